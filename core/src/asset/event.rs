@@ -1,0 +1,55 @@
+//! What an asset learned.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Declaration, RecordAsset};
+use crate::definition::{OnMiss, Require};
+use crate::run::RunFailure;
+use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, RunId, Slug, Version};
+
+/// A fact about an asset. Its time is the commit's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum AssetEvent {
+    /// A workflow version says how it produces and consumes the asset.
+    AssetDeclared(Declaration),
+    /// A version exists.
+    AssetMaterialized { version: Version, record: RecordAsset },
+    /// A consumer was given a version that was there.
+    ConsumptionGranted { waiter: Waiter, partition: Option<PartitionKey>, version: Option<Version> },
+    /// A consumer waits for a version to come.
+    WaiterAdded { waiter: Waiter, partition: Option<PartitionKey>, require: Require, on_miss: OnMiss },
+    /// A producer is started, once for all waiters of the partition.
+    MaterializationRequested {
+        partition: Option<PartitionKey>,
+        run: RunId,
+        workflow: Slug,
+        definition: DefinitionVersion,
+        input: Json,
+        requested_by: Waiter,
+    },
+    /// The producer ended without a version for the waiters.
+    MaterializationFailed { partition: Option<PartitionKey>, run: RunId, failure: RunFailure },
+    /// A consumer cannot have what it needs.
+    ConsumptionRefused { waiter: Waiter, failure: RunFailure },
+    /// A waiter is gone.
+    WaiterForgotten { waiter: Waiter },
+}
+
+/// A node of a run that needs an asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiter {
+    pub run: RunId,
+    pub node: NodeId,
+}
+
+/// One input of a version: exactly which version of which asset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputVersion {
+    pub asset: AssetId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    pub version: Version,
+}

@@ -1,0 +1,266 @@
+//! The compiled graph: what a run walks. Nothing here can be inconsistent: [`super::compile`] saw to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::Schema;
+use crate::expr::{Expression, Template};
+use crate::{AssetId, JobSlug, Json, NodeId, QueueName, Slug};
+
+/// Position of a node in [`Definition::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIx(pub u32);
+
+/// Position of a transition in [`Definition::transitions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransitionIx(pub u32);
+
+/// One compiled, immutable version of a workflow.
+#[derive(Debug)]
+pub struct Definition {
+    pub slug: Slug,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// The run's input, checked at start.
+    pub input_schema: Option<Schema>,
+    /// The run's `state`, checked whenever a node writes it.
+    pub state_schema: Option<Schema>,
+    /// The run's output, checked before the run succeeds.
+    pub output_schema: Option<Schema>,
+    /// What the run's output is made of; absent: the outputs of the nodes without a successor, by node id.
+    pub output: Option<Template>,
+    /// An object; fills the keys that a run's input does not name.
+    pub defaults: Json,
+    /// How long a whole run may take.
+    pub timeout: Option<Duration>,
+    pub labels: BTreeMap<String, String>,
+    /// In topological order.
+    pub nodes: Vec<Node>,
+    pub transitions: Vec<Transition>,
+    /// The nodes without an incoming transition.
+    pub starts: Vec<NodeIx>,
+    /// Where each node stands.
+    pub(crate) index: FxHashMap<NodeId, NodeIx>,
+    /// The document in canonical form: sorted keys, older spellings replaced. Its hash is the content hash.
+    pub source: Json,
+    /// SHA-256 of `source`, 64 hex digits. The same content is the same version.
+    pub content_hash: String,
+}
+
+impl Definition {
+    /// Finds a node by its id.
+    pub fn find(&self, id: &NodeId) -> Option<NodeIx> {
+        self.index.get(id).copied()
+    }
+
+    /// Finds a node by the text of its id.
+    pub fn find_str(&self, id: &str) -> Option<NodeIx> {
+        self.index.get(id).copied()
+    }
+
+    /// Returns the node at a position of this same definition.
+    pub fn node(&self, ix: NodeIx) -> &Node {
+        &self.nodes[ix.0 as usize]
+    }
+
+    /// Returns the transition at a position of this same definition.
+    pub fn transition(&self, ix: TransitionIx) -> &Transition {
+        &self.transitions[ix.0 as usize]
+    }
+}
+
+/// A step of the graph.
+#[derive(Debug)]
+pub struct Node {
+    pub id: NodeId,
+    pub name: Option<String>,
+    pub action: Action,
+    /// What the action gets. Absent: the run's input as it is.
+    pub input: Option<Template>,
+    /// Where its tasks wait. Default: made of the job's slug; `builtin` for the engine's own actions.
+    pub queue: QueueName,
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How long an attempt that has started may stay silent. Absent: the engine's lease decides.
+    pub heartbeat_timeout: Option<Duration>,
+    pub join: Join,
+    pub on_no_route: OnNoRoute,
+    pub produces: Vec<Produces>,
+    pub consumes: Vec<Consumes>,
+    /// The key of `state` that keeps the output.
+    pub store_as: Option<Arc<str>>,
+    pub incoming: Vec<TransitionIx>,
+    /// Outgoing on success, in tiers of ascending priority, each in document order.
+    pub on_success: Vec<Vec<TransitionIx>>,
+    /// Outgoing on failure, in the same form.
+    pub on_failure: Vec<Vec<TransitionIx>>,
+}
+
+/// What a node does.
+#[derive(Debug)]
+pub enum Action {
+    /// A handler on a worker fleet.
+    Job { job: JobSlug },
+    /// An action the engine's own task workers execute; its configuration is the node's input.
+    BuiltIn(BuiltIn),
+    /// Pure: the output is the rendered template, inside the decision.
+    Transform { output: Template },
+    /// Pure: the output is the node's input.
+    Noop,
+    /// Waits. The template renders to a number of milliseconds or a text like `90s`.
+    Sleep { duration: Template },
+}
+
+/// Actions that the engine's own task workers execute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuiltIn {
+    /// A request; input `{method, url, headers, query, body, json, expectStatus[], maxResponseBytes}`.
+    HttpRequest,
+    /// A command in its own process group; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse}`.
+    Process,
+}
+
+/// How failures of attempts are tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryPolicy {
+    /// Tries in all, at least 1. Default 3. `None`: without end, only where the document says so.
+    pub attempts_max: Option<u32>,
+    pub backoff: Backoff,
+    /// Before the second try. Default 1 s.
+    pub delay: Duration,
+    /// No delay is longer. Default 5 min.
+    pub delay_max: Duration,
+    pub jitter: Jitter,
+    /// Error codes that are not tried again.
+    pub non_retryable: Vec<String>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts_max: Some(3),
+            backoff: Backoff::Exponential,
+            delay: Duration::from_secs(1),
+            delay_max: Duration::from_secs(300),
+            jitter: Jitter::Full,
+            non_retryable: Vec::new(),
+        }
+    }
+}
+
+/// How delays between tries grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backoff {
+    None,
+    Fixed,
+    Linear,
+    Exponential,
+}
+
+/// How delays are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jitter {
+    /// Exactly the computed delay.
+    None,
+    /// Between half of the delay and all of it.
+    Full,
+}
+
+/// When a node with several incoming transitions becomes ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// All are decided, at least one is taken.
+    All,
+    /// One is taken.
+    Any,
+    /// So many are taken.
+    Quorum(u32),
+}
+
+/// What follows when a node has outgoing transitions and none is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNoRoute {
+    Fail,
+    End,
+}
+
+/// Which outcome of a node a transition leaves from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    Failure,
+}
+
+/// An edge of the graph.
+#[derive(Debug)]
+pub struct Transition {
+    pub from: NodeIx,
+    pub to: NodeIx,
+    pub priority: u32,
+    pub on: Outcome,
+    /// Absent: always true.
+    pub when: Option<Expression>,
+}
+
+/// An asset a node produces.
+#[derive(Debug)]
+pub struct Produces {
+    pub asset: AssetId,
+    pub schema: Option<Schema>,
+    /// As declared: `{ttl, cadence, maxAge}`, normalised to `{ttlMs, cadenceMs, maxAgeMs}`.
+    pub freshness: Option<Json>,
+    pub partitioning: Option<Json>,
+    pub auto_materialize: Option<Json>,
+    /// The node may succeed without it.
+    pub optional: bool,
+    /// Of several producing workflows, the one that `materialize` starts.
+    pub primary: bool,
+}
+
+/// An asset a node needs before it runs.
+#[derive(Debug)]
+pub struct Consumes {
+    pub asset: AssetId,
+    pub schema: Option<Schema>,
+    pub freshness: Option<Json>,
+    pub partitioning: Option<Json>,
+    pub auto_materialize: Option<Json>,
+    pub require: Require,
+    /// Absent: materialize when some workflow produces it, else fail.
+    pub on_miss: Option<OnMiss>,
+    /// Which partition. Absent: the unpartitioned asset.
+    pub partition: Option<Template>,
+    /// The input for a producer that has to be started.
+    pub producer_input: Option<Template>,
+}
+
+/// What a consumer asks of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Require {
+    /// Any version.
+    Exists,
+    /// Produced at most so long ago.
+    Fresh { max_age_ms: u64 },
+    /// Exactly this version.
+    Version(crate::Version),
+}
+
+/// What follows when no version satisfies the consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnMiss {
+    /// Start the producer once for all waiters and go on with the version it produces.
+    Materialize,
+    /// Wait until somebody produces it.
+    Wait,
+    /// Fail the node with `asset_missing`.
+    Fail,
+    /// Go on without it.
+    Ignore,
+}

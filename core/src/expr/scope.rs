@@ -1,0 +1,46 @@
+//! What an expression can see: `input, state, nodes.<id>.output, assets, error, run, trigger`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{AssetId, Json, RunFailure, Version};
+
+/// A version of an asset that was chosen for a node: `assets["id"].{payload, version, partitionKey}`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumedAsset {
+    pub asset: AssetId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<crate::PartitionKey>,
+    pub version: Version,
+    pub payload: Json,
+}
+
+/// Everything an expression can see, borrowed from the run.
+///
+/// Only the variables an expression names are parsed.
+pub struct Scope<'a> {
+    /// `input`: the run's input with defaults filled in.
+    pub input: &'a Json,
+    /// `state`: an object, by key.
+    pub state: &'a BTreeMap<Arc<str>, Json>,
+    /// `nodes.<id>.output`: the output of a node that succeeded.
+    pub output: &'a dyn Fn(&str) -> Option<&'a Json>,
+    /// `assets["id"]`: what this node consumes.
+    pub assets: &'a [ConsumedAsset],
+    /// `error {code, message, nodeId, attempt}`: only behind an `on: failure` transition.
+    pub error: Option<&'a RunFailure>,
+    /// `run {id, workflow, version, startedAt}`.
+    pub run: &'a Json,
+    /// `trigger`: why the run exists.
+    pub trigger: &'a Json,
+}
+
+/// Says why an expression has no value here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{source_text}` could not be evaluated: {reason}")]
+pub struct EvaluationError {
+    /// The expression, at most 200 characters of it.
+    pub source_text: String,
+    pub reason: String,
+}

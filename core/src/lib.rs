@@ -1,0 +1,48 @@
+//! The rules of Headwater: definitions, expressions, the aggregates Run, Asset and Workflow, and the Shard they live in.
+//!
+//! Wishes are commands, facts are events, what follows from facts are effects. `decide`, `evolve` and `react` hold
+//! all the rules. This crate is *not*: async, a clock, a source of randomness, a logger, or any kind of I/O; times,
+//! ids and randomness are arguments.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`definition`] | what a workflow is, and everything that is wrong with a document |
+//! | [`expr`] | what `${{ … }}` means |
+//! | [`run`] | what a run may do next |
+//! | [`asset`] | which version a consumer gets, and who makes one |
+//! | [`workflow`] | which version of a definition is current |
+//! | [`shard`] | who owns what, what one append holds, what is due |
+//! | [`protocol`] | what crosses the broker between processes |
+//!
+//! # Invariants
+//! * `ID-1` A name that becomes a subject token holds no dot, wildcard or white space of its own.
+//! * `ID-2` The ten lowest bits of a run id are its shard.
+//! * `RUN-1` A run that has ended never changes again.
+//! * `RUN-2` Folding the events of a decision gives the state the decision left behind.
+//! * `RUN-3` At most one attempt of a node is current; only its lease can report on it.
+//! * `AST-1` Versions of an asset and partition are contiguous from 1.
+//! * `AST-2` At most one producer run is in flight per asset and partition on behalf of waiters.
+//! * `SHD-1` Revisions of an aggregate are contiguous across bundles.
+//! * `SHD-2` Commit times never go backwards within a shard.
+//! * `SHD-3` A command id that was granted is not decided again.
+
+pub mod asset;
+pub mod definition;
+pub mod expr;
+mod id;
+mod json;
+mod position;
+pub mod protocol;
+pub mod run;
+pub mod shard;
+mod time;
+pub mod workflow;
+
+pub use id::{
+    AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseToken, MemberId, NodeId, PartitionKey, QueueName, RunId,
+    ShardId, Slug, WorkerId, WorkspaceId,
+};
+pub use json::{InvalidJson, Json};
+pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};
+pub use run::RunFailure;
+pub use time::{InvalidTimestamp, Timestamp};

@@ -1,0 +1,94 @@
+//! What can be asked of a run, and why it may be refused.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ProducedAsset, RunFailure, Trigger};
+use crate::expr::ConsumedAsset;
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Slug, Timestamp, Version};
+use crate::{WorkerId, WorkspaceId};
+
+/// A wish addressed to one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RunCommand {
+    /// Start it.
+    StartRun(StartRun),
+    /// A worker says how an attempt ended.
+    ReportAttempt(Report),
+    /// A worker says that an attempt runs, once it has run for a moment.
+    StartAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, started_at: Timestamp },
+    /// Nobody holds the attempt any more: its worker fell silent or its delivery came a second time.
+    LoseAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
+    /// Stop it.
+    CancelRun { reason: String },
+    /// Something of the run is due.
+    FireTimers {},
+    /// An asset chose a version for a waiting node, or none.
+    ResolveAsset { node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset> },
+    /// An asset cannot give a waiting node what it needs.
+    RefuseAsset { node: NodeId, asset: AssetId, failure: RunFailure },
+    /// An asset recorded what a node produced.
+    AcknowledgeAsset { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+}
+
+/// What a new run needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartRun {
+    pub workspace: WorkspaceId,
+    pub workflow: Slug,
+    pub version: DefinitionVersion,
+    /// An object; the definition's defaults fill the keys it does not name.
+    pub input: Json,
+    pub trigger: Trigger,
+    /// Whether the run id was derived from the caller's idempotency key; such ids are remembered for a day.
+    #[serde(default)]
+    pub keyed: bool,
+}
+
+/// How an attempt ended, as its worker saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub node: NodeId,
+    pub attempt: Attempt,
+    pub lease: LeaseToken,
+    pub worker: WorkerId,
+    /// By the worker's clock.
+    pub started_at: Timestamp,
+    pub outcome: ReportOutcome,
+}
+
+/// The two ways an attempt can end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ReportOutcome {
+    Succeeded {
+        output: Json,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<ProducedAsset>,
+    },
+    Failed {
+        code: String,
+        message: String,
+        /// The handler knows that another try is useless.
+        #[serde(default)]
+        permanent: bool,
+    },
+}
+
+/// The fact in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RunRejection {
+    #[error("there is no such run")]
+    RunNotFound,
+    #[error("the run has ended: {status}")]
+    RunClosed { status: super::RunStatus },
+    #[error("the attempt is no longer current: it was reported, lost, timed out or cancelled")]
+    StaleAttempt,
+    #[error("the run's input does not fit the workflow: {message}")]
+    InputInvalid { message: String },
+    #[error("the workflow has no version {version}")]
+    DefinitionNotFound { version: DefinitionVersion },
+}

@@ -1,0 +1,159 @@
+//! What a run learned. Append-only: a variant or field once released keeps its meaning (golden files hold it).
+
+use serde::{Deserialize, Serialize};
+
+use crate::expr::ConsumedAsset;
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId, Slug};
+use crate::{Timestamp, Version, WorkerId, WorkspaceId};
+
+/// A fact about a run. Its time is the commit's, unless a field says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RunEvent {
+    /// The run exists; its definition version is frozen and its input has the defaults filled in.
+    RunStarted { workspace: WorkspaceId, workflow: Slug, version: DefinitionVersion, input: Json, trigger: Trigger },
+    /// A node waits for versions of assets before it is scheduled; one [`RunEvent::AssetResolved`] follows for each.
+    NodeAwaitedAssets { node: NodeId },
+    /// A version (or, with `onMiss: ignore`, none) was chosen for a waiting node.
+    AssetResolved {
+        node: NodeId,
+        asset: AssetId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chosen: Option<ConsumedAsset>,
+    },
+    /// An attempt of a node exists and waits to be taken (a task, a timer, or nothing for pure actions).
+    AttemptScheduled {
+        node: NodeId,
+        attempt: Attempt,
+        lease: LeaseToken,
+        input: Json,
+        /// For a sleep: when it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wakes_at: Option<Timestamp>,
+        /// The worker that got it with the answer to its last report, without the queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handed_to: Option<WorkerId>,
+    },
+    /// An attempt outlived the engine's patience for silence and was seen to run. Short attempts skip this.
+    AttemptStarted { node: NodeId, attempt: Attempt, worker: WorkerId, started_at: Timestamp },
+    /// An attempt failed. [`RunEvent::RetryArmed`] or [`RunEvent::NodeFailed`] follows in the same commit.
+    AttemptFailed {
+        node: NodeId,
+        attempt: Attempt,
+        failure: RunFailure,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<WorkerId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_at: Option<Timestamp>,
+    },
+    /// The next attempt will be scheduled then.
+    RetryArmed { node: NodeId, attempt: Attempt, due_at: Timestamp },
+    /// A node succeeded. For pure actions `attempt` is 1 and there was no [`RunEvent::AttemptScheduled`].
+    NodeSucceeded {
+        node: NodeId,
+        attempt: Attempt,
+        output: Json,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<ProducedAsset>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<WorkerId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_at: Option<Timestamp>,
+        /// Positions in the definition of the transitions taken. Absent: all that leave on success.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken: Option<Vec<u32>>,
+    },
+    /// A node failed for good: its retries are exhausted, its assets cannot be had, or it could not be evaluated.
+    NodeFailed {
+        node: NodeId,
+        failure: RunFailure,
+        /// Positions in the definition of the `on: failure` transitions taken; empty: the run fails.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<u32>,
+    },
+    /// All ways into the node are dead.
+    NodeSkipped { node: NodeId },
+    /// The node was pending or running when the run ended without it.
+    NodeCancelled { node: NodeId },
+    /// The asset's own shard recorded what the node produced, under this version.
+    AssetRecorded {
+        node: NodeId,
+        asset: AssetId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<PartitionKey>,
+        version: Version,
+    },
+    /// Every token ended and every produced asset is recorded.
+    RunSucceeded { output: Json },
+    /// A node failed without a way on, the run took too long, or its output broke its schema.
+    RunFailed { failure: RunFailure },
+    /// Somebody asked for it.
+    RunCancelled { reason: String },
+}
+
+/// An asset as a handler returned it, already checked against its schema.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProducedAsset {
+    pub asset_id: AssetId,
+    pub payload: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub produced_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<PartitionKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Json>,
+}
+
+/// Why an attempt, a node or a run failed: `error` in expressions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunFailure {
+    /// Stable, for programs: the handler's own, or one of the engine's (`timeout`, `worker_lost`, `asset_schema`, …).
+    pub code: String,
+    /// For people.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+}
+
+/// Why a run exists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Trigger {
+    /// Somebody asked for it, over the API or the command line.
+    Manual {},
+    /// A consumer needed an asset that was not there.
+    Materialize {
+        asset: AssetId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<PartitionKey>,
+        /// The run that asked first.
+        requested_by: RunId,
+    },
+}
+
+impl RunFailure {
+    /// Makes a failure that is not yet tied to a node.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), node_id: None, attempt: None }
+    }
+
+    /// Ties it to an attempt of a node.
+    #[must_use]
+    pub fn at(mut self, node: &NodeId, attempt: Option<Attempt>) -> Self {
+        self.node_id = Some(node.clone());
+        self.attempt = attempt;
+        self
+    }
+}
+
+/// The queue that `job` waits in when the definition names none: the slug, other characters as `-`.
+pub fn queue_of_job(job: &crate::JobSlug) -> QueueName {
+    let name: String = job.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    name.parse().expect("a job slug starts with a letter or digit and is no longer than a queue name")
+}

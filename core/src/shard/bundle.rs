@@ -1,0 +1,76 @@
+//! The Bundle: everything a shard decided since its previous append, in one journal message.
+
+use serde::{Deserialize, Serialize};
+
+use super::AggregateId;
+use crate::asset::AssetEvent;
+use crate::run::RunEvent;
+use crate::workflow::WorkflowEvent;
+use crate::{BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
+
+/// One message of a journal, as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bundle {
+    pub shard: ShardId,
+    pub epoch: Epoch,
+    pub id: BundleId,
+    /// The first 16 bytes of SHA-256 over the previous bundle's bytes, 32 hex digits; empty for the first.
+    pub previous: String,
+    /// Every effect of the bundles up to here has been delivered.
+    pub effects_done: Sequence,
+    /// In order. Empty only in the bundle that opens an epoch.
+    pub commits: Vec<Commit>,
+}
+
+/// The facts decided together for one aggregate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    pub aggregate: AggregateId,
+    /// Of the first event; the others follow contiguously.
+    pub revision: Revision,
+    /// The wish that was granted.
+    pub command: CommandId,
+    /// By the owner's clock, never going backwards within a shard.
+    pub time: Timestamp,
+    /// At least one.
+    pub events: Vec<Event>,
+}
+
+/// A fact about any aggregate: `{"run": {"runStarted": {…}}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    Run(RunEvent),
+    Asset(AssetEvent),
+    Workflow(WorkflowEvent),
+    /// The shard keeps this definition version, so that its journal needs no other source.
+    DefinitionAdopted {
+        document: Json,
+    },
+}
+
+/// A place in a journal: what a write returns and a read can wait for. Text form `shard:sequence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    pub shard: ShardId,
+    pub sequence: Sequence,
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.shard, self.sequence)
+    }
+}
+
+impl std::str::FromStr for Position {
+    type Err = crate::InvalidName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || crate::InvalidName::new("position", text, "shard:sequence, both numbers");
+        let (shard, sequence) = text.split_once(':').ok_or_else(invalid)?;
+        let sequence = sequence.parse().map_err(|_| invalid())?;
+        Ok(Self { shard: shard.parse()?, sequence: Sequence::new(sequence) })
+    }
+}

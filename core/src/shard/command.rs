@@ -1,0 +1,74 @@
+//! The closed set of wishes a shard takes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AggregateId, AssetKey, WorkflowKey};
+use crate::asset::{AssetCommand, AssetRejection};
+use crate::run::{RunCommand, RunRejection};
+use crate::workflow::{WorkflowCommand, WorkflowRejection};
+use crate::{CommandId, DefinitionVersion, Json, RunId};
+
+/// A wish with the id that makes it safe to send twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    pub id: CommandId,
+    pub command: Command,
+}
+
+/// A wish and the aggregate it is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Command {
+    Run {
+        run: RunId,
+        command: RunCommand,
+    },
+    Asset {
+        key: AssetKey,
+        command: AssetCommand,
+    },
+    Workflow {
+        key: WorkflowKey,
+        command: WorkflowCommand,
+    },
+    /// Keep a definition version that a run of this shard is about to use.
+    AdoptDefinition {
+        key: WorkflowKey,
+        version: DefinitionVersion,
+        document: Json,
+    },
+}
+
+impl Command {
+    /// Returns whom the wish is for.
+    pub fn target(&self) -> AggregateId {
+        match self {
+            Self::Run { run, .. } => AggregateId::Run(*run),
+            Self::Asset { key, .. } => AggregateId::Asset(key.clone()),
+            Self::Workflow { key, .. } => AggregateId::Workflow(key.clone()),
+            Self::AdoptDefinition { key, version, .. } => AggregateId::Definition(key.clone(), *version),
+        }
+    }
+}
+
+/// Why a shard does not grant a wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Rejection {
+    #[error(transparent)]
+    Run(RunRejection),
+    #[error(transparent)]
+    Asset(AssetRejection),
+    #[error(transparent)]
+    Workflow(WorkflowRejection),
+    /// The queue before the shard is full. Try again after a moment.
+    #[error("the shard has as many commands waiting as it takes")]
+    Overloaded,
+    /// This process does not own the shard (any more). Ask again.
+    #[error("the shard is owned elsewhere")]
+    NotOwner,
+    /// The history of this aggregate breaks the rules; it is set aside until somebody has looked at it.
+    #[error("the aggregate is quarantined: {reason}")]
+    Quarantined { reason: String },
+}

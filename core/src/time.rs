@@ -1,0 +1,85 @@
+//! Points in time. The core never reads a clock: every time is an argument.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: whole microseconds since 1970-01-01T00:00:00Z, from 1970 to 9999-12-30.
+///
+/// In the journal and the worker protocol it is that integer; people see RFC 3339 (`Display`, `FromStr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+/// Says that a text is not an RFC 3339 time from 1970 to 9999-12-30.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an RFC 3339 time in the years 1970 to 9999")]
+pub struct InvalidTimestamp(String);
+
+impl Timestamp {
+    const MICROS_MAX: u64 = 253_402_207_199_999_999;
+
+    /// Wraps microseconds since the epoch; later than the year 9999 becomes its last microsecond.
+    pub fn from_micros(micros: u64) -> Self {
+        Self(micros.min(Self::MICROS_MAX))
+    }
+
+    /// Returns microseconds since the epoch.
+    pub fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the time `span` later, saturating at the end of the year 9999.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        Self::from_micros(self.0.saturating_add(micros))
+    }
+
+    /// Returns how long after `earlier` this is; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_microsecond(self.0 as i64).expect("the constructor keeps it in range");
+        write!(f, "{time:.6}")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let invalid = || InvalidTimestamp(text.chars().take(80).collect());
+        let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
+        match u64::try_from(time.as_microsecond()) {
+            Ok(micros) if micros <= Self::MICROS_MAX => Ok(Self(micros)),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_reads_back_what_it_shows() {
+        for micros in [0, 1, 1_700_000_000_123_456, Timestamp::MICROS_MAX] {
+            let time = Timestamp::from_micros(micros);
+            assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+        assert_eq!(Timestamp::from_micros(1_000_000).to_string(), "1970-01-01T00:00:01.000000Z");
+    }
+
+    #[test]
+    fn a_time_outside_the_years_is_refused() {
+        for bad in ["1969-12-31T23:59:59Z", "+294277-01-01T00:00:00Z", "yesterday", ""] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+    }
+}

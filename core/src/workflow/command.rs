@@ -1,0 +1,30 @@
+//! What can be asked of a workflow, and why it may be refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Json;
+
+/// A wish addressed to one workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkflowCommand {
+    ApplyWorkflow(ApplyWorkflow),
+}
+
+/// Makes a document the workflow's current version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyWorkflow {
+    /// The canonical document ([`crate::definition::Definition::source`]).
+    pub document: Json,
+    /// Its content hash; a hash that is known selects that version again.
+    pub content_hash: String,
+}
+
+/// The fact in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WorkflowRejection {
+    #[error("the definition does not compile: {message}")]
+    DefinitionInvalid { message: String },
+}
