@@ -131,6 +131,10 @@ impl Requests {
         if let Err(error) = self.subscriber.unsubscribe().await {
             tracing::debug!(%error, "the connection is closed already");
         }
+        // So that who asks from now on hears at once that nobody serves.
+        if let Err(error) = self.broker.flush().await {
+            tracing::debug!(%error, "the broker will notice by itself");
+        }
     }
 }
 

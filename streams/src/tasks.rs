@@ -93,11 +93,7 @@ impl TaskQueue {
     /// # Errors
     /// See [`OfferError`]; offering again is harmless.
     pub async fn publish(&self, task: &Task) -> Result<(), OfferError> {
-        let key = (task.workspace.clone(), task.queue.clone());
-        if !self.ensured.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
-            let ensured = self.ensure_queue(&task.workspace, &task.queue, self.settings).await;
-            ensured.map_err(|error| OfferError::Unavailable(error.into()))?;
-        }
+        self.ensure_queue_of(task).await?;
         let bytes = serde_json::to_vec(task).expect("a task has text keys only");
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, message_id(task).as_str());
@@ -115,8 +111,23 @@ impl TaskQueue {
 
     /// Puts many tasks on their queues, hundreds under way at once, and returns how each ended, in order.
     pub async fn publish_all(&self, tasks: Vec<Task>) -> Vec<Result<(), OfferError>> {
+        for task in &tasks {
+            // Once for each queue and before the rush; a failure shows again at every task it concerns.
+            if let Err(error) = self.ensure_queue_of(task).await {
+                tracing::warn!(%error, queue = %task.queue, "a queue could not be made");
+            }
+        }
         let publishes = stream::iter(tasks).map(|task| async move { self.publish(&task).await });
         publishes.buffered(PUBLISHES_AT_ONCE).collect().await
+    }
+
+    async fn ensure_queue_of(&self, task: &Task) -> Result<(), OfferError> {
+        let key = (task.workspace.clone(), task.queue.clone());
+        if self.ensured.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+            return Ok(());
+        }
+        let ensured = self.ensure_queue(&task.workspace, &task.queue, self.settings).await;
+        ensured.map_err(|error| OfferError::Unavailable(error.into()))
     }
 
     /// Makes sure that a queue exists and has these settings. Idempotent; an existing queue takes the new settings.

@@ -1,6 +1,8 @@
 //! Takes tasks from one queue, no more than there is room for.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -26,9 +28,14 @@ pub struct TaskPuller {
     inbox: Subscriber,
     inbox_prefix: String,
     next_subject: Subject,
-    /// The number of the pull request the broker still works on, and when it was last heard of.
-    open: Option<(u64, Instant)>,
+    /// Pull requests the broker still works on, oldest first: number and tasks still owed.
+    open: VecDeque<(u64, usize)>,
     pulls: u64,
+    /// When the broker last said anything.
+    heard_at: Instant,
+    /// How often the connection was made, and when it was last made again, in nanoseconds since 1970.
+    connects: u64,
+    reconnected_at_nanos: u64,
 }
 
 /// Says that what was on the queue is not a task.
@@ -44,7 +51,8 @@ pub struct MalformedTask {
 #[derive(Debug)]
 pub struct Delivery {
     pub task: Result<Task, MalformedTask>,
-    /// Whether it was handed out before: then its first holder may still be at it.
+    /// Whether it was handed out before, or may have been: then its first holder may still be at it. A broker that
+    /// was restarted can have forgotten what it handed out, so what is older than the connection counts as well.
     pub redelivered: bool,
     receipt: Receipt,
 }
@@ -68,13 +76,17 @@ impl TaskPuller {
         let inbox = inbox.map_err(|error| ExchangeError::unavailable("take tasks", error))?;
         let consumer = queue_consumer(workspace, queue);
         let next_subject = format!("$JS.API.CONSUMER.MSG.NEXT.{TASKS}.{consumer}").into();
-        Ok(Self { broker: broker.clone(), inbox, inbox_prefix, next_subject, open: None, pulls: 0 })
+        let (open, pulls, heard_at) = (VecDeque::new(), 0, Instant::now());
+        let (connects, reconnected_at_nanos) = (connects(broker), 0);
+        let broker = broker.clone();
+        Ok(Self { broker, inbox, inbox_prefix, next_subject, open, pulls, heard_at, connects, reconnected_at_nanos })
     }
 
     /// Returns up to `free_slots` tasks as soon as there is one, or none after `wait`.
     ///
     /// Dropping the future loses nothing; what arrives meanwhile is returned by the next call, up to its own
-    /// `free_slots`, the rest later.
+    /// `free_slots`, the rest later. So a caller whose slots fill up between calls keeps some tasks waiting here for a
+    /// while: at most as many as it last asked for.
     ///
     /// # Errors
     /// See [`ExchangeError`]; ask again.
@@ -94,17 +106,20 @@ impl TaskPuller {
             if !deliveries.is_empty() || Instant::now() >= deadline {
                 return Ok(deliveries);
             }
-            let heard_at = match self.open {
-                Some((_, heard_at)) if heard_at.elapsed() < SILENCE_MAX => heard_at,
-                Some(_) | None => self.pull(free_slots).await?,
-            };
-            let until = deadline.min(heard_at + SILENCE_MAX);
-            match tokio::time::timeout_at(until, self.inbox.next()).await {
+            if self.heard_at.elapsed() >= SILENCE_MAX {
+                self.open.clear();
+            }
+            let owed: usize = self.open.iter().map(|(_, owed)| owed).sum();
+            if owed * 2 < free_slots {
+                self.pull(free_slots - owed).await?;
+            }
+            let pulled_at = Instant::now();
+            match tokio::time::timeout_at(deadline.min(self.heard_at + SILENCE_MAX), self.inbox.next()).await {
                 Ok(Some(message)) => {
-                    let refused = matches!(message.status, Some(status) if status != StatusCode::OK);
                     deliveries.extend(self.receive(message));
-                    if refused && self.open.is_none() && heard_at.elapsed() < REFUSED_PAUSE {
-                        tokio::time::sleep_until(deadline.min(heard_at + REFUSED_PAUSE)).await;
+                    // Refused at once: nobody has made the queue yet. Asking again at once would be a busy loop.
+                    if self.open.is_empty() && deliveries.is_empty() && pulled_at.elapsed() < REFUSED_PAUSE {
+                        tokio::time::sleep_until(deadline.min(pulled_at + REFUSED_PAUSE)).await;
                     }
                 }
                 Ok(None) => return Err(ExchangeError::unavailable("take tasks", "the connection is closed")),
@@ -113,35 +128,50 @@ impl TaskPuller {
         }
     }
 
-    /// Asks for tasks. With `no_wait` and `expires` together the broker answers with what it has, and waits for the
-    /// first one when it has none; either way the request is then done, so none is handed out beyond the free slots.
-    async fn pull(&mut self, free_slots: usize) -> Result<Instant, ExchangeError> {
+    /// Asks for tasks. The broker sends them as they come, until it has sent as many or the request expires.
+    async fn pull(&mut self, tasks: usize) -> Result<(), ExchangeError> {
         const WHAT: &str = "ask for tasks";
         self.pulls += 1;
         let request = format!(
-            r#"{{"batch":{free_slots},"no_wait":true,"expires":{},"idle_heartbeat":{}}}"#,
+            r#"{{"batch":{tasks},"expires":{},"idle_heartbeat":{}}}"#,
             PULL_EXPIRES.as_nanos(),
             HEARTBEAT.as_nanos()
         );
         let reply = format!("{}.{}", self.inbox_prefix, self.pulls);
         let sent = self.broker.client().publish_with_reply(self.next_subject.clone(), reply, request.into()).await;
         sent.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-        let now = Instant::now();
-        self.open = Some((self.pulls, now));
-        Ok(now)
+        if self.open.is_empty() {
+            self.heard_at = Instant::now();
+        }
+        self.open.push_back((self.pulls, tasks));
+        Ok(())
+    }
+
+    fn reconnected_at(&mut self) -> u64 {
+        let connects = connects(&self.broker);
+        if connects != self.connects {
+            self.connects = connects;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.reconnected_at_nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        }
+        self.reconnected_at_nanos
     }
 
     fn receive(&mut self, message: Message) -> Option<Delivery> {
-        if let Some((_, heard_at)) = self.open.as_mut() {
-            *heard_at = Instant::now();
-        }
+        self.heard_at = Instant::now();
         match message.status {
             None | Some(StatusCode::OK) => {}
             Some(StatusCode::IDLE_HEARTBEAT) => return None,
             Some(_) => {
                 let number = message.subject.rsplit('.').next().and_then(|n| n.parse::<u64>().ok());
-                self.open = self.open.filter(|(open, _)| Some(*open) != number);
+                self.open.retain(|(open, _)| Some(*open) != number);
                 return None;
+            }
+        }
+        if let Some((_, owed)) = self.open.front_mut() {
+            *owed -= 1;
+            if *owed == 0 {
+                self.open.pop_front();
             }
         }
         let reply = message.reply?;
@@ -149,8 +179,13 @@ impl TaskPuller {
         let source = message.payload;
         let task = serde_json::from_slice(&source).map_err(|error| MalformedTask { bytes: source, source: error });
         let receipt = Receipt { broker: self.broker.clone(), subject: reply };
-        Some(Delivery { task, redelivered: place.times_delivered > 1, receipt })
+        let redelivered = place.times_delivered > 1 || place.stored_at_nanos < self.reconnected_at();
+        Some(Delivery { task, redelivered, receipt })
     }
+}
+
+fn connects(broker: &Broker) -> u64 {
+    broker.client().statistics().connects.load(Ordering::Relaxed)
 }
 
 impl Delivery {
