@@ -257,7 +257,16 @@ impl<C> Owner<C> {
         }
     }
 
-    /// Learns that all effects of a bundle have been delivered.
+    /// Returns how a run ended, and the place where one can see it; no place while its bundle is not durable.
+    pub fn ended_run(&self, id: RunId) -> Option<(RunStatus, Option<Position>)> {
+        let ended = self.shard.ended_run(id)?;
+        let in_flight = self.in_flight.iter().flat_map(|(load, _)| &load.ended);
+        let pending = self.filling.ended.iter().chain(in_flight).any(|(run, _)| *run == id);
+        let position = Position { shard: self.shard.id(), sequence: self.last };
+        Some((ended.status, (!pending).then_some(position)))
+    }
+
+    /// Learns that all effects of a bundle have been delivered. Unknown sequences are ignored.
     pub fn effects_delivered(&mut self, sequence: Sequence) {
         self.undelivered.remove(&sequence);
     }
