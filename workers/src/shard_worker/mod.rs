@@ -21,7 +21,7 @@ mod supervise;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use supervise::{ShardSupervisor, SuperviseError};
+pub use supervise::ShardSupervisor;
 
 /// How a shard worker behaves.
 #[derive(Debug, Clone)]

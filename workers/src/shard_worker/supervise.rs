@@ -8,11 +8,10 @@ use std::time::Duration;
 use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
 use headwater_streams::definitions::Definitions;
-use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipError};
+use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError};
 use headwater_streams::tasks::{QueueSettings, TaskQueue};
 use headwater_streams::Broker;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::Outlets;
@@ -24,31 +23,30 @@ use crate::shard_client::ShardClient;
 /// How long a shard that could not be taken over is left alone.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Says why a process cannot drive shards any more.
-#[derive(Debug, thiserror::Error)]
-pub enum SuperviseError {
-    #[error("the ownership of shards cannot be kept")]
-    Ownership(#[source] OwnershipError),
-}
-
 /// Drives every shard this process owns.
 pub struct ShardSupervisor {
     pub broker: Broker,
     pub map: ShardMap,
-    pub ownership: Ownership,
+    pub ownership: OwnershipConfig,
     pub client: ShardClient,
     pub settings: ShardSettings,
     pub queues: QueueSettings,
     pub counters: Arc<ShardCounters>,
 }
 
+struct Driving {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
 impl ShardSupervisor {
     /// Runs until `shutdown`; then lets every shard finish its append and gives the leases back.
     ///
     /// # Errors
-    /// See [`SuperviseError`].
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), SuperviseError> {
+    /// See [`OwnershipError`]: then this process cannot drive shards any more.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), OwnershipError> {
         let Self { broker, map, ownership, client, settings, queues, counters } = self;
+        let (ownership, mut changes) = Ownership::join(&broker, ownership).await?;
         let outlets = Outlets {
             tasks: TaskQueue::new(&broker, queues),
             definitions: Definitions::new(&broker),
@@ -56,49 +54,41 @@ impl ShardSupervisor {
             client,
             map,
         };
-        let (changes, mut changed) = mpsc::channel(64);
-        let owning = CancellationToken::new();
-        let owner = tokio::spawn(ownership.run(changes, owning.clone()));
-        let mut driving: HashMap<ShardId, CancellationToken> = HashMap::new();
-        let mut drivers = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                change = changed.recv() => match change {
-                    Some(OwnershipChange::Acquired { shard, .. }) => {
-                        let stop = CancellationToken::new();
-                        if let Some(before) = driving.insert(shard, stop.clone()) {
-                            before.cancel();
-                        }
-                        drivers.spawn(drive(shard, outlets.clone(), settings.clone(), counters.clone(), stop));
-                    }
-                    Some(OwnershipChange::Lost { shard }) => {
-                        if let Some(stop) = driving.remove(&shard) {
-                            stop.cancel();
-                        }
-                    }
-                    None => break,
-                },
-                Some(ended) = drivers.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a shard worker panicked; its shard is served again when its lease moves");
+        let owning = tokio::spawn(ownership.run(shutdown.cancelled_owned()));
+        let mut driving: HashMap<ShardId, Driving> = HashMap::new();
+        // The channel closes when ownership has left, after every shard was announced as lost.
+        while let Some(change) = changes.recv().await {
+            match change {
+                OwnershipChange::Acquired { shard, .. } => {
+                    let stop = CancellationToken::new();
+                    let task = drive(shard, outlets.clone(), settings.clone(), counters.clone(), stop.clone());
+                    driving.insert(shard, Driving { stop, task: tokio::spawn(task) });
+                }
+                OwnershipChange::Lost { shard, reason, handover } => {
+                    tracing::info!(%shard, ?reason, "giving the shard up");
+                    if let Some(Driving { stop, task }) = driving.remove(&shard) {
+                        stop.cancel();
+                        tokio::spawn(async move {
+                            if let Err(error) = task.await {
+                                tracing::error!(%shard, %error, "the shard worker panicked");
+                            }
+                            drop(handover);
+                        });
                     }
                 }
             }
             counters.shards_owned.store(driving.len() as u64, Ordering::Relaxed);
         }
-        for stop in driving.into_values() {
+        for Driving { stop, task } in driving.into_values() {
             stop.cancel();
-        }
-        while drivers.join_next().await.is_some() {}
-        owning.cancel();
-        match owner.await {
-            Ok(result) => result.map_err(SuperviseError::Ownership),
-            Err(error) => {
-                tracing::error!(%error, "the ownership task panicked");
-                Ok(())
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a shard worker panicked");
             }
         }
+        owning.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the ownership task panicked");
+            Ok(())
+        })
     }
 }
 
