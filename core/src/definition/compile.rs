@@ -1,29 +1,24 @@
 //! From the document to the graph, or to everything that is wrong with it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use sha2::Digest as _;
 
-use super::contract::{self, schema};
-use super::document::{Field, Fields, Findings};
+use super::document::{Field, Fields, Findings, sorted};
 use super::edges::{self, Edge, Ids};
+use super::header::{self, Header};
 use super::node::{self, Draft};
 use super::references::Known;
-use super::template::{Use, template};
-use super::{Definition, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Schema, Transition};
-use super::{TransitionIx, order, policy};
-use crate::expr::Template;
-use crate::{AssetId, Json, Slug};
+use super::{Definition, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
+use super::{contract, order};
+use crate::{AssetId, Json};
 
 /// The most nodes a definition may have.
 const NODES_MAX: usize = 2_000;
 /// The largest document, in bytes of JSON without white space.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
-/// The most labels.
-const LABELS_MAX: usize = 64;
 
 /// Compiles a document (already strict JSON) into its graph; warnings come beside it.
 ///
@@ -70,24 +65,9 @@ fn depth(document: &Value) -> usize {
     deepest
 }
 
-/// What stands around the nodes.
-struct Header {
-    slug: Option<Slug>,
-    name: Option<String>,
-    description: Option<String>,
-    input_schema: Option<Schema>,
-    state_schema: Option<Schema>,
-    output_schema: Option<Schema>,
-    output: Option<Template>,
-    output_uses: Vec<Use>,
-    defaults: Json,
-    timeout: Option<Duration>,
-    labels: BTreeMap<String, String>,
-}
-
 fn read(document: &Value, found: &Findings) -> Option<Definition> {
     let mut fields = Field::new("", document, found).fields()?;
-    let header = header(&mut fields);
+    let header = header::read(&mut fields);
     let (mut drafts, ids, edges) = if fields.has("nodes") || fields.has("transitions") {
         if fields.has("steps") {
             let message = "`steps` and `nodes` are two forms of the same thing: keep one";
@@ -102,9 +82,10 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     settle_contracts(&mut drafts, found);
     let mut names = vec![""; ids.len()];
     ids.iter().for_each(|(id, position)| names[*position] = id);
-    let sorted_nodes = order::order(&names, &edges, found);
-    let upstream = if sorted_nodes.len() == names.len() { order::upstream(&sorted_nodes, &edges) } else { Vec::new() };
-    let known = Known { drafts: &drafts, ids: &ids, upstream: &upstream, found };
+    let ranked = order::order(&names, &edges, found);
+    let upstream = if ranked.len() == names.len() { order::upstream(&ranked, &edges) } else { Vec::new() };
+    let input_keys = header.input_schema.as_ref().and_then(header::closed_keys);
+    let known = Known { drafts: &drafts, ids: &ids, upstream: &upstream, input_keys: input_keys.as_ref(), found };
     for draft in &drafts {
         if let Some(position) = ids.get(draft.node.id.as_str()) {
             known.check_node(*position, draft);
@@ -113,92 +94,10 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     edges.iter().for_each(|edge| known.check_edge(edge));
     header.output_uses.iter().for_each(|used| known.check_output(used));
     check_joins(&drafts, &ids, &edges, found);
-    if found.has_errors() || drafts.len() != ids.len() || sorted_nodes.len() != ids.len() {
+    if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, &sorted_nodes, source)
-}
-
-fn header(fields: &mut Fields<'_>) -> Header {
-    let slug: Option<Slug> = fields.need(&["slug"]).and_then(|field| field.name());
-    if let Some(slug) = &slug {
-        fields.keep("slug", Value::from(slug.as_str()));
-    }
-    let name = fields.label("name");
-    let description = fields.label("description");
-    if let Some(field) = fields.take(&["version"]) {
-        let message = "the engine counts versions itself: `version` is ignored";
-        field.warning(ProblemCode::InvalidValue, message);
-    }
-    node::object(fields, "metadata");
-    triggers(fields);
-    let input_schema = schema(fields, &["inputSchema", "parametersSchema"]);
-    let state_schema = schema(fields, &["stateSchema", "contextSchema"]);
-    let output_schema = schema(fields, &["outputSchema"]);
-    let mut output_uses = Vec::new();
-    let output = fields.take(&["output"]).and_then(|field| {
-        fields.keep("output", field.value.clone());
-        template(&field.at, field.value, field.findings(), &mut output_uses)
-    });
-    let defaults = defaults(fields);
-    let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
-    let labels = labels(fields);
-    Header {
-        slug,
-        name,
-        description,
-        input_schema,
-        state_schema,
-        output_schema,
-        output,
-        output_uses,
-        defaults,
-        timeout,
-        labels,
-    }
-}
-
-fn triggers(fields: &mut Fields<'_>) {
-    let Some(field) = fields.take(&["triggers"]) else { return };
-    for item in field.items() {
-        let Some(mut trigger) = item.fields() else { continue };
-        let Some(kind) = trigger.need(&["type"]) else { continue };
-        if kind.text().is_some_and(|kind| kind != "manual") {
-            kind.error(ProblemCode::InvalidValue, "only `manual` triggers are in this release; others come later");
-        } else {
-            trigger.finish();
-        }
-    }
-}
-
-fn defaults(fields: &mut Fields<'_>) -> Json {
-    let Some(field) = fields.take(&["defaults", "defaultParameters"]) else { return Json::empty_object() };
-    if !field.value.is_object() {
-        field.wrong_kind("an object", field.value);
-        return Json::empty_object();
-    }
-    fields.keep("defaults", field.value.clone());
-    Json::of(&sorted(field.value.clone()))
-}
-
-fn labels(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
-    let Some(field) = fields.take(&["labels"]) else { return BTreeMap::new() };
-    let Value::Object(entries) = field.value else {
-        field.wrong_kind("an object", field.value);
-        return BTreeMap::new();
-    };
-    if entries.len() > LABELS_MAX {
-        field.error(ProblemCode::TooLarge, format!("more than {LABELS_MAX} labels"));
-    }
-    let mut labels = BTreeMap::new();
-    for (key, value) in entries {
-        let at = format!("{}/{}", field.at, super::document::escaped(key));
-        if let Some(text) = Field::new(at, value, field.findings()).text() {
-            labels.insert(key.clone(), text.to_owned());
-        }
-    }
-    fields.keep("labels", Value::from_iter(labels.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str())))));
-    labels
+    assemble(header, drafts, edges, &ranked, source)
 }
 
 /// Lists the entries of `steps` or `nodes` and where each id stands; only the first of a double id counts.
@@ -351,16 +250,4 @@ fn settle_contracts(drafts: &mut [Draft], found: &Findings) {
 
 fn hash(source: &Json) -> String {
     sha2::Sha256::digest(source.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Returns the value with the keys of every object sorted, however the parser keeps them.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(entries) => {
-            let entries: BTreeMap<String, Value> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();
-            Value::Object(entries.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
-    }
 }

@@ -4,6 +4,7 @@
 //! unknown. While it reads it writes the same object in canonical form.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -284,6 +285,18 @@ impl<'d> Fields<'d> {
 /// Returns a key as a JSON Pointer writes it.
 pub(super) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Returns the value with the keys of every object sorted, however the parser keeps them.
+pub(super) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, Value> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
+    }
 }
 
 /// Says `: did you mean …?` when one of the known names is close.

@@ -6,6 +6,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `compile` | what a whole document means |
+//! | `header` | what stands around its nodes |
 //! | `document` | which fields are there, and which nobody knows |
 //! | `node` | what one step or node means |
 //! | `action` | what it does |
@@ -24,6 +25,7 @@ mod contract;
 mod document;
 mod edges;
 mod graph;
+mod header;
 mod node;
 mod order;
 mod policy;

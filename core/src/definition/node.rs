@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
 use super::template::Use;
-use super::{Join, Node, OnNoRoute, ProblemCode, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, action, policy};
 use crate::NodeId;
 
 /// The longest key of `state`.
@@ -27,6 +27,8 @@ pub(super) struct Draft {
 }
 
 /// Reads what steps and nodes have in common; `None` when there is no telling which node it is.
+///
+/// What it returns may stand in for something broken: then a problem was found.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let id: Option<NodeId> = fields.need(&["id"]).and_then(|field| field.name());
     if let Some(id) = &id {
@@ -50,7 +52,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let produces = contract::produces(fields);
     let wanted = contract::consumes(fields, &mut early_uses);
     let store_as = store_as(fields);
-    let (action, input) = action?;
+    // With a broken action the rest is still checked; nothing is made of it.
+    let (action, input) = action.unwrap_or((Action::Noop, None));
     let queue = queue.unwrap_or_else(|| action::default_queue(&action));
     let node = Node {
         id: id?,

@@ -1,5 +1,7 @@
 //! Whether everything an expression names is there by the time it is evaluated.
 
+use std::collections::BTreeSet;
+
 use super::ProblemCode;
 use super::document::{Findings, nearest};
 use super::edges::{Edge, Ids};
@@ -13,6 +15,8 @@ pub(super) struct Known<'k> {
     pub(super) ids: &'k Ids,
     /// The nodes before each; empty where the nodes run in circles.
     pub(super) upstream: &'k [NodeSet],
+    /// The keys a run's input can have, where its schema allows no others.
+    pub(super) input_keys: Option<&'k BTreeSet<String>>,
     pub(super) found: &'k Findings,
 }
 
@@ -67,6 +71,11 @@ impl Known<'_> {
                 }
                 Some(_) => {}
             }
+        }
+        for key in used.input.iter().filter(|key| self.input_keys.is_some_and(|keys| !keys.contains(*key))) {
+            let hint = nearest(key, self.input_keys.into_iter().flatten().map(String::as_str));
+            let message = format!("the input schema allows no `{key}`{hint}");
+            self.found.error(&used.at, ProblemCode::DanglingReference, message);
         }
         for key in &used.state {
             let stores = |draft: &Draft| draft.node.store_as.as_deref() == Some(key);

@@ -13,6 +13,7 @@ const OLD_TEMPLATE: &str = "is an older spelling: write `${{ input.x }}` for a p
 #[derive(Debug)]
 pub(super) struct Use {
     pub(super) at: String,
+    pub(super) input: Vec<String>,
     pub(super) nodes: Vec<String>,
     pub(super) state: Vec<String>,
     pub(super) assets: Vec<String>,
@@ -22,6 +23,7 @@ impl Use {
     fn of(at: String, expression: &Expression) -> Self {
         Self {
             at,
+            input: expression.input_references(),
             nodes: expression.node_references(),
             state: expression.state_references(),
             assets: expression.asset_references(),
@@ -31,11 +33,11 @@ impl Use {
 
 /// Reads a value that may hold expressions.
 pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec<Use>) -> Option<Template> {
-    let before = uses.len();
-    old_templates(at, value, &mut |path, text| {
-        let shown: String = text.chars().take(80).collect();
-        let message = format!("{shown:?} {OLD_TEMPLATE}");
-        found.error(path, ProblemCode::BadExpression, message);
+    each_text(at, value, &mut |path, text| {
+        if text.as_str().is_some_and(is_old) {
+            let shown: String = text.as_str().unwrap_or_default().chars().take(80).collect();
+            found.error(path, ProblemCode::BadExpression, format!("{shown:?} {OLD_TEMPLATE}"));
+        }
     });
     match Template::parse(value) {
         Ok(template) => {
@@ -48,7 +50,11 @@ pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec
             for (pointer, problem) in problems {
                 found.error(&format!("{at}{pointer}"), ProblemCode::BadExpression, problem.reason);
             }
-            uses.truncate(before);
+            each_text(at, value, &mut |path, text| {
+                if let Ok(template) = Template::parse(text) {
+                    uses.extend(template.expressions().iter().map(|(_, one)| Use::of(path.to_owned(), one)));
+                }
+            });
             None
         }
     }
@@ -74,27 +80,27 @@ pub(super) fn condition(field: &Field<'_>) -> Option<(Expression, Use)> {
     }
 }
 
-/// Finds texts with `{{ parameters.… }}`, which an earlier product used.
-fn old_templates(at: &str, value: &Value, report: &mut dyn FnMut(&str, &str)) {
+/// Finds `{{ parameters.… }}` and the like, which an earlier product used.
+fn is_old(text: &str) -> bool {
+    text.match_indices("{{").any(|(start, _)| {
+        let inner = text[start + 2..].trim_start();
+        let known = ["parameters.", "steps.", "shared.", "context."].iter().any(|old| inner.starts_with(old));
+        known && !text[..start].ends_with('$')
+    })
+}
+
+/// Visits every text in a value with its path.
+fn each_text(at: &str, value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
     match value {
-        Value::String(text) => {
-            let old = text.match_indices("{{").any(|(start, _)| {
-                let inner = text[start + 2..].trim_start();
-                let known = ["parameters.", "steps.", "shared.", "context."].iter().any(|old| inner.starts_with(old));
-                known && !text[..start].ends_with('$')
-            });
-            if old {
-                report(at, text);
-            }
-        }
+        Value::String(_) => visit(at, value),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                old_templates(&format!("{at}/{index}"), item, report);
+                each_text(&format!("{at}/{index}"), item, visit);
             }
         }
         Value::Object(entries) => {
             for (key, entry) in entries {
-                old_templates(&format!("{at}/{}", escaped(key)), entry, report);
+                each_text(&format!("{at}/{}", escaped(key)), entry, visit);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -64,6 +64,11 @@ impl Expression {
         self.first_keys(Root::State)
     }
 
+    /// Returns the keys of the run's input it names literally (`input.k`).
+    pub fn input_references(&self) -> Vec<String> {
+        self.first_keys(Root::Input)
+    }
+
     /// Evaluates to a JSON value. A plain path costs a scan of what lies on the way; a whole value a reference count.
     ///
     /// # Errors

@@ -66,10 +66,10 @@ impl Lowering {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.check_variable(name),
             Expr::Select(select) => self.visit(&mut select.operand),
-            Expr::List(list) => list.elements.iter_mut().try_for_each(|item| self.visit(item)),
+            Expr::List(list) => list.elements.iter_mut().try_for_each(|item| self.visit_kept(item)),
             Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| self.visit_entry(entry)),
             Expr::Struct(made) => Err(format!("there is no type `{}` to construct", made.type_name)),
-            Expr::Call(call) => self.visit_call(call),
+            Expr::Call(_) => self.visit_call(expr),
             Expr::Comprehension(_) => self.visit_loop(expr),
         }
     }
@@ -78,13 +78,23 @@ impl Lowering {
         match &mut entry.expr {
             EntryExpr::MapEntry(entry) => {
                 self.visit(&mut entry.key)?;
-                self.visit(&mut entry.value)
+                self.visit_kept(&mut entry.value)
             }
             EntryExpr::StructField(field) => self.visit(&mut field.value),
         }
     }
 
-    fn visit_call(&mut self, call: &mut CallExpr) -> Result<(), String> {
+    /// Visits what becomes part of a new value: that is what can grow without end.
+    fn visit_kept(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
+        self.visit(expr)?;
+        if !matches!(expr.expr, Expr::Literal(_)) {
+            charge(expr, library::KEEP);
+        }
+        Ok(())
+    }
+
+    fn visit_call(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
+        let Expr::Call(call) = &mut expr.expr else { return Ok(()) };
         let namespace = match call.target.as_deref() {
             Some(IdedExpr { expr: Expr::Ident(name), .. }) if library::NAMESPACES.contains(&name.as_str()) => {
                 Some(name.clone()).filter(|name| !self.locals.contains(name))
@@ -101,11 +111,24 @@ impl Lowering {
         if let (None, Some(target)) = (&namespace, &mut call.target) {
             self.visit(target)?;
         }
-        call.args.iter_mut().try_for_each(|argument| self.visit(argument))
+        call.args.iter_mut().try_for_each(|argument| self.visit(argument))?;
+        let guarded = library::GUARDED.iter().find(|(name, _)| *name == function);
+        if let (Some((_, guarded)), Some(target)) = (guarded, call.target.take_if(|_| guarded.is_some())) {
+            call.args.insert(0, *target);
+            call.args.push(budget(expr.id));
+            call.func_name = (*guarded).to_owned();
+        } else if function == operators::ADD && !self.appends(call) {
+            charge(expr, library::KEEP);
+        }
+        Ok(())
+    }
+
+    /// Tells the step of a loop that collects, which CEL runs in place as long as it looks like this.
+    fn appends(&self, call: &CallExpr) -> bool {
+        matches!(&call.args[..], [IdedExpr { expr: Expr::Ident(name), .. }, _] if name.starts_with('@') && slot_number(name).is_none())
     }
 
     fn visit_loop(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
-        let id = expr.id;
         let Expr::Comprehension(body) = &mut expr.expr else { return Ok(()) };
         self.visit(&mut body.iter_range)?;
         self.visit(&mut body.accu_init)?;
@@ -121,10 +144,7 @@ impl Lowering {
         self.visit(&mut body.result)?;
         self.locals.truncate(before);
         self.loops -= 1;
-        let budget = IdedExpr { id, expr: Expr::Ident(library::BUDGET.to_owned()) };
-        let range = std::mem::take(&mut body.iter_range);
-        let items = CallExpr { func_name: library::ITEMS.to_owned(), target: None, args: vec![range, budget] };
-        body.iter_range = IdedExpr { id, expr: Expr::Call(items) };
+        charge(&mut body.iter_range, library::ITEMS);
         Ok(())
     }
 
@@ -184,6 +204,17 @@ impl Lowering {
         };
         Err(format!("there is no variable `{name}`{instead} (there are {})", known.join(", ")))
     }
+}
+
+fn budget(id: u64) -> IdedExpr {
+    IdedExpr { id, expr: Expr::Ident(library::BUDGET.to_owned()) }
+}
+
+/// Puts a guard around an expression.
+fn charge(expr: &mut IdedExpr, guard: &str) {
+    let id = expr.id;
+    let args = vec![std::mem::take(expr), budget(id)];
+    *expr = IdedExpr { id, expr: Expr::Call(CallExpr { func_name: guard.to_owned(), target: None, args }) };
 }
 
 fn check_node_path(path: &Path) -> Result<(), String> {

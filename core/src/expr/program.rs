@@ -78,10 +78,12 @@ impl<'r> Variables<'r> {
                 _ => "there is no item at that index".to_owned(),
             },
             ExecutionError::NoSuchOverload(overload) => {
-                format!("`{}` cannot take ({})", overload.function(), overload.argument_types().join(", "))
+                let types = overload.argument_types().join(", ");
+                format!("`{}` cannot take ({types})", operator_name(overload.function()))
             }
             ExecutionError::UnexpectedType { got, want } => format!("found {got} where {want} is needed"),
             ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+                let operator = operator_name(operator);
                 format!("`{operator}` cannot take ({}, {})", left.type_of(), right.type_of())
             }
             ExecutionError::ValuesNotComparable(left, right) => {
@@ -92,11 +94,29 @@ impl<'r> Variables<'r> {
                 format!("`{function}`: {}", message.chars().take(200).collect::<String>())
             }
             ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".to_owned(),
-            ExecutionError::Overflow(operator, ..) => format!("`{operator}` leaves the range of its numbers"),
+            ExecutionError::Overflow(operator, ..) => {
+                format!("`{}` leaves the range of its numbers", operator_name(operator))
+            }
             ExecutionError::DuplicateKey(_) => "a map names a key twice".to_owned(),
             // Their own text may print whole values, in no fixed order.
             _ => "the values do not fit the operation".to_owned(),
         }
+    }
+}
+
+/// Returns an operator as it is written, where CEL has a name for it.
+fn operator_name(function: &str) -> &str {
+    match function {
+        "add" | "_+_" => "+",
+        "sub" | "_-_" => "-",
+        "mul" | "_*_" => "*",
+        "div" | "_/_" => "/",
+        "rem" | "_%_" => "%",
+        "negate" | "-_" => "-",
+        "@in" => "in",
+        "_._" => ".",
+        "_[_]" => "[]",
+        other => other.trim_matches('_'),
     }
 }
 
