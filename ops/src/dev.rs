@@ -71,8 +71,7 @@ impl Connection {
     fn write(&self, data_dir: &Path) -> std::io::Result<()> {
         let path = data_dir.join(Self::FILE);
         let fresh = data_dir.join("connection.json.new");
-        let mut file =
-            fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
         file.sync_all()?;
         fs::rename(fresh, path)
@@ -94,7 +93,8 @@ impl Servers {
         let binary = ServerBinary::find(&tool_folders()).map_err(DevError::NatsBinary)?;
         let config = ServerConfig::new(data_dir.join("nats"));
         let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
-        let (nats, postgres) = tokio::join!(nats, PostgresServer::start(&data_dir.join("postgres")));
+        let folder = data_dir.join("postgres");
+        let (nats, postgres) = tokio::join!(nats, PostgresServer::start(&folder));
         let postgres = postgres.map_err(DevError::Postgres)?;
         let nats = nats.map_err(|error| ServeError::Role(error.to_string()))?.map_err(DevError::Nats)?;
         Ok(Self { nats, postgres })
@@ -129,7 +129,7 @@ impl Servers {
 }
 
 /// Returns the same address and user as flags.
-fn broker_settings(config: &BrokerConfig) -> BrokerSettings {
+pub fn broker_settings(config: &BrokerConfig) -> BrokerSettings {
     let (nats_user, nats_password, nats_creds) = match &config.credentials {
         Credentials::None => (None, None, None),
         Credentials::Password { user, password } => (Some(user.clone()), Some(password.clone()), None),
@@ -166,12 +166,8 @@ fn lock(data_dir: &Path) -> Result<fs::File, DevError> {
 pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), DevError> {
     let _locked = lock(&dev.data_dir)?;
     let servers = Servers::start(&dev.data_dir).await?;
-    let settings = ServeSettings {
-        listen: dev.listen,
-        shards: dev.shards,
-        lease_ttl_ms: dev.lease_ttl_ms,
-        ..servers.settings()
-    };
+    let settings =
+        ServeSettings { listen: dev.listen, shards: dev.shards, lease_ttl_ms: dev.lease_ttl_ms, ..servers.settings() };
     let worker = broker_settings(&servers.nats.worker());
     let outcome = async {
         let process = roles::prepare(&settings).await?;

@@ -60,9 +60,8 @@ pub struct Process {
 /// See [`ServeError`].
 pub async fn prepare(settings: &ServeSettings) -> Result<Process, ServeError> {
     let config = settings.broker.config();
-    let broker = Broker::connect(&config)
-        .await
-        .map_err(|source| ServeError::Connect { url: config.url.clone(), source })?;
+    let broker =
+        Broker::connect(&config).await.map_err(|source| ServeError::Connect { url: config.url.clone(), source })?;
     refuse_unfit(&broker.check().await, settings.allow_unsafe_sync)?;
     // An existing cluster keeps its number of shards: runs carry theirs in their ids.
     let known = match shard_map::load(&broker).await {
@@ -96,10 +95,7 @@ fn needs_database(roles: &[Role]) -> bool {
 
 fn refuse_unfit(check: &BrokerCheck, allow_unsafe_sync: bool) -> Result<(), ServeError> {
     for shortcoming in &check.shortcomings {
-        let unsafe_sync = matches!(
-            shortcoming,
-            headwater_streams::broker::Shortcoming::AcknowledgesBeforeSync { .. }
-        );
+        let unsafe_sync = matches!(shortcoming, headwater_streams::broker::Shortcoming::AcknowledgesBeforeSync { .. });
         if shortcoming.is_fatal() || (unsafe_sync && !allow_unsafe_sync) {
             return Err(ServeError::BrokerUnfit(shortcoming.to_string()));
         }
@@ -116,7 +112,7 @@ pub async fn serve(
     mut process: Process,
     settings: &ServeSettings,
     shutdown: CancellationToken,
-    ready: impl FnOnce(&Process),
+    ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), ServeError> {
     let mut roles: JoinSet<Result<(), ServeError>> = JoinSet::new();
     let stop = shutdown.child_token();
@@ -152,7 +148,7 @@ pub async fn serve(
         let stop = stop.clone();
         roles.spawn(async move { supervisor.run(stop).await.map_err(ServeError::Ownership) });
     }
-    ready(&process);
+    ready(settings.listen);
     let mut outcome = Ok(());
     while let Some(ended) = roles.join_next().await {
         let ended = ended.unwrap_or_else(|error| Err(ServeError::Role(error.to_string())));

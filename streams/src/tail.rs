@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::{Broker, ExchangeError};
@@ -53,7 +53,7 @@ pub(crate) struct Tail {
     start: Start,
     consumer: Option<Consumer>,
     /// A consumer on its way. Kept here, so that a caller who gives up early again and again gets it all the same.
-    creation: Option<BoxFuture<'static, Result<(Consumer, u64), ExchangeError>>>,
+    creation: Option<JoinHandle<Result<(Consumer, u64), ExchangeError>>>,
     /// Whether everything that was stored when reading began has been returned.
     caught_up: bool,
 }
@@ -165,12 +165,13 @@ impl Tail {
             let patience = patience.max(Duration::from_millis(100));
             if self.creation.is_none() {
                 let created = create(self.broker.clone(), self.stream.clone(), self.filters.clone(), self.start);
-                self.creation = Some(created.boxed());
+                self.creation = Some(tokio::spawn(created));
             }
             let Some(creation) = self.creation.as_mut() else { return Ok(()) };
             let created = tokio::time::timeout(patience, creation).await;
             self.creation = None;
-            let (consumer, pending) = created.map_err(|elapsed| ExchangeError::unavailable(WHAT, elapsed))??;
+            let created = created.map_err(|elapsed| ExchangeError::unavailable(WHAT, elapsed))?;
+            let (consumer, pending) = created.map_err(|error| ExchangeError::unavailable(WHAT, error))??;
             self.caught_up |= pending == 0;
             self.consumer = Some(consumer);
         }

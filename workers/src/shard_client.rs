@@ -3,6 +3,7 @@
 //! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
 //! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,10 +103,37 @@ impl ShardClient {
     /// # Errors
     /// [`ClientError::Indeterminate`] when it has not ended by then; [`ClientError::Refused`] for an unknown run.
     pub async fn await_run(&self, run: RunId, within: Duration) -> Result<(RunStatus, Position), ClientError> {
-        let shard = run.shard();
+        let ends = self.await_on_shard(run.shard(), &[run], within).await?;
+        ends.into_iter()
+            .next()
+            .map(|(_, status, position)| (status, position))
+            .ok_or_else(|| ClientError::Indeterminate { shard: run.shard() })
+    }
+
+    /// Waits until all of these runs have ended, at most `within`; one frame to each shard.
+    ///
+    /// # Errors
+    /// As [`Self::await_run`], for the first that has not ended or is unknown.
+    pub async fn await_runs(&self, runs: &[RunId], within: Duration) -> Result<Vec<(RunId, RunStatus)>, ClientError> {
+        let mut by_shard: BTreeMap<ShardId, Vec<RunId>> = BTreeMap::new();
+        for run in runs {
+            by_shard.entry(run.shard()).or_default().push(*run);
+        }
+        let waits = by_shard.iter().map(|(shard, runs)| self.await_on_shard(*shard, runs, within));
+        let ends = futures_util::future::try_join_all(waits).await?;
+        Ok(ends.into_iter().flatten().map(|(run, status, _)| (run, status)).collect())
+    }
+
+    async fn await_on_shard(
+        &self,
+        shard: ShardId,
+        runs: &[RunId],
+        within: Duration,
+    ) -> Result<Vec<(RunId, RunStatus, Position)>, ClientError> {
         let deadline = Instant::now() + within;
-        let frame = serde_json::to_vec(&[ShardRequest::AwaitRun { run }]).expect("a request has text keys only");
-        let frame = bytes::Bytes::from(frame);
+        let requests: Vec<_> = runs.iter().map(|run| ShardRequest::AwaitRun { run: *run }).collect();
+        let frame = bytes::Bytes::from(serde_json::to_vec(&requests).expect("requests have text keys only"));
+        let subject = subject::cmd_subject(shard);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -113,17 +141,12 @@ impl ShardClient {
             }
             // A new owner knows nothing of who waited, so the question is asked again now and then.
             let wait = left.min(Duration::from_secs(10));
-            let subject = subject::cmd_subject(shard);
             match requests::request(&self.broker, &subject, frame.clone(), wait).await {
                 Ok(bytes) => {
                     let replies: Vec<ShardReply> =
                         serde_json::from_slice(&bytes).map_err(|source| ClientError::Malformed { shard, source })?;
-                    match replies.into_iter().next() {
-                        Some(ShardReply::Ended { status, position }) => return Ok((status, position)),
-                        Some(ShardReply::Refused { rejection }) if !is_passing(&rejection) => {
-                            return Err(ClientError::Refused(rejection));
-                        }
-                        Some(ShardReply::Refused { .. } | ShardReply::Done { .. }) | None => {}
+                    if let Some(ends) = ends(runs, replies)? {
+                        return Ok(ends);
                     }
                 }
                 Err(RequestError::TooLarge { .. }) => return Err(ClientError::TooLarge),
@@ -132,6 +155,21 @@ impl ShardClient {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Reads the ends of runs; `None` when the question must be asked again.
+fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Vec<(RunId, RunStatus, Position)>>, ClientError> {
+    let mut ends = Vec::with_capacity(runs.len());
+    for (run, reply) in runs.iter().zip(replies) {
+        match reply {
+            ShardReply::Ended { status, position } => ends.push((*run, status, position)),
+            ShardReply::Refused { rejection } if !is_passing(&rejection) => {
+                return Err(ClientError::Refused(rejection));
+            }
+            ShardReply::Refused { .. } | ShardReply::Done { .. } => return Ok(None),
+        }
+    }
+    Ok((ends.len() == runs.len()).then_some(ends))
 }
 
 /// Returns whether a refusal says nothing about the command itself.

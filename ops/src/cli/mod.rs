@@ -46,6 +46,11 @@ impl Failure {
     /// Something did not work.
     pub const FAILED: u8 = 1;
 
+    /// Says what did not work.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: Self::FAILED }
+    }
+
     /// Says an error with its causes, each once.
     pub fn of(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();

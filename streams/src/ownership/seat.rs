@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
 use headwater_core::{MemberId, ShardId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -40,7 +38,8 @@ pub struct Ownership {
     view: View,
     known: HashMap<ShardId, Known>,
     held: HashMap<ShardId, Held>,
-    resting: FuturesUnordered<Resting>,
+    /// Shards that are given up; each task ends when its shard has come to rest.
+    resting: JoinSet<ShardId>,
     /// When the broker last took a sign of life of ours.
     alive_at: Instant,
     changes: mpsc::Sender<OwnershipChange>,
@@ -81,8 +80,6 @@ struct Held {
     giving_up: bool,
 }
 
-type Resting = futures_util::future::BoxFuture<'static, ShardId>;
-
 impl Ownership {
     /// Joins the members and returns the channel on which changes will come. Call [`Self::run`] to begin.
     ///
@@ -111,7 +108,7 @@ impl Ownership {
             view: View::default(),
             known: HashMap::new(),
             held: HashMap::new(),
-            resting: FuturesUnordered::new(),
+            resting: JoinSet::new(),
             alive_at: Instant::now(),
             changes,
         };
@@ -132,7 +129,7 @@ impl Ownership {
                 biased;
                 () = &mut shutdown => break,
                 _ = tick.tick() => self.beat().await?,
-                Some(shard) = self.resting.next(), if !self.resting.is_empty() => self.release(shard).await,
+                Some(Ok(shard)) = self.resting.join_next(), if !self.resting.is_empty() => self.release(shard).await,
                 Some(heard) = self.heard.recv() => self.hear(heard).await?,
             }
             // A view with members missing would name us for their shards.
@@ -253,8 +250,12 @@ impl Ownership {
         }
         held.giving_up = true;
         let (handover, at_rest) = oneshot::channel();
-        let rest = tokio::time::timeout(self.config.handover_max, at_rest).map(move |_| shard);
-        self.resting.push(rest.boxed());
+        let patience = self.config.handover_max;
+        self.resting.spawn(async move {
+            // Dropped or not in time: either way it is over.
+            let _ = tokio::time::timeout(patience, at_rest).await;
+            shard
+        });
         self.announce(OwnershipChange::Lost { shard, reason, handover: Handover(Some(handover)) }).await
     }
 
@@ -267,7 +268,7 @@ impl Ownership {
         }
     }
 
-    async fn announce(&self, change: OwnershipChange) -> Result<(), OwnershipError> {
+    async fn announce(&mut self, change: OwnershipChange) -> Result<(), OwnershipError> {
         let sent = self.changes.send_timeout(change, self.config.ttl / 2).await;
         sent.map_err(|_| OwnershipError::ReceiverStalled)
     }
@@ -282,7 +283,7 @@ impl Ownership {
         let mut tick = tokio::time::interval(self.config.ttl / HEARTBEATS_PER_TTL);
         while !self.resting.is_empty() {
             tokio::select! {
-                Some(shard) = self.resting.next() => self.release(shard).await,
+                Some(Ok(shard)) = self.resting.join_next() => self.release(shard).await,
                 _ = tick.tick() => drop(self.heartbeat(true).await),
             }
         }

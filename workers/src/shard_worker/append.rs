@@ -24,7 +24,9 @@ pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence,
         match journal.append(bytes.clone(), append.expected).await {
             Ok(sequence) => return Ok(sequence),
             Err(AppendError::TooLarge { .. }) => return Err(Lost::TooLarge),
-            Err(error @ (AppendError::Conflict { .. } | AppendError::Indeterminate(_) | AppendError::Unavailable(_))) => {
+            Err(
+                error @ (AppendError::Conflict { .. } | AppendError::Indeterminate(_) | AppendError::Unavailable(_)),
+            ) => {
                 tracing::debug!(shard = %journal.shard(), %error, "an append is unclear, reading back");
             }
         }

@@ -189,10 +189,7 @@ async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::Unbounded
 
 type Publication = (WorkflowKey, DefinitionVersion, Json);
 
-async fn publish_definitions(
-    definitions: Definitions,
-    mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>,
-) {
+async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>) {
     while let Some(((key, version, document), ticket)) = made_known.recv().await {
         let mut pause = Pause::new();
         while let Err(error) = definitions.publish(&key, version, &document).await {
@@ -228,11 +225,7 @@ async fn submit_in_order(
     }
 }
 
-async fn submit_until_answered(
-    shard: ShardId,
-    client: &ShardClient,
-    submission: &Submission,
-) -> Option<Rejection> {
+async fn submit_until_answered(shard: ShardId, client: &ShardClient, submission: &Submission) -> Option<Rejection> {
     let mut pause = Pause::new();
     loop {
         match client.submit(shard, submission.clone(), Duration::from_secs(30)).await {

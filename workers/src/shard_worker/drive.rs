@@ -23,10 +23,16 @@ use super::leases::{Lease, Leases};
 use super::{ShardCounters, ShardSettings, now};
 
 /// Who asked for a command, and so who hears of its outcome.
-enum Caller {
-    Work { place: Place, worker: WorkerId },
+pub(super) enum Caller {
+    Work {
+        place: Place,
+        worker: WorkerId,
+    },
     Shard(Place),
-    Effect { ticket: Ticket, submission: Box<Submission> },
+    Effect {
+        ticket: Ticket,
+        submission: Box<Submission>,
+    },
     /// The shard itself: timers, silence, definitions.
     Nobody,
 }
@@ -248,8 +254,7 @@ impl Driver {
             let (key, version) = needed;
             let command = Command::AdoptDefinition { key, version, document };
             let submission = Submission { id: fresh_id(), command };
-            if let Some(Answer { outcome: Err(error), .. }) =
-                self.owner.submit(Caller::Nobody, submission, now(), None)
+            if let Some(Answer { outcome: Err(error), .. }) = self.owner.submit(Caller::Nobody, submission, now(), None)
             {
                 tracing::error!(%error, "a stored definition does not compile");
             }
@@ -317,7 +322,14 @@ impl Driver {
                 }
                 WorkRequest::Started { run, node, attempt, lease, started_at } => {
                     let token = lease;
-                    self.hold(Lease { run, node: node.clone(), attempt, token, worker: worker.clone(), seen: Instant::now() });
+                    self.hold(Lease {
+                        run,
+                        node: node.clone(),
+                        attempt,
+                        token,
+                        worker: worker.clone(),
+                        seen: Instant::now(),
+                    });
                     let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &lease.bits().to_be_bytes()]);
                     let worker = worker.clone();
                     let caller = Caller::Work { place, worker: worker.clone() };

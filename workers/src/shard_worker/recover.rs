@@ -37,8 +37,8 @@ pub(super) async fn recover<C>(
     while reached < end {
         for entry in reader.next(256, Duration::from_secs(10)).await.map_err(RecoverError::Read)? {
             let sequence = entry.sequence;
-            let bundle: Bundle = serde_json::from_slice(&entry.bytes)
-                .map_err(|source| RecoverError::Malformed { sequence, source })?;
+            let bundle: Bundle =
+                serde_json::from_slice(&entry.bytes).map_err(|source| RecoverError::Malformed { sequence, source })?;
             let corrupt = owner
                 .fold(sequence, &bundle, &entry.bytes)
                 .map_err(|source| RecoverError::Mismatch { sequence, source })?;

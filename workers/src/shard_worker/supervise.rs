@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
+use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError};
 use headwater_streams::tasks::{QueueSettings, TaskQueue};
-use headwater_streams::Broker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
