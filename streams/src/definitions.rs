@@ -10,9 +10,6 @@ use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
 use crate::{Broker, Disposition, ExchangeError, topology};
 
-/// How often the pointer to the latest version is moved again after somebody else moved it.
-const TRIES_MAX: u32 = 10;
-
 /// Says why a version was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
@@ -47,8 +44,8 @@ pub struct Definitions {
     bucket: Bucket,
 }
 
-/// A version's key is `<workspace>.<slug>.<version>`; the pointer to the highest one ends in this instead.
-const LATEST: &str = "latest";
+/// A version's key is `<workspace>.<slug>.<version>`; the pointer to the current one ends in this instead.
+const CURRENT: &str = "current";
 
 impl Definitions {
     /// Opens the table.
@@ -56,11 +53,11 @@ impl Definitions {
         Self { bucket: Bucket::new(broker, topology::DEFINITIONS) }
     }
 
-    /// Stores a version. The same document again is fine.
+    /// Stores a version and points to it as the current one. The same again is fine.
     ///
     /// # Errors
     /// [`DefinitionError::VersionTaken`] for another document under the same version; else safe to repeat.
-    pub async fn put(
+    pub async fn publish(
         &self,
         key: &WorkflowKey,
         version: DefinitionVersion,
@@ -80,24 +77,10 @@ impl Definitions {
         Ok(self.point_to(key, version).await?)
     }
 
-    /// Moves the pointer to the highest version up to `version`, never down.
+    /// Points to a version. One writer calls this in the order of its own decisions: the workflow's shard.
     async fn point_to(&self, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), ExchangeError> {
-        const WHAT: &str = "point to the latest definition";
-        let name = latest_key(key);
-        for _ in 0..TRIES_MAX {
-            let slot = self.bucket.get(&name).await?;
-            let highest = slot.as_ref().map(pointer).transpose()?.flatten();
-            if highest >= Some(version) {
-                return Ok(());
-            }
-            let expected = Expected::Revision(slot.map_or(0, |slot| slot.revision));
-            match self.bucket.put(&name, version.to_string().into(), expected).await {
-                Ok(_) => return Ok(()),
-                Err(PublishFailure::WrongSequence(_)) => {}
-                Err(failure) => return Err(failure.exchange(WHAT)),
-            }
-        }
-        Err(ExchangeError::unavailable(WHAT, "overtaken again and again"))
+        let put = self.bucket.put(&current_key(key), version.to_string().into(), Expected::Anything).await;
+        put.map(drop).map_err(|failure| failure.exchange("point to the current definition"))
     }
 
     /// Returns the document of a version.
@@ -109,12 +92,12 @@ impl Definitions {
         slot.and_then(|slot| slot.value).as_ref().map(document).transpose()
     }
 
-    /// Returns the highest version.
+    /// Returns the current version.
     ///
     /// # Errors
     /// See [`ExchangeError`].
-    pub async fn latest(&self, key: &WorkflowKey) -> Result<Option<StoredDefinition>, ExchangeError> {
-        let slot = self.bucket.get(&latest_key(key)).await?;
+    pub async fn current(&self, key: &WorkflowKey) -> Result<Option<StoredDefinition>, ExchangeError> {
+        let slot = self.bucket.get(&current_key(key)).await?;
         let Some(version) = slot.as_ref().map(pointer).transpose()?.flatten() else { return Ok(None) };
         let document = self.get(key, version).await?;
         Ok(document.map(|document| StoredDefinition { key: key.clone(), version, document }))
@@ -149,8 +132,8 @@ fn version_key(key: &WorkflowKey, version: DefinitionVersion) -> String {
     format!("{}.{}.{version}", key.workspace, key.workflow)
 }
 
-fn latest_key(key: &WorkflowKey) -> String {
-    format!("{}.{}.{LATEST}", key.workspace, key.workflow)
+fn current_key(key: &WorkflowKey) -> String {
+    format!("{}.{}.{CURRENT}", key.workspace, key.workflow)
 }
 
 fn document(bytes: &Bytes) -> Result<Json, ExchangeError> {
@@ -160,13 +143,13 @@ fn document(bytes: &Bytes) -> Result<Json, ExchangeError> {
 fn pointer(slot: &Slot) -> Result<Option<DefinitionVersion>, ExchangeError> {
     let Some(value) = &slot.value else { return Ok(None) };
     let version = serde_json::from_slice(value);
-    version.map(Some).map_err(|error| ExchangeError::malformed("read the latest version", error))
+    version.map(Some).map_err(|error| ExchangeError::malformed("read the current version", error))
 }
 
 fn definition(slot: &Slot) -> Option<StoredDefinition> {
     let mut parts = slot.key.split('.');
     let (workspace, workflow, version) = (parts.next()?, parts.next()?, parts.next()?);
-    if version == LATEST {
+    if version == CURRENT {
         return None;
     }
     let parsed = (|| {

@@ -17,6 +17,7 @@
 //! | [`feed`] | what changed in the assets |
 //! | [`definitions`] | which definition versions there are |
 //! | [`checkpoints`] | where a shard's recovery starts |
+//! | [`yardstick`] | what the bare broker costs, for benchmarks |
 //! | [`server`] | how to run a broker of one's own |
 //!
 //! # Invariants
@@ -43,6 +44,7 @@ pub mod subject;
 mod tail;
 pub mod tasks;
 pub mod topology;
+pub mod yardstick;
 
 pub use broker::{Broker, BrokerConfig, ConnectError, Credentials};
 pub use disposition::{Cause, Disposition, ExchangeError};

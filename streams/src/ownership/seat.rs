@@ -268,7 +268,7 @@ impl Ownership {
         }
     }
 
-    async fn announce(&self, change: OwnershipChange) -> Result<(), OwnershipError> {
+    async fn announce(&mut self, change: OwnershipChange) -> Result<(), OwnershipError> {
         let sent = self.changes.send_timeout(change, self.config.ttl / 2).await;
         sent.map_err(|_| OwnershipError::ReceiverStalled)
     }

@@ -1,0 +1,146 @@
+//! A batch: entries of one or more journals, folded, with the cursors they move.
+
+use std::collections::BTreeMap;
+
+use headwater_core::{Sequence, ShardId, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use crate::fold::Changes;
+use crate::journal::JournalEntry;
+use crate::parse::parse;
+
+/// How far a shard is projected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub shard: ShardId,
+    /// The last bundle that is in the tables; zero at the beginning.
+    pub sequence: Sequence,
+    /// The time of the last commit that is in the tables.
+    pub time: Option<Timestamp>,
+    /// What the next bundle must name as its predecessor's hash; empty at the beginning.
+    pub hash: String,
+}
+
+impl Cursor {
+    /// Returns the cursor of a shard of which nothing is projected.
+    pub fn start(shard: ShardId) -> Self {
+        Self { shard, sequence: Sequence::ZERO, time: None, hash: String::new() }
+    }
+}
+
+/// Corrupt: what comes next in a journal does not follow from what is projected. The shard needs a rebuild.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Discontinuity {
+    /// Entries are missing.
+    #[error("shard {shard}: after {cursor} comes {found}")]
+    Gap { shard: ShardId, cursor: Sequence, found: Sequence },
+    /// It is another journal than the one that was projected before.
+    #[error("shard {shard}: bundle {found} follows another bundle than the one that was projected")]
+    ForeignChain { shard: ShardId, found: Sequence },
+}
+
+/// Entries and what they change. Kept together, because what the database refuses is taken apart again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    entries: Vec<(ShardId, JournalEntry)>,
+    changes: Changes,
+    advances: BTreeMap<ShardId, Advance>,
+    bytes: usize,
+}
+
+/// Moves one cursor.
+#[derive(Debug)]
+pub(crate) struct Advance {
+    pub(crate) from: Sequence,
+    time: Option<Timestamp>,
+    last: JournalEntry,
+}
+
+impl Advance {
+    /// Returns where the cursor stands afterwards. Hashes the last bundle.
+    pub(crate) fn cursor(&self, shard: ShardId) -> Cursor {
+        Cursor { shard, sequence: self.last.sequence, time: self.time, hash: bundle_hash(&self.last.bytes) }
+    }
+}
+
+/// Returns how a bundle is named by the one after it: the first 16 bytes of SHA-256, 32 hex digits.
+pub fn bundle_hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let mut number = [0; 16];
+    number.copy_from_slice(&digest[..16]);
+    format!("{:032x}", u128::from_be_bytes(number))
+}
+
+impl Batch {
+    /// Folds an entry in. One the cursor is past already, a duplicate, changes nothing.
+    ///
+    /// `cursor` is where the shard stood before this batch.
+    ///
+    /// # Errors
+    /// See [`Discontinuity`]; the batch is as it was.
+    pub fn push(&mut self, cursor: &Cursor, entry: JournalEntry) -> Result<(), Discontinuity> {
+        let shard = cursor.shard;
+        let before = self.advances.get(&shard);
+        let reached = before.map_or(cursor.sequence, |advance| advance.last.sequence);
+        if entry.sequence <= reached {
+            return Ok(());
+        }
+        if entry.sequence != reached.next() {
+            return Err(Discontinuity::Gap { shard, cursor: reached, found: entry.sequence });
+        }
+        let bundle = parse(shard, &entry);
+        // Within a batch the sequence tells; the first entry may come from another journal of the same name.
+        let foreign = bundle.previous.as_ref().is_some_and(|previous| *previous != cursor.hash);
+        if before.is_none() && foreign {
+            return Err(Discontinuity::ForeignChain { shard, found: entry.sequence });
+        }
+        let known = before.map_or(cursor.time, |advance| advance.time);
+        let time = bundle.commits.last().map(|commit| commit.time).or(known);
+        self.bytes += entry.bytes.len();
+        self.changes.fold(shard, entry.sequence, bundle);
+        let from = before.map_or(cursor.sequence, |advance| advance.from);
+        self.advances.insert(shard, Advance { from, time, last: entry.clone() });
+        self.entries.push((shard, entry));
+        Ok(())
+    }
+
+    /// Makes a batch of one entry that is known to follow from what is projected.
+    pub(crate) fn of_one(shard: ShardId, entry: JournalEntry) -> Self {
+        let bundle = parse(shard, &entry);
+        let from = Sequence::new(entry.sequence.get().saturating_sub(1));
+        let time = bundle.commits.last().map(|commit| commit.time);
+        let mut changes = Changes::default();
+        changes.fold(shard, entry.sequence, bundle);
+        let bytes = entry.bytes.len();
+        let advances = BTreeMap::from([(shard, Advance { from, time, last: entry.clone() })]);
+        Self { entries: vec![(shard, entry)], changes, advances, bytes }
+    }
+
+    /// Returns whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the length of its entries in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns what it changes.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Returns where the cursors stand afterwards, one for each shard that has entries in it.
+    pub fn cursors(&self) -> Vec<Cursor> {
+        self.advances.iter().map(|(shard, advance)| advance.cursor(*shard)).collect()
+    }
+
+    pub(crate) fn advances(&self) -> &BTreeMap<ShardId, Advance> {
+        &self.advances
+    }
+
+    pub(crate) fn entries(&self) -> &[(ShardId, JournalEntry)] {
+        &self.entries
+    }
+}

@@ -1,0 +1,154 @@
+//! The connections: pools whose sessions are bound to one schema, and the migrations that build a schema.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::{Config, NoTls};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Says why the database did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Rejection: the address is not one of a Postgres server.
+    #[error("not the address of a postgres database")]
+    AddressInvalid(#[source] tokio_postgres::Error),
+    /// Unavailable: it cannot be reached, or could not do it now. Try again after a moment.
+    #[error("the database is out of reach")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Corrupt: the schema is not one this version can have made.
+    #[error("the schema {schema} cannot be migrated")]
+    Unmigratable { schema: String, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl From<deadpool_postgres::PoolError> for DatabaseError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// A schema of read models on a Postgres server. Clones share their connections.
+#[derive(Clone)]
+pub struct Database {
+    config: Config,
+    schema: String,
+    readers: Pool,
+    writers: Pool,
+}
+
+impl Database {
+    /// The schema that is read.
+    pub const LIVE: &'static str = "headwater";
+    /// The schema a rebuild fills.
+    pub const NEXT: &'static str = "headwater_next";
+    /// The schema the last rebuild replaced.
+    pub const PREVIOUS: &'static str = "headwater_previous";
+
+    const CONNECTIONS_MAX: usize = 12;
+    const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+    /// Makes the schema [`Self::LIVE`] if need be, migrates it, and returns it.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`]; what was migrated before an error stays.
+    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+        let database = Self::at(url)?;
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    /// Returns the schema [`Self::LIVE`] without a look whether it is there: for a process that must start while the
+    /// server is away, and migrates once it is back.
+    ///
+    /// # Errors
+    /// [`DatabaseError::AddressInvalid`]: the address is not one.
+    pub fn at(url: &str) -> Result<Self, DatabaseError> {
+        let config: Config = url.parse().map_err(DatabaseError::AddressInvalid)?;
+        Ok(Self::of(config, Self::LIVE))
+    }
+
+    /// Returns another schema of the same server, with connections of its own.
+    pub(crate) fn sibling(&self, schema: &str) -> Self {
+        Self::of(self.config.clone(), schema)
+    }
+
+    fn of(config: Config, schema: &str) -> Self {
+        // A plan that was made while a table was empty must not scan it when it is full: the writer's few statements
+        // all reach their rows by index.
+        let settled = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
+                       -c enable_mergejoin=off";
+        Self {
+            readers: pool(&config, schema, ""),
+            writers: pool(&config, schema, settled),
+            config,
+            schema: schema.to_owned(),
+        }
+    }
+
+    /// Returns the schema's name.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Makes the schema if need be and applies the migrations it lacks. Safe to call from several processes at once.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn migrate(&self) -> Result<(), DatabaseError> {
+        let mut connection = self.readers.get().await?;
+        let schema = &self.schema;
+        // One process migrates, the others find it done. The lock ends with the statement's session at the latest.
+        connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
+        let outcome = async {
+            connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
+            let client: &mut tokio_postgres::Client = &mut connection;
+            embedded::migrations::runner()
+                .run_async(client)
+                .await
+                .map_err(|error| DatabaseError::Unmigratable { schema: schema.clone(), source: error.into() })
+        }
+        .await;
+        connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await?;
+        outcome.map(|_| ())
+    }
+
+    pub(crate) async fn reader(&self) -> Result<Object, DatabaseError> {
+        Ok(self.readers.get().await?)
+    }
+
+    pub(crate) async fn writer(&self) -> Result<Object, DatabaseError> {
+        Ok(self.writers.get().await?)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+const MIGRATION_LOCK: i64 = 0x6865_6164_7761_7465;
+
+fn pool(config: &Config, schema: &str, settings: &str) -> Pool {
+    let mut config = config.clone();
+    let given = config.get_options().unwrap_or_default();
+    let options = format!("{given} -c search_path={schema} -c timezone=UTC -c jit=off {settings}");
+    config.options(options.trim()).application_name("headwater");
+    config.connect_timeout(Database::CONNECT_DEADLINE);
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let deadline = Some(Database::CONNECT_DEADLINE);
+    Pool::builder(manager)
+        .max_size(Database::CONNECTIONS_MAX)
+        .timeouts(Timeouts { wait: deadline, create: deadline, recycle: deadline })
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("a runtime is given, so timeouts are possible")
+}

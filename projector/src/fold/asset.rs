@@ -1,0 +1,121 @@
+//! What an asset's events mean for `assets`, `asset_versions` and `asset_inputs`.
+
+use headwater_core::asset::{AssetEvent, RecordAsset};
+use headwater_core::shard::AssetKey;
+use headwater_core::{AssetId, Revision, Timestamp, Version, WorkspaceId};
+use rustc_hash::FxHashMap;
+
+use super::{Changes, Place};
+use crate::rows::{AssetChange, InputRow, LatestVersion, VersionRow};
+
+/// The changes of `assets`, one for each asset, in the order of their first.
+#[derive(Debug, Default)]
+pub struct AssetChanges {
+    rows: Vec<AssetChange>,
+    index: FxHashMap<(WorkspaceId, String), usize>,
+}
+
+impl AssetChanges {
+    /// Returns the changes.
+    pub fn rows(&self) -> &[AssetChange] {
+        &self.rows
+    }
+
+    fn of(&mut self, key: &AssetKey) -> &mut AssetChange {
+        let lower = key_of(&key.asset);
+        let at = *self.index.entry((key.workspace.clone(), lower)).or_insert_with_key(|(workspace, key_text)| {
+            self.rows.push(AssetChange {
+                workspace: workspace.clone(),
+                key: key_text.clone(),
+                asset: key.asset.clone(),
+                latest: None,
+            });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+}
+
+/// Returns what identifies an asset in its workspace: ids are unique ignoring case.
+pub(crate) fn key_of(asset: &AssetId) -> String {
+    asset.as_str().to_ascii_lowercase()
+}
+
+impl Changes {
+    pub(super) fn fold_asset(
+        &mut self,
+        place: Place,
+        key: &AssetKey,
+        first: Revision,
+        time: Timestamp,
+        events: Vec<AssetEvent>,
+    ) {
+        for (index, event) in (0..).zip(events) {
+            let revision = first.after(index);
+            match event {
+                // That the asset exists; who makes and uses it is read off the workflow's document.
+                AssetEvent::AssetDeclared(_) => {
+                    self.assets.of(key);
+                }
+                AssetEvent::AssetMaterialized { version, record } => {
+                    self.fold_version(place, key, revision, time, version, record);
+                }
+                // How consumers get their versions is seen on their runs.
+                AssetEvent::ConsumptionGranted { .. }
+                | AssetEvent::WaiterAdded { .. }
+                | AssetEvent::MaterializationRequested { .. }
+                | AssetEvent::MaterializationFailed { .. }
+                | AssetEvent::ConsumptionRefused { .. }
+                | AssetEvent::WaiterForgotten { .. } => {}
+            }
+        }
+    }
+
+    fn fold_version(
+        &mut self,
+        place: Place,
+        key: &AssetKey,
+        revision: Revision,
+        time: Timestamp,
+        version: Version,
+        record: RecordAsset,
+    ) {
+        let partition = record.partition.map(|key| key.to_string()).unwrap_or_default();
+        let asset = self.assets.of(key);
+        asset.latest = Some(LatestVersion { revision, partition: partition.clone(), version });
+        let asset_key = asset.key.clone();
+        for (ordinal, input) in (0..).zip(record.inputs) {
+            self.inputs.push(InputRow {
+                workspace: key.workspace.clone(),
+                key: asset_key.clone(),
+                partition: partition.clone(),
+                version,
+                ordinal,
+                input_key: key_of(&input.asset),
+                input_asset: input.asset,
+                input_partition: input.partition.map(|key| key.to_string()).unwrap_or_default(),
+                input_version: input.version,
+            });
+        }
+        self.versions.push(VersionRow {
+            workspace: key.workspace.clone(),
+            key: asset_key,
+            partition,
+            version,
+            revision,
+            shard: place.shard,
+            sequence: place.sequence,
+            recorded_at: time,
+            produced_at: record.produced_at,
+            run_started_at: record.run_started_at,
+            run: record.run,
+            node: record.node,
+            attempt: record.attempt,
+            workflow: record.workflow,
+            definition: record.definition,
+            payload: record.payload,
+            schema: record.schema,
+            freshness: record.freshness,
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! What the read models keep of a workflow's document: its nodes, its edges, and the assets it names.
+//!
+//! The document was compiled before it entered the journal, so this only looks: `steps[]` with `dependsOn`, or
+//! `nodes[]` with `transitions[]`. What it does not know it leaves to the document itself, which is kept whole.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::rows::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
+
+/// Reads a document in either spelling.
+pub fn graph_of(document: &Value) -> Graph {
+    let mut graph =
+        Graph { name: text(document, "name"), description: text(document, "description"), ..Graph::default() };
+    let mut seen = BTreeSet::new();
+    for list in ["steps", "nodes"] {
+        for node in items(document, list) {
+            let Some(id) = text(node, "id").filter(|id| seen.insert(id.clone())) else { continue };
+            read_node(&mut graph, id, node);
+        }
+    }
+    for edge in items(document, "transitions") {
+        let (Some(from), Some(to)) = (text(edge, "from"), text(edge, "to")) else { continue };
+        graph.transitions.push(transition(from, to, edge));
+    }
+    graph
+}
+
+fn read_node(graph: &mut Graph, id: String, node: &Value) {
+    let name = text(node, "name");
+    let kind = kind_of(node);
+    for dependency in items(node, "dependsOn") {
+        let from = dependency.as_str().map(str::to_owned);
+        let from = from.or_else(|| ["id", "step", "node", "from"].iter().find_map(|key| text(dependency, key)));
+        if let Some(from) = from {
+            graph.transitions.push(transition(from, id.clone(), dependency));
+        }
+    }
+    let mut named = BTreeSet::new();
+    for (list, role) in [("produces", EdgeRole::Produces), ("consumes", EdgeRole::Consumes)] {
+        for entry in items(node, list) {
+            let Some(asset) = entry.as_str().map(str::to_owned).or_else(|| text(entry, "assetId")) else { continue };
+            // A node that names an asset twice in one role is one edge.
+            if !named.insert((role.as_str(), asset.to_ascii_lowercase())) {
+                continue;
+            }
+            graph.edges.push(GraphEdge {
+                role,
+                node: id.clone(),
+                node_name: name.clone(),
+                kind: kind.clone(),
+                asset,
+                is_primary: entry.get("primary").and_then(Value::as_bool).unwrap_or(false),
+                schema: json(entry, "schema"),
+                freshness: json(entry, "freshness"),
+                partitioning: json(entry, "partitioning"),
+                auto_materialize: json(entry, "autoMaterialize"),
+            });
+        }
+    }
+    let job = text(node, "jobSlug").or_else(|| node.get("action").and_then(|action| text(action, "jobSlug")));
+    graph.nodes.push(GraphNode { id, name, kind, job, document: node.to_string() });
+}
+
+/// The action's kind: a step with a `jobSlug` is a job; otherwise `action` says it, as a word or as an object.
+fn kind_of(node: &Value) -> String {
+    let action = node.get("action");
+    let said = action.and_then(Value::as_str).map(str::to_owned);
+    let said = said.or_else(|| action.and_then(|action| text(action, "kind").or_else(|| text(action, "type"))));
+    said.or_else(|| text(node, "kind")).or_else(|| text(node, "type")).unwrap_or_else(|| "job".to_owned())
+}
+
+fn transition(from: String, to: String, edge: &Value) -> GraphTransition {
+    GraphTransition {
+        from,
+        to,
+        outcome: text(edge, "on").unwrap_or_else(|| "success".to_owned()),
+        priority: edge.get("priority").and_then(Value::as_i64).and_then(|p| i32::try_from(p).ok()).unwrap_or(0),
+        condition: text(edge, "when").or_else(|| text(edge, "condition")),
+    }
+}
+
+fn items<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    of.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text(of: &Value, key: &str) -> Option<String> {
+    of.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn json(of: &Value, key: &str) -> Option<String> {
+    of.get(key).filter(|value| !value.is_null()).map(Value::to_string)
+}

@@ -1,0 +1,231 @@
+//! What a run's events mean for `workflow_runs` and `traces`.
+
+use headwater_core::run::{RunEvent, RunFailure, RunStatus};
+use headwater_core::{Attempt, Json, NodeId, RunId, Timestamp};
+use rustc_hash::FxHashMap;
+
+use super::{Changes, Place};
+use crate::rows::{RunChange, RunEnd, RunStart, SettledNode, TraceChange, TraceStatus};
+
+/// The changes of `workflow_runs`, one for each run, in the order of their first.
+#[derive(Debug, Default)]
+pub struct RunChanges {
+    rows: Vec<RunChange>,
+    index: FxHashMap<RunId, usize>,
+}
+
+impl RunChanges {
+    /// Returns the changes.
+    pub fn rows(&self) -> &[RunChange] {
+        &self.rows
+    }
+
+    fn of(&mut self, run: RunId) -> &mut RunChange {
+        let at = *self.index.entry(run).or_insert_with(|| {
+            self.rows.push(RunChange { run, start: None, end: None });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+}
+
+/// The changes of `traces`, one for each attempt, in the order of their first.
+#[derive(Debug, Default)]
+pub struct TraceChanges {
+    rows: Vec<Linked>,
+    /// Of each node the row of its highest attempt; the lower ones hang behind it.
+    highest: FxHashMap<(RunId, NodeId), usize>,
+}
+
+#[derive(Debug)]
+struct Linked {
+    row: TraceChange,
+    lower: Option<usize>,
+}
+
+impl TraceChanges {
+    /// Returns the changes.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &TraceChange> {
+        self.rows.iter().map(|linked| &linked.row)
+    }
+
+    fn highest(&mut self, run: RunId, node: &NodeId) -> Option<&mut TraceChange> {
+        let at = *self.highest.get(&(run, node.clone()))?;
+        Some(&mut self.rows[at].row)
+    }
+
+    /// Returns the change of an attempt, a new one with `status` where the batch has none.
+    fn of(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
+        let next = self.rows.len();
+        let slot = self.highest.entry((run, node.clone())).or_insert(next);
+        let (mut above, mut at) = (None, (*slot < next).then_some(*slot));
+        while let Some(here) = at.filter(|&here| self.rows[here].row.attempt > attempt) {
+            (above, at) = (Some(here), self.rows[here].lower);
+        }
+        if let Some(here) = at.filter(|&here| self.rows[here].row.attempt == attempt) {
+            let row = &mut self.rows[here].row;
+            row.status = status;
+            return row;
+        }
+        match above {
+            None => *slot = next,
+            Some(above) => self.rows[above].lower = Some(next),
+        }
+        let row = TraceChange {
+            run,
+            node: node.clone(),
+            attempt,
+            is_new: false,
+            status,
+            worker: None,
+            scheduled_at: None,
+            started_at: None,
+            finished_at: None,
+            wakes_at: None,
+            input: None,
+            output: None,
+            failure: None,
+        };
+        self.rows.push(Linked { row, lower: at });
+        &mut self.rows[next].row
+    }
+
+    /// As [`Self::of`], for an event that makes the row.
+    fn new(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
+        let before = self.rows.len();
+        self.of(run, node, attempt, status);
+        if self.rows.len() > before {
+            self.rows[before].row.is_new = true;
+            return &mut self.rows[before].row;
+        }
+        self.of(run, node, attempt, status)
+    }
+}
+
+impl Changes {
+    pub(super) fn fold_run(&mut self, place: Place, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
+        // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
+        let mut failed: Option<(NodeId, Attempt)> = None;
+        let mut resolved: Option<NodeId> = None;
+        for event in events {
+            match event {
+                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
+                    self.runs.of(run).start = Some(RunStart {
+                        shard: place.shard,
+                        workspace,
+                        workflow,
+                        version,
+                        trigger: Json::of(&trigger),
+                        input,
+                        started_at: time,
+                    });
+                }
+                RunEvent::NodeAwaitedAssets { node, needs: _ } => {
+                    self.traces.new(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
+                }
+                RunEvent::AssetResolved { node, .. } => resolved = Some(node),
+                RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to } => {
+                    let status = if wakes_at.is_some() { TraceStatus::Waiting } else { TraceStatus::Running };
+                    // A first attempt makes its row unless the node has waited for assets.
+                    let first = attempt == Attempt::FIRST && resolved.as_ref() != Some(&node);
+                    let row = if first {
+                        self.traces.new(run, &node, attempt.get(), status)
+                    } else {
+                        self.traces.of(run, &node, attempt.get(), status)
+                    };
+                    row.scheduled_at = Some(time);
+                    // Absent: the run's input, which is read from the run.
+                    row.input = input.or(row.input.take());
+                    row.wakes_at = wakes_at.or(row.wakes_at);
+                    row.worker = handed_to.or(row.worker.take());
+                }
+                RunEvent::AttemptStarted { node, attempt, worker, started_at } => {
+                    let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Running);
+                    row.worker = Some(worker);
+                    row.started_at = Some(started_at);
+                }
+                RunEvent::AttemptFailed { node, attempt, failure, worker, started_at } => {
+                    let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Failed);
+                    row.finished_at = Some(time);
+                    row.failure = Some(failure);
+                    row.worker = worker.or(row.worker.take());
+                    row.started_at = started_at.or(row.started_at);
+                    failed = Some((node, attempt));
+                }
+                RunEvent::RetryArmed { node, attempt, due_at } => {
+                    let next = match &failed {
+                        Some((of, last)) if *of == node => last.next(),
+                        Some(_) | None => attempt,
+                    };
+                    let row = self.traces.new(run, &node, next.get(), TraceStatus::Waiting);
+                    row.wakes_at = Some(due_at);
+                }
+                RunEvent::NodeSucceeded { node, attempt, output, assets: _, worker, started_at, taken: _ } => {
+                    let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Succeeded);
+                    row.finished_at = Some(time);
+                    row.output = Some(output);
+                    row.worker = worker.or(row.worker.take());
+                    row.started_at = started_at.or(row.started_at);
+                }
+                RunEvent::NodeFailed { node, failure, taken: _ } => {
+                    // Its last attempt's row says so already where one failed.
+                    if failed.as_ref().is_none_or(|(of, _)| *of != node) {
+                        self.settle(run, node, TraceStatus::Failed, time, Some(failure));
+                    }
+                }
+                RunEvent::NodeSkipped { node } => {
+                    let row = self.traces.new(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
+                    row.finished_at = Some(time);
+                }
+                RunEvent::NodeCancelled { node } => self.settle(run, node, TraceStatus::Cancelled, time, None),
+                // The version's own row comes from the asset's journal.
+                RunEvent::AssetRecorded { .. } => {}
+                RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),
+                RunEvent::RunFailed { failure } => self.end(run, RunStatus::Failed, time, None, Some(failure)),
+                RunEvent::RunCancelled { reason } => {
+                    let failure = RunFailure::new("cancelled", reason);
+                    self.end(run, RunStatus::Cancelled, time, None, Some(failure));
+                }
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        run: RunId,
+        status: RunStatus,
+        completed_at: Timestamp,
+        output: Option<Json>,
+        failure: Option<RunFailure>,
+    ) {
+        let error = failure.map(|failure| Json::of(&failure));
+        self.runs.of(run).end = Some(RunEnd { status, completed_at, output, error });
+    }
+
+    /// Closes the attempt a node is at, wherever the row of that attempt is.
+    fn settle(&mut self, run: RunId, node: NodeId, status: TraceStatus, time: Timestamp, failure: Option<RunFailure>) {
+        let Some(highest) = self.traces.highest(run, &node) else {
+            // Said twice in one batch: the first has closed what was open, wherever that was.
+            if self.settled_nodes.insert((run, node.clone())) {
+                return self.settled.push(SettledNode { run, node, status, finished_at: time, failure });
+            }
+            return self.close(run, &node, TraceChange::UNTRIED, status, time, failure);
+        };
+        let attempt = if highest.status.is_open() { highest.attempt } else { TraceChange::UNTRIED };
+        self.close(run, &node, attempt, status, time, failure);
+    }
+
+    fn close(
+        &mut self,
+        run: RunId,
+        node: &NodeId,
+        attempt: u32,
+        status: TraceStatus,
+        time: Timestamp,
+        failure: Option<RunFailure>,
+    ) {
+        let row = self.traces.of(run, node, attempt, status);
+        row.finished_at = Some(time);
+        row.failure = failure.or(row.failure.take());
+    }
+}

@@ -1,0 +1,187 @@
+//! One lane: some shards, one connection. It folds the next batch while the last one is written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use headwater_core::{Sequence, ShardId};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::gather::{BatchLimits, Gathering};
+use super::{LaneError, Publisher};
+use crate::batch::{Batch, Cursor};
+use crate::database::Database;
+use crate::journal::{Journal, JournalEntry, JournalError, JournalReader as _};
+use crate::write::{WriteError, load_cursors, write};
+
+#[derive(Debug)]
+pub(super) struct Lane<J> {
+    pub(super) database: Database,
+    pub(super) journal: Arc<J>,
+    pub(super) shards: Vec<ShardId>,
+    pub(super) limits: BatchLimits,
+    pub(super) publisher: Publisher,
+}
+
+type Arrival = Result<(ShardId, Vec<JournalEntry>), JournalError>;
+
+/// A batch that was tried, with the connection it was tried on.
+type Tried = (Object, Batch, Result<(), WriteError>);
+
+const FETCH_MESSAGES_MAX: usize = 256;
+const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// Waits in a row that a journal with a known end may let pass.
+const SILENCES_MAX: u32 = 10;
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+impl<J: Journal> Lane<J> {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let began = Instant::now();
+            let Err(error) = self.session(None, &shutdown).await else { return };
+            if began.elapsed() > BACKOFF_MAX {
+                backoff = BACKOFF_MIN;
+            }
+            tracing::warn!(error = &error as &dyn std::error::Error, ?backoff, "projecting stopped; it will go on");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+            }
+        }
+    }
+
+    /// Projects from where the cursors stand: until the given places, or until `shutdown`. Returns the number of events.
+    pub(super) async fn session(
+        &self,
+        until: Option<&BTreeMap<ShardId, Sequence>>,
+        shutdown: &CancellationToken,
+    ) -> Result<u64, LaneError> {
+        self.database.migrate().await?;
+        let connection = self.database.writer().await?;
+        let cursors = load_cursors(&connection, &self.shards).await?;
+        self.publisher.cursors(&cursors);
+        let (sender, mut arrivals) = mpsc::channel(self.shards.len() * 2);
+        let mut readers = JoinSet::new();
+        let mut open = BTreeMap::new();
+        for cursor in &cursors {
+            let end = until.and_then(|until| until.get(&cursor.shard).copied());
+            open.insert(cursor.shard, end);
+            if end.is_none_or(|end| cursor.sequence < end) {
+                readers.spawn(read(Arc::clone(&self.journal), cursor.clone(), end, sender.clone()));
+            } else {
+                open.remove(&cursor.shard);
+            }
+        }
+        drop(sender);
+        let mut gathering = Gathering::new(self.limits, cursors);
+        let mut idle = Some(connection);
+        let mut writing: JoinSet<Tried> = JoinSet::new();
+        let mut events = 0;
+        loop {
+            let due = gathering.due_at(until.is_some() || self.publisher.is_awaited());
+            if due.is_some_and(|due| due <= Instant::now()) {
+                if let Some(connection) = idle.take() {
+                    writing.spawn(try_write(connection, gathering.cut()));
+                    continue;
+                }
+            }
+            if until.is_some() && open.is_empty() && gathering.is_empty() && writing.is_empty() {
+                return Ok(events);
+            }
+            tokio::select! {
+                Some(tried) = writing.join_next() => {
+                    let (connection, batch, outcome) = tried.expect("writing neither panics nor is aborted");
+                    outcome?;
+                    events += batch.changes().events as u64;
+                    self.publisher.cursors(&batch.cursors());
+                    idle = Some(connection);
+                }
+                Some(arrival) = arrivals.recv(), if !gathering.is_full() => {
+                    let (shard, entries) = arrival?;
+                    if let Some(end) = open.get(&shard).copied() {
+                        let done = entries.last().is_some_and(|last| Some(last.sequence) == end);
+                        if self.gather(&mut gathering, shard, entries, until.is_some())? || done {
+                            open.remove(&shard);
+                        }
+                    }
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && idle.is_some() => {}
+                () = shutdown.cancelled() => {
+                    while writing.join_next().await.is_some() {}
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
+    /// Folds entries in; returns whether the shard's journal cannot be followed any more. Its neighbours go on.
+    fn gather(
+        &self,
+        gathering: &mut Gathering,
+        shard: ShardId,
+        entries: Vec<JournalEntry>,
+        strict: bool,
+    ) -> Result<bool, LaneError> {
+        for entry in entries {
+            if let Err(broken) = gathering.push(shard, entry) {
+                tracing::error!(error = &broken as &dyn std::error::Error, "a shard is set aside: rebuild it");
+                self.publisher.broken(shard, Some(broken.clone()));
+                return if strict { Err(broken.into()) } else { Ok(true) };
+            }
+        }
+        self.publisher.broken(shard, None);
+        Ok(false)
+    }
+}
+
+async fn try_write(mut connection: Object, batch: Batch) -> Tried {
+    let outcome = write(&mut connection, &batch).await;
+    (connection, batch, outcome)
+}
+
+/// Reads a journal into the lane, to its end if it has one.
+async fn read<J: Journal>(journal: Arc<J>, cursor: Cursor, end: Option<Sequence>, to: mpsc::Sender<Arrival>) {
+    let (shard, mut after) = (cursor.shard, cursor.sequence);
+    let mut reader = match journal.open(shard, after).await {
+        Ok(reader) => reader,
+        Err(error) => {
+            // A lane that is gone needs no answer, here and below.
+            let _ = to.send(Err(error)).await;
+            return;
+        }
+    };
+    let mut silent = 0;
+    loop {
+        let arrival = reader.next(FETCH_MESSAGES_MAX, FETCH_WAIT).await.map(|mut entries| {
+            entries.retain(|entry| end.is_none_or(|end| entry.sequence <= end));
+            (shard, entries)
+        });
+        if arrival.as_ref().is_ok_and(|(_, entries)| entries.is_empty()) {
+            silent += 1;
+            if end.is_some() && silent == SILENCES_MAX {
+                let _ = to.send(Err(JournalError::Gone { shard, after })).await;
+                return;
+            }
+            if to.is_closed() {
+                return;
+            }
+            continue;
+        }
+        silent = 0;
+        after = last_of(&arrival).unwrap_or(after);
+        let last = arrival.is_err() || Some(after) == end;
+        if to.send(arrival).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn last_of(arrival: &Arrival) -> Option<Sequence> {
+    arrival.as_ref().ok().and_then(|(_, entries)| entries.last()).map(|last| last.sequence)
+}

@@ -1,0 +1,142 @@
+//! The projector: follows journals for as long as it runs.
+//!
+//! Its shards are dealt to lanes; a lane is one task with one connection that folds the next batch while the last one
+//! is being written. One lane is enough for two cores: the database does more work for a batch than the fold does.
+
+mod gather;
+mod lane;
+mod progress;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::{Sequence, ShardId};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::{Database, DatabaseError};
+use crate::journal::{Journal, JournalError};
+use crate::write::WriteError;
+use lane::Lane;
+
+pub use gather::BatchLimits;
+pub(crate) use progress::Publisher;
+pub use progress::{Lag, Progress, ShardState, WaitError};
+
+/// Says why a lane stopped for a moment.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaneError {
+    #[error("the batch could not be written")]
+    Write(#[from] WriteError),
+    #[error("the journal could not be read")]
+    Journal(#[from] JournalError),
+    #[error("the database could not be reached")]
+    Database(#[from] DatabaseError),
+    #[error("what comes next does not follow")]
+    Discontinuity(#[from] crate::batch::Discontinuity),
+}
+
+/// Folds the journals of some shards into a database, from wherever their cursors stand.
+///
+/// Any number of projectors may run for the same shards: each batch is applied by one of them (`PRJ-1`), the others
+/// merely waste their work.
+#[derive(Debug)]
+pub struct Projector<J> {
+    database: Database,
+    journal: Arc<J>,
+    shards: Vec<ShardId>,
+    lanes: usize,
+    limits: BatchLimits,
+    publisher: Publisher,
+}
+
+/// How often the heads of the journals are asked for, to know the lag.
+const HEAD_INTERVAL: Duration = Duration::from_secs(1);
+
+impl<J: Journal> Projector<J> {
+    /// Makes a projector of these shards with one lane. Nothing happens before [`Self::run`].
+    pub fn new(database: Database, journal: Arc<J>, shards: Vec<ShardId>) -> Self {
+        let publisher = Publisher::new(&shards);
+        Self { database, journal, shards, lanes: 1, limits: BatchLimits::default(), publisher }
+    }
+
+    /// Deals the shards to so many lanes (at least one), for machines with cores to spare.
+    #[must_use]
+    pub fn with_lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes.max(1);
+        self
+    }
+
+    /// Cuts batches otherwise than by default.
+    #[must_use]
+    pub fn with_limits(mut self, limits: BatchLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Returns a view of how far it is, valid as long as anybody likes.
+    pub fn progress(&self) -> Progress {
+        self.publisher.progress()
+    }
+
+    /// Runs until `shutdown`; then what is being written is finished first. Whatever fails is tried again, with waits
+    /// from a tenth of a second to five seconds, from where the cursors in the database stand.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for number in 0..self.lanes {
+            let shards: Vec<_> = self.shards.iter().copied().skip(number).step_by(self.lanes).collect();
+            if shards.is_empty() {
+                continue;
+            }
+            let lane = Lane {
+                database: self.database.clone(),
+                journal: Arc::clone(&self.journal),
+                shards,
+                limits: self.limits,
+                publisher: self.publisher.clone(),
+            };
+            tasks.spawn(lane.run(shutdown.clone()));
+        }
+        tasks.spawn(watch_heads(self.journal, self.shards, self.publisher, shutdown));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the projector ended badly");
+            }
+        }
+    }
+}
+
+async fn watch_heads<J: Journal>(
+    journal: Arc<J>,
+    shards: Vec<ShardId>,
+    publisher: Publisher,
+    shutdown: CancellationToken,
+) {
+    loop {
+        for &shard in &shards {
+            match tokio::time::timeout(HEAD_INTERVAL * 5, journal.head(shard)).await {
+                Ok(Ok(head)) => publisher.head(shard, head),
+                // The lag then grows older, which is true.
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(HEAD_INTERVAL) => {}
+        }
+    }
+}
+
+/// Projects journals up to the given places, and no further.
+pub(crate) async fn project_until<J: Journal>(
+    database: &Database,
+    journal: Arc<J>,
+    until: &BTreeMap<ShardId, Sequence>,
+    limits: BatchLimits,
+) -> Result<u64, LaneError> {
+    let shards: Vec<ShardId> = until.keys().copied().collect();
+    let publisher = Publisher::new(&shards);
+    let lane = Lane { database: database.clone(), journal, shards, limits, publisher };
+    lane.session(Some(until), &CancellationToken::new()).await
+}

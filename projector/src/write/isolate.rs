@@ -1,0 +1,69 @@
+//! A batch of which the database refuses something: everything else proceeds.
+//!
+//! Each bundle is tried by itself, and the commits of one that is refused each behind a savepoint. Which commits end
+//! in `dead_events` is therefore the same wherever the batches were cut.
+
+use deadpool_postgres::{Object, Transaction};
+
+use super::{Care, WriteError, append, apply, begin, move_cursors, write_whole};
+use crate::batch::Batch;
+use crate::fold::Changes;
+use crate::parse::{ParsedBundle, ParsedCommit, parse};
+use crate::rows::DeadRow;
+
+pub(super) async fn write_in_pieces(connection: &mut Object, batch: &Batch) -> Result<(), WriteError> {
+    for (shard, entry) in batch.entries() {
+        let single = Batch::of_one(*shard, entry.clone());
+        match write_whole(connection, &single, Care::Careful).await {
+            Err(WriteError::Refused { .. }) => write_commits(connection, &single).await?,
+            outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Unavailable(_))) => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the commits of the one bundle in `single`, burying those that are refused.
+async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), WriteError> {
+    let mut transaction = begin(connection).await?;
+    move_cursors(&transaction, single).await?;
+    for (shard, entry) in single.entries() {
+        let bundle = parse(*shard, entry);
+        let mut dead = bundle.dead;
+        for commit in bundle.commits {
+            let (ordinal, raw) = (commit.ordinal, commit.text.clone());
+            let mut changes = Changes::default();
+            changes.fold(*shard, entry.sequence, only(commit));
+            if let Some(reason) = refusal(&mut transaction, &changes).await? {
+                tracing::warn!(shard = %shard, sequence = %entry.sequence, ordinal, reason, "a commit is buried");
+                dead.push(DeadRow { shard: *shard, sequence: entry.sequence, ordinal, reason, raw });
+            }
+        }
+        append::dead(&transaction, &dead).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn only(commit: ParsedCommit) -> ParsedBundle {
+    ParsedBundle { previous: None, commits: vec![commit], dead: Vec::new() }
+}
+
+/// Writes one commit, or undoes it and says why the database does not take it.
+async fn refusal(transaction: &mut Transaction<'_>, changes: &Changes) -> Result<Option<String>, WriteError> {
+    let savepoint = transaction.savepoint("commit").await?;
+    match apply(&savepoint, changes, Care::Careful).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(None)
+        }
+        Err(WriteError::Refused { code, source }) => {
+            savepoint.rollback().await?;
+            let constraint = source.as_db_error().and_then(|error| error.constraint());
+            Ok(Some(match constraint {
+                Some(constraint) => format!("refused by the database ({code}, {constraint})"),
+                None => format!("refused by the database ({code})"),
+            }))
+        }
+        Err(other @ (WriteError::CursorMoved | WriteError::Unavailable(_))) => Err(other),
+    }
+}
