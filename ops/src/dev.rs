@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -91,6 +91,7 @@ impl Servers {
     /// See [`DevError`].
     pub async fn start(data_dir: &Path) -> Result<Self, DevError> {
         let binary = ServerBinary::find(&tool_folders()).map_err(DevError::NatsBinary)?;
+        make_folder(data_dir).map_err(|source| DevError::Folder { path: data_dir.to_owned(), source })?;
         let config = ServerConfig::new(data_dir.join("nats"));
         let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
         let folder = data_dir.join("postgres");
@@ -146,10 +147,17 @@ fn tool_folders() -> Vec<PathBuf> {
     home.map(|home| home.join("headwater/bin")).into_iter().collect()
 }
 
+/// Makes the data folder, closed to others but for passing through: Postgres never runs as root, so where we do it
+/// runs under another account that must reach its own folder inside.
+fn make_folder(data_dir: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(data_dir)?;
+    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o711))
+}
+
 /// Takes the folder for this process alone, until the file returned is closed.
 fn lock(data_dir: &Path) -> Result<fs::File, DevError> {
     let folder = |source| DevError::Folder { path: data_dir.to_owned(), source };
-    fs::create_dir_all(data_dir).map_err(folder)?;
+    make_folder(data_dir).map_err(folder)?;
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join("lock"));
     let file = file.map_err(folder)?;
     match file.try_lock() {
