@@ -63,7 +63,7 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
         ),
         (
             with_step(
-                json!({"id": "a", "action": "noop", "retry": {"maxAttempts": 0, "backoff": "slow", "delay": "9m", "x": 1}}),
+                json!({"id": "a", "action": "noop", "retry": {"maxAttempts": 0, "backoff": "slow", "delay": "9m", "maxDelay": "1s", "x": 1}}),
             ),
             &[
                 "/steps/0/retry invalid_value",
