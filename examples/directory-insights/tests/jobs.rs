@@ -8,6 +8,7 @@ use directory_insights::handlers::HANDLERS;
 use directory_insights::{Attempt, Failure};
 use headwater_core::Json;
 use headwater_core::definition::{Definition, compile};
+use headwater_core::expr::{Scope, Template};
 use serde_json::{Value, json};
 
 fn run(slug: &str, input: &Value) -> Result<Value, Failure> {
@@ -237,4 +238,34 @@ fn the_workflows_compile_and_promise_what_the_jobs_keep() {
     for node in report.nodes.iter().chain(&archive.nodes) {
         assert!(slugs.contains(&node.queue.as_str()), "{}", node.id);
     }
+}
+
+fn rendered(template: &Template, input: &Value) -> Value {
+    let (input, nothing) = (Json::of(input), Json::empty_object());
+    let (state, output) = (Default::default(), |_: &str| None);
+    let scope = Scope {
+        input: &input,
+        state: &state,
+        output: &output,
+        assets: &[],
+        error: None,
+        run: &nothing,
+        trigger: &nothing,
+    };
+    template.render(&scope).unwrap().to_value()
+}
+
+#[test]
+fn the_archive_says_what_a_missing_report_is_made_from_if_it_can() {
+    let archive = workflow("directory-insights-archive.json");
+    let mapping = archive.nodes[0].consumes[0].producer_input.as_ref().unwrap();
+    let whole = json!({"archiveDir": "/a", "scanDir": "/s", "outputDir": "/o"});
+    assert_eq!(rendered(mapping, &whole), json!({"scanDir": "/s", "outputDir": "/o"}));
+    for partial in [json!({"archiveDir": "/a"}), json!({"archiveDir": "/a", "scanDir": "/s"})] {
+        assert_eq!(rendered(mapping, &partial), Value::Null, "the last report's input is taken");
+    }
+    let report = workflow("directory-insights-report.json");
+    let input = json!({"scanDir": "/s", "outputDir": "/o", "maxEntries": 20000, "reportTitle": "t"});
+    let scan = report.nodes[0].input.as_ref().unwrap();
+    assert_eq!(rendered(scan, &input), json!({"scanDir": "/s", "maxEntries": 20000}));
 }

@@ -13,9 +13,11 @@ pub(super) fn cards(scan: &ScanOutput) -> String {
     let summary = &scan.summary;
     let newest = day(summary.latest_modified_at.as_deref());
     let oldest = day(summary.earliest_modified_at.as_deref());
+    let cut = scan.extension_stats.iter().any(|stat| stat.extension == "(other)");
+    let types = format!("{}{} types", scan.extension_stats.len(), if cut { "+" } else { "" });
     let cards = [
         ("Total size", bytes(summary.total_size), format!("{} on average", bytes(summary.average_file_size as u64))),
-        ("Files", count(summary.total_files), format!("{} types", scan.extension_stats.len())),
+        ("Files", count(summary.total_files), types),
         ("Directories", count(summary.total_directories), format!("{} levels deep", summary.max_depth)),
         ("Last change", newest, format!("oldest {oldest}")),
     ];
@@ -66,11 +68,11 @@ pub(super) struct Column {
 /// Files by size, as columns.
 pub(super) fn sizes(scan: &ScanOutput) -> String {
     let column = |bucket: &crate::scan::SizeBucket| Column {
-        label: bucket.label.replace("KB", " KB").replace("MB", " MB").replace('-', "–"),
+        label: bucket.label.replace("KB", "\u{a0}KB").replace("MB", "\u{a0}MB").replace('-', "–"),
         value: bucket.file_count,
         title: format!("{}, {} together", counted(bucket.file_count, "file", "files"), bytes(bucket.total_size)),
     };
-    columns(scan.size_distribution.iter().map(column).collect())
+    columns("two", scan.size_distribution.iter().map(column).collect())
 }
 
 /// Files by depth, as columns.
@@ -88,12 +90,14 @@ pub(super) fn depths(scan: &ScanOutput) -> String {
             last.title = format!("level {SHOWN} and deeper: {}", counted(last.value, "file", "files"));
         }
     }
-    columns(shown)
+    columns("one", shown)
 }
 
-fn columns(columns: Vec<Column>) -> String {
+/// `class` says how many lines the labels take.
+fn columns(class: &str, columns: Vec<Column>) -> String {
     let largest = columns.iter().map(|column| column.value).max().unwrap_or(0);
-    let mut out = String::from("<div class=\"columns\">");
+    let narrow = columns.len() > 8;
+    let mut out = format!("<div class=\"columns {class}\">");
     for Column { label, value, title } in columns {
         let height = percent(value, largest).max(if value > 0 { 1.5 } else { 0.0 });
         let _ = write!(
@@ -101,7 +105,7 @@ fn columns(columns: Vec<Column>) -> String {
             "<div class=\"column\" title=\"{}\"><span class=\"count\">{}</span>\
              <span class=\"stem\"><i style=\"height:{height:.2}%\"></i></span><span class=\"label\">{}</span></div>",
             html(&title),
-            short(value),
+            short(value, narrow),
             html(&label)
         );
     }
@@ -110,10 +114,12 @@ fn columns(columns: Vec<Column>) -> String {
 }
 
 /// A number that fits above a column.
-fn short(value: u64) -> String {
+fn short(value: u64, narrow: bool) -> String {
+    let exact_below = if narrow { 1_000 } else { 10_000 };
     match value {
-        0..10_000 => count(value),
-        10_000..1_000_000 => format!("{}k", value / 1_000),
+        0..1_000_000 if value < exact_below => count(value),
+        0..100_000 => format!("{:.1}k", value as f64 / 1_000.0),
+        100_000..1_000_000 => format!("{}k", value / 1_000),
         _ => format!("{:.1}M", value as f64 / 1_000_000.0),
     }
 }
@@ -123,7 +129,14 @@ pub(super) fn directories(stats: &[DirectoryStat], total: u64) -> String {
     let mut out = String::from(
         "<table><thead><tr><th>Directory</th><th class=\"wide\">Files</th><th>Size</th><th class=\"wide\">Share</th></tr></thead><tbody>",
     );
-    for stat in stats {
+    // A directory that holds nothing but another one says nothing that the other does not say better.
+    let within = |inner: &DirectoryStat, outer: &DirectoryStat| {
+        let rest = inner.path.strip_prefix(outer.path.as_str());
+        inner.size == outer.size
+            && inner.file_count == outer.file_count
+            && rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    for stat in stats.iter().filter(|outer| !stats.iter().any(|inner| within(inner, outer))) {
         let share = percent(stat.size, total);
         let _ = write!(
             out,

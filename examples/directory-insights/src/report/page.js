@@ -40,11 +40,22 @@
   const root = known.get(".");
   if (!root) return;
 
+  // A directory that holds one directory and nothing else is shown together with it: `src/main/java`.
+  const collapse = (node) => {
+    let name = node.name;
+    let end = node;
+    while (end.children.length === 1 && end.own === 0 && end.children[0].bytes === end.bytes) {
+      end = end.children[0];
+      name += `/${end.name}`;
+    }
+    return { node: end, name, bytes: end.bytes, files: end.files };
+  };
+
   // What a directory consists of: its directories, its own files, and what was too small to list.
   const parts = (node) => {
     const listed = node.children.filter((child) => child.bytes > 0);
     const rest = node.bytes - node.own - listed.reduce((sum, child) => sum + child.bytes, 0);
-    const all = listed.map((child) => ({ node: child, name: child.name, bytes: child.bytes, files: child.files }));
+    const all = listed.map(collapse);
     if (node.own > 0) all.push({ name: listed.length ? "files here" : "files", bytes: node.own, path: node.path });
     if (rest > 0) all.push({ name: "smaller directories", bytes: rest, path: node.path });
     return all.sort((a, b) => b.bytes - a.bytes);
@@ -97,57 +108,67 @@
     element.addEventListener("pointerleave", () => { tip.hidden = true; });
   };
 
-  const cell = (box, hue, whole, open) => {
-    const { item } = box;
-    const inside = item.node && (item.node.children.length > 0) && box.width > 70 && box.height > 60;
-    const element = make(item.node ? "button" : "div", item.node ? (inside ? "group" : "") : "leaf");
+  const HEAD = 22, EDGE = 3, LEVELS = 4;
+
+  // Draws one part, and what is inside it as long as there is room to see it.
+  const place = (box, hue, level, whole) => {
+    const { item, x, y, width, height } = box;
+    const opens = item.node && item.node.children.length > 0;
+    const inside = opens && level < LEVELS && width > 64 && height > 54;
+    const element = make(item.node ? "button" : "div", `${item.node ? "cell" : "leaf"}${inside ? " group" : ""}`);
     if (item.node) {
       element.type = "button";
-      element.addEventListener("click", (event) => { event.stopPropagation(); open(item.node); });
+      element.addEventListener("click", () => open(item.node));
     }
     element.style.cssText =
-      `left:${box.x}px;top:${box.y}px;width:${Math.max(0, box.width - 2)}px;height:${Math.max(0, box.height - 2)}px;--h:${hue}`;
-    if (box.width > 38 && box.height > 20) element.append(make("b", "", item.name));
-    if (box.width > 52 && box.height > 38 && !inside) element.append(make("small", "", size(item.bytes)));
+      `left:${x}px;top:${y}px;width:${Math.max(0, width - 1)}px;height:${Math.max(0, height - 1)}px;--h:${hue};--level:${level}`;
+    if (width < 16 || height < 10) element.classList.add("tiny");
+    if (height > 19 && width > Math.min(46, 16 + 7 * item.name.length)) {
+      const label = make("b", "", item.name);
+      if (inside) label.append(make("i", "", size(item.bytes)));
+      element.append(label);
+    }
+    if (!inside && width > 54 && height > 36) element.append(make("small", "", size(item.bytes)));
     describe(element, item, whole);
-    return { element, inside };
+    map.append(element);
+    if (!inside) return;
+    const below = squarify(parts(item.node), x + EDGE, y + HEAD, width - 2 * EDGE - 1, height - HEAD - EDGE - 1);
+    // Where one directory is most of the picture, colours tell apart what is inside it.
+    const spread = level === 1 && item.bytes > 0.5 * whole;
+    below.forEach((small, index) => {
+      const own = spread ? HUES[(index + 1) % HUES.length] : hue;
+      if (small.width > 3 && small.height > 3) place(small, own, level + 1, whole);
+    });
   };
 
-  let current = root;
+  let current = collapse(root).node;
   const draw = () => {
     map.replaceChildren();
     const items = parts(current);
-    const whole = current.bytes;
-    if (items.length === 0) {
-      map.append(make("p", "note", "Nothing here has a size."));
-    }
-    squarify(items, 0, 0, map.clientWidth, map.clientHeight).forEach((box, index) => {
-      const hue = HUES[index % HUES.length];
-      const outer = cell(box, hue, whole, open);
-      map.append(outer.element);
-      if (!outer.inside) return;
-      const head = 24;
-      const below = squarify(parts(box.item.node), box.x + 4, box.y + head, box.width - 8, box.height - head - 5);
-      for (const small of below) {
-        if (small.width > 4 && small.height > 4) map.append(cell(small, hue, whole, open).element);
-      }
-    });
+    if (items.length === 0) map.append(make("p", "note", "Nothing here has a size."));
+    squarify(items, 0, 0, map.clientWidth, map.clientHeight)
+      .forEach((box, index) => place(box, HUES[index % HUES.length], 1, current.bytes));
     trail.replaceChildren();
     const steps = [];
-    for (let node = current; node; node = node.parent) steps.unshift(node);
-    steps.forEach((node, index) => {
+    for (let node = current; node; node = node.parent) {
+      // A directory shown together with the one inside it is no step of its own.
+      if (node === current || collapse(node).node === node) steps.unshift({ node, name: node.name });
+      else steps[0].name = `${node.name}/${steps[0].name}`;
+    }
+    steps.forEach(({ node, name }, index) => {
       if (index > 0) trail.append(make("span", "", "/"));
-      if (node === current) { trail.append(make("b", "", `${node.name} · ${size(node.bytes)}`)); return; }
-      const back = make("button", "", node.name);
+      if (node === current) { trail.append(make("b", "", `${name} · ${size(node.bytes)}`)); return; }
+      const back = make("button", "", name);
       back.type = "button";
       back.addEventListener("click", () => open(node));
       trail.append(back);
     });
   };
+
   function open(node) {
     // A directory of nothing but files has no inside to show: stay where it can be compared.
     if (node.children.length === 0 && node !== root) return;
-    current = node;
+    current = collapse(node).node;
     tip.hidden = true;
     draw();
   }

@@ -35,7 +35,7 @@ pub(super) struct Statistics {
     extensions: BTreeMap<String, Count>,
     buckets: [Count; BUCKETS.len()],
     depths: BTreeMap<u64, Depth>,
-    largest: BinaryHeap<Reverse<(u64, Reverse<String>, Option<jiff::Timestamp>)>>,
+    largest: BinaryHeap<Reverse<Ranked>>,
     earliest: Option<jiff::Timestamp>,
     latest: Option<jiff::Timestamp>,
     all: Count,
@@ -43,6 +43,9 @@ pub(super) struct Statistics {
     issue_count: u64,
     pub(super) truncated: bool,
 }
+
+/// A file by size, then by name from the front.
+type Ranked = (u64, Reverse<String>, Option<jiff::Timestamp>);
 
 struct Directory {
     path: String,
