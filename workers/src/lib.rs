@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`shard_worker`] | who drives a shard, and what happens next in it |
 //! | [`shard_client`] | how a command gets to its shard |
+//! | [`connection`] | how a worker program finds its engine |
 
+pub mod connection;
 pub mod shard_client;
 pub mod shard_worker;
