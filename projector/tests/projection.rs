@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use headwater_core::shard::Position;
 use headwater_core::{Sequence, ShardId};
+use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
 use headwater_projector::server::PostgresServer;
 use headwater_projector::{BatchLimits, Database, Journal, JournalEntry, JournalError, JournalReader, MemoryJournal};
@@ -242,12 +243,20 @@ async fn a_switch_in_full_flight_loses_nothing_and_can_be_undone() {
         }
     });
     let journal = Arc::new(live.clone());
+    let reads = Reads::of(database.clone());
+    reads.cursors().await.unwrap();
     for _ in 0..2 {
         let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
         assert!(report.equal && report.switched, "{report:#?}");
     }
     tokio::time::timeout(DEADLINE, feeding).await.unwrap().unwrap();
     running.reach_heads(&live, &story.shards).await;
+    // Through connections that were open, and statements that were prepared, before the switch.
+    let cursors = reads.cursors().await.unwrap();
+    for &shard in &story.shards {
+        let head = live.head(shard).await.unwrap();
+        assert!(cursors.iter().any(|cursor| (cursor.shard, cursor.sequence) == (shard, head)), "{cursors:?}");
+    }
     agrees(&house, &story).await;
     compare(&database, &story).await;
 

@@ -18,7 +18,7 @@ use crate::batch::Cursor;
 use crate::database::{Database, DatabaseError};
 use crate::journal::{Journal, JournalError};
 use crate::queries::cursor_of;
-use crate::tail::{BatchLimits, LaneError, project_until};
+use crate::tail::{LaneError, project_until};
 
 pub use compare::TableComparison;
 
@@ -81,6 +81,9 @@ pub struct RebuildReport {
 
 /// Names the lock that one rebuild at a time holds.
 const REBUILD_LOCK: i64 = 0x6865_6164_7265_6264;
+
+/// A rebuild keeps two cores busy and leaves the others to the live side.
+const LANES: usize = 2;
 
 /// Builds the read models of `shards` anew and compares them with the live ones.
 ///
@@ -175,7 +178,7 @@ async fn project<J: Journal>(
     journal: &Arc<J>,
     target: &BTreeMap<ShardId, Sequence>,
 ) -> Result<u64, LaneError> {
-    project_until(next, Arc::clone(journal), target, BatchLimits::default()).await
+    project_until(next, journal, target, LANES).await
 }
 
 /// Returns how far the new schema has to be: where the live one stands, to be compared with it; or, where that may
