@@ -4,7 +4,9 @@
 //! no dots where a dot would split a token, no wildcards, no white space (`ID-1`).
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ fn is_token(text: &str, max: usize, extra: &[u8]) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -69,12 +71,6 @@ macro_rules! name {
             }
         }
 
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
@@ -87,6 +83,79 @@ macro_rules! name {
             }
         }
     };
+}
+
+/// Names that are the same only when every character is.
+macro_rules! compared_exactly {
+    ($($name:ident),*) => {$(
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0 == other.0
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.0.cmp(&other.0)
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    )*};
+}
+
+compared_exactly!(WorkspaceId, Slug, NodeId, QueueName, JobSlug, PartitionKey, WorkerId, MemberId);
+
+impl AssetId {
+    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.bytes().map(|b| b.to_ascii_lowercase())
+    }
+}
+
+/// Asset ids are the same ignoring ASCII case; each keeps the spelling it came with.
+impl PartialEq for AssetId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for AssetId {}
+
+impl PartialOrd for AssetId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AssetId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+impl Hash for AssetId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().for_each(|b| b.hash(state));
+        0xff_u8.hash(state);
+    }
 }
 
 /// Reads a name from text without an intermediate `String`.
@@ -385,6 +454,14 @@ mod tests {
         assert!("directory.insights.report".parse::<AssetId>().is_ok());
         assert!("A".repeat(201).parse::<AssetId>().is_err());
         assert!("Upper".parse::<Slug>().is_err());
+    }
+
+    #[test]
+    fn asset_ids_are_the_same_ignoring_case() {
+        let id = |text: &str| text.parse::<AssetId>().unwrap();
+        assert_eq!(id("Directory.Report"), id("directory.report"));
+        let set: std::collections::HashSet<_> = [id("A.b"), id("a.B"), id("a.c")].into();
+        assert_eq!(set.len(), 2);
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub enum WorkReply {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ShardRequest {
     /// Decide and make durable.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Answer when the run has ended (at once if it has), or not at all before the caller's deadline.
     AwaitRun { run: RunId },
 }

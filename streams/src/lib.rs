@@ -1,1 +1,50 @@
+//! JetStream and nothing but: where the journals, the task queues, the asset feed and the shared tables live, and how
+//! processes find and ask each other.
+//!
+//! This crate is *not* a place for rules: it moves the bytes that `headwater-core` decides on. It is the only crate
+//! that names the broker's client, and no type of that client stands in a public signature.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`broker`] | how to reach the broker, and whether it is good enough |
+//! | [`topology`] | which streams and buckets there are |
+//! | [`journal`] | what a shard appended, and how to append next |
+//! | [`ownership`] | which process drives which shard |
+//! | [`shard_map`] | which shard decides for which aggregate |
+//! | [`requests`] | how processes ask each other |
+//! | [`cancel`] | how workers hear of cancellation before their next heartbeat |
+//! | [`tasks`] | what waits to be done |
+//! | [`feed`] | what changed in the assets |
+//! | [`definitions`] | which definition versions there are |
+//! | [`checkpoints`] | where a shard's recovery starts |
+//! | [`yardstick`] | what the bare broker costs, for benchmarks |
+//! | [`server`] | how to run a broker of one's own |
+//!
+//! # Invariants
+//! * `STR-1` The second token of every subject is its kind; what users name comes after it.
+//! * `STR-2` An append lands only directly behind the sequence it expects.
+//! * `STR-3` A reader returns a journal's entries in order, each once, or says that some are gone.
+//! * `STR-4` Whatever decides is read from the stream's leader, never from a replica.
+//! * `STR-5` Applying a topology never loses anything that is stored.
 
+mod acked;
+pub mod broker;
+mod bucket;
+pub mod cancel;
+pub mod checkpoints;
+pub mod definitions;
+mod disposition;
+pub mod feed;
+pub mod journal;
+pub mod ownership;
+pub mod requests;
+pub mod server;
+pub mod shard_map;
+pub mod subject;
+mod tail;
+pub mod tasks;
+pub mod topology;
+pub mod yardstick;
+
+pub use broker::{Broker, BrokerConfig, ConnectError, Credentials};
+pub use disposition::{Cause, Disposition, ExchangeError};

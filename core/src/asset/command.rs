@@ -110,11 +110,3 @@ pub enum ProducerEnd {
     /// It failed, was cancelled, or could not even be started.
     Failed { failure: RunFailure },
 }
-
-/// The fact in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum AssetRejection {
-    #[error("a newer version of the workflow has declared the asset already")]
-    DeclarationOutdated,
-}

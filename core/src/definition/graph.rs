@@ -109,7 +109,7 @@ pub enum Action {
     BuiltIn(BuiltIn),
     /// Pure: the output is the rendered template, inside the decision.
     Transform { output: Template },
-    /// Pure: the output is the node's input.
+    /// Pure: the output is the node's input where it has one of its own, else `null`.
     Noop,
     /// Waits. The template renders to a number of milliseconds or a text like `90s`.
     Sleep { duration: Template },

@@ -2,12 +2,38 @@
 //!
 //! [`compile`] takes the document as users write it and answers with a [`Definition`] or with *all* its
 //! [`Problem`]s. Steps with `dependsOn` and nodes with transitions end in the same [`Node`]s and [`Transition`]s.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `compile` | what a whole document means |
+//! | `header` | what stands around its nodes |
+//! | `document` | which fields are there, and which nobody knows |
+//! | `node` | what one step or node means |
+//! | `action` | what it does |
+//! | `policy` | how often, how long, when it is ready |
+//! | `contract` | which assets it produces and consumes |
+//! | `template` | which expressions a value holds, and what they name |
+//! | `edges` | how nodes are joined, in both spellings |
+//! | `order` | in which order they run, and what runs in circles |
+//! | `references` | whether every name an expression uses is there by then |
+//! | `span` | how long `90s` is |
+//! | `graph` | what a run walks in the end |
 
+mod action;
 mod compile;
+mod contract;
 mod document;
+mod edges;
 mod graph;
+mod header;
+mod node;
+mod order;
+mod policy;
 mod problem;
+mod references;
 mod schema;
+mod span;
+mod template;
 
 pub use compile::compile;
 pub use graph::{
@@ -16,3 +42,4 @@ pub use graph::{
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach};
+pub use span::{InvalidSpan, parse_span};

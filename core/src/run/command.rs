@@ -89,6 +89,8 @@ pub enum RunRejection {
     StaleAttempt,
     #[error("the run's input does not fit the workflow: {message}")]
     InputInvalid { message: String },
+    #[error("the idempotency key was used before for another workflow or another input")]
+    KeyReused,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

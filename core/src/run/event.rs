@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::{OnMiss, Require};
 use crate::expr::ConsumedAsset;
 use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId, Slug};
 use crate::{Timestamp, Version, WorkerId, WorkspaceId};
@@ -11,9 +12,18 @@ use crate::{Timestamp, Version, WorkerId, WorkspaceId};
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum RunEvent {
     /// The run exists; its definition version is frozen and its input has the defaults filled in.
-    RunStarted { workspace: WorkspaceId, workflow: Slug, version: DefinitionVersion, input: Json, trigger: Trigger },
+    RunStarted {
+        workspace: WorkspaceId,
+        workflow: Slug,
+        version: DefinitionVersion,
+        input: Json,
+        trigger: Trigger,
+        /// The run id was derived from an idempotency key, and is remembered for a day after the run's end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keyed: bool,
+    },
     /// A node waits for versions of assets before it is scheduled; one [`RunEvent::AssetResolved`] follows for each.
-    NodeAwaitedAssets { node: NodeId },
+    NodeAwaitedAssets { node: NodeId, needs: Vec<AssetNeed> },
     /// A version (or, with `onMiss: ignore`, none) was chosen for a waiting node.
     AssetResolved {
         node: NodeId,
@@ -26,7 +36,9 @@ pub enum RunEvent {
         node: NodeId,
         attempt: Attempt,
         lease: LeaseToken,
-        input: Json,
+        /// Absent: the run's input as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Json>,
         /// For a sleep: when it ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wakes_at: Option<Timestamp>,
@@ -73,7 +85,7 @@ pub enum RunEvent {
     },
     /// All ways into the node are dead.
     NodeSkipped { node: NodeId },
-    /// The node was pending or running when the run ended without it.
+    /// The node was running or waiting when the run ended without it.
     NodeCancelled { node: NodeId },
     /// The asset's own shard recorded what the node produced, under this version.
     AssetRecorded {
@@ -89,6 +101,20 @@ pub enum RunEvent {
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
     RunCancelled { reason: String },
+}
+
+/// One asset that a node needs, with everything about the need rendered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssetNeed {
+    pub asset: AssetId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    pub require: Require,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_miss: Option<OnMiss>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer_input: Option<Json>,
 }
 
 /// An asset as a handler returned it, already checked against its schema.
@@ -135,6 +161,29 @@ pub enum Trigger {
         /// The run that asked first.
         requested_by: RunId,
     },
+}
+
+impl RunEvent {
+    /// Returns the node the event is about; events of the whole run have none.
+    pub fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::NodeAwaitedAssets { node, .. }
+            | Self::AssetResolved { node, .. }
+            | Self::AttemptScheduled { node, .. }
+            | Self::AttemptStarted { node, .. }
+            | Self::AttemptFailed { node, .. }
+            | Self::RetryArmed { node, .. }
+            | Self::NodeSucceeded { node, .. }
+            | Self::NodeFailed { node, .. }
+            | Self::NodeSkipped { node }
+            | Self::NodeCancelled { node }
+            | Self::AssetRecorded { node, .. } => Some(node),
+            Self::RunStarted { .. }
+            | Self::RunSucceeded { .. }
+            | Self::RunFailed { .. }
+            | Self::RunCancelled { .. } => None,
+        }
+    }
 }
 
 impl RunFailure {

@@ -1,12 +1,30 @@
 //! The Run: one execution of one definition version.
 //!
-//! Where to look: what may happen is decided in [`decide`](decide()), what it means is folded in
-//! `evolve`, what follows from it outside is said in [`react`](react()); when a node becomes ready stands in `ready`.
+//! | file | question |
+//! |---|---|
+//! | `decide` | what may happen when a command comes |
+//! | `schedule` | when a node becomes ready, and what starting it means |
+//! | `settle` | what follows when a node ends: transitions, failure, the end of the run |
+//! | `retry` | whether and when a failed attempt is tried again |
+//! | `produce` | whether a handler's result keeps the node's contract |
+//! | `evolve` | what an event means for the state |
+//! | `react` | what follows from an event outside |
 
 mod command;
+mod decide;
 mod event;
+mod evolve;
+mod produce;
+mod react;
+mod retry;
+mod schedule;
+mod settle;
 mod state;
 
 pub use command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
-pub use event::{ProducedAsset, RunEvent, RunFailure, Trigger};
+pub(crate) use decide::complete_input;
+pub use decide::{Ground, Handover, decide, start};
+pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
+pub(crate) use evolve::evolve;
+pub use react::{outstanding, react, task_of};
 pub use state::{NodeStatus, Run, RunStatus};

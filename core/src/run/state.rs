@@ -1,8 +1,17 @@
 //! What a run is, folded from its events.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+
+use super::{AssetNeed, RunFailure, Trigger};
+use crate::asset::InputVersion;
+use crate::definition::{Definition, NodeIx};
+use crate::expr::{ConsumedAsset, Scope};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Revision, RunId, Slug};
+use crate::{Timestamp, WorkerId, WorkspaceId};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,4 +82,268 @@ impl NodeStatus {
 
 /// One execution of one definition version.
 #[derive(Debug, Clone)]
-pub struct Run {}
+pub struct Run {
+    pub(super) id: RunId,
+    pub(super) workspace: WorkspaceId,
+    pub(super) workflow: Slug,
+    pub(super) version: DefinitionVersion,
+    pub(super) definition: Arc<Definition>,
+    pub(super) status: RunStatus,
+    pub(super) input: Json,
+    pub(super) trigger: Trigger,
+    /// Its id was derived from an idempotency key.
+    pub(super) keyed: bool,
+    /// Written by nodes with `storeResultAs`.
+    pub(super) state: BTreeMap<Arc<str>, Json>,
+    pub(super) started_at: Timestamp,
+    /// Of the last event folded.
+    pub(super) revision: Revision,
+    /// By [`NodeIx`].
+    pub(super) nodes: Vec<NodeState>,
+    /// How many nodes are neither pending nor ended.
+    pub(super) active: u32,
+    pub(super) timers: BTreeSet<(Timestamp, Timer)>,
+    /// Produced, and not yet recorded by the asset's own shard.
+    pub(super) unrecorded: Vec<(NodeIx, AssetId, Option<PartitionKey>)>,
+    /// Every version consumed so far, sorted, each once.
+    pub(super) consumed: Vec<InputVersion>,
+    /// `run` and `trigger` as expressions see them, made when first asked for.
+    pub(super) facts: OnceLock<(Json, Json)>,
+}
+
+/// Where one node stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NodeState {
+    pub phase: Phase,
+    /// Attempts scheduled so far.
+    pub attempts: u32,
+    /// Incoming transitions that were taken.
+    pub taken: u32,
+    /// Incoming transitions that were taken or are dead.
+    pub decided: u32,
+    pub output: Option<Json>,
+    pub consumed: Vec<ConsumedAsset>,
+}
+
+/// The phases of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    Pending,
+    AwaitingAssets { missing: Vec<AssetNeed> },
+    Current(Box<CurrentAttempt>),
+    Retrying { input: Option<Json>, due_at: Timestamp },
+    Succeeded,
+    Failed,
+    Skipped,
+    Cancelled,
+}
+
+/// The one attempt of a node that may report (`RUN-3`).
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CurrentAttempt {
+    pub attempt: Attempt,
+    pub lease: LeaseToken,
+    /// Absent: the run's input.
+    pub input: Option<Json>,
+    pub scheduled_at: Timestamp,
+    /// Of the event that scheduled it.
+    pub revision: Revision,
+    pub wakes_at: Option<Timestamp>,
+    /// Whoever was handed it or said that it runs.
+    pub held_by: Option<WorkerId>,
+    pub started: bool,
+}
+
+/// What a run can have due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    AttemptTimeout(NodeIx),
+    Retry(NodeIx),
+    Wake(NodeIx),
+    RunTimeout,
+}
+
+impl Phase {
+    pub fn is_active(&self) -> bool {
+        match self {
+            Self::AwaitingAssets { .. } | Self::Current(_) | Self::Retrying { .. } => true,
+            Self::Pending | Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => false,
+        }
+    }
+}
+
+impl Run {
+    /// Returns the run's id.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Returns the workspace it belongs to.
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+
+    /// Returns the workflow it executes.
+    pub fn workflow(&self) -> &Slug {
+        &self.workflow
+    }
+
+    /// Returns the definition version it was frozen at.
+    pub fn version(&self) -> DefinitionVersion {
+        self.version
+    }
+
+    /// Returns where it stands.
+    pub fn status(&self) -> RunStatus {
+        self.status
+    }
+
+    /// Returns the revision of the last event folded.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Returns the input it was started with, defaults filled in.
+    pub fn input(&self) -> &Json {
+        &self.input
+    }
+
+    /// Returns whether its id was derived from an idempotency key.
+    pub fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    /// Returns the definition it is frozen at.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    /// Returns the nodes whose current attempt a worker holds and that were scheduled in these revisions.
+    pub fn held_since(&self, worker: &WorkerId, first: Revision, last: Revision) -> impl Iterator<Item = &NodeId> {
+        let held = move |state: &NodeState| match &state.phase {
+            Phase::Current(current) => {
+                current.held_by.as_ref() == Some(worker) && (first..=last).contains(&current.revision)
+            }
+            Phase::Pending
+            | Phase::AwaitingAssets { .. }
+            | Phase::Retrying { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => false,
+        };
+        self.definition.nodes.iter().zip(&self.nodes).filter(move |(_, state)| held(state)).map(|(node, _)| &node.id)
+    }
+
+    /// Returns when something of it is due next.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Returns where a node stands.
+    pub fn node_status(&self, id: &NodeId) -> Option<NodeStatus> {
+        let state = &self.nodes[self.definition.find(id)?.0 as usize];
+        Some(match &state.phase {
+            Phase::Pending => NodeStatus::Pending,
+            Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => NodeStatus::Waiting,
+            Phase::Current(current) if current.wakes_at.is_some() => NodeStatus::Waiting,
+            Phase::Current(_) => NodeStatus::Running,
+            Phase::Succeeded => NodeStatus::Succeeded,
+            Phase::Failed => NodeStatus::Failed,
+            Phase::Skipped => NodeStatus::Skipped,
+            Phase::Cancelled => NodeStatus::Cancelled,
+        })
+    }
+
+    /// Returns the lease of the node's current attempt, if it has one.
+    pub fn current_lease(&self, id: &NodeId) -> Option<(Attempt, LeaseToken)> {
+        let current = self.current(self.definition.find(id)?)?;
+        Some((current.attempt, current.lease))
+    }
+
+    pub(super) fn node(&self, ix: NodeIx) -> &NodeState {
+        &self.nodes[ix.0 as usize]
+    }
+
+    pub(super) fn current(&self, ix: NodeIx) -> Option<&CurrentAttempt> {
+        match &self.node(ix).phase {
+            Phase::Current(current) => Some(current),
+            Phase::Pending
+            | Phase::AwaitingAssets { .. }
+            | Phase::Retrying { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => None,
+        }
+    }
+
+    /// Returns what expressions see of the run and of its trigger.
+    pub(super) fn facts(&self) -> &(Json, Json) {
+        self.facts.get_or_init(|| {
+            let run = serde_json::json!({
+                "id": self.id, "workflow": self.workflow, "version": self.version,
+                "startedAt": self.started_at.to_string(),
+            });
+            (Json::of(&run), Json::of(&self.trigger))
+        })
+    }
+
+    /// Lets `look` see what the expressions of a node see.
+    pub(super) fn with_scope<T>(
+        &self,
+        ix: NodeIx,
+        error: Option<&RunFailure>,
+        look: impl FnOnce(&Scope<'_>) -> T,
+    ) -> T {
+        let output = |id: &str| self.definition.find_str(id).and_then(|ix| self.node(ix).output.as_ref());
+        look(&self.scope(ix, &self.state, &output, error))
+    }
+
+    /// The same, as it will be once the node has succeeded with `result`.
+    pub(super) fn with_scope_after<T>(&self, ix: NodeIx, result: &Json, look: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let output = |id: &str| match self.definition.find_str(id) {
+            Some(found) if found == ix => Some(result),
+            Some(found) => self.node(found).output.as_ref(),
+            None => None,
+        };
+        let mut state = self.state.clone();
+        if let Some(key) = &self.definition.node(ix).store_as {
+            state.insert(key.clone(), result.clone());
+        }
+        look(&self.scope(ix, &state, &output, None))
+    }
+
+    fn scope<'a>(
+        &'a self,
+        ix: NodeIx,
+        state: &'a BTreeMap<Arc<str>, Json>,
+        output: &'a dyn Fn(&str) -> Option<&'a Json>,
+        error: Option<&'a RunFailure>,
+    ) -> Scope<'a> {
+        let (run, trigger) = self.facts();
+        Scope { input: &self.input, state, output, assets: &self.node(ix).consumed, error, run, trigger }
+    }
+}
+
+/// Equality of what was folded; the cache of facts is no part of it.
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.workspace == other.workspace
+            && self.workflow == other.workflow
+            && self.version == other.version
+            && self.status == other.status
+            && self.input == other.input
+            && self.trigger == other.trigger
+            && self.keyed == other.keyed
+            && self.state == other.state
+            && self.started_at == other.started_at
+            && self.revision == other.revision
+            && self.nodes == other.nodes
+            && self.active == other.active
+            && self.timers == other.timers
+            && self.unrecorded == other.unrecorded
+            && self.consumed == other.consumed
+    }
+}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AggregateId, AssetKey, WorkflowKey};
-use crate::asset::{AssetCommand, AssetRejection};
+use crate::asset::AssetCommand;
 use crate::run::{RunCommand, RunRejection};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
 use crate::{CommandId, DefinitionVersion, Json, RunId};
@@ -58,8 +58,6 @@ impl Command {
 pub enum Rejection {
     #[error(transparent)]
     Run(RunRejection),
-    #[error(transparent)]
-    Asset(AssetRejection),
     #[error(transparent)]
     Workflow(WorkflowRejection),
     /// The queue before the shard is full. Try again after a moment.

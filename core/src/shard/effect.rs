@@ -1,18 +1,11 @@
-//! What follows from a commit outside the journal. Effects leave only after their bundle is acknowledged.
+//! What follows from a commit outside the journal. Effects leave only after their bundle is acknowledged, and each
+//! carries what makes sending it again harmless: a submission its derived id, a task its attempt, a notice its version.
 
-use super::{AggregateId, Submission};
+use super::{AggregateId, Command, Submission};
 use crate::protocol::Task;
-use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId};
-
-/// Makes an effect idempotent: the same fact always has the same effects under the same ids.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EffectId {
-    pub aggregate: AggregateId,
-    /// Of the event it follows from.
-    pub revision: Revision,
-    /// Among the effects of that event.
-    pub index: u16,
-}
+use crate::{
+    AssetId, CommandId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId,
+};
 
 /// One thing to do outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,4 +32,13 @@ pub struct AssetNotice {
     pub time: Timestamp,
     /// The CloudEvent's `data`.
     pub data: Json,
+}
+
+impl Submission {
+    /// Addresses a command that follows from an event: the same event always sends it under the same id.
+    pub fn following(aggregate: &AggregateId, revision: Revision, index: usize, command: Command) -> Self {
+        let name = aggregate.to_string();
+        let id = CommandId::derived(&[name.as_bytes(), &revision.get().to_be_bytes(), &index.to_be_bytes()]);
+        Self { id, command }
+    }
 }

@@ -1,11 +1,31 @@
 //! The Shard: one journal, one owner at a time, many aggregates.
+//!
+//! | file | question |
+//! |---|---|
+//! | `address` | who a command is for, and which shard that is |
+//! | `bundle` | what one append holds |
+//! | `state` | what a shard knows |
+//! | `decide` | how a command finds its aggregate, and what its commit is |
+//! | `fold` | how history becomes state, and what of it is corrupt |
+//! | `window` | which commands and which ended runs are still remembered |
+//! | `owner` | what may leave before and after an append is acknowledged |
 
 mod address;
 mod bundle;
 mod command;
+mod decide;
 mod effect;
+mod fold;
+mod owner;
+mod state;
+mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use bundle::{Bundle, Commit, Event, Position};
 pub use command::{Command, Rejection, Submission};
-pub use effect::{AssetNotice, Effect, EffectId};
+pub use decide::Decided;
+pub use effect::{AssetNotice, Effect};
+pub use fold::{Corrupt, Mismatch};
+pub use owner::{Answer, Append, Outcome, Owner, Released, digest};
+pub use state::Shard;
+pub use window::EndedRun;

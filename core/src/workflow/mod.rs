@@ -1,7 +1,12 @@
-//! The Workflow: the versions of one slug in one workspace.
+//! The Workflow: the versions of one slug in one workspace, and which of them is current.
 
 mod command;
+mod decide;
 mod event;
+mod react;
 
 pub use command::{ApplyWorkflow, WorkflowCommand, WorkflowRejection};
+pub(crate) use decide::evolve;
+pub use decide::{Workflow, decide};
 pub use event::WorkflowEvent;
+pub use react::react;

@@ -109,7 +109,7 @@ impl Changes {
         let mut resolved: Vec<NodeId> = Vec::new();
         for event in events {
             match event {
-                RunEvent::RunStarted { workspace, workflow, version, input, trigger } => {
+                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
                     self.runs.of(run).start = Some(RunStart {
                         shard: place.shard,
                         workspace,
@@ -120,8 +120,13 @@ impl Changes {
                         started_at: time,
                     });
                 }
+<<<<<<< HEAD
+                RunEvent::NodeAwaitedAssets { node, needs: _ } => {
+                    self.traces.new(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
+=======
                 RunEvent::NodeAwaitedAssets { node } => {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
+>>>>>>> projector
                 }
                 RunEvent::AssetResolved { node, .. } => resolved.push(node),
                 RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to } => {
@@ -134,7 +139,8 @@ impl Changes {
                         self.traces.of(run, &node, attempt.get(), status)
                     };
                     row.scheduled_at = Some(time);
-                    row.input = Some(input);
+                    // Absent: the run's input, which is read from the run.
+                    row.input = input.or(row.input.take());
                     row.wakes_at = wakes_at.or(row.wakes_at);
                     row.worker = handed_to.or(row.worker.take());
                 }

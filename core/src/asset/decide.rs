@@ -1,0 +1,177 @@
+//! Which version a consumer gets, and whether a producer is started for it.
+
+use super::command::{ProducerEnd, RecordAsset, ResolveConsumption};
+use super::evolve::evolve;
+use super::producer::{self, Start};
+use super::state::{Asset, Partition};
+use super::{AssetCommand, AssetEvent, Declaration, Waiter};
+use crate::definition::{OnMiss, Require};
+use crate::run::RunFailure;
+use crate::{PartitionKey, RunId, ShardId, Timestamp, Version};
+
+/// What a decision stands on besides the state.
+pub struct Ground<'a> {
+    /// The shard's clock.
+    pub now: Timestamp,
+    /// Where a run that has to be started will live, from 64 bits that differ for every start.
+    pub shard_for: &'a dyn Fn(u64) -> ShardId,
+}
+
+struct Decision<'a, 'g> {
+    asset: &'a mut Asset,
+    ground: &'a Ground<'g>,
+    events: Vec<AssetEvent>,
+}
+
+/// Decides a command. Nothing is ever refused: what cannot be had is a fact for the one who asked.
+///
+/// The asset has evolved by the returned events. No events: the command changes nothing (any more).
+pub fn decide(asset: &mut Asset, command: AssetCommand, ground: &Ground<'_>) -> Vec<AssetEvent> {
+    let mut decision = Decision { asset, ground, events: Vec::new() };
+    match command {
+        AssetCommand::DeclareAsset(declaration) => decision.declare(declaration),
+        AssetCommand::RecordAsset(record) => decision.record(record),
+        AssetCommand::ResolveConsumption(need) => decision.resolve(need),
+        AssetCommand::EndProducer { run, end } => decision.end_producer(run, end),
+        AssetCommand::ForgetWaiter { waiter } => {
+            let waits = |p: &Partition| p.waiting.iter().any(|w| w.waiter == waiter);
+            if decision.asset.partitions.values().any(waits) {
+                decision.emit(AssetEvent::WaiterForgotten { waiter });
+            }
+        }
+    }
+    decision.events
+}
+
+impl Decision<'_, '_> {
+    fn emit(&mut self, event: AssetEvent) {
+        evolve(self.asset, &event);
+        self.events.push(event);
+    }
+
+    fn declare(&mut self, declaration: Declaration) {
+        let known = self.asset.declarations.get(&declaration.workflow);
+        let empty = declaration.producers.is_empty() && declaration.consumers.is_empty();
+        if known == Some(&declaration) || (known.is_none() && empty) {
+            return;
+        }
+        self.emit(AssetEvent::AssetDeclared(declaration));
+    }
+
+    fn record(&mut self, record: RecordAsset) {
+        let partition = record.partition.clone();
+        let known = self.asset.partitions.get(&partition);
+        let again = |p: &Partition| p.kept.iter().any(|kept| kept.run == record.run && kept.node == record.node);
+        if known.is_some_and(again) {
+            return;
+        }
+        let version = self.asset.latest(&partition).map_or(Version::FIRST, Version::next);
+        self.emit(AssetEvent::AssetMaterialized { version, record });
+        self.serve_waiters(&partition);
+    }
+
+    /// Gives the newest version to every waiter it satisfies.
+    fn serve_waiters(&mut self, partition: &Option<PartitionKey>) {
+        let Some(state) = self.asset.partitions.get(partition) else { return };
+        let served: Vec<_> = state
+            .waiting
+            .iter()
+            .filter_map(|w| state.usable(w.require, self.ground.now).map(|kept| (w.waiter.clone(), kept.version)))
+            .collect();
+        for (waiter, version) in served {
+            let partition = partition.clone();
+            self.emit(AssetEvent::ConsumptionGranted { waiter, partition, version: Some(version) });
+        }
+    }
+
+    fn resolve(&mut self, need: ResolveConsumption) {
+        let known = self.asset.partitions.get(&need.partition);
+        if let Some(kept) = known.and_then(|p| p.usable(need.require, self.ground.now)) {
+            let version = Some(kept.version);
+            return self.emit(AssetEvent::ConsumptionGranted {
+                waiter: need.waiter,
+                partition: need.partition,
+                version,
+            });
+        }
+        if known.is_some_and(|p| p.waiting.iter().any(|w| w.waiter == need.waiter)) {
+            return;
+        }
+        let on_miss = need.on_miss.unwrap_or_else(|| match producer::choose(self.asset, &need.partition) {
+            Some(_) => OnMiss::Materialize,
+            None => OnMiss::Fail,
+        });
+        match (on_miss, need.require) {
+            (OnMiss::Ignore, _) => self.emit(AssetEvent::ConsumptionGranted {
+                waiter: need.waiter,
+                partition: need.partition,
+                version: None,
+            }),
+            (OnMiss::Wait, require) => self.wait(need.waiter, need.partition, require, on_miss),
+            // Nobody can be started to make a version of a given number.
+            (OnMiss::Fail, _) | (OnMiss::Materialize, Require::Version(_)) => self.refuse_missing(need),
+            (OnMiss::Materialize, Require::Exists | Require::Fresh { .. }) => self.materialize(need),
+        }
+    }
+
+    fn wait(&mut self, waiter: Waiter, partition: Option<PartitionKey>, require: Require, on_miss: OnMiss) {
+        self.emit(AssetEvent::WaiterAdded { waiter, partition, require, on_miss });
+    }
+
+    fn refuse_missing(&mut self, need: ResolveConsumption) {
+        let wanted = match need.require {
+            Require::Exists => "a version".to_owned(),
+            Require::Fresh { max_age_ms } => format!("a version not older than {max_age_ms} ms"),
+            Require::Version(version) => format!("version {version}"),
+        };
+        let message = format!("the asset {} has not {wanted}", self.asset.key.asset);
+        let failure = RunFailure::new("asset_missing", message);
+        self.emit(AssetEvent::ConsumptionRefused { waiter: need.waiter, failure });
+    }
+
+    /// Starts the producer once for all waiters of the partition (`AST-2`).
+    fn materialize(&mut self, need: ResolveConsumption) {
+        let in_flight = self.asset.producer_in_flight(&need.partition).is_some();
+        if in_flight {
+            return self.wait(need.waiter, need.partition, need.require, OnMiss::Materialize);
+        }
+        match producer::start(self.asset, &need, self.ground) {
+            Err(failure) => self.emit(AssetEvent::ConsumptionRefused { waiter: need.waiter, failure }),
+            Ok(Start { run, workflow, definition, input }) => {
+                let (requested_by, partition) = (need.waiter.clone(), need.partition.clone());
+                self.wait(need.waiter, need.partition, need.require, OnMiss::Materialize);
+                self.emit(AssetEvent::MaterializationRequested {
+                    partition,
+                    run,
+                    workflow,
+                    definition,
+                    input,
+                    requested_by,
+                });
+            }
+        }
+    }
+
+    fn end_producer(&mut self, run: RunId, end: ProducerEnd) {
+        let found = self.asset.partitions.iter().find(|(_, state)| state.producer == Some(run));
+        let Some((partition, state)) = found else { return };
+        let partition = partition.clone();
+        let waiters: Vec<_> =
+            state.waiting.iter().filter(|w| w.on_miss == OnMiss::Materialize).map(|w| w.waiter.clone()).collect();
+        let asset = self.asset.key.asset.clone();
+        let failure = match end {
+            ProducerEnd::Succeeded => RunFailure::new(
+                "asset_not_produced",
+                format!("the run {run}, started to produce {asset}, succeeded without producing it"),
+            ),
+            ProducerEnd::Failed { failure } => RunFailure::new(
+                &failure.code,
+                format!("the run {run}, started to produce {asset}, did not: {}", failure.message),
+            ),
+        };
+        self.emit(AssetEvent::MaterializationFailed { partition, run, failure: failure.clone() });
+        for waiter in waiters {
+            self.emit(AssetEvent::ConsumptionRefused { waiter, failure: failure.clone() });
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which workflow makes an asset, and with which input.
+
+use super::command::ResolveConsumption;
+use super::decide::Ground;
+use super::state::Asset;
+use super::{Declaration, ProducerDeclaration};
+use crate::run::RunFailure;
+use crate::{DefinitionVersion, Json, PartitionKey, RunId, Slug};
+
+/// A run to be started.
+pub(super) struct Start {
+    pub run: RunId,
+    pub workflow: Slug,
+    pub definition: DefinitionVersion,
+    pub input: Json,
+}
+
+/// Chooses the producer: the primary one, else the one that produced last, else the first by slug.
+pub(super) fn choose<'a>(
+    asset: &'a Asset,
+    partition: &Option<PartitionKey>,
+) -> Option<(&'a Declaration, &'a ProducerDeclaration)> {
+    let all = || asset.declarations.values().flat_map(|d| d.producers.iter().map(move |p| (d, p)));
+    let last = asset.partitions.get(partition).and_then(|p| p.last.as_ref()).map(|(workflow, _)| workflow);
+    all()
+        .find(|(_, producer)| producer.primary)
+        .or_else(|| all().find(|(declaration, _)| Some(&declaration.workflow) == last))
+        .or_else(|| all().next())
+}
+
+/// Plans the run that makes a version for the consumer.
+///
+/// # Errors
+/// `asset_no_producer`, or `producer_input_missing` naming the required values nobody gave.
+pub(super) fn start(asset: &Asset, need: &ResolveConsumption, ground: &Ground<'_>) -> Result<Start, RunFailure> {
+    let Some((declaration, producer)) = choose(asset, &need.partition) else {
+        let message = format!("no workflow produces the asset {}", asset.key.asset);
+        return Err(RunFailure::new("asset_no_producer", message));
+    };
+    let input = input_for(asset, need, declaration, producer);
+    let missing: Vec<_> =
+        producer.required.iter().filter(|key| !input.contains_key(*key)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let message = format!(
+            "the workflow {} must run to produce {}, and nobody gave its required input: {}",
+            declaration.workflow,
+            asset.key.asset,
+            missing.join(", ")
+        );
+        return Err(RunFailure::new("producer_input_missing", message));
+    }
+    // The next revision is new to this asset, so the cause, and with it the run id, never comes twice.
+    let revision = asset.revision.next().get().to_be_bytes();
+    let name = asset.key.asset.as_str().to_ascii_lowercase();
+    let cause: [&[u8]; 4] = [b"materialize", asset.key.workspace.as_str().as_bytes(), name.as_bytes(), &revision];
+    let spread = crate::LeaseToken::derived(&cause).bits();
+    Ok(Start {
+        run: RunId::derived((ground.shard_for)(spread), ground.now, &cause),
+        workflow: declaration.workflow.clone(),
+        definition: declaration.version,
+        input: Json::of(&input),
+    })
+}
+
+/// The consumer's mapping, else the input of the last run that produced this partition, else the declared
+/// parameter defaults; the definition's defaults lie under all of them.
+fn input_for(
+    asset: &Asset,
+    need: &ResolveConsumption,
+    declaration: &Declaration,
+    producer: &ProducerDeclaration,
+) -> serde_json::Map<String, serde_json::Value> {
+    let object = |json: &Json| match json.to_value() {
+        serde_json::Value::Object(map) => map,
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_)
+        | serde_json::Value::Array(_) => serde_json::Map::new(),
+    };
+    let last = asset.partitions.get(&need.partition).and_then(|p| p.last.as_ref());
+    let last = last.filter(|(workflow, _)| *workflow == declaration.workflow).map(|(_, input)| object(input));
+    let declared = || {
+        let auto = producer.auto_materialize.as_ref().map(object).unwrap_or_default();
+        auto.get("parameterDefaults").and_then(|defaults| defaults.as_object().cloned()).unwrap_or_default()
+    };
+    // A mapping whose values are all null says nothing: the consumer had no input of that kind itself.
+    let mapped = need.producer_input.as_ref().map(object).map(|mut map| {
+        map.retain(|_, value| !value.is_null());
+        map
+    });
+    let mut input = object(&producer.defaults);
+    input.extend(mapped.filter(|map| !map.is_empty()).or(last).unwrap_or_else(declared));
+    input
+}

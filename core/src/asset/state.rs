@@ -1,0 +1,91 @@
+//! What an asset is, folded from its events.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Declaration, Waiter};
+use crate::definition::{OnMiss, Require};
+use crate::shard::AssetKey;
+use crate::{Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, Version};
+
+/// How many of the newest versions of a partition can be consumed; older ones are in the catalogue only.
+pub const VERSIONS_KEPT_MAX: usize = 32;
+
+/// A named logical data product: who declares it, which versions there are, who waits for one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asset {
+    pub(super) key: AssetKey,
+    /// Of the last event folded; 0 before the first.
+    pub(super) revision: Revision,
+    pub(super) declarations: BTreeMap<Slug, Declaration>,
+    /// By partition; `None` is the unpartitioned asset.
+    pub(super) partitions: BTreeMap<Option<PartitionKey>, Partition>,
+}
+
+/// The versions of one partition.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Partition {
+    /// The newest last, at most [`VERSIONS_KEPT_MAX`].
+    pub kept: VecDeque<KeptVersion>,
+    pub waiting: Vec<Waiting>,
+    /// The one run that was started for the waiters (`AST-2`).
+    pub producer: Option<RunId>,
+    /// The workflow that produced the newest version, and its run's input.
+    pub last: Option<(Slug, Json)>,
+}
+
+/// A version that consumers can have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct KeptVersion {
+    pub version: Version,
+    pub run: RunId,
+    pub node: NodeId,
+    pub produced_at: Timestamp,
+    pub payload: Json,
+}
+
+/// A consumer that waits for a version.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Waiting {
+    pub waiter: Waiter,
+    pub require: Require,
+    pub on_miss: OnMiss,
+}
+
+impl Asset {
+    /// Makes an asset nothing is known of yet.
+    pub fn unknown(key: AssetKey) -> Self {
+        Self { key, revision: Revision::new(0), declarations: BTreeMap::new(), partitions: BTreeMap::new() }
+    }
+
+    /// Returns the revision of the last event folded; 0 before the first.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Returns the newest version of a partition.
+    pub fn latest(&self, partition: &Option<PartitionKey>) -> Option<Version> {
+        self.partitions.get(partition)?.kept.back().map(|kept| kept.version)
+    }
+
+    /// Returns the run that was started for the waiters of a partition and has not ended.
+    pub fn producer_in_flight(&self, partition: &Option<PartitionKey>) -> Option<RunId> {
+        self.partitions.get(partition)?.producer
+    }
+}
+
+impl Partition {
+    pub fn find(&self, version: Version) -> Option<&KeptVersion> {
+        self.kept.iter().find(|kept| kept.version == version)
+    }
+
+    /// Returns a version that satisfies a consumer, the newest first.
+    pub fn usable(&self, require: Require, now: Timestamp) -> Option<&KeptVersion> {
+        match require {
+            Require::Exists => self.kept.back(),
+            Require::Fresh { max_age_ms } => {
+                self.kept.back().filter(|kept| now.since(kept.produced_at).as_millis() <= u128::from(max_age_ms))
+            }
+            Require::Version(version) => self.find(version),
+        }
+    }
+}

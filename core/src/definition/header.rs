@@ -1,0 +1,134 @@
+//! What stands around the nodes: names, schemas, defaults, limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::contract::schema;
+use super::document::{Field, Fields, escaped, sorted};
+use super::template::{Use, template};
+use super::{ProblemCode, Schema, node, policy};
+use crate::expr::Template;
+use crate::{Json, Slug};
+
+/// The most labels.
+const LABELS_MAX: usize = 64;
+
+/// What stands around the nodes.
+pub(super) struct Header {
+    pub(super) slug: Option<Slug>,
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) input_schema: Option<Schema>,
+    pub(super) state_schema: Option<Schema>,
+    pub(super) output_schema: Option<Schema>,
+    pub(super) output: Option<Template>,
+    pub(super) output_uses: Vec<Use>,
+    pub(super) defaults: Json,
+    pub(super) timeout: Option<Duration>,
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// Reads everything but the nodes.
+pub(super) fn read(fields: &mut Fields<'_>) -> Header {
+    let slug: Option<Slug> = fields.need(&["slug"]).and_then(|field| field.name());
+    if let Some(slug) = &slug {
+        fields.keep("slug", Value::from(slug.as_str()));
+    }
+    let name = fields.label("name");
+    let description = fields.label("description");
+    if let Some(field) = fields.take(&["version"]) {
+        let message = "the engine counts versions itself: `version` is ignored";
+        field.warning(ProblemCode::InvalidValue, message);
+    }
+    node::object(fields, "metadata");
+    triggers(fields);
+    let input_schema = schema(fields, &["inputSchema", "parametersSchema"]);
+    let state_schema = schema(fields, &["stateSchema", "contextSchema"]);
+    let output_schema = schema(fields, &["outputSchema"]);
+    let mut output_uses = Vec::new();
+    let output = fields.take(&["output"]).and_then(|field| {
+        fields.keep("output", field.value.clone());
+        template(&field.at, field.value, field.findings(), &mut output_uses)
+    });
+    let defaults = defaults(fields, input_schema.as_ref());
+    let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
+    let labels = labels(fields);
+    Header {
+        slug,
+        name,
+        description,
+        input_schema,
+        state_schema,
+        output_schema,
+        output,
+        output_uses,
+        defaults,
+        timeout,
+        labels,
+    }
+}
+
+fn triggers(fields: &mut Fields<'_>) {
+    let Some(field) = fields.take(&["triggers"]) else { return };
+    for item in field.items() {
+        let Some(mut trigger) = item.fields() else { continue };
+        let Some(kind) = trigger.need(&["type"]) else { continue };
+        if kind.text().is_some_and(|kind| kind != "manual") {
+            kind.error(ProblemCode::InvalidValue, "only `manual` triggers are in this release; others come later");
+        } else {
+            trigger.finish();
+        }
+    }
+}
+
+/// Returns the keys an object can have, where the schema names them all.
+pub(super) fn closed_keys(schema: &Schema) -> Option<BTreeSet<String>> {
+    let schema = schema.source().to_value();
+    if schema.get("additionalProperties") != Some(&Value::Bool(false)) || schema.get("patternProperties").is_some() {
+        return None;
+    }
+    Some(schema.get("properties")?.as_object()?.keys().cloned().collect())
+}
+
+/// Reads `defaults` and checks them against the input schema, except that they need not be complete.
+fn defaults(fields: &mut Fields<'_>, input_schema: Option<&Schema>) -> Json {
+    let Some(field) = fields.take(&["defaults", "defaultParameters"]) else { return Json::empty_object() };
+    if !field.value.is_object() {
+        field.wrong_kind("an object", field.value);
+        return Json::empty_object();
+    }
+    fields.keep("defaults", field.value.clone());
+    let defaults = Json::of(&sorted(field.value.clone()));
+    let partial = input_schema.map(|schema| schema.source().to_value()).and_then(|mut schema| {
+        schema.as_object_mut()?.remove("required");
+        Schema::compile(&schema).ok()
+    });
+    if let Some(Err(breach)) = partial.map(|schema| schema.check(&defaults)) {
+        let at = format!("{}{}", field.at, breach.path.trim_end_matches('/'));
+        let message = format!("does not fit the input schema: {}", breach.message);
+        field.findings().error(&at, ProblemCode::InvalidValue, message);
+    }
+    defaults
+}
+
+fn labels(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(field) = fields.take(&["labels"]) else { return BTreeMap::new() };
+    let Value::Object(entries) = field.value else {
+        field.wrong_kind("an object", field.value);
+        return BTreeMap::new();
+    };
+    if entries.len() > LABELS_MAX {
+        field.error(ProblemCode::TooLarge, format!("more than {LABELS_MAX} labels"));
+    }
+    let mut labels = BTreeMap::new();
+    for (key, value) in entries {
+        let at = format!("{}/{}", field.at, escaped(key));
+        if let Some(text) = Field::new(at, value, field.findings()).text() {
+            labels.insert(key.clone(), text.to_owned());
+        }
+    }
+    fields.keep("labels", Value::from_iter(labels.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str())))));
+    labels
+}

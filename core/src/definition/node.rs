@@ -1,0 +1,108 @@
+//! One step or node of a document.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::contract::{self, Wanted};
+use super::document::{Field, Fields};
+use super::template::Use;
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, action, policy};
+use crate::NodeId;
+
+/// The longest key of `state`.
+const KEY_CHARS_MAX: usize = 100;
+
+/// A node as read: its edges, and what its expressions name, are settled once all nodes are known.
+pub(super) struct Draft {
+    pub(super) node: Node,
+    pub(super) wanted: Vec<Wanted>,
+    /// What its own expressions name; those of `consumes` apart: no version is chosen yet when they are evaluated.
+    pub(super) uses: Vec<Use>,
+    pub(super) early_uses: Vec<Use>,
+    /// Where `join` stands.
+    pub(super) join_at: Option<String>,
+    /// Whether the document itself says what follows when no transition is true.
+    pub(super) routed: bool,
+}
+
+/// Reads what steps and nodes have in common; `None` when there is no telling which node it is.
+///
+/// What it returns may stand in for something broken: then a problem was found.
+pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
+    let id: Option<NodeId> = fields.need(&["id"]).and_then(|field| field.name());
+    if let Some(id) = &id {
+        fields.keep("id", json!(id.as_str()));
+    }
+    let name = fields.label("name");
+    fields.label("description");
+    object(fields, "metadata");
+    let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
+    let action = action::read(fields, &mut uses);
+    let queue = fields.take(&["queue"]).and_then(|field| {
+        let queue = field.name()?;
+        fields.keep("queue", field.value.clone());
+        Some(queue)
+    });
+    let retry = policy::retry(fields).unwrap_or_default();
+    let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
+    let heartbeat_timeout = policy::time(fields, &["heartbeatTimeoutMs", "heartbeatTimeout"], policy::TIMEOUT_MIN);
+    let join = policy::join(fields);
+    let on_no_route = policy::on_no_route(fields);
+    let produces = contract::produces(fields);
+    let wanted = contract::consumes(fields, &mut early_uses);
+    let store_as = store_as(fields);
+    // With a broken action the rest is still checked; nothing is made of it.
+    let (action, input) = action.unwrap_or((Action::Noop, None));
+    let queue = queue.unwrap_or_else(|| action::default_queue(&action));
+    let node = Node {
+        id: id?,
+        name,
+        action,
+        input,
+        queue,
+        retry,
+        timeout,
+        heartbeat_timeout,
+        join: join.as_ref().map_or(Join::All, |(join, _)| *join),
+        on_no_route: on_no_route.unwrap_or(OnNoRoute::Fail),
+        produces,
+        consumes: Vec::new(),
+        store_as,
+        incoming: Vec::new(),
+        on_success: Vec::new(),
+        on_failure: Vec::new(),
+    };
+    let join_at = join.map(|(_, at)| at);
+    Some(Draft { node, wanted, uses, early_uses, join_at, routed: on_no_route.is_some() })
+}
+
+/// Reads `id` alone, for nodes that have other problems: they still count as targets of references.
+pub(super) fn id_of(field: &Field<'_>) -> Option<String> {
+    field.value.get("id").and_then(Value::as_str).map(str::to_owned)
+}
+
+fn store_as(fields: &mut Fields<'_>) -> Option<Arc<str>> {
+    let field = fields.take(&["storeResultAs"])?;
+    let key = field.text()?;
+    let valid = (1..=KEY_CHARS_MAX).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && !key.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    if !valid {
+        let message = "must be 1-100 of A-Z a-z 0-9 _ -, starting with a letter or `_`";
+        field.error(ProblemCode::InvalidName, message);
+        return None;
+    }
+    fields.keep("storeResultAs", json!(key));
+    Some(key.into())
+}
+
+/// Keeps an object that means nothing to the engine.
+pub(super) fn object(fields: &mut Fields<'_>, name: &'static str) {
+    let Some(field) = fields.take(&[name]) else { return };
+    if field.value.is_object() {
+        fields.keep(name, field.value.clone());
+    } else {
+        field.wrong_kind("an object", field.value);
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether everything an expression names is there by the time it is evaluated.
+
+use std::collections::BTreeSet;
+
+use super::ProblemCode;
+use super::document::{Findings, nearest};
+use super::edges::{Edge, Ids};
+use super::node::Draft;
+use super::order::NodeSet;
+use super::template::Use;
+
+/// What is known of the whole document.
+pub(super) struct Known<'k> {
+    pub(super) drafts: &'k [Draft],
+    pub(super) ids: &'k Ids,
+    /// The nodes before each; empty where the nodes run in circles.
+    pub(super) upstream: &'k [NodeSet],
+    /// The keys a run's input can have, where its schema allows no others.
+    pub(super) input_keys: Option<&'k BTreeSet<String>>,
+    pub(super) found: &'k Findings,
+}
+
+impl Known<'_> {
+    /// Checks what the expressions of one node name.
+    pub(super) fn check_node(&self, node: usize, draft: &Draft) {
+        let before = |other: usize| self.upstream.get(node).is_none_or(|set| set.contains(other));
+        for used in draft.uses.iter().chain(&draft.early_uses) {
+            self.check(used, &before, "runs before this one");
+        }
+        for used in &draft.early_uses {
+            for id in &used.assets {
+                let message =
+                    format!("asset `{id}` is not there yet: `consumes` is evaluated before versions are chosen");
+                self.found.error(&used.at, ProblemCode::DanglingReference, message);
+            }
+        }
+        for used in &draft.uses {
+            let consumed = |id: &str| draft.wanted.iter().any(|w| w.consumes.asset.as_str().eq_ignore_ascii_case(id));
+            for id in used.assets.iter().filter(|id| !consumed(id)) {
+                let hint = nearest(id, draft.wanted.iter().map(|wanted| wanted.consumes.asset.as_str()));
+                let message = format!("the node does not consume an asset `{id}`{hint}");
+                self.found.error(&used.at, ProblemCode::DanglingReference, message);
+            }
+        }
+    }
+
+    /// Checks what the condition of a transition names: it is evaluated when the node it leaves has ended.
+    pub(super) fn check_edge(&self, edge: &Edge) {
+        let Some(used) = &edge.uses else { return };
+        let before =
+            |other: usize| other == edge.from || self.upstream.get(edge.from).is_none_or(|set| set.contains(other));
+        self.check(used, &before, "has ended for certain when this is evaluated, at the end of the node it follows");
+    }
+
+    /// Checks what the output of the run names: all nodes have ended by then.
+    pub(super) fn check_output(&self, used: &Use) {
+        self.check(used, &|_| true, "");
+    }
+
+    fn check(&self, used: &Use, before: &dyn Fn(usize) -> bool, when: &str) {
+        for id in &used.nodes {
+            match self.ids.get(id) {
+                None => {
+                    let hint = nearest(id, self.ids.keys().map(String::as_str));
+                    let message = format!("there is no node `{id}`{hint}");
+                    self.found.error(&used.at, ProblemCode::DanglingReference, message);
+                }
+                Some(position) if !before(*position) => {
+                    let message = format!("`{id}` is not a node that {when}: depend on it");
+                    self.found.error(&used.at, ProblemCode::DanglingReference, message);
+                }
+                Some(_) => {}
+            }
+        }
+        for key in used.input.iter().filter(|key| self.input_keys.is_some_and(|keys| !keys.contains(*key))) {
+            let hint = nearest(key, self.input_keys.into_iter().flatten().map(String::as_str));
+            let message = format!("the input schema allows no `{key}`{hint}");
+            self.found.error(&used.at, ProblemCode::DanglingReference, message);
+        }
+        for key in &used.state {
+            let stores = |draft: &Draft| draft.node.store_as.as_deref() == Some(key);
+            let stored = self.drafts.iter().any(|draft| {
+                stores(draft) && self.ids.get(draft.node.id.as_str()).is_some_and(|position| before(*position))
+            });
+            if !stored {
+                let keys = self.drafts.iter().filter_map(|draft| draft.node.store_as.as_deref());
+                let hint = nearest(key, keys.filter(|known| known != key));
+                let message = format!("no node before this one stores `{key}` in the state{hint}");
+                self.found.error(&used.at, ProblemCode::DanglingReference, message);
+            }
+        }
+    }
+}

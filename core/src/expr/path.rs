@@ -1,0 +1,288 @@
+//! Plain paths (`input.a.b`, `nodes["x"].output.y`): the commonest expressions, taken without CEL.
+//!
+//! A path is resolved by slicing JSON text; only what lies on the way is scanned, and nothing is built.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{ConsumedAsset, Scope};
+use crate::Json;
+
+/// A variable an expression may start with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Root {
+    Input,
+    State,
+    Nodes,
+    Assets,
+    Error,
+    Run,
+    Trigger,
+}
+
+impl Root {
+    pub(super) const ALL: [(&'static str, Self); 7] = [
+        ("input", Self::Input),
+        ("state", Self::State),
+        ("nodes", Self::Nodes),
+        ("assets", Self::Assets),
+        ("error", Self::Error),
+        ("run", Self::Run),
+        ("trigger", Self::Trigger),
+    ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, root)| *root)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, root)| *root == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// A variable and the literal steps below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) root: Root,
+    pub(super) steps: Vec<Step>,
+}
+
+/// What stands at a path.
+pub(super) enum Found<'a> {
+    /// A whole value of the run: costs a reference count.
+    Whole(&'a Json),
+    /// A piece of one.
+    Part(&'a RawValue),
+    /// Made for the occasion: small things like `error`.
+    Made(Json),
+}
+
+impl Found<'_> {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Whole(json) => json.as_str(),
+            Self::Part(raw) => raw.get(),
+            Self::Made(json) => json.as_str(),
+        }
+    }
+
+    pub(super) fn into_json(self) -> Json {
+        match self {
+            Self::Whole(json) => json.clone(),
+            Self::Part(raw) => Json::of(&raw),
+            Self::Made(json) => json,
+        }
+    }
+}
+
+impl Path {
+    /// Takes the path in a scope; the reason says what is missing where.
+    pub(super) fn resolve<'a>(&self, scope: &Scope<'a>) -> Result<Found<'a>, String> {
+        let (base, used) = self.base(scope)?;
+        if used == self.steps.len() {
+            return Ok(base);
+        }
+        match base {
+            Found::Whole(json) => self.descend(json.as_str(), used).map(Found::Part),
+            Found::Part(raw) => self.descend(raw.get(), used).map(Found::Part),
+            Found::Made(json) => self.descend(json.as_str(), used).map(|raw| Found::Made(Json::of(&raw))),
+        }
+    }
+
+    /// Finds the value of the run the path leads into, and how many steps that took.
+    fn base<'a>(&self, scope: &Scope<'a>) -> Result<(Found<'a>, usize), String> {
+        match (self.root, self.steps.as_slice()) {
+            (Root::Input, _) => Ok((Found::Whole(scope.input), 0)),
+            (Root::Run, _) => Ok((Found::Whole(scope.run), 0)),
+            (Root::Trigger, _) => Ok((Found::Whole(scope.trigger), 0)),
+            (Root::State, [Step::Key(key), ..]) => match scope.state.get(key.as_str()) {
+                Some(value) => Ok((Found::Whole(value), 1)),
+                None => Err(format!("there is no key `{key}` in `state`")),
+            },
+            (Root::State, _) => Ok((Found::Made(Json::of(scope.state)), 0)),
+            (Root::Nodes, [Step::Key(id), Step::Key(_), ..]) => match (scope.output)(id) {
+                Some(output) => Ok((Found::Whole(output), 2)),
+                None => Err(format!("node `{id}` has no output here")),
+            },
+            (Root::Nodes, _) => Err("`nodes` needs the id of a node and `.output`".to_owned()),
+            (Root::Assets, [Step::Key(id), rest @ ..]) => {
+                let consumed = scope.assets.iter().find(|c| c.asset.as_str().eq_ignore_ascii_case(id));
+                let consumed = consumed.ok_or_else(|| format!("asset `{id}` has no version here"))?;
+                match rest {
+                    [Step::Key(key), ..] if key == "payload" => Ok((Found::Whole(&consumed.payload), 2)),
+                    _ => Ok((Found::Made(described(consumed)), 1)),
+                }
+            }
+            (Root::Assets, _) => {
+                let all = scope.assets.iter().map(|c| (c.asset.as_str().to_owned(), described(c)));
+                Ok((Found::Made(Json::of(&all.collect::<std::collections::BTreeMap<_, _>>())), 0))
+            }
+            (Root::Error, _) => match scope.error {
+                Some(failure) => Ok((Found::Made(Json::of(failure)), 0)),
+                None => Err("there is no `error` here: it exists behind an `on: failure` transition".to_owned()),
+            },
+        }
+    }
+
+    fn descend<'t>(&self, text: &'t str, from: usize) -> Result<&'t RawValue, String> {
+        let mut text = text;
+        let mut found = None;
+        for (at, step) in self.steps.iter().enumerate().skip(from) {
+            let raw = slice(text, step).map_err(|miss| self.explain(at, step, miss))?;
+            text = raw.get();
+            found = Some(raw);
+        }
+        found.ok_or_else(|| format!("`{self}` leads nowhere"))
+    }
+
+    fn explain(&self, at: usize, step: &Step, miss: Miss) -> String {
+        let parent = Self { root: self.root, steps: self.steps[..at].to_vec() };
+        match (step, miss) {
+            (Step::Key(key), Miss::Absent) => format!("there is no key `{key}` in `{parent}`"),
+            (Step::Index(index), Miss::Absent) => format!("`{parent}` has no item {index}"),
+            (Step::Key(key), Miss::Kind(kind)) => format!("`{parent}` is {kind}: it has no key `{key}`"),
+            (Step::Index(index), Miss::Kind(kind)) => format!("`{parent}` is {kind}: it has no item {index}"),
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.root.name())?;
+        for step in &self.steps {
+            match step {
+                Step::Key(key) if is_identifier(key) => write!(f, ".{key}")?,
+                Step::Key(key) => write!(f, "[{key:?}]")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// `{payload, version, partitionKey}`: an asset as expressions see it.
+fn described(consumed: &ConsumedAsset) -> Json {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Described<'a> {
+        payload: &'a Json,
+        version: crate::Version,
+        partition_key: &'a Option<crate::PartitionKey>,
+    }
+    Json::of(&Described { payload: &consumed.payload, version: consumed.version, partition_key: &consumed.partition })
+}
+
+/// Why a step leads nowhere.
+enum Miss {
+    Absent,
+    Kind(&'static str),
+}
+
+/// Cuts one member out of an object or array, without building either.
+fn slice<'t>(text: &'t str, step: &Step) -> Result<&'t RawValue, Miss> {
+    let mut found = None;
+    let mut kind = None;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let cut = Cut { step, found: &mut found, kind: &mut kind };
+    // The walk stops early at a hit, which serde reports as an error: the hit counts.
+    let _ = reader.deserialize_any(cut);
+    match (found, kind) {
+        (Some(raw), _) => Ok(raw),
+        (None, Some(kind)) => Err(Miss::Kind(kind)),
+        (None, None) => Err(Miss::Absent),
+    }
+}
+
+struct Cut<'s, 't> {
+    step: &'s Step,
+    found: &'s mut Option<&'t RawValue>,
+    kind: &'s mut Option<&'static str>,
+}
+
+impl<'t> Cut<'_, 't> {
+    fn is<E>(self, kind: &'static str) -> Result<(), E> {
+        *self.kind = Some(kind);
+        Ok(())
+    }
+}
+
+impl<'t> Visitor<'t> for Cut<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.is("a truth value")
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.is("a number")
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.is("a number")
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.is("a number")
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.is("a text")
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.is("null")
+    }
+    fn visit_seq<A: SeqAccess<'t>>(self, mut items: A) -> Result<(), A::Error> {
+        let Step::Index(index) = self.step else { return self.is("an array") };
+        for _ in 0..*index {
+            if items.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        *self.found = items.next_element()?;
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'t>>(self, mut entries: A) -> Result<(), A::Error> {
+        let Step::Key(key) = self.step else { return self.is("an object") };
+        while let Some(hit) = entries.next_key_seed(IsKey(key))? {
+            if hit {
+                *self.found = Some(entries.next_value()?);
+                return Ok(());
+            }
+            entries.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares a key without keeping it.
+struct IsKey<'k>(&'k str);
+
+impl<'t> DeserializeSeed<'t> for IsKey<'_> {
+    type Value = bool;
+    fn deserialize<D: serde::Deserializer<'t>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsKey<'_> {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}

@@ -1,0 +1,201 @@
+//! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use super::state::{CurrentAttempt, NodeState, Phase, Run, Timer};
+use super::{RunEvent, RunStatus};
+use crate::asset::InputVersion;
+use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
+use crate::{NodeId, Revision, RunId, Timestamp};
+
+impl Run {
+    /// Folds the first event of a run.
+    ///
+    /// # Panics
+    /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
+    pub(crate) fn started(id: RunId, definition: Arc<Definition>, event: &RunEvent, now: Timestamp) -> Self {
+        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed } = event else {
+            panic!("the first event of a run is RunStarted, and the shard has checked it");
+        };
+        let node =
+            NodeState { phase: Phase::Pending, attempts: 0, taken: 0, decided: 0, output: None, consumed: Vec::new() };
+        Self {
+            id,
+            workspace: workspace.clone(),
+            workflow: workflow.clone(),
+            version: *version,
+            status: RunStatus::Running,
+            input: input.clone(),
+            trigger: trigger.clone(),
+            keyed: *keyed,
+            state: BTreeMap::new(),
+            started_at: now,
+            revision: Revision::FIRST,
+            nodes: vec![node; definition.nodes.len()],
+            active: 0,
+            timers: definition.timeout.map(|span| (now.after(span), Timer::RunTimeout)).into_iter().collect(),
+            definition,
+            unrecorded: Vec::new(),
+            consumed: Vec::new(),
+            facts: OnceLock::new(),
+        }
+    }
+
+    fn ix(&self, id: &NodeId) -> NodeIx {
+        self.definition.find(id).expect("events name nodes of the definition the run is frozen at")
+    }
+
+    fn node_mut(&mut self, ix: NodeIx) -> &mut NodeState {
+        &mut self.nodes[ix.0 as usize]
+    }
+
+    /// Moves a node to its next phase, and with it the timers and the count of active nodes.
+    fn enter(&mut self, ix: NodeIx, phase: Phase) -> Phase {
+        for timer in timers_of(self, ix) {
+            self.timers.remove(&timer);
+        }
+        let before = std::mem::replace(&mut self.node_mut(ix).phase, phase);
+        self.active += u32::from(self.node(ix).phase.is_active());
+        self.active -= u32::from(before.is_active());
+        for timer in timers_of(self, ix) {
+            self.timers.insert(timer);
+        }
+        before
+    }
+
+    /// Decides the outgoing transitions: the taken ones fire, the others are dead.
+    fn leave(&mut self, ix: NodeIx, is_taken: impl Fn(TransitionIx) -> bool) {
+        let definition = Arc::clone(&self.definition);
+        let node = definition.node(ix);
+        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
+            let target = self.node_mut(definition.transition(*transition).to);
+            target.decided += 1;
+            target.taken += u32::from(is_taken(*transition));
+        }
+    }
+
+    fn close(&mut self, status: RunStatus) {
+        self.status = status;
+        self.timers = BTreeSet::new();
+    }
+}
+
+/// What a node has due in its phase.
+fn timers_of(run: &Run, ix: NodeIx) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
+    let (first, second) = match &run.node(ix).phase {
+        Phase::Current(current) => {
+            let timeout = run.definition.node(ix).timeout.filter(|_| current.wakes_at.is_none());
+            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::AttemptTimeout(ix)));
+            (current.wakes_at.map(|at| (at, Timer::Wake(ix))), timeout)
+        }
+        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Retry(ix))), None),
+        Phase::Pending
+        | Phase::AwaitingAssets { .. }
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Skipped
+        | Phase::Cancelled => (None, None),
+    };
+    first.into_iter().chain(second)
+}
+
+/// Folds one event that is not the first. `now` is the commit's time.
+pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
+    run.revision = run.revision.next();
+    match event {
+        RunEvent::RunStarted { .. } => {}
+        RunEvent::NodeAwaitedAssets { node, needs } => {
+            let ix = run.ix(node);
+            run.enter(ix, Phase::AwaitingAssets { missing: needs.clone() });
+        }
+        RunEvent::AssetResolved { node, asset, chosen } => {
+            let ix = run.ix(node);
+            if let Phase::AwaitingAssets { missing } = &mut run.node_mut(ix).phase {
+                missing.retain(|need| need.asset != *asset);
+            }
+            if let Some(chosen) = chosen {
+                let input = InputVersion {
+                    asset: chosen.asset.clone(),
+                    partition: chosen.partition.clone(),
+                    version: chosen.version,
+                };
+                if let Err(place) = run.consumed.binary_search(&input) {
+                    run.consumed.insert(place, input);
+                }
+                run.node_mut(ix).consumed.push(chosen.clone());
+            }
+        }
+        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to } => {
+            let ix = run.ix(node);
+            let revision = run.revision;
+            run.node_mut(ix).attempts = attempt.get();
+            run.enter(
+                ix,
+                Phase::Current(Box::new(CurrentAttempt {
+                    attempt: *attempt,
+                    lease: *lease,
+                    input: input.clone(),
+                    scheduled_at: now,
+                    revision,
+                    wakes_at: *wakes_at,
+                    held_by: handed_to.clone(),
+                    started: false,
+                })),
+            );
+        }
+        RunEvent::AttemptStarted { node, worker, .. } => {
+            let ix = run.ix(node);
+            if let Phase::Current(current) = &mut run.node_mut(ix).phase {
+                current.held_by = Some(worker.clone());
+                current.started = true;
+            }
+        }
+        // What comes of a failed attempt stands in the next event; until then its input must not get lost.
+        RunEvent::AttemptFailed { .. } => {}
+        RunEvent::RetryArmed { node, due_at, .. } => {
+            let ix = run.ix(node);
+            let phase = Phase::Retrying { input: None, due_at: *due_at };
+            if let Phase::Current(current) = run.enter(ix, phase)
+                && let Phase::Retrying { input, .. } = &mut run.node_mut(ix).phase
+            {
+                *input = current.input;
+            }
+        }
+        RunEvent::NodeSucceeded { node, output, assets, taken, .. } => {
+            let ix = run.ix(node);
+            run.enter(ix, Phase::Succeeded);
+            run.node_mut(ix).output = Some(output.clone());
+            if let Some(key) = run.definition.node(ix).store_as.clone() {
+                run.state.insert(key, output.clone());
+            }
+            run.unrecorded.extend(assets.iter().map(|a| (ix, a.asset_id.clone(), a.partition_key.clone())));
+            let definition = Arc::clone(&run.definition);
+            match taken {
+                Some(taken) => run.leave(ix, |transition| taken.contains(&transition.0)),
+                None => run.leave(ix, |transition| definition.transition(transition).on == Outcome::Success),
+            }
+        }
+        RunEvent::NodeFailed { node, taken, .. } => {
+            let ix = run.ix(node);
+            run.enter(ix, Phase::Failed);
+            run.leave(ix, |transition| taken.contains(&transition.0));
+        }
+        RunEvent::NodeSkipped { node } => {
+            let ix = run.ix(node);
+            run.enter(ix, Phase::Skipped);
+            run.leave(ix, |_| false);
+        }
+        RunEvent::NodeCancelled { node } => {
+            let ix = run.ix(node);
+            run.enter(ix, Phase::Cancelled);
+        }
+        RunEvent::AssetRecorded { node, asset, partition, .. } => {
+            let ix = run.ix(node);
+            run.unrecorded.retain(|waiting| !(waiting.0 == ix && waiting.1 == *asset && waiting.2 == *partition));
+        }
+        RunEvent::RunSucceeded { .. } => run.close(RunStatus::Succeeded),
+        RunEvent::RunFailed { .. } => run.close(RunStatus::Failed),
+        RunEvent::RunCancelled { .. } => run.close(RunStatus::Cancelled),
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether a handler's result keeps the node's contract: declared assets, all of them, in their schemas.
+
+use super::RunFailure;
+use super::event::ProducedAsset;
+use crate::Json;
+use crate::definition::{Node, Produces, Schema};
+
+/// Checks what a node returned.
+///
+/// # Errors
+/// `asset_undeclared`, `asset_missing_output`, `asset_duplicate` or `asset_schema`; then nothing is published.
+pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<ProducedAsset>, RunFailure> {
+    if node.produces.is_empty() && assets.is_empty() {
+        return Ok(assets);
+    }
+    for (position, asset) in assets.iter().enumerate() {
+        let declared = declaration(node, asset).ok_or_else(|| {
+            let message =
+                format!("the node returned the asset {}, which it does not declare to produce", asset.asset_id);
+            RunFailure::new("asset_undeclared", message)
+        })?;
+        let same =
+            |other: &ProducedAsset| other.asset_id == asset.asset_id && other.partition_key == asset.partition_key;
+        if assets[..position].iter().any(same) {
+            let message = format!("the node returned the asset {} twice", asset.asset_id);
+            return Err(RunFailure::new("asset_duplicate", message));
+        }
+        check_schema(declared, asset)?;
+    }
+    let returned = |declared: &Produces| assets.iter().any(|asset| asset.asset_id == declared.asset);
+    let missing = node.produces.iter().find(|declared| !declared.optional && !returned(declared));
+    if let Some(missing) = missing {
+        let message = format!("the node succeeded without the asset {}, which it declares to produce", missing.asset);
+        return Err(RunFailure::new("asset_missing_output", message));
+    }
+    Ok(assets)
+}
+
+/// A pure node that declares exactly one asset produces it: its output is the payload.
+pub(super) fn of_pure(node: &Node, output: &Json) -> Vec<ProducedAsset> {
+    match node.produces.as_slice() {
+        [only] => vec![ProducedAsset {
+            asset_id: only.asset.clone(),
+            payload: output.clone(),
+            produced_at: None,
+            partition_key: None,
+            schema: None,
+            freshness: None,
+        }],
+        [] | [_, _, ..] => Vec::new(),
+    }
+}
+
+fn declaration<'n>(node: &'n Node, asset: &ProducedAsset) -> Option<&'n Produces> {
+    node.produces.iter().find(|declared| declared.asset == asset.asset_id)
+}
+
+fn check_schema(declared: &Produces, asset: &ProducedAsset) -> Result<(), RunFailure> {
+    let breach = |reason: String| {
+        let message = format!("the payload of {} breaks its schema: {reason}", asset.asset_id);
+        RunFailure::new("asset_schema", message)
+    };
+    if let Some(schema) = &declared.schema {
+        schema.check(&asset.payload).map_err(|error| breach(error.to_string()))?;
+    }
+    if let Some(own) = &asset.schema {
+        let own = Schema::compile(&own.to_value()).map_err(|error| {
+            RunFailure::new("asset_schema", format!("the schema returned for {} is none: {error}", asset.asset_id))
+        })?;
+        own.check(&asset.payload).map_err(|error| breach(error.to_string()))?;
+    }
+    Ok(())
+}

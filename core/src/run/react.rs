@@ -1,0 +1,175 @@
+//! What follows from an event outside the run.
+
+use super::event::AssetNeed;
+use super::state::{CurrentAttempt, Phase, Run};
+use super::{RunEvent, RunFailure, RunStatus, Trigger};
+use crate::asset::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Waiter};
+use crate::definition::{Action, NodeIx};
+use crate::protocol::{Task, Work};
+use crate::shard::{AggregateId, AssetKey, Command, Effect, Submission};
+use crate::{AssetId, NodeId, Revision, Timestamp};
+
+/// Appends the effects of one event. `run` is the state after the whole decision, `revision` the event's own.
+pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, effects: &mut Vec<Effect>) {
+    let mut index = 0;
+    let mut to_asset = |asset: &AssetId, command: AssetCommand, effects: &mut Vec<Effect>| {
+        let key = AssetKey { workspace: run.workspace.clone(), asset: asset.clone() };
+        let command = Command::Asset { key, command };
+        effects.push(Effect::Submit(Submission::following(&AggregateId::Run(run.id), revision, index, command)));
+        index += 1;
+    };
+    match event {
+        RunEvent::NodeAwaitedAssets { node, needs } => {
+            for need in needs {
+                to_asset(&need.asset, resolve(run, node, need), effects);
+            }
+        }
+        RunEvent::AttemptScheduled { node, attempt, handed_to: None, .. } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            if let Some(current) = run.current(ix).filter(|current| current.attempt == *attempt)
+                && let Some(task) = task(run, ix, current)
+            {
+                effects.push(Effect::OfferTask(task));
+            }
+        }
+        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
+            for asset in assets {
+                let record = RecordAsset {
+                    run: run.id,
+                    workflow: run.workflow.clone(),
+                    definition: run.version,
+                    node: node.clone(),
+                    attempt: *attempt,
+                    partition: asset.partition_key.clone(),
+                    payload: asset.payload.clone(),
+                    schema: asset.schema.clone(),
+                    freshness: asset.freshness.clone(),
+                    produced_at: asset.produced_at.unwrap_or(now),
+                    run_started_at: run.started_at,
+                    run_input: run.input.clone(),
+                    inputs: run.consumed.clone(),
+                };
+                to_asset(&asset.asset_id, AssetCommand::RecordAsset(record), effects);
+            }
+        }
+        RunEvent::NodeCancelled { node } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            if run.definition.node(ix).consumes.is_empty() || run.node(ix).attempts > 0 {
+                let (workspace, run, node) = (run.workspace.clone(), run.id, node.clone());
+                effects.push(Effect::CancelTasks { workspace, run, node });
+            } else {
+                let waiter = Waiter { run: run.id, node: node.clone() };
+                for consumes in &run.definition.node(ix).consumes {
+                    let command = AssetCommand::ForgetWaiter { waiter: waiter.clone() };
+                    to_asset(&consumes.asset, command, effects);
+                }
+            }
+        }
+        RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, effects, &mut to_asset),
+        RunEvent::RunFailed { failure } => {
+            end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, effects, &mut to_asset);
+        }
+        RunEvent::RunCancelled { reason } => {
+            let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
+            end_producer(run, ProducerEnd::Failed { failure }, effects, &mut to_asset);
+        }
+        RunEvent::RunStarted { .. }
+        | RunEvent::AssetResolved { .. }
+        | RunEvent::AttemptScheduled { handed_to: Some(_), .. }
+        | RunEvent::AttemptStarted { .. }
+        | RunEvent::AttemptFailed { .. }
+        | RunEvent::RetryArmed { .. }
+        | RunEvent::NodeFailed { .. }
+        | RunEvent::NodeSkipped { .. }
+        | RunEvent::AssetRecorded { .. } => {}
+    }
+}
+
+fn end_producer(
+    run: &Run,
+    end: ProducerEnd,
+    effects: &mut Vec<Effect>,
+    to_asset: &mut impl FnMut(&AssetId, AssetCommand, &mut Vec<Effect>),
+) {
+    match &run.trigger {
+        Trigger::Materialize { asset, .. } => {
+            to_asset(asset, AssetCommand::EndProducer { run: run.id, end }, effects);
+        }
+        Trigger::Manual {} => {}
+    }
+}
+
+fn resolve(run: &Run, node: &NodeId, need: &AssetNeed) -> AssetCommand {
+    AssetCommand::ResolveConsumption(ResolveConsumption {
+        waiter: Waiter { run: run.id, node: node.clone() },
+        partition: need.partition.clone(),
+        require: need.require,
+        on_miss: need.on_miss,
+        producer_input: need.producer_input.clone(),
+    })
+}
+
+/// The task of a node's current attempt; `None` for attempts that no worker executes.
+fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
+    let node = run.definition.node(ix);
+    let work = match &node.action {
+        Action::Job { job } => Work::Job(job.clone()),
+        Action::BuiltIn(action) => Work::BuiltIn(*action),
+        Action::Transform { .. } | Action::Noop | Action::Sleep { .. } => return None,
+    };
+    Some(Task {
+        workspace: run.workspace.clone(),
+        workflow: run.workflow.clone(),
+        run: run.id,
+        node: node.id.clone(),
+        attempt: current.attempt,
+        lease: current.lease,
+        queue: node.queue.clone(),
+        work,
+        input: current.input.clone().unwrap_or_else(|| run.input.clone()),
+        assets: run.node(ix).consumed.clone(),
+        deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
+        claim_first: false,
+    })
+}
+
+/// Returns the task of a node's current attempt, to hand it over or to offer it again.
+pub fn task_of(run: &Run, node: &NodeId) -> Option<Task> {
+    let ix = run.definition.find(node)?;
+    task(run, ix, run.current(ix)?)
+}
+
+/// Appends everything an active run still waits for from outside, for an owner that has just taken over.
+/// Sending it again is harmless: tasks must be claimed, commands keep the id they had.
+pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
+    if run.status != RunStatus::Running {
+        return;
+    }
+    for (position, state) in run.nodes.iter().enumerate() {
+        let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
+        match &state.phase {
+            Phase::Current(current) => {
+                if let Some(task) = task(run, ix, current) {
+                    effects.push(Effect::OfferTask(Task { claim_first: true, ..task }));
+                }
+            }
+            Phase::AwaitingAssets { missing } => {
+                let node = &run.definition.node(ix).id;
+                for (index, need) in missing.iter().enumerate() {
+                    let key = AssetKey { workspace: run.workspace.clone(), asset: need.asset.clone() };
+                    let command = Command::Asset { key, command: resolve(run, node, need) };
+                    // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
+                    let again = usize::MAX - index;
+                    let from = AggregateId::Run(run.id);
+                    effects.push(Effect::Submit(Submission::following(&from, run.revision, again, command)));
+                }
+            }
+            Phase::Pending
+            | Phase::Retrying { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Whether and when a failed attempt is tried again.
+
+use std::time::Duration;
+
+use super::decide::Decision;
+use super::{RunEvent, RunFailure};
+use crate::definition::{Backoff, Jitter, NodeIx, RetryPolicy};
+use crate::{Attempt, LeaseToken, RunId, Timestamp, WorkerId};
+
+impl Decision<'_, '_, '_> {
+    /// Ends the current attempt badly, and arms the next or ends the node.
+    pub fn fail_attempt(
+        &mut self,
+        ix: NodeIx,
+        failure: RunFailure,
+        permanent: bool,
+        seen: Option<(WorkerId, Timestamp)>,
+    ) {
+        let definition = self.definition();
+        let node = definition.node(ix);
+        let Some(attempt) = self.run.current(ix).map(|current| current.attempt) else { return };
+        let failure = failure.at(&node.id, Some(attempt));
+        let (worker, started_at) = seen.unzip();
+        let event =
+            RunEvent::AttemptFailed { node: node.id.clone(), attempt, failure: failure.clone(), worker, started_at };
+        if permanent || !is_tried_again(&node.retry, attempt, &failure.code) {
+            self.emit(event);
+            return self.fail_node(ix, failure);
+        }
+        self.emit(event);
+        let delay = delay_before(&node.retry, self.run.id, ix, attempt.next());
+        let due_at = self.ground.now.after(delay);
+        self.emit(RunEvent::RetryArmed { node: node.id.clone(), attempt: attempt.next(), due_at });
+        if delay.is_zero() {
+            self.schedule_again(ix);
+        }
+    }
+}
+
+fn is_tried_again(policy: &RetryPolicy, attempt: Attempt, code: &str) -> bool {
+    policy.attempts_max.is_none_or(|max| attempt.get() < max) && !policy.non_retryable.iter().any(|c| c == code)
+}
+
+/// How long to wait before `attempt` (2 or more). The jitter depends on the run, the node and the attempt only.
+fn delay_before(policy: &RetryPolicy, run: RunId, ix: NodeIx, attempt: Attempt) -> Duration {
+    let retry = attempt.get().saturating_sub(1).max(1);
+    let full = match policy.backoff {
+        Backoff::None => Duration::ZERO,
+        Backoff::Fixed => policy.delay,
+        Backoff::Linear => policy.delay.saturating_mul(retry),
+        Backoff::Exponential => policy.delay.saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX)),
+    };
+    let full = full.min(policy.delay_max);
+    match policy.jitter {
+        Jitter::None => full,
+        Jitter::Full => {
+            let (node, attempt) = (ix.0.to_be_bytes(), attempt.get().to_be_bytes());
+            let noise = LeaseToken::derived(&[run.as_uuid().as_bytes(), &node, &attempt]).bits();
+            let fraction = noise as f64 / u64::MAX as f64;
+            full.mul_f64(0.5 + fraction / 2.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> RunId {
+        RunId::from_uuid(uuid::Uuid::from_u128(7))
+    }
+
+    #[test]
+    fn delays_grow_as_the_backoff_says_and_stop_at_the_longest() {
+        let policy = |backoff| RetryPolicy { backoff, jitter: Jitter::None, ..RetryPolicy::default() };
+        let seconds =
+            |backoff, attempt| delay_before(&policy(backoff), run(), NodeIx(0), Attempt::new(attempt)).as_secs();
+        assert_eq!([2, 3, 4].map(|a| seconds(Backoff::None, a)), [0, 0, 0]);
+        assert_eq!([2, 3, 4].map(|a| seconds(Backoff::Fixed, a)), [1, 1, 1]);
+        assert_eq!([2, 3, 4].map(|a| seconds(Backoff::Linear, a)), [1, 2, 3]);
+        assert_eq!([2, 3, 4, 50, u32::MAX].map(|a| seconds(Backoff::Exponential, a)), [1, 2, 4, 300, 300]);
+    }
+
+    #[test]
+    fn jitter_keeps_between_half_and_all_and_is_the_same_every_time() {
+        let policy = RetryPolicy::default();
+        for attempt in 2..200 {
+            let delay = delay_before(&policy, run(), NodeIx(3), Attempt::new(attempt));
+            let full = delay_before(
+                &RetryPolicy { jitter: Jitter::None, ..policy.clone() },
+                run(),
+                NodeIx(3),
+                Attempt::new(attempt),
+            );
+            assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
+            assert_eq!(delay, delay_before(&policy, run(), NodeIx(3), Attempt::new(attempt)));
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_not_retryable_ends_the_node_at_once() {
+        let policy = RetryPolicy { non_retryable: vec!["bad_input".into()], ..RetryPolicy::default() };
+        assert!(is_tried_again(&policy, Attempt::new(1), "boom"));
+        assert!(!is_tried_again(&policy, Attempt::new(1), "bad_input"));
+        assert!(!is_tried_again(&policy, Attempt::new(3), "boom"));
+        assert!(is_tried_again(&RetryPolicy { attempts_max: None, ..policy }, Attempt::new(99), "boom"));
+    }
+}

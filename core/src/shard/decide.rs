@@ -1,0 +1,232 @@
+//! How a command finds its aggregate, and what its commit is.
+
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use super::state::{Shard, start_hash};
+use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Rejection, Submission, WorkflowKey};
+use crate::asset::{self, Asset, AssetCommand};
+use crate::definition::compile;
+use crate::protocol::{Granted, Task};
+use crate::run::{self, Handover, RunCommand, RunEvent, RunRejection, RunStatus, StartRun};
+use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
+use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp};
+
+/// What became of a command.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// Absent: the command changes nothing (any more).
+    pub commit: Option<Commit>,
+    /// To leave once the commit is durable.
+    pub effects: Vec<Effect>,
+    /// For the answer.
+    pub granted: Option<Granted>,
+    /// For the worker that asked.
+    pub tasks: Vec<Task>,
+    /// The run that ended with this commit.
+    pub ended: Option<(RunId, RunStatus)>,
+}
+
+impl Shard {
+    /// Decides a command against the state, which includes everything decided before. The state has moved on by
+    /// the commit returned; it must be appended, or the shard be dropped. `handover` is the worker that asks: it can
+    /// be handed what becomes ready.
+    ///
+    /// # Errors
+    /// The fact in the way; nothing has changed.
+    pub fn decide(
+        &mut self,
+        submission: Submission,
+        now: Timestamp,
+        handover: Option<&mut Handover>,
+    ) -> Result<Decided, Rejection> {
+        let now = now.max(self.clock);
+        let Submission { id, command } = submission;
+        if !self.quarantine.is_empty()
+            && let Some(reason) = self.quarantine.get(&command.target())
+        {
+            return Err(Rejection::Quarantined { reason: reason.clone() });
+        }
+        if let Some((first, last)) = self.granted.find(id) {
+            return Ok(self.answer_again(&command, first, last));
+        }
+        match command {
+            Command::Run { run, command: RunCommand::StartRun(start) } => self.start_run(id, run, start, now),
+            Command::Run { run, command } => self.decide_run(id, run, command, now, handover),
+            Command::Asset { key, command } => Ok(self.decide_asset(id, key, command, now)),
+            Command::Workflow { key, command } => self.decide_workflow(id, key, command, now),
+            Command::AdoptDefinition { key, version, document } => {
+                self.adopt_definition(id, key, version, document, now)
+            }
+        }
+    }
+
+    fn start_run(
+        &mut self,
+        command: CommandId,
+        id: RunId,
+        start: StartRun,
+        now: Timestamp,
+    ) -> Result<Decided, Rejection> {
+        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+        let Some(definition) = self.definition(&key, start.version).cloned() else {
+            return Err(Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }));
+        };
+        let known = self.runs.get(&id).map(|run| start_hash(run.workflow(), run.input()));
+        if let Some(hash) = known.or_else(|| self.ended.find(id).map(|ended| ended.start_hash)) {
+            let input = run::complete_input(&start.input, &definition).map_err(Rejection::Run)?;
+            return match hash == start_hash(&start.workflow, &input) {
+                true => Ok(Decided::default()),
+                false => Err(Rejection::Run(RunRejection::KeyReused)),
+            };
+        }
+        let mut ground = run::Ground { now, handover: None };
+        let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
+        self.runs.insert(id, run);
+        let events = events.into_iter().map(Event::Run).collect();
+        Ok(self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None))
+    }
+
+    fn decide_run(
+        &mut self,
+        command: CommandId,
+        id: RunId,
+        wish: RunCommand,
+        now: Timestamp,
+        handover: Option<&mut Handover>,
+    ) -> Result<Decided, Rejection> {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return match (self.ended.find(id), wish) {
+                // Late news for a run that has ended changes nothing; late wishes are refused.
+                (
+                    Some(_),
+                    RunCommand::FireTimers {}
+                    | RunCommand::ResolveAsset { .. }
+                    | RunCommand::RefuseAsset { .. }
+                    | RunCommand::AcknowledgeAsset { .. },
+                ) => Ok(Decided::default()),
+                (Some(ended), _) => Err(Rejection::Run(RunRejection::RunClosed { status: ended.status })),
+                (None, _) => Err(Rejection::Run(RunRejection::RunNotFound)),
+            };
+        };
+        let (revision, due) = (run.revision().next(), run.next_due());
+        let mut ground = run::Ground { now, handover };
+        let events = run::decide(run, wish, &mut ground).map_err(Rejection::Run)?;
+        if events.is_empty() {
+            return Ok(Decided::default());
+        }
+        let tasks = handed_tasks(run, &events);
+        let events = events.into_iter().map(Event::Run).collect();
+        let decided = self.commit(AggregateId::Run(id), revision, command, now, events, due);
+        Ok(Decided { tasks, ..decided })
+    }
+
+    fn decide_asset(&mut self, command: CommandId, key: AssetKey, wish: AssetCommand, now: Timestamp) -> Decided {
+        let map = &self.map;
+        let shard_for = |randomness| map.spread(randomness);
+        let ground = asset::Ground { now, shard_for: &shard_for };
+        let (revision, events) = match self.assets.entry(key.clone()) {
+            Entry::Occupied(mut known) => {
+                let revision = known.get().revision().next();
+                (revision, asset::decide(known.get_mut(), wish, &ground))
+            }
+            Entry::Vacant(place) => {
+                let mut unknown = Asset::unknown(key.clone());
+                let events = asset::decide(&mut unknown, wish, &ground);
+                if !events.is_empty() {
+                    place.insert(unknown);
+                }
+                (Revision::FIRST, events)
+            }
+        };
+        if events.is_empty() {
+            return Decided::default();
+        }
+        let events = events.into_iter().map(Event::Asset).collect();
+        self.commit(AggregateId::Asset(key), revision, command, now, events, None)
+    }
+
+    fn decide_workflow(
+        &mut self,
+        command: CommandId,
+        key: WorkflowKey,
+        wish: WorkflowCommand,
+        now: Timestamp,
+    ) -> Result<Decided, Rejection> {
+        let known = self.workflows.get(&key).cloned();
+        let mut workflow = known.unwrap_or_else(|| Workflow::unknown(key.clone()));
+        let revision = workflow.revision().next();
+        let events = workflow::decide(&mut workflow, wish).map_err(Rejection::Workflow)?;
+        let granted = workflow.current().map(|version| Granted::Workflow { version, created: !events.is_empty() });
+        if events.is_empty() {
+            return Ok(Decided { granted, ..Decided::default() });
+        }
+        self.workflows.insert(key.clone(), workflow);
+        let events = events.into_iter().map(Event::Workflow).collect();
+        let decided = self.commit(AggregateId::Workflow(key), revision, command, now, events, None);
+        Ok(Decided { granted, ..decided })
+    }
+
+    fn adopt_definition(
+        &mut self,
+        command: CommandId,
+        key: WorkflowKey,
+        version: DefinitionVersion,
+        document: Json,
+        now: Timestamp,
+    ) -> Result<Decided, Rejection> {
+        if self.definition(&key, version).is_some() {
+            return Ok(Decided::default());
+        }
+        let (definition, _) = compile(&document.to_value()).map_err(|problems| {
+            Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message: problems.to_string() })
+        })?;
+        self.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
+        let events = vec![Event::DefinitionAdopted { document }];
+        Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, command, now, events, None))
+    }
+
+    fn commit(
+        &mut self,
+        aggregate: AggregateId,
+        revision: Revision,
+        command: CommandId,
+        time: Timestamp,
+        events: Vec<Event>,
+        due_before: Option<Timestamp>,
+    ) -> Decided {
+        let commit = Commit { aggregate, revision, command, time, events };
+        let mut effects = Vec::new();
+        self.react(&commit, &mut effects);
+        let ended = self.book(&commit, due_before);
+        Decided { commit: Some(commit), effects, ended, ..Decided::default() }
+    }
+
+    /// Answers a command that was granted before as it was answered then (`SHD-3`).
+    fn answer_again(&self, command: &Command, first: Revision, last: Revision) -> Decided {
+        match command {
+            Command::Run { run, command: RunCommand::ReportAttempt(report) } => {
+                let run = self.runs.get(run);
+                let held = run.into_iter().flat_map(|run| {
+                    run.held_since(&report.worker, first, last).filter_map(|node| run::task_of(run, node))
+                });
+                Decided { tasks: held.collect(), ..Decided::default() }
+            }
+            Command::Workflow { key, .. } => {
+                let version = self.workflows.get(key).and_then(Workflow::current);
+                let granted = version.map(|version| Granted::Workflow { version, created: true });
+                Decided { granted, ..Decided::default() }
+            }
+            Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => Decided::default(),
+        }
+    }
+}
+
+/// The tasks that these events handed to the worker that asked.
+fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> Vec<Task> {
+    let handed = events.iter().filter_map(|event| match event {
+        RunEvent::AttemptScheduled { node, handed_to: Some(_), .. } => run::task_of(run, node),
+        _ => None,
+    });
+    handed.collect()
+}

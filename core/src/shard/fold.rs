@@ -1,0 +1,144 @@
+//! How history becomes state, and what of it is corrupt.
+
+use std::sync::Arc;
+
+use super::state::Shard;
+use super::{AggregateId, Bundle, Commit, Effect, Event, WorkflowKey};
+use crate::asset::{self, Asset};
+use crate::definition::compile;
+use crate::run::{self, Run, RunEvent};
+use crate::workflow::{self, Workflow};
+use crate::{Epoch, Revision, RunId, ShardId};
+
+/// Says that a bundle cannot follow what was folded before: the journal as a whole is not to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error("the bundle belongs to shard {found}, not {expected}")]
+    Shard { expected: ShardId, found: ShardId },
+    #[error("the bundle names {found} as the hash of the one before, which is {expected}")]
+    Previous { expected: String, found: String },
+    #[error("the bundle is of epoch {found}, after one of epoch {before}")]
+    Epoch { before: Epoch, found: Epoch },
+}
+
+/// Says that the history of one aggregate breaks the rules; it is quarantined, the others go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{aggregate}: {reason}")]
+pub struct Corrupt {
+    pub aggregate: AggregateId,
+    pub reason: String,
+}
+
+impl Shard {
+    /// Folds one bundle; appends the effects of its commits where `effects` is given.
+    ///
+    /// Returns the aggregates whose history breaks the rules. They are quarantined: their commits are passed over
+    /// and their commands refused.
+    pub fn fold(&mut self, bundle: &Bundle, mut effects: Option<&mut Vec<Effect>>) -> Vec<Corrupt> {
+        let mut corrupt = Vec::new();
+        for commit in &bundle.commits {
+            if self.quarantine.contains_key(&commit.aggregate) {
+                continue;
+            }
+            if let Err(reason) = self.fold_commit(commit, effects.as_deref_mut()) {
+                self.quarantine.insert(commit.aggregate.clone(), reason.clone());
+                corrupt.push(Corrupt { aggregate: commit.aggregate.clone(), reason });
+            }
+        }
+        corrupt
+    }
+
+    fn fold_commit(&mut self, commit: &Commit, effects: Option<&mut Vec<Effect>>) -> Result<(), String> {
+        if commit.events.is_empty() {
+            return Err("a commit without events".to_owned());
+        }
+        if commit.time < self.clock {
+            return Err(format!("a commit of {} after one of {}", commit.time, self.clock));
+        }
+        let due_before = match &commit.aggregate {
+            AggregateId::Run(id) => {
+                let due = self.runs.get(id).and_then(Run::next_due);
+                self.fold_run(*id, commit)?;
+                due
+            }
+            AggregateId::Asset(key) => {
+                let asset = self.assets.entry(key.clone()).or_insert_with(|| Asset::unknown(key.clone()));
+                contiguous(asset.revision(), commit)?;
+                for event in &commit.events {
+                    let Event::Asset(event) = event else { return Err(foreign(event)) };
+                    asset::evolve(asset, event);
+                }
+                None
+            }
+            AggregateId::Workflow(key) => {
+                let workflow = self.workflows.entry(key.clone()).or_insert_with(|| Workflow::unknown(key.clone()));
+                contiguous(workflow.revision(), commit)?;
+                for event in &commit.events {
+                    let Event::Workflow(event) = event else { return Err(foreign(event)) };
+                    workflow::evolve(workflow, event);
+                }
+                None
+            }
+            AggregateId::Definition(key, version) => {
+                for event in &commit.events {
+                    let Event::DefinitionAdopted { document } = event else { return Err(foreign(event)) };
+                    let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
+                    self.definitions.entry(key.clone()).or_default().insert(*version, Arc::new(definition));
+                }
+                None
+            }
+        };
+        if let Some(effects) = effects {
+            self.react(commit, effects);
+        }
+        self.book(commit, due_before);
+        Ok(())
+    }
+
+    fn fold_run(&mut self, id: RunId, commit: &Commit) -> Result<(), String> {
+        let mut events = commit.events.iter();
+        if commit.revision == Revision::FIRST {
+            let first = events.next();
+            let Some(Event::Run(first @ RunEvent::RunStarted { workspace, workflow, version, .. })) = first else {
+                return Err("the first event of a run is not its start".to_owned());
+            };
+            if self.runs.contains_key(&id) {
+                return Err("a run that exists starts again".to_owned());
+            }
+            let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
+            let Some(definition) = self.definition(&key, *version).cloned() else {
+                return Err(format!("the definition {workspace}/{workflow}/{version} was not adopted before"));
+            };
+            self.runs.insert(id, Run::started(id, definition, first, commit.time));
+        } else {
+            let Some(run) = self.runs.get(&id) else {
+                return Err("a run goes on that never started or has ended".to_owned());
+            };
+            contiguous(run.revision(), commit)?;
+        }
+        let run = self.runs.get_mut(&id).ok_or("the run is gone")?;
+        for event in events {
+            let Event::Run(event) = event else { return Err(foreign(event)) };
+            if event.node().is_some_and(|node| run.definition().find(node).is_none()) {
+                return Err("an event names a node that the definition does not have".to_owned());
+            }
+            run::evolve(run, event, commit.time);
+        }
+        Ok(())
+    }
+}
+
+/// Checks `SHD-1`.
+fn contiguous(last: Revision, commit: &Commit) -> Result<(), String> {
+    if commit.revision == last.next() { Ok(()) } else { Err(format!("revision {} follows {last}", commit.revision)) }
+}
+
+fn foreign(event: &Event) -> String {
+    let kind = match event {
+        Event::Run(_) => "a run",
+        Event::Asset(_) => "an asset",
+        Event::Workflow(_) => "a workflow",
+        Event::DefinitionAdopted { .. } => "a definition",
+    };
+    format!("it holds an event of {kind}")
+}

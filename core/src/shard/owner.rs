@@ -1,0 +1,293 @@
+//! The owner of a shard, without its I/O: what may leave before and after an append is acknowledged.
+//!
+//! At most one bundle is in flight; the next fills while it is. A lone command never waits for company. Answers,
+//! also refusals, wait until everything their decision could see is durable.
+
+use std::collections::BTreeSet;
+
+use sha2::Digest as _;
+
+use super::{Bundle, Corrupt, Decided, Effect, Mismatch, Position, Rejection, Shard, Submission};
+use crate::protocol::{Granted, Task};
+use crate::run::{Handover, RunStatus};
+use crate::{BundleId, Epoch, RunId, Sequence, Timestamp};
+
+/// What the caller of a command is told, once it may be told.
+#[derive(Debug)]
+pub struct Answer<C> {
+    pub caller: C,
+    pub outcome: Result<Outcome, Rejection>,
+}
+
+/// A command that was granted.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Reads that have seen this place have seen the outcome.
+    pub position: Position,
+    pub granted: Option<Granted>,
+    pub tasks: Vec<Task>,
+}
+
+/// One bundle to append, expecting the journal to end where `expected` says.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub id: BundleId,
+    pub bytes: Vec<u8>,
+    pub expected: Sequence,
+    /// How many commits it holds.
+    pub commits: usize,
+}
+
+/// What may leave now.
+#[derive(Debug)]
+pub struct Released<C> {
+    pub answers: Vec<Answer<C>>,
+    pub effects: Vec<Effect>,
+    /// The runs that ended, at the place where they did.
+    pub ended: Vec<(RunId, RunStatus, Position)>,
+    /// To be named in [`Owner::effects_delivered`] when all the effects are; absent when there are none.
+    pub sequence: Option<Sequence>,
+}
+
+#[derive(Debug)]
+struct Waiting<C> {
+    caller: C,
+    outcome: Result<(Option<Granted>, Vec<Task>), Rejection>,
+}
+
+/// A bundle that is being filled or is in flight.
+#[derive(Debug)]
+struct Load<C> {
+    /// The commits as JSON, separated by commas.
+    commits: Vec<u8>,
+    count: usize,
+    waiting: Vec<Waiting<C>>,
+    effects: Vec<Effect>,
+    ended: Vec<(RunId, RunStatus)>,
+}
+
+impl<C> Load<C> {
+    fn empty() -> Self {
+        Self { commits: Vec::new(), count: 0, waiting: Vec::new(), effects: Vec::new(), ended: Vec::new() }
+    }
+}
+
+/// The one process that decides for a shard, as long as nobody else appends.
+#[derive(Debug)]
+pub struct Owner<C> {
+    shard: Shard,
+    epoch: Epoch,
+    /// Of the last bundle that is durable.
+    last: Sequence,
+    /// Of the last bundle that was handed out or folded.
+    digest: String,
+    filling: Load<C>,
+    in_flight: Option<(Load<C>, String)>,
+    /// Whether the bundle that opens the epoch was handed out.
+    opened: bool,
+    /// Bundles whose effects have not all been delivered.
+    undelivered: BTreeSet<Sequence>,
+    /// Folded effects that the owner before may not have delivered.
+    inherited: Vec<(Sequence, Vec<Effect>)>,
+}
+
+/// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
+pub fn digest(bytes: &[u8]) -> String {
+    let hash = sha2::Sha256::digest(bytes);
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<C> Owner<C> {
+    /// How many bytes of commits one bundle takes before the owner asks for patience.
+    pub const BUNDLE_BYTES_MAX: usize = 4 << 20;
+
+    /// Takes over a shard whose journal is empty so far; fold what there is with [`Self::fold`].
+    pub fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            epoch: Epoch::FIRST,
+            last: Sequence::ZERO,
+            digest: String::new(),
+            filling: Load::empty(),
+            in_flight: None,
+            opened: false,
+            undelivered: BTreeSet::new(),
+            inherited: Vec::new(),
+        }
+    }
+
+    /// Folds one message of the journal, in order, before anything is submitted.
+    ///
+    /// # Errors
+    /// [`Mismatch`]: the journal as a whole is not to be trusted; nothing was folded.
+    pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Corrupt>, Mismatch> {
+        if bundle.shard != self.shard.id() {
+            return Err(Mismatch::Shard { expected: self.shard.id(), found: bundle.shard });
+        }
+        if bundle.previous != self.digest {
+            return Err(Mismatch::Previous { expected: self.digest.clone(), found: bundle.previous.clone() });
+        }
+        if bundle.epoch.next() < self.epoch {
+            return Err(Mismatch::Epoch { before: self.epoch, found: bundle.epoch });
+        }
+        let mut effects = Vec::new();
+        let corrupt = self.shard.fold(bundle, Some(&mut effects));
+        self.inherited.retain(|(sequence, _)| *sequence > bundle.effects_done);
+        if !effects.is_empty() {
+            self.inherited.push((sequence, effects));
+        }
+        self.epoch = bundle.epoch.next();
+        self.last = sequence;
+        self.digest = digest(bytes);
+        Ok(corrupt)
+    }
+
+    /// Returns the effects that the owner before may not have delivered, with the sequence each batch is confirmed
+    /// by, and after them whatever active runs still wait for. Once, after the last fold.
+    pub fn inherit(&mut self) -> Vec<(Sequence, Vec<Effect>)> {
+        let mut effects = std::mem::take(&mut self.inherited);
+        for (sequence, _) in &effects {
+            self.undelivered.insert(*sequence);
+        }
+        effects.push((Sequence::ZERO, self.shard.outstanding()));
+        effects
+    }
+
+    /// Returns the state, which includes decisions that are not durable yet.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Returns the epoch this owner writes.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Returns whether the bundle being filled is so large that further commands should wait outside.
+    pub fn is_full(&self) -> bool {
+        self.filling.commits.len() >= Self::BUNDLE_BYTES_MAX
+    }
+
+    /// Returns whether a bundle is in flight.
+    pub fn is_appending(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Decides a command. Its answer comes out of [`Self::appended`]; or at once, when nothing that the decision could
+    /// see is still on its way to the journal.
+    pub fn submit(
+        &mut self,
+        caller: C,
+        submission: Submission,
+        now: Timestamp,
+        handover: Option<&mut Handover>,
+    ) -> Option<Answer<C>> {
+        let outcome = match self.shard.decide(submission, now, handover) {
+            Err(rejection) => Err(rejection),
+            Ok(Decided { commit, effects, granted, tasks, ended }) => {
+                if let Some(commit) = commit {
+                    if self.filling.count > 0 {
+                        self.filling.commits.push(b',');
+                    }
+                    serde_json::to_writer(&mut self.filling.commits, &commit)
+                        .expect("commits have text keys, and a Vec takes every byte");
+                    self.filling.count += 1;
+                    self.filling.effects.extend(effects);
+                    self.filling.ended.extend(ended);
+                }
+                Ok((granted, tasks))
+            }
+        };
+        let waiting = Waiting { caller, outcome };
+        if self.filling.count > 0 {
+            self.filling.waiting.push(waiting);
+        } else if let Some((load, _)) = &mut self.in_flight {
+            load.waiting.push(waiting);
+        } else {
+            return Some(self.answer(waiting, self.last));
+        }
+        None
+    }
+
+    /// Hands out the next bundle, if there is something to append and nothing in flight. The first bundle of an
+    /// epoch may be empty: it fences every owner before.
+    pub fn next_append(&mut self, id: BundleId) -> Option<Append> {
+        if self.in_flight.is_some() || (self.filling.count == 0 && self.opened) {
+            return None;
+        }
+        self.opened = true;
+        let load = std::mem::replace(&mut self.filling, Load::empty());
+        let head = serde_json::json!({
+            "shard": self.shard.id(),
+            "epoch": self.epoch,
+            "id": id,
+            "previous": self.digest,
+            "effectsDone": self.effects_done(),
+        });
+        let mut bytes = head.to_string().into_bytes();
+        bytes.pop();
+        bytes.reserve(load.commits.len() + 16);
+        bytes.extend_from_slice(b",\"commits\":[");
+        bytes.extend_from_slice(&load.commits);
+        bytes.extend_from_slice(b"]}");
+        let commits = load.count;
+        self.in_flight = Some((Load { commits: Vec::new(), ..load }, digest(&bytes)));
+        Some(Append { id, bytes, expected: self.last, commits })
+    }
+
+    /// Learns that the bundle in flight is durable.
+    ///
+    /// # Panics
+    /// When nothing is in flight: the driver appends only what it was handed.
+    pub fn appended(&mut self, sequence: Sequence) -> Released<C> {
+        let (load, digest) = self.in_flight.take().expect("the driver appends only what it was handed");
+        self.digest = digest;
+        self.last = sequence;
+        let position = Position { shard: self.shard.id(), sequence };
+        let answers = load.waiting.into_iter().map(|waiting| self.answer(waiting, sequence)).collect();
+        let has_effects = !load.effects.is_empty();
+        if has_effects {
+            self.undelivered.insert(sequence);
+        }
+        Released {
+            answers,
+            effects: load.effects,
+            ended: load.ended.into_iter().map(|(run, status)| (run, status, position)).collect(),
+            sequence: has_effects.then_some(sequence),
+        }
+    }
+
+    /// Returns how a run ended, and the place where one can see it; no place while its bundle is not durable.
+    pub fn ended_run(&self, id: RunId) -> Option<(RunStatus, Option<Position>)> {
+        let ended = self.shard.ended_run(id)?;
+        let in_flight = self.in_flight.iter().flat_map(|(load, _)| &load.ended);
+        let pending = self.filling.ended.iter().chain(in_flight).any(|(run, _)| *run == id);
+        let position = Position { shard: self.shard.id(), sequence: self.last };
+        Some((ended.status, (!pending).then_some(position)))
+    }
+
+    /// Learns that all effects of a bundle have been delivered. Unknown sequences are ignored.
+    pub fn effects_delivered(&mut self, sequence: Sequence) {
+        self.undelivered.remove(&sequence);
+    }
+
+    /// Gives every caller back, for an owner that steps down: whether their commands were granted is for the next
+    /// owner to say.
+    pub fn abandon(self) -> Vec<C> {
+        let in_flight = self.in_flight.into_iter().flat_map(|(load, _)| load.waiting);
+        in_flight.chain(self.filling.waiting).map(|waiting| waiting.caller).collect()
+    }
+
+    fn effects_done(&self) -> Sequence {
+        match self.undelivered.first() {
+            Some(first) => Sequence::new(first.get() - 1),
+            None => self.last,
+        }
+    }
+
+    fn answer(&self, waiting: Waiting<C>, sequence: Sequence) -> Answer<C> {
+        let position = Position { shard: self.shard.id(), sequence };
+        let outcome = waiting.outcome.map(|(granted, tasks)| Outcome { position, granted, tasks });
+        Answer { caller: waiting.caller, outcome }
+    }
+}

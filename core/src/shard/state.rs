@@ -1,0 +1,172 @@
+//! What a shard knows: its aggregates, what is due, and what it remembers.
+
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::window::{EndedRun, EndedRuns, GrantedCommands};
+use super::{AggregateId, AssetKey, Commit, Effect, Event, ShardMap, WorkflowKey};
+use crate::asset::Asset;
+use crate::definition::Definition;
+use crate::run::{Run, RunStatus};
+use crate::workflow::Workflow;
+use crate::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp};
+
+/// Everything one shard has folded from its journal.
+#[derive(Debug)]
+pub struct Shard {
+    pub(super) id: ShardId,
+    pub(super) map: ShardMap,
+    /// The time of the last commit (`SHD-2`).
+    pub(super) clock: Timestamp,
+    /// The runs that have not ended.
+    pub(super) runs: FxHashMap<RunId, Run>,
+    pub(super) ended: EndedRuns,
+    pub(super) assets: FxHashMap<AssetKey, Asset>,
+    pub(super) workflows: FxHashMap<WorkflowKey, Workflow>,
+    pub(super) definitions: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Arc<Definition>>>,
+    pub(super) granted: GrantedCommands,
+    /// What each run has due next.
+    pub(super) due: BTreeSet<(Timestamp, RunId)>,
+    /// Aggregates whose history breaks the rules, and how.
+    pub(super) quarantine: FxHashMap<AggregateId, String>,
+}
+
+impl Shard {
+    /// Makes a shard with an empty journal.
+    pub fn new(id: ShardId, map: ShardMap) -> Self {
+        Self {
+            id,
+            map,
+            clock: Timestamp::default(),
+            runs: FxHashMap::default(),
+            ended: EndedRuns::default(),
+            assets: FxHashMap::default(),
+            workflows: FxHashMap::default(),
+            definitions: FxHashMap::default(),
+            granted: GrantedCommands::default(),
+            due: BTreeSet::new(),
+            quarantine: FxHashMap::default(),
+        }
+    }
+
+    /// Returns which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Returns a run that has not ended.
+    pub fn run(&self, id: RunId) -> Option<&Run> {
+        self.runs.get(&id)
+    }
+
+    /// Returns how many runs have not ended.
+    pub fn active_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Returns an asset something is known of.
+    pub fn asset(&self, key: &AssetKey) -> Option<&Asset> {
+        self.assets.get(key)
+    }
+
+    /// Returns a workflow something is known of.
+    pub fn workflow(&self, key: &WorkflowKey) -> Option<&Workflow> {
+        self.workflows.get(key)
+    }
+
+    /// Returns a definition version this shard has adopted.
+    pub fn definition(&self, key: &WorkflowKey, version: DefinitionVersion) -> Option<&Arc<Definition>> {
+        self.definitions.get(key)?.get(&version)
+    }
+
+    /// Returns how a run ended, as long as that is remembered.
+    pub fn ended_run(&self, id: RunId) -> Option<EndedRun> {
+        self.ended.find(id)
+    }
+
+    /// Returns when something is due next.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Returns the runs with something due by now, the longest overdue first, at most `count`.
+    pub fn due_runs(&self, now: Timestamp, count: usize) -> Vec<RunId> {
+        self.due.iter().take_while(|(at, _)| *at <= now).take(count).map(|(_, run)| *run).collect()
+    }
+
+    /// Returns everything active runs wait for from outside: for an owner that has just taken over.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let mut runs: Vec<_> = self.runs.values().collect();
+        runs.sort_unstable_by_key(|run| run.id());
+        let mut effects = Vec::new();
+        for run in runs {
+            crate::run::outstanding(run, &mut effects);
+        }
+        effects
+    }
+
+    /// Keeps the books after a commit, decided or folded: what is due, what has ended, what was granted.
+    pub(super) fn book(&mut self, commit: &Commit, due_before: Option<Timestamp>) -> Option<(RunId, RunStatus)> {
+        self.clock = commit.time;
+        let last = commit.revision.after(commit.events.len() as u64 - 1);
+        self.granted.remember(commit.command, commit.revision, last);
+        let AggregateId::Run(id) = commit.aggregate else { return None };
+        let run = self.runs.get(&id)?;
+        let due = run.next_due();
+        if due != due_before {
+            due_before.map(|at| self.due.remove(&(at, id)));
+            due.map(|at| self.due.insert((at, id)));
+        }
+        let status = run.status();
+        if !status.is_terminal() {
+            return None;
+        }
+        let ended = EndedRun { status, start_hash: start_hash(run.workflow(), run.input()) };
+        self.ended.remember(id, ended, run.is_keyed(), commit.time);
+        self.runs.remove(&id);
+        Some((id, status))
+    }
+
+    /// Appends what follows from a commit. Called before [`Self::book`] lets an ended run go.
+    pub(super) fn react(&self, commit: &Commit, effects: &mut Vec<Effect>) {
+        let mut revision = commit.revision;
+        for event in &commit.events {
+            match (&commit.aggregate, event) {
+                (AggregateId::Run(id), Event::Run(event)) => {
+                    if let Some(run) = self.runs.get(id) {
+                        crate::run::react(run, event, revision, commit.time, effects);
+                    }
+                }
+                (AggregateId::Asset(key), Event::Asset(event)) => {
+                    if let Some(asset) = self.assets.get(key) {
+                        crate::asset::react(asset, event, revision, commit.time, effects);
+                    }
+                }
+                (AggregateId::Workflow(key), Event::Workflow(event)) => {
+                    if let Some(workflow) = self.workflows.get(key) {
+                        crate::workflow::react(workflow, event, revision, effects);
+                    }
+                }
+                (
+                    AggregateId::Run(_)
+                    | AggregateId::Asset(_)
+                    | AggregateId::Workflow(_)
+                    | AggregateId::Definition(..),
+                    Event::Run(_) | Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. },
+                ) => {}
+            }
+            revision = revision.next();
+        }
+    }
+}
+
+/// Tells one start from another that claims the same run id.
+pub(super) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
+    let mut hasher = FxHasher::default();
+    workflow.as_str().hash(&mut hasher);
+    input.as_str().hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,80 @@
+//! Which version of a definition is current.
+
+use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use crate::definition::compile;
+use crate::shard::WorkflowKey;
+use crate::{DefinitionVersion, Json, Revision};
+
+/// The versions of one workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflow {
+    pub(super) key: WorkflowKey,
+    /// Of the last event folded; 0 before the first.
+    pub(super) revision: Revision,
+    /// Content hash and document of every version; the first is version 1.
+    pub(super) versions: Vec<(String, Json)>,
+    pub(super) current: Option<DefinitionVersion>,
+    /// The version that was current before, whose declarations are withdrawn.
+    pub(super) before: Option<DefinitionVersion>,
+}
+
+impl Workflow {
+    /// Makes a workflow nothing is known of yet.
+    pub fn unknown(key: WorkflowKey) -> Self {
+        Self { key, revision: Revision::new(0), versions: Vec::new(), current: None, before: None }
+    }
+
+    /// Returns the current version.
+    pub fn current(&self) -> Option<DefinitionVersion> {
+        self.current
+    }
+
+    /// Returns the revision of the last event folded; 0 before the first.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub(super) fn document(&self, version: DefinitionVersion) -> Option<&Json> {
+        self.versions.get(version.get() as usize - 1).map(|(_, document)| document)
+    }
+}
+
+/// Decides a command; the workflow has evolved by the returned events. No events: that content is current already.
+///
+/// # Errors
+/// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile.
+pub fn decide(workflow: &mut Workflow, command: WorkflowCommand) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
+    let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
+    if let Err(problems) = compile(&document.to_value()) {
+        return Err(WorkflowRejection::DefinitionInvalid { message: problems.to_string() });
+    }
+    let known = workflow.versions.iter().position(|(hash, _)| *hash == content_hash);
+    let event = match known {
+        Some(position) => {
+            let version = DefinitionVersion::new(u32::try_from(position).expect("versions are few") + 1);
+            if workflow.current == Some(version) {
+                return Ok(Vec::new());
+            }
+            WorkflowEvent::VersionSelected { version }
+        }
+        None => {
+            let version = DefinitionVersion::new(u32::try_from(workflow.versions.len()).expect("versions are few") + 1);
+            WorkflowEvent::WorkflowApplied { version, content_hash, document }
+        }
+    };
+    evolve(workflow, &event);
+    Ok(vec![event])
+}
+
+/// Folds one event.
+pub(crate) fn evolve(workflow: &mut Workflow, event: &WorkflowEvent) {
+    workflow.revision = workflow.revision.next();
+    workflow.before = workflow.current;
+    match event {
+        WorkflowEvent::WorkflowApplied { version, content_hash, document } => {
+            workflow.versions.push((content_hash.clone(), document.clone()));
+            workflow.current = Some(*version);
+        }
+        WorkflowEvent::VersionSelected { version } => workflow.current = Some(*version),
+    }
+}

@@ -1,0 +1,162 @@
+//! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
+
+use headwater_core::run::RunCommand;
+use headwater_core::shard::{Command, Shard, ShardMap};
+use headwater_core::{RunId, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::world::{World, failed, ok, shard_zero};
+
+/// A graph of up to eight nodes with edges forward only, a mix of actions, joins, conditions and retries.
+fn graphs() -> impl Strategy<Value = Value> {
+    let node = (0..4_u8, 0..3_u8, any::<u8>(), 1..3_u32);
+    proptest::collection::vec(node, 1..8).prop_map(|nodes| {
+        let mut documents = Vec::new();
+        let mut transitions = Vec::new();
+        for (at, (action, join, edges, attempts)) in nodes.iter().enumerate() {
+            let action = match action {
+                0 => json!("noop"),
+                1 => json!({"kind": "transform", "output": {"n": "${{ input.n }}"}}),
+                2 => json!({"kind": "sleep", "duration": "5s"}),
+                _ => json!({"kind": "job", "jobSlug": "work"}),
+            };
+            let mut node = json!({"id": format!("n{at}"), "action": action,
+                "retry": {"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"}, "onNoRoute": "end"});
+            let mut incoming = 0;
+            for from in 0..at {
+                if edges & (1 << from) != 0 {
+                    let mut edge = json!({"from": format!("n{from}"), "to": format!("n{at}")});
+                    if edges & 0x80 != 0 {
+                        edge["when"] = json!(format!("input.n > {from}"));
+                    }
+                    if from % 3 == 2 {
+                        edge["on"] = json!("failure");
+                    }
+                    transitions.push(edge);
+                    incoming += 1;
+                }
+            }
+            if incoming > 1 {
+                node["join"] = match join {
+                    0 => json!("all"),
+                    1 => json!("any"),
+                    _ => json!({"quorum": 2}),
+                };
+            }
+            documents.push(node);
+        }
+        json!({"slug": "any", "nodes": documents, "transitions": transitions})
+    })
+}
+
+/// Plays a story: each step lets time pass, reports, fails, loses or cancels something.
+fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
+    let mut world = World::with(document);
+    let mut runs = vec![world.start("any", json!({"n": 3})), world.start("any", json!({"n": 0}))];
+    let mut tasks = Vec::new();
+    for step in story {
+        tasks.extend(world.tasks());
+        let which = usize::from(step >> 3);
+        match (step & 7, tasks.is_empty()) {
+            (0 | 1, _) => {
+                world.pass(u64::from(step >> 4) + 1);
+                world.fire_timers();
+            }
+            (2, _) => runs.push(world.start("any", json!({"n": step}))),
+            (3, _) => {
+                let run = runs[which % runs.len()];
+                let command = RunCommand::CancelRun { reason: "chance".into() };
+                let _may_be_over = world.decide(Command::Run { run, command });
+            }
+            (_, true) => {}
+            (kind, false) => {
+                let task = tasks[which % tasks.len()].clone();
+                let _may_be_stale = match kind {
+                    4 => world.report(&task, failed("chance")),
+                    5 => {
+                        let (node, attempt, lease) = (task.node.clone(), task.attempt, task.lease);
+                        let command = RunCommand::LoseAttempt { node, attempt, lease };
+                        world.decide(Command::Run { run: task.run, command })
+                    }
+                    _ => world.report(&task, ok(json!(step))),
+                };
+            }
+        }
+    }
+    (world, runs)
+}
+
+fn fold(world: &World, size: usize) -> Shard {
+    let mut shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+    for bundle in world.bundles(size) {
+        // Through the wire form: what is not written is not folded.
+        let text = serde_json::to_string(&bundle).unwrap();
+        let bundle = serde_json::from_str(&text).unwrap();
+        assert_eq!(shard.fold(&bundle, None), []);
+    }
+    shard
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// RUN-2, SHD-1, SHD-2, and prefix: folding in pieces is folding at once is having decided.
+    #[test]
+    fn folding_is_deciding(document in graphs(), story in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let (world, runs) = play(&document, &story);
+        for size in [1, 7, usize::MAX] {
+            let folded = fold(&world, size.min(world.commits.len().max(1)));
+            for run in &runs {
+                prop_assert_eq!(world.shard.run(*run), folded.run(*run));
+                prop_assert_eq!(world.shard.ended_run(*run), folded.ended_run(*run));
+            }
+            prop_assert_eq!(world.shard.next_due(), folded.next_due());
+        }
+    }
+
+    /// The same story gives the same facts, byte for byte.
+    #[test]
+    fn deciding_is_deterministic(document in graphs(), story in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let first = serde_json::to_string(&play(&document, &story).0.commits).unwrap();
+        let second = serde_json::to_string(&play(&document, &story).0.commits).unwrap();
+        prop_assert_eq!(first, second);
+    }
+
+    /// RUN-1, and closure: nothing follows an end, and left to itself every run reaches one.
+    #[test]
+    fn every_run_ends_and_ends_once(document in graphs(), story in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let (mut world, runs) = play(&document, &story);
+        for _ in 0..200 {
+            for task in world.tasks() {
+                let _may_be_stale = world.report(&task, ok(json!(1)));
+            }
+            // Tasks that the story left lying are offered again, as after a take-over.
+            let outstanding = world.shard.outstanding();
+            world.effects.extend(outstanding);
+            world.pass(10);
+            world.fire_timers();
+            if world.shard.active_runs() == 0 {
+                break;
+            }
+        }
+        prop_assert_eq!(world.shard.active_runs(), 0);
+        for run in runs {
+            let timeline = world.timeline(run);
+            let ends = timeline.split(' ').filter(|word| word.starts_with(char::is_uppercase)).count();
+            prop_assert_eq!(ends, 1, "{}", timeline);
+            prop_assert!(timeline.rsplit(' ').next().is_some_and(|last| last.starts_with(char::is_uppercase)));
+        }
+        prop_assert_eq!(world.shard.next_due(), None);
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_take_the_shard_with_it() {
+    let mut world = World::with(&crate::world::chain(&["a"]));
+    world.now = Timestamp::from_micros(1_000);
+    let run = world.start("chain", json!({}));
+    assert!(world.shard.run(run).is_some());
+    let times: Vec<_> = world.commits.iter().map(|commit| commit.time).collect();
+    assert!(times.is_sorted(), "SHD-2");
+}

@@ -1,0 +1,212 @@
+//! A shard with a clock and a journal in memory, and timelines of what it decided as text.
+
+use headwater_core::protocol::Task;
+use headwater_core::run::{Handover, Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger};
+use headwater_core::shard::{
+    Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission, WorkflowKey,
+};
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
+use headwater_core::{
+    BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, ShardId, Timestamp, WorkerId,
+};
+use serde_json::{Value, json};
+
+pub struct World {
+    pub shard: Shard,
+    pub now: Timestamp,
+    pub commits: Vec<Commit>,
+    /// Effects that were not delivered yet, in order.
+    pub effects: Vec<Effect>,
+    next_id: u128,
+}
+
+pub fn shard_zero() -> ShardId {
+    ShardId::new(0).unwrap()
+}
+
+pub fn worker() -> WorkerId {
+    "worker-1".parse().unwrap()
+}
+
+pub fn key(workflow: &str) -> WorkflowKey {
+    WorkflowKey { workspace: "default".parse().unwrap(), workflow: workflow.parse().unwrap() }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+        let now = Timestamp::from_micros(1_750_000_000_000_000);
+        Self { shard, now, commits: Vec::new(), effects: Vec::new(), next_id: 1 }
+    }
+
+    pub fn with(document: &Value) -> Self {
+        let mut world = Self::new();
+        world.apply(document);
+        world
+    }
+
+    pub fn fresh_id(&mut self) -> CommandId {
+        self.next_id += 1;
+        CommandId::from_uuid(uuid::Uuid::from_u128(self.next_id))
+    }
+
+    pub fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(std::time::Duration::from_secs(seconds));
+    }
+
+    pub fn decide(&mut self, command: Command) -> Result<Decided, Rejection> {
+        let id = self.fresh_id();
+        self.decide_as(Submission { id, command }, None)
+    }
+
+    pub fn decide_as(&mut self, submission: Submission, handover: Option<&mut Handover>) -> Result<Decided, Rejection> {
+        let mut decided = self.shard.decide(submission, self.now, handover)?;
+        self.commits.extend(decided.commit.clone());
+        self.effects.append(&mut decided.effects);
+        Ok(decided)
+    }
+
+    /// Applies a definition, adopts it and lets its declarations reach the assets.
+    pub fn apply(&mut self, document: &Value) -> DefinitionVersion {
+        let (definition, _) = headwater_core::definition::compile(document).unwrap_or_else(|p| panic!("{p:?}"));
+        let key = key(definition.slug.as_str());
+        let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash };
+        let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
+        self.decide(command).unwrap();
+        let version = self.shard.workflow(&key).unwrap().current().unwrap();
+        self.decide(Command::AdoptDefinition { key, version, document: definition.source }).unwrap();
+        self.deliver_submissions();
+        version
+    }
+
+    pub fn start(&mut self, workflow: &str, input: Value) -> RunId {
+        self.next_id += 1;
+        let run = RunId::new(shard_zero(), self.now, self.next_id << 12);
+        self.try_start(run, workflow, input).unwrap();
+        run
+    }
+
+    pub fn try_start(&mut self, run: RunId, workflow: &str, input: Value) -> Result<Decided, Rejection> {
+        let version = self.shard.workflow(&key(workflow)).unwrap().current().unwrap();
+        let start = StartRun {
+            workspace: "default".parse().unwrap(),
+            workflow: workflow.parse().unwrap(),
+            version,
+            input: Json::of(&input),
+            trigger: Trigger::Manual {},
+            keyed: false,
+        };
+        self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
+    }
+
+    /// Takes the offered tasks out of the effects.
+    pub fn tasks(&mut self) -> Vec<Task> {
+        let (tasks, others) =
+            std::mem::take(&mut self.effects).into_iter().partition(|e| matches!(e, Effect::OfferTask(_)));
+        self.effects = others;
+        let tasks: Vec<Effect> = tasks;
+        tasks.into_iter().map(|e| if let Effect::OfferTask(task) = e { task } else { unreachable!() }).collect()
+    }
+
+    /// Lets every command between aggregates arrive, and those that follow from them.
+    pub fn deliver_submissions(&mut self) {
+        while let Some(at) = self.effects.iter().position(|e| matches!(e, Effect::Submit(_))) {
+            let Effect::Submit(submission) = self.effects.remove(at) else { unreachable!() };
+            let adopt = match &submission.command {
+                Command::Run { command: RunCommand::StartRun(start), .. } => {
+                    Some((start.workflow.clone(), start.version))
+                }
+                _ => None,
+            };
+            assert!(adopt.is_none_or(|(w, v)| self.shard.definition(&key(w.as_str()), v).is_some()));
+            let _refusals_are_final = self.decide_as(submission, None);
+        }
+    }
+
+    pub fn report(&mut self, task: &Task, outcome: ReportOutcome) -> Result<Decided, Rejection> {
+        let command = self.report_of(task, outcome);
+        self.decide(command)
+    }
+
+    pub fn report_of(&self, task: &Task, outcome: ReportOutcome) -> Command {
+        let (node, attempt, lease) = (task.node.clone(), task.attempt, task.lease);
+        let report = Report { node, attempt, lease, worker: worker(), started_at: self.now, outcome };
+        Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) }
+    }
+
+    pub fn fire_timers(&mut self) {
+        for run in self.shard.due_runs(self.now, usize::MAX) {
+            self.decide(Command::Run { run, command: RunCommand::FireTimers {} }).unwrap();
+        }
+    }
+
+    /// What was decided about a run, one word for each event.
+    pub fn timeline(&self, run: RunId) -> String {
+        let events = self.commits.iter().filter(|c| c.aggregate.to_string().ends_with(&run.to_string()));
+        let words = events.flat_map(|c| &c.events).map(|event| match event {
+            Event::Run(event) => word(event),
+            other => panic!("{other:?} in the history of a run"),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The journal so far, as bundles of `size` commits.
+    pub fn bundles(&self, size: usize) -> Vec<Bundle> {
+        self.commits
+            .chunks(size)
+            .map(|commits| Bundle {
+                shard: shard_zero(),
+                epoch: Epoch::FIRST,
+                id: BundleId::from_uuid(uuid::Uuid::from_u128(1)),
+                previous: String::new(),
+                effects_done: Sequence::ZERO,
+                commits: commits.to_vec(),
+            })
+            .collect()
+    }
+}
+
+fn word(event: &RunEvent) -> String {
+    match event {
+        RunEvent::RunStarted { .. } => "started".into(),
+        RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
+        RunEvent::AssetResolved { node, chosen, .. } => {
+            format!("{node}:gets({})", chosen.as_ref().map_or("none".into(), |c| c.version.to_string()))
+        }
+        RunEvent::AttemptScheduled { node, attempt, handed_to, .. } => {
+            format!("{node}:{}{attempt}", if handed_to.is_some() { "handed" } else { "try" })
+        }
+        RunEvent::AttemptStarted { node, .. } => format!("{node}:runs"),
+        RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
+        RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),
+        RunEvent::NodeSucceeded { node, .. } => format!("{node}:ok"),
+        RunEvent::NodeFailed { node, failure, .. } => format!("{node}:dead({})", failure.code),
+        RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
+        RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
+        RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
+        RunEvent::RunFailed { failure } => format!("FAILED({})", failure.code),
+        RunEvent::RunCancelled { .. } => "CANCELLED".into(),
+    }
+}
+
+pub fn ok(output: Value) -> ReportOutcome {
+    ReportOutcome::Succeeded { output: Json::of(&output), assets: Vec::new() }
+}
+
+pub fn failed(code: &str) -> ReportOutcome {
+    ReportOutcome::Failed { code: code.into(), message: format!("{code} happened"), permanent: false }
+}
+
+/// A chain of jobs: `a → b → …`.
+pub fn chain(ids: &[&str]) -> Value {
+    let steps: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(at, id)| match at {
+            0 => json!({"id": id, "jobSlug": "work"}),
+            _ => json!({"id": id, "jobSlug": "work", "dependsOn": [ids[at - 1]]}),
+        })
+        .collect();
+    json!({"slug": "chain", "steps": steps})
+}

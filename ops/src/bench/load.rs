@@ -1,0 +1,154 @@
+//! The load: definitions, runs, and a fixed number of runs in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use headwater_core::definition::compile;
+use headwater_core::protocol::Granted;
+use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
+use headwater_core::shard::{AggregateId, Command, Submission, WorkflowKey};
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
+use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Timestamp};
+use headwater_streams::definitions::Definitions;
+use serde_json::{Value, json};
+
+use super::cluster::Access;
+use crate::cli::Failure;
+
+/// How long anything may take before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many runs one starter starts and awaits together: what a client that batches does.
+const GROUP: usize = 16;
+
+/// A workflow that is ready to be started.
+#[derive(Debug, Clone)]
+pub struct Workflow {
+    pub key: WorkflowKey,
+    pub version: DefinitionVersion,
+    pub input: Json,
+}
+
+/// A chain of ten nodes: jobs, or pure.
+pub fn chain(slug: &str, pure: bool) -> Value {
+    let steps: Vec<_> = (0..10)
+        .map(|at| {
+            let mut step = match pure {
+                true => {
+                    json!({"id": format!("s{at}"), "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}})
+                }
+                false => json!({"id": format!("s{at}"), "jobSlug": "bench"}),
+            };
+            if at > 0 {
+                step["dependsOn"] = json!([format!("s{}", at - 1)]);
+            }
+            step
+        })
+        .collect();
+    json!({"slug": slug, "steps": steps})
+}
+
+/// One node, a thousand behind it, one behind them all.
+pub fn fan(slug: &str, width: usize) -> Value {
+    let mut steps = vec![json!({"id": "source", "jobSlug": "bench"})];
+    let branches: Vec<_> = (0..width).map(|at| format!("b{at}")).collect();
+    steps.extend(branches.iter().map(|id| json!({"id": id, "jobSlug": "bench", "dependsOn": ["source"]})));
+    steps.push(json!({"id": "join", "jobSlug": "bench", "dependsOn": branches}));
+    json!({"slug": slug, "steps": steps})
+}
+
+/// One node that sleeps for an hour.
+pub fn sleeper(slug: &str) -> Value {
+    json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]})
+}
+
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn fresh_id() -> CommandId {
+    CommandId::from_uuid(uuid::Uuid::new_v4())
+}
+
+/// Applies a definition and waits until every process can find it.
+pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failure> {
+    let (definition, _) = compile(document).map_err(|problems| Failure::of(&problems))?;
+    let workspace = "bench".parse().map_err(|error: headwater_core::InvalidName| Failure::of(&error))?;
+    let key = WorkflowKey { workspace, workflow: definition.slug.clone() };
+    let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash.clone() };
+    let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
+    let shard = access.map.shard_of(&AggregateId::Workflow(key.clone())).ok_or_else(|| Failure::new("no shard"))?;
+    let submission = Submission { id: fresh_id(), command };
+    let (_, granted) = access.client.submit(shard, submission, PATIENCE).await.map_err(|error| Failure::of(&error))?;
+    let Some(Granted::Workflow { version, .. }) = granted else {
+        return Err(Failure::new("the workflow was applied without a version"));
+    };
+    let definitions = Definitions::new(&access.broker);
+    let deadline = Instant::now() + PATIENCE;
+    while definitions.get(&key, version).await.map_err(|error| Failure::of(&error))?.is_none() {
+        if Instant::now() > deadline {
+            return Err(Failure::new("the definition was not published"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(Workflow { key, version, input: Json::of(&json!({"n": 7, "name": "a chain of ten"})) })
+}
+
+/// Starts one run.
+pub async fn start(access: &Access, workflow: &Workflow) -> Result<RunId, Failure> {
+    let randomness = uuid::Uuid::new_v4().as_u128();
+    let run = RunId::new(access.map.spread(randomness as u64), now(), randomness);
+    let start = StartRun {
+        workspace: workflow.key.workspace.clone(),
+        workflow: workflow.key.workflow.clone(),
+        version: workflow.version,
+        input: workflow.input.clone(),
+        trigger: Trigger::Manual {},
+        keyed: false,
+    };
+    let command = Command::Run { run, command: RunCommand::StartRun(start) };
+    let submission = Submission { id: fresh_id(), command };
+    let submitted = access.client.submit(run.shard(), submission, PATIENCE).await;
+    submitted.map(|_| run).map_err(|error| Failure::of(&error))
+}
+
+/// Starts one run and waits for its end.
+pub async fn run_one(access: &Access, workflow: &Workflow) -> Result<(), Failure> {
+    let run = start(access, workflow).await?;
+    match access.client.await_run(run, PATIENCE).await.map_err(|error| Failure::of(&error))? {
+        (RunStatus::Succeeded, _) => Ok(()),
+        (status, _) => Err(Failure::new(format!("run {run} ended {status}"))),
+    }
+}
+
+/// Keeps `in_flight` runs going for `seconds`; returns how many ended in each second.
+pub async fn keep_going(access: &Access, workflow: &Workflow, in_flight: usize, seconds: u64) -> Result<f64, Failure> {
+    let ended = Arc::new(AtomicU64::new(0));
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut groups = tokio::task::JoinSet::new();
+    for _ in 0..in_flight.div_ceil(GROUP) {
+        let (access, workflow, ended) = (access.clone(), workflow.clone(), Arc::clone(&ended));
+        groups.spawn(async move {
+            while Instant::now() < until {
+                let starts = (0..GROUP).map(|_| start(&access, &workflow));
+                let runs = futures_util::future::try_join_all(starts).await?;
+                let ends = access.client.await_runs(&runs, PATIENCE).await.map_err(|error| Failure::of(&error))?;
+                if let Some((run, status)) = ends.iter().find(|(_, status)| *status != RunStatus::Succeeded) {
+                    return Err(Failure::new(format!("run {run} ended {status}")));
+                }
+                ended.fetch_add(runs.len() as u64, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+    }
+    // The first second warms up.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (began, before) = (Instant::now(), ended.load(Ordering::Relaxed));
+    tokio::time::sleep_until(until.into()).await;
+    let (took, after) = (began.elapsed(), ended.load(Ordering::Relaxed));
+    while let Some(group) = groups.join_next().await {
+        group.map_err(|error| Failure::of(&error))??;
+    }
+    Ok((after - before) as f64 / took.as_secs_f64())
+}

@@ -1,0 +1,82 @@
+//! How fast it is, beside the bare broker measured in the same run.
+//!
+//! Every process is real: a broker and a database of its own, an engine and a worker as child processes. What the
+//! benchmark itself costs is part of what is measured, because it shares the cores.
+
+mod cluster;
+mod figures;
+mod load;
+mod scenarios;
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::Failure;
+
+pub use scenarios::{WorkerSettings, work};
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Chains of 10 jobs with the projector on, and how far it lags.
+    Projected,
+    /// Chains of 10 jobs with the projector off, then how fast it catches up, then how fast a rebuild is.
+    Jobs,
+    /// Chains of 10 pure nodes, projector off.
+    Pure,
+    /// One run of 10 jobs at a time.
+    Single,
+    /// From the start of a run to the begin of its first attempt, on an idle system.
+    FirstAttempt,
+    /// One node to a thousand and back to one.
+    FanOut,
+    /// Resident memory, idle and with many waiting runs.
+    Memory,
+}
+
+/// What `bench` takes.
+#[derive(Debug, Clone, Args)]
+pub struct BenchSettings {
+    /// What to measure; everything when none is named.
+    #[arg(value_enum)]
+    pub scenarios: Vec<Scenario>,
+    /// How often each is repeated.
+    #[arg(long, default_value_t = 3)]
+    pub repetitions: usize,
+    /// How long one repetition of a throughput scenario runs.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// How many runs are in flight in the throughput scenarios.
+    #[arg(long, default_value_t = 256)]
+    pub in_flight: usize,
+    /// How many shards.
+    #[arg(long, default_value_t = 4)]
+    pub shards: u16,
+    /// How many runs wait in the memory scenario.
+    #[arg(long, default_value_t = 100_000)]
+    pub waiting_runs: usize,
+    /// Where to keep the JSON too.
+    #[arg(long)]
+    pub out: Option<std::path::PathBuf>,
+}
+
+/// Measures and prints: a table on standard error as it goes, JSON on standard output at the end.
+///
+/// # Errors
+/// What could not be started or measured.
+pub async fn run(settings: BenchSettings) -> Result<ExitCode, Failure> {
+    let mut report = figures::Report::new(&settings);
+    for scenario in chosen(&settings.scenarios) {
+        scenarios::measure(*scenario, &settings, &mut report).await?;
+    }
+    report.print(settings.out.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(named: &[Scenario]) -> &[Scenario] {
+    match named {
+        [] => Scenario::value_variants(),
+        named => named,
+    }
+}

@@ -1,0 +1,96 @@
+//! What people type. One command, one file; servers and clients alike.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::dev::DevSettings;
+use crate::settings::ServeSettings;
+use crate::telemetry::LogFormat;
+
+/// An event-sourced workflow engine over NATS JetStream, with an asset catalogue folded out of the same stream.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, max_term_width = 100)]
+pub struct Arguments {
+    /// How log lines look, on standard error.
+    #[arg(long, env = "HEADWATER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything here, with a broker and a database of its own.
+    Dev(DevSettings),
+    /// Run one process of the engine against an existing broker and database.
+    Serve(ServeSettings),
+    /// Measure, beside the bare broker, and print a table and JSON.
+    Bench(crate::bench::BenchSettings),
+    /// The worker process that the benchmarks start.
+    #[command(hide = true)]
+    BenchWorker(crate::bench::WorkerSettings),
+}
+
+/// Says why a command did not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Something did not work.
+    pub const FAILED: u8 = 1;
+
+    /// Says what did not work.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: Self::FAILED }
+    }
+
+    /// Says an error with its causes, each once.
+    pub fn of(error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = error.source();
+        }
+        Self { message, code: Self::FAILED }
+    }
+
+    /// Returns what the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl Arguments {
+    /// Returns whether this is a process that stays.
+    pub fn is_server(&self) -> bool {
+        match self.command {
+            Command::Dev(_) | Command::Serve(_) => true,
+            Command::Bench(_) | Command::BenchWorker(_) => false,
+        }
+    }
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What to print on standard error, and the exit code.
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::Dev(settings) => serve::dev(settings).await,
+        Command::Serve(settings) => serve::serve(settings).await,
+        Command::Bench(settings) => crate::bench::run(settings).await,
+        Command::BenchWorker(settings) => crate::bench::work(settings).await,
+    }
+}

@@ -1,0 +1,100 @@
+//! What a process of the engine is told when it starts: flags, or environment variables of the same names.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use headwater_core::MemberId;
+use headwater_streams::{BrokerConfig, Credentials};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Role {
+    /// Answers HTTP requests.
+    Api,
+    /// Drives its share of the shards.
+    Shards,
+    /// Executes the built-in actions that need a process of the engine.
+    Tasks,
+    /// Folds the journals into Postgres.
+    Projector,
+}
+
+/// Where the broker is, and as whom to come.
+#[derive(Debug, Clone, Args)]
+pub struct BrokerSettings {
+    /// One or more nats:// addresses, comma-separated.
+    #[arg(long, env = "HEADWATER_NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    pub nats_url: String,
+    #[arg(long, env = "HEADWATER_NATS_USER", requires = "nats_password")]
+    pub nats_user: Option<String>,
+    #[arg(long, env = "HEADWATER_NATS_PASSWORD", hide_env_values = true)]
+    pub nats_password: Option<String>,
+    /// A credentials file (JWT and seed), instead of user and password.
+    #[arg(long, env = "HEADWATER_NATS_CREDS", conflicts_with = "nats_user")]
+    pub nats_creds: Option<std::path::PathBuf>,
+    /// Where the broker serves /varz: only there it says whether it syncs before it acknowledges.
+    #[arg(long, env = "HEADWATER_NATS_MONITOR_URL")]
+    pub nats_monitor_url: Option<String>,
+}
+
+impl BrokerSettings {
+    /// Returns how to connect.
+    pub fn config(&self) -> BrokerConfig {
+        let credentials = match (&self.nats_creds, &self.nats_user, &self.nats_password) {
+            (Some(path), _, _) => Credentials::File(path.clone()),
+            (None, Some(user), Some(password)) => {
+                Credentials::Password { user: user.clone(), password: password.clone() }
+            }
+            (None, _, _) => Credentials::None,
+        };
+        BrokerConfig { credentials, monitor_url: self.nats_monitor_url.clone(), ..BrokerConfig::new(&self.nats_url) }
+    }
+}
+
+/// Everything `serve` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    #[command(flatten)]
+    pub broker: BrokerSettings,
+    /// A libpq connection string or postgres:// address. Needed by the roles api and projector.
+    #[arg(long, env = "HEADWATER_POSTGRES_URL", hide_env_values = true)]
+    pub postgres_url: Option<String>,
+    /// What this process does.
+    #[arg(long, env = "HEADWATER_ROLES", value_delimiter = ',', default_value = "api,shards,tasks,projector")]
+    pub roles: Vec<Role>,
+    /// Where the API listens.
+    #[arg(long, env = "HEADWATER_LISTEN", default_value = "127.0.0.1:4000")]
+    pub listen: SocketAddr,
+    /// How many shards a new cluster gets (1-1024); an existing one keeps what it has.
+    #[arg(long, env = "HEADWATER_SHARDS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub shards: u16,
+    /// How many replicas each stream has (1 or 3).
+    #[arg(long, env = "HEADWATER_REPLICAS", default_value_t = 1)]
+    pub replicas: usize,
+    /// This process's name among the members; default: made of the host's name and the process id.
+    #[arg(long, env = "HEADWATER_MEMBER")]
+    pub member: Option<MemberId>,
+    /// After how many milliseconds of silence a member's shards are taken by others.
+    #[arg(long, env = "HEADWATER_MEMBER_TTL_MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(300..))]
+    pub member_ttl_ms: u64,
+    /// After how many milliseconds of silence the holder of an attempt has lost it.
+    #[arg(long, env = "HEADWATER_LEASE_TTL_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(500..))]
+    pub lease_ttl_ms: u64,
+    /// Start even though the broker acknowledges before it has synced to disk: a power cut can then lose what was
+    /// acknowledged.
+    #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC")]
+    pub allow_unsafe_sync: bool,
+}
+
+impl ServeSettings {
+    /// Returns after how much silence of a member its shards move.
+    pub fn member_ttl(&self) -> Duration {
+        Duration::from_millis(self.member_ttl_ms)
+    }
+
+    /// Returns after how much silence of its holder an attempt is lost.
+    pub fn lease_ttl(&self) -> Duration {
+        Duration::from_millis(self.lease_ttl_ms)
+    }
+}

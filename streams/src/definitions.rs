@@ -1,0 +1,165 @@
+//! Every version of every workflow, for every process: written once, never changed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_core::shard::WorkflowKey;
+use headwater_core::{DefinitionVersion, Json};
+
+use crate::acked::PublishFailure;
+use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
+use crate::{Broker, Disposition, ExchangeError, topology};
+
+/// Says why a version was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// The version exists with another document; versions never change.
+    #[error("version {version} of {} is another document already", .key.workflow)]
+    VersionTaken { key: WorkflowKey, version: DefinitionVersion },
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+impl DefinitionError {
+    /// Returns what to do next.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::VersionTaken { .. } => Disposition::Conflict,
+            Self::Exchange(error) => error.disposition(),
+        }
+    }
+}
+
+/// One version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDefinition {
+    pub key: WorkflowKey,
+    pub version: DefinitionVersion,
+    pub document: Json,
+}
+
+/// The table of definitions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Definitions {
+    bucket: Bucket,
+}
+
+/// A version's key is `<workspace>.<slug>.<version>`; the pointer to the current one ends in this instead.
+const CURRENT: &str = "current";
+
+impl Definitions {
+    /// Opens the table.
+    pub fn new(broker: &Broker) -> Self {
+        Self { bucket: Bucket::new(broker, topology::DEFINITIONS) }
+    }
+
+    /// Stores a version and points to it as the current one. The same again is fine.
+    ///
+    /// # Errors
+    /// [`DefinitionError::VersionTaken`] for another document under the same version; else safe to repeat.
+    pub async fn publish(
+        &self,
+        key: &WorkflowKey,
+        version: DefinitionVersion,
+        document: &Json,
+    ) -> Result<(), DefinitionError> {
+        const WHAT: &str = "store a definition";
+        let name = version_key(key, version);
+        let bytes = Bytes::copy_from_slice(document.as_str().as_bytes());
+        match self.bucket.put(&name, bytes, Expected::Revision(0)).await {
+            Ok(_) => {}
+            Err(PublishFailure::WrongSequence(_)) => match self.get(key, version).await? {
+                Some(existing) if existing == *document => {}
+                Some(_) | None => return Err(DefinitionError::VersionTaken { key: key.clone(), version }),
+            },
+            Err(failure) => return Err(failure.exchange(WHAT).into()),
+        }
+        Ok(self.point_to(key, version).await?)
+    }
+
+    /// Points to a version. One writer calls this in the order of its own decisions: the workflow's shard.
+    async fn point_to(&self, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), ExchangeError> {
+        let put = self.bucket.put(&current_key(key), version.to_string().into(), Expected::Anything).await;
+        put.map(drop).map_err(|failure| failure.exchange("point to the current definition"))
+    }
+
+    /// Returns the document of a version.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn get(&self, key: &WorkflowKey, version: DefinitionVersion) -> Result<Option<Json>, ExchangeError> {
+        let slot = self.bucket.get(&version_key(key, version)).await?;
+        slot.and_then(|slot| slot.value).as_ref().map(document).transpose()
+    }
+
+    /// Returns the current version.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn current(&self, key: &WorkflowKey) -> Result<Option<StoredDefinition>, ExchangeError> {
+        let slot = self.bucket.get(&current_key(key)).await?;
+        let Some(version) = slot.as_ref().map(pointer).transpose()?.flatten() else { return Ok(None) };
+        let document = self.get(key, version).await?;
+        Ok(document.map(|document| StoredDefinition { key: key.clone(), version, document }))
+    }
+
+    /// Follows all versions: first those there are, then those that come.
+    pub fn watch(&self) -> DefinitionWatch {
+        DefinitionWatch(self.bucket.watch(">"))
+    }
+}
+
+/// Follows the versions; made by [`Definitions::watch`].
+pub struct DefinitionWatch(BucketWatch);
+
+impl DefinitionWatch {
+    /// Returns the next versions, or none after `wait`.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again. What is not ours in the table is skipped with a warning.
+    pub async fn next(&mut self, wait: Duration) -> Result<Vec<StoredDefinition>, ExchangeError> {
+        let slots = self.0.next(wait).await?;
+        Ok(slots.iter().filter_map(definition).collect())
+    }
+
+    /// Returns whether the versions that were there when watching began have all been returned.
+    pub fn is_caught_up(&self) -> bool {
+        self.0.is_caught_up()
+    }
+}
+
+fn version_key(key: &WorkflowKey, version: DefinitionVersion) -> String {
+    format!("{}.{}.{version}", key.workspace, key.workflow)
+}
+
+fn current_key(key: &WorkflowKey) -> String {
+    format!("{}.{}.{CURRENT}", key.workspace, key.workflow)
+}
+
+fn document(bytes: &Bytes) -> Result<Json, ExchangeError> {
+    serde_json::from_slice(bytes).map_err(|error| ExchangeError::malformed("read a definition", error))
+}
+
+fn pointer(slot: &Slot) -> Result<Option<DefinitionVersion>, ExchangeError> {
+    let Some(value) = &slot.value else { return Ok(None) };
+    let version = serde_json::from_slice(value);
+    version.map(Some).map_err(|error| ExchangeError::malformed("read the current version", error))
+}
+
+fn definition(slot: &Slot) -> Option<StoredDefinition> {
+    let mut parts = slot.key.split('.');
+    let (workspace, workflow, version) = (parts.next()?, parts.next()?, parts.next()?);
+    if version == CURRENT {
+        return None;
+    }
+    let parsed = (|| {
+        let key = WorkflowKey { workspace: workspace.parse().ok()?, workflow: workflow.parse().ok()? };
+        let version = DefinitionVersion::new(version.parse().ok()?);
+        let document = document(slot.value.as_ref()?).ok()?;
+        Some(StoredDefinition { key, version, document })
+    })();
+    if parsed.is_none() {
+        tracing::warn!(key = slot.key, "the table of definitions holds something that is not one");
+    }
+    parsed
+}

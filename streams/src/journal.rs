@@ -1,0 +1,247 @@
+//! The journal of one shard: append behind an expected sequence, read in order.
+
+use std::time::Duration;
+
+use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use headwater_core::{Sequence, ShardId, Timestamp};
+
+use crate::acked::{self, PublishFailure};
+use crate::subject::{self, Subject};
+use crate::tail::{Start, Tail};
+use crate::{Broker, Cause, Disposition, ExchangeError};
+
+/// The journal of one shard. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    broker: Broker,
+    shard: ShardId,
+    stream: String,
+    subject: Subject,
+}
+
+/// One message of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub sequence: Sequence,
+    /// When the broker stored it, by its clock. For measuring lag; nothing is decided by it.
+    pub stored_at: Timestamp,
+    pub bytes: Bytes,
+}
+
+/// What a journal holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalInfo {
+    /// Of the oldest entry that is still there; one above `last` when none is.
+    pub first: Sequence,
+    /// [`Sequence::ZERO`] when nothing was ever appended.
+    pub last: Sequence,
+    pub bytes: u64,
+}
+
+/// Says how an append ended, if not well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing this large can be appended.
+    #[error("the bundle has {bytes} bytes, the broker takes {bytes_max}")]
+    TooLarge { bytes: usize, bytes_max: usize },
+    /// The journal does not end at the expected sequence: read [`Journal::last`] and compare bundle ids, because a
+    /// retried append that had landed is refused just like that of somebody else.
+    #[error("the journal does not end at {expected}")]
+    Conflict { expected: Sequence, source: Cause },
+    /// It was not appended.
+    #[error("the broker did not append")]
+    Unavailable(#[source] Cause),
+    /// It may have been appended, or still be: read [`Journal::last`] and compare bundle ids.
+    #[error("the broker did not say whether it appended")]
+    Indeterminate(#[source] Cause),
+}
+
+impl AppendError {
+    /// Returns what to do next.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::TooLarge { .. } => Disposition::Rejection,
+            Self::Conflict { .. } => Disposition::Conflict,
+            Self::Unavailable(_) => Disposition::Unavailable,
+            Self::Indeterminate(_) => Disposition::Indeterminate,
+        }
+    }
+}
+
+/// Says why entries cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The entries from `wanted` up to `first` are no longer here: the archive has them.
+    #[error("the journal begins at {first}, {wanted} is gone")]
+    Purged { wanted: Sequence, first: Sequence },
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+impl ReadError {
+    /// Returns what to do next.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Purged { .. } => Disposition::Corrupt,
+            Self::Exchange(error) => error.disposition(),
+        }
+    }
+}
+
+impl Journal {
+    /// Opens the journal of `shard`; its stream must be there ([`crate::topology`] makes it).
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; a stream that is missing is `Unavailable`.
+    pub async fn open(broker: &Broker, shard: ShardId) -> Result<Self, ExchangeError> {
+        let journal = Self {
+            broker: broker.clone(),
+            shard,
+            stream: subject::journal_stream(shard),
+            subject: subject::journal_subject(shard),
+        };
+        journal.info().await?;
+        Ok(journal)
+    }
+
+    /// Returns whose journal it is.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Appends `bytes` directly behind `expected` ([`Sequence::ZERO`]: as the first entry) and returns its sequence
+    /// once it is as durable as the broker's settings make it (`STR-2`).
+    ///
+    /// Keep one append in flight: a second one would have to guess the sequence of the first.
+    ///
+    /// # Errors
+    /// See [`AppendError`]. After `Conflict` and `Indeterminate` read back; the same bytes may be appended again
+    /// behind the same `expected`, because at most one of the tries can land.
+    pub async fn append(&self, bytes: Bytes, expected: Sequence) -> Result<Sequence, AppendError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(expected.get()));
+        headers.insert(NATS_EXPECTED_STREAM, self.stream.as_str());
+        let wait = self.broker.request_timeout();
+        match acked::publish(&self.broker, self.subject.to_wire(), Some(headers), bytes, wait).await {
+            Ok(stored) => Ok(Sequence::new(stored.sequence)),
+            Err(PublishFailure::TooLarge { bytes, bytes_max }) => Err(AppendError::TooLarge { bytes, bytes_max }),
+            Err(PublishFailure::WrongSequence(source)) => Err(AppendError::Conflict { expected, source }),
+            Err(PublishFailure::Unavailable(source)) => Err(AppendError::Unavailable(source)),
+            Err(PublishFailure::Indeterminate(source)) => Err(AppendError::Indeterminate(source)),
+        }
+    }
+
+    /// Returns the newest entry as the stream's leader has it (`STR-4`), `None` when there is none.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn last(&self) -> Result<Option<Entry>, ExchangeError> {
+        const WHAT: &str = "read the end of a journal";
+        let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
+        let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        match stream.get_last_raw_message_by_subject(self.subject.as_str()).await {
+            Ok(message) => Ok(Some(Entry {
+                sequence: Sequence::new(message.sequence),
+                stored_at: timestamp(u64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
+                bytes: message.payload,
+            })),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
+        }
+    }
+
+    /// Returns what the journal holds.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn info(&self) -> Result<JournalInfo, ExchangeError> {
+        const WHAT: &str = "describe a journal";
+        let stream = self.broker.jetstream().get_stream(&self.stream).await;
+        let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        let state = &stream.cached_info().state;
+        Ok(JournalInfo {
+            first: Sequence::new(state.first_sequence),
+            last: Sequence::new(state.last_sequence),
+            bytes: state.bytes,
+        })
+    }
+
+    /// Reads from `from` on (inclusive), for ever.
+    pub fn read(&self, from: Sequence) -> JournalReader {
+        let tail = Tail::new(&self.broker, self.stream.clone(), Vec::new(), Start::At(from.get()));
+        JournalReader { tail, next: from.max(Sequence::FIRST), held: None }
+    }
+
+    /// Removes every entry below `first`. Only for ranges that are archived.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; purging again is harmless.
+    pub async fn purge_below(&self, first: Sequence) -> Result<(), ExchangeError> {
+        const WHAT: &str = "purge a journal";
+        let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
+        let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        match stream.purge().sequence(first.get()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ExchangeError::indeterminate(WHAT, error)),
+        }
+    }
+}
+
+/// Reads a journal in order; made by [`Journal::read`].
+pub struct JournalReader {
+    tail: Tail,
+    next: Sequence,
+    /// An entry behind a gap: returned as an error until the caller gives up.
+    held: Option<Sequence>,
+}
+
+impl JournalReader {
+    /// Returns up to `messages_max` entries as soon as there is one, or none after `wait`. Dropping the future loses
+    /// nothing. Lost connections, servers and deliveries are made good inside.
+    ///
+    /// # Errors
+    /// [`ReadError::Purged`] for good; [`ReadError::Exchange`] when the broker was out of reach all the time: ask again.
+    pub async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<Entry>, ReadError> {
+        if let Some(first) = self.held {
+            return Err(ReadError::Purged { wanted: self.next, first });
+        }
+        let stored = self.tail.next(messages_max.max(1), wait).await?;
+        let mut entries = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let sequence = Sequence::new(stored.sequence);
+            if sequence != self.next {
+                self.held = Some(sequence);
+                break;
+            }
+            self.next = sequence.next();
+            let stored_at = timestamp(stored.stored_at_nanos);
+            entries.push(Entry { sequence, stored_at, bytes: stored.message.payload });
+        }
+        match self.held {
+            Some(first) if entries.is_empty() => Err(ReadError::Purged { wanted: self.next, first }),
+            _ => Ok(entries),
+        }
+    }
+
+    /// Returns the sequence of the entry that comes next.
+    pub fn position(&self) -> Sequence {
+        self.next
+    }
+
+    /// Returns whether everything that was there when reading began has been returned.
+    pub fn is_caught_up(&self) -> bool {
+        self.tail.is_caught_up()
+    }
+
+    /// Frees what the broker keeps for this reader. Without it the broker does so after a minute.
+    pub async fn close(self) {
+        self.tail.close().await;
+    }
+}
+
+pub(crate) fn timestamp(nanos: u64) -> Timestamp {
+    Timestamp::from_micros(nanos / 1000)
+}

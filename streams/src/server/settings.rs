@@ -1,0 +1,127 @@
+//! What the server is told: its configuration file, and the ports it found.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Cause;
+
+pub(super) const LOG: &str = "nats-server.log";
+pub(super) const ENGINE: &str = "engine";
+pub(super) const WORKER: &str = "worker";
+/// Where workers get their answers. Not `_INBOX.>`, where they could read those of the engine.
+pub(super) const WORKER_INBOX: &str = "_INBOX_WORKER";
+
+/// The secrets of a server.
+pub(super) struct Settings {
+    pub(super) engine_password: String,
+    pub(super) worker_password: String,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Settings(…)")
+    }
+}
+
+/// Where the server listens; -1 asks for any free port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) client: i32,
+    pub(super) monitor: i32,
+}
+
+impl Settings {
+    pub(super) fn random() -> Self {
+        let password = || uuid::Uuid::new_v4().simple().to_string();
+        Self { engine_password: password(), worker_password: password() }
+    }
+
+    /// Writes the configuration, readable by nobody else, and returns where.
+    pub(super) fn write(&self, data_dir: &Path, ports: &Ports) -> io::Result<PathBuf> {
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+        let path = data_dir.join("nats-server.conf");
+        if path.exists() {
+            fs::remove_file(&path)?;
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(self.text(data_dir, ports).as_bytes())?;
+        Ok(path)
+    }
+
+    fn text(&self, data_dir: &Path, ports: &Ports) -> String {
+        let Self { engine_password, worker_password } = self;
+        let Ports { client, monitor } = ports;
+        let quoted = |path: PathBuf| serde_json::Value::from(path.to_string_lossy().into_owned());
+        let (log, ports_dir, store) =
+            (quoted(data_dir.join(LOG)), quoted(data_dir.to_owned()), quoted(data_dir.join("streams")));
+        format!(
+            r#"host: "127.0.0.1"
+port: {client}
+http: "127.0.0.1:{monitor}"
+server_name: headwater
+log_file: {log}
+ports_file_dir: {ports_dir}
+max_payload: 8388608
+write_deadline: "10s"
+jetstream {{
+  store_dir: {store}
+  sync_interval: always
+}}
+authorization {{
+  users: [
+    {{ user: {ENGINE}, password: "{engine_password}" }}
+    {{
+      user: {WORKER}
+      password: "{worker_password}"
+      permissions: {{
+        publish: {{ allow: ["hw.work.*", "$JS.API.CONSUMER.MSG.NEXT.HW_TASKS.*", "$JS.ACK.HW_TASKS.>"] }}
+        subscribe: {{ allow: ["{WORKER_INBOX}.>", "hw.cancel.*"] }}
+      }}
+    }}
+  ]
+}}
+"#
+        )
+    }
+}
+
+#[derive(Deserialize)]
+struct PortsFile {
+    nats: Vec<String>,
+    #[serde(default)]
+    monitoring: Vec<String>,
+}
+
+impl Ports {
+    /// Reads what the server with this process id wrote once it listened.
+    pub(super) fn read(data_dir: &Path, pid: u32) -> Result<Self, Cause> {
+        let bytes = fs::read(data_dir.join(format!("nats-server_{pid}.ports")))?;
+        let file: PortsFile = serde_json::from_slice(&bytes)?;
+        let port = |urls: &[String]| -> Result<i32, Cause> {
+            let url = urls.first().ok_or("no address")?;
+            Ok(url.rsplit(':').next().ok_or("no port")?.parse()?)
+        };
+        Ok(Self { client: port(&file.nats)?, monitor: port(&file.monitoring)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_configuration_with_the_passwords_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("data");
+        let settings = Settings::random();
+        let path = settings.write(&data_dir, &Ports { client: -1, monitor: -1 }).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_ne!(settings.engine_password, settings.worker_password);
+    }
+}

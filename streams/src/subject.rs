@@ -1,0 +1,162 @@
+//! Every subject of Headwater, in one place.
+//!
+//! The second token is the kind, out of a closed set; whatever a user may name (workspace, queue, asset) only ever
+//! comes after it. So no name can reach into another kind, and no two streams overlap (`STR-1`).
+//!
+//! | subject | what |
+//! |---|---|
+//! | `hw.journal.<shard>` | the journal of a shard (stream `HW_JOURNAL_<shard>`) |
+//! | `hw.task.<workspace>.<queue>` | tasks (stream `HW_TASKS`) |
+//! | `hw.asset.<workspace>.<change>.<partition>.<asset.id.tokens>` | the asset feed (stream `HW_ASSETS`) |
+//! | `hw.cmd.<shard>` | requests of the engine's processes to a shard (not stored) |
+//! | `hw.work.<shard>` | reports of workers to a shard (not stored) |
+//! | `hw.cancel.<workspace>` | best-effort word to workers that attempts are cancelled (not stored) |
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use headwater_core::{AssetId, PartitionKey, QueueName, ShardId, WorkspaceId};
+
+/// A subject of the broker, validated because it was built from validated names. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subject(async_nats::Subject);
+
+impl Subject {
+    pub(crate) fn new(text: String) -> Self {
+        Self(async_nats::Subject::from(text))
+    }
+
+    pub(crate) fn to_wire(&self) -> async_nats::Subject {
+        self.0.clone()
+    }
+
+    /// Returns the text form.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Returns where a shard takes requests of the engine's own processes.
+pub fn cmd_subject(shard: ShardId) -> Subject {
+    Subject::new(format!("hw.cmd.{shard}"))
+}
+
+/// Returns where a shard takes reports of workers.
+pub fn work_subject(shard: ShardId) -> Subject {
+    Subject::new(format!("hw.work.{shard}"))
+}
+
+/// Returns where workers of a workspace hear that attempts are cancelled.
+pub fn cancel_subject(workspace: &WorkspaceId) -> Subject {
+    Subject::new(format!("hw.cancel.{workspace}"))
+}
+
+/// Returns the subject of a shard's journal.
+pub fn journal_subject(shard: ShardId) -> Subject {
+    Subject::new(format!("hw.journal.{shard}"))
+}
+
+/// Returns the subject of a queue's tasks.
+pub fn task_subject(workspace: &WorkspaceId, queue: &QueueName) -> Subject {
+    Subject::new(format!("hw.task.{workspace}.{queue}"))
+}
+
+/// Returns the subject of one asset's changes; `change` is a word of ours (`produced`).
+///
+/// The partition has a token of its own (`-` for none, else `=` and the key with every byte outside
+/// `A-Z a-z 0-9 _ -` as `%XX`), so that the last message on a subject is the last version of that partition.
+pub fn asset_subject(
+    workspace: &WorkspaceId,
+    change: &'static str,
+    partition: Option<&PartitionKey>,
+    asset: &AssetId,
+) -> Subject {
+    use fmt::Write as _;
+    let mut text = format!("hw.asset.{workspace}.{change}.");
+    match partition {
+        None => text.push('-'),
+        Some(key) => {
+            text.push('=');
+            for byte in key.as_str().bytes() {
+                if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
+                    text.push(char::from(byte));
+                } else {
+                    write!(text, "%{byte:02X}").expect("writing to a string does not fail");
+                }
+            }
+        }
+    }
+    text.push('.');
+    text.push_str(asset.as_str());
+    Subject::new(text)
+}
+
+/// Returns the filters that select the changes of a workspace's assets whose id is `prefix` or starts with it at a
+/// dot; all of them for `None`.
+pub(crate) fn asset_filters(workspace: &WorkspaceId, prefix: Option<&AssetId>) -> Vec<String> {
+    match prefix {
+        None => vec![format!("hw.asset.{workspace}.>")],
+        Some(id) => vec![format!("hw.asset.{workspace}.*.*.{id}"), format!("hw.asset.{workspace}.*.*.{id}.>")],
+    }
+}
+
+/// Returns the stream of a shard's journal.
+pub(crate) fn journal_stream(shard: ShardId) -> String {
+    format!("{JOURNAL_PREFIX}{shard}")
+}
+
+/// Returns the durable consumer of a queue. `=` is in neither name, so the pair can be told apart.
+pub(crate) fn queue_consumer(workspace: &WorkspaceId, queue: &QueueName) -> String {
+    format!("{workspace}={queue}")
+}
+
+pub(crate) const JOURNAL_PREFIX: &str = "HW_JOURNAL_";
+pub(crate) const TASKS: &str = "HW_TASKS";
+pub(crate) const ASSETS: &str = "HW_ASSETS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_named_like_a_kind_stays_in_its_own_kind() {
+        let queue: QueueName = "q".parse().unwrap();
+        for name in ["asset", "cmd", "journal", "task", "work"] {
+            let workspace: WorkspaceId = name.parse().unwrap();
+            assert!(task_subject(&workspace, &queue).as_str().starts_with("hw.task."));
+            assert!(cancel_subject(&workspace).as_str().starts_with("hw.cancel."));
+        }
+    }
+
+    #[test]
+    fn a_partition_key_is_one_token_whatever_it_holds() {
+        let asset: AssetId = "directory.insights".parse().unwrap();
+        let workspace: WorkspaceId = "acme".parse().unwrap();
+        let subject = |key: &str| {
+            let key: PartitionKey = key.parse().unwrap();
+            asset_subject(&workspace, "produced", Some(&key), &asset).to_string()
+        };
+        assert_eq!(subject("2025-01"), "hw.asset.acme.produced.=2025-01.directory.insights");
+        assert_eq!(subject("a.b ü"), "hw.asset.acme.produced.=a%2Eb%20%C3%BC.directory.insights");
+        let none = asset_subject(&workspace, "produced", None, &asset);
+        assert_eq!(none.as_str(), "hw.asset.acme.produced.-.directory.insights");
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads a stream in order, from anywhere, for ever: what the journal, the feed and the tables are read with.
+//!
+//! The consumer behind it is ephemeral and acknowledges nothing. Two pull requests are kept open, so that the next
+//! batch is under way while one is worked on and a new message is pushed at once. A gap, a silence longer than the
+//! heartbeat allows, or a consumer that is gone make a new one that resumes behind the last message returned.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::{Broker, ExchangeError};
+
+/// What one pull request asks for: enough to keep a fast reader busy, little enough to sit in memory twice.
+const PULL_MESSAGES: u64 = 1024;
+const PULL_BYTES: u64 = 16 * 1024 * 1024;
+const PULLS_OPEN: usize = 2;
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_millis(2500);
+const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With this sequence, or the first after it.
+    At(u64),
+    /// With the newest message of every subject.
+    LastOfEachSubject,
+}
+
+/// One stored message.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) message: Message,
+    pub(crate) sequence: u64,
+    /// Nanoseconds since 1970, by the broker's clock.
+    pub(crate) stored_at_nanos: u64,
+    /// How many messages the consumer still had to deliver behind this one.
+    pub(crate) pending: u64,
+}
+
+/// An ordered reader of one stream. Not cancelled by dropping a future of it: what was not returned is returned next.
+pub(crate) struct Tail {
+    broker: Broker,
+    stream: String,
+    filters: Vec<String>,
+    start: Start,
+    consumer: Option<Consumer>,
+    /// A consumer on its way. Kept here, so that a caller who gives up early again and again gets it all the same.
+    creation: Option<JoinHandle<Result<(Consumer, u64), ExchangeError>>>,
+    /// Whether everything that was stored when reading began has been returned.
+    caught_up: bool,
+}
+
+struct Consumer {
+    name: String,
+    inbox: Subscriber,
+    inbox_prefix: String,
+    next_subject: Subject,
+    /// Open pull requests, oldest first: number and messages still owed.
+    open: VecDeque<(u64, u64)>,
+    pulls: u64,
+    /// The consumer sequence of the next message.
+    next_delivery: u64,
+    heard_at: Instant,
+}
+
+#[expect(clippy::large_enum_variant, reason = "moved once, straight into the batch")]
+enum Received {
+    Stored(Stored),
+    Nothing,
+    /// Messages were lost on the way, or the consumer is gone.
+    Broken,
+}
+
+impl Tail {
+    pub(crate) fn new(broker: &Broker, stream: String, filters: Vec<String>, start: Start) -> Self {
+        Self { broker: broker.clone(), stream, filters, start, consumer: None, creation: None, caught_up: false }
+    }
+
+    /// Returns whether everything that was stored when reading began has been returned.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// Makes the consumer if there is none, so that [`Self::is_caught_up`] says something.
+    pub(crate) async fn open(&mut self, wait: Duration) -> Result<(), ExchangeError> {
+        self.prepare(Instant::now() + wait).await
+    }
+
+    /// Returns up to `messages_max` messages as soon as there is one, or none after `wait`.
+    ///
+    /// # Errors
+    /// Only when the broker could not be reached during the whole of `wait`.
+    pub(crate) async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<Stored>, ExchangeError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if let Err(error) = self.prepare(deadline).await {
+                if Instant::now() + RETRY_PAUSE >= deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+                continue;
+            }
+            let Some(consumer) = self.consumer.as_mut() else { continue };
+            let until = deadline.min(consumer.heard_at + SILENCE_MAX);
+            let first = match tokio::time::timeout_at(until, consumer.inbox.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    self.consumer = None;
+                    continue;
+                }
+                Err(_) if Instant::now() < deadline => {
+                    tracing::debug!(stream = self.stream, "the consumer fell silent; reading on with a new one");
+                    self.consumer = None;
+                    continue;
+                }
+                Err(_) => return Ok(Vec::new()),
+            };
+            let batch = self.drain(first, messages_max);
+            if !batch.is_empty() {
+                return Ok(batch);
+            }
+            if Instant::now() >= deadline {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// Takes what has already arrived. Does not wait, so nothing is lost when the caller is dropped.
+    fn drain(&mut self, first: Message, messages_max: usize) -> Vec<Stored> {
+        let mut batch = Vec::new();
+        let mut arrived = Some(first);
+        while let (Some(message), Some(consumer)) = (arrived, self.consumer.as_mut()) {
+            match consumer.receive(message, &self.stream) {
+                Received::Stored(stored) => {
+                    self.start = Start::At(stored.sequence + 1);
+                    self.caught_up |= stored.pending == 0;
+                    batch.push(stored);
+                }
+                Received::Nothing => {}
+                Received::Broken => {
+                    self.consumer = None;
+                    break;
+                }
+            }
+            if batch.len() >= messages_max {
+                break;
+            }
+            arrived = consumer.inbox.next().now_or_never().flatten();
+        }
+        batch
+    }
+
+    async fn prepare(&mut self, deadline: Instant) -> Result<(), ExchangeError> {
+        const WHAT: &str = "read a stream";
+        if self.consumer.is_none() {
+            let patience = self.broker.request_timeout().min(deadline.saturating_duration_since(Instant::now()));
+            let patience = patience.max(Duration::from_millis(100));
+            if self.creation.is_none() {
+                let created = create(self.broker.clone(), self.stream.clone(), self.filters.clone(), self.start);
+                self.creation = Some(tokio::spawn(created));
+            }
+            let Some(creation) = self.creation.as_mut() else { return Ok(()) };
+            let created = tokio::time::timeout(patience, creation).await;
+            self.creation = None;
+            let created = created.map_err(|elapsed| ExchangeError::unavailable(WHAT, elapsed))?;
+            let (consumer, pending) = created.map_err(|error| ExchangeError::unavailable(WHAT, error))??;
+            self.caught_up |= pending == 0;
+            self.consumer = Some(consumer);
+        }
+        if let Some(consumer) = self.consumer.as_mut() {
+            consumer.pull(&self.broker).await.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the consumer now instead of leaving it to idle out.
+    pub(crate) async fn close(mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            // Best effort: the broker removes an idle consumer by itself.
+            let gone = self.broker.jetstream().delete_consumer_from_stream(&consumer.name, &self.stream).await;
+            if let Err(error) = gone {
+                tracing::debug!(%error, stream = self.stream, "the reader's consumer is left to idle out");
+            }
+        }
+    }
+}
+
+async fn create(
+    broker: Broker,
+    stream: String,
+    filters: Vec<String>,
+    start: Start,
+) -> Result<(Consumer, u64), ExchangeError> {
+    const WHAT: &str = "create a reader";
+    if !broker.is_connected() {
+        return Err(ExchangeError::unavailable(WHAT, "not connected"));
+    }
+    let client = broker.client();
+    let inbox_prefix = client.new_inbox();
+    let inbox = client.subscribe(format!("{inbox_prefix}.*")).await;
+    let inbox = inbox.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+    let (filter_subject, filter_subjects) = match filters.as_slice() {
+        [one] => (one.clone(), Vec::new()),
+        many => (String::new(), many.to_vec()),
+    };
+    let config = pull::Config {
+        deliver_policy: match start {
+            Start::At(sequence) => DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
+            Start::LastOfEachSubject => DeliverPolicy::LastPerSubject,
+        },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: CONSUMER_IDLE_MAX,
+        memory_storage: true,
+        num_replicas: 1,
+        filter_subject,
+        filter_subjects,
+        ..pull::Config::default()
+    };
+    let created = broker.jetstream().create_consumer_on_stream(config, &stream).await;
+    let created = created.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+    let info = created.cached_info();
+    let consumer = Consumer {
+        name: info.name.clone(),
+        inbox,
+        inbox_prefix,
+        next_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", stream, info.name).into(),
+        open: VecDeque::new(),
+        pulls: 0,
+        next_delivery: 1,
+        heard_at: Instant::now(),
+    };
+    Ok((consumer, info.num_pending))
+}
+
+impl Consumer {
+    /// Keeps two pull requests open.
+    async fn pull(&mut self, broker: &Broker) -> Result<(), async_nats::PublishError> {
+        while self.open.len() < PULLS_OPEN {
+            let request = format!(
+                r#"{{"batch":{PULL_MESSAGES},"max_bytes":{PULL_BYTES},"expires":{},"idle_heartbeat":{}}}"#,
+                PULL_EXPIRES.as_nanos(),
+                HEARTBEAT.as_nanos()
+            );
+            let reply = format!("{}.{}", self.inbox_prefix, self.pulls);
+            broker.client().publish_with_reply(self.next_subject.clone(), reply, request.into()).await?;
+            self.open.push_back((self.pulls, PULL_MESSAGES));
+            self.pulls += 1;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, message: Message, stream: &str) -> Received {
+        self.heard_at = Instant::now();
+        match message.status {
+            None | Some(StatusCode::OK) => {}
+            Some(StatusCode::IDLE_HEARTBEAT) => return Received::Nothing,
+            Some(StatusCode::NO_RESPONDERS) => return Received::Broken,
+            // Every other status ends the pull request it answers, or the consumer; then the next request says so.
+            Some(_) => {
+                let number = message.subject.rsplit('.').next().and_then(|n| n.parse::<u64>().ok());
+                self.open.retain(|(open, _)| Some(*open) != number);
+                return Received::Nothing;
+            }
+        }
+        let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
+            tracing::warn!(stream, "a message without its place in the stream");
+            return Received::Broken;
+        };
+        if place.delivery != self.next_delivery {
+            tracing::debug!(stream, expected = self.next_delivery, got = place.delivery, "gap in the delivery");
+            return Received::Broken;
+        }
+        self.next_delivery += 1;
+        if let Some((_, owed)) = self.open.front_mut() {
+            *owed -= 1;
+            if *owed == 0 {
+                self.open.pop_front();
+            }
+        }
+        Received::Stored(Stored {
+            message,
+            sequence: place.sequence,
+            stored_at_nanos: place.stored_at_nanos,
+            pending: place.pending,
+        })
+    }
+}
+
+/// What the reply subject of a delivered message says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Counts how often this message was delivered, from 1.
+    pub(crate) times_delivered: u64,
+    pub(crate) sequence: u64,
+    /// Counts the consumer's deliveries, from 1.
+    pub(crate) delivery: u64,
+    pub(crate) stored_at_nanos: u64,
+    pub(crate) pending: u64,
+}
+
+impl Place {
+    /// Reads `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivery>.<nanos>.<pending>`, also with a domain and an
+    /// account hash before the stream, as ADR-15 of the broker defines them.
+    pub(crate) fn parse(reply: &str) -> Option<Self> {
+        let tokens = reply.bytes().filter(|b| *b == b'.').count() + 1;
+        let skipped = match tokens {
+            9 => 4,
+            11.. => 6,
+            _ => return None,
+        };
+        let mut parts = reply.strip_prefix("$JS.ACK.")?.split('.').skip(skipped - 2);
+        let mut number = || parts.next()?.parse().ok();
+        Some(Self {
+            times_delivered: number()?,
+            sequence: number()?,
+            delivery: number()?,
+            stored_at_nanos: number()?,
+            pending: number()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_message_is_read_from_both_forms_of_its_reply_subject() {
+        let place = Place { times_delivered: 2, sequence: 30, delivery: 7, stored_at_nanos: 1_700, pending: 5 };
+        for reply in ["$JS.ACK.HW_TASKS.acme=q.2.30.7.1700.5", "$JS.ACK._.hash.HW_TASKS.acme=q.2.30.7.1700.5.token"] {
+            assert_eq!(Place::parse(reply), Some(place), "{reply}");
+        }
+        for reply in ["", "_INBOX.x", "$JS.ACK.S.C.a.b.c.d.e", "$JS.ACK.S.C.1.2.3.4"] {
+            assert_eq!(Place::parse(reply), None, "{reply}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! How the engine's processes give commands to shards: framed per shard, in order, until answered.
+//!
+//! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
+//! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::protocol::{ShardReply, ShardRequest};
+use headwater_core::run::RunStatus;
+use headwater_core::shard::{Position, Rejection, Submission};
+use headwater_core::{RunId, ShardId};
+use headwater_streams::requests::{self, RequestError};
+use headwater_streams::{Broker, subject};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Says why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The shard said no.
+    #[error("the command was refused")]
+    Refused(#[source] Rejection),
+    /// No process owns the shard, or the broker is away. It did not happen.
+    #[error("shard {shard} is not available")]
+    Unavailable { shard: ShardId },
+    /// Nobody answered in time. It may have happened; asking again under the same id is safe.
+    #[error("shard {shard} did not answer in time")]
+    Indeterminate { shard: ShardId },
+    /// Too many commands wait already, here or at the shard.
+    #[error("shard {shard} has as many commands waiting as it takes")]
+    Overloaded { shard: ShardId },
+    /// The answer is not one.
+    #[error("the answer of shard {shard} is malformed")]
+    Malformed { shard: ShardId, source: serde_json::Error },
+    /// One frame cannot carry it.
+    #[error("the command is larger than the broker takes")]
+    TooLarge,
+}
+
+/// Gives commands to shards. Cheap to clone; the tasks behind it end with the last clone.
+#[derive(Debug, Clone)]
+pub struct ShardClient {
+    broker: Broker,
+    lanes: Arc<[mpsc::Sender<Waiting>]>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: ShardRequest,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<ShardReply, ClientError>>,
+}
+
+/// How many commands wait for the next frame of a shard before callers are refused.
+const LANE_CAPACITY: usize = 8_192;
+/// How many commands one frame carries.
+const FRAME_COMMANDS_MAX: usize = 512;
+/// How long one frame waits for its answer before it is sent again.
+const FRAME_WAIT: Duration = Duration::from_secs(5);
+
+impl ShardClient {
+    /// Opens a lane to each of `shards` shards.
+    pub fn new(broker: &Broker, shards: u16) -> Self {
+        let lane = |number| {
+            let shard = ShardId::new(number).expect("a shard map has at most 1,024 shards");
+            let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
+            tokio::spawn(Lane { broker: broker.clone(), shard }.run(receiver));
+            sender
+        };
+        Self { broker: broker.clone(), lanes: (0..shards).map(lane).collect() }
+    }
+
+    /// Gives a command to a shard and waits until its decision is durable.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn submit(
+        &self,
+        shard: ShardId,
+        submission: Submission,
+        within: Duration,
+    ) -> Result<(Position, Option<headwater_core::protocol::Granted>), ClientError> {
+        let request = ShardRequest::Submit(Box::new(submission));
+        match self.ask(shard, request, within).await? {
+            ShardReply::Done { position, granted } => Ok((position, granted)),
+            ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
+            ShardReply::Ended { position, .. } => Ok((position, None)),
+        }
+    }
+
+    async fn ask(&self, shard: ShardId, request: ShardRequest, within: Duration) -> Result<ShardReply, ClientError> {
+        let lane = self.lanes.get(usize::from(shard.number())).ok_or(ClientError::Unavailable { shard })?;
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { request, deadline: Instant::now() + within, answer };
+        lane.try_send(waiting).map_err(|_| ClientError::Overloaded { shard })?;
+        answered.await.unwrap_or(Err(ClientError::Unavailable { shard }))
+    }
+
+    /// Waits until a run has ended, at most `within`.
+    ///
+    /// # Errors
+    /// [`ClientError::Indeterminate`] when it has not ended by then; [`ClientError::Refused`] for an unknown run.
+    pub async fn await_run(&self, run: RunId, within: Duration) -> Result<(RunStatus, Position), ClientError> {
+        let ends = self.await_on_shard(run.shard(), &[run], within).await?;
+        ends.into_iter()
+            .next()
+            .map(|(_, status, position)| (status, position))
+            .ok_or_else(|| ClientError::Indeterminate { shard: run.shard() })
+    }
+
+    /// Waits until all of these runs have ended, at most `within`; one frame to each shard.
+    ///
+    /// # Errors
+    /// As [`Self::await_run`], for the first that has not ended or is unknown.
+    pub async fn await_runs(&self, runs: &[RunId], within: Duration) -> Result<Vec<(RunId, RunStatus)>, ClientError> {
+        let mut by_shard: BTreeMap<ShardId, Vec<RunId>> = BTreeMap::new();
+        for run in runs {
+            by_shard.entry(run.shard()).or_default().push(*run);
+        }
+        let waits = by_shard.iter().map(|(shard, runs)| self.await_on_shard(*shard, runs, within));
+        let ends = futures_util::future::try_join_all(waits).await?;
+        Ok(ends.into_iter().flatten().map(|(run, status, _)| (run, status)).collect())
+    }
+
+    async fn await_on_shard(
+        &self,
+        shard: ShardId,
+        runs: &[RunId],
+        within: Duration,
+    ) -> Result<Vec<(RunId, RunStatus, Position)>, ClientError> {
+        let deadline = Instant::now() + within;
+        let requests: Vec<_> = runs.iter().map(|run| ShardRequest::AwaitRun { run: *run }).collect();
+        let frame = bytes::Bytes::from(serde_json::to_vec(&requests).expect("requests have text keys only"));
+        let subject = subject::cmd_subject(shard);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ClientError::Indeterminate { shard });
+            }
+            // A new owner knows nothing of who waited, so the question is asked again now and then.
+            let wait = left.min(Duration::from_secs(10));
+            match requests::request(&self.broker, &subject, frame.clone(), wait).await {
+                Ok(bytes) => {
+                    let replies: Vec<ShardReply> =
+                        serde_json::from_slice(&bytes).map_err(|source| ClientError::Malformed { shard, source })?;
+                    if let Some(ends) = ends(runs, replies)? {
+                        return Ok(ends);
+                    }
+                }
+                Err(RequestError::TooLarge { .. }) => return Err(ClientError::TooLarge),
+                Err(RequestError::Unavailable { .. } | RequestError::Indeterminate { .. }) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Reads the ends of runs; `None` when the question must be asked again.
+fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Vec<(RunId, RunStatus, Position)>>, ClientError> {
+    let mut ends = Vec::with_capacity(runs.len());
+    for (run, reply) in runs.iter().zip(replies) {
+        match reply {
+            ShardReply::Ended { status, position } => ends.push((*run, status, position)),
+            ShardReply::Refused { rejection } if !is_passing(&rejection) => {
+                return Err(ClientError::Refused(rejection));
+            }
+            ShardReply::Refused { .. } | ShardReply::Done { .. } => return Ok(None),
+        }
+    }
+    Ok((ends.len() == runs.len()).then_some(ends))
+}
+
+/// Returns whether a refusal says nothing about the command itself.
+fn is_passing(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::NotOwner | Rejection::Overloaded => true,
+        Rejection::Run(_) | Rejection::Workflow(_) | Rejection::Quarantined { .. } => false,
+    }
+}
+
+struct Lane {
+    broker: Broker,
+    shard: ShardId,
+}
+
+impl Lane {
+    async fn run(self, mut commands: mpsc::Receiver<Waiting>) {
+        let mut frame = Vec::new();
+        let mut pause = Duration::ZERO;
+        loop {
+            if frame.is_empty() {
+                match commands.recv().await {
+                    Some(waiting) => frame.push(waiting),
+                    None => return,
+                }
+            }
+            while frame.len() < FRAME_COMMANDS_MAX
+                && let Ok(waiting) = commands.try_recv()
+            {
+                frame.push(waiting);
+            }
+            frame = self.exchange(frame).await;
+            // Whoever is left was not heard: wait a little longer each time, and ask again.
+            pause = if frame.is_empty() { Duration::ZERO } else { (pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+                frame = self.give_up_late(frame);
+            }
+        }
+    }
+
+    /// Sends one frame; returns the commands that must be sent again.
+    async fn exchange(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+        let requests: Vec<&ShardRequest> = frame.iter().map(|waiting| &waiting.request).collect();
+        let bytes = serde_json::to_vec(&requests).expect("requests have text keys only");
+        let subject = subject::cmd_subject(self.shard);
+        let replies: Vec<ShardReply> = match requests::request(&self.broker, &subject, bytes.into(), FRAME_WAIT).await {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(replies) => replies,
+                Err(error) => {
+                    tracing::warn!(shard = %self.shard, %error, "an answer that is none");
+                    return frame;
+                }
+            },
+            Err(RequestError::TooLarge { .. }) if frame.len() == 1 => {
+                for waiting in frame {
+                    let _ = waiting.answer.send(Err(ClientError::TooLarge));
+                }
+                return Vec::new();
+            }
+            Err(RequestError::TooLarge { .. }) => return self.exchange_one_by_one(frame).await,
+            Err(RequestError::Unavailable { .. } | RequestError::Indeterminate { .. }) => return frame,
+        };
+        let mut again = Vec::new();
+        for (waiting, reply) in frame.into_iter().zip(replies) {
+            match reply {
+                ShardReply::Refused { rejection } if is_passing(&rejection) => again.push(waiting),
+                reply => {
+                    // The caller may have gone; the decision stands all the same.
+                    let _ = waiting.answer.send(Ok(reply));
+                }
+            }
+        }
+        again
+    }
+
+    async fn exchange_one_by_one(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+        let mut again = Vec::new();
+        for waiting in frame {
+            again.extend(Box::pin(self.exchange(vec![waiting])).await);
+        }
+        again
+    }
+
+    fn give_up_late(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+        let now = Instant::now();
+        let (late, left) = frame.into_iter().partition::<Vec<_>, _>(|waiting| waiting.deadline <= now);
+        for waiting in late {
+            let _ = waiting.answer.send(Err(ClientError::Indeterminate { shard: self.shard }));
+        }
+        left
+    }
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(500);

@@ -1,0 +1,269 @@
+//! How effects leave, each until it is acknowledged. Only then does its bundle count as delivered, and an owner to
+//! come does not send it again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use headwater_core::asset::{AssetCommand, ProducerEnd};
+use headwater_core::protocol::Task;
+use headwater_core::run::{RunCommand, RunFailure, Trigger};
+use headwater_core::shard::{AssetKey, AssetNotice, Command, Effect, Rejection, ShardMap, Submission, WorkflowKey};
+use headwater_core::{CommandId, DefinitionVersion, Json, Sequence, ShardId};
+use headwater_streams::cancel::{self, CancelNotice};
+use headwater_streams::definitions::Definitions;
+use headwater_streams::feed::FeedPublisher;
+use headwater_streams::tasks::TaskQueue;
+use headwater_streams::{Broker, Disposition};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::shard_client::{ClientError, ShardClient};
+
+/// Counts the effects of one bundle down; the last one confirms the bundle.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    sequence: Sequence,
+    left: Arc<AtomicUsize>,
+    confirm: mpsc::UnboundedSender<Sequence>,
+}
+
+impl Ticket {
+    /// One effect has been delivered.
+    pub fn done(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The owner may be gone; then nobody needs to know.
+            let _ = self.confirm.send(self.sequence);
+        }
+    }
+}
+
+/// What every kind of delivery needs.
+#[derive(Clone)]
+pub(super) struct Outlets {
+    pub broker: Broker,
+    pub tasks: TaskQueue,
+    pub definitions: Definitions,
+    pub client: ShardClient,
+    pub map: ShardMap,
+}
+
+/// A command for an aggregate of this same shard: it needs no broker.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub submission: Submission,
+    pub ticket: Ticket,
+}
+
+/// Sends effects on their ways. Dropping it stops whatever has not been delivered.
+pub(super) struct Deliverer {
+    shard: ShardId,
+    outlets: Outlets,
+    confirm: mpsc::UnboundedSender<Sequence>,
+    local: mpsc::UnboundedSender<Local>,
+    tasks: mpsc::UnboundedSender<(Task, Ticket)>,
+    notices: mpsc::UnboundedSender<(AssetNotice, Ticket)>,
+    definitions: mpsc::UnboundedSender<(Publication, Ticket)>,
+    lanes: HashMap<ShardId, mpsc::UnboundedSender<(Submission, Ticket)>>,
+    running: JoinSet<()>,
+}
+
+impl Deliverer {
+    /// Opens the ways. What leaves is bounded by what the owner decides, which waits for confirmations of nobody;
+    /// the channels therefore are not, and hold at most what active runs have outstanding.
+    pub fn new(
+        shard: ShardId,
+        outlets: Outlets,
+        confirm: mpsc::UnboundedSender<Sequence>,
+        local: mpsc::UnboundedSender<Local>,
+    ) -> Self {
+        let mut running = JoinSet::new();
+        let (tasks, offered) = mpsc::unbounded_channel();
+        running.spawn(offer_tasks(outlets.tasks.clone(), offered));
+        let (notices, published) = mpsc::unbounded_channel();
+        running.spawn(publish_notices(FeedPublisher::new(&outlets.broker), published));
+        let (definitions, made_known) = mpsc::unbounded_channel();
+        running.spawn(publish_definitions(outlets.definitions.clone(), made_known));
+        let lanes = HashMap::new();
+        Self { shard, outlets, confirm, local, tasks, notices, definitions, lanes, running }
+    }
+
+    /// Sends the effects of one bundle.
+    pub fn deliver(&mut self, sequence: Sequence, effects: Vec<Effect>) {
+        let left = Arc::new(AtomicUsize::new(effects.len()));
+        let ticket = Ticket { sequence, left, confirm: self.confirm.clone() };
+        for effect in effects {
+            self.send(effect, ticket.clone());
+        }
+    }
+
+    fn send(&mut self, effect: Effect, ticket: Ticket) {
+        let gone = "the ways stay open as long as the deliverer";
+        match effect {
+            Effect::OfferTask(task) => self.tasks.send((task, ticket)).expect(gone),
+            Effect::PublishAsset(notice) => self.notices.send((notice, ticket)).expect(gone),
+            Effect::PublishDefinition { workspace, workflow, version, document } => {
+                let key = WorkflowKey { workspace, workflow };
+                self.definitions.send(((key, version, document), ticket)).expect(gone);
+            }
+            Effect::CancelTasks { workspace, run, node } => {
+                let broker = self.outlets.broker.clone();
+                self.running.spawn(async move {
+                    // Best effort: the heartbeat carries it too.
+                    if let Err(error) = cancel::announce(&broker, &workspace, &CancelNotice { run, node }).await {
+                        tracing::debug!(%error, "a cancellation was not announced");
+                    }
+                    ticket.done();
+                });
+            }
+            Effect::Submit(submission) => match self.outlets.map.shard_of(&submission.command.target()) {
+                Some(shard) if shard == self.shard => {
+                    // The receiver is the driver that owns this deliverer.
+                    let _ = self.local.send(Local { submission, ticket });
+                }
+                Some(shard) => {
+                    let lane = self.lanes.entry(shard).or_insert_with(|| {
+                        let (lane, submitted) = mpsc::unbounded_channel();
+                        let client = self.outlets.client.clone();
+                        self.running.spawn(submit_in_order(shard, client, self.local.clone(), submitted));
+                        lane
+                    });
+                    lane.send((submission, ticket)).expect(gone);
+                }
+                None => {
+                    tracing::error!(target = %submission.command.target(), "no shard decides for it");
+                    ticket.done();
+                }
+            },
+        }
+        while self.running.try_join_next().is_some() {}
+    }
+}
+
+/// Takes everything that is waiting, at least one.
+async fn take<T>(from: &mut mpsc::UnboundedReceiver<T>, count_max: usize) -> Option<Vec<T>> {
+    let mut taken = Vec::new();
+    (from.recv_many(&mut taken, count_max).await > 0).then_some(taken)
+}
+
+/// How many tasks are on their way to the queues at once.
+const OFFERS_AT_ONCE: usize = 512;
+
+async fn offer_tasks(queue: TaskQueue, offered: mpsc::UnboundedReceiver<(Task, Ticket)>) {
+    let offered = stream::unfold(offered, |mut offered| async move { Some((offered.recv().await?, offered)) });
+    let offer = |(mut task, ticket): (Task, Ticket)| {
+        let queue = &queue;
+        async move {
+            let mut pause = Pause::new();
+            while let Err(error) = queue.publish(&task).await {
+                if error.disposition() == Disposition::Rejection {
+                    tracing::error!(%error, run = %task.run, node = %task.node, "the task cannot be queued");
+                    break;
+                }
+                tracing::warn!(%error, run = %task.run, node = %task.node, "a task is not queued yet, trying again");
+                task.claim_first = true;
+                pause.wait().await;
+            }
+            ticket.done();
+        }
+    };
+    offered.for_each_concurrent(OFFERS_AT_ONCE, offer).await;
+}
+
+async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::UnboundedReceiver<(AssetNotice, Ticket)>) {
+    while let Some((notice, ticket)) = published.recv().await {
+        let mut pause = Pause::new();
+        while let Err(error) = feed.publish(&notice).await {
+            if error.disposition() == Disposition::Rejection {
+                tracing::error!(%error, asset = %notice.asset, version = %notice.version, "not on the feed");
+                break;
+            }
+            tracing::warn!(%error, asset = %notice.asset, "a notice is not on the feed yet, trying again");
+            pause.wait().await;
+        }
+        ticket.done();
+    }
+}
+
+type Publication = (WorkflowKey, DefinitionVersion, Json);
+
+async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>) {
+    while let Some(((key, version, document), ticket)) = made_known.recv().await {
+        let mut pause = Pause::new();
+        while let Err(error) = definitions.publish(&key, version, &document).await {
+            if matches!(error.disposition(), Disposition::Rejection | Disposition::Conflict) {
+                tracing::error!(%error, workflow = %key.workflow, %version, "the definition cannot be made known");
+                break;
+            }
+            tracing::warn!(%error, workflow = %key.workflow, "a definition is not published yet, trying again");
+            pause.wait().await;
+        }
+        ticket.done();
+    }
+}
+
+/// Submits to one other shard, in the order the facts happened.
+async fn submit_in_order(
+    shard: ShardId,
+    client: ShardClient,
+    local: mpsc::UnboundedSender<Local>,
+    mut submitted: mpsc::UnboundedReceiver<(Submission, Ticket)>,
+) {
+    while let Some(batch) = take(&mut submitted, 256).await {
+        // The client's lane keeps the order in which they are first polled, which is that of the batch.
+        let answers = batch.iter().map(|(submission, _)| submit_until_answered(shard, &client, submission));
+        let answers = futures_util::future::join_all(answers).await;
+        for ((submission, ticket), refusal) in batch.into_iter().zip(answers) {
+            match refusal.and_then(|rejection| consequence(&submission, &rejection)) {
+                // The bundle is delivered only when the consequence is durable too.
+                Some(submission) => drop(local.send(Local { submission, ticket })),
+                None => ticket.done(),
+            }
+        }
+    }
+}
+
+async fn submit_until_answered(shard: ShardId, client: &ShardClient, submission: &Submission) -> Option<Rejection> {
+    let mut pause = Pause::new();
+    loop {
+        match client.submit(shard, submission.clone(), Duration::from_secs(30)).await {
+            Ok(_) => return None,
+            Err(ClientError::Refused(rejection)) => return Some(rejection),
+            Err(error @ ClientError::TooLarge) => {
+                tracing::error!(%error, %shard, "a command cannot be delivered");
+                return None;
+            }
+            Err(error) => {
+                tracing::debug!(%error, %shard, "a command is not answered yet, trying again");
+                pause.wait().await;
+            }
+        }
+    }
+}
+
+/// What a refused command means for the one who sent it: a producer that cannot even start has failed.
+pub(super) fn consequence(submission: &Submission, rejection: &Rejection) -> Option<Submission> {
+    let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return None };
+    let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
+    let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
+    let failure = RunFailure::new("producer_not_started", rejection.to_string());
+    let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
+    let id = CommandId::derived(&[b"refused", submission.id.as_uuid().as_bytes()]);
+    Some(Submission { id, command: Command::Asset { key, command } })
+}
+
+/// Waits a little longer each time.
+struct Pause(Duration);
+
+impl Pause {
+    fn new() -> Self {
+        Self(Duration::from_millis(20))
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(2));
+    }
+}

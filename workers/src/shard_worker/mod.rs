@@ -1,0 +1,68 @@
+//! The shard worker: drives the owner of one shard. It moves bytes and keeps time; every rule is in `headwater-core`.
+//!
+//! | file | question |
+//! |---|---|
+//! | `recover` | what the journal says before anything is decided |
+//! | `drive` | what happens next: requests, the append, timers, silence |
+//! | `frames` | which requests came together and are answered together |
+//! | `append` | whether an append landed, also when the broker did not say |
+//! | `leases` | who holds which attempt, and who fell silent |
+//! | `deliver` | how effects leave, each until it is acknowledged |
+//! | `supervise` | which shards this process drives |
+
+mod append;
+mod deliver;
+mod drive;
+mod frames;
+mod leases;
+mod recover;
+mod supervise;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub use supervise::ShardSupervisor;
+
+/// How a shard worker behaves.
+#[derive(Debug, Clone)]
+pub struct ShardSettings {
+    /// How long the holder of an attempt may be silent before the attempt is lost. Three heartbeats or more.
+    pub lease_ttl: Duration,
+    /// How many requests wait for their bundle before further ones are refused with `Overloaded`.
+    pub requests_waiting_max: usize,
+}
+
+impl Default for ShardSettings {
+    fn default() -> Self {
+        Self { lease_ttl: Duration::from_secs(15), requests_waiting_max: 16_384 }
+    }
+}
+
+/// What the shard workers of this process have done since it started; for metrics.
+#[derive(Debug, Default)]
+pub struct ShardCounters {
+    pub bundles: AtomicU64,
+    pub commits: AtomicU64,
+    pub bytes: AtomicU64,
+    pub requests: AtomicU64,
+    pub refusals: AtomicU64,
+    pub attempts_lost: AtomicU64,
+    pub effects: AtomicU64,
+    pub take_overs: AtomicU64,
+    /// Sum of the times appends took, in microseconds.
+    pub append_micros: AtomicU64,
+    pub shards_owned: AtomicU64,
+    pub active_runs: AtomicU64,
+}
+
+impl ShardCounters {
+    fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// The wall clock, in the core's own unit. The shard keeps it from going backwards.
+fn now() -> headwater_core::Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    headwater_core::Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
