@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use headwater_core::protocol::Task;
 use headwater_core::{QueueName, WorkspaceId};
 
-pub use puller::{Delivery, MalformedTask, TaskPuller};
+pub use puller::{Delivery, MalformedTask, Receipt, TaskPuller};
 
 use crate::acked::{self, PublishFailure};
 use crate::subject::{self, queue_consumer, task_subject};

@@ -54,7 +54,7 @@ async fn tasks_are_handed_out_once_and_no_more_than_there_are_slots() {
         for delivery in deliveries {
             assert!(!delivery.redelivered);
             seen.push(number(&delivery));
-            delivery.ack().await;
+            delivery.receipt.ack().await;
         }
     }
     assert_eq!(seen, (0..25).collect::<Vec<_>>());
@@ -84,7 +84,7 @@ async fn a_puller_that_waits_gets_a_task_the_moment_it_comes() {
         let (back, deliveries, at) = waiting.await.unwrap();
         puller = back;
         assert_eq!(number(&deliveries[0]), n);
-        deliveries[0].ack().await;
+        deliveries[0].receipt.ack().await;
         println!("handed out after {:?}", at.saturating_duration_since(published_at));
     }
 }
@@ -101,16 +101,16 @@ async fn what_nobody_answers_for_comes_again_and_says_so() {
     drop(first);
     let second = fetch(&mut puller, 1).await;
     assert!(second[0].redelivered);
-    second[0].retry_later(Duration::from_millis(50)).await;
+    second[0].receipt.retry_later(Duration::from_millis(50)).await;
     let third = fetch(&mut puller, 1).await;
     assert!(third[0].redelivered);
     // Said to be worked on, it does not come again before its wait is over.
     let held_until = Instant::now() + Duration::from_millis(700);
     while Instant::now() < held_until {
-        third[0].progress().await;
+        third[0].receipt.progress().await;
         assert!(puller.fetch(1, Duration::from_millis(100)).await.unwrap().is_empty());
     }
-    third[0].ack().await;
+    third[0].receipt.ack().await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_queue_hands_out_no_more_than_its_bound_over_all_workers() {
     assert!(other.fetch(10, Duration::from_millis(100)).await.unwrap().is_empty());
     // What this one asked for beyond the bound is not owed to it any more when it is gone.
     drop(puller);
-    held[0].ack().await;
+    held[0].receipt.ack().await;
     assert_eq!(number(&fetch(&mut other, 10).await[0]), 3);
 }
 
@@ -148,7 +148,7 @@ async fn giving_up_a_fetch_loses_no_task() {
                 deliveries = puller.fetch(3, PATIENCE) => {
                     for delivery in deliveries.unwrap() {
                         seen.push(number(&delivery));
-                        delivery.ack().await;
+                        delivery.receipt.ack().await;
                     }
                 }
                 () = given_up => {}
@@ -164,7 +164,7 @@ async fn a_puller_goes_on_after_the_broker_was_gone() {
     let tasks = TaskQueue::new(&house.broker, QueueSettings::default());
     tasks.publish(&task(1)).await.unwrap();
     let mut puller = TaskPuller::open(&house.broker, &workspace(), &queue()).await.unwrap();
-    fetch(&mut puller, 1).await[0].ack().await;
+    fetch(&mut puller, 1).await[0].receipt.ack().await;
     house.server.kill();
     house.server.restart().unwrap();
     eventually("tasks can be offered again", || async { tasks.publish(&task(2)).await.ok() }).await;
@@ -173,7 +173,7 @@ async fn a_puller_goes_on_after_the_broker_was_gone() {
         // The first may come again: its acknowledgement was on its way.
         let deliveries = fetch(&mut puller, 1).await;
         assert!(!deliveries.is_empty());
-        deliveries[0].ack().await;
+        deliveries[0].receipt.ack().await;
         if number(&deliveries[0]) == 2 {
             break;
         }

@@ -120,13 +120,8 @@ impl Changes {
                         started_at: time,
                     });
                 }
-<<<<<<< HEAD
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
-                    self.traces.new(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
-=======
-                RunEvent::NodeAwaitedAssets { node } => {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
->>>>>>> projector
                 }
                 RunEvent::AssetResolved { node, .. } => resolved.push(node),
                 RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to } => {

@@ -86,7 +86,7 @@ impl Actor {
                     State::Over("succeeded", 1)
                 }
                 2 | 3 => {
-                    events.push(RunEvent::NodeAwaitedAssets { node });
+                    events.push(RunEvent::NodeAwaitedAssets { node, needs: Vec::new() });
                     State::Awaiting
                 }
                 4 => return self.fail(node, at, 0, events, failure(dice, None)),
@@ -202,7 +202,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32) -> RunEven
         node,
         attempt: Attempt::new(attempt),
         lease,
-        input: payload(dice),
+        input: dice.one_in(2).then(|| payload(dice)),
         wakes_at: None,
         handed_to,
     }

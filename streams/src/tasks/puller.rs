@@ -54,12 +54,12 @@ pub struct Delivery {
     /// Whether it was handed out before, or may have been: then its first holder may still be at it. A broker that
     /// was restarted can have forgotten what it handed out, so what is older than the connection counts as well.
     pub redelivered: bool,
-    receipt: Receipt,
+    pub receipt: Receipt,
 }
 
 /// Answers the broker for one delivery. Answers are sent, not confirmed: a lost one means another delivery.
 #[derive(Debug, Clone)]
-pub(crate) struct Receipt {
+pub struct Receipt {
     broker: Broker,
     subject: Subject,
 }
@@ -128,6 +128,18 @@ impl TaskPuller {
         }
     }
 
+    /// Takes nothing more, and gives back what has arrived and was not fetched.
+    pub async fn close(mut self) {
+        if let Err(error) = self.inbox.unsubscribe().await {
+            tracing::debug!(%error, "the connection is closed already");
+        }
+        while let Some(Some(message)) = self.inbox.next().now_or_never() {
+            if let Some(delivery) = self.receive(message) {
+                delivery.receipt.retry_later(Duration::ZERO).await;
+            }
+        }
+    }
+
     /// Asks for tasks. The broker sends them as they come, until it has sent as many or the request expires.
     async fn pull(&mut self, tasks: usize) -> Result<(), ExchangeError> {
         const WHAT: &str = "ask for tasks";
@@ -188,15 +200,15 @@ fn connects(broker: &Broker) -> u64 {
     broker.client().statistics().connects.load(Ordering::Relaxed)
 }
 
-impl Delivery {
+impl Receipt {
     /// Says that it is done with: the broker removes it.
     pub async fn ack(&self) {
-        self.receipt.answer(Bytes::from_static(b"+ACK")).await;
+        self.answer(Bytes::from_static(b"+ACK")).await;
     }
 
     /// Says that it is still worked on: the queue's wait begins anew.
     pub async fn progress(&self) {
-        self.receipt.answer(Bytes::from_static(b"+WPI")).await;
+        self.answer(Bytes::from_static(b"+WPI")).await;
     }
 
     /// Gives it back, to be handed out again after `delay`.
@@ -206,17 +218,19 @@ impl Delivery {
         } else {
             format!(r#"-NAK {{"delay":{}}}"#, delay.as_nanos()).into()
         };
-        self.receipt.answer(answer).await;
+        self.answer(answer).await;
     }
 
     /// Says that it must never be handed out again, though it was not done.
     pub async fn discard(&self) {
-        self.receipt.answer(Bytes::from_static(b"+TERM")).await;
+        self.answer(Bytes::from_static(b"+TERM")).await;
     }
-}
 
-impl Receipt {
     async fn answer(&self, word: Bytes) {
+        // Never waited for: who cannot be told hands it out again.
+        if !self.broker.is_connected() {
+            return;
+        }
         if let Err(error) = self.broker.client().publish(self.subject.clone(), word).await {
             tracing::debug!(%error, "a delivery is left to time out");
         }

@@ -1,0 +1,52 @@
+//! What nodes can do without a worker program: requests and commands, behind the same loop as every handler.
+//!
+//! They wait in the queue `builtin` of their workspace.
+
+pub mod http_request;
+pub mod process;
+
+use std::sync::Arc;
+
+use headwater_core::QueueName;
+use headwater_core::definition::BuiltIn;
+
+use crate::sdk::{Context, Handle, WorkerBuilder};
+use http_request::{HttpClient, HttpRequest};
+use process::ProcessRequest;
+
+/// What built-in actions may do on this machine.
+#[derive(Debug, Clone, Default)]
+pub struct ActionPolicy {
+    /// Whether `http_request` may reach private, loopback and link-local addresses: whatever the network trusts.
+    pub allow_private_addresses: bool,
+    /// Whether `process` may run commands, with the rights of this process.
+    pub allow_processes: bool,
+}
+
+/// Says why the built-in actions are not available.
+#[derive(Debug, thiserror::Error)]
+#[error("the http client could not be made")]
+pub struct ActionsError(#[from] reqwest::Error);
+
+/// Returns the queue of the built-in actions.
+pub fn queue() -> QueueName {
+    "builtin".parse().expect("letters make a queue name")
+}
+
+/// Adds the built-in actions to a worker.
+///
+/// # Errors
+/// [`ActionsError`] where the system has no certificates to trust.
+pub fn serve(builder: WorkerBuilder, policy: &ActionPolicy) -> Result<WorkerBuilder, ActionsError> {
+    let client = Arc::new(HttpClient::new(policy.allow_private_addresses)?);
+    let http = move |context: Context, request: HttpRequest| {
+        let client = client.clone();
+        async move { http_request::execute(&client, &context, request).await }
+    };
+    let allow = policy.allow_processes;
+    let process = move |context: Context, request: ProcessRequest| async move {
+        process::execute(allow, &context, request).await
+    };
+    let builder = builder.built_in(queue(), BuiltIn::HttpRequest, Handle::new(http));
+    Ok(builder.built_in(queue(), BuiltIn::Process, Handle::new(process)))
+}

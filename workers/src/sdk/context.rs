@@ -1,0 +1,124 @@
+//! What a handler knows of its attempt, and how it talks back while it runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use headwater_core::expr::ConsumedAsset;
+use headwater_core::protocol::Task;
+use headwater_core::{Attempt, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+/// One attempt, as its handler sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    task: Task,
+    cancelled: AtomicBool,
+    /// Woken once, when `cancelled` is set.
+    cancellation: Notify,
+    /// What goes with the next heartbeat. Locked to set or take it, never across an await.
+    progress: Mutex<Option<Json>>,
+}
+
+impl Context {
+    pub(crate) fn new(task: Task) -> Self {
+        Self(Arc::new(Inner {
+            task,
+            cancelled: AtomicBool::new(false),
+            cancellation: Notify::new(),
+            progress: Mutex::new(None),
+        }))
+    }
+
+    pub(crate) fn task(&self) -> &Task {
+        &self.0.task
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Release);
+        self.0.cancellation.notify_waiters();
+    }
+
+    pub(crate) fn take_progress(&self) -> Option<Json> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Returns the run.
+    pub fn run(&self) -> RunId {
+        self.0.task.run
+    }
+
+    /// Returns the workspace of the run.
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.0.task.workspace
+    }
+
+    /// Returns the workflow of the run.
+    pub fn workflow(&self) -> &Slug {
+        &self.0.task.workflow
+    }
+
+    /// Returns the node.
+    pub fn node(&self) -> &NodeId {
+        &self.0.task.node
+    }
+
+    /// Returns which try this is, from 1.
+    pub fn attempt(&self) -> Attempt {
+        self.0.task.attempt
+    }
+
+    /// Returns the input as JSON text, unparsed.
+    pub fn input(&self) -> &Json {
+        &self.0.task.input
+    }
+
+    /// Returns a key that is the same for every attempt of this node in this run, and different for every other.
+    pub fn idempotency_key(&self) -> String {
+        self.0.task.idempotency_key()
+    }
+
+    /// Returns when the attempt times out, if it does.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.0.task.deadline
+    }
+
+    /// Returns the versions of assets that were chosen for this node.
+    pub fn assets(&self) -> &[ConsumedAsset] {
+        &self.0.task.assets
+    }
+
+    /// Returns the payload of a consumed asset.
+    pub fn payload(&self, asset: &str) -> Option<&Json> {
+        self.assets().iter().find(|consumed| consumed.asset.as_str() == asset).map(|consumed| &consumed.payload)
+    }
+
+    /// Says how far the work is; the newest word goes with the next heartbeat.
+    pub fn progress(&self, progress: &impl Serialize) {
+        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::of(progress));
+    }
+
+    /// Writes a line to the worker's log, with run, node and attempt.
+    pub fn log(&self, line: impl AsRef<str>) {
+        let Task { run, node, attempt, .. } = &self.0.task;
+        tracing::info!(target: "headwater::handler", %run, %node, %attempt, "{}", line.as_ref());
+    }
+
+    /// Returns whether nobody wants the result any more: the run was cancelled, or the attempt timed out.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits until nobody wants the result any more. After a grace the handler is dropped where it waits.
+    pub async fn cancelled(&self) {
+        let notified = self.0.cancellation.notified();
+        // Registered before the look, so that a cancellation in between is not missed.
+        let mut notified = std::pin::pin!(notified);
+        notified.as_mut().enable();
+        if !self.is_cancelled() {
+            notified.await;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a handler returns.
+
+use headwater_core::Json;
+use headwater_core::run::ProducedAsset;
+use serde::{Deserialize, Serialize};
+
+use super::splitting::{ResultError, split_result};
+
+/// What a handler made: an output, and versions of assets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub(crate) output: Json,
+    pub(crate) assets: Vec<ProducedAsset>,
+}
+
+impl Outcome {
+    /// An output, taken as it is; an `assets` field in it has no meaning.
+    pub fn of(output: &impl Serialize) -> Self {
+        Self { output: Json::of(output), assets: Vec::new() }
+    }
+
+    /// No output.
+    pub fn nothing() -> Self {
+        Self { output: Json::null(), assets: Vec::new() }
+    }
+
+    /// A result as the contract for handlers in every language has it: `result.assets[]` are the produced assets, the
+    /// rest is the output.
+    ///
+    /// # Errors
+    /// See [`ResultError`].
+    pub fn from_result(result: &Json) -> Result<Self, ResultError> {
+        split_result(result)
+    }
+
+    /// Adds a produced asset.
+    #[must_use]
+    pub fn with_asset(mut self, asset: ProducedAsset) -> Self {
+        self.assets.push(asset);
+        self
+    }
+
+    /// Returns the output.
+    pub fn output(&self) -> &Json {
+        &self.output
+    }
+
+    /// Returns the produced assets.
+    pub fn assets(&self) -> &[ProducedAsset] {
+        &self.assets
+    }
+}
+
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::nothing()
+    }
+}
+
+impl From<Json> for Outcome {
+    fn from(output: Json) -> Self {
+        Self { output, assets: Vec::new() }
+    }
+}
+
+impl From<serde_json::Value> for Outcome {
+    fn from(output: serde_json::Value) -> Self {
+        Self::of(&output)
+    }
+}
+
+/// Why a handler could not do its work. Made from any error by `?`, then with the code `handler_error`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) permanent: bool,
+}
+
+impl HandlerError {
+    /// The code of a failure that has none of its own.
+    pub const CODE: &str = "handler_error";
+
+    /// Makes a failure. `code` is stable, for programs (and for `nonRetryable`); `message` is for people.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), permanent: false }
+    }
+
+    /// Says that another try is useless.
+    #[must_use]
+    pub fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
+    }
+
+    /// Returns the code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Returns the message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+// Not an `Error` itself, so that every `Error` can become one.
+impl<E: std::error::Error> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::new(Self::CODE, message)
+    }
+}
+
+/// The result of a handler in the form of other languages: `{status, result, errorMessage?}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobResult {
+    pub status: JobStatus,
+    #[serde(default)]
+    pub result: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+}
+
+/// How a handler says it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobStatus {
+    #[serde(alias = "success", alias = "completed", alias = "ok")]
+    Succeeded,
+    #[serde(alias = "failure", alias = "error")]
+    Failed,
+}
+
+impl JobResult {
+    /// Splits the result, or makes the failure.
+    ///
+    /// # Errors
+    /// The handler's failure with the code `handler_error`, or `result_invalid` for assets that are none.
+    pub fn into_outcome(self) -> Result<Outcome, HandlerError> {
+        match self.status {
+            JobStatus::Succeeded => {
+                split_result(&self.result).map_err(|error| HandlerError::new("result_invalid", error.to_string()))
+            }
+            JobStatus::Failed => {
+                Err(HandlerError::new(HandlerError::CODE, self.error_message.unwrap_or_else(|| "failed".to_owned())))
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The attempts a worker holds.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use headwater_core::protocol::Held;
+use headwater_core::{LeaseToken, NodeId, RunId, ShardId, Timestamp};
+use headwater_streams::tasks::Receipt;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::sdk::Context;
+
+/// An attempt whose handler takes at least this long is reported as running.
+pub(super) const STARTED_AFTER: Duration = Duration::from_millis(250);
+
+/// One attempt, from its arrival until its shard has answered for it and its handler has ended.
+pub(super) struct Attempt {
+    pub(super) context: Context,
+    /// For what came from the queue.
+    pub(super) receipt: Option<Receipt>,
+    pub(super) stage: Stage,
+    /// By this machine's clock, when its handler began.
+    pub(super) started_at: Timestamp,
+    /// When the next thing is due, if anything.
+    alarm: Option<Instant>,
+    started_due: Option<Instant>,
+    deadline: Option<Instant>,
+    drop_at: Option<Instant>,
+    /// Its outcome has been put in the outbox.
+    pub(super) reported: bool,
+    /// Nothing more is to be said to the shard.
+    pub(super) answered: bool,
+}
+
+/// Where an attempt stands.
+pub(super) enum Stage {
+    /// The shard is asked whether it may run.
+    Claiming,
+    /// For a free slot.
+    Waiting,
+    Running(AbortHandle),
+    Ended,
+}
+
+/// What is due for an attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// To say that it runs.
+    Started,
+    /// To stop it: its time is over.
+    Deadline,
+    /// To drop it: it was told to stop and did not.
+    Drop,
+}
+
+/// The attempts a worker holds.
+#[derive(Default)]
+pub(super) struct Attempts {
+    held: HashMap<LeaseToken, Attempt>,
+    /// Those that wait for a slot, in order.
+    backlog: VecDeque<LeaseToken>,
+    alarms: BTreeSet<(Instant, LeaseToken)>,
+}
+
+impl Attempts {
+    pub(super) fn insert(&mut self, context: Context, receipt: Option<Receipt>, stage: Stage) -> LeaseToken {
+        let lease = context.task().lease;
+        if matches!(stage, Stage::Waiting) {
+            self.backlog.push_back(lease);
+        }
+        let attempt = Attempt {
+            context,
+            receipt,
+            stage,
+            started_at: Timestamp::default(),
+            alarm: None,
+            started_due: None,
+            deadline: None,
+            drop_at: None,
+            reported: false,
+            answered: false,
+        };
+        self.held.insert(lease, attempt);
+        lease
+    }
+
+    pub(super) fn get_mut(&mut self, lease: LeaseToken) -> Option<&mut Attempt> {
+        self.held.get_mut(&lease)
+    }
+
+    pub(super) fn remove(&mut self, lease: LeaseToken) -> Option<Attempt> {
+        let attempt = self.held.remove(&lease)?;
+        if let Some(at) = attempt.alarm {
+            self.alarms.remove(&(at, lease));
+        }
+        if matches!(attempt.stage, Stage::Waiting) {
+            self.backlog.retain(|waiting| *waiting != lease);
+        }
+        Some(attempt)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Returns how many slots are taken.
+    pub(super) fn busy(&self) -> usize {
+        self.held.len() - self.backlog.len()
+    }
+
+    /// Returns the attempt that has waited longest for a slot. Its stage is the caller's to change.
+    pub(super) fn next_waiting(&mut self) -> Option<LeaseToken> {
+        self.backlog.pop_front()
+    }
+
+    pub(super) fn leases(&self) -> Vec<LeaseToken> {
+        self.held.keys().copied().collect()
+    }
+
+    /// Returns the attempts of a node.
+    pub(super) fn of(&self, run: RunId, node: &NodeId) -> Vec<LeaseToken> {
+        let same = |(lease, attempt): (&LeaseToken, &Attempt)| {
+            (attempt.context.run() == run && attempt.context.node() == node).then_some(*lease)
+        };
+        self.held.iter().filter_map(same).collect()
+    }
+
+    /// Returns the deliveries of attempts that began before `before`.
+    pub(super) fn receipts(&self, before: Timestamp) -> Vec<Receipt> {
+        let old = self.held.values().filter(|attempt| attempt.started_at < before);
+        old.filter_map(|attempt| attempt.receipt.clone()).collect()
+    }
+
+    /// Returns what is held, by shard, but for shards that were told.
+    pub(super) fn held(
+        &self,
+        only: Option<&[LeaseToken]>,
+        told: impl Fn(ShardId) -> bool,
+    ) -> HashMap<ShardId, Vec<Held>> {
+        let mut by_shard: HashMap<ShardId, Vec<Held>> = HashMap::new();
+        for (lease, attempt) in &self.held {
+            let asked = only.is_none_or(|only| only.contains(lease));
+            if !asked || attempt.answered || matches!(attempt.stage, Stage::Claiming) {
+                continue;
+            }
+            let task = attempt.context.task();
+            if told(task.run.shard()) {
+                continue;
+            }
+            by_shard.entry(task.run.shard()).or_default().push(Held {
+                run: task.run,
+                node: task.node.clone(),
+                attempt: task.attempt,
+                lease: *lease,
+                progress: attempt.context.take_progress(),
+            });
+        }
+        by_shard
+    }
+
+    /// Notes that a handler goes on in the background, and what will be due for it.
+    pub(super) fn running(&mut self, lease: LeaseToken, abort: AbortHandle, deadline: Option<Instant>) {
+        let Some(attempt) = self.held.get_mut(&lease) else { return };
+        attempt.stage = Stage::Running(abort);
+        attempt.started_due = Some(Instant::now() + STARTED_AFTER);
+        attempt.deadline = deadline;
+        self.arm(lease);
+    }
+
+    /// Has a handler dropped at `at`; nothing else is due for it any more.
+    pub(super) fn drop_at(&mut self, lease: LeaseToken, at: Instant) {
+        let Some(attempt) = self.held.get_mut(&lease) else { return };
+        (attempt.started_due, attempt.deadline, attempt.drop_at) = (None, None, Some(at));
+        self.arm(lease);
+    }
+
+    fn arm(&mut self, lease: LeaseToken) {
+        let Some(attempt) = self.held.get_mut(&lease) else { return };
+        if let Some(at) = attempt.alarm.take() {
+            self.alarms.remove(&(at, lease));
+        }
+        attempt.alarm = [attempt.started_due, attempt.deadline, attempt.drop_at].into_iter().flatten().min();
+        if let Some(at) = attempt.alarm {
+            self.alarms.insert((at, lease));
+        }
+    }
+
+    /// Returns when something is due.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// Returns what is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(LeaseToken, Due)> {
+        let (at, lease) = *self.alarms.first()?;
+        if at > now {
+            return None;
+        }
+        let attempt = self.held.get_mut(&lease)?;
+        let due = if attempt.drop_at == Some(at) {
+            attempt.drop_at = None;
+            Due::Drop
+        } else if attempt.deadline == Some(at) {
+            attempt.deadline = None;
+            Due::Deadline
+        } else {
+            attempt.started_due = None;
+            Due::Started
+        };
+        self.arm(lease);
+        Some((lease, due))
+    }
+}

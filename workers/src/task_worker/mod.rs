@@ -1,0 +1,43 @@
+//! Takes tasks, runs their handlers, and reports: the loop behind every worker.
+//!
+//! One task owns everything. Reports to one shard that wait together go in one frame, and one frame is under way for
+//! each shard while the next fills: at full load every frame is full, and a lone report never waits. Handlers are
+//! polled once in place; those that are not ready then get a task of their own. The answer to a report brings the
+//! run's next task, which is run right away, without the queue.
+//!
+//! # Invariants
+//! * `WRK-1` A report is offered until it is answered or its patience is over, always under the same command id.
+//! * `WRK-2` A delivery is acknowledged only after the shard answered for it.
+//! * `WRK-3` An attempt is run at most once in a process, however often it is delivered.
+
+mod answers;
+mod attempts;
+mod drive;
+mod frame;
+mod intake;
+mod outbox;
+mod report;
+
+use std::time::Duration;
+
+use headwater_core::{Timestamp, WorkerId, WorkspaceId};
+
+pub(crate) use drive::TaskWorker;
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) worker: WorkerId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) slots: usize,
+    pub(crate) heartbeat: Duration,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) stop_grace: Duration,
+    pub(crate) report_patience: Duration,
+}
+
+/// Returns the time by this machine's clock.
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
