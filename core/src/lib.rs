@@ -45,4 +45,4 @@ pub use id::{
 pub use json::{InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};
 pub use run::RunFailure;
-pub use time::{InvalidTimestamp, Timestamp, parse_span};
+pub use time::{InvalidTimestamp, Timestamp};

@@ -63,24 +63,6 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The longest span a definition can name: 100 years.
-const SPAN_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-/// Reads a span as documents write it: a whole number and `ms`, `s`, `m`, `h` or `d`, at most 100 years.
-pub fn parse_span(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..digits].parse().ok()?;
-    let millis_per_unit: u64 = match &text[digits..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(millis_per_unit).map(Duration::from_millis).filter(|span| *span <= SPAN_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,16 +74,6 @@ mod tests {
             assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         }
         assert_eq!(Timestamp::from_micros(1_000_000).to_string(), "1970-01-01T00:00:01.000000Z");
-    }
-
-    #[test]
-    fn a_span_is_a_number_and_a_unit() {
-        assert_eq!(parse_span("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_span("2h"), Some(Duration::from_secs(7200)));
-        assert_eq!(parse_span("250ms"), Some(Duration::from_millis(250)));
-        for bad in ["", "90", "s", "-1s", "1.5s", "1w", "99999999999d", "18446744073709551615d"] {
-            assert_eq!(parse_span(bad), None, "{bad}");
-        }
     }
 
     #[test]

@@ -292,6 +292,38 @@ fn references_are_listed_once() {
     assert_eq!(expression.asset_references(), ["q.r"]);
 }
 
+/// A chain of nodes may embed value in value; what comes out must stay something a parser takes.
+#[test]
+fn values_made_of_values_stay_within_bounds() {
+    let chains = [
+        (json!({"a": "${{ input }}"}), "deeper than 64"),
+        (json!(["${{ input }}", "${{ input }}"]), "larger than 1048576"),
+        (json!("${{ [input] }}"), "deeper than 64"),
+        (json!("${{ [input, input] }}"), "result is"),
+        (json!("x ${{ input }} ${{ input }}"), "larger than 1048576"),
+    ];
+    for (value, part) in chains {
+        let template = Template::parse(&value).unwrap();
+        let mut world = World::new();
+        let ended = (0..200).find_map(|_| match world.with(|scope| template.render(scope)) {
+            Ok(made) => {
+                made.to_value();
+                world.input = made;
+                None
+            }
+            Err(error) => Some(error.reason),
+        });
+        assert!(ended.as_ref().is_some_and(|reason| reason.contains(part)), "{value}: {ended:?}");
+    }
+    let mut world = World::new();
+    let template = Template::parse(&json!("${{ state }}")).unwrap();
+    let ended = (0..200).find_map(|_| match world.with(|scope| template.render(scope)) {
+        Ok(made) => world.state.insert("k".into(), made).and(None),
+        Err(error) => Some(error.reason),
+    });
+    assert!(ended.unwrap().contains("deeper than 64"));
+}
+
 #[test]
 fn whole_values_are_shared_not_copied() {
     let world = World::new();

@@ -4,14 +4,14 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use headwater_projector::server::PostgresServer;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::{BrokerConfig, Credentials};
-use serde::{Deserialize, Serialize};
+use headwater_workers::connection::Connection;
 use tokio_util::sync::CancellationToken;
 
 use crate::roles::{self, ServeError};
@@ -51,31 +51,13 @@ pub enum DevError {
     Serve(#[from] ServeError),
 }
 
-/// How others reach what `dev` runs: `connection.json` in the data folder, readable by its owner only.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Connection {
-    /// The HTTP API.
-    pub api: String,
-    pub nats_url: String,
-    /// For worker programs: what they may do is limited.
-    pub worker_user: String,
-    pub worker_password: String,
-    pub postgres_url: String,
-    pub pid: u32,
-}
-
-impl Connection {
-    const FILE: &str = "connection.json";
-
-    fn write(&self, data_dir: &Path) -> std::io::Result<()> {
-        let path = data_dir.join(Self::FILE);
-        let fresh = data_dir.join("connection.json.new");
-        let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(fresh, path)
-    }
+/// Writes how others reach what `dev` runs, readable by its owner only.
+fn write_connection(connection: &Connection, data_dir: &Path) -> std::io::Result<()> {
+    let fresh = data_dir.join("connection.json.new");
+    let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(serde_json::to_string_pretty(connection)?.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(fresh, data_dir.join(Connection::FILE))
 }
 
 /// A broker and a database of one's own.
@@ -91,6 +73,7 @@ impl Servers {
     /// See [`DevError`].
     pub async fn start(data_dir: &Path) -> Result<Self, DevError> {
         let binary = ServerBinary::find(&tool_folders()).map_err(DevError::NatsBinary)?;
+        make_folder(data_dir).map_err(|source| DevError::Folder { path: data_dir.to_owned(), source })?;
         let config = ServerConfig::new(data_dir.join("nats"));
         let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
         let folder = data_dir.join("postgres");
@@ -146,10 +129,17 @@ fn tool_folders() -> Vec<PathBuf> {
     home.map(|home| home.join("headwater/bin")).into_iter().collect()
 }
 
+/// Makes the data folder, closed to others but for passing through: Postgres never runs as root, so where we do it
+/// runs under another account that must reach its own folder inside.
+fn make_folder(data_dir: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(data_dir)?;
+    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o711))
+}
+
 /// Takes the folder for this process alone, until the file returned is closed.
 fn lock(data_dir: &Path) -> Result<fs::File, DevError> {
     let folder = |source| DevError::Folder { path: data_dir.to_owned(), source };
-    fs::create_dir_all(data_dir).map_err(folder)?;
+    make_folder(data_dir).map_err(folder)?;
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join("lock"));
     let file = file.map_err(folder)?;
     match file.try_lock() {
@@ -168,7 +158,9 @@ pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), De
     let servers = Servers::start(&dev.data_dir).await?;
     let settings =
         ServeSettings { listen: dev.listen, shards: dev.shards, lease_ttl_ms: dev.lease_ttl_ms, ..servers.settings() };
-    let worker = broker_settings(&servers.nats.worker());
+    let worker = servers.nats.worker();
+    let inbox_prefix = worker.inbox_prefix.clone().unwrap_or_default();
+    let worker = broker_settings(&worker);
     let outcome = async {
         let process = roles::prepare(&settings).await?;
         roles::serve(process, &settings, shutdown, |listening| {
@@ -177,10 +169,11 @@ pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), De
                 nats_url: worker.nats_url.clone(),
                 worker_user: worker.nats_user.clone().unwrap_or_default(),
                 worker_password: worker.nats_password.clone().unwrap_or_default(),
+                worker_inbox_prefix: inbox_prefix.clone(),
                 postgres_url: servers.postgres.url(),
                 pid: std::process::id(),
             };
-            if let Err(error) = connection.write(&dev.data_dir) {
+            if let Err(error) = write_connection(&connection, &dev.data_dir) {
                 tracing::error!(%error, "connection.json cannot be written: worker programs will not find the broker");
             }
             let file = dev.data_dir.join(Connection::FILE);

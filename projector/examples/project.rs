@@ -3,7 +3,7 @@
 //! `cargo run --release -p headwater-projector --example project -- [steps] [shards] [lanes] [steps/s]`
 //!
 //! Prints, in one run: the machine's bare yardstick (rows of the same size into one table without indexes), the
-//! catch-up rate, and, paced, the lag's percentiles with the processor time of this process and of Postgres.
+//! catch-up rate, a rebuild beside the result, and, paced, the lag's percentiles with the processor time of this process and of Postgres.
 
 #[path = "../tests/workload/mod.rs"]
 mod workload;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwater_core::{Sequence, ShardId};
+use headwater_projector::rebuild::{Switch, rebuild};
 use headwater_projector::server::PostgresServer;
 use headwater_projector::{Database, Journal as _, MemoryJournal, Progress, Projector};
 use tokio_util::sync::CancellationToken;
@@ -45,9 +46,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let measured = run(&server, database.clone(), journal.clone(), shards, lanes).await?;
     report("catch-up", written, measured);
 
+    let ids: Vec<ShardId> = (0..shards).map(ShardId::new).collect::<Result<_, _>>()?;
+    let began = Instant::now();
+    let rebuilt = rebuild(&database, Arc::new(journal), &ids, Switch::IfEqual).await?;
+    println!(
+        "rebuild: {} events in {:.2?}, {:.0} events/s; compared and switched after {:.2?}; equal: {}",
+        rebuilt.events,
+        rebuilt.projection,
+        rebuilt.events as f64 / rebuilt.projection.as_secs_f64(),
+        began.elapsed(),
+        rebuilt.equal
+    );
     let rate = argument(3, 20_000);
-    let other = Database::open(&format!("{}?options=-c%20default_tablespace%3D", server.url())).await?;
-    drop(other);
     paced(&server, load, rate, lanes).await?;
     sizes(&server).await?;
     server.stop().await?;
@@ -108,6 +118,7 @@ async fn reach(progress: &Progress, heads: &BTreeMap<ShardId, Sequence>) -> Resu
 /// Appends a load's bundles at a rate, and asks of every bundle how long it takes until its rows are there.
 async fn paced(server: &PostgresServer, load: Load, rate: u64, lanes: usize) -> Result<(), Box<dyn std::error::Error>> {
     sql(server, "DROP SCHEMA headwater CASCADE").await?;
+    sql(server, "DROP SCHEMA headwater_previous CASCADE").await?;
     let (source, target) = (MemoryJournal::new(), MemoryJournal::new());
     let written = write(Load { steps: load.steps.min(rate * 15), ..load }, &source);
     let ids: Vec<ShardId> = (0..load.shards).map(ShardId::new).collect::<Result<_, _>>()?;
@@ -117,8 +128,9 @@ async fn paced(server: &PostgresServer, load: Load, rate: u64, lanes: usize) -> 
     let (progress, shutdown) = (projector.progress(), CancellationToken::new());
     let task = tokio::spawn(projector.run(shutdown.clone()));
 
-    let bundle_every =
-        Duration::from_secs_f64(written.commits as f64 / written.steps as f64 * 0.0 + 64.0 / 1.1 / rate as f64);
+    let bundle_every = Duration::from_secs_f64(
+        load.commits_per_bundle as f64 / written.commits as f64 * written.steps as f64 / rate as f64,
+    );
     let (own, postgres, began) = (own_cpu(), postgres_cpu(server), Instant::now());
     let mut appended: Vec<(ShardId, Sequence, Instant)> = Vec::new();
     let (mut waits, mut seen) = (Vec::new(), 0);

@@ -42,6 +42,8 @@ pub struct Database {
     schema: String,
     readers: Pool,
     writers: Pool,
+    /// Without a deadline on the server's side: a migration or a comparison takes as long as the tables are big.
+    menders: Pool,
 }
 
 impl Database {
@@ -84,10 +86,11 @@ impl Database {
         // A plan that was made while a table was empty must not scan it when it is full: the writer's few statements
         // all reach their rows by index.
         let settled = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
-                       -c enable_mergejoin=off";
+                       -c enable_mergejoin=off -c statement_timeout=60s";
         Self {
-            readers: pool(&config, schema, ""),
+            readers: pool(&config, schema, "-c statement_timeout=30s"),
             writers: pool(&config, schema, settled),
+            menders: pool(&config, schema, ""),
             config,
             schema: schema.to_owned(),
         }
@@ -103,7 +106,7 @@ impl Database {
     /// # Errors
     /// See [`DatabaseError`].
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        let mut connection = self.readers.get().await?;
+        let mut connection = self.menders.get().await?;
         let schema = &self.schema;
         // One process migrates, the others find it done. The lock ends with the statement's session at the latest.
         connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
@@ -122,6 +125,10 @@ impl Database {
 
     pub(crate) async fn reader(&self) -> Result<Object, DatabaseError> {
         Ok(self.readers.get().await?)
+    }
+
+    pub(crate) async fn mender(&self) -> Result<Object, DatabaseError> {
+        Ok(self.menders.get().await?)
     }
 
     pub(crate) async fn writer(&self) -> Result<Object, DatabaseError> {

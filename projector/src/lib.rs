@@ -1,4 +1,28 @@
-//! Folds the journals into Postgres.
+//! The projector: folds the journals into Postgres, and reads it back for the API.
+//!
+//! Everything in the read models follows from the journals and can be dropped and made anew. This crate is *not*: a
+//! place where anything is decided (the core does), a source of truth (the journals are), or a broker's client: what it
+//! folds comes through [`Journal`]. `tokio_postgres` stays inside.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`server`] | where a Postgres for development and tests comes from |
+//! | [`Database`] | which schema, through which connections; its migrations |
+//! | [`Journal`] | where bundles come from |
+//! | [`parse`] | what is in a message, and what cannot be read of it |
+//! | [`fold`] | what commits mean for the tables: [`rows`] |
+//! | `write` | how a batch gets into the tables exactly once |
+//! | [`Projector`] | when a batch is cut, and what happens when the database is away |
+//! | [`rebuild`] | whether the tables are what the journals say, and how they are replaced |
+//! | [`queries`] | what users see |
+//!
+//! # Invariants
+//! * `PRJ-1` A cursor moves in the transaction that writes the rows it stands for, from exactly where they begin: every
+//!   bundle is applied once, whoever applies it and however often it is delivered.
+//! * `PRJ-2` Folding in pieces and writing each leaves the same rows as folding at once.
+//! * `PRJ-3` No column depends on anything but the journals: a rebuild equals what is live, byte for byte.
+//! * `PRJ-4` What cannot be projected is kept in `dead_events` with a reason, and nothing else waits for it.
+//! * `PRJ-5` A bundle is applied only where its predecessor is the last one that was.
 
 mod batch;
 mod columns;
@@ -7,7 +31,8 @@ pub mod fold;
 mod jetstream;
 mod journal;
 pub mod parse;
-mod queries;
+pub mod queries;
+pub mod rebuild;
 pub mod rows;
 pub mod server;
 mod tail;

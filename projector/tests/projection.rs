@@ -1,1 +1,334 @@
+//! The tables equal the fold of the journal: after duplicates, restarts, crashes, poison, and a rebuild.
+
 mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::shard::Position;
+use headwater_core::{Sequence, ShardId};
+use headwater_projector::queries::Reads;
+use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
+use headwater_projector::server::PostgresServer;
+use headwater_projector::{BatchLimits, Database, Journal, JournalEntry, JournalError, JournalReader, MemoryJournal};
+use headwater_projector::{MemoryReader, Progress, Projector, WaitError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use workload::story::{Story, tell};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct House {
+    _folder: tempfile::TempDir,
+    server: PostgresServer,
+}
+
+impl House {
+    async fn build() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = PostgresServer::start(folder.path()).await.unwrap();
+        Self { _folder: folder, server }
+    }
+
+    async fn database(&self) -> Database {
+        Database::open(&self.server.url()).await.unwrap()
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<tokio_postgres::Row> {
+        let (client, connection) = tokio_postgres::connect(&self.server.url(), tokio_postgres::NoTls).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let rows = client.query(sql, &[]).await.unwrap();
+        driver.abort();
+        rows
+    }
+}
+
+struct Running {
+    progress: Progress,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(
+        database: &Database,
+        journal: &MemoryJournal,
+        shards: &[ShardId],
+        events_max: usize,
+        lanes: usize,
+    ) -> Self {
+        let limits = BatchLimits { events_max, ..BatchLimits::default() };
+        let projector = Projector::new(database.clone(), Arc::new(journal.clone()), shards.to_vec());
+        let projector = projector.with_limits(limits).with_lanes(lanes);
+        let (progress, shutdown) = (projector.progress(), CancellationToken::new());
+        let task = tokio::spawn(projector.run(shutdown.clone()));
+        Self { progress, shutdown, task }
+    }
+
+    async fn reach(&self, shard: ShardId, sequence: Sequence) {
+        self.progress.wait_for(Position { shard, sequence }, DEADLINE).await.unwrap();
+    }
+
+    async fn reach_heads(&self, journal: &MemoryJournal, shards: &[ShardId]) {
+        for &shard in shards {
+            self.reach(shard, journal.head(shard).await.unwrap()).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+async fn compare(database: &Database, story: &Story) -> RebuildReport {
+    let report = rebuild(database, Arc::new(story.journal.clone()), &story.shards, Switch::Never).await.unwrap();
+    let different: Vec<_> = report.tables.iter().filter(|table| !table.equal).collect();
+    assert!(report.equal, "{different:#?}");
+    report
+}
+
+/// The tables say of every run what the story knows of it.
+async fn agrees(house: &House, story: &Story) {
+    let sql = "SELECT run_id, status, (SELECT max(revision + event_count - 1) FROM commits c WHERE c.run_id = r.run_id)
+               FROM headwater.workflow_runs r";
+    let runs = house.rows(sql).await;
+    assert_eq!(runs.len(), story.runs.len());
+    let sql = "SELECT DISTINCT ON (run_id, node_id) run_id, node_id, status, attempt FROM headwater.traces
+               ORDER BY run_id, node_id, attempt DESC";
+    let mut nodes = std::collections::BTreeMap::<uuid::Uuid, Vec<(String, String, i32)>>::new();
+    for row in house.rows(sql).await {
+        nodes.entry(row.get(0)).or_default().push((row.get(1), row.get(2), row.get(3)));
+    }
+    for row in runs {
+        let id: uuid::Uuid = row.get(0);
+        let truth = &story.runs[&headwater_core::RunId::from_uuid(id)];
+        assert_eq!(row.get::<_, &str>(1), truth.status, "{id}");
+        assert_eq!(row.get::<_, i64>(2) as u64, truth.revision, "{id}");
+        let told: Vec<_> = truth
+            .nodes
+            .iter()
+            .map(|(node, (status, attempt))| (node.clone(), (*status).to_owned(), *attempt as i32))
+            .collect();
+        let mut found = nodes.remove(&id).unwrap_or_default();
+        found.sort();
+        assert_eq!(found, told, "{id}");
+    }
+    assert!(nodes.is_empty());
+    let dead = house.rows("SELECT count(*) FROM headwater.dead_events").await;
+    assert_eq!(dead[0].get::<_, i64>(0) as usize, story.dead);
+    let versions =
+        house.rows("SELECT asset_key, partition, max(version) FROM headwater.asset_versions GROUP BY 1, 2").await;
+    let versions = versions.iter().map(|row| ((row.get(0), row.get(1)), row.get::<_, i64>(2) as u64)).collect();
+    assert_eq!(story.versions, versions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_batches_are_cut_the_tables_are_the_same() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let seed = std::process::id().into();
+    println!("seed {seed}");
+    for (events_max, lanes) in [(1, 1), (7, 2), (20_000, 1)] {
+        let story = tell(seed, 3, 1_500);
+        let running = Running::start(&database, &story.journal, &story.shards, events_max, lanes);
+        running.reach_heads(&story.journal, &story.shards).await;
+        running.stop().await;
+        agrees(&house, &story).await;
+        let report = compare(&database, &story).await;
+        assert!(report.tables.iter().all(|table| table.live_rows > 0), "a story that leaves a table out: {report:#?}");
+        drop_schema(&house).await;
+    }
+}
+
+async fn drop_schema(house: &House) {
+    let (client, connection) = tokio_postgres::connect(&house.server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("DROP SCHEMA headwater CASCADE").await.unwrap();
+}
+
+/// Delivers everything twice: each batch comes with the one before it in front.
+#[derive(Debug)]
+struct Stutter(MemoryJournal);
+
+struct StutterReader {
+    reader: MemoryReader,
+    before: Vec<JournalEntry>,
+}
+
+impl Journal for Stutter {
+    type Reader = StutterReader;
+
+    async fn open(&self, shard: ShardId, after: Sequence) -> Result<StutterReader, JournalError> {
+        // From a little before, as a consumer that lost its acknowledgement would.
+        let earlier = Sequence::new(after.get().saturating_sub(3));
+        Ok(StutterReader { reader: self.0.open(shard, earlier).await?, before: Vec::new() })
+    }
+
+    async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {
+        self.0.head(shard).await
+    }
+}
+
+impl JournalReader for StutterReader {
+    async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<JournalEntry>, JournalError> {
+        let new = self.reader.next(messages_max.min(5), wait).await?;
+        if new.is_empty() {
+            return Ok(new);
+        }
+        let mut all = std::mem::replace(&mut self.before, new.clone());
+        all.extend(new);
+        Ok(all)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_restarts_and_crashes_leave_no_trace() {
+    let mut house = House::build().await;
+    let database = house.database().await;
+    let story = tell(2, 2, 3_000);
+    for round in 1..=4_u64 {
+        let journal = Arc::new(Stutter(story.journal.clone()));
+        let limits = BatchLimits { events_max: 60, ..BatchLimits::default() };
+        // Two at once for the same shards: each batch is applied by one of them.
+        let mut projectors = Vec::new();
+        for _ in 0..2 {
+            let projector =
+                Projector::new(database.clone(), Arc::clone(&journal), story.shards.clone()).with_limits(limits);
+            let (progress, shutdown) = (projector.progress(), CancellationToken::new());
+            let task = tokio::spawn(projector.run(shutdown.clone()));
+            projectors.push(Running { progress, shutdown, task });
+        }
+        for &shard in &story.shards {
+            let head = story.journal.head(shard).await.unwrap().get();
+            projectors[0].reach(shard, Sequence::new(head * round / 4)).await;
+        }
+        if round == 2 {
+            // In the middle of things, with transactions that are not yet on the disk.
+            house.server.kill().await.unwrap();
+            house.server.restart().await.unwrap();
+            for &shard in &story.shards {
+                let head = story.journal.head(shard).await.unwrap().get();
+                projectors[1].reach(shard, Sequence::new(head * 3 / 4)).await;
+            }
+        }
+        for projector in projectors {
+            projector.stop().await;
+        }
+    }
+    agrees(&house, &story).await;
+    compare(&database, &story).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_in_full_flight_loses_nothing_and_can_be_undone() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let story = tell(3, 2, 4_000);
+    let live = MemoryJournal::new();
+    let running = Running::start(&database, &live, &story.shards, 50, 1);
+    // The journals grow while the read models are built anew, twice.
+    let feeding = tokio::spawn({
+        let (live, whole, shards) = (live.clone(), story.journal.clone(), story.shards.clone());
+        let progress = running.progress.clone();
+        async move {
+            for &shard in &shards {
+                for entry in workload::entries(&whole, shard) {
+                    let sequence = live.append(shard, entry.bytes);
+                    if sequence.get() % 4 == 0 {
+                        progress.wait_for(Position { shard, sequence }, DEADLINE).await.unwrap();
+                    }
+                }
+            }
+        }
+    });
+    let journal = Arc::new(live.clone());
+    let reads = Reads::of(database.clone());
+    reads.cursors().await.unwrap();
+    for _ in 0..2 {
+        let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
+        assert!(report.equal && report.switched, "{report:#?}");
+    }
+    tokio::time::timeout(DEADLINE, feeding).await.unwrap().unwrap();
+    running.reach_heads(&live, &story.shards).await;
+    // Through connections that were open, and statements that were prepared, before the switch.
+    let cursors = reads.cursors().await.unwrap();
+    for &shard in &story.shards {
+        let head = live.head(shard).await.unwrap();
+        assert!(cursors.iter().any(|cursor| (cursor.shard, cursor.sequence) == (shard, head)), "{cursors:?}");
+    }
+    agrees(&house, &story).await;
+    compare(&database, &story).await;
+
+    go_back(&database).await.unwrap();
+    // What was live before goes on from where it was left.
+    let sql = "SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname LIKE 'headwater%' ORDER BY 1";
+    let schemas: Vec<String> = house.rows(sql).await.iter().map(|row| row.get(0)).collect();
+    assert_eq!(schemas, ["headwater", "headwater_next"]);
+    running.stop().await;
+    let running = Running::start(&database, &live, &story.shards, 50, 1);
+    running.reach_heads(&live, &story.shards).await;
+    running.stop().await;
+    agrees(&house, &story).await;
+    compare(&database, &story).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_is_found_and_shown_and_a_forced_switch_mends_it() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let story = tell(4, 1, 300);
+    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
+    running.reach_heads(&story.journal, &story.shards).await;
+    running.stop().await;
+    house.rows("UPDATE headwater.workflow_runs SET input = '\"tampered\"' WHERE run_id = (SELECT min(run_id::text)::uuid FROM headwater.workflow_runs)").await;
+    let journal = Arc::new(story.journal.clone());
+    let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
+    assert!(!report.equal && !report.switched);
+    let different: Vec<_> = report.tables.iter().filter(|table| !table.equal).collect();
+    assert_eq!(different.len(), 1);
+    assert_eq!(different[0].table, "workflow_runs");
+    assert_eq!((different[0].only_live.len(), different[0].only_next.len()), (1, 1));
+    assert!(different[0].only_live[0].contains("tampered"));
+
+    let report = rebuild(&database, journal, &story.shards, Switch::Always).await.unwrap();
+    assert!(report.switched);
+    agrees(&house, &story).await;
+    compare(&database, &story).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_journal_of_the_same_name_sets_its_shard_aside_and_no_other() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let (story, other) = (tell(5, 2, 400), tell(6, 2, 800));
+    let [first, second] = [story.shards[0], story.shards[1]];
+    let running = Running::start(&database, &story.journal, &[first], 1_000, 1);
+    running.reach_heads(&story.journal, &[first]).await;
+    running.stop().await;
+
+    let running = Running::start(&database, &other.journal, &other.shards, 1_000, 1);
+    running.reach_heads(&other.journal, &[second]).await;
+    let head = other.journal.head(first).await.unwrap();
+    let refused = running.progress.wait_for(Position { shard: first, sequence: head }, DEADLINE).await;
+    assert_eq!(refused, Err(WaitError::Broken));
+    assert!(running.progress.lag()[0].broken);
+    assert!(running.progress.lag()[0].bundles > 0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projector_that_starts_before_its_database_catches_up() {
+    let mut house = House::build().await;
+    let database = Database::at(&house.server.url()).unwrap();
+    house.server.kill().await.unwrap();
+    let story = tell(8, 1, 200);
+    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
+    let (shard, head) = (story.shards[0], story.journal.head(story.shards[0]).await.unwrap());
+    let soon = running.progress.wait_for(Position { shard, sequence: head }, Duration::from_millis(50)).await;
+    assert_eq!(soon, Err(WaitError::DeadlinePassed));
+    house.server.restart().await.unwrap();
+    running.reach_heads(&story.journal, &story.shards).await;
+    running.stop().await;
+    agrees(&house, &story).await;
+}

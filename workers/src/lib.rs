@@ -5,10 +5,12 @@
 //! | [`shard_worker`] | who drives a shard, and what happens next in it |
 //! | [`shard_client`] | how a command gets to its shard |
 //! | [`sdk`] | what worker programs are written with |
+//! | [`connection`] | how a worker program finds its engine |
 //! | `task_worker` | how tasks become reports: the loop behind every worker |
 //! | [`actions`] | what nodes can do without a worker program |
 
 pub mod actions;
+pub mod connection;
 pub mod sdk;
 pub mod shard_client;
 pub mod shard_worker;

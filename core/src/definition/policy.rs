@@ -43,11 +43,12 @@ pub(super) fn retry(node: &mut Fields<'_>) -> Option<RetryPolicy> {
     if let Some(delay) = time(&mut fields, &["delayMs", "delay", "initialDelayMs", "initialDelay"], Duration::ZERO) {
         policy.delay = delay;
     }
-    if let Some(delay_max) = time(&mut fields, &["maxDelayMs", "maxDelay"], Duration::ZERO) {
-        policy.delay_max = delay_max;
-    }
-    if policy.delay > policy.delay_max {
-        fields.error(ProblemCode::InvalidValue, "the first delay is longer than the longest (`maxDelayMs`)");
+    match time(&mut fields, &["maxDelayMs", "maxDelay"], Duration::ZERO) {
+        Some(delay_max) if delay_max < policy.delay => {
+            fields.error(ProblemCode::InvalidValue, "the first delay is longer than the longest (`maxDelayMs`)");
+        }
+        Some(delay_max) => policy.delay_max = delay_max,
+        None => policy.delay_max = policy.delay_max.max(policy.delay),
     }
     if let Some(field) = fields.take(&["jitter"]) {
         let jitter = match field.value {

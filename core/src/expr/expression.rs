@@ -5,9 +5,9 @@ use cel::common::ast::Expr;
 
 use super::library::ENVIRONMENT;
 use super::lower::{self, Slot};
-use super::path::{Path, Root, Step};
+use super::path::{Found, Path, Root, Step};
 use super::program::Program;
-use super::{EvaluationError, Scope, source};
+use super::{EvaluationError, Scope, source, value};
 use crate::Json;
 
 /// A parsed expression.
@@ -75,7 +75,10 @@ impl Expression {
     /// A missing key, a type error, an overflow: the reason in words.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
         let result = match &self.plan {
-            Plan::Path(path) => path.resolve(scope).map(super::path::Found::into_json),
+            Plan::Path(path) => path.resolve(scope).and_then(|found| match &found {
+                Found::Made(json) => value::check_made(json.as_str()).map(|()| found.into_json()),
+                Found::Whole(_) | Found::Part(_) => Ok(found.into_json()),
+            }),
             Plan::Program(program) => program.evaluate(scope),
         };
         result.map_err(|reason| self.error(reason))

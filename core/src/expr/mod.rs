@@ -26,3 +26,4 @@ mod value;
 pub use expression::{Expression, ExpressionProblem};
 pub use scope::{ConsumedAsset, EvaluationError, Scope};
 pub use template::Template;
+pub use value::RESULT_BYTES_MAX;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EvaluationError, Expression, ExpressionProblem, Scope, source};
+use super::{EvaluationError, Expression, ExpressionProblem, Scope, source, value};
 use crate::Json;
 
 /// What opens an expression inside a text; `$${{` stands for the text `${{`.
@@ -74,7 +74,8 @@ impl Template {
     /// Renders the value. A template without expressions costs a reference count.
     ///
     /// # Errors
-    /// The first expression that has no value here.
+    /// The first expression that has no value here; a value made larger than [`super::RESULT_BYTES_MAX`] or deeper
+    /// than any JSON of the engine.
     pub fn render(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
         match &self.shape {
             Shape::Ready(json) => Ok(json.clone()),
@@ -82,6 +83,7 @@ impl Template {
             shape @ (Shape::Text(_) | Shape::Array(_) | Shape::Object(_)) => {
                 let mut out = String::new();
                 write(shape, scope, &mut out)?;
+                value::check_made(&out).map_err(too_much)?;
                 Ok(Json::from_text(out).expect("pieces of JSON, joined as JSON"))
             }
         }
@@ -230,7 +232,14 @@ fn collect<'t>(shape: &'t Shape, at: &mut String, all: &mut Vec<(String, &'t Exp
     }
 }
 
+fn too_much(reason: String) -> EvaluationError {
+    EvaluationError { source_text: "the whole value".to_owned(), reason }
+}
+
 fn write(shape: &Shape, scope: &Scope<'_>, out: &mut String) -> Result<(), EvaluationError> {
+    if out.len() > value::RESULT_BYTES_MAX {
+        return value::check_made(out).map_err(too_much);
+    }
     match shape {
         Shape::Ready(json) => out.push_str(json.as_str()),
         Shape::Value(expression) => out.push_str(expression.evaluate(scope)?.as_str()),

@@ -6,7 +6,7 @@ use super::decide::Decision;
 use super::event::AssetNeed;
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
-use crate::definition::{Action, Consumes, Join, Node, NodeIx};
+use crate::definition::{Action, Consumes, Join, Node, NodeIx, parse_span};
 use crate::expr::Scope;
 use crate::{Attempt, Json, LeaseToken};
 
@@ -138,7 +138,8 @@ fn need(consumes: &Consumes, scope: &Scope<'_>) -> Result<AssetNeed, RunFailure>
     };
     let producer_input = match &consumes.producer_input {
         None => None,
-        Some(template) => Some(template.render(scope).map_err(failed)?),
+        // A mapping of inputs that the consumer has not itself says nothing.
+        Some(template) => Some(template.render(scope).map_err(failed)?).filter(|input| !input.is_null()),
     };
     Ok(AssetNeed {
         asset: consumes.asset.clone(),
@@ -157,8 +158,7 @@ fn span_of(value: &Json) -> Result<Duration, String> {
             .as_u64()
             .map(Duration::from_millis)
             .ok_or_else(|| format!("a sleep takes a whole number of milliseconds, not {number}")),
-        serde_json::Value::String(text) => crate::time::parse_span(text)
-            .ok_or_else(|| format!("{text:?} is not a span: write a number and ms, s, m, h or d, as in 90s")),
+        serde_json::Value::String(text) => parse_span(text).map_err(|error| error.to_string()),
         serde_json::Value::Null
         | serde_json::Value::Bool(_)
         | serde_json::Value::Array(_)

@@ -22,6 +22,7 @@ use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::rows::{CommitRow, DeadRow, DefinitionRow, InputRow, SettledNode, VersionRow};
 
 pub use asset::AssetChanges;
+pub(crate) use asset::key_of;
 pub use document::graph_of;
 pub use run::{RunChanges, TraceChanges};
 pub use workflow::WorkflowChanges;

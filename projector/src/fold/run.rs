@@ -91,7 +91,7 @@ impl TraceChanges {
     }
 
     /// As [`Self::of`], for an event that makes the row.
-    fn new(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
+    fn opened(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
         let before = self.rows.len();
         self.of(run, node, attempt, status);
         if self.rows.len() > before {
@@ -105,8 +105,8 @@ impl TraceChanges {
 impl Changes {
     pub(super) fn fold_run(&mut self, place: Place, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
-        let mut failed: Option<(NodeId, Attempt)> = None;
-        let mut resolved: Option<NodeId> = None;
+        let mut failed: Vec<(NodeId, Attempt)> = Vec::new();
+        let mut resolved: Vec<NodeId> = Vec::new();
         for event in events {
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
@@ -121,15 +121,15 @@ impl Changes {
                     });
                 }
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
-                    self.traces.new(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
+                    self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }
-                RunEvent::AssetResolved { node, .. } => resolved = Some(node),
+                RunEvent::AssetResolved { node, .. } => resolved.push(node),
                 RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to } => {
                     let status = if wakes_at.is_some() { TraceStatus::Waiting } else { TraceStatus::Running };
                     // A first attempt makes its row unless the node has waited for assets.
-                    let first = attempt == Attempt::FIRST && resolved.as_ref() != Some(&node);
+                    let first = attempt == Attempt::FIRST && !resolved.contains(&node);
                     let row = if first {
-                        self.traces.new(run, &node, attempt.get(), status)
+                        self.traces.opened(run, &node, attempt.get(), status)
                     } else {
                         self.traces.of(run, &node, attempt.get(), status)
                     };
@@ -150,14 +150,12 @@ impl Changes {
                     row.failure = Some(failure);
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
-                    failed = Some((node, attempt));
+                    failed.push((node, attempt));
                 }
                 RunEvent::RetryArmed { node, attempt, due_at } => {
-                    let next = match &failed {
-                        Some((of, last)) if *of == node => last.next(),
-                        Some(_) | None => attempt,
-                    };
-                    let row = self.traces.new(run, &node, next.get(), TraceStatus::Waiting);
+                    let last = failed.iter().rev().find(|(of, _)| *of == node);
+                    let next = last.map_or(attempt, |(_, last)| last.next());
+                    let row = self.traces.opened(run, &node, next.get(), TraceStatus::Waiting);
                     row.wakes_at = Some(due_at);
                 }
                 RunEvent::NodeSucceeded { node, attempt, output, assets: _, worker, started_at, taken: _ } => {
@@ -169,12 +167,12 @@ impl Changes {
                 }
                 RunEvent::NodeFailed { node, failure, taken: _ } => {
                     // Its last attempt's row says so already where one failed.
-                    if failed.as_ref().is_none_or(|(of, _)| *of != node) {
+                    if failed.iter().all(|(of, _)| *of != node) {
                         self.settle(run, node, TraceStatus::Failed, time, Some(failure));
                     }
                 }
                 RunEvent::NodeSkipped { node } => {
-                    let row = self.traces.new(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
+                    let row = self.traces.opened(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
                     row.finished_at = Some(time);
                 }
                 RunEvent::NodeCancelled { node } => self.settle(run, node, TraceStatus::Cancelled, time, None),

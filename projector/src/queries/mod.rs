@@ -1,18 +1,87 @@
-//! Typed reads.
+//! Typed reads of the live schema, in the words and shapes that users see.
+//!
+//! Nothing here decides anything, and nothing here is current: a read is as old as the projection, which
+//! [`Reads::wait_for`] is for. Lists are paged by key, so a page is the same however much came before it.
 
-use headwater_core::{Sequence, ShardId};
+mod assets;
+mod inventory;
+mod projection;
+mod runs;
+mod workflows;
+
+use headwater_core::{Json, Timestamp};
+use serde::{Serialize, Serializer};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use crate::batch::Cursor;
 use crate::columns::Time;
+use crate::database::{Database, DatabaseError};
 
-/// Reads a row of `projection_cursors`. `None`: the shard is not a number of one.
-pub(crate) fn cursor_of(row: &Row) -> Option<Cursor> {
-    let shard = u16::try_from(row.get::<_, i16>("shard")).ok().and_then(|number| ShardId::new(number).ok())?;
-    Some(Cursor {
-        shard,
-        sequence: Sequence::new(row.get::<_, i64>("sequence").unsigned_abs()),
-        time: row.get::<_, Option<Time>>("time").map(|time| time.0),
-        hash: row.get("bundle_hash"),
-    })
+pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
+pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
+pub use projection::{CursorRow, DeadEvent};
+pub use runs::{NodeView, RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter, TraceView};
+pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
+
+pub(crate) use projection::cursor_of;
+
+/// A time as users see it: RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Reads the live schema. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    database: Database,
+}
+
+/// The most items a page has.
+pub const PAGE_MAX: u32 = 100;
+
+impl Reads {
+    /// Reads from `database`.
+    pub fn of(database: Database) -> Self {
+        Self { database }
+    }
+
+    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DatabaseError> {
+        let connection = self.database.reader().await?;
+        let statement = connection.prepare_cached(sql).await?;
+        Ok(connection.query(&statement, parameters).await?)
+    }
+}
+
+fn moment(row: &Row, column: &str) -> Moment {
+    Moment(row.get::<_, Time>(column).0)
+}
+
+fn moment_if(row: &Row, column: &str) -> Option<Moment> {
+    row.get::<_, Option<Time>>(column).map(|time| Moment(time.0))
+}
+
+/// Payloads are the journal's own JSON; what is not JSON was put there by hand and reads as null.
+fn json(row: &Row, column: &str) -> Json {
+    json_if(row, column).unwrap_or_default()
+}
+
+fn json_if(row: &Row, column: &str) -> Option<Json> {
+    row.get::<_, Option<String>>(column).and_then(|text| Json::from_text(text).ok())
+}
+
+fn number(row: &Row, column: &str) -> u64 {
+    row.get::<_, i64>(column).unsigned_abs()
+}
+
+fn small_number(row: &Row, column: &str) -> u32 {
+    row.get::<_, i32>(column).unsigned_abs()
+}
+
+fn page_size(limit: u32) -> i64 {
+    i64::from(limit.clamp(1, PAGE_MAX))
 }

@@ -7,6 +7,7 @@
 
 mod account;
 mod binaries;
+mod initialise;
 mod launch;
 
 use std::path::{Path, PathBuf};
@@ -83,8 +84,8 @@ impl PostgresServer {
         let binaries = Binaries::find()?;
         std::fs::create_dir_all(folder).map_err(|source| ServerError::file(folder, source))?;
         let folder = folder.canonicalize().map_err(|source| ServerError::file(folder, source))?;
-        let account = launch::account_for(&folder)?;
-        let password = launch::prepare(&folder, &binaries, account).await?;
+        let account = initialise::account_for(&folder)?;
+        let password = initialise::prepare(&folder, &binaries, account).await?;
         let mut server = Self { folder, binaries, account, password, port: 0, child: None };
         server.launch().await?;
         Ok(server)

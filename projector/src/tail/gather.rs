@@ -1,7 +1,8 @@
 //! When a batch is cut.
 //!
 //! Bigger batches are cheaper twice: the fixed cost of a transaction is shared, and what begins and ends inside one is
-//! one row, written once. So under load a batch is given time to fill, and when little happens it goes soon.
+//! one row, written once. So under load a batch is given time to fill, and when little happens it goes soon: a lone
+//! bundle at once, because what is kept apart is one cut from the next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +20,10 @@ pub struct BatchLimits {
     pub events_max: usize,
     /// It is cut at the bundle that reaches this.
     pub bytes_max: usize,
-    /// How long its first bundle waits for others when little happens or a reader waits.
-    pub linger_idle: Duration,
+    /// It is cut so long after the one before it, when little happens or a reader waits.
+    pub apart_idle: Duration,
     /// The same while more than [`BatchLimits::BUSY_EVENTS_PER_SECOND`] come in.
-    pub linger_busy: Duration,
+    pub apart_busy: Duration,
 }
 
 impl BatchLimits {
@@ -35,8 +36,8 @@ impl Default for BatchLimits {
         Self {
             events_max: 20_000,
             bytes_max: 6 << 20,
-            linger_idle: Duration::from_millis(20),
-            linger_busy: Duration::from_millis(250),
+            apart_idle: Duration::from_millis(20),
+            apart_busy: Duration::from_millis(250),
         }
     }
 }
@@ -82,8 +83,8 @@ impl Gathering {
 
     /// Returns when the batch is to be cut; `None` while it is empty.
     pub(super) fn due_at(&self, awaited: bool) -> Option<Instant> {
-        let linger = if self.busy && !awaited { self.limits.linger_busy } else { self.limits.linger_idle };
-        self.first_at.map(|first| if self.is_full() { first } else { first + linger })
+        let apart = if self.busy && !awaited { self.limits.apart_busy } else { self.limits.apart_idle };
+        self.first_at.map(|first| if self.is_full() { first } else { first.max(self.last_cut + apart) })
     }
 
     /// Takes the batch, leaving an empty one that starts where this one ends.

@@ -85,11 +85,11 @@ impl<J: Journal> Lane<J> {
         let mut events = 0;
         loop {
             let due = gathering.due_at(until.is_some() || self.publisher.is_awaited());
-            if due.is_some_and(|due| due <= Instant::now()) {
-                if let Some(connection) = idle.take() {
-                    writing.spawn(try_write(connection, gathering.cut()));
-                    continue;
-                }
+            if due.is_some_and(|due| due <= Instant::now())
+                && let Some(connection) = idle.take()
+            {
+                writing.spawn(try_write(connection, gathering.cut()));
+                continue;
             }
             if until.is_some() && open.is_empty() && gathering.is_empty() && writing.is_empty() {
                 return Ok(events);

@@ -115,10 +115,9 @@ async fn watch_heads<J: Journal>(
 ) {
     loop {
         for &shard in &shards {
-            match tokio::time::timeout(HEAD_INTERVAL * 5, journal.head(shard)).await {
-                Ok(Ok(head)) => publisher.head(shard, head),
-                // The lag then grows older, which is true.
-                Ok(Err(_)) | Err(_) => {}
+            // Without an answer the last known head stands, and the lag behind it grows older, which is true.
+            if let Ok(Ok(head)) = tokio::time::timeout(HEAD_INTERVAL * 5, journal.head(shard)).await {
+                publisher.head(shard, head);
             }
         }
         tokio::select! {
@@ -128,15 +127,25 @@ async fn watch_heads<J: Journal>(
     }
 }
 
-/// Projects journals up to the given places, and no further.
+/// Projects journals up to the given places, and no further, in so many lanes. Returns the number of events.
 pub(crate) async fn project_until<J: Journal>(
     database: &Database,
-    journal: Arc<J>,
+    journal: &Arc<J>,
     until: &BTreeMap<ShardId, Sequence>,
-    limits: BatchLimits,
+    lanes: usize,
 ) -> Result<u64, LaneError> {
-    let shards: Vec<ShardId> = until.keys().copied().collect();
-    let publisher = Publisher::new(&shards);
-    let lane = Lane { database: database.clone(), journal, shards, limits, publisher };
-    lane.session(Some(until), &CancellationToken::new()).await
+    let session = |number: usize| async move {
+        let until: BTreeMap<_, _> = until.iter().skip(number).step_by(lanes).map(|(at, end)| (*at, *end)).collect();
+        let shards: Vec<ShardId> = until.keys().copied().collect();
+        let lane = Lane {
+            database: database.clone(),
+            journal: Arc::clone(journal),
+            publisher: Publisher::new(&shards),
+            shards,
+            limits: BatchLimits::default(),
+        };
+        if until.is_empty() { Ok(0) } else { lane.session(Some(&until), &CancellationToken::new()).await }
+    };
+    let events = futures_util::future::try_join_all((0..lanes).map(session)).await?;
+    Ok(events.into_iter().sum())
 }

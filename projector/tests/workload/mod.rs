@@ -4,6 +4,7 @@
 //! through; [`steady`] makes the one thing there is most of, for measuring.
 #![allow(dead_code, reason = "each of the test programs and the benchmark uses its part")]
 
+pub mod actor;
 pub mod steady;
 pub mod story;
 

@@ -53,6 +53,7 @@ pub fn write(load: Load, journal: &MemoryJournal) -> Written {
                     version: DefinitionVersion::FIRST,
                     input: input.clone(),
                     trigger: Trigger::Manual {},
+                    keyed: false,
                 };
                 let made = vec![start, scheduled(&nodes[0], run, input, &worker)];
                 shard.commit(&mut dice, AggregateId::Run(run), &mut revision, events(made));
@@ -104,7 +105,7 @@ fn scheduled(node: &NodeId, run: RunId, input: Json, worker: &WorkerId) -> RunEv
         node: node.clone(),
         attempt: Attempt::FIRST,
         lease: LeaseToken::derived(&[run.as_uuid().as_bytes(), node.as_str().as_bytes()]),
-        input,
+        input: Some(input),
         wakes_at: None,
         handed_to: Some(worker.clone()),
     }

@@ -1,0 +1,246 @@
+//! Everything that is wrong with documents: where, under which code, and in which words.
+
+use headwater_core::definition::compile;
+use serde_json::{Value, json};
+
+/// The problems as `path code`, one on a line.
+fn bad(document: &Value) -> Vec<String> {
+    let problems = compile(document).map(|(definition, _)| definition.source).expect_err("should be refused").0;
+    problems.iter().map(|problem| format!("{} {}", problem.path, problem.code)).collect()
+}
+
+fn messages(document: &Value) -> String {
+    let problems = compile(document).map(|(definition, _)| definition.source).expect_err("should be refused").0;
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn with_steps(steps: Value) -> Value {
+    json!({"slug": "w", "steps": steps})
+}
+
+fn with_step(step: Value) -> Value {
+    with_steps(json!([step]))
+}
+
+#[test]
+fn everything_that_is_wrong_is_reported_with_its_place() {
+    let cases: Vec<(Value, &[&str])> = vec![
+        (json!(null), &[" invalid_value"]),
+        (json!({}), &["/slug missing_field", "/steps missing_field"]),
+        (json!({"slug": "Up", "steps": []}), &["/slug invalid_name", "/steps invalid_value"]),
+        (json!({"slug": "w", "steps": {}, "stpes": 1}), &["/steps invalid_value", "/stpes unknown_field"]),
+        (json!({"slug": "w", "nodes": [{"id": "a", "action": "noop"}], "steps": []}), &["/steps invalid_value"]),
+        (with_step(json!(7)), &["/steps/0 invalid_value"]),
+        (with_step(json!({})), &["/steps/0/id missing_field", "/steps/0/jobSlug missing_field"]),
+        (
+            with_step(json!({"id": "a b", "jobSlug": "x y"})),
+            &["/steps/0/id invalid_name", "/steps/0/jobSlug invalid_name"],
+        ),
+        (with_step(json!({"id": "a", "jobSlug": "x", "input": {}, "with": {}})), &["/steps/0/with duplicate"]),
+        (with_step(json!({"id": "a", "action": "llm_call"})), &["/steps/0/action unknown_action"]),
+        (with_step(json!({"id": "a", "type": "transfrm"})), &["/steps/0/type unknown_action"]),
+        (with_step(json!({"id": "a", "action": {"kind": "human_input"}})), &["/steps/0/action/kind unknown_action"]),
+        (with_step(json!({"id": "a", "action": {"kind": "transform"}})), &["/steps/0/action/output missing_field"]),
+        (with_step(json!({"id": "a", "action": "process"})), &["/steps/0/input missing_field"]),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "http_request", "uri": "x"}})),
+            &["/steps/0/action/url missing_field", "/steps/0/action/uri unknown_field"],
+        ),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "sleep", "duration": "soon"}})),
+            &["/steps/0/action/duration invalid_value"],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "action": "noop", "forEach": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
+            ),
+            &[
+                "/steps/0/forEach unknown_field",
+                "/steps/0/retries unknown_field",
+                "/steps/0/timeout duplicate",
+                "/steps/0/timeoutMs invalid_value",
+            ],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "action": "noop", "retry": {"maxAttempts": 0, "backoff": "slow", "delay": "9m", "maxDelay": "1s", "x": 1}}),
+            ),
+            &[
+                "/steps/0/retry invalid_value",
+                "/steps/0/retry/backoff invalid_value",
+                "/steps/0/retry/maxAttempts invalid_value",
+                "/steps/0/retry/x unknown_field",
+            ],
+        ),
+        (with_steps(json!([{"id": "a", "action": "noop"}, {"id": "a", "action": "noop"}])), &["/steps/1/id duplicate"]),
+        (
+            with_steps(json!([{"id": "a", "action": "noop", "dependsOn": ["b", "b", 3]}])),
+            &[
+                "/steps/0/dependsOn/0 dangling_reference",
+                "/steps/0/dependsOn/1 duplicate",
+                "/steps/0/dependsOn/2 invalid_value",
+            ],
+        ),
+        (
+            with_steps(json!([
+                {"id": "a", "action": "noop", "dependsOn": ["c"]}, {"id": "b", "action": "noop", "dependsOn": ["a"]},
+                {"id": "c", "action": "noop", "dependsOn": ["b"]}, {"id": "d", "action": "noop", "dependsOn": ["c"]},
+                {"id": "e", "action": "noop", "dependsOn": ["e"]},
+            ])),
+            &["/steps/0/dependsOn/0 cycle", "/steps/3/dependsOn/0 unreachable", "/steps/4/dependsOn/0 cycle"],
+        ),
+        (
+            with_steps(json!([
+                {"id": "zip-report", "action": "noop", "input": "${{ nodes.later.output }}"},
+                {"id": "later", "action": "noop", "dependsOn": ["zip-report"], "input": ["${{ nodes.zip-report.output }}",
+                    "${{ nodes.nope.output }}", "${{ state.k }}", "${{ assets.x.payload }}", "{{ parameters.y }}", "${{ nodes.later.output }}"]},
+            ])),
+            &[
+                "/steps/0/input dangling_reference",
+                "/steps/1/input/0 bad_expression",
+                "/steps/1/input/1 dangling_reference",
+                "/steps/1/input/2 dangling_reference",
+                "/steps/1/input/3 dangling_reference",
+                "/steps/1/input/4 bad_expression",
+                "/steps/1/input/5 dangling_reference",
+            ],
+        ),
+        (
+            with_steps(json!([
+                {"id": "a", "action": "noop"},
+                {"id": "b", "action": "noop", "dependsOn": ["a"], "input": ["${{ nodes.nope.output }}", "${{ state.k }}",
+                    "${{ assets.x.payload }}", "${{ nodes.b.output }}"]},
+            ])),
+            &[
+                "/steps/1/input/0 dangling_reference",
+                "/steps/1/input/1 dangling_reference",
+                "/steps/1/input/2 dangling_reference",
+                "/steps/1/input/3 dangling_reference",
+            ],
+        ),
+        (
+            with_steps(json!([
+                {"id": "a", "action": "noop", "when": "true"},
+                {"id": "b", "action": "noop"},
+                {"id": "c", "action": "noop", "dependsOn": ["a", "b"], "when": "nodes.b.output.ok"},
+                {"id": "d", "action": "noop", "dependsOn": ["c"], "when": "inptu.x"},
+            ])),
+            &["/steps/0/when invalid_value", "/steps/2/when dangling_reference", "/steps/3/when bad_expression"],
+        ),
+        (
+            with_step(json!({"id": "a", "jobSlug": "x", "produces": [
+                {"assetId": "a..b"}, {"assetId": "r", "schema": {"type": 7}, "freshness": {"ttl": -1, "tll": 1}},
+                {"assetId": "R", "partitioning": [], "autoMaterialize": true, "optional": "yes"}, {}]})),
+            &[
+                "/steps/0/produces/0/assetId invalid_name",
+                "/steps/0/produces/1/freshness/tll unknown_field",
+                "/steps/0/produces/1/freshness/ttl invalid_value",
+                "/steps/0/produces/1/schema bad_schema",
+                "/steps/0/produces/2/assetId duplicate",
+                "/steps/0/produces/2/autoMaterialize invalid_value",
+                "/steps/0/produces/2/optional invalid_value",
+                "/steps/0/produces/2/partitioning invalid_value",
+                "/steps/0/produces/3/assetId missing_field",
+            ],
+        ),
+        (
+            with_step(json!({"id": "a", "jobSlug": "x", "produces": [{"assetId": "own"}], "consumes": [
+                {"assetId": "OWN"}, {"assetId": "f", "require": "fresh"}, {"assetId": "v", "version": 0, "onMiss": "retry"},
+                {"assetId": "w", "producerInput": "${{ assets.v.payload }}"}]})),
+            &[
+                "/steps/0/consumes/0 cycle",
+                "/steps/0/consumes/1/require missing_field",
+                "/steps/0/consumes/2/onMiss invalid_value",
+                "/steps/0/consumes/2/version invalid_value",
+                "/steps/0/consumes/3/producerInput dangling_reference",
+            ],
+        ),
+        (
+            json!({"slug": "w", "nodes": [{"id": "a", "action": "noop", "dependsOn": []}, {"id": "b", "action": "noop", "join": {"quorum": 3}}],
+                "transitions": [{"from": "a", "to": "b"}, {"from": "a", "to": "b"}, {"to": "x", "on": "error", "maxIterations": 3}]}),
+            &[
+                "/nodes/0/dependsOn unknown_field",
+                "/nodes/1/join invalid_value",
+                "/transitions/1 duplicate",
+                "/transitions/2/from missing_field",
+                "/transitions/2/maxIterations unknown_field",
+                "/transitions/2/on invalid_value",
+                "/transitions/2/to dangling_reference",
+            ],
+        ),
+        (
+            json!({"slug": "w", "steps": [{"id": "a", "action": "noop", "input": "${{ input.scnDir }}"}],
+                "inputSchema": {"type": "object", "properties": {"scanDir": {"type": "string"}}, "additionalProperties": false},
+                "defaults": {"scanDir": 7}, "labels": {"a": 1}, "triggers": [{"type": "cron"}, {}], "output": "${{ nodes.b.output }}",
+                "outputSchema": 3, "stateSchema": {"type": "objekt"}, "name": 3, "timeout": []}),
+            &[
+                "/defaults/scanDir invalid_value",
+                "/labels/a invalid_value",
+                "/name invalid_value",
+                "/output dangling_reference",
+                "/outputSchema bad_schema",
+                "/stateSchema bad_schema",
+                "/steps/0/input dangling_reference",
+                "/timeout invalid_value",
+                "/triggers/0/type invalid_value",
+                "/triggers/1/type missing_field",
+            ],
+        ),
+    ];
+    for (document, expected) in cases {
+        assert_eq!(bad(&document), expected, "{document}");
+    }
+}
+
+#[test]
+fn messages_say_what_to_write() {
+    let cases = [
+        (with_step(json!({"id": "a", "jobSlug": "x", "dependOn": []})), "did you mean `dependsOn`?"),
+        (with_step(json!({"id": "a", "jobSlug": "x", "with": "{{ parameters.dir }}"})), "${{ input.x }}"),
+        (
+            with_step(json!({"id": "a", "jobSlug": "x", "with": "${{ nodes.zip-report.output }}"})),
+            "nodes[\"zip-report\"]",
+        ),
+        (with_step(json!({"id": "a", "action": "wait_signal"})), "job, http_request, process, transform, noop, sleep"),
+        (
+            with_steps(
+                json!([{"id": "a", "jobSlug": "x", "dependsOn": ["b"]}, {"id": "b", "jobSlug": "x", "dependsOn": ["a"]}]),
+            ),
+            "a → b → a",
+        ),
+    ];
+    for (document, part) in cases {
+        let messages = messages(&document);
+        assert!(messages.contains(part), "{messages}");
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_at_once() {
+    let many: Vec<Value> = (0..2001).map(|n| json!({"id": format!("n{n}"), "action": "noop"})).collect();
+    assert_eq!(bad(&with_steps(json!(many))), ["/steps too_large"]);
+    assert_eq!(bad(&json!({"slug": "w", "description": "x".repeat(2 << 20)})), [" too_large"]);
+    let deep = (0..80).fold(json!(1), |inner, _| json!([inner]));
+    assert_eq!(bad(&json!({"slug": "w", "metadata": deep})), [" too_large"]);
+}
+
+#[test]
+fn the_largest_graphs_compile_in_reasonable_time() {
+    let chain: Vec<Value> = (0..2000)
+        .map(|n: usize| {
+            let before: Vec<String> = (n.saturating_sub(5)..n).map(|m| format!("n{m}")).collect();
+            json!({"id": format!("n{n}"), "action": "noop", "dependsOn": before})
+        })
+        .collect();
+    let started = std::time::Instant::now();
+    assert_eq!(compile(&with_steps(json!(chain))).unwrap().0.nodes.len(), 2000);
+    let circle: Vec<Value> = (0..2000)
+        .map(|n: usize| json!({"id": format!("n{n}"), "action": "noop", "dependsOn": [format!("n{}", (n + 1) % 2000), "x"]}))
+        .collect();
+    assert!(compile(&with_steps(json!(circle))).is_err());
+    let selves: Vec<Value> = (0..2000)
+        .map(|n: usize| json!({"id": format!("n{n}"), "action": "noop", "dependsOn": [format!("n{n}")]}))
+        .collect();
+    assert!(compile(&with_steps(json!(selves))).is_err());
+    println!("three graphs of 2,000 nodes: {:?}", started.elapsed());
+}

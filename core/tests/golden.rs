@@ -1,0 +1,280 @@
+//! Golden events: one file for each event as it was first written. Files are only ever added: what a release has
+//! written, every later release reads and means the same by it.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p headwater-core --test golden` writes the files that are missing, and only those.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use headwater_core::asset::*;
+use headwater_core::definition::{OnMiss, Require};
+use headwater_core::expr::ConsumedAsset;
+use headwater_core::run::*;
+use headwater_core::shard::Event;
+use headwater_core::workflow::WorkflowEvent;
+use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, Timestamp, Version};
+use serde_json::json;
+
+fn name<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+fn run() -> RunId {
+    name("0197a3f0-7c00-7abc-8def-0123456789ab")
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_750_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn failure() -> RunFailure {
+    RunFailure::new("disk_full", "no space left on device").at(&name("build"), Some(Attempt::new(2)))
+}
+
+fn chosen() -> ConsumedAsset {
+    ConsumedAsset {
+        asset: name("site.report"),
+        partition: None,
+        version: Version::new(3),
+        payload: Json::of(&json!({"path": "/srv"})),
+    }
+}
+
+fn waiter() -> Waiter {
+    Waiter { run: run(), node: name("pack") }
+}
+
+fn runs() -> Vec<(&'static str, RunEvent)> {
+    let node = || name("build");
+    let lease = LeaseToken::from_bits(0x0123_4567_89ab_cdef);
+    let need = AssetNeed {
+        asset: name("site.report"),
+        partition: Some(name("2026-11-21")),
+        require: Require::Fresh { max_age_ms: 60_000 },
+        on_miss: Some(OnMiss::Wait),
+        producer_input: Some(Json::of(&json!({"dir": "/"}))),
+    };
+    let produced = ProducedAsset {
+        asset_id: name("site.report"),
+        payload: Json::of(&json!({"path": "/srv"})),
+        produced_at: Some(at(1)),
+        partition_key: Some(name("2026-11-21")),
+        schema: Some(Json::of(&json!({"type": "object"}))),
+        freshness: Some(Json::of(&json!({"ttlMs": 60_000}))),
+    };
+    vec![
+        (
+            "run-started",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::of(&json!({"dir": "/"})),
+                trigger: Trigger::Manual {},
+                keyed: true,
+            },
+        ),
+        (
+            "run-started-to-materialize",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::empty_object(),
+                trigger: Trigger::Materialize { asset: name("site.report"), partition: None, requested_by: run() },
+                keyed: false,
+            },
+        ),
+        ("node-awaited-assets", RunEvent::NodeAwaitedAssets { node: node(), needs: vec![need] }),
+        (
+            "asset-resolved",
+            RunEvent::AssetResolved { node: node(), asset: name("site.report"), chosen: Some(chosen()) },
+        ),
+        (
+            "attempt-scheduled",
+            RunEvent::AttemptScheduled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                input: Some(Json::of(&json!([1, 2.5, null]))),
+                wakes_at: Some(at(90)),
+                handed_to: Some(name("worker.1")),
+            },
+        ),
+        (
+            "attempt-started",
+            RunEvent::AttemptStarted {
+                node: node(),
+                attempt: Attempt::FIRST,
+                worker: name("worker.1"),
+                started_at: at(1),
+            },
+        ),
+        (
+            "attempt-failed",
+            RunEvent::AttemptFailed {
+                node: node(),
+                attempt: Attempt::new(2),
+                failure: failure(),
+                worker: Some(name("worker.1")),
+                started_at: Some(at(1)),
+            },
+        ),
+        ("retry-armed", RunEvent::RetryArmed { node: node(), attempt: Attempt::new(3), due_at: at(4) }),
+        (
+            "node-succeeded",
+            RunEvent::NodeSucceeded {
+                node: node(),
+                attempt: Attempt::FIRST,
+                output: Json::of(&json!({"files": 3})),
+                assets: vec![produced],
+                worker: Some(name("worker.1")),
+                started_at: Some(at(1)),
+                taken: Some(vec![0, 2]),
+            },
+        ),
+        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1] }),
+        ("node-skipped", RunEvent::NodeSkipped { node: node() }),
+        ("node-cancelled", RunEvent::NodeCancelled { node: node() }),
+        (
+            "asset-recorded",
+            RunEvent::AssetRecorded {
+                node: node(),
+                asset: name("site.report"),
+                partition: Some(name("2026-11-21")),
+                version: Version::new(4),
+            },
+        ),
+        ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
+        ("run-failed", RunEvent::RunFailed { failure: failure() }),
+        ("run-cancelled", RunEvent::RunCancelled { reason: "enough".into() }),
+    ]
+}
+
+fn assets() -> Vec<(&'static str, AssetEvent)> {
+    let declaration = Declaration {
+        workflow: name("site"),
+        version: DefinitionVersion::new(2),
+        producers: vec![ProducerDeclaration {
+            node: name("build"),
+            name: Some("Build".into()),
+            kind: "job".into(),
+            schema: Some(Json::of(&json!({"type": "object"}))),
+            freshness: None,
+            partitioning: None,
+            auto_materialize: None,
+            primary: true,
+            defaults: Json::empty_object(),
+            required: vec!["dir".into()],
+        }],
+        consumers: vec![ConsumerDeclaration {
+            node: name("pack"),
+            name: None,
+            kind: "job".into(),
+            schema: None,
+            freshness: None,
+            partitioning: None,
+            auto_materialize: None,
+        }],
+    };
+    let record = RecordAsset {
+        run: run(),
+        workflow: name("site"),
+        definition: DefinitionVersion::new(2),
+        node: name("build"),
+        attempt: Attempt::FIRST,
+        partition: None,
+        payload: Json::of(&json!({"path": "/srv"})),
+        schema: None,
+        freshness: None,
+        produced_at: at(2),
+        run_started_at: at(0),
+        run_input: Json::of(&json!({"dir": "/"})),
+        inputs: vec![InputVersion { asset: name("site.source"), partition: None, version: Version::new(9) }],
+    };
+    vec![
+        ("asset-declared", AssetEvent::AssetDeclared(declaration)),
+        ("asset-materialized", AssetEvent::AssetMaterialized { version: Version::new(4), record }),
+        (
+            "consumption-granted",
+            AssetEvent::ConsumptionGranted { waiter: waiter(), partition: None, version: Some(Version::new(4)) },
+        ),
+        (
+            "waiter-added",
+            AssetEvent::WaiterAdded {
+                waiter: waiter(),
+                partition: None,
+                require: Require::Version(Version::new(5)),
+                on_miss: OnMiss::Materialize,
+            },
+        ),
+        (
+            "materialization-requested",
+            AssetEvent::MaterializationRequested {
+                partition: None,
+                run: run(),
+                workflow: name("site"),
+                definition: DefinitionVersion::new(2),
+                input: Json::of(&json!({"dir": "/"})),
+                requested_by: waiter(),
+            },
+        ),
+        (
+            "materialization-failed",
+            AssetEvent::MaterializationFailed { partition: None, run: run(), failure: failure() },
+        ),
+        ("consumption-refused", AssetEvent::ConsumptionRefused { waiter: waiter(), failure: failure() }),
+        ("waiter-forgotten", AssetEvent::WaiterForgotten { waiter: waiter() }),
+    ]
+}
+
+fn samples() -> Vec<(&'static str, Event)> {
+    let document = Json::of(&json!({"slug": "site", "steps": [{"id": "build", "jobSlug": "build"}]}));
+    let content_hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned();
+    let applied =
+        WorkflowEvent::WorkflowApplied { version: DefinitionVersion::FIRST, content_hash, document: document.clone() };
+    let selected = WorkflowEvent::VersionSelected { version: DefinitionVersion::FIRST };
+    let mut samples: Vec<_> = runs().into_iter().map(|(file, event)| (file, Event::Run(event))).collect();
+    samples.extend(assets().into_iter().map(|(file, event)| (file, Event::Asset(event))));
+    samples.push(("workflow-applied", Event::Workflow(applied)));
+    samples.push(("version-selected", Event::Workflow(selected)));
+    samples.push(("definition-adopted", Event::DefinitionAdopted { document }));
+    samples
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+#[test]
+fn every_event_is_written_as_it_always_was() {
+    for (file, event) in samples() {
+        let path = folder().join(format!("{file}.v1.json"));
+        let written = serde_json::to_string_pretty(&serde_json::to_value(&event).unwrap()).unwrap() + "\n";
+        if !path.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &written).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(written, golden, "{file}");
+    }
+}
+
+#[test]
+fn every_file_still_means_what_it_meant() {
+    let samples: BTreeMap<_, _> = samples().into_iter().collect();
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let event: Event = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let stem = path.file_stem().unwrap().to_str().unwrap().trim_end_matches(".v1").to_owned();
+        let again = serde_json::to_value(&event).unwrap();
+        assert_eq!(again, serde_json::from_str::<serde_json::Value>(&text).unwrap(), "{stem}");
+        assert!(samples.contains_key(stem.as_str()), "{stem} has no sample any more");
+        read += 1;
+    }
+    assert_eq!(read, samples.len());
+}

@@ -1,0 +1,223 @@
+//! What a workflow makes and uses: `GET /workflows/:slug/assets` and `…/:assetId/history`, as users' programs read them.
+
+use std::collections::BTreeMap;
+
+use headwater_core::{AssetId, Json, PartitionKey, RunId, Slug, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+
+use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size};
+use crate::database::DatabaseError;
+use crate::fold::key_of;
+use crate::rows::EdgeRole;
+
+/// The assets that the current version of a workflow declares, by id.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    pub assets: Vec<InventoryAsset>,
+}
+
+/// An asset as one workflow sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryAsset {
+    pub asset_id: String,
+    pub producers: Vec<DeclaredStep>,
+    pub consumers: Vec<DeclaredStep>,
+    /// Recorded last, of whatever partition and by whatever workflow.
+    pub latest: Option<AssetVersion>,
+    /// There is a version.
+    pub available: bool,
+}
+
+/// A step that produces or consumes the asset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredStep {
+    pub step_id: String,
+    /// Its id where it has no name.
+    pub step_name: String,
+    pub step_type: String,
+    pub schema: Option<Json>,
+    pub freshness: Option<Json>,
+    pub partitioning: Option<Json>,
+    pub auto_materialize: Option<Json>,
+}
+
+/// A version of an asset.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssetVersion {
+    pub version: u64,
+    pub run_id: RunId,
+    /// Null while the run's own journal is not projected that far.
+    pub run_status: Option<String>,
+    pub step_id: String,
+    pub step_name: String,
+    /// Null as `run_status` is.
+    pub step_status: Option<String>,
+    pub produced_at: Moment,
+    pub partition_key: Option<String>,
+    pub payload: Json,
+    pub schema: Option<Json>,
+    pub freshness: Option<Json>,
+    pub run_started_at: Moment,
+    pub run_completed_at: Option<Moment>,
+    pub inputs: Vec<VersionInput>,
+}
+
+/// A version that a version was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionInput {
+    pub asset_id: String,
+    pub partition_key: Option<String>,
+    pub version: u64,
+}
+
+/// A version with what the run's journal and the definition say of it; to be continued with `WHERE`.
+pub(super) const VERSION: &str = "
+    SELECT v.version, v.run_id, v.node_id, v.produced_at, v.recorded_at, nullif(v.partition, '') AS partition,
+           v.payload, v.schema, v.freshness, v.run_started_at, v.workflow, v.definition_version, v.asset_key,
+           v.revision, v.shard, v.sequence,
+           r.status AS run_status, r.completed_at, coalesce(n.name, v.node_id) AS node_name, t.status AS node_status,
+           i.inputs
+    FROM asset_versions v
+    LEFT JOIN workflow_runs r ON r.run_id = v.run_id
+    LEFT JOIN nodes n ON (n.workspace, n.workflow, n.version, n.node_id)
+                       = (v.workspace, v.workflow, v.definition_version, v.node_id)
+    LEFT JOIN LATERAL (SELECT status FROM traces WHERE run_id = v.run_id AND node_id = v.node_id
+                       ORDER BY attempt DESC LIMIT 1) t ON true
+    LEFT JOIN LATERAL (
+        SELECT json_agg(json_build_object('assetId', input_asset_id, 'partitionKey', nullif(input_partition, ''),
+                                          'version', input_version) ORDER BY ordinal)::text AS inputs
+        FROM asset_inputs i
+        WHERE (i.workspace, i.asset_key, i.partition, i.version)
+            = (v.workspace, v.asset_key, v.partition, v.version)) i ON true ";
+
+impl Reads {
+    /// Returns what a workflow's current version makes and uses. `None`: there is no such workflow.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`], here and below.
+    pub async fn workflow_assets(
+        &self,
+        workspace: &WorkspaceId,
+        slug: &Slug,
+    ) -> Result<Option<Inventory>, DatabaseError> {
+        let sql = "SELECT e.asset_key, e.asset_id, e.role, e.node_id, coalesce(e.node_name, e.node_id) AS node_name,
+                          e.kind, e.schema, e.freshness, e.partitioning, e.auto_materialize
+                   FROM workflows w
+                   LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version)
+                                            = (w.workspace, w.slug, w.current_version)
+                   WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal";
+        let edges = self.rows(sql, &[&workspace.as_str(), &slug.as_str()]).await?;
+        if edges.is_empty() {
+            return Ok(None);
+        }
+        let mut assets: BTreeMap<String, InventoryAsset> = BTreeMap::new();
+        // A workflow without edges is one row of nulls.
+        for edge in edges.iter().filter(|edge| edge.get::<_, Option<&str>>("asset_key").is_some()) {
+            let asset = assets.entry(edge.get("asset_key")).or_insert_with(|| InventoryAsset {
+                asset_id: edge.get("asset_id"),
+                producers: Vec::new(),
+                consumers: Vec::new(),
+                latest: None,
+                available: false,
+            });
+            let is_producer = edge.get::<_, &str>("role") == EdgeRole::Produces.as_str();
+            if is_producer { &mut asset.producers } else { &mut asset.consumers }.push(declared(edge));
+        }
+        let keys: Vec<&str> = assets.keys().map(String::as_str).collect();
+        let sql = format!(
+            "{VERSION} JOIN assets a ON (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
+                                      = (v.workspace, v.asset_key, v.partition, v.version)
+             WHERE a.workspace = $1 AND a.asset_key = ANY ($2)"
+        );
+        let latest = self.rows(&sql, &[&workspace.as_str(), &keys]).await?;
+        for row in &latest {
+            if let Some(asset) = assets.get_mut(row.get::<_, &str>("asset_key")) {
+                (asset.latest, asset.available) = (Some(version(row)), true);
+            }
+        }
+        Ok(Some(Inventory { assets: assets.into_values().collect() }))
+    }
+
+    /// Returns the versions of an asset that a workflow's current version declares, newest first, at most 100, of one
+    /// partition or of all. `None`: there is no such workflow, or it does not declare the asset.
+    pub async fn asset_history(
+        &self,
+        workspace: &WorkspaceId,
+        slug: &Slug,
+        asset: &AssetId,
+        partition: Option<&PartitionKey>,
+        limit: u32,
+    ) -> Result<Option<Vec<AssetVersion>>, DatabaseError> {
+        let key = key_of(asset);
+        let sql = "SELECT FROM workflows w
+                   JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
+                   WHERE w.workspace = $1 AND w.slug = $2 AND e.asset_key = $3 LIMIT 1";
+        if self.rows(sql, &[&workspace.as_str(), &slug.as_str(), &key]).await?.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.versions(workspace, &key, partition, None, limit).await?;
+        Ok(Some(rows.iter().map(version).collect()))
+    }
+
+    /// Reads versions of an asset, newest first, from below an asset revision.
+    pub(super) async fn versions(
+        &self,
+        workspace: &WorkspaceId,
+        key: &str,
+        partition: Option<&PartitionKey>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let (workspace, limit, before) = (workspace.as_str(), page_size(limit), before.unwrap_or(i64::MAX));
+        let these = "WHERE v.workspace = $1 AND v.asset_key = $2 AND v.revision < $4";
+        match partition {
+            None => {
+                let sql = format!("{VERSION} {these} ORDER BY v.revision DESC LIMIT $3");
+                self.rows(&sql, &[&workspace, &key, &limit, &before]).await
+            }
+            // By version, not revision: the same order, and the primary key leads straight to it.
+            Some(partition) => {
+                let sql = format!("{VERSION} {these} AND v.partition = $5 ORDER BY v.version DESC LIMIT $3");
+                self.rows(&sql, &[&workspace, &key, &limit, &before, &partition.as_str()]).await
+            }
+        }
+    }
+}
+
+fn declared(row: &Row) -> DeclaredStep {
+    DeclaredStep {
+        step_id: row.get("node_id"),
+        step_name: row.get("node_name"),
+        step_type: row.get("kind"),
+        schema: json_if(row, "schema"),
+        freshness: json_if(row, "freshness"),
+        partitioning: json_if(row, "partitioning"),
+        auto_materialize: json_if(row, "auto_materialize"),
+    }
+}
+
+pub(super) fn version(row: &Row) -> AssetVersion {
+    let inputs = row.get::<_, Option<&str>>("inputs").and_then(|text| serde_json::from_str(text).ok());
+    AssetVersion {
+        version: number(row, "version"),
+        run_id: RunId::from_uuid(row.get("run_id")),
+        run_status: row.get("run_status"),
+        step_id: row.get("node_id"),
+        step_name: row.get("node_name"),
+        step_status: row.get("node_status"),
+        produced_at: moment(row, "produced_at"),
+        partition_key: row.get("partition"),
+        payload: json(row, "payload"),
+        schema: json_if(row, "schema"),
+        freshness: json_if(row, "freshness"),
+        run_started_at: moment(row, "run_started_at"),
+        run_completed_at: moment_if(row, "completed_at"),
+        inputs: inputs.unwrap_or_default(),
+    }
+}

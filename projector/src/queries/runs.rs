@@ -1,0 +1,282 @@
+//! Runs: the list, one of them with its nodes and attempts, and its events.
+
+use std::fmt;
+use std::str::FromStr;
+
+use headwater_core::run::RunStatus;
+use headwater_core::{InvalidName, Json, Revision, RunId, Slug, Timestamp, WorkspaceId};
+use serde::Serialize;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number};
+use crate::columns::{Time, bigint};
+use crate::database::DatabaseError;
+
+/// Which runs are listed.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    pub workflow: Option<Slug>,
+    pub status: Option<RunStatus>,
+}
+
+/// Where a page of runs ended. Text form: microseconds, dot, run id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunsAfter {
+    pub started_at: Timestamp,
+    pub run: RunId,
+}
+
+impl fmt::Display for RunsAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.started_at.as_micros(), self.run)
+    }
+}
+
+impl FromStr for RunsAfter {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let rule = "microseconds, a dot, and a run id";
+        let invalid = || InvalidName { kind: "page", text: text.chars().take(80).collect(), rule };
+        let (micros, run) = text.split_once('.').ok_or_else(invalid)?;
+        let micros = micros.parse().map_err(|_| invalid())?;
+        Ok(Self { started_at: Timestamp::from_micros(micros), run: run.parse()? })
+    }
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    pub run_id: RunId,
+    pub workflow: String,
+    pub version: u32,
+    pub status: String,
+    pub trigger: Json,
+    /// A failure: `{code, message, nodeId, attempt}`.
+    pub error: Option<Json>,
+    pub started_at: Moment,
+    pub completed_at: Option<Moment>,
+    /// Of its last event.
+    pub revision: u64,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunPage {
+    pub runs: Vec<RunSummary>,
+    /// Where the next page begins; absent: there is none.
+    pub next: Option<String>,
+}
+
+/// Everything about a run but its events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunDetail {
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    pub input: Json,
+    pub output: Option<Json>,
+    /// Every node of the definition, in document order.
+    pub nodes: Vec<NodeView>,
+    /// Every attempt, in the order they came to be.
+    pub traces: Vec<TraceView>,
+}
+
+/// Where a node of a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeView {
+    pub node_id: String,
+    pub name: Option<String>,
+    pub kind: String,
+    pub status: String,
+    /// How often it was tried, so far.
+    pub attempts: u32,
+}
+
+/// One attempt of a node; attempt 0 says how a node ended that was never tried.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraceView {
+    pub node_id: String,
+    pub attempt: u32,
+    pub status: String,
+    pub worker: Option<String>,
+    pub scheduled_at: Option<Moment>,
+    pub started_at: Option<Moment>,
+    pub finished_at: Option<Moment>,
+    /// When a sleep or the wait for a retry ends.
+    pub wakes_at: Option<Moment>,
+    pub input: Option<Json>,
+    pub output: Option<Json>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+}
+
+/// An event as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedEvent {
+    pub revision: u64,
+    pub time: Moment,
+    /// Where the commit stands: `shard:sequence`.
+    pub position: String,
+    pub event: Json,
+}
+
+const SUMMARY: &str = "run_id, workflow, version, status, trigger, error, started_at, completed_at,
+    coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
+              ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
+
+impl Reads {
+    /// Returns a page of a workspace's runs, newest first.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub async fn runs(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &RunFilter,
+        after: Option<RunsAfter>,
+        limit: u32,
+    ) -> Result<RunPage, DatabaseError> {
+        let workspace = workspace.as_str();
+        let size = page_size(limit);
+        let one_more = size + 1;
+        let after = after.map(|after| (Time(after.started_at), after.run.as_uuid()));
+        let workflow = filter.workflow.as_ref().map(|slug| slug.as_str());
+        let status = filter.status.map(|status| status.as_str());
+        // Only the conditions that are asked for, so that each shape of the question keeps its index.
+        let mut sql = format!("SELECT {SUMMARY} FROM workflow_runs r WHERE workspace = $1");
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&workspace, &one_more];
+        if let Some(workflow) = &workflow {
+            parameters.push(workflow);
+            sql += &format!(" AND workflow = ${}", parameters.len());
+        }
+        if let Some(status) = &status {
+            parameters.push(status);
+            sql += &format!(" AND status = ${}", parameters.len());
+        }
+        if let Some((time, run)) = &after {
+            parameters.push(time);
+            parameters.push(run);
+            sql += &format!(" AND (started_at, run_id) < (${}, ${})", parameters.len() - 1, parameters.len());
+        }
+        sql += " ORDER BY started_at DESC, run_id DESC LIMIT $2";
+        let rows = self.rows(&sql, &parameters).await?;
+        let runs: Vec<_> = rows.iter().take(size.unsigned_abs() as usize).map(summary).collect();
+        let more = rows.len() > runs.len();
+        let next = runs.last().filter(|_| more);
+        let next = next.map(|last| RunsAfter { started_at: last.started_at.0, run: last.run_id }.to_string());
+        Ok(RunPage { runs, next })
+    }
+
+    /// Returns a run of a workspace. `None`: there is none of that id.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub async fn run(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<RunDetail>, DatabaseError> {
+        let id = run.as_uuid();
+        let sql = format!("SELECT {SUMMARY}, input, output FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
+        let rows = self.rows(&sql, &[&id, &workspace.as_str()]).await?;
+        let Some(found) = rows.first() else { return Ok(None) };
+        let traces = "SELECT * FROM traces WHERE run_id = $1
+                      ORDER BY coalesce(scheduled_at, started_at, wakes_at, finished_at), node_id, attempt";
+        let traces = self.rows(traces, &[&id]).await?;
+        let nodes = "SELECT node_id, n.name, kind, coalesce(t.status, 'pending') AS status,
+                            coalesce(t.attempt, 0) AS attempts
+                     FROM workflow_runs r
+                     JOIN nodes n USING (workspace, workflow, version)
+                     LEFT JOIN LATERAL (SELECT status, attempt FROM traces t WHERE t.run_id = r.run_id
+                                        AND t.node_id = n.node_id ORDER BY attempt DESC LIMIT 1) t ON true
+                     WHERE r.run_id = $1 ORDER BY n.ordinal";
+        let nodes = self.rows(nodes, &[&id]).await?;
+        Ok(Some(RunDetail {
+            summary: summary(found),
+            input: json(found, "input"),
+            output: json_if(found, "output"),
+            nodes: nodes.iter().map(node).collect(),
+            traces: traces.iter().map(trace).collect(),
+        }))
+    }
+
+    /// Returns a run's events behind a revision, in order; whole commits, at most `commits_max` of them.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub async fn run_events(
+        &self,
+        workspace: &WorkspaceId,
+        run: RunId,
+        after: Option<Revision>,
+        commits_max: u32,
+    ) -> Result<Vec<RecordedEvent>, DatabaseError> {
+        let after = after.map_or(0, |revision| bigint(revision.get()));
+        // From the commit that holds the revision itself, which starts at or before it.
+        let sql = "SELECT c.revision, c.time, c.shard, c.sequence, c.events FROM commits c
+                   JOIN workflow_runs r ON r.run_id = c.run_id AND r.workspace = $4
+                   WHERE c.run_id = $1 AND c.revision + c.event_count - 1 > $2 AND c.revision >= coalesce(
+                       (SELECT max(revision) FROM commits WHERE run_id = $1 AND revision <= $2), 0)
+                   ORDER BY c.revision LIMIT $3";
+        let limit = i64::from(commits_max.max(1));
+        let rows = self.rows(sql, &[&run.as_uuid(), &after, &limit, &workspace.as_str()]).await?;
+        Ok(rows.iter().flat_map(recorded).filter(|event| event.revision > after.unsigned_abs()).collect())
+    }
+}
+
+fn summary(row: &Row) -> RunSummary {
+    RunSummary {
+        run_id: RunId::from_uuid(row.get("run_id")),
+        workflow: row.get("workflow"),
+        version: small_number(row, "version"),
+        status: row.get("status"),
+        trigger: json(row, "trigger"),
+        error: json_if(row, "error"),
+        started_at: moment(row, "started_at"),
+        completed_at: moment_if(row, "completed_at"),
+        revision: number(row, "revision"),
+    }
+}
+
+fn node(row: &Row) -> NodeView {
+    NodeView {
+        node_id: row.get("node_id"),
+        name: row.get("name"),
+        kind: row.get("kind"),
+        status: row.get("status"),
+        attempts: small_number(row, "attempts"),
+    }
+}
+
+fn trace(row: &Row) -> TraceView {
+    TraceView {
+        node_id: row.get("node_id"),
+        attempt: small_number(row, "attempt"),
+        status: row.get("status"),
+        worker: row.get("worker"),
+        scheduled_at: moment_if(row, "scheduled_at"),
+        started_at: moment_if(row, "started_at"),
+        finished_at: moment_if(row, "finished_at"),
+        wakes_at: moment_if(row, "wakes_at"),
+        input: json_if(row, "input"),
+        output: json_if(row, "output"),
+        error_code: row.get("error_code"),
+        error_message: row.get("error_message"),
+    }
+}
+
+fn recorded(row: &Row) -> Vec<RecordedEvent> {
+    let events: Vec<Json> = serde_json::from_str(row.get("events")).unwrap_or_default();
+    let position = format!("{}:{}", row.get::<_, i16>("shard"), row.get::<_, i64>("sequence"));
+    (number(row, "revision")..)
+        .zip(events)
+        .map(|(revision, event)| RecordedEvent {
+            revision,
+            time: moment(row, "time"),
+            position: position.clone(),
+            event,
+        })
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! What commits mean for the tables: golden rows.
+
+use bytes::Bytes;
+use headwater_core::shard::Bundle;
+use headwater_core::{Sequence, ShardId};
+use headwater_projector::JournalEntry;
+use headwater_projector::fold::{Changes, graph_of};
+use headwater_projector::parse::parse;
+use serde_json::{Value, json};
+
+const RUN: &str = "0190a6e4-5c00-7abc-8def-000000000000";
+const COMMAND: &str = "11111111-2222-4333-8444-555555555555";
+
+/// One bundle of shard 0: each commit is of an aggregate at a time, with its events.
+fn bundle(commits: &[(&str, u64, Value)]) -> JournalEntry {
+    let commits: Vec<Value> = commits
+        .iter()
+        .map(|(aggregate, time, events)| {
+            json!({"aggregate": aggregate, "revision": 1, "command": COMMAND, "time": time, "events": events})
+        })
+        .collect();
+    let bundle = json!({"shard": 0, "epoch": 1, "id": COMMAND, "previous": "", "effectsDone": 0, "commits": commits});
+    JournalEntry { sequence: Sequence::new(9), bytes: serde_json::to_vec(&bundle).unwrap().into() }
+}
+
+fn fold(entries: &[JournalEntry]) -> Changes {
+    let (mut changes, shard) = (Changes::default(), ShardId::new(0).unwrap());
+    for entry in entries {
+        changes.fold(shard, entry.sequence, parse(shard, entry));
+    }
+    changes
+}
+
+fn fold_run(commits: &[(u64, Value)]) -> Changes {
+    let name = format!("run/{RUN}");
+    let commits: Vec<_> = commits.iter().map(|(time, events)| (name.as_str(), *time, events.clone())).collect();
+    fold(&[bundle(&commits)])
+}
+
+fn run(event: Value) -> Value {
+    json!({"run": event})
+}
+
+fn started() -> Value {
+    run(
+        json!({"runStarted": {"workspace": "default", "workflow": "flow", "version": 1, "input": {"a": 1}, "trigger": {"manual": {}}}}),
+    )
+}
+
+fn scheduled(node: &str, attempt: u32) -> Value {
+    run(
+        json!({"attemptScheduled": {"node": node, "attempt": attempt, "lease": "00000000000000aa", "input": {"in": attempt}}}),
+    )
+}
+
+fn succeeded(node: &str, attempt: u32) -> Value {
+    run(json!({"nodeSucceeded": {"node": node, "attempt": attempt, "output": "out", "worker": "w", "startedAt": 5}}))
+}
+
+fn failed(node: &str, attempt: u32) -> Value {
+    run(
+        json!({"attemptFailed": {"node": node, "attempt": attempt, "failure": {"code": "boom", "message": "it broke"}}}),
+    )
+}
+
+/// The traces, one to a line: node, attempt, status, times in microseconds, and whether the row is new.
+fn traces(changes: &Changes) -> Vec<String> {
+    let time =
+        |time: Option<headwater_core::Timestamp>| time.map_or("-".to_owned(), |time| time.as_micros().to_string());
+    changes
+        .traces
+        .rows()
+        .map(|row| {
+            let times = [row.scheduled_at, row.started_at, row.finished_at, row.wakes_at].map(time).join(" ");
+            let error = row.failure.as_ref().map_or("", |failure| &failure.code);
+            let new = if row.is_new { "new" } else { "change" };
+            format!("{} {} {} [{times}] {error}{new}", row.node, row.attempt, row.status.as_str())
+        })
+        .collect()
+}
+
+#[test]
+fn what_begins_and_ends_in_one_batch_is_one_new_row() {
+    let changes = fold_run(&[
+        (1, json!([started(), scheduled("a", 1)])),
+        (2, json!([succeeded("a", 1), scheduled("b", 1)])),
+        (3, json!([succeeded("b", 1), run(json!({"runSucceeded": {"output": {"done": true}}}))])),
+    ]);
+    assert_eq!(traces(&changes), ["a 1 succeeded [1 5 2 -] new", "b 1 succeeded [2 5 3 -] new"]);
+    let [row] = changes.runs.rows() else { panic!("one run, one row") };
+    let (start, end) = (row.start.as_ref().unwrap(), row.end.as_ref().unwrap());
+    assert_eq!((start.started_at.as_micros(), start.input.as_str()), (1, r#"{"a":1}"#));
+    assert_eq!(start.trigger.as_str(), r#"{"manual":{}}"#);
+    assert_eq!((end.status.as_str(), end.completed_at.as_micros()), ("succeeded", 3));
+    assert_eq!(end.output.as_ref().unwrap().as_str(), r#"{"done":true}"#);
+    assert_eq!(changes.events, 6);
+}
+
+#[test]
+fn what_a_batch_only_sees_the_end_of_is_a_change() {
+    let changes = fold_run(&[(
+        7,
+        json!([succeeded("a", 2), run(json!({"runFailed": {"failure": {"code": "x", "message": "y"}}}))]),
+    )]);
+    assert_eq!(traces(&changes), ["a 2 succeeded [- 5 7 -] change"]);
+    let [row] = changes.runs.rows() else { panic!("one run, one row") };
+    assert!(row.start.is_none());
+    assert_eq!(row.end.as_ref().unwrap().error.as_ref().unwrap().as_str(), r#"{"code":"x","message":"y"}"#);
+}
+
+#[test]
+fn an_armed_retry_waits_as_the_attempt_to_come() {
+    let retry = run(json!({"retryArmed": {"node": "a", "attempt": 2, "dueAt": 50}}));
+    let changes = fold_run(&[(1, json!([scheduled("a", 1)])), (2, json!([failed("a", 1), retry]))]);
+    assert_eq!(traces(&changes), ["a 1 failed [1 - 2 -] boomnew", "a 2 waiting [- - - 50] new"]);
+    // Whichever attempt the event names, it is the one after the failure before it.
+    let retry = run(json!({"retryArmed": {"node": "a", "attempt": 1, "dueAt": 50}}));
+    let changes = fold_run(&[(2, json!([failed("a", 1), retry])), (3, json!([scheduled("a", 2)]))]);
+    assert_eq!(traces(&changes), ["a 1 failed [- - 2 -] boomchange", "a 2 running [3 - - 50] new"]);
+}
+
+#[test]
+fn a_node_that_waited_for_assets_is_scheduled_into_its_waiting_row() {
+    let awaited = run(json!({"nodeAwaitedAssets": {"node": "a"}}));
+    let resolved = run(json!({"assetResolved": {"node": "a", "asset": "x.y"}}));
+    let changes = fold_run(&[(1, json!([awaited])), (2, json!([resolved.clone(), scheduled("a", 1)]))]);
+    assert_eq!(traces(&changes), ["a 1 running [2 - - -] new"]);
+    // The row is there already, from an earlier batch.
+    let changes = fold_run(&[(2, json!([resolved, scheduled("a", 1)]))]);
+    assert_eq!(traces(&changes), ["a 1 running [2 - - -] change"]);
+}
+
+#[test]
+fn a_cancelled_node_closes_the_attempt_it_is_at() {
+    let cancelled = |node: &str| run(json!({"nodeCancelled": {"node": node}}));
+    let changes = fold_run(&[
+        (1, json!([scheduled("a", 1), scheduled("b", 1), succeeded("b", 1)])),
+        (2, json!([run(json!({"runCancelled": {"reason": "enough"}})), cancelled("a"), cancelled("elsewhere")])),
+    ]);
+    assert_eq!(traces(&changes), ["a 1 cancelled [1 - 2 -] new", "b 1 succeeded [1 5 1 -] new"]);
+    // This batch has not seen the other node: the database knows where it is.
+    let [settled] = &changes.settled[..] else { panic!("one node to settle") };
+    assert_eq!((settled.node.as_str(), settled.status.as_str()), ("elsewhere", "cancelled"));
+}
+
+#[test]
+fn a_node_that_fails_with_its_attempt_is_said_once() {
+    let node_failed = run(json!({"nodeFailed": {"node": "a", "failure": {"code": "boom", "message": "it broke"}}}));
+    let changes = fold_run(&[(2, json!([failed("a", 1), node_failed.clone()]))]);
+    assert_eq!(traces(&changes), ["a 1 failed [- - 2 -] boomchange"]);
+    assert!(changes.settled.is_empty());
+    let changes = fold_run(&[(2, json!([node_failed]))]);
+    assert_eq!(changes.settled.len(), 1);
+}
+
+#[test]
+fn a_sleep_waits_and_a_skipped_node_was_never_tried() {
+    let sleep = run(
+        json!({"attemptScheduled": {"node": "z", "attempt": 1, "lease": "00000000000000aa", "input": null, "wakesAt": 99}}),
+    );
+    let skipped = run(json!({"nodeSkipped": {"node": "s"}}));
+    let changes = fold_run(&[(1, json!([sleep, skipped]))]);
+    assert_eq!(traces(&changes), ["z 1 waiting [1 - - 99] new", "s 0 skipped [- - 1 -] new"]);
+}
+
+#[test]
+fn an_asset_counts_its_versions_by_lower_case_id_and_partition() {
+    let record = |partition: Value, version: u64| {
+        json!({"asset": {"assetMaterialized": {"version": version, "record": {
+            "run": RUN, "workflow": "flow", "definition": 1, "node": "a", "attempt": 1, "partition": partition,
+            "payload": {"v": version}, "schema": null, "freshness": null, "producedAt": 3, "runStartedAt": 1,
+            "runInput": {}, "inputs": [{"asset": "Up.Stream", "version": 4}]}}}})
+    };
+    let changes = fold(&[bundle(&[(
+        "asset/default/Daily.Report",
+        8,
+        json!([record(json!("2026-01"), 1), record(Value::Null, 1)]),
+    )])]);
+    let [asset] = changes.assets.rows() else { panic!("one asset, one row") };
+    assert_eq!((asset.key.as_str(), asset.asset.as_str()), ("daily.report", "Daily.Report"));
+    let latest = asset.latest.as_ref().unwrap();
+    assert_eq!((latest.revision.get(), latest.partition.as_str(), latest.version.get()), (2, "", 1));
+    let versions: Vec<_> = changes.versions.iter().map(|row| (row.partition.as_str(), row.revision.get())).collect();
+    assert_eq!(versions, [("2026-01", 1), ("", 2)]);
+    assert_eq!(changes.inputs[0].input_key, "up.stream");
+    assert_eq!(changes.versions[0].sequence.get(), 9);
+}
+
+#[test]
+fn both_spellings_of_a_document_are_read() {
+    let steps = graph_of(&json!({"slug": "flow", "name": "Flow", "steps": [
+        {"id": "scan", "jobSlug": "scan-directory", "name": "Scan", "produces": [{"assetId": "Dir.Scan", "schema": {"type": "object"}}]},
+        {"id": "report", "action": "transform", "dependsOn": ["scan"], "consumes": ["dir.scan"]}]}));
+    let nodes: Vec<_> =
+        steps.nodes.iter().map(|node| (node.id.as_str(), node.kind.as_str(), node.job.as_deref())).collect();
+    assert_eq!(nodes, [("scan", "job", Some("scan-directory")), ("report", "transform", None)]);
+    assert_eq!((steps.transitions[0].from.as_str(), steps.transitions[0].to.as_str()), ("scan", "report"));
+    let edges: Vec<_> =
+        steps.edges.iter().map(|edge| (edge.role.as_str(), edge.node.as_str(), edge.asset.as_str())).collect();
+    assert_eq!(edges, [("produces", "scan", "Dir.Scan"), ("consumes", "report", "dir.scan")]);
+    assert_eq!(steps.edges[0].schema.as_deref(), Some(r#"{"type":"object"}"#));
+
+    let full = graph_of(&json!({"slug": "flow", "nodes": [
+        {"id": "a", "action": {"kind": "job", "jobSlug": "x"}}, {"id": "b", "action": {"type": "sleep"}}],
+        "transitions": [{"from": "a", "to": "b", "on": "failure", "priority": 2, "when": "state.ok"}]}));
+    assert_eq!(full.nodes[1].kind, "sleep");
+    assert_eq!(full.nodes[0].job.as_deref(), Some("x"));
+    let edge = &full.transitions[0];
+    assert_eq!((edge.outcome.as_str(), edge.priority, edge.condition.as_deref()), ("failure", 2, Some("state.ok")));
+}
+
+#[test]
+fn a_commit_that_cannot_be_read_is_buried_and_its_neighbours_are_not() {
+    let good = json!([started()]);
+    let unknown = json!([run(json!({"runAscended": {}}))]);
+    let misplaced = json!([{"workflow": {"versionSelected": {"version": 1}}}]);
+    let name = format!("run/{RUN}");
+    let entry = bundle(&[
+        ("run/not-a-uuid", 1, good.clone()),
+        (&name, 1, unknown),
+        (&name, 1, misplaced),
+        (&name, 1, json!([])),
+        (&name, 1, good),
+    ]);
+    let changes = fold(&[entry]);
+    let mut dead: Vec<_> = changes.dead.iter().map(|row| row.ordinal).collect();
+    dead.sort();
+    assert_eq!(dead, [0, 1, 2, 3]);
+    assert_eq!(changes.commits.len(), 1);
+    assert_eq!(changes.runs.rows().len(), 1);
+
+    for bytes in
+        [&b"\xff"[..], b"", b"{}", br#"{"shard":1,"epoch":1,"id":"x","previous":"","effectsDone":0,"commits":[]}"#]
+    {
+        let entry = JournalEntry { sequence: Sequence::new(1), bytes: Bytes::copy_from_slice(bytes) };
+        let changes = fold(&[entry]);
+        assert_eq!((changes.dead.len(), changes.commits.len()), (1, 0));
+        assert_eq!(changes.dead[0].ordinal, -1);
+    }
+}
+
+#[test]
+fn a_commit_keeps_the_very_text_of_its_events() {
+    let text = r#"[ {"run" : {"nodeSkipped": {"node":"s"}} } ]"#;
+    let bundle = format!(
+        r#"{{"shard":0,"epoch":1,"id":"{COMMAND}","previous":"","effectsDone":0,"commits":[
+            {{"aggregate":"run/{RUN}","revision":4,"command":"{COMMAND}","time":1,"events":{text}}}]}}"#
+    );
+    // It is a bundle to the core as well: nothing is read here that is not one there.
+    let core: Bundle = serde_json::from_str(&bundle).unwrap();
+    assert_eq!(core.commits[0].events.len(), 1);
+    let changes = fold(&[JournalEntry { sequence: Sequence::new(1), bytes: bundle.into() }]);
+    assert_eq!(changes.commits[0].events, text);
+    assert_eq!((changes.commits[0].revision.get(), changes.commits[0].event_count), (4, 1));
+}

@@ -1,0 +1,167 @@
+//! Real processes: a broker, a database, engines and workers; each can be killed and started again.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use headwater_core::shard::ShardMap;
+use headwater_projector::server::PostgresServer;
+use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
+use headwater_streams::{Broker, BrokerConfig, Credentials, shard_map};
+use headwater_workers::shard_client::ShardClient;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A broker and a database in a private folder, and what the processes of a test share.
+pub struct Cluster {
+    pub nats: NatsServer,
+    pub postgres: PostgresServer,
+    folder: tempfile::TempDir,
+}
+
+/// An engine process.
+pub struct Engine {
+    child: Child,
+    /// Where its API answers, if it has that role.
+    pub api: String,
+}
+
+/// A worker process.
+pub struct WorkerProcess {
+    child: Child,
+}
+
+/// How often the engines of tests give signs of life: faster than in life, so that tests are too.
+const MEMBER_TTL_MS: &str = "1000";
+const LEASE_TTL_MS: &str = "2000";
+
+impl Cluster {
+    /// Starts the servers.
+    ///
+    /// # Panics
+    /// When one is missing or does not start.
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("headwater-test-").tempdir().expect("a private folder");
+        open_for_passing(folder.path());
+        let extra: Vec<PathBuf> = std::env::var_os("HOME")
+            .map(|home| PathBuf::from(home).join(".local/share/headwater/bin"))
+            .into_iter()
+            .collect();
+        let binary = ServerBinary::find(&extra).expect("nats-server: run ops/setup/install.sh");
+        let config = ServerConfig::new(folder.path().join("nats"));
+        let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
+        let nats = nats.await.expect("no panic").expect("nats-server starts");
+        let postgres = PostgresServer::start(&folder.path().join("postgres")).await.expect("postgres starts");
+        Self { nats, postgres, folder }
+    }
+
+    /// Returns a folder of the test's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Starts an engine process with these roles and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn engine(&self, roles: &str) -> Engine {
+        let mut command = Command::new(binary("headwater"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--roles", roles]);
+        command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]);
+        command.env("HEADWATER_POSTGRES_URL", self.postgres.url());
+        let (child, line) = spawn(&mut command, &self.nats.engine()).await;
+        let api = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        Engine { child, api }
+    }
+
+    /// Starts a process of the test worker with so many slots and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn worker(&self, slots: usize) -> WorkerProcess {
+        let mut command = Command::new(binary("test-worker"));
+        command.arg(slots.to_string());
+        let (child, _) = spawn(&mut command, &self.nats.worker()).await;
+        WorkerProcess { child }
+    }
+
+    /// Starts any worker program of this workspace and waits for its first line.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn worker_program(&self, name: &str) -> WorkerProcess {
+        let (child, _) = spawn(&mut Command::new(binary(name)), &self.nats.worker()).await;
+        WorkerProcess { child }
+    }
+
+    /// Connects as the engine does.
+    ///
+    /// # Panics
+    /// When the broker cannot be reached.
+    pub async fn access(&self) -> (Broker, ShardMap, ShardClient) {
+        let broker = Broker::connect(&self.nats.engine()).await.expect("the broker is there");
+        let map = shard_map::load(&broker).await.expect("the map is readable").expect("an engine has made the map");
+        let client = ShardClient::new(&broker, map.shards);
+        (broker, map, client)
+    }
+}
+
+impl Engine {
+    /// Kills it as a crash would (SIGKILL).
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not stop in time.
+    pub async fn stop(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.expect("in time").expect("a status")
+    }
+}
+
+impl WorkerProcess {
+    /// Kills it as a crash would (SIGKILL).
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+}
+
+/// The account Postgres runs under must be able to pass through.
+fn open_for_passing(folder: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+}
+
+/// Finds a binary of this workspace, built beside the test that runs.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().find(|folder| folder.join(name).is_file());
+    folder.unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --bins")).join(name)
+}
+
+async fn spawn(command: &mut Command, broker: &BrokerConfig) -> (Child, String) {
+    command.env("HEADWATER_NATS_URL", &broker.url);
+    if let Credentials::Password { user, password } = &broker.credentials {
+        command.env("HEADWATER_NATS_USER", user).env("HEADWATER_NATS_PASSWORD", password);
+    }
+    if let Some(prefix) = &broker.inbox_prefix {
+        command.env("HEADWATER_NATS_INBOX_PREFIX", prefix);
+    }
+    if let Some(url) = &broker.monitor_url {
+        command.env("HEADWATER_NATS_MONITOR_URL", url);
+    }
+    if std::env::var_os("HEADWATER_LOG").is_none() {
+        command.env("HEADWATER_LOG", "error");
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let first = tokio::time::timeout(crate::PATIENCE, lines.next_line()).await.expect("ready in time");
+    let first = first.expect("readable").expect("it says that it is ready before it ends");
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, first)
+}

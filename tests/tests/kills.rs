@@ -1,0 +1,131 @@
+//! Real kills, of real processes, under load: what was acknowledged is kept, and nothing is done twice.
+
+use headwater_core::run::RunStatus;
+use headwater_tests::audit::audit;
+use headwater_tests::cluster::Cluster;
+use headwater_tests::load::{self, Load};
+use headwater_tests::until;
+
+const NODES: usize = 4;
+
+async fn loaded(cluster: &Cluster) -> Load {
+    Load::apply(cluster.access().await, &load::chain("chain", NODES, 0)).await
+}
+
+fn all_succeeded(ends: &[(headwater_core::RunId, RunStatus)]) {
+    for (run, status) in ends {
+        assert_eq!(*status, RunStatus::Succeeded, "run {run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_the_middle_of_a_task_costs_an_attempt_and_no_run() {
+    let cluster = Cluster::start().await;
+    let _engine = cluster.engine("shards").await;
+    let load = Load::apply(cluster.access().await, &load::chain("chain", 2, 1500)).await;
+    let doomed = cluster.worker(8).await;
+    let runs = load.start_many(8, 8).await;
+    // The attempts outlive the moment after which they are journaled as started, so they are known to be under way.
+    until("the worker is at it", || async {
+        let journaled = audit(&load.broker, &load.map).await;
+        (journaled.starts.len() == 8).then_some(())
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    doomed.kill().await;
+    let _heir = cluster.worker(8).await;
+    all_succeeded(&load.ends(&runs).await);
+    let audit = audit(&load.broker, &load.map).await;
+    audit.hold(&runs, 2);
+    assert!(audit.failures.get("worker_lost").is_some_and(|count| *count > 0), "{:?}", audit.failures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_killed_between_append_and_reply_loses_nothing() {
+    let cluster = Cluster::start().await;
+    let doomed = cluster.engine("shards").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let _heir = cluster.engine("shards").await;
+    let starting = tokio::spawn({
+        let load = load.clone();
+        async move { load.start_many(600, 100).await }
+    });
+    until("some runs have ended", || async {
+        let audit = audit(&load.broker, &load.map).await;
+        (audit.ends.len() > 50).then_some(())
+    })
+    .await;
+    doomed.kill().await;
+    let runs = starting.await.unwrap();
+    assert_eq!(runs.len(), 600, "every start is answered in the end");
+    all_succeeded(&load.ends(&runs).await);
+    let audit = audit(&load.broker, &load.map).await;
+    audit.hold(&runs, NODES);
+    assert!(audit.epochs.len() > usize::from(load.map.shards), "shards changed hands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_killed_and_started_again_under_load_keeps_what_it_acknowledged() {
+    let mut cluster = Cluster::start().await;
+    let _engine = cluster.engine("shards").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let starting = tokio::spawn({
+        let load = load.clone();
+        async move { load.start_many(600, 100).await }
+    });
+    until("some runs have ended", || async {
+        let audit = audit(&load.broker, &load.map).await;
+        (audit.ends.len() > 50).then_some(())
+    })
+    .await;
+    cluster.nats.kill();
+    let nats = &mut cluster.nats;
+    tokio::task::block_in_place(|| nats.restart()).unwrap();
+    let runs = starting.await.unwrap();
+    assert!(!runs.is_empty());
+    all_succeeded(&load.ends(&runs).await);
+    audit(&load.broker, &load.map).await.hold(&runs, NODES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_go_on_without_the_database_and_the_projection_catches_up() {
+    let mut cluster = Cluster::start().await;
+    let _engine = cluster.engine("shards,projector").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let before = load.start_many(100, 50).await;
+    all_succeeded(&load.ends(&before).await);
+    cluster.postgres.kill().await.unwrap();
+    let without = load.start_many(100, 50).await;
+    all_succeeded(&load.ends(&without).await);
+    cluster.postgres.restart().await.unwrap();
+    let database = headwater_projector::Database::at(&cluster.postgres.url()).unwrap();
+    let queries = headwater_projector::Queries::of(database);
+    for run in before.iter().chain(&without) {
+        until("the run is projected", || async {
+            let found = queries.run(&load.key.workspace, *run).await.ok().flatten()?;
+            (found.run.status.as_str() == "succeeded").then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graceful_stop_hands_the_shards_over_within_seconds() {
+    let cluster = Cluster::start().await;
+    let leaving = cluster.engine("shards").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let _staying = cluster.engine("shards").await;
+    let starting = tokio::spawn({
+        let load = load.clone();
+        async move { load.start_many(300, 50).await }
+    });
+    assert!(leaving.stop().await.success());
+    let runs = starting.await.unwrap();
+    assert_eq!(runs.len(), 300);
+    all_succeeded(&load.ends(&runs).await);
+    audit(&load.broker, &load.map).await.hold(&runs, NODES);
+}
