@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use headwater_core::definition::BuiltIn;
 use headwater_core::protocol::{Held, Task, Work, WorkFrame, WorkReply, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome, RunRejection};
 use headwater_core::shard::Rejection;
@@ -16,6 +17,7 @@ use headwater_streams::subject::work_subject;
 use headwater_streams::tasks::{QueueSettings, TaskQueue};
 use headwater_streams::topology::Topology;
 use headwater_streams::{Broker, BrokerConfig};
+use headwater_workers::actions::{self, ActionPolicy};
 use headwater_workers::sdk::{Context, HandlerError, Outcome, Worker, WorkerBuilder};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -58,18 +60,19 @@ impl House {
     async fn request<T>(&mut self, mut wanted: impl FnMut(&WorkRequest) -> Option<T>) -> (T, (usize, usize)) {
         let look = async {
             loop {
-                if let Some(ix) = self.open.iter().position(|(.., request)| wanted(request).is_some()) {
-                    let (frame, place, request) = self.open.remove(ix);
-                    return (wanted(&request).unwrap(), (frame, place));
-                }
                 for (frame, place, request) in std::mem::take(&mut self.open) {
                     match request {
+                        request if wanted(&request).is_some() => self.open.push((frame, place, request)),
                         WorkRequest::Heartbeat { .. } => {
                             self.answer((frame, place), WorkReply::Alive { cancelled: Vec::new() }).await;
                         }
                         WorkRequest::Started { .. } => self.accept((frame, place), Vec::new()).await,
                         other => self.open.push((frame, place, other)),
                     }
+                }
+                if let Some(ix) = self.open.iter().position(|(.., request)| wanted(request).is_some()) {
+                    let (frame, place, request) = self.open.remove(ix);
+                    return (wanted(&request).unwrap(), (frame, place));
                 }
                 let request = self.shard.next().await.unwrap();
                 let frame: WorkFrame = serde_json::from_slice(&request.payload).unwrap();
@@ -480,6 +483,29 @@ async fn a_worker_that_stops_finishes_what_it_can_and_says_what_it_could_not() {
     assert_eq!(lease.bits(), 2);
     house.answer(place, WorkReply::Refused { rejection: Rejection::Run(RunRejection::StaleAttempt) }).await;
     house.until_queue_empty("patient").await;
+}
+
+#[tokio::test]
+async fn built_in_actions_are_handlers_like_others() {
+    let mut house = House::new().await;
+    let policy = ActionPolicy { allow_processes: true, ..ActionPolicy::default() };
+    let _running = Running::start(actions::serve(house.worker(), &policy).unwrap());
+    let built_in = |action: BuiltIn, n: u32, input: serde_json::Value| Task {
+        queue: actions::queue(),
+        work: Work::BuiltIn(action),
+        input: Json::of(&input),
+        ..task("builtin", n)
+    };
+    let echo = built_in(BuiltIn::Process, 1, serde_json::json!({"command": ["echo", "hello"]}));
+    house.tasks.publish(&echo).await.unwrap();
+    let (report, _, place) = house.report().await;
+    assert_eq!(output(&report), r#"{"exitCode":0,"stdout":"hello\n","stderr":"","truncated":false}"#);
+    let local = built_in(BuiltIn::HttpRequest, 2, serde_json::json!({"url": "http://169.254.169.254/"}));
+    house.accept(place, vec![local]).await;
+    let (report, _, place) = house.report().await;
+    assert_eq!(code(&report), "http_forbidden_target");
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("builtin").await;
 }
 
 /// Prints how many steps a second a worker does against a shard that says yes to everything.
