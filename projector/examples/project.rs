@@ -3,7 +3,8 @@
 //! `cargo run --release -p headwater-projector --example project -- [steps] [shards] [lanes] [steps/s]`
 //!
 //! Prints, in one run: the machine's bare yardstick (rows of the same size into one table without indexes), the
-//! catch-up rate, a rebuild beside the result, and, paced, the lag's percentiles with the processor time of this process and of Postgres.
+//! catch-up rate, a rebuild beside the result, and, paced, the lag's percentiles with the processor time of this
+//! process and of Postgres.
 
 #[path = "../tests/workload/mod.rs"]
 mod workload;

@@ -1,11 +1,13 @@
 //! What commits mean for the tables: golden rows.
 
 use bytes::Bytes;
+use headwater_core::definition::{Definition, compile};
 use headwater_core::shard::Bundle;
 use headwater_core::{Sequence, ShardId};
 use headwater_projector::JournalEntry;
 use headwater_projector::fold::{Changes, graph_of};
 use headwater_projector::parse::parse;
+use headwater_projector::rows::Graph;
 use serde_json::{Value, json};
 
 const RUN: &str = "0190a6e4-5c00-7abc-8def-000000000000";
@@ -121,7 +123,7 @@ fn an_armed_retry_waits_as_the_attempt_to_come() {
 
 #[test]
 fn a_node_that_waited_for_assets_is_scheduled_into_its_waiting_row() {
-    let awaited = run(json!({"nodeAwaitedAssets": {"node": "a"}}));
+    let awaited = run(json!({"nodeAwaitedAssets": {"node": "a", "needs": []}}));
     let resolved = run(json!({"assetResolved": {"node": "a", "asset": "x.y"}}));
     let changes = fold_run(&[(1, json!([awaited])), (2, json!([resolved.clone(), scheduled("a", 1)]))]);
     assert_eq!(traces(&changes), ["a 1 running [2 - - -] new"]);
@@ -186,27 +188,64 @@ fn an_asset_counts_its_versions_by_lower_case_id_and_partition() {
     assert_eq!(changes.versions[0].sequence.get(), 9);
 }
 
-#[test]
-fn both_spellings_of_a_document_are_read() {
-    let steps = graph_of(&json!({"slug": "flow", "name": "Flow", "steps": [
-        {"id": "scan", "jobSlug": "scan-directory", "name": "Scan", "produces": [{"assetId": "Dir.Scan", "schema": {"type": "object"}}]},
-        {"id": "report", "action": "transform", "dependsOn": ["scan"], "consumes": ["dir.scan"]}]}));
-    let nodes: Vec<_> =
-        steps.nodes.iter().map(|node| (node.id.as_str(), node.kind.as_str(), node.job.as_deref())).collect();
-    assert_eq!(nodes, [("scan", "job", Some("scan-directory")), ("report", "transform", None)]);
-    assert_eq!((steps.transitions[0].from.as_str(), steps.transitions[0].to.as_str()), ("scan", "report"));
-    let edges: Vec<_> =
-        steps.edges.iter().map(|edge| (edge.role.as_str(), edge.node.as_str(), edge.asset.as_str())).collect();
-    assert_eq!(edges, [("produces", "scan", "Dir.Scan"), ("consumes", "report", "dir.scan")]);
-    assert_eq!(steps.edges[0].schema.as_deref(), Some(r#"{"type":"object"}"#));
+/// Compiles a document and compares what is read of its canonical form with what the run will walk.
+fn compiled(document: Value) -> (Definition, Graph) {
+    let (definition, _) = compile(&document).unwrap();
+    let graph = graph_of(&definition.source.to_value());
+    let mut nodes: Vec<_> = graph.nodes.iter().map(|node| (node.id.clone(), node.name.clone())).collect();
+    let mut walked: Vec<_> = definition.nodes.iter().map(|node| (node.id.to_string(), node.name.clone())).collect();
+    nodes.sort();
+    walked.sort();
+    assert_eq!(nodes, walked);
+    let id = |ix| definition.node(ix).id.to_string();
+    let mut ways: Vec<_> = definition
+        .transitions
+        .iter()
+        .map(|way| (id(way.from), id(way.to), way.when.as_ref().map(|when| when.source().to_owned())))
+        .collect();
+    let mut edges: Vec<_> =
+        graph.transitions.iter().map(|edge| (edge.from.clone(), edge.to.clone(), edge.condition.clone())).collect();
+    ways.sort();
+    edges.sort();
+    assert_eq!(edges, ways);
+    let declared = definition.nodes.iter().map(|node| node.produces.len() + node.consumes.len()).sum::<usize>();
+    assert_eq!(graph.edges.len(), declared);
+    (definition, graph)
+}
 
-    let full = graph_of(&json!({"slug": "flow", "nodes": [
-        {"id": "a", "action": {"kind": "job", "jobSlug": "x"}}, {"id": "b", "action": {"type": "sleep"}}],
-        "transitions": [{"from": "a", "to": "b", "on": "failure", "priority": 2, "when": "state.ok"}]}));
-    assert_eq!(full.nodes[1].kind, "sleep");
-    assert_eq!(full.nodes[0].job.as_deref(), Some("x"));
-    let edge = &full.transitions[0];
-    assert_eq!((edge.outcome.as_str(), edge.priority, edge.condition.as_deref()), ("failure", 2, Some("state.ok")));
+#[test]
+fn steps_are_read_as_they_are_compiled() {
+    let (definition, graph) = compiled(json!({"slug": "flow", "name": "Flow", "description": "About it", "steps": [
+        {"id": "scan", "jobSlug": "scan-directory", "name": "Scan",
+         "produces": [{"assetId": "Dir.Scan", "schema": {"type": "object"}, "freshness": {"ttl": "2h"}}]},
+        {"id": "report", "type": "noop", "dependsOn": ["scan"], "when": "nodes.scan.output.files > 0",
+         "consumes": [{"assetId": "dir.scan"}]}]}));
+    assert_eq!((graph.name.as_deref(), graph.description.as_deref()), (definition.name.as_deref(), Some("About it")));
+    let nodes: Vec<_> =
+        graph.nodes.iter().map(|node| (node.id.as_str(), node.kind.as_str(), node.job.as_deref())).collect();
+    assert_eq!(nodes, [("scan", "job", Some("scan-directory")), ("report", "noop", None)]);
+    let edges: Vec<_> =
+        graph.edges.iter().map(|edge| (edge.role.as_str(), edge.node.as_str(), edge.asset.as_str())).collect();
+    assert_eq!(edges, [("produces", "scan", "Dir.Scan"), ("consumes", "report", "dir.scan")]);
+    assert_eq!(graph.edges[0].schema.as_deref(), Some(r#"{"type":"object"}"#));
+    // As the definition has it, in canonical spelling.
+    let freshness =
+        definition.nodes.iter().flat_map(|node| &node.produces).find_map(|produces| produces.freshness.as_ref());
+    assert_eq!(graph.edges[0].freshness.as_deref(), freshness.map(|json| json.as_str()));
+}
+
+#[test]
+fn nodes_and_transitions_are_read_as_they_are_compiled() {
+    let (_, graph) = compiled(json!({"slug": "flow", "nodes": [
+        {"id": "a", "action": {"kind": "job", "jobSlug": "x"}},
+        {"id": "b", "action": {"kind": "sleep", "duration": "90s"}},
+        {"id": "c", "action": {"kind": "transform", "output": {"n": 1}}}],
+        "transitions": [{"from": "a", "to": "b", "on": "failure", "priority": 2}, {"from": "a", "to": "c", "when": "input.ok"}]}));
+    let kinds: Vec<_> = graph.nodes.iter().map(|node| (node.kind.as_str(), node.job.as_deref())).collect();
+    assert_eq!(kinds, [("job", Some("x")), ("sleep", None), ("transform", None)]);
+    let failure = graph.transitions.iter().find(|edge| edge.to == "b").unwrap();
+    assert_eq!((failure.outcome.as_str(), failure.priority), ("failure", 2));
+    assert_eq!(graph.transitions.iter().find(|edge| edge.to == "c").unwrap().outcome, "success");
 }
 
 #[test]
@@ -252,4 +291,25 @@ fn a_commit_keeps_the_very_text_of_its_events() {
     let changes = fold(&[JournalEntry { sequence: Sequence::new(1), bytes: bundle.into() }]);
     assert_eq!(changes.commits[0].events, text);
     assert_eq!((changes.commits[0].revision.get(), changes.commits[0].event_count), (4, 1));
+}
+
+#[test]
+fn every_event_that_was_ever_written_is_projected() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/golden");
+    let mut count = 0;
+    for file in std::fs::read_dir(golden).unwrap() {
+        let event: Value = serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
+        let run = format!("run/{RUN}");
+        let aggregate = match event.as_object().unwrap().keys().next().unwrap().as_str() {
+            "run" => run.as_str(),
+            "asset" => "asset/default/site.report",
+            "workflow" => "workflow/default/flow",
+            "definitionAdopted" => "definition/default/flow/1",
+            other => panic!("{other}"),
+        };
+        let changes = fold(&[bundle(&[(aggregate, 1, json!([event]))])]);
+        assert_eq!((changes.commits.len(), changes.dead.len()), (1, 0), "{:?}", changes.dead);
+        count += 1;
+    }
+    assert!(count >= 27);
 }

@@ -68,12 +68,13 @@ fn tell() -> Told {
             version: DefinitionVersion::new(2),
             input: Json::of(&json!({"path": "/srv", "n": number})),
             trigger: Trigger::Manual {},
+            keyed: false,
         };
         let scheduled = |node: &str| RunEvent::AttemptScheduled {
             node: node.parse().unwrap(),
             attempt: Attempt::FIRST,
             lease: LeaseToken::from_bits(number),
-            input: Json::of(&json!({"n": number})),
+            input: (node == "report").then(|| Json::of(&json!({"n": number}))),
             wakes_at: None,
             handed_to: None,
         };
@@ -185,6 +186,9 @@ async fn runs(reads: &Reads, told: &Told) {
         failed.nodes.iter().map(|node| (node.node_id.as_str(), node.status.as_str(), node.attempts)).collect();
     assert_eq!(nodes, [("scan", "succeeded", 1), ("report", "running", 1)]);
     assert_eq!(shown["traces"][0]["output"], json!({"files": 3}));
+    // The first step was given the run's input as it is, the second one of its own.
+    assert_eq!(shown["traces"][0]["input"], shown["input"]);
+    assert_eq!(shown["traces"][1]["input"], json!({"n": 0}));
     assert!(shown["startedAt"].as_str().unwrap().parse::<Timestamp>().unwrap().as_micros() > DAWN_MICROS);
     assert!(reads.run(&"stranger".parse().unwrap(), told.runs[0]).await.unwrap().is_none());
 

@@ -85,24 +85,24 @@ async fn the_feed_is_filtered_by_asset_prefix_at_whole_tokens() {
 }
 
 #[tokio::test]
-async fn a_definition_version_is_written_once_and_the_latest_is_the_highest() {
+async fn a_definition_version_is_written_once_and_the_current_one_is_the_last_published() {
     let house = House::with_shards(1).await;
     let definitions = Definitions::new(&house.broker);
     let key = WorkflowKey { workspace: workspace(), workflow: "insights".parse().unwrap() };
     let version = DefinitionVersion::new;
-    assert_eq!(definitions.latest(&key).await.unwrap(), None);
+    assert_eq!(definitions.current(&key).await.unwrap(), None);
     let document = |n: u32| Json::of(&serde_json::json!({"n": n, "padding": "x".repeat(900_000)}));
     let mut watch = definitions.watch();
     assert!(watch.next(PATIENCE).await.unwrap().is_empty());
     assert!(watch.is_caught_up());
     for n in [1, 3, 2] {
-        definitions.put(&key, version(n), &document(n)).await.unwrap();
+        definitions.publish(&key, version(n), &document(n)).await.unwrap();
     }
-    definitions.put(&key, version(2), &document(2)).await.unwrap();
-    let refusal = definitions.put(&key, version(2), &document(9)).await.unwrap_err();
+    definitions.publish(&key, version(2), &document(2)).await.unwrap();
+    let refusal = definitions.publish(&key, version(2), &document(9)).await.unwrap_err();
     assert!(matches!(refusal, DefinitionError::VersionTaken { .. }));
     assert_eq!(definitions.get(&key, version(2)).await.unwrap(), Some(document(2)));
-    assert_eq!(definitions.latest(&key).await.unwrap().unwrap().version, version(3));
+    assert_eq!(definitions.current(&key).await.unwrap().unwrap().version, version(2));
     let mut seen = Vec::new();
     while seen.len() < 3 {
         seen.extend(watch.next(PATIENCE).await.unwrap().into_iter().map(|stored| stored.version.get()));

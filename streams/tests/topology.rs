@@ -39,7 +39,8 @@ async fn a_lossy_difference_is_refused_and_nothing_at_all_is_changed() {
     let house = House::with_shards(1).await;
     let journal = Journal::open(&house.broker, shard(0)).await.unwrap();
     journal.append("kept".into(), Sequence::ZERO).await.unwrap();
-    let cases: [(&str, fn(&mut StreamSpec)); 4] = [
+    type Edit = fn(&mut StreamSpec);
+    let cases: [(&str, Edit); 4] = [
         ("max_age", |spec| spec.age_max = Some(Duration::from_secs(60))),
         ("subjects", |spec| spec.subjects = vec!["hw.elsewhere".into()]),
         ("deny_delete", |spec| spec.deny_delete = false),

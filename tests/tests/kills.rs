@@ -102,11 +102,11 @@ async fn runs_go_on_without_the_database_and_the_projection_catches_up() {
     all_succeeded(&load.ends(&without).await);
     cluster.postgres.restart().await.unwrap();
     let database = headwater_projector::Database::at(&cluster.postgres.url()).unwrap();
-    let queries = headwater_projector::Queries::of(database);
+    let queries = headwater_projector::queries::Reads::of(database);
     for run in before.iter().chain(&without) {
         until("the run is projected", || async {
             let found = queries.run(&load.key.workspace, *run).await.ok().flatten()?;
-            (found.run.status.as_str() == "succeeded").then_some(())
+            (found.summary.status.as_str() == "succeeded").then_some(())
         })
         .await;
     }

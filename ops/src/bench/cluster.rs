@@ -61,6 +61,9 @@ impl Cluster {
         let broker = crate::dev::broker_settings(&worker);
         let mut command = Command::new(own_binary()?);
         command.arg("bench-worker").args(["--slots", &slots.to_string()]);
+        if let Some(prefix) = worker.inbox_prefix {
+            command.env("HEADWATER_NATS_INBOX_PREFIX", prefix);
+        }
         self.others.push(spawn_ready(&mut command, &broker).await?);
         Ok(())
     }

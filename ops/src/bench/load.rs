@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use headwater_core::definition::compile;
 use headwater_core::protocol::Granted;
 use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
-use headwater_core::shard::{AggregateId, Command, Submission, WorkflowKey};
+use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Timestamp};
 use headwater_streams::definitions::Definitions;
@@ -57,6 +57,11 @@ pub fn fan(slug: &str, width: usize) -> Value {
     json!({"slug": slug, "steps": steps})
 }
 
+/// One job.
+pub fn one(slug: &str) -> Value {
+    json!({"slug": slug, "steps": [{"id": "only", "jobSlug": "bench"}]})
+}
+
 /// One node that sleeps for an hour.
 pub fn sleeper(slug: &str) -> Value {
     json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]})
@@ -97,6 +102,11 @@ pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failur
 
 /// Starts one run.
 pub async fn start(access: &Access, workflow: &Workflow) -> Result<RunId, Failure> {
+    start_at(access, workflow).await.map(|(run, _)| run)
+}
+
+/// Starts one run; returns also the place where its start can be read.
+pub async fn start_at(access: &Access, workflow: &Workflow) -> Result<(RunId, Position), Failure> {
     let randomness = uuid::Uuid::new_v4().as_u128();
     let run = RunId::new(access.map.spread(randomness as u64), now(), randomness);
     let start = StartRun {
@@ -110,7 +120,7 @@ pub async fn start(access: &Access, workflow: &Workflow) -> Result<RunId, Failur
     let command = Command::Run { run, command: RunCommand::StartRun(start) };
     let submission = Submission { id: fresh_id(), command };
     let submitted = access.client.submit(run.shard(), submission, PATIENCE).await;
-    submitted.map(|_| run).map_err(|error| Failure::of(&error))
+    submitted.map(|(position, _)| (run, position)).map_err(|error| Failure::of(&error))
 }
 
 /// Starts one run and waits for its end.

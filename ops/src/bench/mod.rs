@@ -7,6 +7,7 @@ mod cluster;
 mod figures;
 mod load;
 mod scenarios;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Failure;
 
-pub use scenarios::{WorkerSettings, work};
+pub use worker::{WorkerSettings, work};
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

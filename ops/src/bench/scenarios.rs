@@ -1,35 +1,21 @@
 //! The scenarios: what is started, what is loaded, what is read off.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use headwater_core::ShardId;
+use headwater_projector::queries::Reads;
+use headwater_projector::rebuild::{Switch, rebuild};
+use headwater_projector::{Database, JetStreamJournal, Journal as _};
 use headwater_streams::yardstick;
+use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::figures::{Report, percentile};
-use super::load;
+use super::load::{self, Workflow};
+use super::worker;
 use super::{BenchSettings, Scenario};
 use crate::cli::Failure;
-use crate::settings::{BrokerSettings, Role};
-
-/// What the worker process of the benchmarks takes.
-#[derive(Debug, Clone, Args)]
-pub struct WorkerSettings {
-    #[command(flatten)]
-    pub broker: BrokerSettings,
-    #[arg(long, default_value_t = 512)]
-    pub slots: usize,
-}
-
-/// Serves the benchmark's job until it is killed.
-///
-/// # Errors
-/// When the broker cannot be reached.
-pub async fn work(settings: WorkerSettings) -> Result<ExitCode, Failure> {
-    let _ = settings;
-    Err(Failure::new("the worker SDK is still to come"))
-}
+use crate::settings::Role;
 
 /// Measures one scenario.
 ///
@@ -37,49 +23,232 @@ pub async fn work(settings: WorkerSettings) -> Result<ExitCode, Failure> {
 /// What could not be started or measured.
 pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
     match scenario {
-        Scenario::Pure => throughput("pure", true, &[Role::Shards], settings, report).await,
+        Scenario::Pure => throughput("pure", Load::Pure, settings, report).await,
+        Scenario::Jobs => throughput("jobs", Load::Jobs, settings, report).await,
+        Scenario::Projected => throughput("projected", Load::Projected, settings, report).await,
+        Scenario::Single => single(settings, report).await,
+        Scenario::FirstAttempt => first_attempt(settings, report).await,
+        Scenario::FanOut => fan_out(settings, report).await,
         Scenario::Memory => memory(settings, report).await,
-        Scenario::Jobs => throughput("jobs", false, &[Role::Shards], settings, report).await,
-        Scenario::Projected => throughput("projected", false, &[Role::Shards, Role::Projector], settings, report).await,
-        Scenario::Single | Scenario::FirstAttempt | Scenario::FanOut => Err(Failure::new("still to come")),
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// Pure nodes; no projector.
+    Pure,
+    /// Jobs; no projector until the load is over.
+    Jobs,
+    /// Jobs, with the projector beside them.
+    Projected,
+}
+
 /// The bare broker, as a yardstick: one 512-byte publish at a time.
-async fn bare_publish(cluster: &Cluster) -> Result<Duration, Failure> {
+async fn bare_publish(cluster: &Cluster) -> Result<f64, Failure> {
     let measured =
         yardstick::publish(&cluster.access.broker, 512, 300, 1).await.map_err(|error| Failure::of(&error))?;
-    percentile(&measured.0, 0.5).ok_or_else(|| Failure::new("nothing was published"))
+    let median = percentile(&measured.0, 0.5).ok_or_else(|| Failure::new("nothing was published"))?;
+    Ok(millis(median))
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
 }
 
 async fn throughput(
     name: &'static str,
-    pure: bool,
-    roles: &[Role],
+    load: Load,
     settings: &BenchSettings,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    eprintln!("{name}: chains of 10, {} in flight", settings.in_flight);
-    let (mut bare, mut rates) = (Vec::new(), Vec::new());
+    eprintln!("{name}: chains of 10, {} runs in flight", settings.in_flight);
+    let (mut bare, mut rates, mut lags) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut catch_ups, mut rebuilds) = (Vec::new(), Vec::new());
     for _ in 0..settings.repetitions {
+        let roles: &[Role] = match load {
+            Load::Pure | Load::Jobs => &[Role::Shards],
+            Load::Projected => &[Role::Shards, Role::Projector],
+        };
         let mut cluster = Cluster::start(settings.shards, roles).await?;
-        bare.push(bare_publish(&cluster).await?.as_secs_f64() * 1e3);
-        if !pure {
-            cluster.add_worker(512).await?;
+        bare.push(bare_publish(&cluster).await?);
+        if load != Load::Pure {
+            cluster.add_worker(settings.in_flight * 2).await?;
         }
-        let workflow = load::apply(&cluster.access, &load::chain("chain", pure)).await?;
+        let workflow = load::apply(&cluster.access, &load::chain("chain", load == Load::Pure)).await?;
+        let probing = CancellationToken::new();
+        let probe = match load {
+            Load::Projected => Some(tokio::spawn(probe_lag(
+                cluster.access.clone(),
+                reads(&cluster)?,
+                workflow.clone(),
+                probing.clone(),
+            ))),
+            Load::Pure | Load::Jobs => None,
+        };
         let runs = load::keep_going(&cluster.access, &workflow, settings.in_flight, settings.seconds).await?;
         rates.push(runs * 10.0);
+        probing.cancel();
+        if let Some(probe) = probe {
+            lags.extend(probe.await.map_err(|error| Failure::of(&error))??);
+        }
+        if load == Load::Jobs {
+            let (caught_up, rebuilt) = catch_up_and_rebuild(&mut cluster).await?;
+            catch_ups.push(caught_up);
+            rebuilds.push(rebuilt);
+        }
         cluster.stop().await;
     }
     report.add(name, "bare fsynced publish p50", "ms", &bare);
     report.add(name, "steps", "steps/s", &rates);
+    report.add_percentiles(name, "read-model lag", &lags);
+    report.add(name, "projector catches up", "events/s", &catch_ups);
+    report.add(name, "rebuild", "events/s", &rebuilds);
+    Ok(())
+}
+
+fn database(cluster: &Cluster) -> Result<Database, Failure> {
+    let url = cluster.settings.postgres_url.as_deref().ok_or_else(|| Failure::new("there is no database"))?;
+    Database::at(url).map_err(|error| Failure::of(&error))
+}
+
+fn reads(cluster: &Cluster) -> Result<Reads, Failure> {
+    Ok(Reads::of(database(cluster)?))
+}
+
+/// How long it takes until what was acknowledged can be read: one probe every 50 ms.
+async fn probe_lag(
+    access: super::cluster::Access,
+    reads: Reads,
+    workflow: Workflow,
+    until: CancellationToken,
+) -> Result<Vec<Duration>, Failure> {
+    let mut lags = Vec::new();
+    while !until.is_cancelled() {
+        let (_, position) = load::start_at(&access, &workflow).await?;
+        let began = Instant::now();
+        let waited = reads.wait_for(position, Duration::from_secs(30)).await.map_err(|error| Failure::of(&error))?;
+        waited.map_err(|error| Failure::of(&error))?;
+        lags.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(lags)
+}
+
+/// Lets a projector fold what the load left behind, then builds the read models anew; both in events per second.
+async fn catch_up_and_rebuild(cluster: &mut Cluster) -> Result<(f64, f64), Failure> {
+    let journal = JetStreamJournal::new(&cluster.access.broker);
+    let shards: Vec<_> = (0..cluster.access.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
+    let database = database(cluster)?;
+    let reads = Reads::of(database.clone());
+    database.migrate().await.map_err(|error| Failure::of(&error))?;
+    let began = Instant::now();
+    cluster.add_engine(&[Role::Projector]).await?;
+    for shard in &shards {
+        let sequence = journal.head(*shard).await.map_err(|error| Failure::of(&error))?;
+        let position = headwater_core::shard::Position { shard: *shard, sequence };
+        let waited = reads.wait_for(position, Duration::from_secs(120)).await.map_err(|error| Failure::of(&error))?;
+        waited.map_err(|error| Failure::of(&error))?;
+    }
+    let took = began.elapsed();
+    let rebuilt = rebuild(&database, journal.into(), &shards, Switch::Never).await;
+    let rebuilt = rebuilt.map_err(|error| Failure::of(&error))?;
+    if !rebuilt.equal {
+        return Err(Failure::new("the rebuilt read models differ from the live ones"));
+    }
+    let events = rebuilt.events as f64;
+    Ok((events / took.as_secs_f64(), events / rebuilt.projection.as_secs_f64()))
+}
+
+async fn single(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
+    const RUNS: usize = 200;
+    eprintln!("single: one run of 10 jobs at a time");
+    let (mut bare, mut medians, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..settings.repetitions {
+        let mut cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
+        bare.push(bare_publish(&cluster).await?);
+        cluster.add_worker(16).await?;
+        let workflow = load::apply(&cluster.access, &load::chain("chain", false)).await?;
+        let mut took = Vec::new();
+        for at in 0..RUNS + 20 {
+            let began = Instant::now();
+            load::run_one(&cluster.access, &workflow).await?;
+            // The first few warm up.
+            if at >= 20 {
+                took.push(began.elapsed());
+            }
+        }
+        medians.extend(percentile(&took, 0.5).map(millis));
+        all.extend(took);
+        cluster.stop().await;
+    }
+    let ratios: Vec<_> = medians.iter().zip(&bare).map(|(run, bare)| run / (bare * 10.0)).collect();
+    report.add("single", "bare fsynced publish p50", "ms", &bare);
+    report.add("single", "run of 10 jobs p50", "ms", &medians);
+    report.add("single", "in units of ten bare publishes", "x", &ratios);
+    report.add_percentiles("single", "run of 10 jobs", &all);
+    Ok(())
+}
+
+async fn first_attempt(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
+    const RUNS: usize = 200;
+    eprintln!("first-attempt: from a start to the begin of its first attempt");
+    let (mut bare, mut medians, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..settings.repetitions {
+        let cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
+        bare.push(bare_publish(&cluster).await?);
+        let (began_at, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let worker = worker::observed(cluster.worker_broker(), began_at)?;
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
+        let workflow = load::apply(&cluster.access, &load::one("one")).await?;
+        let mut took = Vec::new();
+        for at in 0..RUNS + 20 {
+            let began = Instant::now();
+            let start = load::run_one(&cluster.access, &workflow);
+            let begin = async { begins.recv().await.ok_or_else(|| Failure::new("the worker is gone")) };
+            let (begin, ()) = tokio::try_join!(begin, start)?;
+            if at >= 20 {
+                took.push(begin.saturating_duration_since(began));
+            }
+        }
+        stop.cancel();
+        running.await.map_err(|error| Failure::of(&error))?.map_err(|error| Failure::of(&error))?;
+        medians.extend(percentile(&took, 0.5).map(millis));
+        all.extend(took);
+        cluster.stop().await;
+    }
+    let ratios: Vec<_> = medians.iter().zip(&bare).map(|(begin, bare)| begin / bare).collect();
+    report.add("first-attempt", "bare fsynced publish p50", "ms", &bare);
+    report.add("first-attempt", "start to begin p50", "ms", &medians);
+    report.add("first-attempt", "in units of one bare publish", "x", &ratios);
+    report.add_percentiles("first-attempt", "start to begin", &all);
+    Ok(())
+}
+
+async fn fan_out(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
+    const WIDTH: usize = 1000;
+    eprintln!("fan-out: one node, {WIDTH} behind it, one behind them all");
+    let mut cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
+    let bare = bare_publish(&cluster).await?;
+    cluster.add_worker(WIDTH).await?;
+    let workflow = load::apply(&cluster.access, &load::fan("fan", WIDTH)).await?;
+    let mut took = Vec::new();
+    for at in 0..settings.repetitions + 1 {
+        let began = Instant::now();
+        load::run_one(&cluster.access, &workflow).await?;
+        if at > 0 {
+            took.push(began.elapsed().as_secs_f64());
+        }
+    }
+    report.add("fan-out", "bare fsynced publish p50", "ms", &[bare]);
+    report.add("fan-out", format!("1 to {WIDTH} and back"), "s", &took);
+    cluster.stop().await;
     Ok(())
 }
 
 async fn memory(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
     eprintln!("memory: idle, and with {} waiting runs", settings.waiting_runs);
-    let cluster = Cluster::start(settings.shards, &[Role::Shards, Role::Projector]).await?;
+    let cluster = Cluster::start(settings.shards, &[Role::Api, Role::Shards, Role::Tasks, Role::Projector]).await?;
     report.add("memory", "engine idle", "MB", &[cluster.engine_memory()? as f64 / 1e6]);
     let workflow = load::apply(&cluster.access, &load::sleeper("sleeper")).await?;
     let began = Instant::now();

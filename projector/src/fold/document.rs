@@ -1,7 +1,8 @@
 //! What the read models keep of a workflow's document: its nodes, its edges, and the assets it names.
 //!
-//! The document was compiled before it entered the journal, so this only looks: `steps[]` with `dependsOn`, or
-//! `nodes[]` with `transitions[]`. What it does not know it leaves to the document itself, which is kept whole.
+//! The document was compiled and written in its canonical form before it entered the journal, so this only looks:
+//! `steps[]` with `dependsOn`, or `nodes[]` with `transitions[]`. It does not compile: what an old release accepted is
+//! projected for ever, whatever the compiler has learned since.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::rows::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
 
-/// Reads a document in either spelling.
+/// Reads a canonical document ([`headwater_core::definition::Definition::source`]) in either of its two spellings.
 pub fn graph_of(document: &Value) -> Graph {
     let mut graph =
         Graph { name: text(document, "name"), description: text(document, "description"), ..Graph::default() };
@@ -31,16 +32,18 @@ fn read_node(graph: &mut Graph, id: String, node: &Value) {
     let name = text(node, "name");
     let kind = kind_of(node);
     for dependency in items(node, "dependsOn") {
-        let from = dependency.as_str().map(str::to_owned);
-        let from = from.or_else(|| ["id", "step", "node", "from"].iter().find_map(|key| text(dependency, key)));
-        if let Some(from) = from {
-            graph.transitions.push(transition(from, id.clone(), dependency));
+        if let Some(from) = dependency.as_str() {
+            // A step's condition stands on every way into it.
+            let condition = text(node, "when");
+            graph
+                .transitions
+                .push(GraphTransition { condition, ..transition(from.to_owned(), id.clone(), dependency) });
         }
     }
     let mut named = BTreeSet::new();
     for (list, role) in [("produces", EdgeRole::Produces), ("consumes", EdgeRole::Consumes)] {
         for entry in items(node, list) {
-            let Some(asset) = entry.as_str().map(str::to_owned).or_else(|| text(entry, "assetId")) else { continue };
+            let Some(asset) = text(entry, "assetId") else { continue };
             // A node that names an asset twice in one role is one edge.
             if !named.insert((role.as_str(), asset.to_ascii_lowercase())) {
                 continue;
@@ -59,16 +62,12 @@ fn read_node(graph: &mut Graph, id: String, node: &Value) {
             });
         }
     }
-    let job = text(node, "jobSlug").or_else(|| node.get("action").and_then(|action| text(action, "jobSlug")));
-    graph.nodes.push(GraphNode { id, name, kind, job, document: node.to_string() });
+    graph.nodes.push(GraphNode { id, name, kind, job: text(node, "jobSlug"), document: node.to_string() });
 }
 
-/// The action's kind: a step with a `jobSlug` is a job; otherwise `action` says it, as a word or as an object.
+/// The action's kind: a node with a `jobSlug` is a job; of any other `action` says it.
 fn kind_of(node: &Value) -> String {
-    let action = node.get("action");
-    let said = action.and_then(Value::as_str).map(str::to_owned);
-    let said = said.or_else(|| action.and_then(|action| text(action, "kind").or_else(|| text(action, "type"))));
-    said.or_else(|| text(node, "kind")).or_else(|| text(node, "type")).unwrap_or_else(|| "job".to_owned())
+    node.get("action").and_then(|action| text(action, "kind")).unwrap_or_else(|| "job".to_owned())
 }
 
 fn transition(from: String, to: String, edge: &Value) -> GraphTransition {
@@ -77,7 +76,7 @@ fn transition(from: String, to: String, edge: &Value) -> GraphTransition {
         to,
         outcome: text(edge, "on").unwrap_or_else(|| "success".to_owned()),
         priority: edge.get("priority").and_then(Value::as_i64).and_then(|p| i32::try_from(p).ok()).unwrap_or(0),
-        condition: text(edge, "when").or_else(|| text(edge, "condition")),
+        condition: text(edge, "when"),
     }
 }
 

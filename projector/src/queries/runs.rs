@@ -193,12 +193,13 @@ impl Reads {
                                         AND t.node_id = n.node_id ORDER BY attempt DESC LIMIT 1) t ON true
                      WHERE r.run_id = $1 ORDER BY n.ordinal";
         let nodes = self.rows(nodes, &[&id]).await?;
+        let input = json(found, "input");
         Ok(Some(RunDetail {
             summary: summary(found),
-            input: json(found, "input"),
             output: json_if(found, "output"),
             nodes: nodes.iter().map(node).collect(),
-            traces: traces.iter().map(trace).collect(),
+            traces: traces.iter().map(|row| trace(row, &input)).collect(),
+            input,
         }))
     }
 
@@ -250,17 +251,19 @@ fn node(row: &Row) -> NodeView {
     }
 }
 
-fn trace(row: &Row) -> TraceView {
+fn trace(row: &Row, run_input: &Json) -> TraceView {
+    let scheduled_at = moment_if(row, "scheduled_at");
     TraceView {
         node_id: row.get("node_id"),
         attempt: small_number(row, "attempt"),
         status: row.get("status"),
         worker: row.get("worker"),
-        scheduled_at: moment_if(row, "scheduled_at"),
+        scheduled_at,
         started_at: moment_if(row, "started_at"),
         finished_at: moment_if(row, "finished_at"),
         wakes_at: moment_if(row, "wakes_at"),
-        input: json_if(row, "input"),
+        // Scheduled without an input of its own, a node gets the run's.
+        input: json_if(row, "input").or_else(|| scheduled_at.map(|_| run_input.clone())),
         output: json_if(row, "output"),
         error_code: row.get("error_code"),
         error_message: row.get("error_message"),

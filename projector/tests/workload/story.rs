@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use headwater_core::asset::{AssetEvent, Declaration, InputVersion, RecordAsset, Waiter};
-use headwater_core::run::{RunEvent, RunFailure, RunStatus, Trigger};
+use headwater_core::run::{RunEvent, RunStatus, Trigger};
 use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{
-    Attempt, DefinitionVersion, Json, LeaseToken, NodeId, Revision, RunId, ShardId, Timestamp, Version,
-};
+use headwater_core::{Attempt, DefinitionVersion, Json, Revision, RunId, ShardId, Version};
 use headwater_projector::MemoryJournal;
 use serde_json::json;
 
+use super::actor::{Actor, payload};
 use super::{Dice, Shard};
 
 /// What the tables must say of a run.
@@ -34,23 +33,6 @@ pub struct Story {
     /// Messages and commits that must end as dead events.
     pub dead: usize,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Pending,
-    Awaiting,
-    Scheduled(u32),
-    Retrying(u32),
-    Over(&'static str, u32),
-}
-
-struct Actor {
-    run: RunId,
-    revision: Revision,
-    nodes: Vec<(NodeId, State)>,
-}
-
-const NUL_FREE: [&str; 3] = ["it broke", "ünwell 💥", "a \"quoted\" reason\nin two lines"];
 
 /// Writes a history of about so many commits.
 pub fn tell(seed: u64, shard_count: u16, commits: usize) -> Story {
@@ -140,9 +122,7 @@ impl Teller {
 
     fn start_run(&mut self, dice: &mut Dice, shard: &mut Shard) {
         let run = RunId::new(shard.id, shard.clock, dice.wide());
-        let count = 1 + dice.below(5);
-        let nodes = (0..count).map(|n| (format!("n{n}").parse().unwrap(), State::Pending)).collect();
-        let mut actor = Actor { run, revision: Revision::FIRST, nodes };
+        let mut actor = Actor::new(run, 1 + dice.below(5));
         let trigger = if dice.one_in(3) {
             Trigger::Materialize { asset: "some.asset".parse().unwrap(), partition: None, requested_by: run }
         } else {
@@ -157,7 +137,7 @@ impl Teller {
             keyed: dice.one_in(4),
         }];
         if dice.one_in(2) {
-            actor.advance(dice, shard.clock, 0, &mut events);
+            actor.step(dice, shard.clock, &mut events);
         }
         self.record(dice, shard, actor, events);
     }
@@ -170,42 +150,23 @@ impl Teller {
         let (_, mut actor) = self.actors.remove(here[dice.below(here.len() as u64) as usize]);
         let mut events = Vec::new();
         if dice.one_in(40) {
-            events.push(RunEvent::RunCancelled { reason: NUL_FREE[0].to_owned() });
-            actor.cancel_rest(&mut events);
+            actor.cancel(&mut events);
         } else {
             for _ in 0..1 + dice.below(2) {
-                let open: Vec<usize> = (0..actor.nodes.len()).filter(|&at| !actor.is_over(at)).collect();
-                if let Some(&at) = open.get(dice.below(open.len().max(1) as u64) as usize) {
-                    if actor.advance(dice, shard.clock, at, &mut events) {
-                        break;
-                    }
-                }
+                actor.step(dice, shard.clock, &mut events);
             }
         }
         self.record(dice, shard, actor, events);
     }
 
     /// Commits a run's events and keeps the run unless it has ended.
-    fn record(&mut self, dice: &mut Dice, shard: &mut Shard, mut actor: Actor, mut events: Vec<RunEvent>) {
-        let ended = |events: &[RunEvent]| {
-            events.iter().find_map(|event| match event {
-                RunEvent::RunSucceeded { .. } => Some(RunStatus::Succeeded),
-                RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
-                RunEvent::RunCancelled { .. } => Some(RunStatus::Cancelled),
-                _ => None,
-            })
-        };
-        if ended(&events).is_none() && (0..actor.nodes.len()).all(|at| actor.is_over(at)) {
-            events.push(RunEvent::RunSucceeded { output: payload(dice) });
-        }
-        let end = ended(&events);
+    fn record(&mut self, dice: &mut Dice, shard: &mut Shard, mut actor: Actor, events: Vec<RunEvent>) {
         let events: Vec<Event> = events.into_iter().map(Event::Run).collect();
         shard.commit(dice, AggregateId::Run(actor.run), &mut actor.revision, events);
-        let nodes = actor.nodes.iter().filter_map(|(node, state)| Some((node.to_string(), shown(*state)?))).collect();
-        let status = end.map_or("running", RunStatus::as_str);
-        let truth = RunTruth { status, revision: actor.revision.get() - 1, nodes };
+        let status = actor.end().map_or("running", RunStatus::as_str);
+        let truth = RunTruth { status, revision: actor.revision.get() - 1, nodes: actor.nodes() };
         self.story.runs.insert(actor.run, truth);
-        if end.is_none() {
+        if actor.end().is_none() {
             self.actors.push((shard.id, actor));
         }
     }
@@ -298,169 +259,4 @@ fn adopt(dice: &mut Dice, shard: &mut Shard) {
     let aggregate = AggregateId::Definition(key, DefinitionVersion::FIRST);
     let event = Event::DefinitionAdopted { document: Json::empty_object() };
     shard.commit(dice, aggregate, &mut Revision::new(1), vec![event]);
-}
-
-fn shown(state: State) -> Option<(&'static str, u32)> {
-    match state {
-        State::Pending => None,
-        State::Awaiting => Some(("waiting", 1)),
-        State::Scheduled(attempt) => Some(("running", attempt)),
-        State::Retrying(attempt) => Some(("waiting", attempt)),
-        State::Over(status, attempt) => Some((status, attempt)),
-    }
-}
-
-impl Actor {
-    fn is_over(&self, at: usize) -> bool {
-        matches!(self.nodes[at].1, State::Over(..))
-    }
-
-    /// Lets a node take its next step. Returns whether that ended the run.
-    fn advance(&mut self, dice: &mut Dice, now: Timestamp, at: usize, events: &mut Vec<RunEvent>) -> bool {
-        let (node, state) = self.nodes[at].clone();
-        let next = match state {
-            State::Pending => match dice.below(12) {
-                0 => {
-                    events.push(RunEvent::NodeSkipped { node });
-                    State::Over("skipped", 0)
-                }
-                1 => {
-                    events.push(succeeded(dice, node, 1, None));
-                    State::Over("succeeded", 1)
-                }
-                2 | 3 => {
-                    events.push(RunEvent::NodeAwaitedAssets { node, needs: Vec::new() });
-                    State::Awaiting
-                }
-                4 => return self.fail(node, at, 0, events, failure(dice, None)),
-                _ => {
-                    events.push(scheduled(dice, self.run, node, 1));
-                    State::Scheduled(1)
-                }
-            },
-            State::Awaiting => match dice.below(6) {
-                0 => return self.fail(node, at, 1, events, failure(dice, None)),
-                1 => {
-                    events.push(RunEvent::AssetResolved { node, asset: "x.y".parse().unwrap(), chosen: None });
-                    State::Awaiting
-                }
-                _ => {
-                    events.push(RunEvent::AssetResolved {
-                        node: node.clone(),
-                        asset: "x.z".parse().unwrap(),
-                        chosen: None,
-                    });
-                    events.push(scheduled(dice, self.run, node, 1));
-                    State::Scheduled(1)
-                }
-            },
-            State::Scheduled(attempt) => match dice.below(8) {
-                0 => {
-                    let worker = "w.1".parse().unwrap();
-                    events.push(RunEvent::AttemptStarted {
-                        node,
-                        attempt: Attempt::new(attempt),
-                        worker,
-                        started_at: now,
-                    });
-                    State::Scheduled(attempt)
-                }
-                1 | 2 => {
-                    let failure = failure(dice, Some((&node, attempt)));
-                    events.push(RunEvent::AttemptFailed {
-                        node: node.clone(),
-                        attempt: Attempt::new(attempt),
-                        failure: failure.clone(),
-                        worker: None,
-                        started_at: dice.one_in(2).then_some(now),
-                    });
-                    if attempt == 3 || dice.one_in(4) {
-                        return self.fail(node, at, attempt, events, failure);
-                    }
-                    let due_at = now.after(std::time::Duration::from_secs(1));
-                    events.push(RunEvent::RetryArmed { node, attempt: Attempt::new(attempt + 1), due_at });
-                    State::Retrying(attempt + 1)
-                }
-                _ => {
-                    events.push(succeeded(dice, node, attempt, Some(now)));
-                    State::Over("succeeded", attempt)
-                }
-            },
-            State::Retrying(attempt) => {
-                events.push(scheduled(dice, self.run, node, attempt));
-                State::Scheduled(attempt)
-            }
-            State::Over(..) => state,
-        };
-        self.nodes[at].1 = next;
-        false
-    }
-
-    /// Fails a node for good, and (unless it has a way on) the run with it.
-    fn fail(&mut self, node: NodeId, at: usize, attempt: u32, events: &mut Vec<RunEvent>, failure: RunFailure) -> bool {
-        self.nodes[at].1 = State::Over("failed", attempt);
-        let goes_on = failure.message.len() % 2 == 0;
-        let taken = if goes_on { vec![0] } else { Vec::new() };
-        events.push(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
-        if !goes_on {
-            events.push(RunEvent::RunFailed { failure });
-            self.cancel_rest(events);
-        }
-        !goes_on
-    }
-
-    fn cancel_rest(&mut self, events: &mut Vec<RunEvent>) {
-        for (node, state) in &mut self.nodes {
-            let attempt = match *state {
-                State::Over(..) => continue,
-                State::Pending => 0,
-                State::Awaiting => 1,
-                State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
-            };
-            events.push(RunEvent::NodeCancelled { node: node.clone() });
-            *state = State::Over("cancelled", attempt);
-        }
-    }
-}
-
-fn payload(dice: &mut Dice) -> Json {
-    // Some beyond what a row holds in its own page, some with what a database might trip over.
-    let size = if dice.one_in(20) { 9_000 } else { dice.below(200) as usize };
-    let noise: String = (0..size).map(|_| char::from(b'a' + dice.below(26) as u8)).collect();
-    Json::of(&json!({"noise": noise, "text": "ü \u{1F980} \\u0000 \" \n", "n": dice.roll(), "nul": "\0"}))
-}
-
-fn failure(dice: &mut Dice, at: Option<(&NodeId, u32)>) -> RunFailure {
-    let message = if dice.one_in(5) { "a nul \0 in it" } else { NUL_FREE[dice.below(3) as usize] };
-    let failure = RunFailure::new("broken", message);
-    match at {
-        Some((node, attempt)) => failure.at(node, Some(Attempt::new(attempt))),
-        None => failure,
-    }
-}
-
-fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32) -> RunEvent {
-    let lease = LeaseToken::derived(&[run.as_uuid().as_bytes(), node.as_str().as_bytes(), &attempt.to_be_bytes()]);
-    let handed_to = dice.one_in(2).then(|| "w.2".parse().unwrap());
-    RunEvent::AttemptScheduled {
-        node,
-        attempt: Attempt::new(attempt),
-        lease,
-        input: dice.one_in(2).then(|| payload(dice)),
-        wakes_at: None,
-        handed_to,
-    }
-}
-
-fn succeeded(dice: &mut Dice, node: NodeId, attempt: u32, started_at: Option<Timestamp>) -> RunEvent {
-    let worker = started_at.map(|_| "w.3".parse().unwrap());
-    RunEvent::NodeSucceeded {
-        node,
-        attempt: Attempt::new(attempt),
-        output: payload(dice),
-        assets: Vec::new(),
-        worker,
-        started_at,
-        taken: None,
-    }
 }

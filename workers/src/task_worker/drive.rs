@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FusedFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
@@ -117,7 +117,8 @@ impl TaskWorker {
 
     async fn settle_until(&mut self, deadline: Instant) {
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline).fuse());
-        while !self.attempts.is_empty() || !self.outboxes.values().all(Outbox::is_idle) {
+        // What is under way beside reports and claims is a sign of life, and not missed.
+        while !self.attempts.is_empty() {
             self.send();
             match self.event(deadline.as_mut()).await {
                 Event::Stop => return,
@@ -127,10 +128,7 @@ impl TaskWorker {
     }
 
     /// Waits for what happens next. Loses nothing when dropped.
-    async fn event(
-        &mut self,
-        mut stop: Pin<&mut (impl Future<Output = ()> + futures_util::future::FusedFuture)>,
-    ) -> Event {
+    async fn event(&mut self, mut stop: Pin<&mut impl FusedFuture<Output = ()>>) -> Event {
         let due_at = self.outboxes.values().filter_map(Outbox::due_at).chain(self.attempts.due_at()).min();
         let due = async {
             match due_at {

@@ -69,10 +69,6 @@ impl Outbox {
         if self.in_flight || self.waiting.is_empty() { None } else { self.paused_until }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        !self.in_flight && self.waiting.is_empty()
-    }
-
     /// Returns what goes into the next frame, if one can go now.
     pub(super) fn next_frame(&mut self, now: Instant) -> Option<Vec<Entry>> {
         if self.in_flight || self.waiting.is_empty() || self.paused_until.is_some_and(|until| now < until) {
@@ -175,7 +171,7 @@ mod tests {
             assert_eq!(leases(&outbox.next_frame(now).unwrap()), expected);
             outbox.answered(true);
         }
-        assert!(outbox.is_idle());
+        assert!(outbox.next_frame(now).is_none() && outbox.due_at().is_none());
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! `http_request`: one request and its answer.
 
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
