@@ -142,6 +142,11 @@ impl Broker {
         Ok(Self(Arc::new(Link { client, jetstream, config: config.clone() })))
     }
 
+    /// Returns how often the connection was made: what was on its way when the number changes may be lost.
+    pub(crate) fn connects(&self) -> u64 {
+        self.client().statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Returns whether the connection stands.
     pub fn connection_state(&self) -> ConnectionState {
         match self.0.client.connection_state() {

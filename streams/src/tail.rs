@@ -15,9 +15,14 @@ use tokio::time::Instant;
 
 use crate::{Broker, ExchangeError};
 
-/// What one pull request asks for: enough to keep a fast reader busy, little enough to sit in memory twice.
-const PULL_MESSAGES: u64 = 1024;
-const PULL_BYTES: u64 = 16 * 1024 * 1024;
+/// What one pull request aims at: enough to keep a fast reader busy, and so little that many readers on one connection
+/// stay far below what the broker keeps for a slow one (64 MiB) before it cuts it off.
+const PULL_BYTES_WANTED: u64 = 1024 * 1024;
+const PULL_MESSAGES_MAX: u64 = 1024;
+/// A pull request always takes one message, however large the broker lets it be.
+const PULL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How large a message is taken to be before one was seen.
+const MESSAGE_BYTES_FIRST: u64 = 64 * 1024;
 const PULLS_OPEN: usize = 2;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -69,6 +74,10 @@ struct Consumer {
     /// The consumer sequence of the next message.
     next_delivery: u64,
     heard_at: Instant,
+    /// The connection it was made on: what another one had on its way is lost, and no heartbeat says so.
+    connects: u64,
+    /// Of the messages seen lately, on average.
+    message_bytes: u64,
 }
 
 #[expect(clippy::large_enum_variant, reason = "moved once, straight into the batch")]
@@ -109,6 +118,11 @@ impl Tail {
                 continue;
             }
             let Some(consumer) = self.consumer.as_mut() else { continue };
+            if consumer.connects != self.broker.connects() {
+                tracing::debug!(stream = self.stream, "the connection was made anew; reading on with a new consumer");
+                self.consumer = None;
+                continue;
+            }
             let until = deadline.min(consumer.heard_at + SILENCE_MAX);
             let first = match tokio::time::timeout_at(until, consumer.inbox.next()).await {
                 Ok(Some(message)) => message,
@@ -169,8 +183,8 @@ impl Tail {
             }
             let Some(creation) = self.creation.as_mut() else { return Ok(()) };
             let created = tokio::time::timeout(patience, creation).await;
-            self.creation = None;
             let created = created.map_err(|elapsed| ExchangeError::unavailable(WHAT, elapsed))?;
+            self.creation = None;
             let (consumer, pending) = created.map_err(|error| ExchangeError::unavailable(WHAT, error))??;
             self.caught_up |= pending == 0;
             self.consumer = Some(consumer);
@@ -203,6 +217,7 @@ async fn create(
     if !broker.is_connected() {
         return Err(ExchangeError::unavailable(WHAT, "not connected"));
     }
+    let connects = broker.connects();
     let client = broker.client();
     let inbox_prefix = client.new_inbox();
     let inbox = client.subscribe(format!("{inbox_prefix}.*")).await;
@@ -236,6 +251,8 @@ async fn create(
         pulls: 0,
         next_delivery: 1,
         heard_at: Instant::now(),
+        connects,
+        message_bytes: MESSAGE_BYTES_FIRST,
     };
     Ok((consumer, info.num_pending))
 }
@@ -244,14 +261,15 @@ impl Consumer {
     /// Keeps two pull requests open.
     async fn pull(&mut self, broker: &Broker) -> Result<(), async_nats::PublishError> {
         while self.open.len() < PULLS_OPEN {
+            let messages = (PULL_BYTES_WANTED / self.message_bytes.max(1)).clamp(1, PULL_MESSAGES_MAX);
             let request = format!(
-                r#"{{"batch":{PULL_MESSAGES},"max_bytes":{PULL_BYTES},"expires":{},"idle_heartbeat":{}}}"#,
+                r#"{{"batch":{messages},"max_bytes":{PULL_BYTES_MAX},"expires":{},"idle_heartbeat":{}}}"#,
                 PULL_EXPIRES.as_nanos(),
                 HEARTBEAT.as_nanos()
             );
             let reply = format!("{}.{}", self.inbox_prefix, self.pulls);
             broker.client().publish_with_reply(self.next_subject.clone(), reply, request.into()).await?;
-            self.open.push_back((self.pulls, PULL_MESSAGES));
+            self.open.push_back((self.pulls, messages));
             self.pulls += 1;
         }
         Ok(())
@@ -279,6 +297,7 @@ impl Consumer {
             return Received::Broken;
         }
         self.next_delivery += 1;
+        self.message_bytes = (self.message_bytes * 7 + message.length as u64) / 8;
         if let Some((_, owed)) = self.open.front_mut() {
             *owed -= 1;
             if *owed == 0 {

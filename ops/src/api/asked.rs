@@ -134,7 +134,7 @@ impl Asked {
     /// [`Code::InvalidParameter`].
     pub fn wait(&mut self, longest: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.take("wait") else { return Ok(None) };
-        let span = headwater_core::parse_span(&text).filter(|span| *span <= longest);
+        let span = headwater_core::definition::parse_span(&text).ok().filter(|span| *span <= longest);
         let detail = || format!("`wait` is not a span like 500ms or 30s of at most {} s", longest.as_secs());
         span.map(Some).ok_or_else(|| Problem::new(Code::InvalidParameter, detail()).with("parameter", "wait"))
     }

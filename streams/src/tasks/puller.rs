@@ -1,7 +1,6 @@
 //! Takes tasks from one queue, no more than there is room for.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::{Message, StatusCode, Subject, Subscriber};
@@ -77,7 +76,7 @@ impl TaskPuller {
         let consumer = queue_consumer(workspace, queue);
         let next_subject = format!("$JS.API.CONSUMER.MSG.NEXT.{TASKS}.{consumer}").into();
         let (open, pulls, heard_at) = (VecDeque::new(), 0, Instant::now());
-        let (connects, reconnected_at_nanos) = (connects(broker), 0);
+        let (connects, reconnected_at_nanos) = (broker.connects(), 0);
         let broker = broker.clone();
         Ok(Self { broker, inbox, inbox_prefix, next_subject, open, pulls, heard_at, connects, reconnected_at_nanos })
     }
@@ -160,7 +159,7 @@ impl TaskPuller {
     }
 
     fn reconnected_at(&mut self) -> u64 {
-        let connects = connects(&self.broker);
+        let connects = self.broker.connects();
         if connects != self.connects {
             self.connects = connects;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -194,10 +193,6 @@ impl TaskPuller {
         let redelivered = place.times_delivered > 1 || place.stored_at_nanos < self.reconnected_at();
         Some(Delivery { task, redelivered, receipt })
     }
-}
-
-fn connects(broker: &Broker) -> u64 {
-    broker.client().statistics().connects.load(Ordering::Relaxed)
 }
 
 impl Receipt {
