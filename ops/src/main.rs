@@ -1,25 +1,9 @@
-//! The binary: one process in any role, and the command line that talks to it.
-//!
-//! | module | question it answers |
-//! |---|---|
-//! | [`settings`] | what a process of the engine is told when it starts |
-//! | [`roles`] | what a process does: shards, tasks, projector, api |
-//! | [`dev`] | everything in one process, with servers of its own |
-//! | [`api`] | what HTTP clients can ask |
-//! | [`cli`] | what people type |
-//! | [`bench`] | how fast it is, beside the bare broker |
-//! | [`telemetry`] | logs and metrics |
-
-mod bench;
-mod cli;
-mod dev;
-mod roles;
-mod settings;
-mod telemetry;
+//! The program `headwater`. Everything it does is in the library of the same name.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use headwater::{cli, telemetry};
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();

@@ -1,5 +1,6 @@
 //! What a process does: its roles, started together and stopped together.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use headwater_core::shard::ShardMap;
@@ -12,9 +13,11 @@ use headwater_streams::topology::{Topology, TopologyError};
 use headwater_streams::{Broker, ExchangeError, shard_map};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::{ShardCounters, ShardSettings, ShardSupervisor};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api;
 use crate::settings::{Role, ServeSettings};
 
 /// Says why a process cannot start, or had to stop.
@@ -37,7 +40,9 @@ pub enum ServeError {
     #[error("this process cannot drive shards any more")]
     Ownership(#[source] OwnershipError),
     #[error("cannot listen on {address}")]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the API cannot go on")]
+    Serve(#[source] std::io::Error),
     #[error("a role of this process failed: {0}")]
     Role(String),
 }
@@ -104,7 +109,8 @@ fn refuse_unfit(check: &BrokerCheck, allow_unsafe_sync: bool) -> Result<(), Serv
     Ok(())
 }
 
-/// Runs the roles until `shutdown`, or until one of them fails; `ready` is called once all have begun.
+/// Runs the roles until `shutdown`, or until one of them fails; `ready` is called once all have begun, with the address
+/// the API listens on (port 0 becomes a free one).
 ///
 /// # Errors
 /// The failure of the role that failed first.
@@ -112,10 +118,15 @@ pub async fn serve(
     mut process: Process,
     settings: &ServeSettings,
     shutdown: CancellationToken,
-    ready: impl FnOnce(std::net::SocketAddr),
+    ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let mut roles: JoinSet<Result<(), ServeError>> = JoinSet::new();
     let stop = shutdown.child_token();
+    // First of all, so that an address that is taken is noticed before anything has begun.
+    let listener = match settings.roles.contains(&Role::Api) {
+        true => Some(listen(settings.listen).await?),
+        false => None,
+    };
     if let (true, Some(database)) = (settings.roles.contains(&Role::Projector), process.database.clone()) {
         let shards = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
         let journal = Arc::new(JetStreamJournal::new(&process.broker));
@@ -148,7 +159,15 @@ pub async fn serve(
         let stop = stop.clone();
         roles.spawn(async move { supervisor.run(stop).await.map_err(ServeError::Ownership) });
     }
-    ready(settings.listen);
+    let listening = match listener {
+        Some((listener, address)) => {
+            let (process, stop) = (process.clone(), stop.clone());
+            roles.spawn(async move { api::serve(listener, &process, stop).await });
+            address
+        }
+        None => settings.listen,
+    };
+    ready(listening);
     let mut outcome = Ok(());
     while let Some(ended) = roles.join_next().await {
         let ended = ended.unwrap_or_else(|error| Err(ServeError::Role(error.to_string())));
@@ -159,6 +178,13 @@ pub async fn serve(
         stop.cancel();
     }
     outcome
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.

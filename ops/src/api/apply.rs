@@ -1,0 +1,157 @@
+//! How definitions come in: all of a request, or none.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
+use headwater_core::protocol::Granted;
+use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
+use headwater_core::{DefinitionVersion, WorkspaceId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::asked::Asked;
+use super::body::Body;
+use super::token::Token;
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command};
+use crate::codes::Code;
+use crate::documents;
+
+/// A finding, and which of the documents it is about.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Located {
+    /// Counted from 0.
+    pub document: usize,
+    pub slug: Option<String>,
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// A definition that can be applied, with its warnings.
+pub type Compiled = (Definition, Vec<Finding>);
+
+/// Compiles all documents.
+///
+/// # Errors
+/// Every finding about every document, warnings too; at least one is an error.
+pub fn compile_all(documents: &[Value]) -> Result<Vec<Compiled>, Vec<Located>> {
+    let (mut compiled, mut findings, mut refused) = (Vec::new(), Vec::new(), false);
+    let mut slugs = HashSet::new();
+    for (at, document) in documents.iter().enumerate() {
+        let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
+        let located = |finding| Located { document: at, slug: slug.clone(), finding };
+        match compile(document) {
+            Ok((definition, warnings)) => {
+                findings.extend(warnings.iter().cloned().map(located));
+                if !slugs.insert(definition.slug.clone()) {
+                    refused = true;
+                    findings.push(located(Finding {
+                        path: "/slug".to_owned(),
+                        code: ProblemCode::Duplicate,
+                        severity: Severity::Error,
+                        message: format!("another document of this request is `{}` too", definition.slug),
+                    }));
+                }
+                compiled.push((definition, warnings));
+            }
+            Err(problems) => {
+                refused = true;
+                findings.extend(problems.0.into_iter().map(located));
+            }
+        }
+    }
+    if refused { Err(findings) } else { Ok(compiled) }
+}
+
+fn read(body: &Body) -> Result<Vec<Compiled>, Problem> {
+    let documents = documents::definitions(&body.text, body.spelling)?;
+    if documents.is_empty() {
+        return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
+    }
+    compile_all(&documents).map_err(|findings| {
+        let errors = findings.iter().filter(|located| located.finding.severity == Severity::Error).count();
+        let detail = format!("{errors} error(s) in {} document(s); nothing was applied", documents.len());
+        Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(findings))
+    })
+}
+
+/// `POST /workflows/validate`
+pub async fn validate(asked: Asked, body: Body) -> Result<Response, Problem> {
+    asked.finish()?;
+    let valid = read(&body)?.into_iter().map(|(definition, warnings)| {
+        json!({"slug": definition.slug, "contentHash": definition.content_hash, "warnings": warnings})
+    });
+    Ok(answer::data(StatusCode::OK, json!({"workflows": valid.collect::<Vec<_>>()})))
+}
+
+/// `POST /workflows`
+pub async fn apply(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+    let workspace = asked.finish()?;
+    let compiled = read(&body)?;
+    let applied = compiled.iter().map(|(definition, _)| apply_one(&api, &workspace, definition));
+    let applied = futures_util::future::try_join_all(applied).await?;
+    let token = Token::of(applied.iter().map(|applied| applied.position));
+    let any_created = applied.iter().any(|applied| applied.created);
+    let workflows: Vec<_> = compiled
+        .iter()
+        .zip(&applied)
+        .map(|((definition, warnings), applied)| {
+            json!({
+                "slug": definition.slug,
+                "version": applied.version,
+                "created": applied.created,
+                "contentHash": definition.content_hash,
+                "warnings": warnings,
+            })
+        })
+        .collect();
+    let status = if any_created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer::written(status, &token, json!({"workflows": workflows, "token": token.to_string()})))
+}
+
+struct Applied {
+    version: DefinitionVersion,
+    created: bool,
+    position: Position,
+}
+
+async fn apply_one(api: &Api, workspace: &WorkspaceId, definition: &Definition) -> Result<Applied, Problem> {
+    let key = WorkflowKey { workspace: workspace.clone(), workflow: definition.slug.clone() };
+    let internal = |detail: &str| Problem::new(Code::Internal, detail);
+    let shard = api.map.shard_of(&AggregateId::Workflow(key.clone()));
+    let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
+    let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash.clone() };
+    let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
+    let submission = Submission { id: fresh_command(), command };
+    let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
+    let Some(Granted::Workflow { version, created }) = granted else {
+        return Err(internal("the workflow was applied without a version"));
+    };
+    await_published(api, &key, version).await?;
+    Ok(Applied { version, created, position })
+}
+
+/// Waits until every process can find the version, so that a start right after works.
+async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
+    let deadline = Instant::now() + COMMAND_WAIT;
+    let mut pause = std::time::Duration::from_millis(2);
+    loop {
+        // Another version is there when somebody else has applied one meanwhile: then ours was there before.
+        match api.definitions.current(key).await? {
+            Some(stored) if stored.version == version => return Ok(()),
+            Some(_) if Instant::now() > deadline && api.definitions.get(key, version).await?.is_some() => return Ok(()),
+            Some(_) | None => {}
+        }
+        if Instant::now() > deadline {
+            let detail = format!("version {version} of `{}` is applied, but not published yet", key.workflow);
+            return Err(Problem::new(Code::Indeterminate, detail));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(std::time::Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,174 @@
+//! What every request carries beside its body: workspace, names in the path, parameters, what it must have seen.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Query, RawPathParams};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use headwater_core::{InvalidName, WorkspaceId};
+use headwater_projector::queries::PAGE_MAX;
+
+use super::token::Token;
+use super::{Api, Problem};
+use crate::codes::Code;
+
+/// What a request asks for. Parameters are taken one by one; [`Self::finish`] refuses what nobody took.
+#[derive(Debug)]
+pub struct Asked {
+    pub workspace: WorkspaceId,
+    pub headers: HeaderMap,
+    path: Vec<(String, String)>,
+    parameters: BTreeMap<String, String>,
+}
+
+/// Names the workspace; absent: [`WORKSPACE`].
+pub const WORKSPACE_HEADER: &str = "headwater-workspace";
+/// The workspace of whoever names none.
+pub const WORKSPACE: &str = "default";
+/// A consistency token: writes answer it, reads take it back.
+pub const TOKEN_HEADER: &str = "headwater-token";
+
+impl FromRequestParts<Arc<Api>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let path = RawPathParams::from_request_parts(parts, api).await;
+        let path = path.map_err(|_| Problem::new(Code::InvalidName, "the path is not UTF-8"))?;
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let workspace = header(&parts.headers, WORKSPACE_HEADER)?.unwrap_or(WORKSPACE);
+        let workspace = workspace.parse().map_err(|error: InvalidName| {
+            Problem::new(Code::InvalidHeader, error.to_string()).with("header", WORKSPACE_HEADER)
+        })?;
+        Ok(Self { workspace, headers: parts.headers.clone(), path, parameters: parameters(parts)? })
+    }
+}
+
+fn parameters(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
+    let invalid = |name: &str, detail: String| Problem::new(Code::InvalidParameter, detail).with("parameter", name);
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    let Query(pairs) = pairs.map_err(|_| invalid("", "the query is not one".to_owned()))?;
+    let mut parameters = BTreeMap::new();
+    for (name, value) in pairs {
+        if value.chars().any(char::is_control) {
+            return Err(invalid(&name, format!("`{name}` contains a control character")));
+        }
+        if parameters.contains_key(&name) {
+            return Err(invalid(&name, format!("`{name}` is given twice")));
+        }
+        parameters.insert(name, value);
+    }
+    Ok(parameters)
+}
+
+/// Returns a header as text.
+pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+    let invalid = |_| Problem::new(Code::InvalidHeader, format!("`{name}` is not text")).with("header", name);
+    headers.get(name).map(|value| value.to_str().map_err(invalid)).transpose()
+}
+
+impl Asked {
+    /// Returns a name from the path.
+    ///
+    /// # Errors
+    /// [`Code::InvalidName`].
+    pub fn name<T: FromStr<Err = InvalidName>>(&self, place: &str) -> Result<T, Problem> {
+        self.segment(place).parse().map_err(|error: InvalidName| Problem::new(Code::InvalidName, error.to_string()))
+    }
+
+    /// Returns a segment of the path as it came; empty where the route has none of that name.
+    pub fn segment(&self, place: &str) -> &str {
+        self.path.iter().find(|(name, _)| name == place).map_or("", |(_, value)| value)
+    }
+
+    /// Takes a parameter as it came.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        self.parameters.remove(name)
+    }
+
+    /// Takes a parameter of some form.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`] with what `T` says of it.
+    pub fn parameter<T>(&mut self, name: &str) -> Result<Option<T>, Problem>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let invalid =
+            |error: T::Err| Problem::new(Code::InvalidParameter, format!("`{name}`: {error}")).with("parameter", name);
+        text.parse().map(Some).map_err(invalid)
+    }
+
+    /// Takes the place where a page begins.
+    ///
+    /// # Errors
+    /// [`Code::InvalidCursor`].
+    pub fn cursor<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        let short: String = text.chars().take(80).collect();
+        let invalid =
+            |_| Problem::new(Code::InvalidCursor, format!("{short:?} is not a cursor")).with("parameter", name);
+        text.parse().map(Some).map_err(invalid)
+    }
+
+    /// Takes `limit`: 1 to 100.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`].
+    pub fn limit(&mut self, usual: u32) -> Result<u32, Problem> {
+        let limit = self.parameter::<u32>("limit")?.unwrap_or(usual);
+        if (1..=PAGE_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        let detail = format!("`limit` is {limit}, not a number from 1 to {PAGE_MAX}");
+        Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "limit"))
+    }
+
+    /// Takes `wait`: how long the answer may take, `30s` and the like, at most `longest`.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`].
+    pub fn wait(&mut self, longest: Duration) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.take("wait") else { return Ok(None) };
+        let span = headwater_core::parse_span(&text).filter(|span| *span <= longest);
+        let detail = || format!("`wait` is not a span like 500ms or 30s of at most {} s", longest.as_secs());
+        span.map(Some).ok_or_else(|| Problem::new(Code::InvalidParameter, detail()).with("parameter", "wait"))
+    }
+
+    /// Refuses parameters that nobody took, and waits until the read models contain what the request must see.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`], [`Code::InvalidToken`], [`Code::NotCaughtUp`] and what a database can do.
+    pub async fn read(mut self, api: &Api) -> Result<WorkspaceId, Problem> {
+        let token = self.take("minSeq");
+        let token = match token.as_deref() {
+            Some(token) => Some(token),
+            None => header(&self.headers, TOKEN_HEADER)?,
+        };
+        let token: Option<Token> = token.map(str::parse).transpose()?;
+        let workspace = self.finish()?;
+        if let Some(token) = token {
+            api.catch_up(&token).await?;
+        }
+        Ok(workspace)
+    }
+
+    /// Refuses parameters that nobody took.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`].
+    pub fn finish(self) -> Result<WorkspaceId, Problem> {
+        match self.parameters.into_keys().next() {
+            None => Ok(self.workspace),
+            Some(name) => {
+                let short: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+                let detail = format!("there is no parameter `{short}` here");
+                Err(Problem::new(Code::InvalidParameter, detail).with("parameter", short))
+            }
+        }
+    }
+}

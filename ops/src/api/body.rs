@@ -1,0 +1,127 @@
+//! What a request brings: read up to a limit, and strictly.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body as Stream;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use futures_util::StreamExt as _;
+use headwater_core::Json;
+
+use super::Problem;
+use crate::codes::Code;
+use crate::documents::Spelling;
+
+/// A body as text.
+#[derive(Debug)]
+pub struct Body {
+    pub text: String,
+    pub spelling: Spelling,
+}
+
+/// The largest body.
+pub const BYTES_MAX: usize = 1024 * 1024;
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let spelling = spelling(request.headers())?;
+        if content_length(request.headers()).is_some_and(|length| length > BYTES_MAX as u64) {
+            return Err(too_large());
+        }
+        let bytes = collect(request.into_body()).await?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::new(Code::NotUtf8, format!("the body is not UTF-8 from byte {at} on"))
+        })?;
+        Ok(Self { text, spelling })
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, format!("the body has more than {BYTES_MAX} bytes"))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whoever names no type sends JSON.
+fn spelling(headers: &HeaderMap) -> Result<Spelling, Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Spelling::Json) };
+    let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    let media = value.split(';').next().unwrap_or_default().trim();
+    match media {
+        "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Spelling::Yaml),
+        "application/json" => Ok(Spelling::Json),
+        _ if media.starts_with("application/") && media.ends_with("+json") => Ok(Spelling::Json),
+        _ => Err(Problem::new(Code::MediaType, format!("{media:?} is not a type that is taken here"))),
+    }
+}
+
+async fn collect(body: Stream) -> Result<Vec<u8>, Problem> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Problem::new(Code::Incomplete, error.to_string()))?;
+        if bytes.len() + chunk.len() > BYTES_MAX {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+impl Body {
+    /// Reads a JSON object; an empty body is an empty one.
+    ///
+    /// # Errors
+    /// Every way in which a body can be wrong, with its own code.
+    pub fn fields(self) -> Result<Fields, Problem> {
+        if self.spelling == Spelling::Yaml {
+            return Err(Problem::new(Code::MediaType, "YAML is taken for definitions only"));
+        }
+        if self.text.trim().is_empty() {
+            return Ok(Fields(BTreeMap::new()));
+        }
+        let json = Json::parse_strict(&self.text).map_err(crate::documents::Unreadable::from)?;
+        let fields = serde_json::from_str(json.as_str());
+        fields.map(Fields).map_err(|_| Problem::new(Code::InvalidField, "the body is not an object"))
+    }
+}
+
+/// The fields of a body, taken one by one; [`Self::finish`] refuses what nobody took.
+#[derive(Debug)]
+pub struct Fields(BTreeMap<String, Json>);
+
+impl Fields {
+    /// Takes a field; `null` is none.
+    pub fn take(&mut self, name: &str) -> Option<Json> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field of some kind.
+    ///
+    /// # Errors
+    /// [`Code::InvalidField`].
+    pub fn field<T: serde::de::DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Problem> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let invalid = |_| Problem::new(Code::InvalidField, format!("`{name}` is not {kind}")).with("field", name);
+        serde_json::from_str(value.as_str()).map(Some).map_err(invalid)
+    }
+
+    /// Refuses fields that nobody took.
+    ///
+    /// # Errors
+    /// [`Code::UnknownField`].
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                let short: String = name.chars().take(80).collect();
+                Err(Problem::new(Code::UnknownField, format!("there is no field `{short}` here")).with("field", short))
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether this process lives, and whether it can serve.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use headwater_core::{RunId, ShardId, Timestamp};
+use headwater_streams::broker::ConnectionState;
+use headwater_workers::shard_client::ClientError;
+use serde::Serialize;
+use serde_json::json;
+
+use super::asked::Asked;
+use super::{Api, Problem, answer};
+use crate::codes::Code;
+
+/// How long each part may take to answer.
+const CHECK_WAIT: Duration = Duration::from_secs(2);
+
+/// One part that is needed, and how it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+impl Check {
+    fn of(name: &'static str, outcome: Result<String, String>) -> Self {
+        let ok = outcome.is_ok();
+        Self { name, ok, detail: outcome.unwrap_or_else(|detail| detail) }
+    }
+}
+
+/// `GET /livez`
+pub async fn live(asked: Asked) -> Result<Response, Problem> {
+    asked.finish()?;
+    Ok(answer::data(StatusCode::OK, json!({"live": true})))
+}
+
+/// `GET /readyz`
+pub async fn ready(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
+    asked.finish()?;
+    let (database, shards) = tokio::join!(database(&api), shards(&api));
+    let checks = [
+        Check::of("broker", broker(&api)),
+        Check::of("database", database),
+        Check::of("shards", shards),
+        Check::of("process", if api.stopping.is_cancelled() { Err("stopping".into()) } else { Ok("serving".into()) }),
+    ];
+    let missing: Vec<_> = checks.iter().filter(|check| !check.ok).map(|check| check.detail.as_str()).collect();
+    if missing.is_empty() {
+        return Ok(answer::data(StatusCode::OK, json!({"ready": true, "checks": checks})));
+    }
+    Err(Problem::new(Code::NotReady, missing.join("; ")).with("checks", json!(checks)))
+}
+
+fn broker(api: &Api) -> Result<String, String> {
+    match api.broker.connection_state() {
+        ConnectionState::Connected => Ok("connected".to_owned()),
+        ConnectionState::Reconnecting => Err("the broker is out of reach".to_owned()),
+    }
+}
+
+async fn database(api: &Api) -> Result<String, String> {
+    match tokio::time::timeout(CHECK_WAIT, api.reads.cursors()).await {
+        Ok(Ok(_)) => Ok("reachable".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the database does not answer".to_owned()),
+    }
+}
+
+/// Asks every shard for a run that cannot be: whoever says so drives the shard.
+async fn shards(api: &Api) -> Result<String, String> {
+    let shards: Vec<_> = (0..api.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
+    let asked = shards.iter().map(|shard| async move {
+        let nobody = RunId::derived(*shard, Timestamp::from_micros(0), &[b"is anybody there"]);
+        match api.client.await_run(nobody, CHECK_WAIT).await {
+            Ok(_) | Err(ClientError::Refused(_)) => None,
+            Err(_) => Some(shard.to_string()),
+        }
+    });
+    let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+    match silent.is_empty() {
+        true => Ok(format!("all {} have an owner", shards.len())),
+        false => Err(format!("no owner answers for shard {}", silent.join(", "))),
+    }
+}

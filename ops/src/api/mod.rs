@@ -1,0 +1,202 @@
+//! What HTTP clients can ask: commands go to the shards, reads to the read models, never the other way round.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `routes` | which paths there are |
+//! | `asked`, `body` | what a request says, and what is refused at the edge |
+//! | `answer`, `token`, `problem` | what an answer looks like |
+//! | `apply`, `workflows` | how definitions come in, and what they are |
+//! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
+//! | `assets` | what was made, by whom, for whom |
+//! | `operations`, `health`, `metrics` | how the engine is |
+//! | `catalog` | which version a start without one means |
+//! | `lag` | how old a read may be |
+//! | `openapi` | what all this is in the words of OpenAPI |
+
+mod answer;
+mod apply;
+mod asked;
+mod assets;
+mod body;
+mod catalog;
+mod events;
+mod health;
+mod lag;
+mod metrics;
+mod openapi;
+mod operations;
+mod problem;
+mod routes;
+mod runs;
+mod start;
+mod token;
+mod workflows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use headwater_core::shard::{Position, ShardMap};
+use headwater_core::{CommandId, Timestamp};
+use headwater_projector::Progress;
+use headwater_projector::queries::Reads;
+use headwater_streams::Broker;
+use headwater_streams::definitions::Definitions;
+use headwater_workers::shard_client::ShardClient;
+use headwater_workers::shard_worker::ShardCounters;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::codes::Code;
+use crate::roles::{Process, ServeError};
+use catalog::Catalog;
+use lag::LagView;
+use metrics::Metrics;
+use token::Token;
+
+pub use openapi::document as openapi_document;
+pub use problem::Problem;
+pub use routes::paths;
+
+/// What every handler shares.
+pub struct Api {
+    broker: Broker,
+    map: ShardMap,
+    client: ShardClient,
+    reads: Reads,
+    progress: Option<Progress>,
+    lag: LagView,
+    definitions: Definitions,
+    catalog: Catalog,
+    counters: Arc<ShardCounters>,
+    metrics: Metrics,
+    /// Long answers end when this process stops.
+    stopping: CancellationToken,
+}
+
+/// How long a command may take until it counts as indeterminate.
+const COMMAND_WAIT: Duration = Duration::from_secs(10);
+/// How long a read waits for the projection.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
+/// How long what is under way may take once this process is asked to stop.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+impl Api {
+    /// Waits until the read models contain what the token stands for.
+    async fn catch_up(&self, token: &Token) -> Result<(), Problem> {
+        let deadline = tokio::time::Instant::now() + CATCH_UP_WAIT;
+        for &position in token.positions() {
+            let Position { shard, .. } = position;
+            if shard.number() >= self.map.shards {
+                return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
+            }
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            match &self.progress {
+                Some(progress) => progress.wait_for(position, left).await?,
+                None => self.reads.wait_for(position, left).await??,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers requests until `stop`; then what is under way may end.
+///
+/// # Errors
+/// [`ServeError::DatabaseMissing`] without a database, or what the socket says.
+pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationToken) -> Result<(), ServeError> {
+    let database = process.database.clone().ok_or(ServeError::DatabaseMissing)?;
+    let definitions = Definitions::new(&process.broker);
+    let reads = Reads::of(database);
+    let (lag, lag_watch) = lag::view(process, &reads);
+    let api = Arc::new(Api {
+        broker: process.broker.clone(),
+        map: process.map.clone(),
+        client: process.client.clone(),
+        reads,
+        progress: process.progress.clone(),
+        lag,
+        catalog: Catalog::default(),
+        definitions,
+        counters: process.counters.clone(),
+        metrics: Metrics::new(),
+        stopping: stop.clone(),
+    });
+    let mut aides = JoinSet::new();
+    aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
+    aides.spawn(lag_watch.run(stop.clone()));
+    let stopped = stop.clone();
+    let graceful = axum::serve(listener, router(api)).with_graceful_shutdown(async move { stopped.cancelled().await });
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_WAIT).await;
+    };
+    tokio::select! {
+        outcome = graceful.into_future() => outcome.map_err(ServeError::Serve)?,
+        () = late => tracing::warn!("some requests did not end in time"),
+    }
+    aides.shutdown().await;
+    Ok(())
+}
+
+/// Every route, with what goes for all of them.
+fn router(api: Arc<Api>) -> Router {
+    let mut router = Router::new();
+    for route in routes::all() {
+        let patience = middleware::from_fn_with_state(route.patience, within);
+        router = router.route(route.path, route.handler.layer(patience));
+    }
+    router
+        .fallback(route_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(api.clone(), measure))
+        .with_state(api)
+}
+
+/// Ends a request that takes too long. What it began goes on to its end elsewhere.
+async fn within(State(patience): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::TimedOut, format!("no answer within {} s", patience.as_secs())).into_response(),
+    }
+}
+
+async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let began = std::time::Instant::now();
+    let response = next.run(request).await;
+    api.metrics.request(&method, route.as_deref(), response.status(), began.elapsed());
+    response
+}
+
+async fn route_not_found(request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::new(Code::RouteNotFound, format!("there is nothing at {path}"))
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    Problem::new(Code::MethodNotAllowed, format!("{} is not a method of this path", request.method()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = said.unwrap_or("no text"), "a handler panicked");
+    Problem::new(Code::Internal, "a handler panicked").into_response()
+}
+
+fn fresh_command() -> CommandId {
+    CommandId::from_uuid(uuid::Uuid::new_v4())
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,150 @@
+//! What an error looks like: RFC 9457, with a stable code and what to do.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use headwater_core::run::RunRejection;
+use headwater_core::shard::Rejection;
+use headwater_core::workflow::WorkflowRejection;
+use headwater_projector::{DatabaseError, WaitError};
+use headwater_streams::ExchangeError;
+use headwater_workers::shard_client::ClientError;
+use serde_json::{Map, Value, json};
+
+use crate::codes::{Code, Entry};
+use crate::documents::Unreadable;
+
+/// An answer that is an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    members: Map<String, Value>,
+}
+
+/// What a refused client should wait before it asks again, in seconds.
+const RETRY_AFTER_S: u32 = 1;
+
+impl Problem {
+    /// Makes a problem; `detail` says what is particular to this case.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), members: Map::new() }
+    }
+
+    /// Adds a member that programs can read.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Returns its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    fn internal(what: &str, error: &dyn std::error::Error) -> Self {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%error, cause, "{what}");
+        Self::new(Code::Internal, what)
+    }
+}
+
+/// Where a code is explained.
+pub fn kind(entry: &Entry) -> String {
+    format!("/problems/{}", entry.text)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Entry { text, status, title, remedy, .. } = *self.code.entry();
+        let mut body = json!({
+            "type": kind(self.code.entry()),
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            "code": text,
+            "remedy": remedy,
+        });
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.members);
+        }
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.code, Code::Overloaded | Code::Unavailable | Code::DatabaseUnavailable) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+impl From<Unreadable> for Problem {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(unreadable.code, unreadable.detail)
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(%error, cause, "a read failed");
+        Self::new(Code::DatabaseUnavailable, "the read models cannot be read now")
+    }
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        let code = match error {
+            WaitError::DeadlinePassed => Code::NotCaughtUp,
+            WaitError::ForeignShard => Code::InvalidToken,
+            WaitError::Broken => Code::ProjectionBroken,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ExchangeError> for Problem {
+    fn from(error: ExchangeError) -> Self {
+        match &error {
+            ExchangeError::Refused { .. } | ExchangeError::Malformed { .. } => Self::internal("the broker", &error),
+            ExchangeError::Unavailable { .. } => Self::new(Code::Unavailable, error.to_string()),
+            ExchangeError::Indeterminate { .. } => Self::new(Code::Indeterminate, error.to_string()),
+        }
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(rejection) => rejection.into(),
+            ClientError::Unavailable { .. } => Self::new(Code::Unavailable, error.to_string()),
+            ClientError::Indeterminate { .. } => Self::new(Code::Indeterminate, error.to_string()),
+            ClientError::Overloaded { .. } => Self::new(Code::Overloaded, error.to_string()),
+            ClientError::TooLarge => Self::new(Code::TooLarge, error.to_string()),
+            ClientError::Malformed { .. } => Self::internal("the answer of a shard is malformed", &error),
+        }
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let detail = rejection.to_string();
+        let code = match rejection {
+            Rejection::Run(RunRejection::RunNotFound) => Code::RunNotFound,
+            Rejection::Run(RunRejection::RunClosed { status }) => {
+                return Self::new(Code::RunClosed, detail).with("runStatus", status.as_str());
+            }
+            Rejection::Run(RunRejection::StaleAttempt) => Code::RunClosed,
+            Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
+            Rejection::Run(RunRejection::KeyReused) => Code::KeyReused,
+            Rejection::Run(RunRejection::DefinitionNotFound { .. }) => Code::VersionNotFound,
+            Rejection::Workflow(WorkflowRejection::DefinitionInvalid { .. }) => Code::DefinitionInvalid,
+            Rejection::Overloaded => Code::Overloaded,
+            Rejection::NotOwner => Code::Unavailable,
+            Rejection::Quarantined { .. } => Code::Quarantined,
+        };
+        Self::new(code, detail)
+    }
+}

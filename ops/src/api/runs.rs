@@ -1,0 +1,138 @@
+//! Runs as the read models have them, and how to stop one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use headwater_core::run::{RunCommand, RunRejection, RunStatus};
+use headwater_core::shard::{Command, Rejection, Submission};
+use headwater_core::{RunId, WorkspaceId};
+use headwater_projector::queries::{RunDetail, RunFilter, RunsAfter, TraceView};
+use headwater_workers::shard_client::ClientError;
+use serde::Serialize;
+use serde_json::json;
+
+use super::asked::Asked;
+use super::body::Body;
+use super::token::Token;
+use super::{Api, CATCH_UP_WAIT, COMMAND_WAIT, Problem, answer, fresh_command};
+use crate::codes::Code;
+
+const LIMIT: u32 = 50;
+const REASON_CHARS_MAX: usize = 1_000;
+/// How often a run is looked for that its shard knows and the read models do not, yet.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// `GET /runs`
+pub async fn list(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Response, Problem> {
+    let filter = RunFilter { workflow: asked.parameter("workflow")?, status: status(&mut asked)? };
+    let (limit, after) = (asked.limit(LIMIT)?, asked.cursor::<RunsAfter>("cursor")?);
+    let workspace = asked.read(&api).await?;
+    Ok(api.read(api.reads.runs(&workspace, &filter, after, limit).await?))
+}
+
+const STATUSES: [RunStatus; 7] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Paused,
+    RunStatus::Succeeded,
+    RunStatus::Failed,
+    RunStatus::Cancelled,
+];
+
+fn status(asked: &mut Asked) -> Result<Option<RunStatus>, Problem> {
+    let Some(text) = asked.take("status") else { return Ok(None) };
+    let status = STATUSES.into_iter().find(|status| status.as_str() == text);
+    status.map(Some).ok_or_else(|| {
+        let known = STATUSES.map(RunStatus::as_str).join(", ");
+        Problem::new(Code::InvalidParameter, format!("`status` is one of {known}")).with("parameter", "status")
+    })
+}
+
+/// `GET /runs/{runId}`
+pub async fn one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
+    let run = asked.name("runId")?;
+    let workspace = asked.read(&api).await?;
+    Ok(api.read(found(&api, &workspace, run).await?))
+}
+
+#[derive(Serialize)]
+struct Traces {
+    traces: Vec<TraceView>,
+}
+
+/// `GET /runs/{runId}/traces`
+pub async fn traces(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
+    let run = asked.name("runId")?;
+    let workspace = asked.read(&api).await?;
+    let traces = found(&api, &workspace, run).await?.traces;
+    Ok(api.read(Traces { traces }))
+}
+
+/// Returns a run, or says that there is none.
+pub async fn found(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDetail, Problem> {
+    api.reads.run(workspace, run).await?.ok_or_else(|| not_found(run))
+}
+
+fn not_found(run: RunId) -> Problem {
+    Problem::new(Code::RunNotFound, format!("there is no run {run} in this workspace"))
+}
+
+/// `POST /runs/{runId}/cancel`
+pub async fn cancel(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+    let run: RunId = asked.name("runId")?;
+    let workspace = asked.finish()?;
+    let mut fields = body.fields()?;
+    let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
+    fields.finish()?;
+    if reason.chars().count() > REASON_CHARS_MAX {
+        let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
+        return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));
+    }
+    let known = known(&api, &workspace, run).await?;
+    let command = Command::Run { run, command: RunCommand::CancelRun { reason } };
+    let submission = Submission { id: fresh_command(), command };
+    let (position, _) = match api.client.submit(run.shard(), submission, COMMAND_WAIT).await {
+        // It ended so long ago that its shard has forgotten it.
+        Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
+            let detail = format!("the run has ended: {}", known.summary.status);
+            return Err(Problem::new(Code::RunClosed, detail).with("runStatus", known.summary.status));
+        }
+        submitted => submitted?,
+    };
+    let token = Token::of([position]);
+    let status = RunStatus::Cancelled;
+    Ok(answer::written(StatusCode::OK, &token, json!({"runId": run, "status": status, "token": token.to_string()})))
+}
+
+/// Returns a run of this workspace. Only the read models know whose it is; one that its shard knows is waited for.
+async fn known(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDetail, Problem> {
+    if let Some(found) = api.reads.run(workspace, run).await? {
+        return Ok(found);
+    }
+    if run.shard().number() >= api.map.shards {
+        return Err(not_found(run));
+    }
+    let unknown_to_shard = async {
+        match api.client.await_run(run, CATCH_UP_WAIT).await {
+            Err(ClientError::Refused(_)) => {}
+            Ok(_) | Err(_) => std::future::pending().await,
+        }
+    };
+    let projected = async {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            if let Some(found) = api.reads.run(workspace, run).await? {
+                return Ok(found);
+            }
+        }
+    };
+    tokio::select! {
+        () = unknown_to_shard => Err(not_found(run)),
+        found = projected => found,
+        () = tokio::time::sleep(CATCH_UP_WAIT) => Err(not_found(run)),
+    }
+}

@@ -1,0 +1,141 @@
+//! How runs begin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
+use headwater_core::shard::{Command, Position, Submission, WorkflowKey};
+use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Slug, Timestamp};
+use headwater_workers::shard_client::ClientError;
+use serde_json::{Value, json};
+
+use super::asked::{self, Asked};
+use super::body::{Body, Fields};
+use super::token::Token;
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, now, workflows};
+use crate::codes::Code;
+
+/// How long an answer may wait for the run's end.
+pub const WAIT_MAX: Duration = Duration::from_secs(300);
+/// Makes a start safe to repeat.
+const KEY_HEADER: &str = "idempotency-key";
+const KEY_BYTES_MAX: usize = 200;
+
+/// `POST /workflows/{slug}/runs`
+pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
+    let workflow: Slug = asked.name("slug")?;
+    let wait = asked.wait(WAIT_MAX)?;
+    let idempotency_key = idempotency_key(&asked)?.map(str::to_owned);
+    let workspace = asked.finish()?;
+    let mut fields = body.fields()?;
+    let input = input(&mut fields)?;
+    let version = version(&mut fields)?;
+    fields.finish()?;
+    let key = WorkflowKey { workspace, workflow };
+    let version = match version {
+        Some(version) => version,
+        None => {
+            let current = api.catalog.current(&api.definitions, &key).await?;
+            current.ok_or_else(|| workflows::not_found(&key.workflow))?
+        }
+    };
+    let run = match &idempotency_key {
+        Some(text) => derived_run(&api, &key, text),
+        None => {
+            let randomness = uuid::Uuid::new_v4().as_u128();
+            RunId::new(api.map.spread(randomness as u64), now(), randomness)
+        }
+    };
+    let start = StartRun {
+        workspace: key.workspace,
+        workflow: key.workflow,
+        version,
+        input,
+        trigger: Trigger::Manual {},
+        keyed: idempotency_key.is_some(),
+    };
+    // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
+    let submission =
+        Submission { id: fresh_command(), command: Command::Run { run, command: RunCommand::StartRun(start) } };
+    let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
+    let (position, _) = submitted.map_err(|error| refused(error, run))?;
+    let (status, position) = match wait {
+        Some(wait) => await_end(&api, run, position, wait).await?,
+        None => (RunStatus::Running, position),
+    };
+    let code = if status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let token = Token::of([position]);
+    let started = json!({"runId": run, "status": status, "version": version, "token": token.to_string()});
+    let mut response = answer::written(code, &token, started);
+    if let Ok(location) = HeaderValue::try_from(format!("/runs/{run}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> Result<(RunStatus, Position), Problem> {
+    let end = tokio::select! {
+        // It goes on without us.
+        () = api.stopping.cancelled() => return Ok((RunStatus::Running, started)),
+        end = api.client.await_run(run, wait) => end,
+    };
+    match end {
+        Ok(end) => Ok(end),
+        Err(ClientError::Indeterminate { .. } | ClientError::Unavailable { .. }) => Ok((RunStatus::Running, started)),
+        Err(error) => Err(refused(error, run)),
+    }
+}
+
+/// Names the run where it is there, or may be.
+fn refused(error: ClientError, run: RunId) -> Problem {
+    let problem = Problem::from(error);
+    match problem.code() {
+        Code::Indeterminate | Code::KeyReused => problem.with("runId", run.to_string()),
+        _ => problem,
+    }
+}
+
+/// The same key in the same place always means the same run.
+fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
+    let cause = [b"key", key.workspace.as_str().as_bytes(), key.workflow.as_str().as_bytes(), text.as_bytes()];
+    let hash = CommandId::derived(&cause).as_uuid().as_u128();
+    RunId::derived(api.map.spread((hash >> 64) as u64), Timestamp::from_micros(0), &cause)
+}
+
+fn idempotency_key(asked: &Asked) -> Result<Option<&str>, Problem> {
+    let key = asked::header(&asked.headers, KEY_HEADER)?;
+    match key {
+        Some(key) if key.is_empty() || key.len() > KEY_BYTES_MAX => {
+            let detail = format!("an idempotency key has 1 to {KEY_BYTES_MAX} characters");
+            Err(Problem::new(Code::InvalidHeader, detail).with("header", KEY_HEADER))
+        }
+        Some(_) | None => Ok(key),
+    }
+}
+
+/// Returns the input in one spelling, so that white space does not tell two starts apart.
+fn input(fields: &mut Fields) -> Result<Json, Problem> {
+    let input = match (fields.take("input"), fields.take("parameters")) {
+        (Some(_), Some(_)) => {
+            let detail = "`input` and `parameters` are two names of the same thing: keep one";
+            return Err(Problem::new(Code::InvalidField, detail).with("field", "parameters"));
+        }
+        (Some(input), None) | (None, Some(input)) => input.to_value(),
+        (None, None) => return Ok(Json::empty_object()),
+    };
+    match input {
+        Value::Object(_) => Ok(Json::of(&input)),
+        _ => Err(Problem::new(Code::InputInvalid, "the input must be a JSON object")),
+    }
+}
+
+fn version(fields: &mut Fields) -> Result<Option<DefinitionVersion>, Problem> {
+    let version = fields.field::<u32>("version", "a number from 1 up")?;
+    if version == Some(0) {
+        return Err(Problem::new(Code::InvalidField, "`version` is not a number from 1 up").with("field", "version"));
+    }
+    Ok(version.map(DefinitionVersion::new))
+}

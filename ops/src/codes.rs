@@ -1,0 +1,166 @@
+//! What can go wrong, for programs: every stable code with its HTTP status, cause and remedy. `docs/api.md` shows the
+//! same table, and a test holds the two together. The exit code of a command follows from the status.
+
+/// Says what went wrong. Codes never change their meaning; new ones are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    NotUtf8,
+    Incomplete,
+    TooLarge,
+    NotJson,
+    NotYaml,
+    TooDeep,
+    DuplicateKey,
+    NulCharacter,
+    NumberOutOfRange,
+    UnknownField,
+    InvalidField,
+    InvalidName,
+    InvalidParameter,
+    InvalidHeader,
+    InvalidCursor,
+    InvalidToken,
+    MediaType,
+    TimedOut,
+    RouteNotFound,
+    MethodNotAllowed,
+    DefinitionInvalid,
+    WorkflowNotFound,
+    VersionNotFound,
+    AssetNotFound,
+    AssetNotDeclared,
+    RunNotFound,
+    RunClosed,
+    KeyReused,
+    InputInvalid,
+    NotCaughtUp,
+    ProjectionBroken,
+    DatabaseUnavailable,
+    Overloaded,
+    Unavailable,
+    Indeterminate,
+    NotReady,
+    Quarantined,
+    Internal,
+}
+
+/// What there is to know of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub code: Code,
+    /// As programs see it.
+    pub text: &'static str,
+    /// The HTTP status it comes with.
+    pub status: u16,
+    /// What happened, in a few words; always the same.
+    pub title: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+const fn entry(code: Code, text: &'static str, status: u16, title: &'static str, remedy: &'static str) -> Entry {
+    Entry { code, text, status, title, remedy }
+}
+
+/// Every code, in the order of [`Code`].
+#[rustfmt::skip]
+pub const TABLE: [Entry; 38] = [
+    entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
+    entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
+    entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
+    entry(Code::NotJson, "request/not_json", 400, "the body is not JSON", "Correct the place the detail names."),
+    entry(Code::NotYaml, "request/not_yaml", 400, "the body is not YAML", "Correct the place the detail names."),
+    entry(Code::TooDeep, "request/too_deep", 400, "the body is nested too deeply", "Nest at most 64 arrays and objects."),
+    entry(Code::DuplicateKey, "request/duplicate_key", 400, "an object names a key twice", "Keep one of the two."),
+    entry(Code::NulCharacter, "request/nul_character", 400, "a string contains U+0000", "Remove the character: the database cannot store it."),
+    entry(Code::NumberOutOfRange, "request/number_out_of_range", 400, "a whole number does not fit 64 bits", "Send it as a string."),
+    entry(Code::UnknownField, "request/unknown_field", 400, "the body has a field that nobody knows", "Remove it, or correct its spelling."),
+    entry(Code::InvalidField, "request/invalid_field", 400, "a field of the body is missing or of the wrong kind", "Correct the field the detail names."),
+    entry(Code::InvalidName, "request/invalid_name", 400, "a name in the path is not one", "Correct the name; the detail says the rule."),
+    entry(Code::InvalidParameter, "request/invalid_parameter", 400, "a query parameter is unknown or not valid", "Correct the parameter the detail names."),
+    entry(Code::InvalidHeader, "request/invalid_header", 400, "a header is not valid", "Correct the header the detail names."),
+    entry(Code::InvalidCursor, "request/invalid_cursor", 400, "the cursor is not one", "Use the cursor exactly as the page before returned it, or begin without one."),
+    entry(Code::InvalidToken, "request/invalid_token", 400, "the consistency token is not one of this cluster", "Use the token exactly as a write returned it."),
+    entry(Code::MediaType, "request/media_type", 415, "the body is of a type that is not taken here", "Send Content-Type: application/json (definitions also: application/yaml)."),
+    entry(Code::TimedOut, "request/timed_out", 504, "the request took too long", "It may have happened. Read before repeating a write, or repeat it with the same Idempotency-Key."),
+    entry(Code::RouteNotFound, "route/not_found", 404, "there is nothing at this path", "GET /openapi.json lists every path."),
+    entry(Code::MethodNotAllowed, "route/method_not_allowed", 405, "the path does not take this method", "Use a method that the Allow header lists."),
+    entry(Code::DefinitionInvalid, "definition/invalid", 422, "a definition has problems", "Correct everything that `problems` lists with severity error; nothing was applied."),
+    entry(Code::WorkflowNotFound, "workflow/not_found", 404, "there is no such workflow", "Apply it first; right after an apply, pass its token as minSeq."),
+    entry(Code::VersionNotFound, "workflow/version_not_found", 404, "the workflow has no such version", "GET /workflows/{slug}/versions lists those there are."),
+    entry(Code::AssetNotFound, "asset/not_found", 404, "there is no such asset", "An asset exists from the moment a workflow that declares it is applied; right after that, pass its token as minSeq."),
+    entry(Code::AssetNotDeclared, "asset/not_declared", 404, "the workflow does not declare the asset", "GET /workflows/{slug}/assets lists those it declares; GET /assets/{assetId} is there for all."),
+    entry(Code::RunNotFound, "run/not_found", 404, "there is no such run", "Check the id and the workspace; right after a start, pass its token as minSeq."),
+    entry(Code::RunClosed, "run/closed", 409, "the run has ended and never changes again", "Start a new run if that is what is wanted."),
+    entry(Code::KeyReused, "run/key_reused", 409, "the idempotency key was used before for something else", "Use one key for one wish: a new key for another input."),
+    entry(Code::InputInvalid, "run/input_invalid", 422, "the input does not fit the workflow", "Correct what the detail names; the workflow's inputSchema is the rule."),
+    entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
+    entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),
+    entry(Code::DatabaseUnavailable, "read/database_unavailable", 503, "the database is out of reach", "Ask again after a moment; runs go on meanwhile."),
+    entry(Code::Overloaded, "engine/overloaded", 429, "the shard has as many commands waiting as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
+    entry(Code::Unavailable, "engine/unavailable", 503, "the engine cannot take the command now", "Repeat after a moment; nothing happened."),
+    entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),
+    entry(Code::NotReady, "engine/not_ready", 503, "this process cannot serve yet", "See `checks` for what is missing."),
+    entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on."),
+    entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
+];
+
+impl Code {
+    /// Returns what there is to know of it.
+    pub fn entry(self) -> &'static Entry {
+        &TABLE[self as usize]
+    }
+
+    /// Returns the code that programs see as `text`.
+    pub fn of_text(text: &str) -> Option<Self> {
+        TABLE.iter().find(|entry| entry.text == text).map(|entry| entry.code)
+    }
+}
+
+/// With what a command exits; `docs/cli.md` shows the same table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Ok = 0,
+    Failed = 1,
+    InvalidInput = 2,
+    Unavailable = 3,
+    NotFound = 4,
+    Conflict = 5,
+}
+
+impl Exit {
+    /// Returns the exit code for an answer of the API.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Ok,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            400..=403 | 405..=428 => Self::InvalidInput,
+            429 | 502..=504 => Self::Unavailable,
+            _ => Self::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_at_its_place_in_the_table_once() {
+        for (at, entry) in TABLE.iter().enumerate() {
+            assert_eq!(entry.code as usize, at, "{}", entry.text);
+            assert_eq!(Code::of_text(entry.text), Some(entry.code));
+        }
+    }
+
+    #[test]
+    fn the_documentation_shows_the_same_table() {
+        let docs = include_str!("../../docs/api.md");
+        for entry in &TABLE {
+            let row = format!("| `{}` | {} | {} | {} |", entry.text, entry.status, entry.title, entry.remedy);
+            assert!(docs.contains(&row), "docs/api.md lacks this row:\n{row}");
+        }
+    }
+}

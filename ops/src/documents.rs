@@ -1,0 +1,116 @@
+//! How JSON and YAML from outside become values: strictly, so that nothing is lost or changed on the way.
+
+use headwater_core::{InvalidJson, Json};
+use serde_json::Value;
+
+use crate::codes::Code;
+
+/// How a text spells values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    Json,
+    Yaml,
+}
+
+/// Says why a text is not what the engine takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Unreadable {
+    pub code: Code,
+    pub detail: String,
+}
+
+impl From<InvalidJson> for Unreadable {
+    fn from(invalid: InvalidJson) -> Self {
+        let code = match &invalid {
+            InvalidJson::Syntax(_) => Code::NotJson,
+            InvalidJson::TooDeep => Code::TooDeep,
+            InvalidJson::DuplicateKey(_) => Code::DuplicateKey,
+            InvalidJson::NulCharacter => Code::NulCharacter,
+            InvalidJson::NumberOutOfRange => Code::NumberOutOfRange,
+        };
+        Self { code, detail: invalid.to_string() }
+    }
+}
+
+/// Reads the definitions in a text: one document, several YAML documents, an array of them, or `{"workflows": […]}`.
+///
+/// # Errors
+/// See [`Unreadable`].
+pub fn definitions(text: &str, spelling: Spelling) -> Result<Vec<Value>, Unreadable> {
+    let documents = match spelling {
+        Spelling::Json => vec![Json::parse_strict(text)?.to_value()],
+        Spelling::Yaml => yaml(text)?,
+    };
+    let several = |document: Value| match document {
+        Value::Array(documents) => documents,
+        Value::Object(mut fields) if fields.len() == 1 && fields.get("workflows").is_some_and(Value::is_array) => {
+            match fields.remove("workflows") {
+                Some(Value::Array(documents)) => documents,
+                Some(_) | None => Vec::new(),
+            }
+        }
+        document => vec![document],
+    };
+    Ok(documents.into_iter().flat_map(several).collect())
+}
+
+fn yaml(text: &str) -> Result<Vec<Value>, Unreadable> {
+    // As YAML 1.2 has it: `on` and `no` are words.
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let code = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => Code::DuplicateKey,
+            _ => Code::NotYaml,
+        };
+        Unreadable { code, detail: error.to_string() }
+    })?;
+    for document in &documents {
+        Json::parse_strict(Json::of(document).as_str())?;
+    }
+    Ok(documents)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_document_or_several_in_any_form_are_a_list() {
+        for text in [r#"{"slug":"a"}"#, r#"[{"slug":"a"}]"#, r#"{"workflows":[{"slug":"a"}]}"#] {
+            assert_eq!(definitions(text, Spelling::Json).unwrap(), [json!({"slug": "a"})], "{text}");
+        }
+        let two = [json!({"slug": "a"}), json!({"slug": "b"})];
+        assert_eq!(definitions("slug: a\n---\nslug: b\n", Spelling::Yaml).unwrap(), two);
+        assert_eq!(definitions("workflows:\n- slug: a\n- {slug: b}\n", Spelling::Yaml).unwrap(), two);
+    }
+
+    #[test]
+    fn the_words_of_definitions_stay_words_in_yaml() {
+        let read =
+            definitions("on: failure\nno: 'yes'\nyes: true\nn: 1\nf: 1.5\nnothing: ~\n", Spelling::Yaml).unwrap();
+        assert_eq!(read, [json!({"on": "failure", "no": "yes", "yes": true, "n": 1, "f": 1.5, "nothing": null})]);
+    }
+
+    #[test]
+    fn what_would_be_lost_is_refused_in_yaml_too() {
+        let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
+        let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
+                    c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n\
+                    e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n\
+                    g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
+        let cases = [
+            ("a: 1\na: 2\n", Some(Code::DuplicateKey)),
+            ("a: \"\\0\"\n", Some(Code::NulCharacter)),
+            ("a: [", Some(Code::NotYaml)),
+            (deep.as_str(), None),
+            (bomb, None),
+        ];
+        for (text, code) in cases {
+            let refused = definitions(text, Spelling::Yaml).unwrap_err();
+            assert!(code.is_none_or(|code| code == refused.code), "{text}: {refused:?}");
+        }
+    }
+}
