@@ -1,7 +1,15 @@
 //! What people type. One command, one file; servers and clients alike.
 
+mod apply;
+mod asset;
 pub mod client;
+mod doctor;
+mod files;
+mod rebuild;
+mod run;
 mod serve;
+mod show;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -29,6 +37,20 @@ enum Command {
     Dev(DevSettings),
     /// Run one process of the engine against an existing broker and database.
     Serve(ServeSettings),
+    /// Make definitions the current versions of their workflows.
+    Apply(apply::ApplySettings),
+    /// Say everything that is wrong with definitions, without an engine.
+    Validate(validate::ValidateSettings),
+    /// Start runs, look at them, follow and stop them.
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    /// Look at assets: what was made, by whom, for whom.
+    #[command(subcommand)]
+    Asset(asset::AssetCommand),
+    /// Say whether broker, streams, database and shards are as they should be.
+    Doctor(doctor::DoctorSettings),
+    /// Make the read models anew from the journals, compare, and put them in place.
+    Rebuild(rebuild::RebuildSettings),
     /// Measure, beside the bare broker, and print a table and JSON.
     Bench(crate::bench::BenchSettings),
     /// The worker process that the benchmarks start.
@@ -106,7 +128,14 @@ impl Arguments {
     pub fn is_server(&self) -> bool {
         match self.command {
             Command::Dev(_) | Command::Serve(_) => true,
-            Command::Bench(_) | Command::BenchWorker(_) => false,
+            Command::Apply(_)
+            | Command::Validate(_)
+            | Command::Run(_)
+            | Command::Asset(_)
+            | Command::Doctor(_)
+            | Command::Rebuild(_)
+            | Command::Bench(_)
+            | Command::BenchWorker(_) => false,
         }
     }
 }
@@ -115,10 +144,16 @@ impl Arguments {
 ///
 /// # Errors
 /// What to print on standard error, and the exit code.
-pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Dev(settings) => serve::dev(settings).await,
         Command::Serve(settings) => serve::serve(settings).await,
+        Command::Apply(settings) => apply::run(settings).await,
+        Command::Validate(settings) => validate::run(&settings),
+        Command::Run(command) => run::run(command).await,
+        Command::Asset(command) => asset::run(command).await,
+        Command::Doctor(settings) => doctor::run(settings).await,
+        Command::Rebuild(settings) => rebuild::run(settings).await,
         Command::Bench(settings) => crate::bench::run(settings).await,
         Command::BenchWorker(settings) => crate::bench::work(settings).await,
     }
