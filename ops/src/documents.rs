@@ -1,6 +1,10 @@
 //! How JSON and YAML from outside become values: strictly, so that nothing is lost or changed on the way.
 
+use std::collections::HashSet;
+
+use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
 use headwater_core::{InvalidJson, Json};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::codes::Code;
@@ -69,6 +73,52 @@ fn yaml(text: &str) -> Result<Vec<Value>, Unreadable> {
         Json::parse_strict(Json::of(document).as_str())?;
     }
     Ok(documents)
+}
+
+/// A finding, and which of the documents it is about.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Located {
+    /// Counted from 0.
+    pub document: usize,
+    pub slug: Option<String>,
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// A definition that can be applied, with its warnings.
+pub type Compiled = (Definition, Vec<Finding>);
+
+/// Compiles all documents.
+///
+/// # Errors
+/// Every finding about every document, warnings too; at least one is an error.
+pub fn compile_all(documents: &[Value]) -> Result<Vec<Compiled>, Vec<Located>> {
+    let (mut compiled, mut findings, mut refused) = (Vec::new(), Vec::new(), false);
+    let mut slugs = HashSet::new();
+    for (at, document) in documents.iter().enumerate() {
+        let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
+        let located = |finding| Located { document: at, slug: slug.clone(), finding };
+        match compile(document) {
+            Ok((definition, warnings)) => {
+                findings.extend(warnings.iter().cloned().map(located));
+                if !slugs.insert(definition.slug.clone()) {
+                    refused = true;
+                    findings.push(located(Finding {
+                        path: "/slug".to_owned(),
+                        code: ProblemCode::Duplicate,
+                        severity: Severity::Error,
+                        message: format!("another document is `{}` too", definition.slug),
+                    }));
+                }
+                compiled.push((definition, warnings));
+            }
+            Err(problems) => {
+                refused = true;
+                findings.extend(problems.0.into_iter().map(located));
+            }
+        }
+    }
+    if refused { Err(findings) } else { Ok(compiled) }
 }
 
 #[cfg(test)]

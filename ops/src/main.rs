@@ -15,7 +15,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(cli::run(arguments));
+    let outcome = runtime.block_on(cli::carry_out(arguments));
     // Whatever still hangs must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {

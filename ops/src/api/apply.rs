@@ -1,18 +1,16 @@
 //! How definitions come in: all of a request, or none.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
+use headwater_core::definition::{Definition, Severity};
 use headwater_core::protocol::Granted;
 use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{DefinitionVersion, WorkspaceId};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::asked::Asked;
@@ -22,58 +20,12 @@ use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command};
 use crate::codes::Code;
 use crate::documents;
 
-/// A finding, and which of the documents it is about.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Located {
-    /// Counted from 0.
-    pub document: usize,
-    pub slug: Option<String>,
-    #[serde(flatten)]
-    pub finding: Finding,
-}
-
-/// A definition that can be applied, with its warnings.
-pub type Compiled = (Definition, Vec<Finding>);
-
-/// Compiles all documents.
-///
-/// # Errors
-/// Every finding about every document, warnings too; at least one is an error.
-pub fn compile_all(documents: &[Value]) -> Result<Vec<Compiled>, Vec<Located>> {
-    let (mut compiled, mut findings, mut refused) = (Vec::new(), Vec::new(), false);
-    let mut slugs = HashSet::new();
-    for (at, document) in documents.iter().enumerate() {
-        let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
-        let located = |finding| Located { document: at, slug: slug.clone(), finding };
-        match compile(document) {
-            Ok((definition, warnings)) => {
-                findings.extend(warnings.iter().cloned().map(located));
-                if !slugs.insert(definition.slug.clone()) {
-                    refused = true;
-                    findings.push(located(Finding {
-                        path: "/slug".to_owned(),
-                        code: ProblemCode::Duplicate,
-                        severity: Severity::Error,
-                        message: format!("another document of this request is `{}` too", definition.slug),
-                    }));
-                }
-                compiled.push((definition, warnings));
-            }
-            Err(problems) => {
-                refused = true;
-                findings.extend(problems.0.into_iter().map(located));
-            }
-        }
-    }
-    if refused { Err(findings) } else { Ok(compiled) }
-}
-
-fn read(body: &Body) -> Result<Vec<Compiled>, Problem> {
+fn read(body: &Body) -> Result<Vec<documents::Compiled>, Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
-    compile_all(&documents).map_err(|findings| {
+    documents::compile_all(&documents).map_err(|findings| {
         let errors = findings.iter().filter(|located| located.finding.severity == Severity::Error).count();
         let detail = format!("{errors} error(s) in {} document(s); nothing was applied", documents.len());
         Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(findings))

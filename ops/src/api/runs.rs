@@ -17,13 +17,14 @@ use serde_json::json;
 use super::asked::Asked;
 use super::body::Body;
 use super::token::Token;
-use super::{Api, CATCH_UP_WAIT, COMMAND_WAIT, Problem, answer, fresh_command};
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command};
 use crate::codes::Code;
 
 const LIMIT: u32 = 50;
 const REASON_CHARS_MAX: usize = 1_000;
 /// How often a run is looked for that its shard knows and the read models do not, yet.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const LOOK_WAIT: Duration = Duration::from_secs(2);
 
 /// `GET /runs`
 pub async fn list(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Response, Problem> {
@@ -117,7 +118,7 @@ async fn known(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDeta
         return Err(not_found(run));
     }
     let unknown_to_shard = async {
-        match api.client.await_run(run, CATCH_UP_WAIT).await {
+        match api.client.await_run(run, LOOK_WAIT).await {
             Err(ClientError::Refused(_)) => {}
             Ok(_) | Err(_) => std::future::pending().await,
         }
@@ -133,6 +134,6 @@ async fn known(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDeta
     tokio::select! {
         () = unknown_to_shard => Err(not_found(run)),
         found = projected => found,
-        () = tokio::time::sleep(CATCH_UP_WAIT) => Err(not_found(run)),
+        () = tokio::time::sleep(LOOK_WAIT) => Err(not_found(run)),
     }
 }

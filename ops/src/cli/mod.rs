@@ -1,11 +1,21 @@
 //! What people type. One command, one file; servers and clients alike.
 
+mod apply;
+mod asset;
+pub mod client;
+mod doctor;
+mod files;
+mod rebuild;
+mod run;
 mod serve;
+mod show;
+mod validate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::codes::Exit;
 use crate::dev::DevSettings;
 use crate::settings::ServeSettings;
 use crate::telemetry::LogFormat;
@@ -27,6 +37,20 @@ enum Command {
     Dev(DevSettings),
     /// Run one process of the engine against an existing broker and database.
     Serve(ServeSettings),
+    /// Make definitions the current versions of their workflows.
+    Apply(apply::ApplySettings),
+    /// Say everything that is wrong with definitions, without an engine.
+    Validate(validate::ValidateSettings),
+    /// Start runs, look at them, follow and stop them.
+    #[command(subcommand)]
+    Run(run::RunCommand),
+    /// Look at assets: what was made, by whom, for whom.
+    #[command(subcommand)]
+    Asset(asset::AssetCommand),
+    /// Say whether broker, streams, database and shards are as they should be.
+    Doctor(doctor::DoctorSettings),
+    /// Make the read models anew from the journals, compare, and put them in place.
+    Rebuild(rebuild::RebuildSettings),
     /// Measure, beside the bare broker, and print a table and JSON.
     Bench(crate::bench::BenchSettings),
     /// The worker process that the benchmarks start.
@@ -39,16 +63,36 @@ enum Command {
 #[error("{message}")]
 pub struct Failure {
     message: String,
-    code: u8,
+    exit: Exit,
 }
 
 impl Failure {
-    /// Something did not work.
-    pub const FAILED: u8 = 1;
-
     /// Says what did not work.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: Self::FAILED }
+        Self { message: message.into(), exit: Exit::Failed }
+    }
+
+    /// Exits otherwise than with [`Exit::Failed`].
+    #[must_use]
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Says what the API says: what happened, every problem of a definition, and what to do.
+    pub fn of_problem(status: u16, problem: &serde_json::Value) -> Self {
+        let text = |name: &str| problem[name].as_str();
+        let Some(code) = text("code") else {
+            return Self::new(format!("the answer is not the engine's: HTTP {status}")).exit(Exit::of_status(status));
+        };
+        let mut message = format!("{} [{code}]", text("detail").or(text("title")).unwrap_or_default());
+        for finding in problem["problems"].as_array().into_iter().flatten() {
+            message.push_str(&format!("\n  {}", finding_line(finding)));
+        }
+        if let Some(remedy) = text("remedy") {
+            message.push_str(&format!("\n  {remedy}"));
+        }
+        Self::new(message).exit(Exit::of_status(status))
     }
 
     /// Says an error with its causes, each once.
@@ -63,13 +107,20 @@ impl Failure {
             }
             cause = error.source();
         }
-        Self { message, code: Self::FAILED }
+        Self { message, exit: Exit::Failed }
     }
 
     /// Returns what the process exits with.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
+        ExitCode::from(self.exit as u8)
     }
+}
+
+/// One finding about a definition on one line: severity, where, code, message.
+fn finding_line(finding: &serde_json::Value) -> String {
+    let text = |name: &str| finding[name].as_str().unwrap_or_default();
+    let slug = finding["slug"].as_str().map_or_else(|| format!("document {}", finding["document"]), str::to_owned);
+    format!("{}: {slug}{} [{}] {}", text("severity"), text("path"), text("code"), text("message"))
 }
 
 impl Arguments {
@@ -77,7 +128,14 @@ impl Arguments {
     pub fn is_server(&self) -> bool {
         match self.command {
             Command::Dev(_) | Command::Serve(_) => true,
-            Command::Bench(_) | Command::BenchWorker(_) => false,
+            Command::Apply(_)
+            | Command::Validate(_)
+            | Command::Run(_)
+            | Command::Asset(_)
+            | Command::Doctor(_)
+            | Command::Rebuild(_)
+            | Command::Bench(_)
+            | Command::BenchWorker(_) => false,
         }
     }
 }
@@ -86,10 +144,16 @@ impl Arguments {
 ///
 /// # Errors
 /// What to print on standard error, and the exit code.
-pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Dev(settings) => serve::dev(settings).await,
         Command::Serve(settings) => serve::serve(settings).await,
+        Command::Apply(settings) => apply::run(settings).await,
+        Command::Validate(settings) => validate::run(&settings),
+        Command::Run(command) => run::run(command).await,
+        Command::Asset(command) => asset::run(command).await,
+        Command::Doctor(settings) => doctor::run(settings).await,
+        Command::Rebuild(settings) => rebuild::run(settings).await,
         Command::Bench(settings) => crate::bench::run(settings).await,
         Command::BenchWorker(settings) => crate::bench::work(settings).await,
     }

@@ -1,0 +1,103 @@
+//! How commands reach the API.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+use super::Failure;
+use crate::codes::Exit;
+
+/// Where the API is, and how answers look.
+#[derive(Debug, Clone, Args)]
+pub struct ApiSettings {
+    /// Where the API is.
+    #[arg(long, env = "HEADWATER_API", default_value = "http://127.0.0.1:4000")]
+    pub api: String,
+    /// Whose definitions, runs and assets.
+    #[arg(long, env = "HEADWATER_WORKSPACE", default_value = "default")]
+    pub workspace: String,
+    /// How answers look, on standard output.
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: Output,
+}
+
+/// How answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// The API's data.
+    Json,
+}
+
+/// Asks the API.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    workspace: String,
+    pub output: Output,
+}
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Chooses who does the cryptography of TLS, once for the process.
+pub fn use_ring() {
+    // Somebody may have chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl Client {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn new(settings: &ApiSettings) -> Result<Self, Failure> {
+        use_ring();
+        let base = settings.api.trim_end_matches('/').to_owned();
+        if let Err(error) = reqwest::Url::parse(&base) {
+            return Err(
+                Failure::new(format!("{base:?} is not the address of an API: {error}")).exit(Exit::InvalidInput)
+            );
+        }
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(TIMEOUT).build();
+        let http = http.map_err(|error| Failure::of(&error))?;
+        Ok(Self { http, base, workspace: settings.workspace.clone(), output: settings.output })
+    }
+
+    /// Begins a request.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        request.header("headwater-workspace", &self.workspace)
+    }
+
+    /// Reads: the `data` of the answer.
+    ///
+    /// # Errors
+    /// What the API says, or that there is none.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.send(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// Sends a request and returns the `data` of the answer.
+    ///
+    /// # Errors
+    /// What the API says, or that there is none.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let unreachable = |error: reqwest::Error| {
+            let cause = Failure::of(&error.without_url());
+            Failure::new(format!("the API at {} does not answer: {cause}", self.base)).exit(Exit::Unavailable)
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unreachable)?;
+        let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(body.get_mut("data").map(Value::take).unwrap_or(body));
+        }
+        Err(Failure::of_problem(status.as_u16(), &body))
+    }
+}

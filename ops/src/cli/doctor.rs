@@ -1,0 +1,177 @@
+//! `doctor`: whether broker, streams, database and shards are as they should be.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use headwater_core::shard::ShardMap;
+use headwater_core::{RunId, ShardId, Timestamp};
+use headwater_projector::Database;
+use headwater_projector::queries::Reads;
+use headwater_streams::broker::{Shortcoming, SyncSetting};
+use headwater_streams::topology::Topology;
+use headwater_streams::{Broker, ownership, shard_map};
+use headwater_workers::shard_client::{ClientError, ShardClient};
+use serde_json::json;
+
+use super::client::Output;
+use super::{Failure, show};
+use crate::codes::Exit;
+use crate::settings::BrokerSettings;
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorSettings {
+    #[command(flatten)]
+    broker: BrokerSettings,
+    /// A libpq connection string or postgres:// address; without one the database is not looked at.
+    #[arg(long, env = "HEADWATER_POSTGRES_URL", hide_env_values = true)]
+    postgres_url: Option<String>,
+    /// How many replicas each stream should have.
+    #[arg(long, env = "HEADWATER_REPLICAS", default_value_t = 1)]
+    replicas: usize,
+    /// How the findings look, on standard output.
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Warning,
+    Wrong,
+}
+
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+/// How long a shard may take to answer.
+const OWNER_WAIT: Duration = Duration::from_secs(2);
+
+pub async fn run(settings: DoctorSettings) -> Result<ExitCode, Failure> {
+    let mut findings = Vec::new();
+    match Broker::connect(&settings.broker.config()).await {
+        Ok(broker) => {
+            check_broker(&broker, &mut findings).await;
+            check_cluster(&broker, settings.replicas, &mut findings).await;
+        }
+        Err(error) => findings.push(wrong("broker", Failure::of(&error).to_string())),
+    }
+    findings.push(match &settings.postgres_url {
+        Some(url) => check_database(url).await,
+        None => {
+            Finding { what: "database", verdict: Verdict::Warning, detail: "not looked at: give --postgres-url".into() }
+        }
+    });
+    let word = |verdict| match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Wrong => "WRONG",
+    };
+    let data = findings.iter().map(
+        |found| json!({"check": found.what, "verdict": word(found.verdict).to_lowercase(), "detail": found.detail}),
+    );
+    show::answer(settings.output, &json!({"findings": data.collect::<Vec<_>>()}), || {
+        let rows = findings.iter().map(|f| vec![f.what.to_owned(), word(f.verdict).to_owned(), f.detail.clone()]);
+        show::table(&["check", "", "detail"], rows)
+    });
+    let any_wrong = findings.iter().any(|found| found.verdict == Verdict::Wrong);
+    Ok(if any_wrong { ExitCode::from(Exit::Failed as u8) } else { ExitCode::SUCCESS })
+}
+
+fn ok(what: &'static str, detail: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Ok, detail: detail.into() }
+}
+
+fn wrong(what: &'static str, detail: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Wrong, detail: detail.into() }
+}
+
+async fn check_broker(broker: &Broker, findings: &mut Vec<Finding>) {
+    let check = broker.check().await;
+    findings.push(ok(
+        "broker",
+        format!("nats-server {}, messages up to {} bytes", check.server_version, check.payload_bytes_max),
+    ));
+    if check.sync == SyncSetting::Always {
+        findings.push(ok("sync", "on disk before it is acknowledged"));
+    }
+    for shortcoming in &check.shortcomings {
+        let what = match shortcoming {
+            Shortcoming::AcknowledgesBeforeSync { .. } | Shortcoming::SyncUnknown => "sync",
+            Shortcoming::ServerTooOld { .. } | Shortcoming::NoJetStream | Shortcoming::PayloadLimitSmall { .. } => {
+                "broker"
+            }
+        };
+        let verdict = if *shortcoming == Shortcoming::SyncUnknown { Verdict::Warning } else { Verdict::Wrong };
+        findings.push(Finding { what, verdict, detail: shortcoming.to_string() });
+    }
+}
+
+async fn check_cluster(broker: &Broker, replicas: usize, findings: &mut Vec<Finding>) {
+    let map = match shard_map::load(broker).await {
+        Ok(Some(map)) => map,
+        Ok(None) => return findings.push(wrong("shards", "there is no shard map: no engine ever ran here")),
+        Err(error) => return findings.push(wrong("shards", Failure::of(&error).to_string())),
+    };
+    findings.push(check_streams(broker, &map, replicas).await);
+    findings.push(check_owners(broker, &map).await);
+}
+
+async fn check_streams(broker: &Broker, map: &ShardMap, replicas: usize) -> Finding {
+    let plan = match Topology::new(map.shards, replicas) {
+        Ok(topology) => topology.plan(broker).await.map_err(|error| Failure::of(&error).to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let plan = match plan {
+        Ok(plan) if plan.is_empty() => return ok("streams", format!("as they should be, {replicas} replica(s) each")),
+        Ok(plan) => plan,
+        Err(error) => return wrong("streams", error),
+    };
+    let missing = plan.create.iter().map(|stream| format!("{stream} is missing"));
+    let changes = plan.update.iter().map(|c| format!("{}: {} is {}, not {}", c.stream, c.field, c.from, c.to));
+    let drifts = plan.refused.iter().map(|drift| format!("{drift} (a start will not change that)"));
+    wrong("streams", missing.chain(changes).chain(drifts).collect::<Vec<_>>().join("; "))
+}
+
+/// Asks every shard for a run that cannot be: whoever says so drives the shard.
+async fn check_owners(broker: &Broker, map: &ShardMap) -> Finding {
+    let client = ShardClient::new(broker, map.shards);
+    let shards: Vec<_> = (0..map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
+    let asked = shards.iter().map(|shard| async {
+        let nobody = RunId::derived(*shard, Timestamp::from_micros(0), &[b"is anybody there"]);
+        match client.await_run(nobody, OWNER_WAIT).await {
+            Ok(_) | Err(ClientError::Refused(_)) => None,
+            Err(_) => Some(shard.to_string()),
+        }
+    });
+    let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+    if !silent.is_empty() {
+        return wrong("shards", format!("no owner answers for shard {}", silent.join(", ")));
+    }
+    let mut owners: Vec<_> = match ownership::leases(broker).await {
+        Ok(leases) => leases.into_values().map(|lease| lease.member.to_string()).collect(),
+        Err(error) => return wrong("shards", Failure::of(&error).to_string()),
+    };
+    owners.sort();
+    owners.dedup();
+    ok("shards", format!("all {} answer; driven by {}", shards.len(), owners.join(", ")))
+}
+
+async fn check_database(url: &str) -> Finding {
+    let database = match Database::at(url) {
+        Ok(database) => database,
+        Err(error) => return wrong("database", Failure::of(&error).to_string()),
+    };
+    let reads = Reads::of(database);
+    match (reads.cursors().await, reads.dead_event_count().await) {
+        (Ok(cursors), Ok(0)) => ok("database", format!("{} shard(s) projected", cursors.len())),
+        (Ok(_), Ok(dead)) => {
+            wrong("database", format!("{dead} event(s) could not be projected: GET /projection lists them"))
+        }
+        (Err(error), _) | (_, Err(error)) => wrong("database", Failure::of(&error).to_string()),
+    }
+}

@@ -1,0 +1,31 @@
+//! `run cancel`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::cli::client::{ApiSettings, Client};
+use crate::cli::{Failure, show};
+
+/// What `run cancel` takes.
+#[derive(Debug, Args)]
+pub struct CancelSettings {
+    run: String,
+    /// Recorded with the run.
+    #[arg(long, default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+pub async fn run(settings: CancelSettings) -> Result<ExitCode, Failure> {
+    let client = Client::new(&settings.api)?;
+    let request = client.request(Method::POST, &format!("/runs/{}/cancel", settings.run));
+    let cancelled = client.send(request.json(&json!({"reason": settings.reason}))).await?;
+    show::answer(client.output, &cancelled, || {
+        show::card(["runId", "status", "token"].map(|name| (name, show::cell(&cancelled[name]))))
+    });
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,49 @@
+//! `run events`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::client::{ApiSettings, Client};
+use crate::cli::{Failure, show};
+
+/// What `run events` takes.
+#[derive(Debug, Args)]
+pub struct EventsSettings {
+    run: String,
+    /// Only what came after this revision.
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+pub async fn run(settings: EventsSettings) -> Result<ExitCode, Failure> {
+    let client = Client::new(&settings.api)?;
+    let path = format!("/runs/{}/events", settings.run);
+    let (mut after, mut events) = (settings.after.to_string(), Vec::new());
+    loop {
+        let mut page = client.get(&path, &[("after", after), ("limit", "100".to_owned())]).await?;
+        if let Value::Array(more) = page["events"].take() {
+            events.extend(more);
+        }
+        match page["next"].as_str() {
+            Some(next) => after = next.to_owned(),
+            None => break,
+        }
+    }
+    let events = serde_json::json!({"events": events});
+    show::answer(client.output, &events, || {
+        let rows = show::items(&events, "events").map(|recorded| {
+            let event = &recorded["event"]["run"];
+            let (kind, body) = event.as_object().and_then(|event| event.iter().next()).map_or_else(
+                || ("?".to_owned(), recorded["event"].to_string()),
+                |(kind, body)| (kind.clone(), body.to_string()),
+            );
+            vec![show::cell(&recorded["revision"]), show::cell(&recorded["time"]), kind, body]
+        });
+        show::table(&["revision", "time", "event", ""], rows)
+    });
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,31 @@
+//! `run get`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::client::{ApiSettings, Client};
+use crate::cli::{Failure, show};
+
+/// What `run get` takes.
+#[derive(Debug, Args)]
+pub struct GetSettings {
+    run: String,
+    /// A token that a write answered: waits until that can be seen.
+    #[arg(long)]
+    min_seq: Option<String>,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
+    let client = Client::new(&settings.api)?;
+    let query: Vec<_> = settings.min_seq.map(|token| ("minSeq", token)).into_iter().collect();
+    let run = client.get(&format!("/runs/{}", settings.run), &query).await?;
+    show::answer(client.output, &run, || {
+        let columns = ["nodeId", "kind", "status", "attempts"];
+        let rows = show::items(&run, "nodes").map(|node| columns.map(|name| show::cell(&node[name])).to_vec());
+        format!("{}\n\n{}", super::card(&run), show::table(&["node", "kind", "status", "attempts"], rows))
+    });
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! `run`: starts runs, looks at them, follows and stops them.
+
+mod cancel;
+mod events;
+mod get;
+mod list;
+mod start;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{Failure, show};
+
+/// What can be done with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Start a run of a workflow.
+    Start(start::StartSettings),
+    /// List runs, newest first.
+    List(list::ListSettings),
+    /// Show a run with its nodes.
+    Get(get::GetSettings),
+    /// Show what happened in a run.
+    Events(events::EventsSettings),
+    /// Follow a run until it ends: exits with 0 when it succeeds, with 1 when it does not.
+    Watch(watch::WatchSettings),
+    /// Stop a run.
+    Cancel(cancel::CancelSettings),
+}
+
+pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
+    match command {
+        RunCommand::Start(settings) => start::run(settings).await,
+        RunCommand::List(settings) => list::run(settings).await,
+        RunCommand::Get(settings) => get::run(settings).await,
+        RunCommand::Events(settings) => events::run(settings).await,
+        RunCommand::Watch(settings) => watch::run(settings).await,
+        RunCommand::Cancel(settings) => cancel::run(settings).await,
+    }
+}
+
+/// A run as people see it.
+fn card(run: &Value) -> String {
+    let mut properties = vec![
+        ("run", show::cell(&run["runId"])),
+        ("workflow", format!("{} v{}", show::cell(&run["workflow"]), run["version"])),
+        ("status", show::cell(&run["status"])),
+        ("started", show::cell(&run["startedAt"])),
+        ("ended", show::cell(&run["completedAt"])),
+    ];
+    if let Some(error) = run["error"].as_object() {
+        let node = error.get("nodeId").and_then(Value::as_str).map(|node| format!("{node}: ")).unwrap_or_default();
+        let text = |name: &str| error.get(name).map(show::cell).unwrap_or_default();
+        properties.push(("error", format!("{node}{} [{}]", text("message"), text("code"))));
+    }
+    if !run["output"].is_null() {
+        properties.push(("output", run["output"].to_string()));
+    }
+    show::card(properties)
+}

@@ -1,0 +1,98 @@
+//! `run start`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::watch::{self, Progress};
+use crate::cli::client::{ApiSettings, Client};
+use crate::cli::{Failure, show};
+use crate::codes::Exit;
+
+/// What `run start` takes.
+#[derive(Debug, Args)]
+pub struct StartSettings {
+    workflow: String,
+    /// The input: a JSON object, `@file`, or `@-` for standard input.
+    #[arg(long)]
+    input: Option<String>,
+    /// One field of the input; JSON where it is JSON, else text. Goes before --input.
+    #[arg(short = 'p', long = "parameter", value_name = "KEY=VALUE")]
+    parameters: Vec<String>,
+    /// A version other than the current one.
+    #[arg(long)]
+    version: Option<u32>,
+    /// Makes the start safe to repeat: the same key starts the same run.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Wait for the run's end: exits with 0 when it succeeds, with 1 when it does not.
+    #[arg(long)]
+    wait: bool,
+    /// The same, and show its nodes meanwhile.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+pub async fn run(settings: StartSettings) -> Result<ExitCode, Failure> {
+    let client = Client::new(&settings.api)?;
+    let mut body = json!({"input": input(settings.input.as_deref(), &settings.parameters)?});
+    if let Some(version) = settings.version {
+        body["version"] = json!(version);
+    }
+    let mut request = client.request(Method::POST, &format!("/workflows/{}/runs", settings.workflow)).json(&body);
+    if let Some(key) = &settings.idempotency_key {
+        request = request.header("idempotency-key", key);
+    }
+    let started = client.send(request).await?;
+    if settings.wait || settings.watch {
+        let progress = if settings.watch { Progress::Shown } else { Progress::Hidden };
+        let (run, token) = (show::cell(&started["runId"]), show::cell(&started["token"]));
+        return watch::until_end(&client, &run, Some(token), progress).await;
+    }
+    show::answer(client.output, &started, || {
+        show::card([("run", show::cell(&started["runId"])), ("token", show::cell(&started["token"]))])
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn input(whole: Option<&str>, parameters: &[String]) -> Result<Value, Failure> {
+    let invalid = |message: String| Failure::new(message).exit(Exit::InvalidInput);
+    let text = match whole.map(|text| (text, text.strip_prefix('@'))) {
+        None => "{}".to_owned(),
+        Some((text, None)) => text.to_owned(),
+        Some((_, Some("-"))) => {
+            std::io::read_to_string(std::io::stdin()).map_err(|error| invalid(error.to_string()))?
+        }
+        Some((_, Some(path))) => std::fs::read_to_string(path).map_err(|error| invalid(format!("{path}: {error}")))?,
+    };
+    let json = headwater_core::Json::parse_strict(&text).map_err(|error| invalid(format!("--input: {error}")))?;
+    let Value::Object(mut fields) = json.to_value() else {
+        return Err(invalid("--input is not a JSON object".to_owned()));
+    };
+    for parameter in parameters {
+        let (key, value) =
+            parameter.split_once('=').ok_or_else(|| invalid(format!("{parameter:?} is not key=value")))?;
+        fields.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+    }
+    Ok(Value::Object(fields as Map<_, _>))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_json_where_they_are_and_text_elsewhere() {
+        let parameters = ["n=7", "name=seven", "list=[1]", "eq=a=b", "empty="].map(str::to_owned);
+        let read = input(Some(r#"{"n": 1, "kept": true}"#), &parameters).unwrap();
+        assert_eq!(read, json!({"n": 7, "name": "seven", "list": [1], "eq": "a=b", "empty": "", "kept": true}));
+        for bad in ["[]", "{", "@/no/such/file"] {
+            assert!(input(Some(bad), &[]).is_err(), "{bad}");
+        }
+        assert!(input(None, &["novalue".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! How answers look: tables for people, the API's data for programs.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use super::client::Output;
+
+/// Prints an answer on standard output.
+pub fn answer(output: Output, data: &Value, table: impl FnOnce() -> String) {
+    match output {
+        Output::Json => println!("{data:#}"),
+        Output::Table => println!("{}", table()),
+    }
+}
+
+/// Lays rows out in columns.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+/// Lays out one thing: a line for each of its properties.
+pub fn card(properties: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    for (name, value) in properties {
+        table.add_row([name.to_owned(), value]);
+    }
+    table.trim_fmt()
+}
+
+/// Returns the items of a list in an answer.
+pub fn items<'d>(data: &'d Value, name: &str) -> impl Iterator<Item = &'d Value> {
+    data[name].as_array().into_iter().flatten()
+}
+
+/// A value in a cell: text as it is, nothing as a dash, the rest as JSON.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// Says how to see the next page, where there is one.
+pub fn next_page(data: &Value) {
+    if let Some(next) = data["next"].as_str() {
+        eprintln!("there are more: --cursor {next}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The API from outside, against real servers. Every answer is held against the OpenAPI document on the way.
+
+mod edge;
+mod engine;
+mod lives;
