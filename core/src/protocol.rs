@@ -61,9 +61,23 @@ pub struct WorkFrame {
     pub workspace: WorkspaceId,
     /// The queues the worker serves: it may be handed the next tasks of the runs it reports on.
     pub queues: Vec<QueueName>,
-    /// How many tasks beyond one per report it can take at once.
+    /// How many tasks beyond one per report this shard may hand to it: now with the answers, later unasked.
     pub free_slots: u32,
     pub requests: Vec<WorkRequest>,
+}
+
+/// A worker introduces itself to every shard (subject `hw.work.all`): at its start, with every heartbeat, and when it
+/// stops. Not answered, not stored: who misses one hears the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    pub worker: WorkerId,
+    pub workspace: WorkspaceId,
+    pub queues: Vec<QueueName>,
+    /// How many tasks all shards together may hand to it unasked. Each shard takes its even share.
+    pub free_slots: u32,
+    /// The subject on which it takes tasks (a JSON array of [`Task`]) that nobody asked for.
+    pub tasks_to: String,
 }
 
 /// One request of a worker.

@@ -14,6 +14,7 @@
 //! | [`requests`] | how processes ask each other |
 //! | [`cancel`] | how workers hear of cancellation before their next heartbeat |
 //! | [`tasks`] | what waits to be done |
+//! | [`direct`] | how tasks reach workers that have room, without waiting |
 //! | [`feed`] | what changed in the assets |
 //! | [`definitions`] | which definition versions there are |
 //! | [`checkpoints`] | where a shard's recovery starts |
@@ -33,6 +34,7 @@ mod bucket;
 pub mod cancel;
 pub mod checkpoints;
 pub mod definitions;
+pub mod direct;
 mod disposition;
 pub mod feed;
 pub mod journal;

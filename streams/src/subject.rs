@@ -54,6 +54,9 @@ impl fmt::Debug for Subject {
     }
 }
 
+/// Where workers introduce themselves to every shard. No shard is called `all`.
+pub(crate) const HELLO: &str = "hw.work.all";
+
 /// Returns where a shard takes requests of the engine's own processes.
 pub fn cmd_subject(shard: ShardId) -> Subject {
     Subject::new(format!("hw.cmd.{shard}"))

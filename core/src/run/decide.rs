@@ -18,8 +18,8 @@ use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timest
 pub struct Ground<'a> {
     /// The shard's clock: never earlier than any commit before.
     pub now: Timestamp,
-    /// A worker that can take what becomes ready, without the queue.
-    pub handover: Option<&'a mut Handover>,
+    /// Workers that can take what becomes ready without the queue, the preferred one first.
+    pub hands: &'a mut [Handover],
 }
 
 /// A worker with room for more.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::decide::Decision;
+use super::decide::{Decision, Handover};
 use super::event::AssetNeed;
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
@@ -109,18 +109,14 @@ impl Decision<'_, '_, '_> {
             &attempt.get().to_be_bytes(),
             &self.run.revision.get().to_be_bytes(),
         ]);
-        let handed_to = match &mut self.ground.handover {
-            Some(handover)
-                if sleep.is_none()
-                    && handover.slots > 0
-                    && handover.workspace == self.run.workspace
-                    && handover.queues.contains(&node.queue) =>
-            {
-                handover.slots -= 1;
-                Some(handover.worker.clone())
-            }
-            Some(_) | None => None,
+        let workspace = &self.run.workspace;
+        let has_room = |hand: &&mut Handover| {
+            sleep.is_none() && hand.slots > 0 && hand.workspace == *workspace && hand.queues.contains(&node.queue)
         };
+        let handed_to = self.ground.hands.iter_mut().find(has_room).map(|hand| {
+            hand.slots -= 1;
+            hand.worker.clone()
+        });
         let wakes_at = sleep.map(|span| self.ground.now.after(span));
         self.emit(RunEvent::AttemptScheduled { node: node.id.clone(), attempt, lease, input, wakes_at, handed_to });
     }

@@ -10,7 +10,7 @@ use crate::definition::compile;
 use crate::protocol::{Granted, Task};
 use crate::run::{self, Handover, RunCommand, RunEvent, RunRejection, RunStatus, StartRun};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
-use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp, WorkerId};
 
 /// What became of a command.
 #[derive(Debug, Default)]
@@ -21,16 +21,16 @@ pub struct Decided {
     pub effects: Vec<Effect>,
     /// For the answer.
     pub granted: Option<Granted>,
-    /// For the worker that asked.
-    pub tasks: Vec<Task>,
+    /// What was handed to which worker, without the queue.
+    pub tasks: Vec<(WorkerId, Task)>,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
 }
 
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
-    /// the commit returned; it must be appended, or the shard be dropped. `handover` is the worker that asks: it can
-    /// be handed what becomes ready.
+    /// the commit returned; it must be appended, or the shard be dropped. `hands` are workers that
+    /// can be handed what becomes ready, the preferred one first.
     ///
     /// # Errors
     /// The fact in the way; nothing has changed.
@@ -38,7 +38,7 @@ impl Shard {
         &mut self,
         submission: Submission,
         now: Timestamp,
-        handover: Option<&mut Handover>,
+        hands: &mut [Handover],
     ) -> Result<Decided, Rejection> {
         let now = now.max(self.clock);
         let Submission { id, command } = submission;
@@ -51,8 +51,8 @@ impl Shard {
             return Ok(self.answer_again(&command, first, last));
         }
         match command {
-            Command::Run { run, command: RunCommand::StartRun(start) } => self.start_run(id, run, start, now),
-            Command::Run { run, command } => self.decide_run(id, run, command, now, handover),
+            Command::Run { run, command: RunCommand::StartRun(start) } => self.start_run(id, run, start, now, hands),
+            Command::Run { run, command } => self.decide_run(id, run, command, now, hands),
             Command::Asset { key, command } => Ok(self.decide_asset(id, key, command, now)),
             Command::Workflow { key, command } => self.decide_workflow(id, key, command, now),
             Command::AdoptDefinition { key, version, document } => {
@@ -67,6 +67,7 @@ impl Shard {
         id: RunId,
         start: StartRun,
         now: Timestamp,
+        hands: &mut [Handover],
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
         let Some(definition) = self.definition(&key, start.version).cloned() else {
@@ -80,11 +81,13 @@ impl Shard {
                 false => Err(Rejection::Run(RunRejection::KeyReused)),
             };
         }
-        let mut ground = run::Ground { now, handover: None };
+        let mut ground = run::Ground { now, hands };
         let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
+        let tasks = handed_tasks(&run, &events);
         self.runs.insert(id, run);
         let events = events.into_iter().map(Event::Run).collect();
-        Ok(self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None))
+        let decided = self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None);
+        Ok(Decided { tasks, ..decided })
     }
 
     fn decide_run(
@@ -93,7 +96,7 @@ impl Shard {
         id: RunId,
         wish: RunCommand,
         now: Timestamp,
-        handover: Option<&mut Handover>,
+        hands: &mut [Handover],
     ) -> Result<Decided, Rejection> {
         let Some(run) = self.runs.get_mut(&id) else {
             return match (self.ended.find(id), wish) {
@@ -110,7 +113,7 @@ impl Shard {
             };
         };
         let (revision, due) = (run.revision().next(), run.next_due());
-        let mut ground = run::Ground { now, handover };
+        let mut ground = run::Ground { now, hands };
         let events = run::decide(run, wish, &mut ground).map_err(Rejection::Run)?;
         if events.is_empty() {
             return Ok(Decided::default());
@@ -208,7 +211,8 @@ impl Shard {
             Command::Run { run, command: RunCommand::ReportAttempt(report) } => {
                 let run = self.runs.get(run);
                 let held = run.into_iter().flat_map(|run| {
-                    run.held_since(&report.worker, first, last).filter_map(|node| run::task_of(run, node))
+                    run.held_since(&report.worker, first, last)
+                        .filter_map(|node| Some((report.worker.clone(), run::task_of(run, node)?)))
                 });
                 Decided { tasks: held.collect(), ..Decided::default() }
             }
@@ -222,10 +226,12 @@ impl Shard {
     }
 }
 
-/// The tasks that these events handed to the worker that asked.
-fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> Vec<Task> {
+/// The tasks that these events handed to workers.
+fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> Vec<(WorkerId, Task)> {
     let handed = events.iter().filter_map(|event| match event {
-        RunEvent::AttemptScheduled { node, handed_to: Some(_), .. } => run::task_of(run, node),
+        RunEvent::AttemptScheduled { node, handed_to: Some(worker), .. } => {
+            Some((worker.clone(), run::task_of(run, node)?))
+        }
         _ => None,
     });
     handed.collect()

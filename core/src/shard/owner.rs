@@ -10,7 +10,7 @@ use sha2::Digest as _;
 use super::{Bundle, Corrupt, Decided, Effect, Mismatch, Position, Rejection, Shard, Submission};
 use crate::protocol::{Granted, Task};
 use crate::run::{Handover, RunStatus};
-use crate::{BundleId, Epoch, RunId, Sequence, Timestamp};
+use crate::{BundleId, Epoch, RunId, Sequence, Timestamp, WorkerId};
 
 /// What the caller of a command is told, once it may be told.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub struct Outcome {
     /// Reads that have seen this place have seen the outcome.
     pub position: Position,
     pub granted: Option<Granted>,
-    pub tasks: Vec<Task>,
+    /// What was handed to which worker, without the queue.
+    pub tasks: Vec<(WorkerId, Task)>,
 }
 
 /// One bundle to append, expecting the journal to end where `expected` says.
@@ -52,7 +53,7 @@ pub struct Released<C> {
 #[derive(Debug)]
 struct Waiting<C> {
     caller: C,
-    outcome: Result<(Option<Granted>, Vec<Task>), Rejection>,
+    outcome: Result<(Option<Granted>, Vec<(WorkerId, Task)>), Rejection>,
 }
 
 /// A bundle that is being filled or is in flight.
@@ -180,9 +181,9 @@ impl<C> Owner<C> {
         caller: C,
         submission: Submission,
         now: Timestamp,
-        handover: Option<&mut Handover>,
+        hands: &mut [Handover],
     ) -> Option<Answer<C>> {
-        let outcome = match self.shard.decide(submission, now, handover) {
+        let outcome = match self.shard.decide(submission, now, hands) {
             Err(rejection) => Err(rejection),
             Ok(Decided { commit, effects, granted, tasks, ended }) => {
                 if let Some(commit) = commit {

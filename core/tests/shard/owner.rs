@@ -48,11 +48,11 @@ fn owner() -> Owner<u32> {
 #[test]
 fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile() {
     let mut owner = owner();
-    assert!(owner.submit(0, adopt(), now(), None).is_none());
+    assert!(owner.submit(0, adopt(), now(), &mut []).is_none());
     let first = owner.next_append(bundle_id(1)).unwrap();
     assert_eq!(first.expected, Sequence::ZERO);
-    assert!(owner.submit(1, start(1), now(), None).is_none());
-    assert!(owner.submit(2, start(2), now(), None).is_none());
+    assert!(owner.submit(1, start(1), now(), &mut []).is_none());
+    assert!(owner.submit(2, start(2), now(), &mut []).is_none());
     assert!(owner.next_append(bundle_id(2)).is_none(), "one in flight");
     let released = owner.appended(Sequence::new(1));
     assert_eq!(released.answers.iter().map(|a| a.caller).collect::<Vec<_>>(), [0]);
@@ -68,16 +68,16 @@ fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile()
 #[test]
 fn a_refusal_waits_for_what_it_could_see_and_else_not() {
     let mut owner = owner();
-    owner.submit(0, adopt(), now(), None);
+    owner.submit(0, adopt(), now(), &mut []);
     owner.next_append(bundle_id(1)).unwrap();
     let mut other = start(1);
     if let Command::Run { command: RunCommand::StartRun(start), .. } = &mut other.command {
         start.input = Json::of(&json!([]));
     }
-    assert!(owner.submit(1, other.clone(), now(), None).is_none());
+    assert!(owner.submit(1, other.clone(), now(), &mut []).is_none());
     let released = owner.appended(Sequence::new(1));
     assert_eq!(released.answers.len(), 2);
-    let at_once = owner.submit(2, other, now(), None).unwrap();
+    let at_once = owner.submit(2, other, now(), &mut []).unwrap();
     assert!(matches!(at_once.outcome, Err(Rejection::Run(_))));
 }
 
@@ -86,7 +86,7 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
     let mut before = owner();
     let mut journal = Vec::new();
     for (number, submission) in [adopt(), start(1), start(2)].into_iter().enumerate() {
-        before.submit(0, submission, now(), None);
+        before.submit(0, submission, now(), &mut []);
         let append = before.next_append(bundle_id(number as u128)).unwrap();
         let released = before.appended(append.expected.next());
         if number == 1 {
@@ -104,7 +104,7 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
     let sequences: Vec<_> = inherited.iter().map(|(sequence, effects)| (sequence.get(), effects.len())).collect();
     // The third bundle named the second as delivered. Sequence 0 stands for what active runs wait for.
     assert_eq!(sequences, [(3, 1), (0, 2)]);
-    let again = after.submit(0, start(2), now(), None).unwrap();
+    let again = after.submit(0, start(2), now(), &mut []).unwrap();
     assert!(again.outcome.is_ok(), "SHD-3");
     let opening = after.next_append(bundle_id(7)).unwrap();
     assert_eq!((opening.commits, opening.expected), (0, Sequence::new(3)), "the first bundle fences");
@@ -113,10 +113,10 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
 #[test]
 fn a_journal_with_a_hole_is_not_trusted() {
     let mut before = owner();
-    before.submit(0, adopt(), now(), None);
+    before.submit(0, adopt(), now(), &mut []);
     let first = before.next_append(bundle_id(1)).unwrap();
     before.appended(Sequence::new(1));
-    before.submit(0, start(1), now(), None);
+    before.submit(0, start(1), now(), &mut []);
     let second = before.next_append(bundle_id(2)).unwrap();
     let bundle: Bundle = serde_json::from_slice(&second.bytes).unwrap();
     let mut after = owner();

@@ -215,14 +215,14 @@ fn a_worker_with_room_is_handed_what_follows() {
     let id = world.fresh_id();
     let command = world.report_of(&task, ok(json!(1)));
     let submission = Submission { id, command };
-    let decided = world.decide_as(submission.clone(), Some(&mut handover)).unwrap();
+    let decided = world.decide_as(submission.clone(), std::slice::from_mut(&mut handover)).unwrap();
     assert_eq!(decided.tasks.len(), 1);
     assert_eq!(handover.slots, 0);
     assert!(world.tasks().is_empty(), "no queue hop");
     assert_eq!(world.timeline(run), "started a:try1 a:ok b:handed1");
     // SHD-3: the same report again gets the same answer, and changes nothing.
     let commits = world.commits.len();
-    let again = world.decide_as(submission, Some(&mut handover)).unwrap();
+    let again = world.decide_as(submission, std::slice::from_mut(&mut handover)).unwrap();
     assert_eq!(again.tasks, decided.tasks);
     assert_eq!(world.commits.len(), commits);
 }

@@ -56,11 +56,11 @@ impl World {
 
     pub fn decide(&mut self, command: Command) -> Result<Decided, Rejection> {
         let id = self.fresh_id();
-        self.decide_as(Submission { id, command }, None)
+        self.decide_as(Submission { id, command }, &mut [])
     }
 
-    pub fn decide_as(&mut self, submission: Submission, handover: Option<&mut Handover>) -> Result<Decided, Rejection> {
-        let mut decided = self.shard.decide(submission, self.now, handover)?;
+    pub fn decide_as(&mut self, submission: Submission, hands: &mut [Handover]) -> Result<Decided, Rejection> {
+        let mut decided = self.shard.decide(submission, self.now, hands)?;
         self.commits.extend(decided.commit.clone());
         self.effects.append(&mut decided.effects);
         Ok(decided)
@@ -119,7 +119,7 @@ impl World {
                 _ => None,
             };
             assert!(adopt.is_none_or(|(w, v)| self.shard.definition(&key(w.as_str()), v).is_some()));
-            let _refusals_are_final = self.decide_as(submission, None);
+            let _refusals_are_final = self.decide_as(submission, &mut []);
         }
     }
 

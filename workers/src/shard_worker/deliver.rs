@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use headwater_core::asset::{AssetCommand, ProducerEnd};
 use headwater_core::protocol::Task;
-use headwater_core::run::{RunCommand, RunFailure, Trigger};
+use headwater_core::run::{Report, ReportOutcome, RunCommand, RunFailure, Trigger};
 use headwater_core::shard::{AssetKey, AssetNotice, Command, Effect, Rejection, ShardMap, Submission, WorkflowKey};
 use headwater_core::{CommandId, DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
@@ -81,7 +81,7 @@ impl Deliverer {
     ) -> Self {
         let mut running = JoinSet::new();
         let (tasks, offered) = mpsc::unbounded_channel();
-        running.spawn(offer_tasks(outlets.tasks.clone(), offered));
+        running.spawn(offer_tasks(outlets.tasks.clone(), local.clone(), offered));
         let (notices, published) = mpsc::unbounded_channel();
         running.spawn(publish_notices(FeedPublisher::new(&outlets.broker), published));
         let (definitions, made_known) = mpsc::unbounded_channel();
@@ -151,16 +151,21 @@ async fn take<T>(from: &mut mpsc::UnboundedReceiver<T>, count_max: usize) -> Opt
 /// How many tasks are on their way to the queues at once.
 const OFFERS_AT_ONCE: usize = 512;
 
-async fn offer_tasks(queue: TaskQueue, offered: mpsc::UnboundedReceiver<(Task, Ticket)>) {
+async fn offer_tasks(
+    queue: TaskQueue,
+    local: mpsc::UnboundedSender<Local>,
+    offered: mpsc::UnboundedReceiver<(Task, Ticket)>,
+) {
     let offered = stream::unfold(offered, |mut offered| async move { Some((offered.recv().await?, offered)) });
     let offer = |(mut task, ticket): (Task, Ticket)| {
-        let queue = &queue;
+        let (queue, local) = (&queue, &local);
         async move {
             let mut pause = Pause::new();
             while let Err(error) = queue.publish(&task).await {
                 if error.disposition() == Disposition::Rejection {
                     tracing::error!(%error, run = %task.run, node = %task.node, "the task cannot be queued");
-                    break;
+                    // The attempt has failed; the bundle is delivered when that is durable.
+                    return drop(local.send(Local { submission: unqueueable(&task, &error.to_string()), ticket }));
                 }
                 tracing::warn!(%error, run = %task.run, node = %task.node, "a task is not queued yet, trying again");
                 task.claim_first = true;
@@ -170,6 +175,24 @@ async fn offer_tasks(queue: TaskQueue, offered: mpsc::UnboundedReceiver<(Task, T
         }
     };
     offered.for_each_concurrent(OFFERS_AT_ONCE, offer).await;
+}
+
+/// What it means for an attempt that no queue takes its task: it has failed, and trying again is useless.
+fn unqueueable(task: &Task, reason: &str) -> Submission {
+    let report = Report {
+        node: task.node.clone(),
+        attempt: task.attempt,
+        lease: task.lease,
+        worker: "engine".parse().expect("letters make a name"),
+        started_at: super::now(),
+        outcome: ReportOutcome::Failed {
+            code: "task_unqueueable".to_owned(),
+            message: format!("the task cannot be queued: {reason}"),
+            permanent: true,
+        },
+    };
+    let id = CommandId::derived(&[b"unqueueable", task.run.as_uuid().as_bytes(), &task.lease.bits().to_be_bytes()]);
+    Submission { id, command: Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) } }
 }
 
 async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::UnboundedReceiver<(AssetNotice, Ticket)>) {

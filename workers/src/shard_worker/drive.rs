@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use headwater_core::protocol::{ShardReply, ShardRequest, WorkFrame, WorkReply, WorkRequest};
-use headwater_core::run::{Handover, RunCommand, RunRejection, task_of};
+use headwater_core::protocol::{ShardReply, Task, WorkReply};
+use headwater_core::run::RunCommand;
 use headwater_core::shard::{Answer, Command, Effect, Outcome, Owner, Rejection, Released, Submission, WorkflowKey};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Sequence, ShardId, WorkerId};
+use headwater_streams::direct::{self, Hellos};
 use headwater_streams::journal::Journal;
-use headwater_streams::requests::{self, ReplyTo, Request, Requests};
+use headwater_streams::requests::{self, Requests};
 use headwater_streams::{ExchangeError, subject};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ use super::append::{Lost, append};
 use super::deliver::{Deliverer, Local, Outlets, Ticket, consequence};
 use super::frames::{Complete, Frames, Place};
 use super::leases::{Lease, Leases};
+use super::rooms::Rooms;
 use super::{ShardCounters, ShardSettings, now};
 
 /// Who asked for a command, and so who hears of its outcome.
@@ -50,22 +53,28 @@ pub(super) enum Stopped {
 
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
+/// How long a question for a run's end is kept: a little longer than those who ask wait before they ask again.
+const WATCH_WAIT: Duration = Duration::from_secs(12);
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
 
 pub(super) struct Driver {
-    shard: ShardId,
-    owner: Owner<Caller>,
+    pub(super) shard: ShardId,
+    pub(super) owner: Owner<Caller>,
     journal: Journal,
     settings: ShardSettings,
-    counters: Arc<ShardCounters>,
+    pub(super) counters: Arc<ShardCounters>,
     outlets: Outlets,
     deliverer: Deliverer,
-    work: Frames<WorkReply>,
-    commands: Frames<ShardReply>,
-    leases: Leases,
+    pub(super) work: Frames<WorkReply>,
+    pub(super) commands: Frames<ShardReply>,
+    pub(super) leases: Leases,
+    /// The workers that can be handed tasks.
+    pub(super) rooms: Rooms,
+    /// Tasks to hand over when the answers are out.
+    handed: Vec<(WorkerId, Task)>,
     /// Who waits for the end of which run.
-    awaiting: HashMap<RunId, Vec<Place>>,
+    pub(super) awaiting: HashMap<RunId, Vec<(Place, Instant)>>,
     /// Starts that wait for their definition.
     parked: HashMap<(WorkflowKey, DefinitionVersion), Vec<(Caller, Submission)>>,
     fetches: FuturesUnordered<BoxFuture<'static, ((WorkflowKey, DefinitionVersion), Option<Json>)>>,
@@ -94,7 +103,12 @@ impl Driver {
             if sequence == Sequence::ZERO {
                 inherited = Some((Instant::now() + settings.lease_ttl, effects));
             } else {
-                deliverer.deliver(sequence, effects);
+                // The owner before may have offered these tasks: whoever takes one asks first.
+                let claimed = |effect| match effect {
+                    Effect::OfferTask(task) => Effect::OfferTask(Task { claim_first: true, ..task }),
+                    other => other,
+                };
+                deliverer.deliver(sequence, effects.into_iter().map(claimed).collect());
             }
         }
         Self {
@@ -102,6 +116,8 @@ impl Driver {
             owner,
             journal,
             leases: Leases::new(settings.lease_ttl),
+            rooms: Rooms::new(settings.lease_ttl),
+            handed: Vec::new(),
             settings,
             counters,
             outlets,
@@ -126,13 +142,14 @@ impl Driver {
         let served = async {
             let work = requests::serve(&self.outlets.broker, &subject::work_subject(self.shard)).await?;
             let commands = requests::serve(&self.outlets.broker, &subject::cmd_subject(self.shard)).await?;
-            Ok((work, commands))
+            let hellos = direct::hear(&self.outlets.broker).await?;
+            Ok((work, commands, hellos))
         };
-        let (mut work, mut commands) = match served.await {
+        let (mut work, mut commands, mut hellos) = match served.await {
             Ok(both) => both,
             Err(error) => return Stopped::Serve(error),
         };
-        let stopped = self.turn_until_stopped(&mut work, &mut commands, &shutdown).await;
+        let stopped = self.turn_until_stopped(&mut work, &mut commands, &mut hellos, &shutdown).await;
         work.stop().await;
         commands.stop().await;
         self.step_down().await;
@@ -143,6 +160,7 @@ impl Driver {
         &mut self,
         work: &mut Requests,
         commands: &mut Requests,
+        hellos: &mut Hellos,
         shutdown: &CancellationToken,
     ) -> Stopped {
         let mut sweep = tokio::time::interval(self.settings.lease_ttl / 4);
@@ -173,8 +191,9 @@ impl Driver {
                 Some(local) = self.local.recv(), if open => {
                     let Local { submission, ticket } = local;
                     let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                    self.submit(caller, submission, None).await;
+                    self.submit(caller, submission).await;
                 }
+                Some(hello) = hellos.next() => self.rooms.hear(hello, self.outlets.map.shards),
                 Some(sequence) = self.confirmed.recv() => self.owner.effects_delivered(sequence),
                 Some((key, document)) = self.fetches.next() => self.adopt(key, document).await,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
@@ -182,6 +201,7 @@ impl Driver {
                 }
                 _ = sweep.tick() => self.sweep().await,
             }
+            self.hand_over().await;
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             if !shutdown.is_cancelled() {
                 self.begin_append();
@@ -213,21 +233,21 @@ impl Driver {
             self.answer(answer).await;
         }
         for (run, status, position) in ended {
-            for place in self.awaiting.remove(&run).unwrap_or_default() {
+            for (place, _) in self.awaiting.remove(&run).unwrap_or_default() {
                 self.reply(place, ShardReply::Ended { status, position }).await;
             }
         }
     }
 
     /// Decides a command, once the definition it needs is here.
-    async fn submit(&mut self, caller: Caller, submission: Submission, handover: Option<&mut Handover>) {
+    pub(super) async fn submit(&mut self, caller: Caller, submission: Submission) {
         if let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command {
             let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
             if self.owner.shard().definition(&key, start.version).is_none() {
                 return self.park((key, start.version), caller, submission);
             }
         }
-        if let Some(answer) = self.owner.submit(caller, submission, now(), handover) {
+        if let Some(answer) = self.owner.submit(caller, submission, now(), self.rooms.hands()) {
             self.answer(answer).await;
         }
     }
@@ -254,131 +274,23 @@ impl Driver {
             let (key, version) = needed;
             let command = Command::AdoptDefinition { key, version, document };
             let submission = Submission { id: fresh_id(), command };
-            if let Some(Answer { outcome: Err(error), .. }) = self.owner.submit(Caller::Nobody, submission, now(), None)
+            if let Some(Answer { outcome: Err(error), .. }) =
+                self.owner.submit(Caller::Nobody, submission, now(), &mut [])
             {
                 tracing::error!(%error, "a stored definition does not compile");
             }
         }
         for (caller, submission) in parked {
-            if let Some(answer) = self.owner.submit(caller, submission, now(), None) {
+            if let Some(answer) = self.owner.submit(caller, submission, now(), self.rooms.hands()) {
                 self.answer(answer).await;
             }
         }
     }
 
-    async fn take_commands(&mut self, request: Request) {
-        let requests: Vec<ShardRequest> = match serde_json::from_slice(&request.payload) {
-            Ok(requests) => requests,
-            Err(error) => return tracing::warn!(shard = %self.shard, %error, "a frame that is none"),
-        };
-        ShardCounters::add(&self.counters.requests, requests.len() as u64);
-        let Some(frame) = open(&mut self.commands, request.reply, requests.len()) else { return };
-        let overloaded = self.is_overloaded();
-        for (index, request) in requests.into_iter().enumerate() {
-            let place = Place { frame, index };
-            match request {
-                _ if overloaded => self.refuse_command(place, Rejection::Overloaded).await,
-                ShardRequest::Submit(submission) => self.submit(Caller::Shard(place), *submission, None).await,
-                ShardRequest::AwaitRun { run } => self.await_run(place, run).await,
-            }
-        }
-    }
-
-    async fn await_run(&mut self, place: Place, run: RunId) {
-        if self.owner.shard().run(run).is_some() {
-            return self.awaiting.entry(run).or_default().push(place);
-        }
-        match self.owner.ended_run(run) {
-            // It ended in a bundle that is not durable yet; its release answers.
-            Some((_, None)) => self.awaiting.entry(run).or_default().push(place),
-            Some((status, Some(position))) => self.reply(place, ShardReply::Ended { status, position }).await,
-            None => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound)).await,
-        }
-    }
-
-    async fn take_work(&mut self, request: Request) {
-        let frame: WorkFrame = match serde_json::from_slice(&request.payload) {
-            Ok(frame) => frame,
-            Err(error) => return tracing::warn!(shard = %self.shard, %error, "a worker's frame that is none"),
-        };
-        let WorkFrame { worker, workspace, queues, free_slots, requests } = frame;
-        ShardCounters::add(&self.counters.requests, requests.len() as u64);
-        let Some(frame) = open(&mut self.work, request.reply, requests.len()) else { return };
-        let overloaded = self.is_overloaded();
-        let mut handover = Handover { worker: worker.clone(), workspace, queues, slots: free_slots };
-        for (index, request) in requests.into_iter().enumerate() {
-            let place = Place { frame, index };
-            match request {
-                _ if overloaded => {
-                    self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }).await;
-                }
-                WorkRequest::Report { id, run, report } => {
-                    self.leases.release(report.lease);
-                    // Each report frees the slot its attempt had.
-                    handover.slots += 1;
-                    let command = Command::Run { run, command: RunCommand::ReportAttempt(report) };
-                    let caller = Caller::Work { place, worker: worker.clone() };
-                    self.submit(caller, Submission { id, command }, Some(&mut handover)).await;
-                }
-                WorkRequest::Started { run, node, attempt, lease, started_at } => {
-                    let token = lease;
-                    self.hold(Lease {
-                        run,
-                        node: node.clone(),
-                        attempt,
-                        token,
-                        worker: worker.clone(),
-                        seen: Instant::now(),
-                    });
-                    let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &lease.bits().to_be_bytes()]);
-                    let worker = worker.clone();
-                    let caller = Caller::Work { place, worker: worker.clone() };
-                    let command = RunCommand::StartAttempt { node, attempt, lease, worker, started_at };
-                    self.submit(caller, Submission { id, command: Command::Run { run, command } }, None).await;
-                }
-                WorkRequest::Claim { run, node, attempt, lease } => {
-                    let held = Lease { run, node, attempt, token: lease, worker: worker.clone(), seen: Instant::now() };
-                    let reply = self.claim(held);
-                    self.reply_work(place, reply).await;
-                }
-                WorkRequest::Heartbeat { held } => {
-                    let mut cancelled = Vec::new();
-                    for held in held {
-                        let token = held.lease;
-                        let (run, node, attempt) = (held.run, held.node, held.attempt);
-                        let lease = Lease { run, node, attempt, token, worker: worker.clone(), seen: Instant::now() };
-                        if !self.hold(lease) {
-                            cancelled.push(token);
-                        }
-                    }
-                    self.reply_work(place, WorkReply::Alive { cancelled }).await;
-                }
-            }
-        }
-    }
-
-    /// Notes who holds an attempt; says no when the attempt is not current (any more).
-    fn hold(&mut self, lease: Lease) -> bool {
-        let run = self.owner.shard().run(lease.run);
-        let current = run.and_then(|run| run.current_lease(&lease.node)) == Some((lease.attempt, lease.token));
-        if current {
-            self.leases.hold(lease);
-        }
-        current
-    }
-
-    /// Grants an attempt to the first who asks; the holder itself may ask again.
-    fn claim(&mut self, lease: Lease) -> WorkReply {
-        let task = self.owner.shard().run(lease.run).and_then(|run| task_of(run, &lease.node));
-        let free = self.leases.holder(lease.token).is_none_or(|holder| *holder == lease.worker);
-        match task.filter(|_| free && self.hold(lease)) {
-            Some(task) => WorkReply::Granted { task },
-            None => WorkReply::Refused { rejection: Rejection::Run(RunRejection::StaleAttempt) },
-        }
-    }
-
-    fn is_overloaded(&self) -> bool {
-        self.work.waiting() + self.commands.waiting() > self.settings.requests_waiting_max + self.awaiting.len()
+    pub(super) fn is_overloaded(&self) -> bool {
+        // Who waits for a run's end waits long, and costs next to nothing.
+        let watching: usize = self.awaiting.values().map(Vec::len).sum();
+        self.work.waiting() + self.commands.waiting() > self.settings.requests_waiting_max + watching
     }
 
     async fn answer(&mut self, answer: Answer<Caller>) {
@@ -387,12 +299,10 @@ impl Driver {
             Caller::Work { place, worker } => {
                 let reply = match outcome {
                     Ok(Outcome { tasks, .. }) => {
-                        for task in &tasks {
-                            let (run, node, worker) = (task.run, task.node.clone(), worker.clone());
-                            let (attempt, token, seen) = (task.attempt, task.lease, Instant::now());
-                            self.leases.hold(Lease { run, node, attempt, token, worker, seen });
-                        }
-                        WorkReply::Accepted { next: tasks }
+                        self.note_handed(&tasks);
+                        let (own, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(to, _)| *to == worker);
+                        self.handed.extend(others);
+                        WorkReply::Accepted { next: own.into_iter().map(|(_, task)| task).collect() }
                     }
                     Err(rejection) => {
                         ShardCounters::add(&self.counters.refusals, 1);
@@ -402,36 +312,78 @@ impl Driver {
                 self.reply_work(place, reply).await;
             }
             Caller::Shard(place) => match outcome {
-                Ok(Outcome { position, granted, .. }) => {
+                Ok(Outcome { position, granted, tasks }) => {
+                    self.hand_later(tasks);
                     self.reply(place, ShardReply::Done { position, granted }).await;
                 }
                 Err(rejection) => self.refuse_command(place, rejection).await,
             },
             Caller::Effect { ticket, submission } => {
+                let outcome = outcome.map(|granted| self.hand_later(granted.tasks));
                 match outcome.err().and_then(|rejection| consequence(&submission, &rejection)) {
                     Some(submission) => {
                         let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                        Box::pin(self.submit(caller, submission, None)).await;
+                        Box::pin(self.submit(caller, submission)).await;
                     }
                     None => ticket.done(),
                 }
             }
-            Caller::Nobody => {}
+            Caller::Nobody => {
+                if let Ok(granted) = outcome {
+                    self.hand_later(granted.tasks);
+                }
+            }
         }
     }
 
-    async fn refuse_command(&mut self, place: Place, rejection: Rejection) {
+    fn hand_later(&mut self, tasks: Vec<(WorkerId, Task)>) {
+        self.note_handed(&tasks);
+        self.handed.extend(tasks);
+    }
+
+    /// From now on the workers hold these attempts, or lose them by silence.
+    fn note_handed(&mut self, tasks: &[(WorkerId, Task)]) {
+        for (worker, task) in tasks {
+            let (run, node, worker) = (task.run, task.node.clone(), worker.clone());
+            let (attempt, token, seen) = (task.attempt, task.lease, Instant::now());
+            self.leases.hold(Lease { run, node, attempt, token, worker, seen });
+        }
+    }
+
+    /// Hands tasks to the workers they were decided for; what cannot be sent goes to the queue instead.
+    async fn hand_over(&mut self) {
+        for (tasks_to, tasks) in self.rooms.deliveries(std::mem::take(&mut self.handed)) {
+            let sent = match &tasks_to {
+                Some(tasks_to) => direct::hand(&self.outlets.broker, tasks_to, &tasks).await.is_ok(),
+                None => false,
+            };
+            if !sent {
+                for task in tasks {
+                    self.queue_instead(task);
+                }
+            }
+        }
+    }
+
+    /// Puts a task that was handed over on its queue: whoever takes it asks first.
+    fn queue_instead(&mut self, task: Task) {
+        self.leases.release(task.lease);
+        let task = Task { claim_first: true, ..task };
+        self.deliverer.deliver(Sequence::ZERO, vec![Effect::OfferTask(task)]);
+    }
+
+    pub(super) async fn refuse_command(&mut self, place: Place, rejection: Rejection) {
         ShardCounters::add(&self.counters.refusals, 1);
         self.reply(place, ShardReply::Refused { rejection }).await;
     }
 
-    async fn reply(&mut self, place: Place, reply: ShardReply) {
+    pub(super) async fn reply(&mut self, place: Place, reply: ShardReply) {
         if let Some(complete) = self.commands.answer(place, reply) {
             complete.send().await;
         }
     }
 
-    async fn reply_work(&mut self, place: Place, reply: WorkReply) {
+    pub(super) async fn reply_work(&mut self, place: Place, reply: WorkReply) {
         if let Some(complete) = self.work.answer(place, reply) {
             self.send_work(complete).await;
         }
@@ -439,10 +391,8 @@ impl Driver {
 
     async fn send_work(&mut self, complete: Complete<WorkReply>) {
         for task in complete.send(self.outlets.broker.payload_bytes_max()).await {
-            // Too much for one answer: the queue carries it, and whoever takes it asks first.
-            self.leases.release(task.lease);
-            let task = headwater_core::protocol::Task { claim_first: true, ..task };
-            self.deliverer.deliver(Sequence::ZERO, vec![Effect::OfferTask(task)]);
+            // Too much for one answer.
+            self.queue_instead(task);
         }
     }
 
@@ -456,7 +406,7 @@ impl Driver {
         for run in self.owner.shard().due_runs(now, DUE_BURST) {
             let command = Command::Run { run, command: RunCommand::FireTimers {} };
             let submission = Submission { id: fresh_id(), command };
-            if let Some(answer) = self.owner.submit(Caller::Nobody, submission, now, None) {
+            if let Some(answer) = self.owner.submit(Caller::Nobody, submission, now, self.rooms.hands()) {
                 self.answer(answer).await;
             }
         }
@@ -465,12 +415,15 @@ impl Driver {
     /// Finds attempts whose holders fell silent, and offers again what nobody showed up for after a take-over.
     async fn sweep(&mut self) {
         let now = Instant::now();
+        self.rooms.forget_silent(now);
+        self.let_watchers_ask_again(now).await;
         for lease in self.leases.expired(now) {
+            self.rooms.forget(&lease.worker);
             ShardCounters::add(&self.counters.attempts_lost, 1);
             let Lease { run, node, attempt, token: lease, worker, .. } = lease;
             tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
             let command = Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } };
-            self.submit(Caller::Nobody, Submission { id: fresh_id(), command }, None).await;
+            self.submit(Caller::Nobody, Submission { id: fresh_id(), command }).await;
         }
         if self.inherited.as_ref().is_some_and(|(at, _)| *at <= now) {
             let (_, effects) = self.inherited.take().expect("it was just there");
@@ -479,6 +432,18 @@ impl Driver {
                 tracing::info!(shard = %self.shard, effects = effects.len(), "offering again what is outstanding");
                 self.deliverer.deliver(Sequence::ZERO, effects);
             }
+        }
+    }
+
+    /// Answers those who have waited for a run's end so long that they have asked again meanwhile.
+    async fn let_watchers_ask_again(&mut self, now: Instant) {
+        let mut old = Vec::new();
+        for places in self.awaiting.values_mut() {
+            old.extend(places.extract_if(.., |(_, since)| now.duration_since(*since) > WATCH_WAIT));
+        }
+        self.awaiting.retain(|_, places| !places.is_empty());
+        for (place, _) in old {
+            self.reply(place, ShardReply::Refused { rejection: Rejection::NotOwner }).await;
         }
     }
 
@@ -518,17 +483,12 @@ impl Driver {
                 Caller::Effect { .. } | Caller::Nobody => {}
             }
         }
-        for place in awaiting.into_values().flatten() {
+        for (place, _) in awaiting.into_values().flatten() {
             if let Some(complete) = commands.answer(place, ShardReply::Refused { rejection: Rejection::NotOwner }) {
                 complete.send().await;
             }
         }
     }
-}
-
-/// Opens a frame; one without requests is not answered.
-fn open<R>(frames: &mut Frames<R>, reply: ReplyTo, count: usize) -> Option<u64> {
-    (count > 0).then(|| frames.open(reply, count))
 }
 
 fn fresh_id() -> CommandId {

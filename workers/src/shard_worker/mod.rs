@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `recover` | what the journal says before anything is decided |
 //! | `drive` | what happens next: requests, the append, timers, silence |
+//! | `requests` | what workers and processes ask, and what each question means |
+//! | `rooms` | which workers can be handed tasks without the queue |
 //! | `frames` | which requests came together and are answered together |
 //! | `append` | whether an append landed, also when the broker did not say |
 //! | `leases` | who holds which attempt, and who fell silent |
@@ -16,6 +18,8 @@ mod drive;
 mod frames;
 mod leases;
 mod recover;
+mod requests;
+mod rooms;
 mod supervise;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FusedFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
+use headwater_core::protocol::{Hello, Task, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{CommandId, LeaseToken, QueueName, ShardId};
 use headwater_streams::cancel::{self, CancelNotice, CancelNotices};
+use headwater_streams::direct::{self, Handed};
 use headwater_streams::tasks::{Delivery, Receipt};
 use headwater_streams::{Broker, ExchangeError};
 use tokio::sync::mpsc;
@@ -44,6 +45,7 @@ pub(crate) struct TaskWorker {
     pub(super) outboxes: HashMap<ShardId, Outbox>,
     frames: FuturesUnordered<BoxFuture<'static, Answered>>,
     intake: Intake,
+    handed: Handed,
     ended: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
@@ -58,6 +60,7 @@ enum Event {
     Ended(Vec<Ended>),
     Answered(Answered),
     Delivered(Vec<Delivery>),
+    Handed(Vec<Task>),
     Due,
     Heartbeat,
     Notice(CancelNotice),
@@ -79,6 +82,7 @@ impl TaskWorker {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             intake: Intake::open(&broker, &settings.workspace, &queues).await?,
+            handed: direct::take(&broker).await?,
             notices: cancel::subscribe(&broker, &settings.workspace).await?,
             settings,
             broker,
@@ -103,6 +107,7 @@ impl TaskWorker {
             let event = self.event(shutdown.as_mut()).await;
             self.take(event).await;
         }
+        self.introduce(0).await;
         self.intake.close().await;
         self.settle_until(Instant::now() + self.settings.stop_grace).await;
         self.hand_back().await;
@@ -143,6 +148,7 @@ impl TaskWorker {
             _ = self.ended.recv_many(&mut ended, ENDED_AT_ONCE) => Event::Ended(ended),
             _ = self.heartbeat.tick() => Event::Heartbeat,
             Some(notice) = self.notices.next() => Event::Notice(notice),
+            Some(tasks) = self.handed.next() => Event::Handed(tasks),
             () = due => Event::Due,
             deliveries = self.intake.next() => Event::Delivered(deliveries),
         }
@@ -162,6 +168,11 @@ impl TaskWorker {
                     self.delivered(delivery).await;
                 }
             }
+            Event::Handed(tasks) => {
+                for task in tasks {
+                    self.accept(task, None).await;
+                }
+            }
             Event::Due => {
                 let now = Instant::now();
                 while let Some((lease, due)) = self.attempts.take_due(now) {
@@ -169,6 +180,8 @@ impl TaskWorker {
                 }
             }
             Event::Heartbeat => {
+                let unasked = self.unasked();
+                self.introduce(unasked).await;
                 self.say_held(None);
                 let before = now();
                 for receipt in self.attempts.receipts(before) {
@@ -197,10 +210,11 @@ impl TaskWorker {
             self.intake.ask(free);
         }
         let instant = Instant::now();
+        let talking = self.outboxes.len().max(1);
         for (shard, outbox) in &mut self.outboxes {
             let Some(entries) = outbox.next_frame(instant) else { continue };
             let queues = if self.stopping { Vec::new() } else { self.queues.clone() };
-            let unasked = if self.stopping { 0 } else { free.saturating_sub(self.intake.asked()) };
+            let unasked = if self.stopping { 0 } else { free.saturating_sub(self.intake.asked()) / talking };
             let frame = WorkFrame {
                 worker: self.settings.worker.clone(),
                 workspace: self.settings.workspace.clone(),
@@ -210,6 +224,25 @@ impl TaskWorker {
             };
             let (frame, give_up_at) = frame::split(entries, frame);
             self.frames.push(frame::offer(self.broker.clone(), *shard, frame, give_up_at).boxed());
+        }
+    }
+
+    /// Returns how many slots are neither taken nor promised to the queues.
+    fn unasked(&self) -> usize {
+        self.settings.slots.saturating_sub(self.attempts.len() + self.intake.asked())
+    }
+
+    /// Tells every shard how much it may hand over unasked. Who misses it hears the next.
+    async fn introduce(&mut self, free_slots: usize) {
+        let hello = Hello {
+            worker: self.settings.worker.clone(),
+            workspace: self.settings.workspace.clone(),
+            queues: self.queues.clone(),
+            free_slots: u32::try_from(free_slots).unwrap_or(u32::MAX),
+            tasks_to: self.handed.subject().to_owned(),
+        };
+        if let Err(error) = direct::announce(&self.broker, &hello).await {
+            tracing::debug!(%error, "the shards did not hear of this worker");
         }
     }
 
