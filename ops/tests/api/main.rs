@@ -4,3 +4,4 @@ mod commands;
 mod edge;
 mod engine;
 mod lives;
+mod outages;
