@@ -130,6 +130,18 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Returns what it says.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "done",
+            Self::Failed => "not done, or done and the run did not succeed",
+            Self::InvalidInput => "the input is not valid: arguments, definitions, the run's input",
+            Self::Unavailable => "the engine, the broker or the database cannot be reached, or is overloaded",
+            Self::NotFound => "there is no such thing",
+            Self::Conflict => "something is in the way: the run has ended, the key was used, a rebuild is under way",
+        }
+    }
+
     /// Returns the exit code for an answer of the API.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -152,6 +164,18 @@ mod tests {
         for (at, entry) in TABLE.iter().enumerate() {
             assert_eq!(entry.code as usize, at, "{}", entry.text);
             assert_eq!(Code::of_text(entry.text), Some(entry.code));
+        }
+    }
+
+    #[test]
+    fn the_exit_codes_are_those_of_the_documentation() {
+        let docs = include_str!("../../docs/cli.md");
+        let exits = [Exit::Ok, Exit::Failed, Exit::InvalidInput, Exit::Unavailable, Exit::NotFound, Exit::Conflict];
+        for exit in exits {
+            assert!(docs.contains(&format!("| {} | {} |", exit as u8, exit.meaning())), "{exit:?}");
+        }
+        for Entry { status, text, .. } in &TABLE {
+            assert_ne!(Exit::of_status(*status), Exit::Ok, "{text}");
         }
     }
 

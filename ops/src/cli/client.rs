@@ -21,6 +21,9 @@ pub struct ApiSettings {
     /// How answers look, on standard output.
     #[arg(long, value_enum, default_value = "table")]
     pub output: Output,
+    /// A token that a write answered: reads wait until what it stands for can be seen.
+    #[arg(long, value_name = "TOKEN")]
+    pub min_seq: Option<String>,
 }
 
 /// How answers look.
@@ -38,6 +41,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     workspace: String,
+    min_seq: Option<String>,
     pub output: Output,
 }
 
@@ -65,7 +69,13 @@ impl Client {
         }
         let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(TIMEOUT).build();
         let http = http.map_err(|error| Failure::of(&error))?;
-        Ok(Self { http, base, workspace: settings.workspace.clone(), output: settings.output })
+        Ok(Self {
+            http,
+            base,
+            workspace: settings.workspace.clone(),
+            min_seq: settings.min_seq.clone(),
+            output: settings.output,
+        })
     }
 
     /// Begins a request.
@@ -79,7 +89,11 @@ impl Client {
     /// # Errors
     /// What the API says, or that there is none.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        self.send(self.request(Method::GET, path).query(query)).await
+        let mut request = self.request(Method::GET, path).query(query);
+        if let Some(token) = &self.min_seq {
+            request = request.header("headwater-token", token);
+        }
+        self.send(request).await
     }
 
     /// Sends a request and returns the `data` of the answer.

@@ -80,7 +80,7 @@ pub fn compile(sourced: &[Sourced]) -> Result<Vec<Compiled>, Failure> {
     let documents: Vec<Value> = sourced.iter().map(|sourced| sourced.document.clone()).collect();
     documents::compile_all(&documents).map_err(|findings| {
         let lines: Vec<_> = findings.iter().map(|located| line(sourced, located)).collect();
-        Failure::new(format!("nothing is applied\n{}", lines.join("\n"))).exit(Exit::InvalidInput)
+        Failure::new(format!("the definitions have problems\n{}", lines.join("\n"))).exit(Exit::InvalidInput)
     })
 }
 

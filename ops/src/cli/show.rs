@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::client::Output;
 
+/// The narrowest terminal that tables are fitted to.
+const COLUMNS_MIN: u16 = 80;
+
 /// Prints an answer on standard output.
 pub fn answer(output: Output, data: &Value, table: impl FnOnce() -> String) {
     match output {
@@ -15,8 +18,7 @@ pub fn answer(output: Output, data: &Value, table: impl FnOnce() -> String) {
 
 /// Lays rows out in columns.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = plain();
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
         table.add_row(row);
@@ -24,10 +26,19 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table.trim_fmt()
 }
 
+fn plain() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    // Narrower than that, broken words are worse than long lines.
+    if table.width().is_some_and(|columns| columns >= COLUMNS_MIN) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
+}
+
 /// Lays out one thing: a line for each of its properties.
 pub fn card(properties: impl IntoIterator<Item = (&'static str, String)>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = plain();
     for (name, value) in properties {
         table.add_row([name.to_owned(), value]);
     }

@@ -11,17 +11,13 @@ use crate::cli::{Failure, show};
 #[derive(Debug, Args)]
 pub struct GetSettings {
     run: String,
-    /// A token that a write answered: waits until that can be seen.
-    #[arg(long)]
-    min_seq: Option<String>,
     #[command(flatten)]
     api: ApiSettings,
 }
 
 pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
-    let query: Vec<_> = settings.min_seq.map(|token| ("minSeq", token)).into_iter().collect();
-    let run = client.get(&format!("/runs/{}", settings.run), &query).await?;
+    let run = client.get(&format!("/runs/{}", settings.run), &[]).await?;
     show::answer(client.output, &run, || {
         let columns = ["nodeId", "kind", "status", "attempts"];
         let rows = show::items(&run, "nodes").map(|node| columns.map(|name| show::cell(&node[name])).to_vec());

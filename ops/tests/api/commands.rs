@@ -1,0 +1,106 @@
+//! The commands, as people and scripts run them.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::engine::{DEADLINE, Engine};
+
+struct Terminal<'e> {
+    engine: &'e Engine,
+}
+
+impl Terminal<'_> {
+    async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.args(arguments).env("HEADWATER_API", &self.engine.base).stdin(Stdio::null()).kill_on_drop(true);
+        tokio::time::timeout(DEADLINE, command.output()).await.expect("it ends in time").unwrap()
+    }
+
+    /// Runs a command that exits with `code`, and returns both of its outputs.
+    async fn exits(&self, code: i32, arguments: &[&str]) -> (String, String) {
+        let Output { status, stdout, stderr } = self.run(arguments).await;
+        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
+        (stdout, stderr)
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Value {
+        let (stdout, _) = self.exits(0, &[arguments, &["--output", "json"]].concat()).await;
+        serde_json::from_str(&stdout).unwrap()
+    }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_do_what_they_say_and_exit_with_their_codes() {
+    let engine = Engine::start().await;
+    let terminal = Terminal { engine: &engine };
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    let step = r#"{"id":"a","action":{"kind":"transform","output":{"n":"${{ input.n + 1 }}"}}}"#;
+    write(&good, "pure.json", &format!(r#"{{"slug":"pure","steps":[{step}]}}"#));
+    write(&good, "deeper/sleeper.yml", "slug: sleeper\nsteps:\n- {id: wait, action: {kind: sleep, duration: 1h}}\n");
+    let bad = write(folder.path(), "bad.json", r#"{"slug":"bad","steps":[{"id":"a","dependsOn":["b"]}]}"#);
+    let good = good.to_str().unwrap();
+
+    terminal.exits(0, &["validate", good]).await;
+    for command in ["validate", "apply"] {
+        let (_, stderr) = terminal.exits(2, &[command, good, &bad]).await;
+        for wanted in [bad.as_str(), "/steps/0/dependsOn/0", "dangling_reference", "missing_field"] {
+            assert!(stderr.contains(wanted), "{wanted} is missing in:\n{stderr}");
+        }
+    }
+    terminal.exits(2, &["apply", "/no/such/place"]).await;
+    let applied = terminal.json(&["apply", good]).await;
+    assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
+
+    let run = terminal.json(&["run", "start", "pure", "-p", "n=1", "--wait"]).await;
+    assert_eq!(run["output"], json!({"a": {"n": 2}}));
+    let (_, lines) = terminal.exits(0, &["run", "start", "pure", "--input", r#"{"n":2}"#, "--watch"]).await;
+    assert!(lines.contains("a succeeded"), "{lines}");
+    terminal.exits(1, &["run", "start", "pure", "-p", "n=text", "--wait"]).await;
+    terminal.exits(2, &["run", "start", "pure", "--input", "[]"]).await;
+    terminal.exits(4, &["run", "start", "nope"]).await;
+    let keyed = ["run", "start", "pure", "--idempotency-key", "k", "-p"];
+    terminal.exits(0, &[&keyed[..], &["n=1"]].concat()).await;
+    terminal.exits(5, &[&keyed[..], &["n=2"]].concat()).await;
+
+    let started = terminal.json(&["run", "start", "sleeper"]).await;
+    let (run, token) = (started["runId"].as_str().unwrap(), started["token"].as_str().unwrap());
+    assert_eq!(terminal.json(&["run", "get", run, "--min-seq", token]).await["status"], "running");
+    let (listed, _) = terminal.exits(0, &["run", "list", "--workflow", "sleeper"]).await;
+    assert!(listed.contains(run), "{listed}");
+    assert_eq!(terminal.json(&["run", "events", run]).await["events"][0]["revision"], 1);
+    terminal.exits(0, &["run", "cancel", run, "--reason", "enough"]).await;
+    terminal.exits(5, &["run", "cancel", run]).await;
+    terminal.exits(1, &["run", "watch", run]).await;
+    terminal.exits(0, &["asset", "list"]).await;
+    terminal.exits(4, &["asset", "get", "no.such"]).await;
+    terminal.exits(4, &["asset", "history", "no.such"]).await;
+    terminal.exits(3, &["run", "list", "--api", "http://127.0.0.1:1"]).await;
+
+    let broker = headwater::dev::broker_settings(&engine.servers.nats.engine());
+    let (user, password) = (broker.nats_user.unwrap(), broker.nats_password.unwrap());
+    let (url, monitor) = (broker.nats_url, broker.nats_monitor_url.unwrap());
+    let postgres = engine.servers.postgres.url();
+    let servers = ["--nats-url", &url, "--nats-user", &user, "--nats-password", &password, "--postgres-url", &postgres];
+    let doctor = [&["doctor", "--nats-monitor-url", &monitor], &servers[..]].concat();
+    let (findings, _) = terminal.exits(0, &doctor).await;
+    assert!(findings.contains("all 2 answer"), "{findings}");
+    let (findings, _) = terminal.exits(1, &[&doctor[..], &["--replicas", "3"]].concat()).await;
+    assert!(findings.contains("replicas is 1, not 3"), "{findings}");
+    assert_eq!(terminal.json(&[&["rebuild", "--compare-only"], &servers[..]].concat()).await["switched"], false);
+    assert_eq!(terminal.json(&[&["rebuild"], &servers[..]].concat()).await["switched"], true);
+    // What is read is now the new schema.
+    assert_eq!(terminal.json(&["run", "get", run]).await["status"], "cancelled");
+    engine.stop().await;
+}
