@@ -15,7 +15,7 @@ use headwater_workers::connection::Connection;
 use tokio_util::sync::CancellationToken;
 
 use crate::roles::{self, ServeError};
-use crate::settings::{BrokerSettings, Role, ServeSettings};
+use crate::settings::{ActionSettings, BrokerSettings, Role, ServeSettings};
 
 /// What `dev` takes.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +32,8 @@ pub struct DevSettings {
     /// After how many milliseconds of silence the holder of an attempt has lost it.
     #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(500..))]
     pub lease_ttl_ms: u64,
+    #[command(flatten)]
+    pub actions: ActionSettings,
 }
 
 /// Says why the servers of one's own do not run.
@@ -95,6 +97,8 @@ impl Servers {
             member: None,
             member_ttl_ms: 5_000,
             lease_ttl_ms: 15_000,
+            workspaces: vec!["default".parse().expect("letters make a name")],
+            actions: ActionSettings::default(),
             allow_unsafe_sync: false,
         }
     }

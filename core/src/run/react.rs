@@ -33,7 +33,12 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
             for asset in assets {
+                // What the result does not say of its own, the declaration says.
+                let declared = run.definition.node(ix).produces.iter().find(|p| p.asset == asset.asset_id);
+                let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
+                let freshness = declared.and_then(|p| p.freshness.clone());
                 let record = RecordAsset {
                     run: run.id,
                     workflow: run.workflow.clone(),
@@ -42,8 +47,8 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                     attempt: *attempt,
                     partition: asset.partition_key.clone(),
                     payload: asset.payload.clone(),
-                    schema: asset.schema.clone(),
-                    freshness: asset.freshness.clone(),
+                    schema: asset.schema.clone().or(schema),
+                    freshness: asset.freshness.clone().or(freshness),
                     produced_at: asset.produced_at.unwrap_or(now),
                     run_started_at: run.started_at,
                     run_input: run.input.clone(),
