@@ -3,5 +3,6 @@
 mod assets;
 mod laws;
 mod owner;
+mod quarantine;
 mod runs;
 mod world;
