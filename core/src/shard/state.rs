@@ -30,7 +30,7 @@ pub struct Shard {
     pub(super) granted: GrantedCommands,
     /// What each run has due next.
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
-    /// Aggregates whose history breaks the rules, and how.
+    /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
     pub(super) quarantine: FxHashMap<AggregateId, String>,
 }
 
@@ -124,7 +124,7 @@ impl Shard {
         if !status.is_terminal() {
             return None;
         }
-        let ended = EndedRun { status, start_hash: start_hash(run.workflow(), run.input()) };
+        let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
         self.ended.remember(id, ended, run.is_keyed(), commit.time);
         self.runs.remove(&id);
         Some((id, status))

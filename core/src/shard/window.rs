@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::run::RunStatus;
-use crate::{CommandId, Revision, RunId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Revision, RunId, Timestamp};
 
 /// The newest commands that were granted (`SHD-3`), and what they became.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,6 +42,8 @@ impl GrantedCommands {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedRun {
     pub status: RunStatus,
+    /// The definition version it was frozen at.
+    pub version: DefinitionVersion,
     /// Of workflow and input: tells a repeated start from a key used twice.
     pub start_hash: u64,
 }

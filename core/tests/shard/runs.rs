@@ -259,6 +259,22 @@ fn the_same_start_again_is_granted_and_another_under_its_id_is_refused() {
 }
 
 #[test]
+fn a_repeated_start_is_judged_by_the_version_the_run_started_with() {
+    let mut document = chain(&["a"]);
+    document["defaults"] = json!({"n": 1});
+    let mut world = World::with(&document);
+    let run = world.start("chain", json!({}));
+    document["defaults"] = json!({"n": 2});
+    world.apply(&document);
+    assert!(world.try_start(run, "chain", json!({})).unwrap().commit.is_none());
+    assert_eq!(world.try_start(run, "chain", json!({"n": 2})).unwrap_err(), refused(RunRejection::KeyReused));
+    let task = world.tasks().remove(0);
+    world.report(&task, ok(json!(1))).unwrap();
+    assert!(world.try_start(run, "chain", json!({})).unwrap().commit.is_none(), "also after its end");
+    assert_eq!(world.try_start(run, "chain", json!({"n": 2})).unwrap_err(), refused(RunRejection::KeyReused));
+}
+
+#[test]
 fn stored_results_are_seen_by_later_nodes() {
     let mut world = World::with(&json!({"slug": "state", "steps": [
         {"id": "scan", "jobSlug": "work", "storeResultAs": "found"},
