@@ -78,12 +78,17 @@ impl RunId {
         Self(uuid::Uuid::from_u128(bits))
     }
 
-    /// Derives the run id of a cause: the same cause always starts the same run.
+    /// Derives the run id of a cause. The same cause at another time gives an id with the same [`Self::cause`].
     ///
-    /// Used for idempotency keys (`["key", workspace, workflow, key]`, time zero) and for producers started
-    /// by an asset. The time part is the caller's so that the ids of automatic runs still sort by age.
+    /// Used for idempotency keys (`["key", workspace, workflow, key]`) and for producers started by an asset.
+    /// The time part is the caller's so that these ids sort by age like the others.
     pub fn derived(shard: ShardId, at: crate::Timestamp, cause: &[&[u8]]) -> Self {
         Self::new(shard, at, u128::from_be_bytes(digest128(cause)))
+    }
+
+    /// Returns everything but the time: what a derived id has of its cause, shard included.
+    pub fn cause(self) -> u128 {
+        self.0.as_u128() & (u128::MAX >> 48)
     }
 
     /// Returns the shard that owns the run. Numbers at or above the cluster's count name no shard.
@@ -113,5 +118,16 @@ mod tests {
             assert_eq!(id.as_uuid().get_version_num(), 7);
             assert_eq!(id.to_string().parse::<RunId>().unwrap(), id);
         }
+    }
+
+    #[test]
+    fn a_cause_is_known_again_at_another_time() {
+        let at = |seconds: u64, cause: &[u8]| {
+            let time = Timestamp::from_micros(seconds * 1_000_000);
+            RunId::derived(ShardId::new(7).unwrap(), time, &[cause])
+        };
+        assert_ne!(at(1, b"k"), at(2, b"k"));
+        assert_eq!(at(1, b"k").cause(), at(2, b"k").cause());
+        assert_ne!(at(1, b"k").cause(), at(1, b"l").cause());
     }
 }

@@ -70,10 +70,15 @@ impl Shard {
         hands: &mut [Handover],
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        if let Some(known) = self.started_as(id) {
+        // The run that holds the key already may have been started at another time, under another id.
+        let holder = self.keyed.get(&id.cause()).copied().filter(|_| start.keyed).unwrap_or(id);
+        if let Some(reason) = self.quarantine.get(&AggregateId::Run(holder)) {
+            return Err(Rejection::Quarantined { reason: reason.clone() });
+        }
+        if let Some(known) = self.started_as(holder) {
             return match self.is_same_start(&key, &start, known) {
-                true => Ok(Decided::default()),
-                false => Err(Rejection::Run(RunRejection::KeyReused)),
+                true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
+                false => Err(Rejection::Run(RunRejection::KeyReused { run: holder })),
             };
         }
         let Some(definition) = self.definition(&key, start.version).cloned() else {

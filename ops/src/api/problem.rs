@@ -138,7 +138,9 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::StaleAttempt) => Code::RunClosed,
             Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
-            Rejection::Run(RunRejection::KeyReused) => Code::KeyReused,
+            Rejection::Run(RunRejection::KeyReused { run }) => {
+                return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
+            }
             Rejection::Run(RunRejection::DefinitionNotFound { .. }) => Code::VersionNotFound,
             Rejection::Workflow(WorkflowRejection::DefinitionInvalid { .. }) => Code::DefinitionInvalid,
             Rejection::Overloaded => Code::Overloaded,
