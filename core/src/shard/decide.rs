@@ -202,6 +202,10 @@ impl Shard {
         let (definition, _) = compile(&document.to_value()).map_err(|problems| {
             Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message: problems.to_string() })
         })?;
+        if definition.slug != key.workflow {
+            return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug }));
+        }
+        let document = definition.source.clone();
         self.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
         let events = vec![Event::DefinitionAdopted { document }];
         Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, command, now, events, None))

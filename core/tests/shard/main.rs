@@ -5,4 +5,5 @@ mod laws;
 mod owner;
 mod quarantine;
 mod runs;
+mod workflows;
 mod world;

@@ -142,7 +142,11 @@ impl From<Rejection> for Problem {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }
             Rejection::Run(RunRejection::DefinitionNotFound { .. }) => Code::VersionNotFound,
-            Rejection::Workflow(WorkflowRejection::DefinitionInvalid { .. }) => Code::DefinitionInvalid,
+            Rejection::Workflow(
+                WorkflowRejection::DefinitionInvalid { .. }
+                | WorkflowRejection::OtherWorkflow { .. }
+                | WorkflowRejection::ContentMismatch,
+            ) => Code::DefinitionInvalid,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::NotOwner => Code::Unavailable,
             Rejection::Quarantined { .. } => Code::Quarantined,
