@@ -160,11 +160,11 @@ pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
             }
             Phase::AwaitingAssets { missing } => {
                 let node = &run.definition.node(ix).id;
-                for (index, need) in missing.iter().enumerate() {
+                for (index, need) in (0..).zip(missing) {
                     let key = AssetKey { workspace: run.workspace.clone(), asset: need.asset.clone() };
                     let command = Command::Asset { key, command: resolve(run, node, need) };
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
-                    let again = usize::MAX - index;
+                    let again = u64::MAX - index;
                     let from = AggregateId::Run(run.id);
                     effects.push(Effect::Submit(Submission::following(&from, run.revision, again, command)));
                 }

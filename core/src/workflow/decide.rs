@@ -42,12 +42,21 @@ impl Workflow {
 /// Decides a command; the workflow has evolved by the returned events. No events: that content is current already.
 ///
 /// # Errors
-/// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile.
+/// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile, [`WorkflowRejection::OtherWorkflow`] when
+/// its slug is another one, [`WorkflowRejection::ContentMismatch`] when its hash is: the hash tells versions apart, so
+/// the caller's word is not taken for it.
 pub fn decide(workflow: &mut Workflow, command: WorkflowCommand) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
     let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
-    if let Err(problems) = compile(&document.to_value()) {
-        return Err(WorkflowRejection::DefinitionInvalid { message: problems.to_string() });
+    let (definition, _) = compile(&document.to_value())
+        .map_err(|problems| WorkflowRejection::DefinitionInvalid { message: problems.to_string() })?;
+    if definition.slug != workflow.key.workflow {
+        return Err(WorkflowRejection::OtherWorkflow { found: definition.slug });
     }
+    if definition.content_hash != content_hash {
+        return Err(WorkflowRejection::ContentMismatch);
+    }
+    // The canonical text, whatever white space the caller's has.
+    let document = definition.source.clone();
     let known = workflow.versions.iter().position(|(hash, _)| *hash == content_hash);
     let event = match known {
         Some(position) => {

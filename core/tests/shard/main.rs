@@ -3,5 +3,7 @@
 mod assets;
 mod laws;
 mod owner;
+mod quarantine;
 mod runs;
+mod workflows;
 mod world;
