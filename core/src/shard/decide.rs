@@ -12,6 +12,9 @@ use crate::run::{self, Handover, RunCommand, RunEvent, RunRejection, RunStatus, 
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
 use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp, WorkerId};
 
+/// Tasks that go to workers without the queue.
+pub type HandedTasks = Vec<(WorkerId, Task)>;
+
 /// What became of a command.
 #[derive(Debug, Default)]
 pub struct Decided {
@@ -22,7 +25,7 @@ pub struct Decided {
     /// For the answer.
     pub granted: Option<Granted>,
     /// What was handed to which worker, without the queue.
-    pub tasks: Vec<(WorkerId, Task)>,
+    pub tasks: HandedTasks,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
 }
@@ -249,7 +252,7 @@ impl Shard {
 }
 
 /// The tasks that these events handed to workers.
-fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> Vec<(WorkerId, Task)> {
+fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> HandedTasks {
     let handed = events.iter().filter_map(|event| match event {
         RunEvent::AttemptScheduled { node, handed_to: Some(worker), .. } => {
             Some((worker.clone(), run::task_of(run, node)?))
