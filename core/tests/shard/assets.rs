@@ -296,3 +296,33 @@ fn producers_of_two_partitions_that_need_each_other_do_not_wait_for_ever() {
     assert!(world.timeline(run).ends_with("FAILED(asset_cycle)"), "{}", world.timeline(run));
     assert_eq!(world.shard.active_runs(), 0);
 }
+
+#[test]
+fn the_output_of_a_run_sees_what_all_its_nodes_consumed() {
+    let mut world = World::with(&producer());
+    let document = json!({"slug": "use", "steps": [{"id": "first", "action": "noop"},
+        {"id": "pack", "action": "noop", "dependsOn": ["first"], "consumes": [{"assetId": "site.report"}]},
+        {"id": "last", "action": "noop", "dependsOn": ["pack"]}],
+        "output": {"path": "${{ assets['site.report'].payload.path }}"}});
+    world.apply(&document);
+    produce(&mut world, "one");
+    world.start("use", json!({}));
+    world.deliver_submissions();
+    let text = serde_json::to_string(world.commits.last().unwrap()).unwrap();
+    assert!(text.contains(r#"{"runSucceeded":{"output":{"path":"one"}}}"#), "{text}");
+}
+
+#[test]
+fn a_noop_keeps_its_contract_like_a_transform() {
+    let noop = |schema: Value| {
+        json!({"slug": "still", "steps": [{"id": "a", "action": "noop", "input": {"n": 1},
+            "produces": [{"assetId": "site.n", "schema": schema}]}]})
+    };
+    let mut world = World::with(&noop(json!({"required": ["n"]})));
+    let run = world.start("still", json!({}));
+    world.deliver_submissions();
+    assert_eq!(world.timeline(run), "started a:ok site.n@1 SUCCEEDED");
+    let mut world = World::with(&noop(json!({"required": ["m"]})));
+    let run = world.start("still", json!({}));
+    assert_eq!(world.timeline(run), "started a:dead(asset_schema) FAILED(asset_schema)");
+}
