@@ -63,11 +63,14 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                 let (workspace, run, node) = (run.workspace.clone(), run.id, node.clone());
                 effects.push(Effect::CancelTasks { workspace, run, node });
             } else {
-                let waiter = Waiter { run: run.id, node: node.clone() };
-                for consumes in &run.definition.node(ix).consumes {
-                    let command = AssetCommand::ForgetWaiter { waiter: waiter.clone() };
-                    to_asset(&consumes.asset, command, effects);
-                }
+                forget_waiters(run, ix, effects, &mut to_asset);
+            }
+        }
+        RunEvent::NodeFailed { node, .. } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            // One asset was refused; the node waits for its others no longer.
+            if run.node(ix).attempts == 0 {
+                forget_waiters(run, ix, effects, &mut to_asset);
             }
         }
         RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, effects, &mut to_asset),
@@ -84,9 +87,22 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
-        | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::AssetRecorded { .. } => {}
+    }
+}
+
+/// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
+fn forget_waiters(
+    run: &Run,
+    ix: NodeIx,
+    effects: &mut Vec<Effect>,
+    to_asset: &mut impl FnMut(&AssetId, AssetCommand, &mut Vec<Effect>),
+) {
+    let node = run.definition.node(ix);
+    for consumes in &node.consumes {
+        let waiter = Waiter { run: run.id, node: node.id.clone() };
+        to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter }, effects);
     }
 }
 

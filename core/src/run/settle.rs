@@ -183,12 +183,9 @@ impl Decision<'_, '_, '_> {
 
     fn finish(&mut self, definition: &Definition) {
         let output = match &definition.output {
-            Some(template) => {
-                let end = NodeIx(0);
-                self.run.with_scope(end, None, |scope| template.render(scope)).map_err(|error| {
-                    RunFailure::new("expression_error", format!("the run's output has no value: {error}"))
-                })
-            }
+            Some(template) => self.run.with_scope_of_end(|scope| template.render(scope)).map_err(|error| {
+                RunFailure::new("expression_error", format!("the run's output has no value: {error}"))
+            }),
             None => Ok(self.outputs_of_ends(definition)),
         };
         let checked = output.and_then(|output| match &definition.output_schema {
