@@ -53,13 +53,33 @@ pub enum DevError {
     Serve(#[from] ServeError),
 }
 
-/// Writes how others reach what `dev` runs, readable by its owner only.
-fn write_connection(connection: &Connection, data_dir: &Path) -> std::io::Result<()> {
-    let fresh = data_dir.join("connection.json.new");
+/// What an operator's shell sources to let `doctor` and `rebuild` reach these servers with every right.
+const OPERATOR_FILE: &str = "operator.env";
+
+/// Writes how others reach what `dev` runs.
+fn write_access(connection: &Connection, settings: &ServeSettings, data_dir: &Path) -> std::io::Result<()> {
+    write_private(&data_dir.join(Connection::FILE), &serde_json::to_string_pretty(connection)?)?;
+    let broker = &settings.broker;
+    let given = [
+        ("HEADWATER_NATS_URL", Some(&broker.nats_url)),
+        ("HEADWATER_NATS_USER", broker.nats_user.as_ref()),
+        ("HEADWATER_NATS_PASSWORD", broker.nats_password.as_ref()),
+        ("HEADWATER_NATS_MONITOR_URL", broker.nats_monitor_url.as_ref()),
+        ("HEADWATER_POSTGRES_URL", settings.postgres_url.as_ref()),
+        ("HEADWATER_API", Some(&connection.api)),
+    ];
+    // Addresses and generated passwords: nothing in them means anything to a shell inside single quotes.
+    let lines = given.iter().filter_map(|(name, value)| Some(format!("export {name}='{}'\n", (*value)?)));
+    write_private(&data_dir.join(OPERATOR_FILE), &lines.collect::<String>())
+}
+
+/// Replaces a file whole, readable by its owner only.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
     let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(serde_json::to_string_pretty(connection)?.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(fresh, data_dir.join(Connection::FILE))
+    fs::rename(fresh, path)
 }
 
 /// A broker and a database of one's own.
@@ -177,8 +197,8 @@ pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), De
                 postgres_url: servers.postgres.url(),
                 pid: std::process::id(),
             };
-            if let Err(error) = write_connection(&connection, &dev.data_dir) {
-                tracing::error!(%error, "connection.json cannot be written: worker programs will not find the broker");
+            if let Err(error) = write_access(&connection, &settings, &dev.data_dir) {
+                tracing::error!(%error, "connection.json and operator.env cannot be written: nobody will find the broker");
             }
             let file = dev.data_dir.join(Connection::FILE);
             println!("headwater is ready on {} (workers: {})", connection.api, file.display());
