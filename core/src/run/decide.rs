@@ -177,6 +177,10 @@ impl Decision<'_, '_, '_> {
         let seen = Some((report.worker, report.started_at));
         match report.outcome {
             ReportOutcome::Succeeded { output, assets } => {
+                if let Err(failure) = produce::check_keepable(&output, &assets) {
+                    self.fail_attempt(ix, failure, true, seen);
+                    return Ok(());
+                }
                 let definition = self.definition();
                 match produce::check(definition.node(ix), assets) {
                     Ok(assets) => self.succeed_node(ix, report.attempt, output, assets, seen),
