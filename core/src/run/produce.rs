@@ -36,10 +36,13 @@ pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<Produ
     Ok(assets)
 }
 
+/// How many bytes a result may have in all.
+const RESULT_BYTES_MAX: usize = 1 << 20;
+
 /// Checks that the parts further down can keep what a worker sent, before anything parses it.
 ///
 /// # Errors
-/// `output_invalid`.
+/// `output_too_large` or `output_invalid`.
 pub(super) fn check_keepable(output: &Json, assets: &[ProducedAsset]) -> Result<(), RunFailure> {
     let of_asset = |asset: &'_ ProducedAsset| {
         [Some(&asset.payload), asset.schema.as_ref(), asset.freshness.as_ref()]
@@ -47,6 +50,12 @@ pub(super) fn check_keepable(output: &Json, assets: &[ProducedAsset]) -> Result<
             .flatten()
             .all(Json::is_storable)
     };
+    let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
+    let bytes: usize = assets.iter().map(|a| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness)).sum();
+    if output.len_bytes() + bytes > RESULT_BYTES_MAX {
+        let message = format!("the result has more than {RESULT_BYTES_MAX} bytes");
+        return Err(RunFailure::new("output_too_large", message));
+    }
     if output.is_storable() && assets.iter().all(of_asset) {
         return Ok(());
     }
