@@ -9,6 +9,11 @@ use crate::definition::{OnMiss, Require};
 use crate::run::RunFailure;
 use crate::{PartitionKey, RunId, ShardId, Timestamp, Version};
 
+/// How many consumers may wait for one partition: the facts that serve or refuse all of them fit one commit.
+const WAITERS_MAX: usize = 4_096;
+/// How much of a producer's failure each of its waiters is told.
+const CAUSE_BYTES_MAX: usize = 256;
+
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
     /// The shard's clock.
@@ -115,6 +120,12 @@ impl Decision<'_, '_> {
     }
 
     fn wait(&mut self, waiter: Waiter, partition: Option<PartitionKey>, require: Require, on_miss: OnMiss) {
+        let waiting = self.asset.partitions.get(&partition).map_or(0, |state| state.waiting.len());
+        if waiting >= WAITERS_MAX {
+            let message = format!("{WAITERS_MAX} others wait for the asset {} already", self.asset.key.asset);
+            let failure = RunFailure::new("asset_waiters_max", message);
+            return self.emit(AssetEvent::ConsumptionRefused { waiter, failure });
+        }
         self.emit(AssetEvent::WaiterAdded { waiter, partition, require, on_miss });
     }
 
@@ -182,7 +193,8 @@ impl Decision<'_, '_> {
                 (failure.clone(), AssetEvent::MaterializationFailed { partition, run, failure })
             }
             ProducerEnd::Failed { failure } => {
-                let message = format!("the run {run}, started to produce {asset}, did not: {}", failure.message);
+                let cause = &failure.message[..failure.message.floor_char_boundary(CAUSE_BYTES_MAX)];
+                let message = format!("the run {run}, started to produce {asset}, did not: {cause}");
                 let failure = RunFailure::new(&failure.code, message);
                 (failure.clone(), AssetEvent::MaterializationFailed { partition, run, failure })
             }

@@ -5,6 +5,9 @@ use crate::definition::compile;
 use crate::shard::WorkflowKey;
 use crate::{DefinitionVersion, Json, Revision};
 
+/// How many bytes of defaults all declarations of a version may hold together.
+const DECLARED_BYTES_MAX: usize = 2 << 20;
+
 /// The versions of one workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workflow {
@@ -54,6 +57,12 @@ pub fn decide(workflow: &mut Workflow, command: WorkflowCommand) -> Result<Vec<W
     }
     if definition.content_hash != content_hash {
         return Err(WorkflowRejection::ContentMismatch);
+    }
+    // Each declaration of a produced asset tells the defaults again, and all of one asset go into one commit.
+    let copies = definition.nodes.iter().map(|node| node.produces.len()).sum::<usize>();
+    if copies.saturating_mul(definition.defaults.len_bytes()) > DECLARED_BYTES_MAX {
+        let message = format!("its {copies} produced assets and its defaults together are larger than can be declared");
+        return Err(WorkflowRejection::DefinitionInvalid { message });
     }
     // The canonical text, whatever white space the caller's has.
     let document = definition.source.clone();

@@ -3,6 +3,7 @@
 use headwater_core::shard::{Command, Rejection};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand, WorkflowRejection};
 use headwater_core::{DefinitionVersion, Json};
+use serde_json::json;
 
 use crate::world::{World, chain, key};
 
@@ -46,4 +47,16 @@ fn a_version_is_kept_in_its_canonical_text() {
     apply(&mut world, "chain", spaced, &definition.content_hash).unwrap();
     let text = serde_json::to_string(&world.commits).unwrap();
     assert!(text.contains(definition.source.as_str()), "{text}");
+}
+
+#[test]
+fn a_version_whose_declarations_would_be_too_large_is_refused() {
+    let steps: Vec<_> = (0..20)
+        .map(|n| json!({"id": format!("n{n}"), "jobSlug": "work", "produces": [{"assetId": "site.x"}]}))
+        .collect();
+    let document = json!({"slug": "wide", "defaults": {"x": "x".repeat(500_000)}, "steps": steps});
+    let (definition, _) = headwater_core::definition::compile(&document).unwrap();
+    let mut world = World::new();
+    let refusal = apply(&mut world, "wide", definition.source, &definition.content_hash).unwrap_err();
+    assert!(matches!(refusal, Rejection::Workflow(WorkflowRejection::DefinitionInvalid { .. })), "{refusal}");
 }
