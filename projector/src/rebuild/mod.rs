@@ -95,14 +95,27 @@ pub async fn rebuild<J: Journal>(
     shards: &[ShardId],
     switch: Switch,
 ) -> Result<RebuildReport, RebuildError> {
-    // The session's end gives the lock back, however this ends: so this connection does not return to its pool.
+    // Where this future is dropped, the session's end gives the lock back: so its connection leaves the pool.
     let guard = Object::take(live.mender().await?);
     let locked = guard.query_one("SELECT pg_try_advisory_lock($1)", &[&REBUILD_LOCK]).await?;
     if !locked.get::<_, bool>(0) {
         return Err(RebuildError::UnderWay);
     }
+    let report = rebuild_alone(live, journal, shards, switch).await;
+    // A session ends a moment after its connection is dropped; whoever rebuilds next need not wait for that.
+    guard.query_one("SELECT pg_advisory_unlock($1)", &[&REBUILD_LOCK]).await?;
+    report
+}
+
+/// Does it, while nobody else does.
+async fn rebuild_alone<J: Journal>(
+    live: &Database,
+    journal: Arc<J>,
+    shards: &[ShardId],
+    switch: Switch,
+) -> Result<RebuildReport, RebuildError> {
     let next = live.sibling(Database::NEXT);
-    guard.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", Database::NEXT)).await?;
+    live.mender().await?.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", Database::NEXT)).await?;
     next.migrate().await?;
 
     let began = Instant::now();
