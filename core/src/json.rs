@@ -80,6 +80,30 @@ impl Json {
         serde_json::from_str(self.as_str()).expect("a RawValue is JSON")
     }
 
+    /// Returns whether a part further down can keep it: at most [`Self::DEPTH_MAX`] levels, and no `\u0000` in a text.
+    /// One look at each byte; nothing is parsed.
+    pub fn is_storable(&self) -> bool {
+        let (mut depth, mut in_text) = (0_usize, false);
+        let mut rest = self.as_str().as_bytes();
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            match (byte, in_text) {
+                (b'"', _) => in_text = !in_text,
+                (b'\\', true) if after.starts_with(b"u0000") => return false,
+                (b'\\', true) => rest = after.get(1..).unwrap_or_default(),
+                (b'[' | b'{', false) => {
+                    depth += 1;
+                    if depth > Self::DEPTH_MAX {
+                        return false;
+                    }
+                }
+                (b']' | b'}', false) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        true
+    }
+
     /// Returns whether it is `null`.
     pub fn is_null(&self) -> bool {
         self.as_str() == "null"
@@ -236,6 +260,19 @@ mod tests {
         }
         for text in ["", "{", "{} {}", "nul", "{'a':1}"] {
             assert!(matches!(Json::parse_strict(text), Err(InvalidJson::Syntax(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_seen_without_parsing() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let brackets = format!("{:?}", "[{".repeat(100));
+        let siblings = format!("[{}1]", "[],".repeat(1_000));
+        for text in [&nested(64), &brackets, &siblings, r#""\\u0000""#, r#"{"\"[\u0001":"\\"}"#] {
+            assert!(Json::from_text(text.to_owned()).unwrap().is_storable(), "{text}");
+        }
+        for text in [&nested(65), &nested(10_000), r#""\u0000""#, r#"{"a\\\u0000":1}"#] {
+            assert!(!Json::from_text(text.to_owned()).unwrap().is_storable(), "{text}");
         }
     }
 

@@ -21,7 +21,8 @@
 //! * `RUN-2` Folding the events of a decision gives the state the decision left behind.
 //! * `RUN-3` At most one attempt of a node is current; only its lease can report on it.
 //! * `AST-1` Versions of an asset and partition are contiguous from 1.
-//! * `AST-2` At most one producer run is in flight per asset and partition on behalf of waiters.
+//! * `AST-2` At most one producer run is in flight per asset and partition on behalf of waiters, until
+//!   it has ended; then nobody waits for it any more.
 //! * `SHD-1` Revisions of an aggregate are contiguous across bundles.
 //! * `SHD-2` Commit times never go backwards within a shard.
 //! * `SHD-3` A command id that was granted is not decided again.

@@ -160,6 +160,8 @@ pub enum ShardReply {
 pub enum Granted {
     /// The workflow's current version, and whether it is new.
     Workflow { version: crate::DefinitionVersion, created: bool },
+    /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
+    Run { run: RunId },
     /// The version of the asset.
     Asset { version: Version },
 }

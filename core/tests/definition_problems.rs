@@ -47,6 +47,12 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
             &["/steps/0/action/url missing_field", "/steps/0/action/uri unknown_field"],
         ),
         (
+            with_step(
+                json!({"id": "a", "action": {"kind": "sleep", "duration": "1s"}, "produces": [{"assetId": "x"}]}),
+            ),
+            &["/steps/0/produces invalid_value"],
+        ),
+        (
             with_step(json!({"id": "a", "action": {"kind": "sleep", "duration": "soon"}})),
             &["/steps/0/action/duration invalid_value"],
         ),

@@ -222,6 +222,7 @@ fn assets() -> Vec<(&'static str, AssetEvent)> {
                 requested_by: waiter(),
             },
         ),
+        ("materialization-ended", AssetEvent::MaterializationEnded { partition: None, run: run() }),
         (
             "materialization-failed",
             AssetEvent::MaterializationFailed { partition: None, run: run(), failure: failure() },

@@ -22,7 +22,7 @@ trap cleanup EXIT
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$data/connection.json"; }
-alive() { [ -s "$data/connection.json" ] && "$headwater" --api "$(field api)" ready >/dev/null 2>&1; }
+alive() { [ -s "$data/connection.json" ] && HEADWATER_API=$(field api) "$headwater" run list >/dev/null 2>&1; }
 
 say "1. Start a broker, a database and the engine (data in $data, log in $log)"
 if alive; then
@@ -50,6 +50,7 @@ say "2. Apply the workflows"
 
 say "3. Report on $dir"
 "$headwater" run start directory-insights-report --watch -p "scanDir=$dir" -p "outputDir=$data/report" \
+    -p maxEntries=100000 \
     -p "reportTitle=What takes the space in $(basename "$dir")"
 
 say "4. Pack the report"

@@ -15,7 +15,7 @@ use headwater_workers::connection::Connection;
 use tokio_util::sync::CancellationToken;
 
 use crate::roles::{self, ServeError};
-use crate::settings::{BrokerSettings, Role, ServeSettings};
+use crate::settings::{ActionSettings, BrokerSettings, Role, ServeSettings};
 
 /// What `dev` takes.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +32,8 @@ pub struct DevSettings {
     /// After how many milliseconds of silence the holder of an attempt has lost it.
     #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(500..))]
     pub lease_ttl_ms: u64,
+    #[command(flatten)]
+    pub actions: ActionSettings,
 }
 
 /// Says why the servers of one's own do not run.
@@ -51,13 +53,33 @@ pub enum DevError {
     Serve(#[from] ServeError),
 }
 
-/// Writes how others reach what `dev` runs, readable by its owner only.
-fn write_connection(connection: &Connection, data_dir: &Path) -> std::io::Result<()> {
-    let fresh = data_dir.join("connection.json.new");
+/// What an operator's shell sources to let `doctor` and `rebuild` reach these servers with every right.
+const OPERATOR_FILE: &str = "operator.env";
+
+/// Writes how others reach what `dev` runs.
+fn write_access(connection: &Connection, settings: &ServeSettings, data_dir: &Path) -> std::io::Result<()> {
+    write_private(&data_dir.join(Connection::FILE), &serde_json::to_string_pretty(connection)?)?;
+    let broker = &settings.broker;
+    let given = [
+        ("HEADWATER_NATS_URL", Some(&broker.nats_url)),
+        ("HEADWATER_NATS_USER", broker.nats_user.as_ref()),
+        ("HEADWATER_NATS_PASSWORD", broker.nats_password.as_ref()),
+        ("HEADWATER_NATS_MONITOR_URL", broker.nats_monitor_url.as_ref()),
+        ("HEADWATER_POSTGRES_URL", settings.postgres_url.as_ref()),
+        ("HEADWATER_API", Some(&connection.api)),
+    ];
+    // Addresses and generated passwords: nothing in them means anything to a shell inside single quotes.
+    let lines = given.iter().filter_map(|(name, value)| Some(format!("export {name}='{}'\n", (*value)?)));
+    write_private(&data_dir.join(OPERATOR_FILE), &lines.collect::<String>())
+}
+
+/// Replaces a file whole, readable by its owner only.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
     let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(serde_json::to_string_pretty(connection)?.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(fresh, data_dir.join(Connection::FILE))
+    fs::rename(fresh, path)
 }
 
 /// A broker and a database of one's own.
@@ -95,6 +117,8 @@ impl Servers {
             member: None,
             member_ttl_ms: 5_000,
             lease_ttl_ms: 15_000,
+            workspaces: vec!["default".parse().expect("letters make a name")],
+            actions: ActionSettings::default(),
             allow_unsafe_sync: false,
         }
     }
@@ -173,8 +197,8 @@ pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), De
                 postgres_url: servers.postgres.url(),
                 pid: std::process::id(),
             };
-            if let Err(error) = write_connection(&connection, &dev.data_dir) {
-                tracing::error!(%error, "connection.json cannot be written: worker programs will not find the broker");
+            if let Err(error) = write_access(&connection, &settings, &dev.data_dir) {
+                tracing::error!(%error, "connection.json and operator.env cannot be written: nobody will find the broker");
             }
             let file = dev.data_dir.join(Connection::FILE);
             println!("headwater is ready on {} (workers: {})", connection.api, file.display());

@@ -11,6 +11,8 @@ use headwater_streams::ownership::{OwnershipConfig, OwnershipError};
 use headwater_streams::tasks::QueueSettings;
 use headwater_streams::topology::{Topology, TopologyError};
 use headwater_streams::{Broker, ExchangeError, shard_map};
+use headwater_workers::actions::{self, ActionsError};
+use headwater_workers::sdk::Worker;
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::{ShardCounters, ShardSettings, ShardSupervisor};
 use tokio::net::TcpListener;
@@ -27,6 +29,14 @@ pub enum ServeError {
     Connect { url: String, source: ConnectError },
     #[error("the broker is not good enough: {0}")]
     BrokerUnfit(String),
+    #[error("the broker may lose what it acknowledged: {0}; or accept that with --allow-unsafe-sync")]
+    BrokerUnsafe(String),
+    #[error("the built-in actions cannot be served")]
+    Actions(#[from] ActionsError),
+    #[error("the worker of the built-in actions cannot be made")]
+    ActionWorker(#[source] headwater_workers::sdk::BuildError),
+    #[error("the worker of the built-in actions cannot start")]
+    ActionWorkerStart(#[source] headwater_workers::sdk::WorkerError),
     #[error("the streams cannot be brought into shape")]
     Topology(#[source] TopologyError),
     #[error("the broker does not answer")]
@@ -69,16 +79,7 @@ pub async fn prepare(settings: &ServeSettings) -> Result<Process, ServeError> {
         Broker::connect(&config).await.map_err(|source| ServeError::Connect { url: config.url.clone(), source })?;
     refuse_unfit(&broker.check().await, settings.allow_unsafe_sync)?;
     // An existing cluster keeps its number of shards: runs carry theirs in their ids.
-    let known = match shard_map::load(&broker).await {
-        Ok(known) => known,
-        Err(ExchangeError::Indeterminate { what, source }) => {
-            return Err(ServeError::Broker(ExchangeError::Indeterminate { what, source }));
-        }
-        Err(error) => {
-            tracing::debug!(%error, "no shard map yet");
-            None
-        }
-    };
+    let known = shard_map::load(&broker).await?;
     let shards = known.as_ref().map_or(settings.shards, |map| map.shards);
     let plan = Topology::new(shards, settings.replicas)?.apply(&broker).await.map_err(ServeError::Topology)?;
     if !plan.create.is_empty() {
@@ -100,9 +101,11 @@ fn needs_database(roles: &[Role]) -> bool {
 
 fn refuse_unfit(check: &BrokerCheck, allow_unsafe_sync: bool) -> Result<(), ServeError> {
     for shortcoming in &check.shortcomings {
-        let unsafe_sync = matches!(shortcoming, headwater_streams::broker::Shortcoming::AcknowledgesBeforeSync { .. });
-        if shortcoming.is_fatal() || (unsafe_sync && !allow_unsafe_sync) {
+        if shortcoming.is_fatal() {
             return Err(ServeError::BrokerUnfit(shortcoming.to_string()));
+        }
+        if !allow_unsafe_sync {
+            return Err(ServeError::BrokerUnsafe(shortcoming.to_string()));
         }
         tracing::warn!(%shortcoming, "the broker could be better");
     }
@@ -158,6 +161,15 @@ pub async fn serve(
         };
         let stop = stop.clone();
         roles.spawn(async move { supervisor.run(stop).await.map_err(ServeError::Ownership) });
+    }
+    if settings.roles.contains(&Role::Tasks) {
+        for workspace in &settings.workspaces {
+            let worker = Worker::builder().workspace(workspace.clone()).connection(process.broker.clone());
+            let worker =
+                actions::serve(worker, &settings.action_policy())?.build().map_err(ServeError::ActionWorker)?;
+            let stop = stop.clone();
+            roles.spawn(async move { worker.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) });
+        }
     }
     let listening = match listener {
         Some((listener, address)) => {

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use headwater_core::MemberId;
+use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
+use headwater_workers::actions::ActionPolicy;
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -52,6 +53,17 @@ impl BrokerSettings {
     }
 }
 
+/// What built-in actions may do; nothing that could harm this machine or its network unless allowed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ActionSettings {
+    /// Let http_request reach private, loopback and link-local addresses.
+    #[arg(long, env = "HEADWATER_ALLOW_PRIVATE_ADDRESSES")]
+    pub allow_private_addresses: bool,
+    /// Let process run commands, with the rights of this process.
+    #[arg(long, env = "HEADWATER_ALLOW_PROCESSES")]
+    pub allow_processes: bool,
+}
+
 /// Everything `serve` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ServeSettings {
@@ -81,8 +93,13 @@ pub struct ServeSettings {
     /// After how many milliseconds of silence the holder of an attempt has lost it.
     #[arg(long, env = "HEADWATER_LEASE_TTL_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(500..))]
     pub lease_ttl_ms: u64,
-    /// Start even though the broker acknowledges before it has synced to disk: a power cut can then lose what was
-    /// acknowledged.
+    /// Whose built-in actions the role tasks executes.
+    #[arg(long, env = "HEADWATER_WORKSPACES", value_delimiter = ',', default_value = "default")]
+    pub workspaces: Vec<WorkspaceId>,
+    #[command(flatten)]
+    pub actions: ActionSettings,
+    /// Start even though the broker acknowledges before it has synced to disk, or does not say: a power cut can then
+    /// lose what was acknowledged.
     #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC")]
     pub allow_unsafe_sync: bool,
 }
@@ -91,6 +108,12 @@ impl ServeSettings {
     /// Returns after how much silence of a member its shards move.
     pub fn member_ttl(&self) -> Duration {
         Duration::from_millis(self.member_ttl_ms)
+    }
+
+    /// Returns what built-in actions may do.
+    pub fn action_policy(&self) -> ActionPolicy {
+        let ActionSettings { allow_private_addresses, allow_processes } = self.actions;
+        ActionPolicy { allow_private_addresses, allow_processes }
     }
 
     /// Returns after how much silence of its holder an attempt is lost.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{HeaderMap, HeaderValue, Subject};
 use bytes::Bytes;
@@ -89,8 +90,14 @@ impl Bucket {
                 let value = (!removed).then_some(message.payload);
                 Ok(Some(Slot { key: key.to_owned(), revision: message.sequence, value }))
             }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                // Where there is no table yet, there is no key either.
+                LastRawMessageErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    Ok(None)
+                }
+                _ => Err(ExchangeError::unavailable(WHAT, error)),
+            },
         }
     }
 

@@ -1,5 +1,7 @@
 //! Real kills, of real processes, under load: what was acknowledged is kept, and nothing is done twice.
 
+use std::collections::BTreeMap;
+
 use headwater_core::run::RunStatus;
 use headwater_tests::audit::audit;
 use headwater_tests::cluster::Cluster;
@@ -128,4 +130,50 @@ async fn a_graceful_stop_hands_the_shards_over_within_seconds() {
     assert_eq!(runs.len(), 300);
     all_succeeded(&load.ends(&runs).await);
     audit(&load.broker, &load.map).await.hold(&runs, NODES);
+}
+
+/// Starts a run under a key; the run's id, if an answer came.
+async fn start_under_key(http: &reqwest::Client, api: &str, key: &str) -> Option<String> {
+    let request = http.post(format!("{api}/workflows/chain/runs")).header("idempotency-key", key);
+    let answer = request.json(&serde_json::json!({"input": {"key": key}})).send().await.ok()?;
+    let answer: serde_json::Value = answer.json().await.ok()?;
+    answer["data"]["runId"].as_str().map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_killed_before_it_answers_starts_nothing_twice() {
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let _engine = cluster.engine("shards,projector").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let (doomed, other) = (cluster.engine("api").await, cluster.engine("api").await);
+    let http = reqwest::Client::new();
+    let keys: Vec<String> = (0..200).map(|at| format!("key-{at}")).collect();
+    let mut asked = tokio::task::JoinSet::new();
+    for key in keys.clone() {
+        let (http, api) = (http.clone(), doomed.api.clone());
+        asked.spawn(async move { (start_under_key(&http, &api, &key).await, key) });
+    }
+    // Killed as soon as the first answers are out: others are on their way, or never leave.
+    let first = asked.join_next().await.unwrap().unwrap();
+    doomed.kill().await;
+    let mut answered: BTreeMap<String, String> = BTreeMap::new();
+    answered.extend(first.0.map(|run| (first.1, run)));
+    while let Some(asked) = asked.join_next().await {
+        let (run, key) = asked.unwrap();
+        answered.extend(run.map(|run| (key, run)));
+    }
+    let mut runs = Vec::new();
+    for key in &keys {
+        let run = until("the other api answers", || start_under_key(&http, &other.api, key)).await;
+        if let Some(before) = answered.get(key) {
+            assert_eq!(*before, run, "the same key is the same run");
+        }
+        runs.push(run.parse().unwrap());
+    }
+    all_succeeded(&load.ends(&runs).await);
+    let audit = audit(&load.broker, &load.map).await;
+    audit.hold(&runs, NODES);
+    assert_eq!(audit.starts.len(), keys.len(), "nothing else was started");
 }

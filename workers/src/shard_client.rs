@@ -124,12 +124,7 @@ impl ShardClient {
         Ok(ends.into_iter().flatten().map(|(run, status, _)| (run, status)).collect())
     }
 
-    async fn await_on_shard(
-        &self,
-        shard: ShardId,
-        runs: &[RunId],
-        within: Duration,
-    ) -> Result<Vec<(RunId, RunStatus, Position)>, ClientError> {
+    async fn await_on_shard(&self, shard: ShardId, runs: &[RunId], within: Duration) -> Result<Ends, ClientError> {
         let deadline = Instant::now() + within;
         let requests: Vec<_> = runs.iter().map(|run| ShardRequest::AwaitRun { run: *run }).collect();
         let frame = bytes::Bytes::from(serde_json::to_vec(&requests).expect("requests have text keys only"));
@@ -157,8 +152,11 @@ impl ShardClient {
     }
 }
 
+/// How runs ended, and where that can be read.
+type Ends = Vec<(RunId, RunStatus, Position)>;
+
 /// Reads the ends of runs; `None` when the question must be asked again.
-fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Vec<(RunId, RunStatus, Position)>>, ClientError> {
+fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, ClientError> {
     let mut ends = Vec::with_capacity(runs.len());
     for (run, reply) in runs.iter().zip(replies) {
         match reply {

@@ -9,6 +9,11 @@ use crate::definition::{OnMiss, Require};
 use crate::run::RunFailure;
 use crate::{PartitionKey, RunId, ShardId, Timestamp, Version};
 
+/// How many consumers may wait for one partition: the facts that serve or refuse all of them fit one commit.
+const WAITERS_MAX: usize = 4_096;
+/// How much of a producer's failure each of its waiters is told.
+const CAUSE_BYTES_MAX: usize = 256;
+
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
     /// The shard's clock.
@@ -115,6 +120,12 @@ impl Decision<'_, '_> {
     }
 
     fn wait(&mut self, waiter: Waiter, partition: Option<PartitionKey>, require: Require, on_miss: OnMiss) {
+        let waiting = self.asset.partitions.get(&partition).map_or(0, |state| state.waiting.len());
+        if waiting >= WAITERS_MAX {
+            let message = format!("{WAITERS_MAX} others wait for the asset {} already", self.asset.key.asset);
+            let failure = RunFailure::new("asset_waiters_max", message);
+            return self.emit(AssetEvent::ConsumptionRefused { waiter, failure });
+        }
         self.emit(AssetEvent::WaiterAdded { waiter, partition, require, on_miss });
     }
 
@@ -129,10 +140,18 @@ impl Decision<'_, '_> {
         self.emit(AssetEvent::ConsumptionRefused { waiter: need.waiter, failure });
     }
 
+    fn refuse_cycle(&mut self, need: ResolveConsumption) {
+        let message = format!("the run itself must end before there is a version of {}", self.asset.key.asset);
+        let failure = RunFailure::new("asset_cycle", message);
+        self.emit(AssetEvent::ConsumptionRefused { waiter: need.waiter, failure });
+    }
+
     /// Starts the producer once for all waiters of the partition (`AST-2`).
     fn materialize(&mut self, need: ResolveConsumption) {
-        let in_flight = self.asset.producer_in_flight(&need.partition).is_some();
-        if in_flight {
+        if let Some(producer) = self.asset.producer_in_flight(&need.partition) {
+            if self.asset.depends(producer, need.waiter.run) {
+                return self.refuse_cycle(need);
+            }
             return self.wait(need.waiter, need.partition, need.require, OnMiss::Materialize);
         }
         match producer::start(self.asset, &need, self.ground) {
@@ -158,18 +177,29 @@ impl Decision<'_, '_> {
         let partition = partition.clone();
         let waiters: Vec<_> =
             state.waiting.iter().filter(|w| w.on_miss == OnMiss::Materialize).map(|w| w.waiter.clone()).collect();
+        let produced = state.kept.iter().any(|kept| kept.run == run);
         let asset = self.asset.key.asset.clone();
-        let failure = match end {
-            ProducerEnd::Succeeded => RunFailure::new(
-                "asset_not_produced",
-                format!("the run {run}, started to produce {asset}, succeeded without producing it"),
+        let (failure, ended) = match end {
+            ProducerEnd::Succeeded if produced => (
+                RunFailure::new(
+                    "asset_not_fresh",
+                    format!("the run {run}, started to produce {asset}, produced it, but not as fresh as is required"),
+                ),
+                AssetEvent::MaterializationEnded { partition, run },
             ),
-            ProducerEnd::Failed { failure } => RunFailure::new(
-                &failure.code,
-                format!("the run {run}, started to produce {asset}, did not: {}", failure.message),
-            ),
+            ProducerEnd::Succeeded => {
+                let message = format!("the run {run}, started to produce {asset}, succeeded without producing it");
+                let failure = RunFailure::new("asset_not_produced", message);
+                (failure.clone(), AssetEvent::MaterializationFailed { partition, run, failure })
+            }
+            ProducerEnd::Failed { failure } => {
+                let cause = &failure.message[..failure.message.floor_char_boundary(CAUSE_BYTES_MAX)];
+                let message = format!("the run {run}, started to produce {asset}, did not: {cause}");
+                let failure = RunFailure::new(&failure.code, message);
+                (failure.clone(), AssetEvent::MaterializationFailed { partition, run, failure })
+            }
         };
-        self.emit(AssetEvent::MaterializationFailed { partition, run, failure: failure.clone() });
+        self.emit(ended);
         for waiter in waiters {
             self.emit(AssetEvent::ConsumptionRefused { waiter, failure: failure.clone() });
         }

@@ -28,7 +28,9 @@ pub enum AssetEvent {
         input: Json,
         requested_by: Waiter,
     },
-    /// The producer ended without a version for the waiters.
+    /// The producer has ended, and made a version before.
+    MaterializationEnded { partition: Option<PartitionKey>, run: RunId },
+    /// The producer failed, or succeeded without a version.
     MaterializationFailed { partition: Option<PartitionKey>, run: RunId, failure: RunFailure },
     /// A consumer cannot have what it needs.
     ConsumptionRefused { waiter: Waiter, failure: RunFailure },

@@ -30,9 +30,6 @@ pub(crate) fn evolve(asset: &mut Asset, event: &AssetEvent) {
                 payload: record.payload.clone(),
             });
             partition.last = Some((record.workflow.clone(), record.run_input.clone()));
-            if partition.producer == Some(record.run) {
-                partition.producer = None;
-            }
         }
         AssetEvent::ConsumptionGranted { waiter, partition, .. } => {
             asset.partition(partition).waiting.retain(|w| w.waiter != *waiter);
@@ -44,7 +41,7 @@ pub(crate) fn evolve(asset: &mut Asset, event: &AssetEvent) {
         AssetEvent::MaterializationRequested { partition, run, .. } => {
             asset.partition(partition).producer = Some(*run);
         }
-        AssetEvent::MaterializationFailed { partition, .. } => {
+        AssetEvent::MaterializationEnded { partition, .. } | AssetEvent::MaterializationFailed { partition, .. } => {
             asset.partition(partition).producer = None;
         }
         AssetEvent::ConsumptionRefused { waiter, .. } | AssetEvent::WaiterForgotten { waiter } => {

@@ -1,5 +1,10 @@
 //! The Asset: the single writer of its versions, per workspace and asset id, partitions inside.
 //!
+//! A run that waits for a producer which waits for that run would wait for ever. It is refused (`asset_cycle`) as far as
+//! this asset's own waiters tell: the run is the producer itself, or the producer waits for other partitions of this asset
+//! that the run makes. *Not* detected: circles through other assets, circles with a node that waits (`onMiss: wait`), and
+//! versions that another node of the waiting run itself would make later. Runs that can meet them need a `timeout`.
+//!
 //! | file | question |
 //! |---|---|
 //! | `decide` | which version a consumer gets, and whether a producer is started |

@@ -4,7 +4,7 @@ use super::command::ResolveConsumption;
 use super::decide::Ground;
 use super::state::Asset;
 use super::{Declaration, ProducerDeclaration};
-use crate::run::RunFailure;
+use crate::run::{INPUT_BYTES_MAX, RunFailure};
 use crate::{DefinitionVersion, Json, PartitionKey, RunId, Slug};
 
 /// A run to be started.
@@ -49,6 +49,11 @@ pub(super) fn start(asset: &Asset, need: &ResolveConsumption, ground: &Ground<'_
         );
         return Err(RunFailure::new("producer_input_missing", message));
     }
+    let input = Json::of(&input);
+    if input.len_bytes() > INPUT_BYTES_MAX {
+        let message = format!("the input for {} has more than {INPUT_BYTES_MAX} bytes", declaration.workflow);
+        return Err(RunFailure::new("producer_input_too_large", message));
+    }
     // The next revision is new to this asset, so the cause, and with it the run id, never comes twice.
     let revision = asset.revision.next().get().to_be_bytes();
     let name = asset.key.asset.as_str().to_ascii_lowercase();
@@ -58,7 +63,7 @@ pub(super) fn start(asset: &Asset, need: &ResolveConsumption, ground: &Ground<'_
         run: RunId::derived((ground.shard_for)(spread), ground.now, &cause),
         workflow: declaration.workflow.clone(),
         definition: declaration.version,
-        input: Json::of(&input),
+        input,
     })
 }
 

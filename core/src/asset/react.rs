@@ -75,6 +75,7 @@ pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timesta
         }
         AssetEvent::AssetDeclared(_)
         | AssetEvent::WaiterAdded { .. }
+        | AssetEvent::MaterializationEnded { .. }
         | AssetEvent::MaterializationFailed { .. }
         | AssetEvent::WaiterForgotten { .. } => {}
     }

@@ -27,7 +27,7 @@ pub(super) struct Partition {
     /// The newest last, at most [`VERSIONS_KEPT_MAX`].
     pub kept: VecDeque<KeptVersion>,
     pub waiting: Vec<Waiting>,
-    /// The one run that was started for the waiters (`AST-2`).
+    /// The one run that was started for the waiters (`AST-2`), until it has ended: it may make more than one version.
     pub producer: Option<RunId>,
     /// The workflow that produced the newest version, and its run's input.
     pub last: Option<(Slug, Json)>,
@@ -70,6 +70,29 @@ impl Asset {
     /// Returns the run that was started for the waiters of a partition and has not ended.
     pub fn producer_in_flight(&self, partition: &Option<PartitionKey>) -> Option<RunId> {
         self.partitions.get(partition)?.producer
+    }
+}
+
+impl Asset {
+    /// Returns whether `run` is `on`, or waits for producers of this asset that end only after `on` has.
+    pub(super) fn depends(&self, run: RunId, on: RunId) -> bool {
+        let (mut seen, mut next) = (vec![run], 0);
+        while let Some(run) = seen.get(next).copied() {
+            next += 1;
+            if run == on {
+                return true;
+            }
+            let awaited = self
+                .partitions
+                .values()
+                .filter(|p| p.waiting.iter().any(|w| w.waiter.run == run && w.on_miss == OnMiss::Materialize));
+            for producer in awaited.filter_map(|partition| partition.producer) {
+                if !seen.contains(&producer) {
+                    seen.push(producer);
+                }
+            }
+        }
+        false
     }
 }
 

@@ -22,9 +22,9 @@ const LATER: [&str; 8] = [
     "mcp_tool",
 ];
 
-const HTTP_FIELDS: [&str; 8] =
-    ["method", "url", "headers", "query", "body", "json", "expectStatus", "maxResponseBytes"];
-const PROCESS_FIELDS: [&str; 7] = ["command", "env", "cwd", "stdin", "shell", "maxOutputBytes", "parse"];
+const HTTP_FIELDS: [&str; 9] =
+    ["method", "url", "headers", "query", "body", "json", "expectStatus", "maxResponseBytes", "timeoutMs"];
+const PROCESS_FIELDS: [&str; 8] = ["command", "env", "cwd", "stdin", "shell", "maxOutputBytes", "parse", "timeoutMs"];
 
 /// Reads `jobSlug`, `type` or `action`, and `input`.
 pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action, Option<Template>)> {

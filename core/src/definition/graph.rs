@@ -119,9 +119,9 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuiltIn {
-    /// A request; input `{method, url, headers, query, body, json, expectStatus[], maxResponseBytes}`.
+    /// A request; input `{method, url, headers, query, body, json, expectStatus[], maxResponseBytes, timeoutMs}`.
     HttpRequest,
-    /// A command in its own process group; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse}`.
+    /// A command in its own process group; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
     Process,
 }
 

@@ -46,6 +46,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     });
     let retry = policy::retry(fields).unwrap_or_default();
     let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
+    if let Some(at) = ["heartbeatTimeoutMs", "heartbeatTimeout"].into_iter().find(|name| fields.has(name)) {
+        let message = "is kept, and not enforced in this release: the engine's lease decides";
+        fields.findings().warning(&fields.below(at), ProblemCode::InvalidValue, message);
+    }
     let heartbeat_timeout = policy::time(fields, &["heartbeatTimeoutMs", "heartbeatTimeout"], policy::TIMEOUT_MIN);
     let join = policy::join(fields);
     let on_no_route = policy::on_no_route(fields);
@@ -54,6 +58,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let store_as = store_as(fields);
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or((Action::Noop, None));
+    if matches!(action, Action::Sleep { .. }) && produces.iter().any(|declared| !declared.optional) {
+        let message = "a sleep has no payload to produce: let a `transform` after it produce the asset";
+        fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
+    }
     let queue = queue.unwrap_or_else(|| action::default_queue(&action));
     let node = Node {
         id: id?,

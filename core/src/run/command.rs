@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ProducedAsset, RunFailure, Trigger};
 use crate::expr::ConsumedAsset;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Slug, Timestamp, Version};
+use crate::{
+    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, Slug, Timestamp, Version,
+};
 use crate::{WorkerId, WorkspaceId};
 
 /// A wish addressed to one run.
@@ -41,7 +43,8 @@ pub struct StartRun {
     /// An object; the definition's defaults fill the keys it does not name.
     pub input: Json,
     pub trigger: Trigger,
-    /// Whether the run id was derived from the caller's idempotency key; such ids are remembered for a day.
+    /// Whether the run id was derived from the caller's idempotency key. Until a day after its end the run answers
+    /// for every start with the same [`RunId::cause`]; the next one after that starts another run.
     #[serde(default)]
     pub keyed: bool,
 }
@@ -90,7 +93,7 @@ pub enum RunRejection {
     #[error("the run's input does not fit the workflow: {message}")]
     InputInvalid { message: String },
     #[error("the idempotency key was used before for another workflow or another input")]
-    KeyReused,
+    KeyReused { run: RunId },
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

@@ -14,6 +14,15 @@ use crate::definition::{Definition, NodeIx};
 use crate::expr::ConsumedAsset;
 use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkerId, WorkspaceId};
 
+/// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
+/// full before them, they fit one message of the broker (8 MiB).
+pub const DECISION_BYTES_MAX: usize = 3 << 20;
+/// How many bytes a run's input may have, defaults included.
+pub const INPUT_BYTES_MAX: usize = 1 << 20;
+/// How many bytes of a worker's or a caller's words are kept.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const CODE_CHARS_MAX: usize = 200;
+
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
     /// The shard's clock: never earlier than any commit before.
@@ -39,10 +48,27 @@ pub(super) struct Decision<'r, 'g, 'h> {
     pub events: Vec<RunEvent>,
     /// Nodes that ended and whose transitions have not been followed yet.
     pub ended: Vec<NodeIx>,
+    /// Of the events, about.
+    pub bytes: usize,
 }
 
 impl Decision<'_, '_, '_> {
+    /// Takes a fact down; one that would make the commit too large ends the run instead (`decision_too_large`).
+    /// After the end there are no facts (`RUN-1`): what the decision goes on to say is dropped.
     pub fn emit(&mut self, event: RunEvent) {
+        if self.run.status.is_terminal() {
+            return;
+        }
+        let bytes = event.weight_bytes();
+        if bytes > 0 && self.bytes + bytes > DECISION_BYTES_MAX {
+            let message = format!("what follows from one step has more than {DECISION_BYTES_MAX} bytes");
+            let failure = RunFailure::new("decision_too_large", message);
+            return self.fail_run(match event.node() {
+                Some(node) => failure.at(node, None),
+                None => failure,
+            });
+        }
+        self.bytes += bytes;
         evolve(self.run, &event, self.ground.now);
         self.events.push(event);
     }
@@ -66,7 +92,8 @@ pub fn start(
     let input = complete_input(&input, definition)?;
     let event = RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
-    let mut decision = Decision { run: &mut run, ground, events: vec![event], ended: Vec::new() };
+    let bytes = event.weight_bytes();
+    let mut decision = Decision { run: &mut run, ground, events: vec![event], ended: Vec::new(), bytes };
     for ix in &definition.starts {
         if decision.run.status.is_terminal() {
             break;
@@ -93,6 +120,9 @@ pub(crate) fn complete_input(input: &Json, definition: &Definition) -> Result<Js
         }
         Json::of(&merged)
     };
+    if complete.len_bytes() > INPUT_BYTES_MAX {
+        return Err(invalid(format!("it has more than {INPUT_BYTES_MAX} bytes")));
+    }
     if let Some(schema) = &definition.input_schema {
         schema.check(&complete).map_err(|breach| invalid(breach.to_string()))?;
     }
@@ -107,7 +137,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     if run.status.is_terminal() {
         return refuse_closed(run.status, &command);
     }
-    let mut decision = Decision { run, ground, events: Vec::new(), ended: Vec::new() };
+    let mut decision = Decision { run, ground, events: Vec::new(), ended: Vec::new(), bytes: 0 };
     match command {
         // The shard answers a repeated start from what it knows; here it changes nothing.
         RunCommand::StartRun(_) => {}
@@ -125,7 +155,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         }
         RunCommand::CancelRun { reason } => {
             decision.cancel_active();
-            decision.emit(RunEvent::RunCancelled { reason });
+            decision.emit(RunEvent::RunCancelled { reason: shortened(reason) });
         }
         RunCommand::FireTimers {} => decision.fire_timers(),
         RunCommand::ResolveAsset { node, asset, chosen } => decision.resolve_asset(node, asset, chosen),
@@ -145,6 +175,12 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     }
     decision.settle();
     Ok(decision.events)
+}
+
+/// Cuts words from outside, and leaves out what the database cannot keep.
+fn shortened(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(MESSAGE_BYTES_MAX));
+    if words.contains('\0') { words.replace('\0', "") } else { words }
 }
 
 /// A run that has ended refuses, except what can only be late news.
@@ -177,6 +213,10 @@ impl Decision<'_, '_, '_> {
         let seen = Some((report.worker, report.started_at));
         match report.outcome {
             ReportOutcome::Succeeded { output, assets } => {
+                if let Err(failure) = produce::check_keepable(&output, &assets) {
+                    self.fail_attempt(ix, failure, true, seen);
+                    return Ok(());
+                }
                 let definition = self.definition();
                 match produce::check(definition.node(ix), assets) {
                     Ok(assets) => self.succeed_node(ix, report.attempt, output, assets, seen),
@@ -184,7 +224,9 @@ impl Decision<'_, '_, '_> {
                 }
             }
             ReportOutcome::Failed { code, message, permanent } => {
-                self.fail_attempt(ix, RunFailure::new(&code, message), permanent, seen);
+                let failure =
+                    RunFailure::new(&code.chars().take(CODE_CHARS_MAX).collect::<String>(), shortened(message));
+                self.fail_attempt(ix, failure, permanent, seen);
             }
         }
         Ok(())
@@ -217,7 +259,8 @@ impl Decision<'_, '_, '_> {
     fn fire_timers(&mut self) {
         let now = self.ground.now;
         while let Some((_, timer)) = self.run.timers.first().copied().filter(|(due, _)| *due <= now) {
-            if self.run.status.is_terminal() {
+            // What is still due stays due: the next decision goes on.
+            if self.run.status.is_terminal() || self.bytes > DECISION_BYTES_MAX / 2 {
                 return;
             }
             match timer {

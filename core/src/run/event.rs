@@ -186,6 +186,34 @@ impl RunEvent {
     }
 }
 
+impl RunEvent {
+    /// Returns about how many bytes it has as JSON: its texts, and an allowance for names. Costs no serialisation.
+    /// Nothing for the events that end things: they must always find room.
+    pub(super) fn weight_bytes(&self) -> usize {
+        const NAMES: usize = 384;
+        let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
+        NAMES
+            + match self {
+                Self::RunStarted { input, .. } => input.len_bytes(),
+                Self::NodeAwaitedAssets { needs, .. } => needs.iter().map(|n| 2 * NAMES + of(&n.producer_input)).sum(),
+                Self::AssetResolved { chosen, .. } => chosen.as_ref().map_or(0, |c| 2 * NAMES + c.payload.len_bytes()),
+                Self::AttemptScheduled { input, .. } => of(input),
+                Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.message.len(),
+                Self::NodeSucceeded { output, assets, .. } => {
+                    let of_asset =
+                        |a: &ProducedAsset| 2 * NAMES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
+                    output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
+                }
+                Self::RunSucceeded { output } => output.len_bytes(),
+                Self::AttemptStarted { .. }
+                | Self::RetryArmed { .. }
+                | Self::NodeSkipped { .. }
+                | Self::AssetRecorded { .. } => 0,
+                Self::NodeCancelled { .. } | Self::RunFailed { .. } | Self::RunCancelled { .. } => return 0,
+            }
+    }
+}
+
 impl RunFailure {
     /// Makes a failure that is not yet tied to a node.
     pub fn new(code: &str, message: impl Into<String>) -> Self {

@@ -23,7 +23,7 @@ mod state;
 
 pub use command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 pub(crate) use decide::complete_input;
-pub use decide::{Ground, Handover, decide, start};
+pub use decide::{DECISION_BYTES_MAX, Ground, Handover, INPUT_BYTES_MAX, decide, start};
 pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;
 pub use react::{outstanding, react, task_of};

@@ -36,6 +36,33 @@ pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<Produ
     Ok(assets)
 }
 
+/// How many bytes a result may have in all.
+const RESULT_BYTES_MAX: usize = 1 << 20;
+
+/// Checks that the parts further down can keep what a worker sent, before anything parses it.
+///
+/// # Errors
+/// `output_too_large` or `output_invalid`.
+pub(super) fn check_keepable(output: &Json, assets: &[ProducedAsset]) -> Result<(), RunFailure> {
+    let of_asset = |asset: &'_ ProducedAsset| {
+        [Some(&asset.payload), asset.schema.as_ref(), asset.freshness.as_ref()]
+            .into_iter()
+            .flatten()
+            .all(Json::is_storable)
+    };
+    let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
+    let bytes: usize = assets.iter().map(|a| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness)).sum();
+    if output.len_bytes() + bytes > RESULT_BYTES_MAX {
+        let message = format!("the result has more than {RESULT_BYTES_MAX} bytes");
+        return Err(RunFailure::new("output_too_large", message));
+    }
+    if output.is_storable() && assets.iter().all(of_asset) {
+        return Ok(());
+    }
+    let message = format!("the result is nested deeper than {} levels or holds the character U+0000", Json::DEPTH_MAX);
+    Err(RunFailure::new("output_invalid", message))
+}
+
 /// A pure node that declares exactly one asset produces it: its output is the payload.
 pub(super) fn of_pure(node: &Node, output: &Json) -> Vec<ProducedAsset> {
     match node.produces.as_slice() {

@@ -33,7 +33,12 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
             for asset in assets {
+                // What the result does not say of its own, the declaration says.
+                let declared = run.definition.node(ix).produces.iter().find(|p| p.asset == asset.asset_id);
+                let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
+                let freshness = declared.and_then(|p| p.freshness.clone());
                 let record = RecordAsset {
                     run: run.id,
                     workflow: run.workflow.clone(),
@@ -42,8 +47,8 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                     attempt: *attempt,
                     partition: asset.partition_key.clone(),
                     payload: asset.payload.clone(),
-                    schema: asset.schema.clone(),
-                    freshness: asset.freshness.clone(),
+                    schema: asset.schema.clone().or(schema),
+                    freshness: asset.freshness.clone().or(freshness),
                     produced_at: asset.produced_at.unwrap_or(now),
                     run_started_at: run.started_at,
                     run_input: run.input.clone(),
@@ -58,11 +63,14 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                 let (workspace, run, node) = (run.workspace.clone(), run.id, node.clone());
                 effects.push(Effect::CancelTasks { workspace, run, node });
             } else {
-                let waiter = Waiter { run: run.id, node: node.clone() };
-                for consumes in &run.definition.node(ix).consumes {
-                    let command = AssetCommand::ForgetWaiter { waiter: waiter.clone() };
-                    to_asset(&consumes.asset, command, effects);
-                }
+                forget_waiters(run, ix, effects, &mut to_asset);
+            }
+        }
+        RunEvent::NodeFailed { node, .. } => {
+            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            // One asset was refused; the node waits for its others no longer.
+            if run.node(ix).attempts == 0 {
+                forget_waiters(run, ix, effects, &mut to_asset);
             }
         }
         RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, effects, &mut to_asset),
@@ -79,9 +87,22 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
-        | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::AssetRecorded { .. } => {}
+    }
+}
+
+/// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
+fn forget_waiters(
+    run: &Run,
+    ix: NodeIx,
+    effects: &mut Vec<Effect>,
+    to_asset: &mut impl FnMut(&AssetId, AssetCommand, &mut Vec<Effect>),
+) {
+    let node = run.definition.node(ix);
+    for consumes in &node.consumes {
+        let waiter = Waiter { run: run.id, node: node.id.clone() };
+        to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter }, effects);
     }
 }
 
@@ -155,11 +176,11 @@ pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
             }
             Phase::AwaitingAssets { missing } => {
                 let node = &run.definition.node(ix).id;
-                for (index, need) in missing.iter().enumerate() {
+                for (index, need) in (0..).zip(missing) {
                     let key = AssetKey { workspace: run.workspace.clone(), asset: need.asset.clone() };
                     let command = Command::Asset { key, command: resolve(run, node, need) };
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
-                    let again = usize::MAX - index;
+                    let again = u64::MAX - index;
                     let from = AggregateId::Run(run.id);
                     effects.push(Effect::Submit(Submission::following(&from, run.revision, again, command)));
                 }

@@ -67,9 +67,7 @@ impl Decision<'_, '_, '_> {
         };
         match &node.action {
             Action::Job { .. } | Action::BuiltIn(_) => self.schedule_attempt(ix, input, None),
-            Action::Noop => {
-                self.succeed_node(ix, Attempt::FIRST, input.unwrap_or_default(), Vec::new(), None);
-            }
+            Action::Noop => self.succeed_pure(ix, input.unwrap_or_default()),
             Action::Transform { output } => match self.run.with_scope(ix, None, |scope| output.render(scope)) {
                 Ok(output) => self.succeed_pure(ix, output),
                 Err(error) => {

@@ -15,7 +15,7 @@ enum Route {
     All,
     Taken(Vec<u32>),
     /// There are some and none is true.
-    NoRoute,
+    Blocked,
 }
 
 /// The first tier with a true condition wins, and all its true transitions fire.
@@ -35,7 +35,7 @@ fn route(tiers: &[Vec<TransitionIx>], definition: &Definition, scope: &Scope<'_>
             return Ok(Route::Taken(taken));
         }
     }
-    Ok(Route::NoRoute)
+    Ok(Route::Blocked)
 }
 
 fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> bool {
@@ -71,7 +71,7 @@ impl Decision<'_, '_, '_> {
         let (taken, failure) = match route {
             Ok(Route::All) => (None, None),
             Ok(Route::Taken(taken)) => (Some(taken), None),
-            Ok(Route::NoRoute) => {
+            Ok(Route::Blocked) => {
                 let failure = match node.on_no_route {
                     OnNoRoute::End => None,
                     OnNoRoute::Fail => {
@@ -117,7 +117,7 @@ impl Decision<'_, '_, '_> {
         let routed = self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, &definition, scope));
         let (taken, failure) = match routed {
             Ok(Route::Taken(taken)) => (taken, failure),
-            Ok(Route::NoRoute | Route::All) => (Vec::new(), failure),
+            Ok(Route::Blocked | Route::All) => (Vec::new(), failure),
             Err(error) => {
                 (Vec::new(), RunFailure::new("expression_error", error.to_string()).at(&node.id, failure.attempt))
             }
@@ -183,12 +183,9 @@ impl Decision<'_, '_, '_> {
 
     fn finish(&mut self, definition: &Definition) {
         let output = match &definition.output {
-            Some(template) => {
-                let end = NodeIx(0);
-                self.run.with_scope(end, None, |scope| template.render(scope)).map_err(|error| {
-                    RunFailure::new("expression_error", format!("the run's output has no value: {error}"))
-                })
-            }
+            Some(template) => self.run.with_scope_of_end(|scope| template.render(scope)).map_err(|error| {
+                RunFailure::new("expression_error", format!("the run's output has no value: {error}"))
+            }),
             None => Ok(self.outputs_of_ends(definition)),
         };
         let checked = output.and_then(|output| match &definition.output_schema {

@@ -297,7 +297,19 @@ impl Run {
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let output = |id: &str| self.definition.find_str(id).and_then(|ix| self.node(ix).output.as_ref());
-        look(&self.scope(ix, &self.state, &output, error))
+        look(&self.scope(&self.node(ix).consumed, &self.state, &output, error))
+    }
+
+    /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
+    pub(super) fn with_scope_of_end<T>(&self, look: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let output = |id: &str| self.definition.find_str(id).and_then(|ix| self.node(ix).output.as_ref());
+        let mut assets: Vec<ConsumedAsset> = Vec::new();
+        for consumed in self.nodes.iter().rev().flat_map(|node| &node.consumed) {
+            if !assets.iter().any(|known| known.asset == consumed.asset) {
+                assets.push(consumed.clone());
+            }
+        }
+        look(&self.scope(&assets, &self.state, &output, None))
     }
 
     /// The same, as it will be once the node has succeeded with `result`.
@@ -311,18 +323,18 @@ impl Run {
         if let Some(key) = &self.definition.node(ix).store_as {
             state.insert(key.clone(), result.clone());
         }
-        look(&self.scope(ix, &state, &output, None))
+        look(&self.scope(&self.node(ix).consumed, &state, &output, None))
     }
 
     fn scope<'a>(
         &'a self,
-        ix: NodeIx,
+        assets: &'a [ConsumedAsset],
         state: &'a BTreeMap<Arc<str>, Json>,
         output: &'a dyn Fn(&str) -> Option<&'a Json>,
         error: Option<&'a RunFailure>,
     ) -> Scope<'a> {
         let (run, trigger) = self.facts();
-        Scope { input: &self.input, state, output, assets: &self.node(ix).consumed, error, run, trigger }
+        Scope { input: &self.input, state, output, assets, error, run, trigger }
     }
 }
 

@@ -12,6 +12,9 @@ use crate::run::{self, Handover, RunCommand, RunEvent, RunRejection, RunStatus, 
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
 use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp, WorkerId};
 
+/// Tasks that go to workers without the queue.
+pub type HandedTasks = Vec<(WorkerId, Task)>;
+
 /// What became of a command.
 #[derive(Debug, Default)]
 pub struct Decided {
@@ -22,7 +25,7 @@ pub struct Decided {
     /// For the answer.
     pub granted: Option<Granted>,
     /// What was handed to which worker, without the queue.
-    pub tasks: Vec<(WorkerId, Task)>,
+    pub tasks: HandedTasks,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
 }
@@ -70,17 +73,20 @@ impl Shard {
         hands: &mut [Handover],
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+        // The run that holds the key already may have been started at another time, under another id.
+        let holder = self.keyed.get(&id.cause()).copied().filter(|_| start.keyed).unwrap_or(id);
+        if let Some(reason) = self.quarantine.get(&AggregateId::Run(holder)) {
+            return Err(Rejection::Quarantined { reason: reason.clone() });
+        }
+        if let Some(known) = self.started_as(holder) {
+            return match self.is_same_start(&key, &start, known) {
+                true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
+                false => Err(Rejection::Run(RunRejection::KeyReused { run: holder })),
+            };
+        }
         let Some(definition) = self.definition(&key, start.version).cloned() else {
             return Err(Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }));
         };
-        let known = self.runs.get(&id).map(|run| start_hash(run.workflow(), run.input()));
-        if let Some(hash) = known.or_else(|| self.ended.find(id).map(|ended| ended.start_hash)) {
-            let input = run::complete_input(&start.input, &definition).map_err(Rejection::Run)?;
-            return match hash == start_hash(&start.workflow, &input) {
-                true => Ok(Decided::default()),
-                false => Err(Rejection::Run(RunRejection::KeyReused)),
-            };
-        }
         let mut ground = run::Ground { now, hands };
         let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
         let tasks = handed_tasks(&run, &events);
@@ -88,6 +94,21 @@ impl Shard {
         let events = events.into_iter().map(Event::Run).collect();
         let decided = self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None);
         Ok(Decided { tasks, ..decided })
+    }
+
+    /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
+    fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
+        match self.runs.get(&id) {
+            Some(run) => Some((run.version(), start_hash(run.workflow(), run.input()))),
+            None => self.ended.find(id).map(|ended| (ended.version, ended.start_hash)),
+        }
+    }
+
+    /// Compares under the version the run started with: a later version's defaults do not make it another start.
+    fn is_same_start(&self, key: &WorkflowKey, start: &StartRun, (version, hash): (DefinitionVersion, u64)) -> bool {
+        let definition = self.definition(key, version);
+        let input = definition.and_then(|definition| run::complete_input(&start.input, definition).ok());
+        input.is_some_and(|input| start_hash(&start.workflow, &input) == hash)
     }
 
     fn decide_run(
@@ -184,6 +205,10 @@ impl Shard {
         let (definition, _) = compile(&document.to_value()).map_err(|problems| {
             Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message: problems.to_string() })
         })?;
+        if definition.slug != key.workflow {
+            return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug }));
+        }
+        let document = definition.source.clone();
         self.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
         let events = vec![Event::DefinitionAdopted { document }];
         Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, command, now, events, None))
@@ -227,7 +252,7 @@ impl Shard {
 }
 
 /// The tasks that these events handed to workers.
-fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> Vec<(WorkerId, Task)> {
+fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> HandedTasks {
     let handed = events.iter().filter_map(|event| match event {
         RunEvent::AttemptScheduled { node, handed_to: Some(worker), .. } => {
             Some((worker.clone(), run::task_of(run, node)?))

@@ -36,7 +36,7 @@ pub struct AssetNotice {
 
 impl Submission {
     /// Addresses a command that follows from an event: the same event always sends it under the same id.
-    pub fn following(aggregate: &AggregateId, revision: Revision, index: usize, command: Command) -> Self {
+    pub fn following(aggregate: &AggregateId, revision: Revision, index: u64, command: Command) -> Self {
         let name = aggregate.to_string();
         let id = CommandId::derived(&[name.as_bytes(), &revision.get().to_be_bytes(), &index.to_be_bytes()]);
         Self { id, command }

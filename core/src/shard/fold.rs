@@ -41,11 +41,21 @@ impl Shard {
                 continue;
             }
             if let Err(reason) = self.fold_commit(commit, effects.as_deref_mut()) {
-                self.quarantine.insert(commit.aggregate.clone(), reason.clone());
+                self.set_aside(&commit.aggregate, reason.clone());
                 corrupt.push(Corrupt { aggregate: commit.aggregate.clone(), reason });
             }
         }
         corrupt
+    }
+
+    /// Quarantines an aggregate. A run goes with everything it has due and waits for: its state is half of a story,
+    /// and a timer nobody may fire would come up for ever.
+    fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
+        self.quarantine.insert(aggregate.clone(), reason);
+        if let AggregateId::Run(id) = aggregate {
+            self.runs.remove(id);
+            self.due.retain(|(_, run)| run != id);
+        }
     }
 
     fn fold_commit(&mut self, commit: &Commit, effects: Option<&mut Vec<Effect>>) -> Result<(), String> {

@@ -23,7 +23,7 @@ mod window;
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use bundle::{Bundle, Commit, Event, Position};
 pub use command::{Command, Rejection, Submission};
-pub use decide::Decided;
+pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};
 pub use fold::{Corrupt, Mismatch};
 pub use owner::{Answer, Append, Outcome, Owner, Released, digest};

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use sha2::Digest as _;
 
-use super::{Bundle, Corrupt, Decided, Effect, Mismatch, Position, Rejection, Shard, Submission};
-use crate::protocol::{Granted, Task};
+use super::{Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, Rejection, Shard, Submission};
+use crate::protocol::Granted;
 use crate::run::{Handover, RunStatus};
-use crate::{BundleId, Epoch, RunId, Sequence, Timestamp, WorkerId};
+use crate::{BundleId, Epoch, RunId, Sequence, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Outcome {
     pub position: Position,
     pub granted: Option<Granted>,
     /// What was handed to which worker, without the queue.
-    pub tasks: Vec<(WorkerId, Task)>,
+    pub tasks: HandedTasks,
 }
 
 /// One bundle to append, expecting the journal to end where `expected` says.
@@ -53,7 +53,7 @@ pub struct Released<C> {
 #[derive(Debug)]
 struct Waiting<C> {
     caller: C,
-    outcome: Result<(Option<Granted>, Vec<(WorkerId, Task)>), Rejection>,
+    outcome: Result<(Option<Granted>, HandedTasks), Rejection>,
 }
 
 /// A bundle that is being filled or is in flight.

@@ -12,7 +12,7 @@ use crate::asset::Asset;
 use crate::definition::Definition;
 use crate::run::{Run, RunStatus};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp};
+use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
 
 /// Everything one shard has folded from its journal.
 #[derive(Debug)]
@@ -24,13 +24,15 @@ pub struct Shard {
     /// The runs that have not ended.
     pub(super) runs: FxHashMap<RunId, Run>,
     pub(super) ended: EndedRuns,
+    /// The runs that were started under idempotency keys and are active or remembered, by the cause in their ids.
+    pub(super) keyed: FxHashMap<u128, RunId>,
     pub(super) assets: FxHashMap<AssetKey, Asset>,
     pub(super) workflows: FxHashMap<WorkflowKey, Workflow>,
     pub(super) definitions: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Arc<Definition>>>,
     pub(super) granted: GrantedCommands,
     /// What each run has due next.
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
-    /// Aggregates whose history breaks the rules, and how.
+    /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
     pub(super) quarantine: FxHashMap<AggregateId, String>,
 }
 
@@ -43,6 +45,7 @@ impl Shard {
             clock: Timestamp::default(),
             runs: FxHashMap::default(),
             ended: EndedRuns::default(),
+            keyed: FxHashMap::default(),
             assets: FxHashMap::default(),
             workflows: FxHashMap::default(),
             definitions: FxHashMap::default(),
@@ -115,6 +118,9 @@ impl Shard {
         self.granted.remember(commit.command, commit.revision, last);
         let AggregateId::Run(id) = commit.aggregate else { return None };
         let run = self.runs.get(&id)?;
+        if commit.revision == Revision::FIRST && run.is_keyed() {
+            self.keyed.insert(id.cause(), id);
+        }
         let due = run.next_due();
         if due != due_before {
             due_before.map(|at| self.due.remove(&(at, id)));
@@ -124,8 +130,10 @@ impl Shard {
         if !status.is_terminal() {
             return None;
         }
-        let ended = EndedRun { status, start_hash: start_hash(run.workflow(), run.input()) };
-        self.ended.remember(id, ended, run.is_keyed(), commit.time);
+        let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
+        for forgotten in self.ended.remember(id, ended, run.is_keyed(), commit.time) {
+            self.keyed.remove(&forgotten.cause());
+        }
         self.runs.remove(&id);
         Some((id, status))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::run::RunStatus;
-use crate::{CommandId, Revision, RunId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Revision, RunId, Timestamp};
 
 /// The newest commands that were granted (`SHD-3`), and what they became.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,6 +42,8 @@ impl GrantedCommands {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedRun {
     pub status: RunStatus,
+    /// The definition version it was frozen at.
+    pub version: DefinitionVersion,
     /// Of workflow and input: tells a repeated start from a key used twice.
     pub start_hash: u64,
 }
@@ -55,12 +57,15 @@ pub(super) struct EndedRuns {
 }
 
 impl EndedRuns {
-    /// How long an idempotency key answers for a run that has ended.
+    /// How long an idempotency key answers for a run that has ended, unless [`Self::KEYED_MAX`] ended after it.
     const KEYED_FOR: Duration = Duration::from_secs(24 * 3600);
+    /// How many runs with a key are remembered: about 100 MB.
+    pub(super) const KEYED_MAX: usize = 1_000_000;
     /// How many runs without a key are remembered, for late reports and repeated commands.
     const UNKEYED_MAX: usize = 16_384;
 
-    pub fn remember(&mut self, id: RunId, ended: EndedRun, keyed: bool, now: Timestamp) {
+    /// Returns the keyed runs that are forgotten for it: their keys may start anew.
+    pub fn remember(&mut self, id: RunId, ended: EndedRun, keyed: bool, now: Timestamp) -> Vec<RunId> {
         self.by_id.insert(id, ended);
         if keyed {
             self.keyed.push_back((now, id));
@@ -72,14 +77,36 @@ impl EndedRuns {
         {
             self.by_id.remove(&oldest);
         }
-        while self.keyed.front().is_some_and(|(at, _)| now.since(*at) > Self::KEYED_FOR)
-            && let Some((_, oldest)) = self.keyed.pop_front()
-        {
+        let mut forgotten = Vec::new();
+        let is_over = |at: Timestamp| now.since(at) > Self::KEYED_FOR;
+        while self.keyed.len() > Self::KEYED_MAX || self.keyed.front().is_some_and(|(at, _)| is_over(*at)) {
+            let Some((_, oldest)) = self.keyed.pop_front() else { break };
             self.by_id.remove(&oldest);
+            forgotten.push(oldest);
         }
+        forgotten
     }
 
     pub fn find(&self, id: RunId) -> Option<EndedRun> {
         self.by_id.get(&id).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ShardId;
+
+    #[test]
+    fn only_so_many_keys_are_remembered() {
+        let mut runs = EndedRuns::default();
+        let ended = EndedRun { status: RunStatus::Failed, version: DefinitionVersion::FIRST, start_hash: 0 };
+        let id = |number: usize| RunId::new(ShardId::new(0).unwrap(), Timestamp::default(), (number as u128) << 10);
+        for number in 0..EndedRuns::KEYED_MAX {
+            assert_eq!(runs.remember(id(number), ended, true, Timestamp::default()), []);
+        }
+        assert_eq!(runs.remember(id(EndedRuns::KEYED_MAX), ended, true, Timestamp::default()), [id(0)]);
+        assert_eq!(runs.find(id(0)), None);
+        assert_eq!(runs.find(id(1)), Some(ended));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Json;
+use crate::{Json, Slug};
 
 /// A wish addressed to one workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,4 +27,8 @@ pub struct ApplyWorkflow {
 pub enum WorkflowRejection {
     #[error("the definition does not compile: {message}")]
     DefinitionInvalid { message: String },
+    #[error("the document is of the workflow {found}, not of the one it was sent to")]
+    OtherWorkflow { found: Slug },
+    #[error("the document is not the one that was hashed")]
+    ContentMismatch,
 }

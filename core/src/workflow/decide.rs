@@ -5,6 +5,9 @@ use crate::definition::compile;
 use crate::shard::WorkflowKey;
 use crate::{DefinitionVersion, Json, Revision};
 
+/// How many bytes of defaults all declarations of a version may hold together.
+const DECLARED_BYTES_MAX: usize = 2 << 20;
+
 /// The versions of one workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workflow {
@@ -42,12 +45,27 @@ impl Workflow {
 /// Decides a command; the workflow has evolved by the returned events. No events: that content is current already.
 ///
 /// # Errors
-/// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile.
+/// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile, [`WorkflowRejection::OtherWorkflow`] when
+/// its slug is another one, [`WorkflowRejection::ContentMismatch`] when its hash is: the hash tells versions apart, so
+/// the caller's word is not taken for it.
 pub fn decide(workflow: &mut Workflow, command: WorkflowCommand) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
     let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
-    if let Err(problems) = compile(&document.to_value()) {
-        return Err(WorkflowRejection::DefinitionInvalid { message: problems.to_string() });
+    let (definition, _) = compile(&document.to_value())
+        .map_err(|problems| WorkflowRejection::DefinitionInvalid { message: problems.to_string() })?;
+    if definition.slug != workflow.key.workflow {
+        return Err(WorkflowRejection::OtherWorkflow { found: definition.slug });
     }
+    if definition.content_hash != content_hash {
+        return Err(WorkflowRejection::ContentMismatch);
+    }
+    // Each declaration of a produced asset tells the defaults again, and all of one asset go into one commit.
+    let copies = definition.nodes.iter().map(|node| node.produces.len()).sum::<usize>();
+    if copies.saturating_mul(definition.defaults.len_bytes()) > DECLARED_BYTES_MAX {
+        let message = format!("its {copies} produced assets and its defaults together are larger than can be declared");
+        return Err(WorkflowRejection::DefinitionInvalid { message });
+    }
+    // The canonical text, whatever white space the caller's has.
+    let document = definition.source.clone();
     let known = workflow.versions.iter().position(|(hash, _)| *hash == content_hash);
     let event = match known {
         Some(position) => {

@@ -30,7 +30,7 @@ pub fn react(workflow: &Workflow, event: &WorkflowEvent, revision: Revision, eff
             consumers: Vec::new(),
         });
     }
-    for (index, (asset, declaration)) in declarations.into_iter().enumerate() {
+    for (index, (asset, declaration)) in (0..).zip(declarations) {
         let key = AssetKey { workspace: workflow.key.workspace.clone(), asset };
         let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
         let from = AggregateId::Workflow(workflow.key.clone());

@@ -213,3 +213,116 @@ fn a_version_that_no_longer_declares_an_asset_withdraws_it() {
     world.deliver_submissions();
     assert_eq!(world.timeline(run), "started pack:awaits pack:dead(asset_missing) FAILED(asset_missing)");
 }
+
+#[test]
+fn a_version_that_comes_too_old_refuses_its_waiters_when_its_run_ends() {
+    let mut world = World::with(&producer());
+    let fresh = json!({"assetId": "site.report", "require": "fresh", "freshness": {"maxAge": "10s"},
+        "producerInput": {"dir": "/"}});
+    world.apply(&consumer(fresh));
+    let run = world.start("use", json!({}));
+    world.deliver_submissions();
+    let task = only_task(&mut world);
+    let ReportOutcome::Succeeded { output, mut assets } = with_asset("site.report", json!({"path": "old"})) else {
+        unreachable!()
+    };
+    assets[0].produced_at = Some(headwater_core::Timestamp::from_micros(1));
+    world.report(&task, ReportOutcome::Succeeded { output, assets }).unwrap();
+    world.deliver_submissions();
+    let code = "asset_not_fresh";
+    assert_eq!(world.timeline(run), format!("started pack:awaits pack:dead({code}) FAILED({code})"));
+    assert_eq!(world.shard.asset(&key("site.report")).unwrap().producer_in_flight(&None), None);
+}
+
+#[test]
+fn a_producer_is_in_flight_until_its_run_ends() {
+    let mut document = producer();
+    document["steps"].as_array_mut().unwrap().push(json!({"id": "after", "jobSlug": "work", "dependsOn": ["build"]}));
+    let mut world = World::with(&document);
+    world.apply(&consumer(json!({"assetId": "site.report", "producerInput": {"dir": "/"}})));
+    world.start("use", json!({}));
+    world.deliver_submissions();
+    let task = only_task(&mut world);
+    world.report(&task, with_asset("site.report", json!({"path": "x"}))).unwrap();
+    world.deliver_submissions();
+    let in_flight = |world: &World| world.shard.asset(&key("site.report")).unwrap().producer_in_flight(&None);
+    assert_eq!(in_flight(&world), Some(task.run), "AST-2");
+    let after = world.tasks().into_iter().find(|task| task.node.as_str() == "after").unwrap();
+    world.report(&after, ok(json!(1))).unwrap();
+    world.deliver_submissions();
+    assert_eq!(in_flight(&world), None);
+}
+
+#[test]
+fn a_node_that_is_refused_one_asset_waits_for_no_other() {
+    let mut world = World::with(&producer());
+    let document = json!({"slug": "use", "steps": [{"id": "pack", "jobSlug": "work", "consumes": [
+        {"assetId": "site.report", "onMiss": "wait"}, {"assetId": "site.nowhere", "onMiss": "fail"}]}]});
+    world.apply(&document);
+    let run = world.start("use", json!({}));
+    world.deliver_submissions();
+    assert_eq!(world.timeline(run), "started pack:awaits pack:dead(asset_missing) FAILED(asset_missing)");
+    let text = serde_json::to_string(&world.commits).unwrap();
+    assert!(text.contains("waiterForgotten"), "{text}");
+    produce(&mut world, "late");
+    let granted = world.commits.iter().filter(|c| Json::of(c).as_str().contains("consumptionGranted")).count();
+    assert_eq!(granted, 0, "nobody waits");
+}
+
+#[test]
+fn a_producer_that_needs_what_it_was_started_for_is_refused_instead_of_waiting_for_ever() {
+    let mut document = producer();
+    document["steps"][0]["dependsOn"] = json!(["before"]);
+    let before = json!({"id": "before", "jobSlug": "work", "consumes": [{"assetId": "site.report"}]});
+    document["steps"].as_array_mut().unwrap().push(before);
+    let mut world = World::with(&document);
+    world.apply(&consumer(json!({"assetId": "site.report", "producerInput": {"dir": "/"}})));
+    let run = world.start("use", json!({}));
+    world.deliver_submissions();
+    let code = "asset_cycle";
+    assert_eq!(world.timeline(run), format!("started pack:awaits pack:dead({code}) FAILED({code})"));
+    assert_eq!(world.shard.active_runs(), 0);
+}
+
+#[test]
+fn producers_of_two_partitions_that_need_each_other_do_not_wait_for_ever() {
+    let mut world = World::with(&json!({"slug": "make", "steps": [{"id": "build", "jobSlug": "work",
+        "consumes": [{"assetId": "site.day", "partition": "${{ input.needs }}",
+            "producerInput": {"needs": "${{ input.makes }}", "makes": "${{ input.needs }}"}}],
+        "produces": [{"assetId": "site.other"}]},
+        {"id": "day", "jobSlug": "work", "dependsOn": ["build"], "produces": [{"assetId": "site.day"}]}]}));
+    let run = world.start("make", json!({"makes": "a", "needs": "b"}));
+    world.deliver_submissions();
+    assert!(world.timeline(run).ends_with("FAILED(asset_cycle)"), "{}", world.timeline(run));
+    assert_eq!(world.shard.active_runs(), 0);
+}
+
+#[test]
+fn the_output_of_a_run_sees_what_all_its_nodes_consumed() {
+    let mut world = World::with(&producer());
+    let document = json!({"slug": "use", "steps": [{"id": "first", "action": "noop"},
+        {"id": "pack", "action": "noop", "dependsOn": ["first"], "consumes": [{"assetId": "site.report"}]},
+        {"id": "last", "action": "noop", "dependsOn": ["pack"]}],
+        "output": {"path": "${{ assets['site.report'].payload.path }}"}});
+    world.apply(&document);
+    produce(&mut world, "one");
+    world.start("use", json!({}));
+    world.deliver_submissions();
+    let text = serde_json::to_string(world.commits.last().unwrap()).unwrap();
+    assert!(text.contains(r#"{"runSucceeded":{"output":{"path":"one"}}}"#), "{text}");
+}
+
+#[test]
+fn a_noop_keeps_its_contract_like_a_transform() {
+    let noop = |schema: Value| {
+        json!({"slug": "still", "steps": [{"id": "a", "action": "noop", "input": {"n": 1},
+            "produces": [{"assetId": "site.n", "schema": schema}]}]})
+    };
+    let mut world = World::with(&noop(json!({"required": ["n"]})));
+    let run = world.start("still", json!({}));
+    world.deliver_submissions();
+    assert_eq!(world.timeline(run), "started a:ok site.n@1 SUCCEEDED");
+    let mut world = World::with(&noop(json!({"required": ["m"]})));
+    let run = world.start("still", json!({}));
+    assert_eq!(world.timeline(run), "started a:dead(asset_schema) FAILED(asset_schema)");
+}

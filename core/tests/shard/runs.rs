@@ -1,11 +1,12 @@
 //! Runs: order, joins, conditions, retries, timeouts, cancellation, refusals.
 
+use headwater_core::protocol::Granted;
 use headwater_core::run::{Handover, RunCommand, RunRejection, RunStatus};
 use headwater_core::shard::{Command, Rejection, Submission};
-use headwater_core::{Json, LeaseToken};
+use headwater_core::{Json, LeaseToken, RunId};
 use serde_json::json;
 
-use crate::world::{World, chain, failed, ok, worker};
+use crate::world::{World, chain, failed, ok, shard_zero, worker};
 
 fn refused(rejection: RunRejection) -> Rejection {
     Rejection::Run(rejection)
@@ -236,7 +237,7 @@ fn an_input_that_breaks_the_schema_starts_nothing() {
     let id = world.start("chain", json!({"dir": "/"}));
     assert_eq!(world.shard.run(id).unwrap().input().to_value(), json!({"dir": "/", "n": 3}));
     for bad in [json!({}), json!({"dir": "/", "n": 6}), json!([]), json!("x")] {
-        let run = headwater_core::RunId::new(crate::world::shard_zero(), world.now, 77);
+        let run = RunId::new(shard_zero(), world.now, 77);
         let commits = world.commits.len();
         let refusal = world.try_start(run, "chain", bad.clone()).unwrap_err();
         assert!(matches!(refusal, Rejection::Run(RunRejection::InputInvalid { .. })), "{bad}: {refusal}");
@@ -251,11 +252,57 @@ fn the_same_start_again_is_granted_and_another_under_its_id_is_refused() {
     let commits = world.commits.len();
     assert!(world.try_start(run, "chain", json!({"n": 1})).unwrap().commit.is_none());
     let other = world.try_start(run, "chain", json!({"n": 2})).unwrap_err();
-    assert_eq!(other, refused(RunRejection::KeyReused));
+    assert_eq!(other, refused(RunRejection::KeyReused { run }));
     let task = world.tasks().remove(0);
     world.report(&task, ok(json!(1))).unwrap();
     assert!(world.try_start(run, "chain", json!({"n": 1})).unwrap().commit.is_none(), "also after its end");
     assert_eq!(world.commits.len(), commits + 1);
+}
+
+#[test]
+fn a_repeated_start_is_judged_by_the_version_the_run_started_with() {
+    let mut document = chain(&["a"]);
+    document["defaults"] = json!({"n": 1});
+    let mut world = World::with(&document);
+    let run = world.start("chain", json!({}));
+    document["defaults"] = json!({"n": 2});
+    world.apply(&document);
+    assert!(world.try_start(run, "chain", json!({})).unwrap().commit.is_none());
+    assert_eq!(world.try_start(run, "chain", json!({"n": 2})).unwrap_err(), refused(RunRejection::KeyReused { run }));
+    let task = world.tasks().remove(0);
+    world.report(&task, ok(json!(1))).unwrap();
+    assert!(world.try_start(run, "chain", json!({})).unwrap().commit.is_none(), "also after its end");
+    assert_eq!(world.try_start(run, "chain", json!({"n": 2})).unwrap_err(), refused(RunRejection::KeyReused { run }));
+}
+
+#[test]
+fn a_key_means_one_run_until_a_day_after_its_end_and_then_another() {
+    let mut world = World::with(&chain(&["a"]));
+    let key = |world: &World| RunId::derived(shard_zero(), world.now, &[b"key", b"order-4711"]);
+    let first = key(&world);
+    world.try_start_keyed(first, "chain", json!({"n": 1})).unwrap();
+    let task = world.tasks().remove(0);
+    let known = Some(Granted::Run { run: first });
+    world.pass(48 * 3600);
+    let again = key(&world);
+    assert_ne!(again, first);
+    assert_eq!(world.try_start_keyed(again, "chain", json!({"n": 1})).unwrap().granted, known, "while it runs");
+    world.report(&task, ok(json!(1))).unwrap();
+    world.pass(23 * 3600);
+    let again = key(&world);
+    assert_eq!(world.try_start_keyed(again, "chain", json!({"n": 1})).unwrap().granted, known, "for a day");
+    let other = world.try_start_keyed(again, "chain", json!({"n": 2})).unwrap_err();
+    assert_eq!(other, refused(RunRejection::KeyReused { run: first }));
+    world.pass(2 * 3600);
+    // Ends let ends be forgotten: the same on every fold.
+    let (a, b) = (world.start("chain", json!({})), world.tasks().remove(0));
+    world.report(&b, ok(json!(1))).unwrap();
+    assert!(world.shard.ended_run(a).is_some() && world.shard.ended_run(first).is_none());
+    let later = key(&world);
+    let started = world.try_start_keyed(later, "chain", json!({"n": 2})).unwrap();
+    assert_eq!((started.granted, started.commit.is_some()), (None, true));
+    assert_eq!(world.timeline(later), "started a:try1");
+    assert_eq!(world.timeline(first), "started a:try1 a:ok SUCCEEDED");
 }
 
 #[test]

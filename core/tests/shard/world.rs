@@ -87,16 +87,24 @@ impl World {
     }
 
     pub fn try_start(&mut self, run: RunId, workflow: &str, input: Value) -> Result<Decided, Rejection> {
-        let version = self.shard.workflow(&key(workflow)).unwrap().current().unwrap();
-        let start = StartRun {
+        let start = self.start_of(workflow, input);
+        self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
+    }
+
+    pub fn try_start_keyed(&mut self, run: RunId, workflow: &str, input: Value) -> Result<Decided, Rejection> {
+        let start = StartRun { keyed: true, ..self.start_of(workflow, input) };
+        self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
+    }
+
+    fn start_of(&self, workflow: &str, input: Value) -> StartRun {
+        StartRun {
             workspace: "default".parse().unwrap(),
             workflow: workflow.parse().unwrap(),
-            version,
+            version: self.shard.workflow(&key(workflow)).unwrap().current().unwrap(),
             input: Json::of(&input),
             trigger: Trigger::Manual {},
             keyed: false,
-        };
-        self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
+        }
     }
 
     /// Takes the offered tasks out of the effects.

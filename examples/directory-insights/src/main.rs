@@ -12,7 +12,8 @@ use headwater_workers::sdk::{Context, HandlerError, Outcome, Worker};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let filter = std::env::var("HEADWATER_LOG").unwrap_or_else(|_| "info,async_nats=warn".to_owned());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let mut worker = Worker::builder().workspace("default".parse()?).broker(connection::from_environment()?).slots(4);
     for (job, handler) in HANDLERS {
         worker = worker.handler(job.parse()?, move |context, input| run(handler, context, input));

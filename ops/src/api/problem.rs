@@ -138,9 +138,15 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::StaleAttempt) => Code::RunClosed,
             Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
-            Rejection::Run(RunRejection::KeyReused) => Code::KeyReused,
+            Rejection::Run(RunRejection::KeyReused { run }) => {
+                return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
+            }
             Rejection::Run(RunRejection::DefinitionNotFound { .. }) => Code::VersionNotFound,
-            Rejection::Workflow(WorkflowRejection::DefinitionInvalid { .. }) => Code::DefinitionInvalid,
+            Rejection::Workflow(
+                WorkflowRejection::DefinitionInvalid { .. }
+                | WorkflowRejection::OtherWorkflow { .. }
+                | WorkflowRejection::ContentMismatch,
+            ) => Code::DefinitionInvalid,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::NotOwner => Code::Unavailable,
             Rejection::Quarantined { .. } => Code::Quarantined,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use headwater_core::protocol::Granted;
 use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
 use headwater_core::shard::{Command, Position, Submission, WorkflowKey};
-use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Slug, Timestamp};
+use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Slug};
 use headwater_workers::shard_client::ClientError;
 use serde_json::{Value, json};
 
@@ -61,7 +62,9 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let submission =
         Submission { id: fresh_command(), command: Command::Run { run, command: RunCommand::StartRun(start) } };
     let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
-    let (position, _) = submitted.map_err(|error| refused(error, run))?;
+    let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
+    // The same start came before: its run goes on under the id it has.
+    let run = if let Some(Granted::Run { run }) = granted { run } else { run };
     let (status, position) = match wait {
         Some(wait) => await_end(&api, run, position, wait).await?,
         None => (RunStatus::Running, position),
@@ -85,24 +88,24 @@ async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> 
     match end {
         Ok(end) => Ok(end),
         Err(ClientError::Indeterminate { .. } | ClientError::Unavailable { .. }) => Ok((RunStatus::Running, started)),
-        Err(error) => Err(refused(error, run)),
+        Err(error) => Err(refused(error, run, false)),
     }
 }
 
-/// Names the run where it is there, or may be.
-fn refused(error: ClientError, run: RunId) -> Problem {
+/// Names the run where it may be there; under a key, which id it has is not known before the shard has said so.
+fn refused(error: ClientError, run: RunId, keyed: bool) -> Problem {
     let problem = Problem::from(error);
     match problem.code() {
-        Code::Indeterminate | Code::KeyReused => problem.with("runId", run.to_string()),
+        Code::Indeterminate if !keyed => problem.with("runId", run.to_string()),
         _ => problem,
     }
 }
 
-/// The same key in the same place always means the same run.
+/// The same key in the same place always gives the same cause on the same shard, which knows the run that holds it.
 fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
     let cause = [b"key", key.workspace.as_str().as_bytes(), key.workflow.as_str().as_bytes(), text.as_bytes()];
     let hash = CommandId::derived(&cause).as_uuid().as_u128();
-    RunId::derived(api.map.spread((hash >> 64) as u64), Timestamp::from_micros(0), &cause)
+    RunId::derived(api.map.spread((hash >> 64) as u64), now(), &cause)
 }
 
 fn idempotency_key(asked: &Asked) -> Result<Option<&str>, Problem> {

@@ -113,7 +113,8 @@ async fn history(settings: HistorySettings) -> Result<ExitCode, Failure> {
     let page = client.get(&format!("/assets/{}/history", settings.asset), &query).await?;
     show::answer(client.output, &page, || {
         let columns = ["version", "partitionKey", "producedAt", "workflow", "runId", "payload"];
-        let rows = show::items(&page, "history").map(|version| columns.map(|name| show::cell(&version[name])).to_vec());
+        let rows =
+            show::items(&page, "history").map(|version| columns.map(|name| show::glance(&version[name])).to_vec());
         show::table(&["version", "partition", "produced", "workflow", "run", "payload"], rows)
     });
     show::next_page(&page);

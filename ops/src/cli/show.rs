@@ -59,6 +59,16 @@ pub fn cell(value: &Value) -> String {
     }
 }
 
+/// Shows a value in a table whose rows should stay lines: the JSON output has the whole of it.
+pub fn glance(value: &Value) -> String {
+    const CHARACTERS_MAX: usize = 60;
+    let text = cell(value);
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// Says how to see the next page, where there is one.
 pub fn next_page(data: &Value) {
     if let Some(next) = data["next"].as_str() {

@@ -64,6 +64,7 @@ impl Changes {
                 AssetEvent::ConsumptionGranted { .. }
                 | AssetEvent::WaiterAdded { .. }
                 | AssetEvent::MaterializationRequested { .. }
+                | AssetEvent::MaterializationEnded { .. }
                 | AssetEvent::MaterializationFailed { .. }
                 | AssetEvent::ConsumptionRefused { .. }
                 | AssetEvent::WaiterForgotten { .. } => {}

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::protocol::{ShardReply, Task, WorkReply};
 use headwater_core::run::RunCommand;
-use headwater_core::shard::{Answer, Command, Effect, Outcome, Owner, Rejection, Released, Submission, WorkflowKey};
+use headwater_core::shard::{Answer, Command, Effect, Owner, Released, Submission, WorkflowKey};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Sequence, ShardId, WorkerId};
 use headwater_streams::direct::{self, Hellos};
 use headwater_streams::journal::Journal;
@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::append::{Lost, append};
-use super::deliver::{Deliverer, Local, Outlets, Ticket, consequence};
-use super::frames::{Complete, Frames, Place};
+use super::deliver::{Deliverer, Local, Outlets, Ticket};
+use super::frames::{Frames, Place};
 use super::leases::{Lease, Leases};
 use super::rooms::Rooms;
 use super::{ShardCounters, ShardSettings, now};
@@ -54,9 +54,12 @@ pub(super) enum Stopped {
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
 /// How long a question for a run's end is kept: a little longer than those who ask wait before they ask again.
-const WATCH_WAIT: Duration = Duration::from_secs(12);
+pub(super) const WATCH_WAIT: Duration = Duration::from_secs(12);
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
+
+/// A definition version that a start needs.
+pub(super) type Needed = (WorkflowKey, DefinitionVersion);
 
 pub(super) struct Driver {
     pub(super) shard: ShardId,
@@ -64,20 +67,20 @@ pub(super) struct Driver {
     journal: Journal,
     settings: ShardSettings,
     pub(super) counters: Arc<ShardCounters>,
-    outlets: Outlets,
-    deliverer: Deliverer,
+    pub(super) outlets: Outlets,
+    pub(super) deliverer: Deliverer,
     pub(super) work: Frames<WorkReply>,
     pub(super) commands: Frames<ShardReply>,
     pub(super) leases: Leases,
     /// The workers that can be handed tasks.
     pub(super) rooms: Rooms,
     /// Tasks to hand over when the answers are out.
-    handed: Vec<(WorkerId, Task)>,
+    pub(super) handed: Vec<(WorkerId, Task)>,
     /// Who waits for the end of which run.
     pub(super) awaiting: HashMap<RunId, Vec<(Place, Instant)>>,
     /// Starts that wait for their definition.
-    parked: HashMap<(WorkflowKey, DefinitionVersion), Vec<(Caller, Submission)>>,
-    fetches: FuturesUnordered<BoxFuture<'static, ((WorkflowKey, DefinitionVersion), Option<Json>)>>,
+    pub(super) parked: HashMap<Needed, Vec<(Caller, Submission)>>,
+    fetches: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
     confirmed: mpsc::UnboundedReceiver<Sequence>,
@@ -252,7 +255,7 @@ impl Driver {
         }
     }
 
-    fn park(&mut self, needed: (WorkflowKey, DefinitionVersion), caller: Caller, submission: Submission) {
+    fn park(&mut self, needed: Needed, caller: Caller, submission: Submission) {
         let waiting = self.parked.entry(needed.clone()).or_default();
         waiting.push((caller, submission));
         if waiting.len() == 1 {
@@ -268,7 +271,7 @@ impl Driver {
         }
     }
 
-    async fn adopt(&mut self, needed: (WorkflowKey, DefinitionVersion), document: Option<Json>) {
+    async fn adopt(&mut self, needed: Needed, document: Option<Json>) {
         let parked = self.parked.remove(&needed).unwrap_or_default();
         if let Some(document) = document {
             let (key, version) = needed;
@@ -291,109 +294,6 @@ impl Driver {
         // Who waits for a run's end waits long, and costs next to nothing.
         let watching: usize = self.awaiting.values().map(Vec::len).sum();
         self.work.waiting() + self.commands.waiting() > self.settings.requests_waiting_max + watching
-    }
-
-    async fn answer(&mut self, answer: Answer<Caller>) {
-        let Answer { caller, outcome } = answer;
-        match caller {
-            Caller::Work { place, worker } => {
-                let reply = match outcome {
-                    Ok(Outcome { tasks, .. }) => {
-                        self.note_handed(&tasks);
-                        let (own, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(to, _)| *to == worker);
-                        self.handed.extend(others);
-                        WorkReply::Accepted { next: own.into_iter().map(|(_, task)| task).collect() }
-                    }
-                    Err(rejection) => {
-                        ShardCounters::add(&self.counters.refusals, 1);
-                        WorkReply::Refused { rejection }
-                    }
-                };
-                self.reply_work(place, reply).await;
-            }
-            Caller::Shard(place) => match outcome {
-                Ok(Outcome { position, granted, tasks }) => {
-                    self.hand_later(tasks);
-                    self.reply(place, ShardReply::Done { position, granted }).await;
-                }
-                Err(rejection) => self.refuse_command(place, rejection).await,
-            },
-            Caller::Effect { ticket, submission } => {
-                let outcome = outcome.map(|granted| self.hand_later(granted.tasks));
-                match outcome.err().and_then(|rejection| consequence(&submission, &rejection)) {
-                    Some(submission) => {
-                        let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                        Box::pin(self.submit(caller, submission)).await;
-                    }
-                    None => ticket.done(),
-                }
-            }
-            Caller::Nobody => {
-                if let Ok(granted) = outcome {
-                    self.hand_later(granted.tasks);
-                }
-            }
-        }
-    }
-
-    fn hand_later(&mut self, tasks: Vec<(WorkerId, Task)>) {
-        self.note_handed(&tasks);
-        self.handed.extend(tasks);
-    }
-
-    /// From now on the workers hold these attempts, or lose them by silence.
-    fn note_handed(&mut self, tasks: &[(WorkerId, Task)]) {
-        for (worker, task) in tasks {
-            let (run, node, worker) = (task.run, task.node.clone(), worker.clone());
-            let (attempt, token, seen) = (task.attempt, task.lease, Instant::now());
-            self.leases.hold(Lease { run, node, attempt, token, worker, seen });
-        }
-    }
-
-    /// Hands tasks to the workers they were decided for; what cannot be sent goes to the queue instead.
-    async fn hand_over(&mut self) {
-        for (tasks_to, tasks) in self.rooms.deliveries(std::mem::take(&mut self.handed)) {
-            let sent = match &tasks_to {
-                Some(tasks_to) => direct::hand(&self.outlets.broker, tasks_to, &tasks).await.is_ok(),
-                None => false,
-            };
-            if !sent {
-                for task in tasks {
-                    self.queue_instead(task);
-                }
-            }
-        }
-    }
-
-    /// Puts a task that was handed over on its queue: whoever takes it asks first.
-    fn queue_instead(&mut self, task: Task) {
-        self.leases.release(task.lease);
-        let task = Task { claim_first: true, ..task };
-        self.deliverer.deliver(Sequence::ZERO, vec![Effect::OfferTask(task)]);
-    }
-
-    pub(super) async fn refuse_command(&mut self, place: Place, rejection: Rejection) {
-        ShardCounters::add(&self.counters.refusals, 1);
-        self.reply(place, ShardReply::Refused { rejection }).await;
-    }
-
-    pub(super) async fn reply(&mut self, place: Place, reply: ShardReply) {
-        if let Some(complete) = self.commands.answer(place, reply) {
-            complete.send().await;
-        }
-    }
-
-    pub(super) async fn reply_work(&mut self, place: Place, reply: WorkReply) {
-        if let Some(complete) = self.work.answer(place, reply) {
-            self.send_work(complete).await;
-        }
-    }
-
-    async fn send_work(&mut self, complete: Complete<WorkReply>) {
-        for task in complete.send(self.outlets.broker.payload_bytes_max()).await {
-            // Too much for one answer.
-            self.queue_instead(task);
-        }
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -435,18 +335,6 @@ impl Driver {
         }
     }
 
-    /// Answers those who have waited for a run's end so long that they have asked again meanwhile.
-    async fn let_watchers_ask_again(&mut self, now: Instant) {
-        let mut old = Vec::new();
-        for places in self.awaiting.values_mut() {
-            old.extend(places.extract_if(.., |(_, since)| now.duration_since(*since) > WATCH_WAIT));
-        }
-        self.awaiting.retain(|_, places| !places.is_empty());
-        for (place, _) in old {
-            self.reply(place, ShardReply::Refused { rejection: Rejection::NotOwner }).await;
-        }
-    }
-
     /// Returns whether a task needs no second offer: somebody holds it, or it is not current any more.
     fn is_held(&self, effect: &Effect) -> bool {
         match effect {
@@ -459,34 +347,6 @@ impl Driver {
             | Effect::Submit(_)
             | Effect::PublishAsset(_)
             | Effect::PublishDefinition { .. } => false,
-        }
-    }
-
-    /// Tells every caller to ask the next owner: it knows what became of their commands.
-    async fn step_down(self) {
-        let Self { owner, mut work, mut commands, awaiting, parked, outlets, .. } = self;
-        let callers = owner.abandon().into_iter().chain(parked.into_values().flatten().map(|(caller, _)| caller));
-        for caller in callers {
-            match caller {
-                Caller::Work { place, .. } => {
-                    if let Some(complete) = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner }) {
-                        complete.send(outlets.broker.payload_bytes_max()).await;
-                    }
-                }
-                Caller::Shard(place) => {
-                    let refused = ShardReply::Refused { rejection: Rejection::NotOwner };
-                    if let Some(complete) = commands.answer(place, refused) {
-                        complete.send().await;
-                    }
-                }
-                // Not confirmed, so the next owner sends the effect again.
-                Caller::Effect { .. } | Caller::Nobody => {}
-            }
-        }
-        for (place, _) in awaiting.into_values().flatten() {
-            if let Some(complete) = commands.answer(place, ShardReply::Refused { rejection: Rejection::NotOwner }) {
-                complete.send().await;
-            }
         }
     }
 }

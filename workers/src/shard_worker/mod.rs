@@ -6,12 +6,14 @@
 //! | `drive` | what happens next: requests, the append, timers, silence |
 //! | `requests` | what workers and processes ask, and what each question means |
 //! | `rooms` | which workers can be handed tasks without the queue |
+//! | `answers` | who hears of what was decided |
 //! | `frames` | which requests came together and are answered together |
 //! | `append` | whether an append landed, also when the broker did not say |
 //! | `leases` | who holds which attempt, and who fell silent |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 
+mod answers;
 mod append;
 mod deliver;
 mod drive;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FusedFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use headwater_core::protocol::{Hello, Task, WorkFrame, WorkRequest};
+use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{CommandId, LeaseToken, QueueName, ShardId};
 use headwater_streams::cancel::{self, CancelNotice, CancelNotices};
@@ -44,8 +44,8 @@ pub(crate) struct TaskWorker {
     pub(super) attempts: Attempts,
     pub(super) outboxes: HashMap<ShardId, Outbox>,
     frames: FuturesUnordered<BoxFuture<'static, Answered>>,
-    intake: Intake,
-    handed: Handed,
+    pub(super) intake: Intake,
+    pub(super) handed: Handed,
     ended: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
@@ -224,25 +224,6 @@ impl TaskWorker {
             };
             let (frame, give_up_at) = frame::split(entries, frame);
             self.frames.push(frame::offer(self.broker.clone(), *shard, frame, give_up_at).boxed());
-        }
-    }
-
-    /// Returns how many slots are neither taken nor promised to the queues.
-    fn unasked(&self) -> usize {
-        self.settings.slots.saturating_sub(self.attempts.len() + self.intake.asked())
-    }
-
-    /// Tells every shard how much it may hand over unasked. Who misses it hears the next.
-    async fn introduce(&mut self, free_slots: usize) {
-        let hello = Hello {
-            worker: self.settings.worker.clone(),
-            workspace: self.settings.workspace.clone(),
-            queues: self.queues.clone(),
-            free_slots: u32::try_from(free_slots).unwrap_or(u32::MAX),
-            tasks_to: self.handed.subject().to_owned(),
-        };
-        if let Err(error) = direct::announce(&self.broker, &hello).await {
-            tracing::debug!(%error, "the shards did not hear of this worker");
         }
     }
 

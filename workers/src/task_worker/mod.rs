@@ -15,6 +15,7 @@ mod attempts;
 mod drive;
 mod frame;
 mod intake;
+mod introduce;
 mod outbox;
 mod report;
 
