@@ -170,18 +170,16 @@ impl Audit {
                 let place = (key.clone(), record.partition.clone());
                 let expected = self.versions.get(&place).map_or(Version::FIRST, |last| last.next());
                 assert_eq!(*version, expected, "AST-1: {key:?}");
-                self.versions.insert(place.clone(), *version);
+                self.versions.insert(place, *version);
                 let new = self.recorded.insert((key.clone(), record.run, record.node.clone()));
                 assert!(new, "{key:?} is recorded twice for {} {}", record.run, record.node);
-                if self.producers.get(&place) == Some(&record.run) {
-                    self.producers.remove(&place);
-                }
             }
             AssetEvent::MaterializationRequested { partition, run, .. } => {
                 let before = self.producers.insert((key.clone(), partition.clone()), *run);
                 assert_eq!(before, None, "AST-2: {key:?} starts {run}");
             }
-            AssetEvent::MaterializationFailed { partition, run, .. } => {
+            AssetEvent::MaterializationEnded { partition, run }
+            | AssetEvent::MaterializationFailed { partition, run, .. } => {
                 let before = self.producers.remove(&(key.clone(), partition.clone()));
                 assert_eq!(before, Some(*run), "AST-2: the producer of {key:?}");
             }

@@ -342,16 +342,17 @@ impl Cluster {
         }
         if self.seats[seat].inherited.as_ref().is_some_and(|(at, _)| *at <= time) {
             let (_, effects) = self.seats[seat].inherited.take().expect("it was just there");
-            let at = &self.seats[seat];
-            let is_held = |effect: &Effect| match effect {
-                Effect::OfferTask(task) => {
-                    let run = at.shard().run(task.run);
-                    let current = run.and_then(|run| run.current_lease(&task.node)) == Some((task.attempt, task.lease));
-                    !current || at.leases.contains_key(&task.lease)
+            let still = self.seats[seat].shard().outstanding();
+            let leases = &self.seats[seat].leases;
+            let is_wanted = |effect: &Effect| match effect {
+                Effect::OfferTask(task) => still.contains(effect) && !leases.contains_key(&task.lease),
+                // A run that was answered or has ended meanwhile must not ask: nobody would let it be forgotten.
+                Effect::Submit(asked) => {
+                    still.iter().any(|effect| matches!(effect, Effect::Submit(now) if now.command == asked.command))
                 }
-                _ => false,
+                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
             };
-            let effects = effects.into_iter().filter(|effect| !is_held(effect)).collect();
+            let effects = effects.into_iter().filter(is_wanted).collect();
             self.deliver(seat, Sequence::ZERO, effects);
         }
         self.begin_append(seat);
@@ -402,7 +403,12 @@ impl Cluster {
         if self.current[number].is_some_and(|seat| self.seats[seat].is_alive()) {
             return;
         }
-        let process = self.chance.below(self.processes.len() as u64) as usize;
+        let awake: Vec<_> =
+            (0..self.processes.len()).filter(|process| self.processes[*process].frozen_until <= self.time).collect();
+        if awake.is_empty() {
+            return self.at(SECOND, Happening::TakeOver { shard });
+        }
+        let process = *self.chance.pick(&awake);
         let mut owner = Owner::new(Shard::new(shard, self.map.clone()));
         for (sequence, entry) in self.journals[number].read() {
             let corrupt = owner.fold(sequence, &entry.bundle, &entry.bytes);

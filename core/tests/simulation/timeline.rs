@@ -50,6 +50,7 @@ fn of_asset(event: &AssetEvent) -> String {
         }
         AssetEvent::WaiterAdded { waiter, .. } => format!("waits({})", waiter.run),
         AssetEvent::MaterializationRequested { run, .. } => format!("requested({run})"),
+        AssetEvent::MaterializationEnded { run, .. } => format!("ended({run})"),
         AssetEvent::MaterializationFailed { run, failure, .. } => format!("unmade({} by {run})", failure.code),
         AssetEvent::ConsumptionRefused { waiter, failure } => format!("refused({} to {})", failure.code, waiter.run),
         AssetEvent::WaiterForgotten { waiter } => format!("forgotten({})", waiter.run),
