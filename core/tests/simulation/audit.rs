@@ -1,0 +1,323 @@
+//! What must hold whatever happens, checked as bundles land, as answers leave, and at rest. It keeps books of its own
+//! beside the fold, so that a rule and its fold cannot be wrong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_core::asset::{AssetEvent, Waiter};
+use headwater_core::definition::OnMiss;
+use headwater_core::protocol::Task;
+use headwater_core::run::{RunCommand, RunEvent, RunStatus};
+use headwater_core::shard::{
+    AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Outcome, Owner, Rejection, Shard, ShardMap, Submission,
+};
+use headwater_core::{
+    Attempt, CommandId, Epoch, LeaseToken, NodeId, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp, Version,
+};
+
+use crate::cluster::Cluster;
+use crate::journal::Journal;
+use crate::timeline::word;
+
+type Place = (AssetKey, Option<PartitionKey>);
+
+pub struct Audit {
+    shards: Vec<Books>,
+    runs: BTreeMap<RunId, RunBooks>,
+    leases: BTreeMap<LeaseToken, (RunId, NodeId, Attempt)>,
+    versions: BTreeMap<Place, Version>,
+    recorded: BTreeSet<(AssetKey, RunId, NodeId)>,
+    producers: BTreeMap<Place, RunId>,
+    waiters: BTreeMap<(AssetKey, Waiter), OnMiss>,
+    feed: BTreeMap<Place, Version>,
+    acknowledged: BTreeSet<RunId>,
+    pub bundles: u64,
+}
+
+struct Books {
+    folded: Shard,
+    clock: Timestamp,
+    /// Which seat writes each epoch.
+    epochs: BTreeMap<Epoch, usize>,
+    commands: BTreeSet<CommandId>,
+    revisions: BTreeMap<AggregateId, Revision>,
+}
+
+#[derive(Default)]
+struct RunBooks {
+    end: Option<RunStatus>,
+    nodes: BTreeMap<NodeId, NodeBooks>,
+}
+
+#[derive(Default)]
+struct NodeBooks {
+    attempts: u32,
+    is_current: bool,
+    is_over: bool,
+    successes: u32,
+}
+
+impl Audit {
+    pub fn new(map: &ShardMap) -> Self {
+        let books = |number| Books {
+            folded: Shard::new(ShardId::new(number).unwrap(), map.clone()),
+            clock: Timestamp::default(),
+            epochs: BTreeMap::new(),
+            commands: BTreeSet::new(),
+            revisions: BTreeMap::new(),
+        };
+        Self {
+            shards: (0..map.shards).map(books).collect(),
+            runs: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            recorded: BTreeSet::new(),
+            producers: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            feed: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            bundles: 0,
+        }
+    }
+
+    /// A bundle is in the journal now. Returns what it says.
+    pub fn landed(&mut self, seat: usize, sequence: Sequence, bundle: &Bundle) -> Vec<String> {
+        self.bundles += 1;
+        let books = &mut self.shards[usize::from(bundle.shard.number())];
+        if let Some((newest, _)) = books.epochs.last_key_value() {
+            assert!(*newest <= bundle.epoch, "epoch {} lands at {sequence} after {newest}: fencing", bundle.epoch);
+        }
+        let writer = *books.epochs.entry(bundle.epoch).or_insert(seat);
+        assert_eq!(writer, seat, "two seats write epoch {} of shard {}", bundle.epoch, bundle.shard);
+        let corrupt = books.folded.fold(bundle, None);
+        assert_eq!(corrupt, [], "no history breaks the rules");
+        let mut words = Vec::new();
+        for commit in &bundle.commits {
+            let books = &mut self.shards[usize::from(bundle.shard.number())];
+            assert!(commit.time >= books.clock, "SHD-2: {} after {}", commit.time, books.clock);
+            books.clock = commit.time;
+            assert!(books.commands.insert(commit.command), "SHD-3: {} is decided twice", commit.command);
+            let last = books.revisions.entry(commit.aggregate.clone()).or_insert(Revision::new(0));
+            assert_eq!(commit.revision, last.next(), "SHD-1: {}", commit.aggregate);
+            *last = last.after(commit.events.len() as u64);
+            let said: Vec<_> = commit.events.iter().map(word).collect();
+            words.push(format!("{} {}", commit.aggregate, said.join(" ")));
+            for event in &commit.events {
+                match (&commit.aggregate, event) {
+                    (AggregateId::Run(run), Event::Run(event)) => self.run_learns(*run, event),
+                    (AggregateId::Asset(key), Event::Asset(event)) => self.asset_learns(key, event),
+                    _ => {}
+                }
+            }
+        }
+        words
+    }
+
+    fn run_learns(&mut self, id: RunId, event: &RunEvent) {
+        if let RunEvent::RunStarted { .. } = event {
+            assert!(self.runs.insert(id, RunBooks::default()).is_none(), "RUN-1: {id} starts twice");
+        }
+        let run = self.runs.get_mut(&id).expect("a run starts before anything else");
+        assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
+        if let Some(name) = event.node() {
+            let node = run.nodes.entry(name.clone()).or_default();
+            assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");
+            match event {
+                RunEvent::AttemptScheduled { attempt, lease, .. } => {
+                    assert!(!node.is_current, "RUN-3: a second attempt of {name} of {id} is current");
+                    assert_eq!(attempt.get(), node.attempts + 1, "attempts of {name} of {id} are contiguous");
+                    (node.attempts, node.is_current) = (attempt.get(), true);
+                    let before = self.leases.insert(*lease, (id, name.clone(), *attempt));
+                    assert_eq!(before, None, "RUN-3: every attempt has a lease of its own");
+                }
+                RunEvent::AttemptStarted { attempt, .. } => {
+                    assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
+                }
+                RunEvent::AttemptFailed { attempt, .. } => {
+                    assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
+                    node.is_current = false;
+                }
+                RunEvent::NodeSucceeded { .. } => {
+                    node.successes += 1;
+                    assert_eq!(node.successes, 1, "{name} of {id} succeeds once");
+                    (node.is_current, node.is_over) = (false, true);
+                }
+                RunEvent::NodeFailed { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. } => {
+                    (node.is_current, node.is_over) = (false, true);
+                }
+                RunEvent::NodeAwaitedAssets { .. }
+                | RunEvent::AssetResolved { .. }
+                | RunEvent::RetryArmed { .. }
+                | RunEvent::AssetRecorded { .. } => {}
+                RunEvent::RunStarted { .. }
+                | RunEvent::RunSucceeded { .. }
+                | RunEvent::RunFailed { .. }
+                | RunEvent::RunCancelled { .. } => unreachable!("they name no node"),
+            }
+            // The record of what a node produced comes after its end.
+            node.is_over &= node.successes == 0;
+        }
+        run.end = match event {
+            RunEvent::RunSucceeded { .. } => Some(RunStatus::Succeeded),
+            RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
+            RunEvent::RunCancelled { .. } => Some(RunStatus::Cancelled),
+            _ => None,
+        };
+    }
+
+    fn asset_learns(&mut self, key: &AssetKey, event: &AssetEvent) {
+        match event {
+            AssetEvent::AssetMaterialized { version, record } => {
+                let place = (key.clone(), record.partition.clone());
+                let expected = self.versions.get(&place).map_or(Version::FIRST, |last| last.next());
+                assert_eq!(*version, expected, "AST-1: {key:?}");
+                self.versions.insert(place, *version);
+                let new = self.recorded.insert((key.clone(), record.run, record.node.clone()));
+                assert!(new, "{key:?} is recorded twice for {} {}", record.run, record.node);
+            }
+            AssetEvent::MaterializationRequested { partition, run, .. } => {
+                let before = self.producers.insert((key.clone(), partition.clone()), *run);
+                assert_eq!(before, None, "AST-2: {key:?} starts {run}");
+            }
+            AssetEvent::MaterializationEnded { partition, run }
+            | AssetEvent::MaterializationFailed { partition, run, .. } => {
+                let before = self.producers.remove(&(key.clone(), partition.clone()));
+                assert_eq!(before, Some(*run), "AST-2: the producer of {key:?}");
+            }
+            AssetEvent::WaiterAdded { waiter, on_miss, .. } => {
+                let before = self.waiters.insert((key.clone(), waiter.clone()), *on_miss);
+                assert_eq!(before, None, "{waiter:?} waits twice for {key:?}");
+            }
+            AssetEvent::ConsumptionGranted { waiter, .. }
+            | AssetEvent::ConsumptionRefused { waiter, .. }
+            | AssetEvent::WaiterForgotten { waiter } => {
+                self.waiters.remove(&(key.clone(), waiter.clone()));
+            }
+            AssetEvent::AssetDeclared(_) => {}
+        }
+    }
+
+    /// An answer leaves: what it says must be in the journal.
+    pub fn answered(
+        &self,
+        shard: ShardId,
+        submission: &Submission,
+        outcome: &Result<Outcome, Rejection>,
+        journals: &[Journal],
+    ) {
+        let number = usize::from(shard.number());
+        let Ok(outcome) = outcome else { return };
+        assert!(outcome.position.sequence <= journals[number].end(), "an answer names a place that is there");
+        match &submission.command {
+            Command::Run { run, command: RunCommand::StartRun(_) } => {
+                assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
+            }
+            Command::Run { run, command: RunCommand::CancelRun { .. } } => {
+                assert_eq!(self.end_of(*run), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
+            }
+            Command::Run { run, command: RunCommand::ReportAttempt(report) } => {
+                let known = self.shards[number].commands.contains(&submission.id);
+                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
+            }
+            Command::Run { .. }
+            | Command::Asset { .. }
+            | Command::Workflow { .. }
+            | Command::AdoptDefinition { .. } => {}
+        }
+    }
+
+    /// A task leaves: its attempt must be in the journal.
+    pub fn task(&self, task: &Task) {
+        let known = self.leases.get(&task.lease);
+        assert_eq!(known, Some(&(task.run, task.node.clone(), task.attempt)), "a task leaves after its bundle");
+    }
+
+    pub fn published(&mut self, notice: &AssetNotice) {
+        let key = AssetKey { workspace: notice.workspace.clone(), asset: notice.asset.clone() };
+        let place = (key, notice.partition.clone());
+        assert!(
+            self.versions.get(&place).is_some_and(|last| notice.version <= *last),
+            "a notice leaves after its bundle"
+        );
+        let last = self.feed.get(&place).copied();
+        if last.is_none_or(|last| last < notice.version) {
+            assert_eq!(notice.version, last.map_or(Version::FIRST, Version::next), "the feed of {place:?} has no gap");
+            self.feed.insert(place, notice.version);
+        }
+    }
+
+    pub fn acknowledged(&mut self, run: RunId) {
+        self.acknowledged.insert(run);
+    }
+
+    pub fn end_of(&self, run: RunId) -> Option<RunStatus> {
+        self.runs.get(&run)?.end
+    }
+
+    /// Whether somebody waits for whatever comes.
+    pub fn is_waited_for(&self) -> bool {
+        self.waiters.values().any(|on_miss| *on_miss == OnMiss::Wait)
+    }
+
+    /// Nothing is left to happen.
+    pub fn rest(&self) {
+        for (id, run) in &self.runs {
+            assert!(run.end.is_some(), "{id} never ends");
+        }
+        for run in &self.acknowledged {
+            assert!(self.runs.contains_key(run), "{run} was acknowledged and is lost");
+        }
+        assert_eq!(self.waiters, BTreeMap::new(), "every waiter is served, refused or forgotten");
+        assert_eq!(self.producers, BTreeMap::new(), "every producer is known to have ended");
+        assert_eq!(self.feed, self.versions, "every version is on the feed");
+    }
+
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+}
+
+impl Cluster {
+    /// Compares an owner that has nothing on its way with the fold of its journal (`RUN-2`).
+    pub fn compare_owner(&mut self, seat: usize) {
+        let shard = self.seats[seat].shard;
+        let books = &self.audit.shards[usize::from(shard.number())];
+        // Somebody else may have appended meanwhile; then there is nothing to compare.
+        if books.epochs.last_key_value().is_some_and(|(_, writer)| *writer == seat) {
+            let live = self.seats[seat].owner.as_ref().expect("it lives").shard();
+            self.audit.compare(live, &books.folded);
+        }
+    }
+
+    /// Compares every owner with its journal, folded from scratch.
+    pub fn compare_owners(&mut self) {
+        for seat in self.current.iter().flatten() {
+            let at = &self.seats[*seat];
+            let mut owner: Owner<()> = Owner::new(Shard::new(at.shard, self.map.clone()));
+            for (sequence, entry) in self.journals[usize::from(at.shard.number())].read() {
+                assert_eq!(owner.fold(sequence, &entry.bundle, &entry.bytes), Ok(Vec::new()));
+            }
+            self.audit.compare(at.owner.as_ref().expect("it lives").shard(), owner.shard());
+            assert_eq!(owner.shard().outstanding(), [], "nothing is outstanding at rest");
+        }
+    }
+}
+
+impl Audit {
+    fn compare(&self, live: &Shard, folded: &Shard) {
+        for id in self.runs.keys().filter(|id| id.shard() == live.id()) {
+            assert_eq!(live.run(*id), folded.run(*id), "RUN-2: {id}");
+            assert_eq!(live.ended_run(*id), folded.ended_run(*id), "RUN-2: {id}");
+        }
+        for aggregate in self.shards[usize::from(live.id().number())].revisions.keys() {
+            match aggregate {
+                AggregateId::Asset(key) => assert_eq!(live.asset(key), folded.asset(key), "RUN-2 of assets"),
+                AggregateId::Workflow(key) => {
+                    assert_eq!(live.workflow(key), folded.workflow(key), "RUN-2 of workflows")
+                }
+                AggregateId::Run(_) | AggregateId::Definition(..) => {}
+            }
+        }
+        assert_eq!((live.next_due(), live.active_runs()), (folded.next_due(), folded.active_runs()));
+        assert_eq!(live.outstanding(), folded.outstanding());
+    }
+}

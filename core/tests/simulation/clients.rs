@@ -1,0 +1,149 @@
+//! The clients: they apply workflows, start runs under keys and without, and cancel some. Each asks until answered.
+
+use std::collections::BTreeMap;
+
+use headwater_core::protocol::{Granted, ShardReply};
+use headwater_core::run::{RunCommand, RunRejection, StartRun, Trigger};
+use headwater_core::shard::{AggregateId, Command, Rejection, Submission, WorkflowKey};
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
+use headwater_core::{DefinitionVersion, Json, RunId, ShardId};
+use serde_json::json;
+
+use crate::cluster::{Asker, CHAOS, Cluster, Happening, MILLI, SECOND, Wish};
+use crate::documents::{PRODUCERS, SLUGS, document};
+use crate::workers::workspace;
+
+#[derive(Default)]
+pub struct Clients {
+    errands: Vec<Errand>,
+    open: usize,
+    /// The versions that clients know to be current.
+    versions: BTreeMap<&'static str, DefinitionVersion>,
+    runs: Vec<RunId>,
+    rounds: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Errand {
+    Apply(&'static str),
+    Start(RunId),
+    Cancel,
+}
+
+impl Clients {
+    pub fn is_at_rest(&self) -> bool {
+        self.open == 0
+    }
+}
+
+fn key(slug: &str) -> WorkflowKey {
+    WorkflowKey { workspace: workspace(), workflow: slug.parse().unwrap() }
+}
+
+impl Cluster {
+    pub fn open_for_clients(&mut self) {
+        for slug in SLUGS {
+            self.apply(slug, 0);
+        }
+        self.at(400 * MILLI, Happening::ClientTurn);
+    }
+
+    fn run_errand(&mut self, errand: Errand, shard: ShardId, submission: Submission) {
+        self.clients.errands.push(errand);
+        self.clients.open += 1;
+        let asker = Asker::Client { errand: self.clients.errands.len() - 1 };
+        self.ask(asker, shard, Wish::Submit(submission));
+    }
+
+    fn apply(&mut self, slug: &'static str, edition: u64) {
+        let (definition, _) = headwater_core::definition::compile(&document(slug, edition))
+            .unwrap_or_else(|problems| panic!("{slug}: {problems}"));
+        let apply = ApplyWorkflow { document: definition.source, content_hash: definition.content_hash };
+        let command = Command::Workflow { key: key(slug), command: WorkflowCommand::ApplyWorkflow(apply) };
+        let shard = self.map.shard_of(&AggregateId::Workflow(key(slug))).expect("a workflow has a shard");
+        let submission = Submission { id: self.command_id(), command };
+        self.run_errand(Errand::Apply(slug), shard, submission);
+    }
+
+    fn start(&mut self, slug: &'static str) {
+        let Some(version) = self.clients.versions.get(slug).copied() else { return };
+        let shard = self.map.spread(self.chance.bits());
+        let randomness = u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits());
+        let run = RunId::new(shard, self.clock(0), randomness);
+        let start = StartRun {
+            workspace: workspace(),
+            workflow: slug.parse().unwrap(),
+            version,
+            input: Json::of(&json!({"n": self.chance.below(9), "dir": "/"})),
+            trigger: Trigger::Manual {},
+            keyed: self.chance.percent(30),
+        };
+        let command = Command::Run { run, command: RunCommand::StartRun(start) };
+        self.clients.runs.push(run);
+        // Who starts twice under one key gets one run.
+        for _ in 0..if self.mishap(15) { 2 } else { 1 } {
+            let submission = Submission { id: self.command_id(), command: command.clone() };
+            self.run_errand(Errand::Start(run), shard, submission);
+        }
+    }
+
+    fn cancel(&mut self) {
+        if self.clients.runs.is_empty() {
+            return;
+        }
+        let run = *self.chance.pick(&self.clients.runs);
+        let command = Command::Run { run, command: RunCommand::CancelRun { reason: "enough".into() } };
+        let submission = Submission { id: self.command_id(), command };
+        self.run_errand(Errand::Cancel, run.shard(), submission);
+    }
+
+    pub fn client_turn(&mut self) {
+        if self.time >= CHAOS {
+            // Some wait for whatever comes: in the end somebody makes it.
+            self.clients.rounds += 1;
+            if self.audit.is_waited_for() && self.clients.rounds.is_multiple_of(4) {
+                for slug in PRODUCERS {
+                    self.start(slug);
+                }
+            }
+            return self.at(5 * SECOND, Happening::ClientTurn);
+        }
+        match self.chance.below(20) {
+            0..=14 => {
+                let slug = *self.chance.pick(&SLUGS);
+                self.start(slug);
+            }
+            15..=17 => self.cancel(),
+            _ => {
+                let (slug, edition) = (*self.chance.pick(&SLUGS), self.chance.below(3));
+                self.apply(slug, edition);
+            }
+        }
+        let pause = self.chance.between(100 * MILLI, 3 * SECOND);
+        self.at(pause, Happening::ClientTurn);
+    }
+
+    pub fn client_hears(&mut self, errand: usize, wish: &Wish, reply: ShardReply) {
+        self.clients.open -= 1;
+        let Wish::Submit(submission) = wish else { panic!("clients submit") };
+        match (self.clients.errands[errand], reply) {
+            (Errand::Apply(slug), ShardReply::Done { granted: Some(Granted::Workflow { version, .. }), .. }) => {
+                self.clients.versions.insert(slug, version);
+            }
+            (Errand::Start(run), ShardReply::Done { .. }) => self.audit.acknowledged(run),
+            // Its definition is not known everywhere yet.
+            (
+                errand @ Errand::Start(run),
+                ShardReply::Refused { rejection: Rejection::Run(RunRejection::DefinitionNotFound { .. }) },
+            ) => self.run_errand(errand, run.shard(), submission.clone()),
+            (
+                Errand::Cancel,
+                ShardReply::Done { .. }
+                | ShardReply::Refused {
+                    rejection: Rejection::Run(RunRejection::RunNotFound | RunRejection::RunClosed { .. }),
+                },
+            ) => {}
+            (_, reply) => panic!("{submission:?} is answered with {reply:?}"),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! How bundles reach the journal and effects their targets, with every misfortune on the way.
+
+use std::rc::Rc;
+
+use headwater_core::asset::{AssetCommand, ProducerEnd};
+use headwater_core::protocol::{ShardReply, Task};
+use headwater_core::run::{RunCommand, RunFailure, Trigger};
+use headwater_core::shard::{
+    Append, AssetKey, AssetNotice, Command, Effect, Rejection, Released, Submission, WorkflowKey,
+};
+use headwater_core::{BundleId, CommandId, Sequence, ShardId};
+
+use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
+use crate::seat::{Asked, Caller, Ticket};
+
+impl Cluster {
+    /// Sends the bundle in flight, perhaps not for the first time.
+    pub fn send_append(&mut self, seat: usize) {
+        let append = self.seats[seat].appending.clone().expect("there is something to send");
+        let bundle = append.id;
+        // It may never arrive, arrive long after the owner read back, or arrive without a word.
+        if !self.mishap(4) {
+            let heard = !self.mishap(5);
+            let delay = if self.mishap(4) { self.chance.between(SECOND, 6 * SECOND) } else { self.latency() };
+            self.at(delay, Happening::AppendArrives { seat, append, heard });
+        }
+        self.at(2 * SECOND, Happening::AppendUnclear { seat, bundle });
+    }
+
+    pub fn append_arrives(&mut self, seat: usize, append: &Rc<Append>, heard: bool) {
+        let shard = self.seats[seat].shard;
+        let journal = &mut self.journals[usize::from(shard.number())];
+        let stored = journal.append(&append.bytes, append.expected);
+        match stored {
+            Some(sequence) => {
+                let bundle = journal.entries.last().expect("it was just stored").bundle.clone();
+                let words = self.audit.landed(seat, sequence, &bundle);
+                self.note(format_args!("{shard}:{sequence} epoch {} by seat {seat}", bundle.epoch));
+                for word in words {
+                    self.note(format_args!("    {word}"));
+                }
+            }
+            None => self.note(format_args!("shard {shard} refuses seat {seat} to append after {}", append.expected)),
+        }
+        if heard {
+            self.later(Happening::AppendAnswered { seat, bundle: append.id, stored });
+        }
+    }
+
+    pub fn append_answered(&mut self, seat: usize, bundle: BundleId, stored: Option<Sequence>) {
+        if !self.is_in_flight(seat, bundle) {
+            return;
+        }
+        match stored {
+            Some(sequence) => self.appended(seat, sequence),
+            None => self.read_back(seat, bundle),
+        }
+    }
+
+    fn is_in_flight(&self, seat: usize, bundle: BundleId) -> bool {
+        self.seats[seat].is_alive() && self.seats[seat].appending.as_ref().is_some_and(|append| append.id == bundle)
+    }
+
+    /// Reads the end of the journal and compares: a repeated append that landed is refused like anybody else's.
+    pub fn read_back(&mut self, seat: usize, bundle: BundleId) {
+        if !self.is_in_flight(seat, bundle) {
+            return;
+        }
+        let expected = self.seats[seat].appending.as_ref().expect("it is in flight").expected;
+        let journal = &self.journals[usize::from(self.seats[seat].shard.number())];
+        let end = journal.end();
+        if end <= expected {
+            return self.send_append(seat);
+        }
+        match end == expected.next() && journal.last() == Some(bundle) {
+            true => self.appended(seat, end),
+            false => self.step_down(seat, "fenced"),
+        }
+    }
+
+    fn appended(&mut self, seat: usize, sequence: Sequence) {
+        let append = self.seats[seat].appending.take().expect("it was in flight");
+        let shard = self.seats[seat].shard;
+        let entries = &self.journals[usize::from(shard.number())].entries;
+        let entry = &entries[sequence.get() as usize - 1];
+        assert_eq!(entry.bundle.id, append.id, "what is acknowledged is in the journal");
+        let Released { answers, effects, ended, sequence } = self.seats[seat].owner().appended(sequence);
+        for (run, status, _) in ended {
+            assert_eq!(self.audit.end_of(run), Some(status), "who is told of an end finds it in the journal");
+        }
+        if let Some(sequence) = sequence {
+            self.deliver(seat, sequence, effects);
+        }
+        for answer in answers {
+            self.answer(seat, answer);
+        }
+        self.begin_append(seat);
+        if !self.seats[seat].owner().is_appending() && self.chance.percent(25) {
+            self.compare_owner(seat);
+        }
+    }
+
+    /// Sends the effects of one bundle on their ways.
+    pub fn deliver(&mut self, seat: usize, sequence: Sequence, effects: Vec<Effect>) {
+        if sequence != Sequence::ZERO {
+            self.seats[seat].tickets.insert(sequence, effects.len());
+        }
+        for effect in effects {
+            self.send(seat, effect, sequence);
+        }
+    }
+
+    fn send(&mut self, seat: usize, effect: Effect, ticket: Ticket) {
+        match effect {
+            Effect::OfferTask(task) => {
+                self.audit.task(&task);
+                self.later(Happening::TaskOffered { seat, task, ticket });
+            }
+            Effect::CancelTasks { .. } => self.effect_done(seat, ticket),
+            Effect::PublishAsset(notice) => {
+                self.seats[seat].notices.push_back((notice, ticket));
+                if self.seats[seat].notices.len() == 1 {
+                    self.next_notice(seat);
+                }
+            }
+            Effect::PublishDefinition { workspace, workflow, version, document } => {
+                let key = WorkflowKey { workspace, workflow };
+                self.later(Happening::DefinitionArrives { seat, key, version, document, ticket });
+            }
+            Effect::Submit(submission) => self.give(seat, submission, ticket),
+        }
+    }
+
+    fn give(&mut self, seat: usize, submission: Submission, ticket: Ticket) {
+        let target = self.map.shard_of(&submission.command.target()).expect("every aggregate has a shard");
+        if target == self.seats[seat].shard {
+            self.seats[seat].local.push_back((submission, ticket));
+            let delay = if self.mishap(10) { self.latency() } else { self.chance.below(MILLI) };
+            return self.at(delay, Happening::Local { seat });
+        }
+        let lane = self.seats[seat].lanes.entry(target).or_default();
+        lane.push_back((submission, ticket));
+        if lane.len() == 1 {
+            self.next_of_lane(seat, target);
+        }
+    }
+
+    fn next_of_lane(&mut self, seat: usize, lane: ShardId) {
+        if let Some((submission, ticket)) = self.seats[seat].lanes[&lane].front().cloned() {
+            self.ask(Asker::Effect { seat, lane, ticket }, lane, Wish::Submit(submission));
+        }
+    }
+
+    pub fn lane_hears(&mut self, seat: usize, lane: ShardId, ticket: Ticket, wish: &Wish, reply: ShardReply) {
+        let Wish::Submit(submission) = wish else { panic!("a lane submits") };
+        let _sent = self.seats[seat].lanes.get_mut(&lane).expect("it asked").pop_front();
+        let follows = match reply {
+            ShardReply::Refused { rejection } => {
+                self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
+                consequence(submission, &rejection)
+            }
+            ShardReply::Done { .. } | ShardReply::Ended { .. } => None,
+        };
+        match follows {
+            // The bundle is delivered only when the consequence is durable too.
+            Some(submission) => {
+                self.submit(seat, Asked { caller: Caller::Effect { ticket }, submission });
+                self.begin_append(seat);
+            }
+            None => self.effect_done(seat, ticket),
+        }
+        self.next_of_lane(seat, lane);
+    }
+
+    pub fn task_offered(&mut self, seat: usize, task: Task, ticket: Ticket) {
+        let arrives = !self.mishap(6);
+        if arrives {
+            self.queue.publish(task.clone());
+        }
+        if arrives && !self.mishap(6) {
+            return self.later(Happening::Delivered { seat, ticket });
+        }
+        // Not known to be queued: offered again, and whoever takes it asks first.
+        if self.seats[seat].is_alive() {
+            self.at(SECOND, Happening::TaskOffered { seat, task: Task { claim_first: true, ..task }, ticket });
+        }
+    }
+
+    fn next_notice(&mut self, seat: usize) {
+        if let Some((notice, ticket)) = self.seats[seat].notices.front().cloned() {
+            self.later(Happening::NoticeArrives { seat, notice, ticket });
+        }
+    }
+
+    pub fn notice_arrives(&mut self, seat: usize, notice: AssetNotice, ticket: Ticket) {
+        self.audit.published(&notice);
+        if self.seats[seat].is_alive() {
+            if self.mishap(6) {
+                return self.at(SECOND, Happening::NoticeArrives { seat, notice, ticket });
+            }
+            self.seats[seat].notices.pop_front();
+            self.later(Happening::Delivered { seat, ticket });
+            self.next_notice(seat);
+        }
+    }
+
+    pub fn delivered(&mut self, seat: usize, ticket: Ticket) {
+        if self.seats[seat].is_alive() {
+            self.effect_done(seat, ticket);
+        }
+    }
+
+    /// Counts the effects of a bundle down; the last one confirms it.
+    pub fn effect_done(&mut self, seat: usize, ticket: Ticket) {
+        if ticket == Sequence::ZERO {
+            return;
+        }
+        let at = &mut self.seats[seat];
+        let left = at.tickets.get_mut(&ticket).expect("an effect is done once");
+        *left -= 1;
+        if *left == 0 {
+            at.tickets.remove(&ticket);
+            at.owner().effects_delivered(ticket);
+        }
+    }
+}
+
+/// What a refused command means for the one who sent it: a producer that cannot even start has failed.
+pub fn consequence(submission: &Submission, rejection: &Rejection) -> Option<Submission> {
+    let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return None };
+    let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
+    let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
+    let failure = RunFailure::new("producer_not_started", rejection.to_string());
+    let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
+    let id = CommandId::derived(&[b"refused", submission.id.as_uuid().as_bytes()]);
+    Some(Submission { id, command: Command::Asset { key, command } })
+}

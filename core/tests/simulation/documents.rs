@@ -1,0 +1,97 @@
+//! The workflows that run in the simulation, and what their jobs return.
+
+use headwater_core::Json;
+use headwater_core::protocol::Task;
+use headwater_core::run::{ProducedAsset, ReportOutcome};
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+/// Slugs whose runs produce assets that others may wait for.
+pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
+
+pub const SLUGS: [&str; 13] =
+    ["chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both"];
+
+/// The document of a workflow; `edition` makes another content, and so another version.
+pub fn document(slug: &str, edition: u64) -> Value {
+    let retry = json!({"maxAttempts": 4, "backoff": "fixed", "delay": "1s"});
+    let body = match slug {
+        "chain" => json!({"steps": [
+            {"id": "a", "jobSlug": "work", "retry": retry},
+            {"id": "b", "jobSlug": "work", "dependsOn": ["a"], "retry": retry, "timeout": "15s"},
+            {"id": "c", "jobSlug": "work", "dependsOn": ["b"], "retry": {"maxAttempts": 2, "backoff": "none"}}]}),
+        "fan" => json!({"steps": [
+            {"id": "s", "jobSlug": "work", "retry": retry},
+            {"id": "l", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
+            {"id": "m", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
+            {"id": "r", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
+            {"id": "j", "jobSlug": "work", "dependsOn": ["l", "m", "r"], "retry": retry}]}),
+        "quorum" => json!({"nodes": [
+            {"id": "x", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+            {"id": "y", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+            {"id": "z", "action": {"kind": "sleep", "duration": "4s"}},
+            {"id": "q", "action": {"kind": "job", "jobSlug": "work"}, "join": {"quorum": 2}, "retry": retry}],
+            "transitions": [{"from": "x", "to": "q"}, {"from": "y", "to": "q"}, {"from": "z", "to": "q"}]}),
+        "mended" => json!({"nodes": [
+            {"id": "try", "action": {"kind": "job", "jobSlug": "fragile"}, "retry": {"maxAttempts": 1}},
+            {"id": "mend", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+            {"id": "done", "action": "noop", "join": "any"}],
+            "transitions": [{"from": "try", "to": "done"}, {"from": "try", "to": "mend", "on": "failure"},
+                {"from": "mend", "to": "done"}]}),
+        "asleep" => json!({"nodes": [
+            {"id": "nap", "action": {"kind": "sleep", "duration": "5s"}},
+            {"id": "count", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}},
+            {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
+            "transitions": [{"from": "nap", "to": "count"}, {"from": "count", "to": "work"}]}),
+        "hasty" => json!({"timeout": "8s", "steps": [
+            {"id": "a", "jobSlug": "work", "timeout": "3s", "retry": retry},
+            {"id": "b", "jobSlug": "work", "dependsOn": ["a"], "timeout": "3s", "retry": retry}]}),
+        "make" => json!({"defaults": {"title": "T"}, "inputSchema": {"type": "object", "required": ["dir"]}, "steps": [
+            {"id": "build", "jobSlug": "work", "retry": {"maxAttempts": 2, "delay": "1s"},
+                "produces": [{"assetId": "site.report"}]}]}),
+        "pure" => json!({"nodes": [{"id": "note", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}},
+            "produces": [{"assetId": "site.note"}]}]}),
+        "use" => json!({"steps": [{"id": "pack", "jobSlug": "work", "retry": retry,
+            "consumes": [{"assetId": "site.report", "producerInput": {"dir": "/data"}}],
+            "produces": [{"assetId": "site.archive"}]}]}),
+        "fresh" => json!({"steps": [{"id": "read", "jobSlug": "work", "retry": retry, "consumes": [
+            {"assetId": "site.report", "require": "fresh", "freshness": {"maxAge": "6s"},
+                "producerInput": {"dir": "/fresh"}}]}]}),
+        "patient" => json!({"steps": [{"id": "wait", "jobSlug": "work", "retry": retry,
+            "consumes": [{"assetId": "site.archive", "onMiss": "wait"}]}]}),
+        "easy" => json!({"steps": [{"id": "glance", "jobSlug": "work", "retry": retry,
+            "consumes": [{"assetId": "site.archive", "onMiss": "ignore"}]}]}),
+        "both" => json!({"steps": [{"id": "merge", "jobSlug": "work", "retry": retry, "consumes": [
+            {"assetId": "site.note"},
+            {"assetId": "site.report", "producerInput": {"dir": "/both"}},
+            {"assetId": "site.archive", "producerInput": {"n": 1}}]}]}),
+        other => panic!("no document {other}"),
+    };
+    let mut document = json!({"slug": slug, "description": format!("edition {edition}")});
+    document.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    document
+}
+
+/// What a handler returns for a task.
+pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
+    let fragile = task.workflow.as_str() == "mended" && task.node.as_str() == "try";
+    if chance.percent(if fragile { 50 } else { 12 }) {
+        let permanent = chance.percent(15);
+        return ReportOutcome::Failed { code: "boom".into(), message: "it broke".into(), permanent };
+    }
+    let asset = match task.workflow.as_str() {
+        "make" => Some("site.report"),
+        "use" => Some("site.archive"),
+        _ => None,
+    };
+    let assets = asset.into_iter().map(|id| ProducedAsset {
+        asset_id: id.parse().unwrap(),
+        payload: Json::of(&json!({"by": task.run})),
+        produced_at: None,
+        partition_key: None,
+        schema: None,
+        freshness: None,
+    });
+    ReportOutcome::Succeeded { output: Json::of(&json!({"node": task.node})), assets: assets.collect() }
+}

@@ -1,0 +1,58 @@
+//! What happened, in words that a person reads.
+
+use headwater_core::asset::AssetEvent;
+use headwater_core::run::RunEvent;
+use headwater_core::shard::Event;
+use headwater_core::workflow::WorkflowEvent;
+
+/// One event in a word.
+pub fn word(event: &Event) -> String {
+    match event {
+        Event::Run(event) => of_run(event),
+        Event::Asset(event) => of_asset(event),
+        Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => format!("applied({version})"),
+        Event::Workflow(WorkflowEvent::VersionSelected { version }) => format!("selected({version})"),
+        Event::DefinitionAdopted { .. } => "adopted".into(),
+    }
+}
+
+fn of_run(event: &RunEvent) -> String {
+    match event {
+        RunEvent::RunStarted { workflow, version, .. } => format!("started({workflow}@{version})"),
+        RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
+        RunEvent::AssetResolved { node, asset, chosen } => {
+            format!("{node}:gets({asset}@{})", chosen.as_ref().map_or("none".into(), |c| c.version.to_string()))
+        }
+        RunEvent::AttemptScheduled { node, attempt, handed_to, .. } => match handed_to {
+            Some(worker) => format!("{node}:handed{attempt}({worker})"),
+            None => format!("{node}:try{attempt}"),
+        },
+        RunEvent::AttemptStarted { node, worker, .. } => format!("{node}:runs({worker})"),
+        RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
+        RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),
+        RunEvent::NodeSucceeded { node, .. } => format!("{node}:ok"),
+        RunEvent::NodeFailed { node, failure, .. } => format!("{node}:dead({})", failure.code),
+        RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
+        RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
+        RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
+        RunEvent::RunFailed { failure } => format!("FAILED({}: {})", failure.code, failure.message),
+        RunEvent::RunCancelled { .. } => "CANCELLED".into(),
+    }
+}
+
+fn of_asset(event: &AssetEvent) -> String {
+    match event {
+        AssetEvent::AssetDeclared(declaration) => format!("declared({}@{})", declaration.workflow, declaration.version),
+        AssetEvent::AssetMaterialized { version, record } => format!("made({version} by {})", record.run),
+        AssetEvent::ConsumptionGranted { waiter, version, .. } => {
+            format!("granted({} to {})", version.map_or("none".into(), |v| v.to_string()), waiter.run)
+        }
+        AssetEvent::WaiterAdded { waiter, .. } => format!("waits({})", waiter.run),
+        AssetEvent::MaterializationRequested { run, .. } => format!("requested({run})"),
+        AssetEvent::MaterializationEnded { run, .. } => format!("ended({run})"),
+        AssetEvent::MaterializationFailed { run, failure, .. } => format!("unmade({} by {run})", failure.code),
+        AssetEvent::ConsumptionRefused { waiter, failure } => format!("refused({} to {})", failure.code, waiter.run),
+        AssetEvent::WaiterForgotten { waiter } => format!("forgotten({})", waiter.run),
+    }
+}
