@@ -10,6 +10,8 @@ use headwater_core::run::queue_of_job;
 use headwater_core::{JobSlug, QueueName, WorkerId, WorkspaceId};
 use headwater_streams::{Broker, BrokerConfig, ConnectError, ExchangeError};
 use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, Handle, HandlerError, Handlers, Outcome};
 use crate::task_worker::{Settings, TaskWorker};
@@ -86,8 +88,23 @@ impl Worker {
             Link::Config(config) => Broker::connect(&config).await?,
         };
         let worker = TaskWorker::start(broker, self.settings, self.queues, self.handlers).await?;
-        worker.run(shutdown).await;
-        Ok(())
+        // The loop and the connection wake each other for every task. As tasks of the runtime they mostly stay on one
+        // thread; the future a program blocks on has a thread of its own.
+        let stop = CancellationToken::new();
+        // A set ends its tasks when it is dropped, as this future would.
+        let mut working = JoinSet::new();
+        working.spawn(worker.run(stop.clone().cancelled_owned()));
+        let ended = tokio::select! {
+            ended = working.join_next() => ended,
+            () = shutdown => {
+                stop.cancel();
+                working.join_next().await
+            }
+        };
+        match ended {
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
