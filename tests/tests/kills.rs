@@ -20,6 +20,15 @@ fn all_succeeded(ends: &[(headwater_core::RunId, RunStatus)]) {
     }
 }
 
+/// Waits until the load is well under way.
+async fn some_have_ended(load: &Load) {
+    until("some runs have ended", || async {
+        let audit = audit(&load.broker, &load.map).await;
+        (audit.ends.len() > 50).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_of_a_task_costs_an_attempt_and_no_run() {
     let cluster = Cluster::start().await;
@@ -53,11 +62,7 @@ async fn an_owner_killed_between_append_and_reply_loses_nothing() {
         let load = load.clone();
         async move { load.start_many(600, 100).await }
     });
-    until("some runs have ended", || async {
-        let audit = audit(&load.broker, &load.map).await;
-        (audit.ends.len() > 50).then_some(())
-    })
-    .await;
+    some_have_ended(&load).await;
     doomed.kill().await;
     let runs = starting.await.unwrap();
     assert_eq!(runs.len(), 600, "every start is answered in the end");
@@ -77,11 +82,7 @@ async fn the_broker_killed_and_started_again_under_load_keeps_what_it_acknowledg
         let load = load.clone();
         async move { load.start_many(600, 100).await }
     });
-    until("some runs have ended", || async {
-        let audit = audit(&load.broker, &load.map).await;
-        (audit.ends.len() > 50).then_some(())
-    })
-    .await;
+    some_have_ended(&load).await;
     cluster.nats.kill();
     let nats = &mut cluster.nats;
     tokio::task::block_in_place(|| nats.restart()).unwrap();
