@@ -9,9 +9,8 @@ use serde::Deserialize;
 use crate::{Broker, Cause, ExchangeError};
 
 /// The broker's word that a message is stored.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored {
-    #[serde(rename = "seq")]
     pub(crate) sequence: u64,
 }
 
@@ -50,11 +49,11 @@ struct ApiError {
     description: String,
 }
 
+/// One of the two.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Refused { error: ApiError },
-    Stored(Stored),
+struct Answer {
+    error: Option<ApiError>,
+    seq: Option<u64>,
 }
 
 /// `STREAM_WRONG_LAST_SEQUENCE`, and the same without the number, as replicated streams answer it while the
@@ -100,11 +99,14 @@ pub(crate) async fn publish(
         Ok(Ok(message)) => message.payload,
     };
     match serde_json::from_slice(&answer) {
-        Ok(Answer::Stored(stored)) => Ok(stored),
-        Ok(Answer::Refused { error }) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => {
+        Ok(Answer { error: Some(error), .. }) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => {
             Err(PublishFailure::WrongSequence(error.into()))
         }
-        Ok(Answer::Refused { error }) => Err(PublishFailure::Unavailable(error.into())),
+        Ok(Answer { error: Some(error), .. }) => Err(PublishFailure::Unavailable(error.into())),
+        Ok(Answer { error: None, seq: Some(sequence) }) => Ok(Stored { sequence }),
+        Ok(Answer { error: None, seq: None }) => {
+            Err(PublishFailure::Indeterminate("an acknowledgement without a sequence".into()))
+        }
         Err(error) => Err(PublishFailure::Indeterminate(error.into())),
     }
 }

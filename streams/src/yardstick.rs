@@ -4,47 +4,60 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::{Config, StorageType};
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 
 use crate::acked;
 use crate::{Broker, ExchangeError};
 
 const STREAM: &str = "HW_YARDSTICK";
 const SUBJECT: &str = "hw.yardstick";
+const WHAT: &str = "measure a publish";
 
-/// Publishes `count` messages of `bytes` bytes, `at_once` of them under way, to a file stream of its own that is
-/// removed afterwards; returns how long each took to be acknowledged, and how long all of them took.
-///
-/// # Errors
-/// See [`ExchangeError`].
-pub async fn publish(
-    broker: &Broker,
-    bytes: usize,
-    count: usize,
-    at_once: usize,
-) -> Result<(Vec<Duration>, Duration), ExchangeError> {
-    const WHAT: &str = "measure a publish";
-    let config = Config {
-        name: STREAM.to_owned(),
-        subjects: vec![SUBJECT.to_owned()],
-        storage: StorageType::File,
-        ..Config::default()
-    };
-    let jetstream = broker.jetstream();
-    jetstream.get_or_create_stream(config).await.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-    let payload = Bytes::from(vec![b'x'; bytes]);
-    let began = Instant::now();
-    let publishes = stream::iter(0..count).map(|_| {
-        let payload = payload.clone();
-        async move {
+/// A file stream of its own to publish to.
+#[derive(Debug)]
+pub struct Yardstick {
+    broker: Broker,
+    payload: Bytes,
+}
+
+impl Yardstick {
+    /// Creates the stream; messages will have `bytes` bytes.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn open(broker: &Broker, bytes: usize) -> Result<Self, ExchangeError> {
+        let config = Config {
+            name: STREAM.to_owned(),
+            subjects: vec![SUBJECT.to_owned()],
+            storage: StorageType::File,
+            ..Config::default()
+        };
+        let opened = broker.jetstream().get_or_create_stream(config).await;
+        opened.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        Ok(Self { broker: broker.clone(), payload: Bytes::from(vec![b'x'; bytes]) })
+    }
+
+    /// Publishes `count` messages, one after the other; returns how long each took to be acknowledged.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn publish(&self, count: usize) -> Result<Vec<Duration>, ExchangeError> {
+        let mut took = Vec::with_capacity(count);
+        for _ in 0..count {
             let began = Instant::now();
-            let sent = acked::publish(broker, SUBJECT.into(), None, payload, broker.request_timeout()).await;
-            sent.map(|_| began.elapsed())
+            let (payload, timeout) = (self.payload.clone(), self.broker.request_timeout());
+            let stored = acked::publish(&self.broker, SUBJECT.into(), None, payload, timeout).await;
+            stored.map_err(|failure| failure.exchange(WHAT))?;
+            took.push(began.elapsed());
         }
-    });
-    let took: Vec<_> = publishes.buffer_unordered(at_once.max(1)).collect().await;
-    let all = began.elapsed();
-    jetstream.delete_stream(STREAM).await.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-    let took = took.into_iter().collect::<Result<Vec<_>, _>>().map_err(|failure| failure.exchange(WHAT))?;
-    Ok((took, all))
+        Ok(took)
+    }
+
+    /// Removes the stream.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn close(self) -> Result<(), ExchangeError> {
+        let deleted = self.broker.jetstream().delete_stream(STREAM).await;
+        deleted.map(drop).map_err(|error| ExchangeError::unavailable(WHAT, error))
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`sdk`] | what worker programs are written with |
 //! | [`connection`] | how a worker program finds its engine |
 //! | `task_worker` | how tasks become reports: the loop behind every worker |
+//! | `unique` | how ids are made in the hot loops |
 //! | [`actions`] | what nodes can do without a worker program |
 
 pub mod actions;
@@ -15,3 +16,4 @@ pub mod sdk;
 pub mod shard_client;
 pub mod shard_worker;
 mod task_worker;
+mod unique;

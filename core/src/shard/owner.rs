@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use sha2::Digest as _;
 
 use super::{Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, Rejection, Shard, Submission};
 use crate::protocol::Granted;
 use crate::run::{Handover, RunStatus};
-use crate::{BundleId, Epoch, RunId, Sequence, Timestamp};
+use crate::{BundleId, Epoch, RunId, Sequence, ShardId, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
 #[derive(Debug)]
@@ -28,6 +29,20 @@ pub struct Outcome {
     /// What was handed to which worker, without the queue.
     pub tasks: HandedTasks,
 }
+
+/// What a [`Bundle`] says before its commits, which are JSON already when it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    shard: ShardId,
+    epoch: Epoch,
+    id: BundleId,
+    previous: &'a str,
+    effects_done: Sequence,
+}
+
+/// Enough for every head.
+const HEAD_BYTES: usize = 256;
 
 /// One bundle to append, expecting the journal to end where `expected` says.
 #[derive(Debug, Clone)]
@@ -95,7 +110,8 @@ pub struct Owner<C> {
 /// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
     let hash = sha2::Sha256::digest(bytes);
-    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let nibbles = hash[..16].iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])).collect()
 }
 
 impl<C> Owner<C> {
@@ -218,16 +234,16 @@ impl<C> Owner<C> {
         }
         self.opened = true;
         let load = std::mem::replace(&mut self.filling, Load::empty());
-        let head = serde_json::json!({
-            "shard": self.shard.id(),
-            "epoch": self.epoch,
-            "id": id,
-            "previous": self.digest,
-            "effectsDone": self.effects_done(),
-        });
-        let mut bytes = head.to_string().into_bytes();
+        let head = Head {
+            shard: self.shard.id(),
+            epoch: self.epoch,
+            id,
+            previous: &self.digest,
+            effects_done: self.effects_done(),
+        };
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + load.commits.len());
+        serde_json::to_writer(&mut bytes, &head).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        bytes.reserve(load.commits.len() + 16);
         bytes.extend_from_slice(b",\"commits\":[");
         bytes.extend_from_slice(&load.commits);
         bytes.extend_from_slice(b"]}");

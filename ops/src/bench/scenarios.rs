@@ -6,7 +6,7 @@ use headwater_core::ShardId;
 use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{Switch, rebuild};
 use headwater_projector::{Database, JetStreamJournal, Journal as _};
-use headwater_streams::yardstick;
+use headwater_streams::yardstick::Yardstick;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
@@ -43,12 +43,27 @@ enum Load {
     Projected,
 }
 
+/// How many bare publishes a measurement takes that stands alone.
+const BARE: usize = 300;
+/// How many runs, and then how many bare publishes, go in turn where the two are compared: both see the same moments.
+const TURN_RUNS: usize = 10;
+const TURN_PUBLISHES: usize = 15;
+
 /// The bare broker, as a yardstick: one 512-byte publish at a time.
 async fn bare_publish(cluster: &Cluster) -> Result<f64, Failure> {
-    let measured =
-        yardstick::publish(&cluster.access.broker, 512, 300, 1).await.map_err(|error| Failure::of(&error))?;
-    let median = percentile(&measured.0, 0.5).ok_or_else(|| Failure::new("nothing was published"))?;
-    Ok(millis(median))
+    let yardstick = yardstick(cluster).await?;
+    let took = yardstick.publish(BARE).await.map_err(|error| Failure::of(&error))?;
+    yardstick.close().await.map_err(|error| Failure::of(&error))?;
+    median(&took)
+}
+
+async fn yardstick(cluster: &Cluster) -> Result<Yardstick, Failure> {
+    Yardstick::open(&cluster.access.broker, 512).await.map_err(|error| Failure::of(&error))
+}
+
+/// In milliseconds.
+fn median(took: &[Duration]) -> Result<f64, Failure> {
+    percentile(took, 0.5).map(millis).ok_or_else(|| Failure::new("nothing was measured"))
 }
 
 fn millis(took: Duration) -> f64 {
@@ -160,69 +175,102 @@ async fn catch_up_and_rebuild(cluster: &mut Cluster) -> Result<(f64, f64), Failu
 }
 
 async fn single(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
-    const RUNS: usize = 200;
     eprintln!("single: one run of 10 jobs at a time");
-    let (mut bare, mut medians, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let mut compared = Compared::default();
     for _ in 0..settings.repetitions {
         let mut cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
-        bare.push(bare_publish(&cluster).await?);
         cluster.add_worker(16).await?;
         let workflow = load::apply(&cluster.access, &load::chain("chain", false)).await?;
-        let mut took = Vec::new();
-        for at in 0..RUNS + 20 {
+        let once = async || {
             let began = Instant::now();
             load::run_one(&cluster.access, &workflow).await?;
-            // The first few warm up.
-            if at >= 20 {
-                took.push(began.elapsed());
-            }
-        }
-        medians.extend(percentile(&took, 0.5).map(millis));
-        all.extend(took);
+            Ok(began.elapsed())
+        };
+        compared.measure(&cluster, once).await?;
         cluster.stop().await;
     }
-    let ratios: Vec<_> = medians.iter().zip(&bare).map(|(run, bare)| run / (bare * 10.0)).collect();
-    report.add("single", "bare fsynced publish p50", "ms", &bare);
-    report.add("single", "run of 10 jobs p50", "ms", &medians);
-    report.add("single", "in units of ten bare publishes", "x", &ratios);
-    report.add_percentiles("single", "run of 10 jobs", &all);
+    compared.report("single", "run of 10 jobs", 10, report);
     Ok(())
 }
 
 async fn first_attempt(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
-    const RUNS: usize = 200;
     eprintln!("first-attempt: from a start to the begin of its first attempt");
-    let (mut bare, mut medians, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let mut compared = Compared::default();
     for _ in 0..settings.repetitions {
         let cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
-        bare.push(bare_publish(&cluster).await?);
-        let (began_at, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (began_at, begins) = tokio::sync::mpsc::unbounded_channel();
+        let begins = tokio::sync::Mutex::new(begins);
         let worker = worker::observed(cluster.worker_broker(), began_at)?;
         let stop = CancellationToken::new();
         let running = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
         let workflow = load::apply(&cluster.access, &load::one("one")).await?;
-        let mut took = Vec::new();
-        for at in 0..RUNS + 20 {
+        let once = async || {
+            let mut begins = begins.lock().await;
             let began = Instant::now();
             let start = load::run_one(&cluster.access, &workflow);
             let begin = async { begins.recv().await.ok_or_else(|| Failure::new("the worker is gone")) };
             let (begin, ()) = tokio::try_join!(begin, start)?;
-            if at >= 20 {
-                took.push(begin.saturating_duration_since(began));
-            }
-        }
+            Ok(begin.saturating_duration_since(began))
+        };
+        compared.measure(&cluster, once).await?;
         stop.cancel();
         running.await.map_err(|error| Failure::of(&error))?.map_err(|error| Failure::of(&error))?;
-        medians.extend(percentile(&took, 0.5).map(millis));
-        all.extend(took);
         cluster.stop().await;
     }
-    let ratios: Vec<_> = medians.iter().zip(&bare).map(|(begin, bare)| begin / bare).collect();
-    report.add("first-attempt", "bare fsynced publish p50", "ms", &bare);
-    report.add("first-attempt", "start to begin p50", "ms", &medians);
-    report.add("first-attempt", "in units of one bare publish", "x", &ratios);
-    report.add_percentiles("first-attempt", "start to begin", &all);
+    compared.report("first-attempt", "start to begin", 1, report);
     Ok(())
+}
+
+/// What took how long, beside bare publishes of the same moments; in milliseconds.
+#[derive(Default)]
+struct Compared {
+    /// The median of each repetition.
+    bare: Vec<f64>,
+    medians: Vec<f64>,
+    all: Vec<Duration>,
+}
+
+impl Compared {
+    /// Does it again and again, one at a time, in turns with bare publishes.
+    async fn measure(
+        &mut self,
+        cluster: &Cluster,
+        once: impl AsyncFn() -> Result<Duration, Failure>,
+    ) -> Result<(), Failure> {
+        const TURNS: usize = 30;
+        let yardstick = yardstick(cluster).await?;
+        let (mut bare, mut took) = (Vec::new(), Vec::new());
+        for turn in 0..=TURNS {
+            let published = yardstick.publish(TURN_PUBLISHES).await.map_err(|error| Failure::of(&error))?;
+            let mut done = Vec::with_capacity(TURN_RUNS);
+            for _ in 0..TURN_RUNS {
+                done.push(once().await?);
+            }
+            // The first turn warms up.
+            if turn > 0 {
+                bare.extend(published);
+                took.extend(done);
+            }
+        }
+        yardstick.close().await.map_err(|error| Failure::of(&error))?;
+        self.bare.push(median(&bare)?);
+        self.medians.push(median(&took)?);
+        self.all.extend(took);
+        Ok(())
+    }
+
+    fn report(self, scenario: &'static str, what: &str, publishes: u32, report: &mut Report) {
+        let units = |(took, bare): (&f64, &f64)| took / (bare * f64::from(publishes));
+        let ratios: Vec<_> = self.medians.iter().zip(&self.bare).map(units).collect();
+        let unit_name = match publishes {
+            1 => "in units of one bare publish",
+            _ => "in units of ten bare publishes",
+        };
+        report.add(scenario, "bare fsynced publish p50", "ms", &self.bare);
+        report.add(scenario, format!("{what} p50"), "ms", &self.medians);
+        report.add(scenario, unit_name, "x", &ratios);
+        report.add_percentiles(scenario, what, &self.all);
+    }
 }
 
 async fn fan_out(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -22,8 +23,33 @@ pub(crate) type Attempted = BoxFuture<'static, Result<Outcome, HandlerError>>;
 /// A handler.
 pub(crate) struct Handle {
     call: Box<dyn Fn(Context) -> Attempted + Send + Sync>,
-    /// Whether it once kept the thread for so long that it gets a task of its own from the start.
-    heavy: AtomicBool,
+    weight: Weight,
+}
+
+/// Whether a handler keeps the thread when it is first polled, so that it needs a task of its own. Once is no sign:
+/// the machine may have been busy, the code cold.
+#[derive(Debug, Default)]
+struct Weight(AtomicU32);
+
+impl Weight {
+    /// A first poll that takes longer is slow.
+    const SLOW: Duration = Duration::from_millis(1);
+    /// What a slow poll adds; a quick one takes 1 away.
+    const STEP: u32 = 16;
+    const MAX: u32 = 2 * Self::STEP;
+
+    fn note(&self, polled: Duration) {
+        let before = self.0.load(Ordering::Relaxed);
+        let after = if polled > Self::SLOW { (before + Self::STEP).min(Self::MAX) } else { before.saturating_sub(1) };
+        // Two that note at once may forget one of them; it is an estimate.
+        if after != before {
+            self.0.store(after, Ordering::Relaxed);
+        }
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > Self::STEP
+    }
 }
 
 impl Handle {
@@ -45,19 +71,24 @@ impl Handle {
             let outcome = |ended: Result<_, Box<dyn Any + Send>>| ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
             AssertUnwindSafe(attempted).catch_unwind().map(outcome).boxed()
         };
-        Self { call: Box::new(call), heavy: AtomicBool::new(false) }
+        Self { call: Box::new(call), weight: Weight::default() }
     }
 
     pub(crate) fn call(&self, context: Context) -> Attempted {
         (self.call)(context)
     }
 
+    /// Returns whether an attempt is better polled in a task of its own.
     pub(crate) fn is_heavy(&self) -> bool {
-        self.heavy.load(Ordering::Relaxed)
+        self.weight.is_heavy()
     }
 
-    pub(crate) fn is_heavy_from_now_on(&self) {
-        self.heavy.store(true, Ordering::Relaxed);
+    /// Polls an attempt for the first time: what comes out if it gets to its end without waiting.
+    pub(crate) fn first_poll(&self, attempted: &mut Attempted) -> Option<Result<Outcome, HandlerError>> {
+        let began = Instant::now();
+        let ready = attempted.as_mut().now_or_never();
+        self.weight.note(began.elapsed());
+        ready
     }
 }
 
@@ -80,5 +111,27 @@ impl Handlers {
             Work::Job(job) => self.jobs.get(job),
             Work::BuiltIn(built_in) => self.built_in.get(built_in),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_heavy_while_it_often_keeps_the_thread() {
+        let weight = Weight::default();
+        let (quick, slow) = (Duration::ZERO, Weight::SLOW * 2);
+        weight.note(slow);
+        assert!(!weight.is_heavy(), "once is no sign");
+        weight.note(slow);
+        assert!(weight.is_heavy());
+        (0..Weight::STEP).for_each(|_| weight.note(quick));
+        assert!(!weight.is_heavy(), "it has been quick for long enough");
+        for _ in 0..Weight::STEP {
+            weight.note(quick);
+        }
+        weight.note(slow);
+        assert!(!weight.is_heavy(), "what was long ago does not count");
     }
 }

@@ -24,6 +24,7 @@ use super::frames::{Frames, Place};
 use super::leases::{Lease, Leases};
 use super::rooms::Rooms;
 use super::{ShardCounters, ShardSettings, now};
+use crate::unique::Unique;
 
 /// Who asked for a command, and so who hears of its outcome.
 pub(super) enum Caller {
@@ -83,6 +84,7 @@ pub(super) struct Driver {
     fetches: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
+    ids: Unique,
     confirmed: mpsc::UnboundedReceiver<Sequence>,
     local: mpsc::UnboundedReceiver<Local>,
     /// What was outstanding at the take-over, kept back until holders had time to show themselves.
@@ -132,6 +134,7 @@ impl Driver {
             fetches: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
+            ids: Unique::new(),
             confirmed,
             local,
             inherited,
@@ -213,7 +216,7 @@ impl Driver {
     }
 
     fn begin_append(&mut self) {
-        let id = BundleId::from_uuid(uuid::Uuid::new_v4());
+        let id = BundleId::from_uuid(self.ids.next());
         if let Some(next) = self.owner.next_append(id) {
             ShardCounters::add(&self.counters.bundles, 1);
             ShardCounters::add(&self.counters.commits, next.commits as u64);
@@ -276,7 +279,7 @@ impl Driver {
         if let Some(document) = document {
             let (key, version) = needed;
             let command = Command::AdoptDefinition { key, version, document };
-            let submission = Submission { id: fresh_id(), command };
+            let submission = Submission { id: self.fresh_id(), command };
             if let Some(Answer { outcome: Err(error), .. }) =
                 self.owner.submit(Caller::Nobody, submission, now(), &mut [])
             {
@@ -305,7 +308,7 @@ impl Driver {
         let now = now();
         for run in self.owner.shard().due_runs(now, DUE_BURST) {
             let command = Command::Run { run, command: RunCommand::FireTimers {} };
-            let submission = Submission { id: fresh_id(), command };
+            let submission = Submission { id: self.fresh_id(), command };
             if let Some(answer) = self.owner.submit(Caller::Nobody, submission, now, self.rooms.hands()) {
                 self.answer(answer).await;
             }
@@ -323,7 +326,8 @@ impl Driver {
             let Lease { run, node, attempt, token: lease, worker, .. } = lease;
             tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
             let command = Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } };
-            self.submit(Caller::Nobody, Submission { id: fresh_id(), command }).await;
+            let submission = Submission { id: self.fresh_id(), command };
+            self.submit(Caller::Nobody, submission).await;
         }
         if self.inherited.as_ref().is_some_and(|(at, _)| *at <= now) {
             let (_, effects) = self.inherited.take().expect("it was just there");
@@ -362,8 +366,8 @@ impl Driver {
         let current = run.and_then(|run| run.current_lease(&task.node)) == Some((task.attempt, task.lease));
         !current || self.leases.holder(task.lease).is_some()
     }
-}
 
-fn fresh_id() -> CommandId {
-    CommandId::from_uuid(uuid::Uuid::new_v4())
+    fn fresh_id(&mut self) -> CommandId {
+        CommandId::from_uuid(self.ids.next())
+    }
 }

@@ -24,9 +24,8 @@ use super::intake::Intake;
 use super::outbox::{Entry, Outbox};
 use super::{Settings, now, report};
 use crate::sdk::{Context, HandlerError, Handlers, Outcome};
+use crate::unique::Unique;
 
-/// A handler that keeps the thread this long when first polled gets a task of its own from then on.
-const HEAVY: Duration = Duration::from_millis(1);
 /// How soon a task nobody here can run is offered to others.
 const FOREIGN_PAUSE: Duration = Duration::from_secs(1);
 /// How long the last reports may take when the worker stops.
@@ -50,8 +49,7 @@ pub(crate) struct TaskWorker {
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
     heartbeat: Interval,
-    /// Makes command ids: a part of its own for each process, and a count.
-    ids: (u64, u64),
+    ids: Unique,
     pub(super) stopping: bool,
 }
 
@@ -64,6 +62,12 @@ enum Event {
     Due,
     Heartbeat,
     Notice(CancelNotice),
+}
+
+/// Returns a set that never is empty. One that has polled every future it holds wakes its task again, in vain: with a
+/// single frame on its way that doubled the turns of the loop, and each second one woke another thread.
+fn unwoken() -> FuturesUnordered<BoxFuture<'static, Answered>> {
+    std::iter::once(std::future::pending().boxed()).collect()
 }
 
 impl TaskWorker {
@@ -90,11 +94,11 @@ impl TaskWorker {
             handlers,
             attempts: Attempts::default(),
             outboxes: HashMap::new(),
-            frames: FuturesUnordered::new(),
+            frames: unwoken(),
             ended,
             end,
             heartbeat,
-            ids: (uuid::Uuid::new_v4().as_u64_pair().0, 0),
+            ids: Unique::new(),
             stopping: false,
         })
     }
@@ -144,7 +148,7 @@ impl TaskWorker {
         let mut ended = Vec::new();
         tokio::select! {
             () = &mut stop, if !stop.is_terminated() => Event::Stop,
-            Some(answered) = self.frames.next(), if !self.frames.is_empty() => Event::Answered(answered),
+            Some(answered) = self.frames.next() => Event::Answered(answered),
             _ = self.ended.recv_many(&mut ended, ENDED_AT_ONCE) => Event::Ended(ended),
             _ = self.heartbeat.tick() => Event::Heartbeat,
             Some(notice) = self.notices.next() => Event::Notice(notice),
@@ -302,19 +306,17 @@ impl TaskWorker {
             return self.end_of(lease, Err(timed_out()));
         }
         let mut attempted = handle.call(context);
-        if !handle.is_heavy() {
-            let polled_at = Instant::now();
-            let ready = attempted.as_mut().now_or_never();
-            if polled_at.elapsed() > HEAVY {
-                handle.is_heavy_from_now_on();
-            }
-            if let Some(result) = ready {
-                return self.end_of(lease, result);
-            }
+        let heavy = handle.is_heavy();
+        if !heavy && let Some(result) = handle.first_poll(&mut attempted) {
+            return self.end_of(lease, result);
         }
         let end = self.end.clone();
         let running = tokio::spawn(async move {
-            let result = attempted.await;
+            let ready = if heavy { handle.first_poll(&mut attempted) } else { None };
+            let result = match ready {
+                Some(result) => result,
+                None => attempted.await,
+            };
             // Nobody listens any more only when the worker is gone.
             let _ = end.send((lease, result)).await;
         });
@@ -345,7 +347,7 @@ impl TaskWorker {
     }
 
     pub(super) fn report(&mut self, lease: LeaseToken, outcome: ReportOutcome) {
-        let id = self.command_id();
+        let id = CommandId::from_uuid(self.ids.next());
         let worker = self.settings.worker.clone();
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         attempt.reported = true;
@@ -353,12 +355,6 @@ impl TaskWorker {
         let (run, node) = (task.run, task.node.clone());
         let report = Report { node, attempt: task.attempt, lease, worker, started_at, outcome };
         self.say(run.shard(), WorkRequest::Report { id, run, report });
-    }
-
-    fn command_id(&mut self) -> CommandId {
-        self.ids.1 += 1;
-        let bits = (u128::from(self.ids.0) << 64) | u128::from(self.ids.1);
-        CommandId::from_uuid(uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid())
     }
 
     fn due(&mut self, lease: LeaseToken, due: Due) {
