@@ -21,8 +21,18 @@ mod state;
 
 pub use command::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration, RecordAsset};
 pub use command::{ProducerEnd, ResolveConsumption};
-pub use decide::{Ground, decide};
+pub use decide::decide;
 pub use event::{AssetEvent, InputVersion, Waiter};
 pub(crate) use evolve::evolve;
 pub use react::react;
 pub use state::{Asset, VERSIONS_KEPT_MAX};
+
+use crate::{ShardId, Timestamp};
+
+/// What a decision stands on besides the state.
+pub struct Ground<'a> {
+    /// The shard's clock.
+    pub now: Timestamp,
+    /// Where a run that has to be started will live, from 64 bits that differ for every start.
+    pub shard_for: &'a dyn Fn(u64) -> ShardId,
+}

@@ -53,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::codes::Code;
-use crate::roles::{Process, ServeError};
+use crate::process::{Process, ServeError};
 use catalog::Catalog;
 use lag::LagView;
 use metrics::Metrics;
