@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `decide` | which version a consumer gets, and whether a producer is started |
 //! | `evolve` | what an event means for the state |
+//! | `contract` | whether what workflows declare of it goes together |
 //! | `react` | who hears about it |
 
 mod command;
+mod contract;
 mod decide;
 mod event;
 mod evolve;
@@ -21,6 +23,7 @@ mod state;
 
 pub use command::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration, RecordAsset};
 pub use command::{ProducerEnd, ResolveConsumption};
+pub use contract::{Clash, ClashKind, clashes};
 pub use decide::decide;
 pub use event::{AssetEvent, InputVersion, Waiter};
 pub(crate) use evolve::evolve;

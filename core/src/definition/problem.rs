@@ -49,6 +49,10 @@ pub enum ProblemCode {
     BadExpression,
     /// A schema that is not a JSON Schema.
     BadSchema,
+    /// Another workflow produces the same asset.
+    SeveralProducers,
+    /// What a producer promises of an asset is less than a consumer needs.
+    ContractBreak,
     /// More nodes, levels or bytes than the engine takes.
     TooLarge,
 }
