@@ -2,16 +2,18 @@
 //!
 //! A run that waits for a producer which waits for that run would wait for ever. It is refused (`asset_cycle`) as far as
 //! this asset's own waiters tell: the run is the producer itself, or the producer waits for other partitions of this asset
-//! that the run makes. *Not* detected: circles through other assets, circles with a node that waits (`onMiss: wait`), and
+//! that the run makes. *Not* detected: circles through other assets (an apply warns of them, see `circle`), circles with a node that waits (`onMiss: wait`), and
 //! versions that another node of the waiting run itself would make later. Runs that can meet them need a `timeout`.
 //!
 //! | file | question |
 //! |---|---|
 //! | `decide` | which version a consumer gets, and whether a producer is started |
 //! | `evolve` | what an event means for the state |
+//! | `circle` | whether first versions would wait for each other |
 //! | `contract` | whether what workflows declare of it goes together |
 //! | `react` | who hears about it |
 
+mod circle;
 mod command;
 mod contract;
 mod decide;
@@ -21,6 +23,7 @@ mod producer;
 mod react;
 mod state;
 
+pub use circle::{Maker, awaited, circle};
 pub use command::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration, RecordAsset};
 pub use command::{ProducerEnd, ResolveConsumption};
 pub use contract::{Clash, ClashKind, clashes};

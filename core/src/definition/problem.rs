@@ -51,6 +51,8 @@ pub enum ProblemCode {
     BadSchema,
     /// Another workflow produces the same asset.
     SeveralProducers,
+    /// Workflows whose assets are made from each other's: the first versions wait for each other.
+    AssetCircle,
     /// What a producer promises of an asset is less than a consumer needs.
     ContractBreak,
     /// More nodes, levels or bytes than the engine takes.

@@ -55,5 +55,27 @@ async fn definitions_are_compared_with_what_other_workflows_declare() {
     let second = engine.post("/workflows", produces("rival", much)).await;
     let warnings = &second.data(201)["workflows"][0]["warnings"];
     assert_eq!(told(warnings, "rival"), ["rival /steps/1/produces/0 several_producers warning"]);
+
+    circles(&engine).await;
     engine.stop().await;
+}
+
+/// `chicken` is made from `egg`, `egg` from `nest`, and `nest` from `chicken`.
+async fn circles(engine: &Engine) {
+    let makes = |slug: &str, makes: &str, from: &str, on_miss: &str| {
+        json!({"slug": slug, "steps": [{"id": "make", "jobSlug": "make", "produces": [{"assetId": makes}],
+                                        "consumes": [{"assetId": from, "onMiss": on_miss}]}]})
+    };
+    engine.apply(makes("chickens", "chicken", "egg", "materialize")).await;
+    engine.apply(makes("eggs", "egg", "nest", "materialize")).await;
+    let closing = engine.post("/workflows", makes("nests", "nest", "chicken", "materialize")).await;
+    let warnings = &closing.data(201)["workflows"][0]["warnings"];
+    assert_eq!(told(warnings, "nests"), ["nests /steps/0/consumes/0 asset_circle warning"]);
+    let message = warnings[0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("chickens makes `chicken` from `egg`, eggs makes `egg` from `nest`, which"),
+        "{message}"
+    );
+    let open = engine.post("/workflows", makes("nests", "nest", "chicken", "ignore")).await;
+    assert_eq!(open.data(201)["workflows"][0]["warnings"], json!([]));
 }
