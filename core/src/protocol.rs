@@ -10,7 +10,9 @@ use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
 use crate::shard::{Position, Rejection, Submission};
-use crate::{Attempt, CommandId, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId};
+use crate::{
+    Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId,
+};
 use crate::{Version, WorkspaceId};
 
 /// One attempt of one node, as a worker gets it.
@@ -132,6 +134,9 @@ pub enum ShardRequest {
     Submit(Box<Submission>),
     /// Answer when the run has ended (at once if it has), or not at all before the caller's deadline.
     AwaitRun { run: RunId },
+    /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
+    /// that has lost the shard unawares says yes too.
+    NameEpoch {},
 }
 
 /// The answer to one [`ShardRequest`].
@@ -148,6 +153,10 @@ pub enum ShardReply {
     Ended {
         status: RunStatus,
         position: Position,
+    },
+    /// Whoever says so drives the shard, and writes this epoch.
+    Driven {
+        epoch: Epoch,
     },
     Refused {
         rejection: Rejection,

@@ -162,7 +162,7 @@ impl Cluster {
                 self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
                 consequence(submission, &rejection)
             }
-            ShardReply::Done { .. } | ShardReply::Ended { .. } => None,
+            ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Driven { .. } => None,
         };
         match follows {
             // The bundle is delivered only when the consequence is durable too.

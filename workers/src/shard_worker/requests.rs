@@ -28,6 +28,10 @@ impl Driver {
                 _ if overloaded => self.refuse_command(place, Rejection::Overloaded).await,
                 ShardRequest::Submit(submission) => self.submit(Caller::Shard(place), *submission),
                 ShardRequest::AwaitRun { run } => self.await_run(place, run).await,
+                ShardRequest::NameEpoch {} => {
+                    let epoch = self.owner.epoch();
+                    self.reply(place, ShardReply::Driven { epoch }).await;
+                }
             }
         }
     }
