@@ -3,5 +3,6 @@
 mod commands;
 mod edge;
 mod engine;
+mod large;
 mod lives;
 mod outages;
