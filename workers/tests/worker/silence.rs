@@ -57,16 +57,16 @@ async fn a_silent_handler_is_cancelled_reported_and_dropped_and_the_next_attempt
 #[tokio::test]
 async fn a_handler_that_beats_or_tells_its_progress_is_left_alone() {
     let mut house = House::new().await;
-    // Many times as long as the timeout, with a beat many times within it.
+    // Twice as long as the timeout, with a beat many times within it.
     async fn beats(context: Context, progress: bool) -> Result<Outcome, HandlerError> {
-        for n in 0..60 {
+        for n in 0..80 {
             tokio::time::sleep(Duration::from_millis(50)).await;
             if progress { context.progress(&n) } else { context.heartbeat() }
         }
         Ok(Outcome::of(&"done"))
     }
     let _running = Running::start(house.worker().handler("beats".parse().unwrap(), beats));
-    let beating = |n: u32, progress: bool| within(1000, Task { input: Json::of(&progress), ..task("beats", n) });
+    let beating = |n: u32, progress: bool| within(2000, Task { input: Json::of(&progress), ..task("beats", n) });
     house.tasks.publish_all(vec![beating(1, false), beating(2, true)]).await;
     for _ in 0..2 {
         let (report, _, place) = house.report().await;
@@ -115,9 +115,9 @@ async fn what_a_command_writes_is_its_sign_of_life() {
     let command = |n: u32, line: &str| {
         let input = Json::of(&serde_json::json!({"command": line, "shell": true, "parse": "lines"}));
         let work = Work::BuiltIn(BuiltIn::Process);
-        within(1000, Task { queue: actions::queue(), work, input, ..task("builtin", n) })
+        within(2000, Task { queue: actions::queue(), work, input, ..task("builtin", n) })
     };
-    let chatty = "for n in 1 2 3 4 5 6 7 8 9 10; do echo $n; sleep 0.2; done";
+    let chatty = "for n in 1 2 3 4 5 6 7 8 9 10; do echo $n; sleep 0.4; done";
     house.tasks.publish(&command(1, chatty)).await.unwrap();
     let (report, _, place) = house.report().await;
     assert!(output(&report).contains(r#""9","10""#), "{}", output(&report));
