@@ -34,6 +34,9 @@ pub struct Task {
     /// When the attempt times out, by the shard's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// How long its handler may give no sign of life, from when it begins, in milliseconds. The worker sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
     /// The shard does not know whether an earlier copy is still in the queue: claim before running.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub claim_first: bool,

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 fn good(document: &Value) -> Definition {
     match compile(document) {
         Ok((definition, warnings)) => {
-            let others = warnings.iter().find(|warning| !warning.path.contains("/heartbeatTimeout"));
-            assert_eq!(others, None, "{document}");
+            assert_eq!(warnings, [], "{document}");
             definition
         }
         Err(problems) => panic!("{problems:#?}"),
@@ -117,9 +116,36 @@ fn a_version_in_the_document_is_ignored_with_a_warning() {
     let (definition, warnings) = compile(&document).unwrap();
     assert_eq!(definition.source.as_str(), REPORT);
     let paths: Vec<_> = warnings.iter().map(|warning| (warning.severity, warning.path.as_str())).collect();
-    // What is kept and not enforced is said too.
-    let expected = ["/steps/0/heartbeatTimeout", "/version"].map(|path| (Severity::Warning, path));
-    assert_eq!(paths, expected);
+    assert_eq!(paths, [(Severity::Warning, "/version")]);
+}
+
+#[test]
+fn a_time_that_changes_nothing_is_warned_of() {
+    let sleep = json!({"kind": "sleep", "duration": "1h"});
+    let transform = json!({"kind": "transform", "output": 1});
+    let cases: Vec<(Value, &[&str])> = vec![
+        (json!({"id": "a", "jobSlug": "x", "heartbeatTimeout": "10s"}), &[]),
+        (json!({"id": "a", "jobSlug": "x", "heartbeatTimeout": "10s", "timeout": "11s"}), &[]),
+        (json!({"id": "a", "jobSlug": "x", "heartbeatTimeout": "10s", "timeout": "10s"}), &["heartbeatTimeout"]),
+        (json!({"id": "a", "jobSlug": "x", "timeoutMs": 5, "heartbeatTimeoutMs": 6}), &["heartbeatTimeoutMs"]),
+        (json!({"id": "a", "action": "process", "input": {"command": ["ls"]}, "heartbeatTimeout": "10s"}), &[]),
+        (json!({"id": "a", "action": "http_request", "input": {"url": "x"}, "heartbeatTimeout": "10s"}), &[]),
+        (json!({"id": "a", "action": "noop", "heartbeatTimeout": "10s"}), &["heartbeatTimeout"]),
+        (
+            json!({"id": "a", "action": sleep, "heartbeatTimeoutMs": 10, "timeout": "1m"}),
+            &["heartbeatTimeoutMs", "timeout"],
+        ),
+        (
+            json!({"id": "a", "action": transform, "timeoutMs": 10, "heartbeatTimeout": 20}),
+            &["heartbeatTimeout", "timeoutMs"],
+        ),
+    ];
+    for (step, expected) in cases {
+        let (_, warnings) = compile(&with_step(step.clone())).unwrap();
+        let mut fields: Vec<_> = warnings.iter().map(|w| w.path.trim_start_matches("/steps/0/")).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, expected, "{step}: {warnings:?}");
+    }
 }
 
 #[test]

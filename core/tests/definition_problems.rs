@@ -58,7 +58,7 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
         ),
         (
             with_step(
-                json!({"id": "a", "action": "noop", "forEach": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
+                json!({"id": "a", "jobSlug": "x", "forEach": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
             ),
             &[
                 "/steps/0/forEach unknown_field",
@@ -66,6 +66,12 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
                 "/steps/0/timeout duplicate",
                 "/steps/0/timeoutMs invalid_value",
             ],
+        ),
+        (
+            with_steps(
+                json!([{"id": "a", "jobSlug": "x", "heartbeatTimeout": "0s"}, {"id": "b", "jobSlug": "x", "heartbeatTimeoutMs": -1}]),
+            ),
+            &["/steps/0/heartbeatTimeout invalid_value", "/steps/1/heartbeatTimeoutMs invalid_value"],
         ),
         (
             with_step(

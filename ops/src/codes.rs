@@ -38,6 +38,7 @@ pub enum Code {
     DatabaseUnavailable,
     Overloaded,
     Unavailable,
+    ShardUnavailable,
     Indeterminate,
     NotReady,
     Quarantined,
@@ -64,7 +65,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 38] = [
+pub const TABLE: [Entry; 39] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -99,6 +100,7 @@ pub const TABLE: [Entry; 38] = [
     entry(Code::DatabaseUnavailable, "read/database_unavailable", 503, "the database is out of reach", "Ask again after a moment; runs go on meanwhile."),
     entry(Code::Overloaded, "engine/overloaded", 429, "the shard has as many commands waiting as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
     entry(Code::Unavailable, "engine/unavailable", 503, "the engine cannot take the command now", "Repeat after a moment; nothing happened."),
+    entry(Code::ShardUnavailable, "engine/shard_unavailable", 503, "nobody who drives the shard can be reached", "Wait as long as Retry-After says, then repeat: the shard did not get the command. GET /readyz names shards without an owner."),
     entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),
     entry(Code::NotReady, "engine/not_ready", 503, "this process cannot serve yet", "See `checks` for what is missing."),
     entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on."),

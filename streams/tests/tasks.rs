@@ -26,6 +26,7 @@ fn task(n: u32) -> Task {
         input: Json::of(&n),
         assets: Vec::new(),
         deadline: None,
+        heartbeat_timeout_ms: None,
         claim_first: false,
     }
 }

@@ -23,8 +23,8 @@ pub enum ClientError {
     /// The shard said no.
     #[error("the command was refused")]
     Refused(#[source] Rejection),
-    /// No process owns the shard, or the broker is away. It did not happen.
-    #[error("shard {shard} is not available")]
+    /// No process served the shard all the while, or the broker was away. It did not happen.
+    #[error("nobody serves shard {shard}")]
     Unavailable { shard: ShardId },
     /// Nobody answered in time. It may have happened; asking again under the same id is safe.
     #[error("shard {shard} did not answer in time")]
@@ -54,6 +54,8 @@ pub struct ShardClient {
 struct Waiting {
     request: ShardRequest,
     deadline: Instant,
+    /// Somebody may have got it: a frame that carried it was answered, or neither answered nor turned back.
+    heard: bool,
     answer: oneshot::Sender<Result<ShardReply, ClientError>>,
 }
 
@@ -118,9 +120,9 @@ impl ShardClient {
     async fn ask(&self, shard: ShardId, request: ShardRequest, within: Duration) -> Result<ShardReply, ClientError> {
         let lane = self.lanes.get(usize::from(shard.number())).ok_or(ClientError::Unavailable { shard })?;
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { request, deadline: Instant::now() + within, answer };
+        let waiting = Waiting { request, deadline: Instant::now() + within, heard: false, answer };
         lane.try_send(waiting).map_err(|_| ClientError::Overloaded { shard })?;
-        answered.await.unwrap_or(Err(ClientError::Unavailable { shard }))
+        answered.await.unwrap_or(Err(ClientError::Indeterminate { shard }))
     }
 
     /// Waits until a run has ended, at most `within`.
@@ -269,7 +271,7 @@ impl Lane {
     }
 
     /// Sends one frame; returns the commands that must be sent again.
-    async fn exchange(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+    async fn exchange(&self, mut frame: Vec<Waiting>) -> Vec<Waiting> {
         let requests: Vec<&ShardRequest> = frame.iter().map(|waiting| &waiting.request).collect();
         let bytes = serde_json::to_vec(&requests).expect("requests have text keys only");
         let subject = subject::cmd_subject(self.shard);
@@ -278,6 +280,7 @@ impl Lane {
                 Ok(replies) => replies,
                 Err(error) => {
                     tracing::warn!(shard = %self.shard, %error, "an answer that is none");
+                    frame.iter_mut().for_each(|waiting| waiting.heard = true);
                     return frame;
                 }
             },
@@ -288,12 +291,19 @@ impl Lane {
                 return Vec::new();
             }
             Err(RequestError::TooLarge { .. }) => return self.exchange_one_by_one(frame).await,
-            Err(RequestError::Unavailable { .. } | RequestError::Indeterminate { .. }) => return frame,
+            Err(RequestError::Unavailable { .. }) => return frame,
+            Err(RequestError::Indeterminate { .. }) => {
+                frame.iter_mut().for_each(|waiting| waiting.heard = true);
+                return frame;
+            }
         };
         let mut again = Vec::new();
         for (waiting, reply) in frame.into_iter().zip(replies) {
             match reply {
-                ShardReply::Refused { rejection } if is_passing(&rejection) => again.push(waiting),
+                // An owner that loses its shard says so also of what it may have appended.
+                ShardReply::Refused { rejection } if is_passing(&rejection) => {
+                    again.push(Waiting { heard: true, ..waiting });
+                }
                 reply => {
                     // The caller may have gone; the decision stands all the same.
                     let _ = waiting.answer.send(Ok(reply));
@@ -315,7 +325,10 @@ impl Lane {
         let now = Instant::now();
         let (late, left) = frame.into_iter().partition::<Vec<_>, _>(|waiting| waiting.deadline <= now);
         for waiting in late {
-            let _ = waiting.answer.send(Err(ClientError::Indeterminate { shard: self.shard }));
+            let shard = self.shard;
+            let error =
+                if waiting.heard { ClientError::Indeterminate { shard } } else { ClientError::Unavailable { shard } };
+            let _ = waiting.answer.send(Err(error));
         }
         left
     }

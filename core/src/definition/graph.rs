@@ -99,7 +99,8 @@ pub struct Node {
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
-    /// How long an attempt that has started may stay silent. Absent: the engine's lease decides.
+    /// How long the handler of an attempt may give no sign of life, from when it begins. Absent: as long as it likes;
+    /// that its worker lives, the lease sees to.
     pub heartbeat_timeout: Option<Duration>,
     pub join: Join,
     pub on_no_route: OnNoRoute,

@@ -45,12 +45,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         Some(queue)
     });
     let retry = policy::retry(fields).unwrap_or_default();
-    let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
-    if let Some(at) = ["heartbeatTimeoutMs", "heartbeatTimeout"].into_iter().find(|name| fields.has(name)) {
-        let message = "is kept, and not enforced in this release: the engine's lease decides";
-        fields.findings().warning(&fields.below(at), ProblemCode::InvalidValue, message);
-    }
-    let heartbeat_timeout = policy::time(fields, &["heartbeatTimeoutMs", "heartbeatTimeout"], policy::TIMEOUT_MIN);
+    let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
     let on_no_route = policy::on_no_route(fields);
     let produces = contract::produces(fields);

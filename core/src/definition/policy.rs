@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::document::{Field, Fields};
-use super::{Backoff, Jitter, Join, OnNoRoute, ProblemCode, RetryPolicy, span};
+use super::{Action, Backoff, Jitter, Join, OnNoRoute, ProblemCode, RetryPolicy, span};
 
 /// The most tries a document may ask for, other than `unlimited`.
 const ATTEMPTS_MAX: u64 = 10_000;
@@ -13,6 +13,33 @@ const ATTEMPTS_MAX: u64 = 10_000;
 const CODES_MAX: usize = 100;
 /// The shortest time an attempt, or a silence, may be given.
 pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+const TIMEOUT: [&str; 2] = ["timeoutMs", "timeout"];
+const HEARTBEAT_TIMEOUT: [&str; 2] = ["heartbeatTimeoutMs", "heartbeatTimeout"];
+
+/// Reads `timeout` and `heartbeatTimeout` of a node; warns where one can never have an effect.
+pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Option<Duration>, Option<Duration>) {
+    // Under the name the document uses.
+    let place = |node: &Fields<'_>, names: [&'static str; 2]| names.into_iter().find(|name| node.has(name));
+    let places = [place(node, TIMEOUT), place(node, HEARTBEAT_TIMEOUT)];
+    let timeout = time(node, &TIMEOUT, TIMEOUT_MIN);
+    let heartbeat_timeout = time(node, &HEARTBEAT_TIMEOUT, TIMEOUT_MIN);
+    let warn = |name: Option<&str>, message: &str| {
+        if let Some(name) = name {
+            node.findings().warning(&node.below(name), ProblemCode::InvalidValue, message);
+        }
+    };
+    match action {
+        Some(Action::Transform { .. } | Action::Noop | Action::Sleep { .. }) => {
+            places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
+        }
+        Some(Action::Job { .. } | Action::BuiltIn(_)) | None => {
+            if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {
+                warn(places[1], "has no effect: the node's `timeout` is over by then");
+            }
+        }
+    }
+    (timeout, heartbeat_timeout)
+}
 
 /// Reads `retry`.
 pub(super) fn retry(node: &mut Fields<'_>) -> Option<RetryPolicy> {

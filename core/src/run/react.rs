@@ -150,6 +150,7 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
         input: current.input.clone().unwrap_or_else(|| run.input.clone()),
         assets: run.node(ix).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
+        heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         claim_first: false,
     })
 }

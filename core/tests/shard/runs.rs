@@ -108,6 +108,28 @@ fn a_failed_attempt_is_tried_again_after_its_delay_and_ends_the_run_when_tries_a
 }
 
 #[test]
+fn a_silent_handler_is_tried_again_as_every_failure_is_unless_its_code_is_excepted() {
+    for (non_retryable, timeline) in [
+        (json!([]), "started a:try1 a:failed(heartbeat_timeout) a:retry2 a:try2"),
+        (
+            json!(["heartbeat_timeout"]),
+            "started a:try1 a:failed(heartbeat_timeout) a:dead(heartbeat_timeout) FAILED(heartbeat_timeout)",
+        ),
+    ] {
+        let retry = json!({"delay": "1s", "jitter": false, "nonRetryable": non_retryable});
+        let step = json!({"id": "a", "jobSlug": "work", "heartbeatTimeout": "20s", "retry": retry});
+        let mut world = World::with(&json!({"slug": "silent", "steps": [step]}));
+        let run = world.start("silent", json!({}));
+        let task = world.tasks().remove(0);
+        assert_eq!(task.heartbeat_timeout_ms, Some(20_000));
+        world.report(&task, failed("heartbeat_timeout")).unwrap();
+        world.pass(1);
+        world.fire_timers();
+        assert_eq!(world.timeline(run), timeline);
+    }
+}
+
+#[test]
 fn a_failure_transition_keeps_the_run_alive_and_sees_the_error() {
     let mut world = World::with(&json!({"slug": "caught", "nodes": [
         {"id": "a", "action": {"kind": "job", "jobSlug": "work"}, "retry": {"maxAttempts": 1}},

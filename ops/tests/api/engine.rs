@@ -47,12 +47,24 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Engine {
     pub async fn start() -> Self {
+        let engine = Self::with(|settings| settings).await;
+        let ready = async {
+            while engine.get("/readyz").await.status != StatusCode::OK {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, ready).await.expect("the engine becomes ready");
+        engine
+    }
+
+    /// Starts with other settings, and does not wait until it is ready.
+    pub async fn with(change: impl FnOnce(ServeSettings) -> ServeSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Postgres never runs as root, and must pass through.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
         let servers = Servers::start(folder.path()).await.unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let settings = ServeSettings { listen, shards: 2, ..servers.settings() };
+        let settings = change(ServeSettings { listen, shards: 2, ..servers.settings() });
         let stop = CancellationToken::new();
         let (ready, listening) = oneshot::channel();
         let process = process::prepare(&settings).await.unwrap();
@@ -63,14 +75,7 @@ impl Engine {
         let address = tokio::time::timeout(DEADLINE, listening).await.unwrap().unwrap();
         headwater::cli::client::use_ring();
         let http = reqwest::Client::new();
-        let engine = Self { base: format!("http://{address}"), http, servers, stop, serving, _folder: folder };
-        let ready = async {
-            while engine.get("/readyz").await.status != StatusCode::OK {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, ready).await.expect("the engine becomes ready");
-        engine
+        Self { base: format!("http://{address}"), http, servers, stop, serving, _folder: folder }
     }
 
     pub async fn stop(self) {

@@ -3,6 +3,7 @@
 mod commands;
 mod edge;
 mod engine;
+mod large;
 mod lives;
 mod neighbours;
 mod outages;

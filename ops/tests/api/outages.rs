@@ -1,5 +1,9 @@
 //! What clients see while a part of the engine is away.
 
+use headwater::settings::{Role, ServeSettings};
+use headwater_core::ShardId;
+use headwater_core::shard::{AggregateId, ShardMap, WorkflowKey};
+use headwater_streams::{Broker, requests, subject};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -28,5 +32,34 @@ async fn without_a_database_runs_go_on_and_reads_say_so() {
     };
     tokio::time::timeout(DEADLINE, back).await.expect("the read models catch up");
     assert_eq!(engine.get("/runs").await.data(200)["runs"].as_array().unwrap().len(), 1);
+    engine.stop().await;
+}
+
+/// Returns a workflow that this shard of two decides for.
+fn workflow_on(shard: ShardId) -> String {
+    let map = ShardMap::even(2).unwrap();
+    let on_shard = |slug: &String| {
+        let key = WorkflowKey { workspace: "default".parse().unwrap(), workflow: slug.parse().unwrap() };
+        map.shard_of(&AggregateId::Workflow(key)) == Some(shard)
+    };
+    (0..).map(|n| format!("w{n}")).find(on_shard).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_nobody_can_have_got_is_told_from_one_that_somebody_may_have_got() {
+    let engine = Engine::with(|settings| ServeSettings { roles: vec![Role::Api, Role::Projector], ..settings }).await;
+    let [nobodys, silent] = [0, 1].map(|number| ShardId::new(number).unwrap());
+    // Somebody serves the other shard, and says nothing.
+    let broker = Broker::connect(&engine.servers.nats.engine()).await.unwrap();
+    let _served = requests::serve(&broker, &subject::cmd_subject(silent)).await.unwrap();
+    let document = |shard| json!({"slug": workflow_on(shard), "steps": [{"id": "a", "action": "noop"}]});
+    let (unavailable, indeterminate) =
+        tokio::join!(engine.post("/workflows", document(nobodys)), engine.post("/workflows", document(silent)));
+    unavailable.problem("engine/shard_unavailable");
+    assert_eq!(unavailable.status, StatusCode::SERVICE_UNAVAILABLE);
+    let retry_after: u64 = unavailable.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(retry_after > 0);
+    indeterminate.problem("engine/indeterminate");
+    assert_eq!(indeterminate.status, StatusCode::GATEWAY_TIMEOUT);
     engine.stop().await;
 }

@@ -1,11 +1,11 @@
 //! The workspace's catalogue of assets.
 
-use headwater_core::{AssetId, Json, PartitionKey, WorkspaceId};
+use headwater_core::{AssetId, PartitionKey, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::inventory::{VERSION, version};
-use super::{AssetVersion, Moment, Reads, json_if, moment, moment_if, number, page_size, small_number};
+use super::inventory::{DECLARED, VERSION, declared, version};
+use super::{AssetVersion, DeclaredStep, Moment, Reads, moment, moment_if, number, page_size, small_number};
 use crate::columns::bigint;
 use crate::database::DatabaseError;
 use crate::fold::key_of;
@@ -52,14 +52,9 @@ pub struct AssetDetail {
 pub struct EdgeSummary {
     pub workflow: String,
     pub workflow_version: u32,
-    pub step_id: String,
-    pub step_name: String,
-    pub step_type: String,
+    #[serde(flatten)]
+    pub step: DeclaredStep,
     pub primary: bool,
-    pub schema: Option<Json>,
-    pub freshness: Option<Json>,
-    pub partitioning: Option<Json>,
-    pub auto_materialize: Option<Json>,
 }
 
 /// A version with where it came from.
@@ -107,12 +102,13 @@ impl Reads {
     /// Returns an asset of a workspace. `None`: it was neither declared nor recorded.
     pub async fn asset(&self, workspace: &WorkspaceId, asset: &AssetId) -> Result<Option<AssetDetail>, DatabaseError> {
         let (key, workspace_id) = (key_of(asset), workspace.as_str());
-        let edges = "SELECT e.workflow, e.version, e.role, e.node_id, coalesce(e.node_name, e.node_id) AS node_name,
-                            e.kind, e.is_primary, e.asset_id, e.schema, e.freshness, e.partitioning, e.auto_materialize
-                     FROM asset_edges e
-                     JOIN workflows w ON (w.workspace, w.slug, w.current_version) = (e.workspace, e.workflow, e.version)
-                     WHERE e.workspace = $1 AND e.asset_key = $2 ORDER BY e.workflow, e.ordinal";
-        let edges = self.rows(edges, &[&workspace_id, &key]).await?;
+        let edges = format!(
+            "SELECT e.workflow, e.version, e.is_primary, {DECLARED}
+             FROM asset_edges e
+             JOIN workflows w ON (w.workspace, w.slug, w.current_version) = (e.workspace, e.workflow, e.version)
+             WHERE e.workspace = $1 AND e.asset_key = $2 ORDER BY e.workflow, e.ordinal"
+        );
+        let edges = self.rows(&edges, &[&workspace_id, &key]).await?;
         let known = "SELECT asset_id FROM assets WHERE workspace = $1 AND asset_key = $2";
         let known = self.rows(known, &[&workspace_id, &key]).await?;
         let Some(spelling) = known.first().or(edges.first()) else { return Ok(None) };
@@ -169,14 +165,8 @@ fn edge(row: &Row) -> EdgeSummary {
     EdgeSummary {
         workflow: row.get("workflow"),
         workflow_version: small_number(row, "version"),
-        step_id: row.get("node_id"),
-        step_name: row.get("node_name"),
-        step_type: row.get("kind"),
+        step: declared(row),
         primary: row.get("is_primary"),
-        schema: json_if(row, "schema"),
-        freshness: json_if(row, "freshness"),
-        partitioning: json_if(row, "partitioning"),
-        auto_materialize: json_if(row, "auto_materialize"),
     }
 }
 

@@ -76,6 +76,11 @@ pub struct VersionInput {
     pub version: u64,
 }
 
+/// What a row of `asset_edges` as `e` says: which asset, in which role, and the step as [`declared`] reads it.
+pub(super) const DECLARED: &str = "
+    e.asset_id, e.role, e.node_id, coalesce(e.node_name, e.node_id) AS node_name, e.kind, e.schema, e.freshness,
+    e.partitioning, e.auto_materialize ";
+
 /// A version with what the run's journal and the definition say of it; to be continued with `WHERE`.
 pub(super) const VERSION: &str = "
     SELECT v.version, v.run_id, v.node_id, v.produced_at, v.recorded_at, nullif(v.partition, '') AS partition,
@@ -106,13 +111,13 @@ impl Reads {
         workspace: &WorkspaceId,
         slug: &Slug,
     ) -> Result<Option<Inventory>, DatabaseError> {
-        let sql = "SELECT e.asset_key, e.asset_id, e.role, e.node_id, coalesce(e.node_name, e.node_id) AS node_name,
-                          e.kind, e.schema, e.freshness, e.partitioning, e.auto_materialize
-                   FROM workflows w
-                   LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version)
-                                            = (w.workspace, w.slug, w.current_version)
-                   WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal";
-        let edges = self.rows(sql, &[&workspace.as_str(), &slug.as_str()]).await?;
+        let sql = format!(
+            "SELECT e.asset_key, {DECLARED}
+             FROM workflows w
+             LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
+             WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal"
+        );
+        let edges = self.rows(&sql, &[&workspace.as_str(), &slug.as_str()]).await?;
         if edges.is_empty() {
             return Ok(None);
         }
@@ -190,7 +195,7 @@ impl Reads {
     }
 }
 
-fn declared(row: &Row) -> DeclaredStep {
+pub(super) fn declared(row: &Row) -> DeclaredStep {
     DeclaredStep {
         step_id: row.get("node_id"),
         step_name: row.get("node_name"),

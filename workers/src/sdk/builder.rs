@@ -178,7 +178,7 @@ impl WorkerBuilder {
     }
 
     /// Says how often it gives a sign of life for what it holds, 200 ms to 60 s. Default 5 s; no more than a third of the
-    /// shortest `heartbeatTimeout` of its jobs, or of the queues' wait.
+    /// engine's lease, or of the queues' wait. The `heartbeatTimeout` of a node is about its handler, not about this.
     #[must_use]
     pub fn heartbeat_every(mut self, every: Duration) -> Self {
         self.heartbeat = every;

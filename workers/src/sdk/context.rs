@@ -1,13 +1,15 @@
 //! What a handler knows of its attempt, and how it talks back while it runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::protocol::Task;
 use headwater_core::{Attempt, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
 use serde::Serialize;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// One attempt, as its handler sees it. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +22,9 @@ struct Inner {
     cancellation: Notify,
     /// What goes with the next heartbeat. Locked to set or take it, never across an await.
     progress: Mutex<Option<Json>>,
+    made_at: Instant,
+    /// When the handler last gave a sign of life, in microseconds since `made_at`.
+    alive_at: AtomicU64,
 }
 
 impl Context {
@@ -29,6 +34,8 @@ impl Context {
             cancelled: AtomicBool::new(false),
             cancellation: Notify::new(),
             progress: Mutex::new(None),
+            made_at: Instant::now(),
+            alive_at: AtomicU64::new(0),
         }))
     }
 
@@ -39,6 +46,16 @@ impl Context {
     pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         self.0.cancellation.notify_waiters();
+    }
+
+    /// Returns when the handler last gave a sign of life.
+    pub(crate) fn alive_at(&self) -> Instant {
+        self.0.made_at + Duration::from_micros(self.0.alive_at.load(Ordering::Relaxed))
+    }
+
+    /// Returns how long the handler may give none, if that is bounded.
+    pub(crate) fn silence_max(&self) -> Option<Duration> {
+        self.0.task.heartbeat_timeout_ms.map(Duration::from_millis)
     }
 
     pub(crate) fn take_progress(&self) -> Option<Json> {
@@ -95,8 +112,17 @@ impl Context {
         self.assets().iter().find(|consumed| consumed.asset.as_str() == asset).map(|consumed| &consumed.payload)
     }
 
-    /// Says how far the work is; the newest word goes with the next heartbeat.
+    /// Gives a sign of life: the work goes on. A node with a `heartbeatTimeout` needs one that often. Costs next to
+    /// nothing, so a loop may call it every time around.
+    pub fn heartbeat(&self) {
+        let micros = u64::try_from(self.0.made_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.alive_at.store(micros, Ordering::Relaxed);
+    }
+
+    /// Says how far the work is; the newest word goes with the next heartbeat of the worker. A sign of life as
+    /// [`Self::heartbeat`] is.
     pub fn progress(&self, progress: &impl Serialize) {
+        self.heartbeat();
         *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::of(progress));
     }
 
@@ -106,7 +132,8 @@ impl Context {
         tracing::info!(target: "headwater::handler", %run, %node, %attempt, "{}", line.as_ref());
     }
 
-    /// Returns whether nobody wants the result any more: the run was cancelled, or the attempt timed out.
+    /// Returns whether nobody wants the result any more: the run was cancelled, the attempt timed out, or it was silent
+    /// for too long.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Acquire)
     }

@@ -15,7 +15,7 @@ use headwater_core::{CommandId, DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::definitions::Definitions;
 use headwater_streams::feed::FeedPublisher;
-use headwater_streams::tasks::TaskQueue;
+use headwater_streams::tasks::{OfferError, TaskQueue};
 use headwater_streams::{Broker, Disposition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -162,10 +162,10 @@ async fn offer_tasks(
         async move {
             let mut pause = Pause::new();
             while let Err(error) = queue.publish(&task).await {
-                if error.disposition() == Disposition::Rejection {
-                    tracing::error!(%error, run = %task.run, node = %task.node, "the task cannot be queued");
+                if let OfferError::TooLarge { bytes, bytes_max } = error {
+                    tracing::warn!(%error, run = %task.run, node = %task.node, "the task cannot be queued");
                     // The attempt has failed; the bundle is delivered when that is durable.
-                    return drop(local.send(Local { submission: unqueueable(&task, &error.to_string()), ticket }));
+                    return drop(local.send(Local { submission: too_large(&task, bytes, bytes_max), ticket }));
                 }
                 tracing::warn!(%error, run = %task.run, node = %task.node, "a task is not queued yet, trying again");
                 task.claim_first = true;
@@ -178,20 +178,23 @@ async fn offer_tasks(
 }
 
 /// What it means for an attempt that no queue takes its task: it has failed, and trying again is useless.
-fn unqueueable(task: &Task, reason: &str) -> Submission {
+fn too_large(task: &Task, bytes: usize, bytes_max: usize) -> Submission {
+    let assets: usize = task.assets.iter().map(|consumed| consumed.payload.len_bytes()).sum();
+    let message = format!(
+        "the task has {bytes} bytes, at most {bytes_max} can be given to a worker: {} are its input, {assets} the payloads \
+         of the {} asset(s) it consumes; let them carry an address instead of the data, or consume fewer in one node",
+        task.input.len_bytes(),
+        task.assets.len(),
+    );
     let report = Report {
         node: task.node.clone(),
         attempt: task.attempt,
         lease: task.lease,
         worker: "engine".parse().expect("letters make a name"),
         started_at: super::now(),
-        outcome: ReportOutcome::Failed {
-            code: "task_unqueueable".to_owned(),
-            message: format!("the task cannot be queued: {reason}"),
-            permanent: true,
-        },
+        outcome: ReportOutcome::Failed { code: "task_too_large".to_owned(), message, permanent: true },
     };
-    let id = CommandId::derived(&[b"unqueueable", task.run.as_uuid().as_bytes(), &task.lease.bits().to_be_bytes()]);
+    let id = CommandId::derived(&[b"too large", task.run.as_uuid().as_bytes(), &task.lease.bits().to_be_bytes()]);
     Submission { id, command: Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) } }
 }
 

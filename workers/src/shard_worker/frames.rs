@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use headwater_core::protocol::{ShardReply, Task, WorkReply};
+use headwater_core::shard::Rejection;
 use headwater_streams::requests::ReplyTo;
+use serde::Serialize;
 
 /// One place in the answer to a frame.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +75,7 @@ impl<R> Frames<R> {
 impl Complete<ShardReply> {
     /// Sends the answers.
     pub async fn send(self) {
-        let bytes = serde_json::to_vec(&self.replies).expect("replies have text keys only");
-        if let Err(error) = self.reply.send(bytes.into()).await {
+        if let Err(error) = self.reply.send(json(&self.replies).into()).await {
             tracing::debug!(%error, "an answer could not be sent; the caller will ask again");
         }
     }
@@ -82,20 +83,113 @@ impl Complete<ShardReply> {
 
 impl Complete<WorkReply> {
     /// Sends the answers; returns the tasks that did not fit, which then need another way to a worker.
-    pub async fn send(mut self, bytes_max: usize) -> Vec<Task> {
-        let mut bytes = serde_json::to_vec(&self.replies).expect("replies have text keys only");
-        let mut spilled = Vec::new();
-        if bytes.len() > bytes_max {
-            for reply in &mut self.replies {
-                if let WorkReply::Accepted { next } = reply {
-                    spilled.append(next);
-                }
-            }
-            bytes = serde_json::to_vec(&self.replies).expect("replies have text keys only");
-        }
+    pub async fn send(self, bytes_max: usize) -> Vec<Task> {
+        let (bytes, spilled) = fit(self.replies, bytes_max);
         if let Err(error) = self.reply.send(bytes.into()).await {
             tracing::debug!(%error, "an answer could not be sent; the worker will ask again");
         }
         spilled
+    }
+}
+
+/// Brings answers below what the broker takes: without the tasks that come with them, which are returned, and if that
+/// is not enough with fewer claims granted, the last first. Who is refused holds its attempt, and asks again: the first
+/// is always granted, because one task alone came through the queue, which takes less.
+fn fit(mut replies: Vec<WorkReply>, bytes_max: usize) -> (Vec<u8>, Vec<Task>) {
+    let whole = json(&replies);
+    let mut spilled = Vec::new();
+    if whole.len() <= bytes_max {
+        return (whole, spilled);
+    }
+    for reply in &mut replies {
+        if let WorkReply::Accepted { next } = reply {
+            spilled.append(next);
+        }
+    }
+    let mut bytes = json(&replies).len();
+    for reply in replies.iter_mut().rev() {
+        if bytes > bytes_max && matches!(reply, WorkReply::Granted { .. }) {
+            let refused = WorkReply::Refused { rejection: Rejection::Overloaded };
+            bytes = bytes + json(&refused).len() - json(reply).len();
+            *reply = refused;
+        }
+    }
+    (json(&replies), spilled)
+}
+
+fn json(replies: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(replies).expect("replies have text keys only")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwater_core::protocol::Work;
+    use headwater_core::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
+
+    fn task(n: u64, input_bytes: usize) -> Task {
+        Task {
+            workspace: "acme".parse().unwrap(),
+            workflow: "w".parse().unwrap(),
+            run: RunId::new(ShardId::new(0).unwrap(), Timestamp::from_micros(1), 1),
+            node: "n".parse().unwrap(),
+            attempt: Attempt::FIRST,
+            lease: LeaseToken::from_bits(n),
+            queue: "work".parse().unwrap(),
+            work: Work::Job("work".parse().unwrap()),
+            input: Json::of(&"x".repeat(input_bytes)),
+            assets: Vec::new(),
+            deadline: None,
+            heartbeat_timeout_ms: None,
+            claim_first: false,
+        }
+    }
+
+    fn leases<'t>(tasks: impl IntoIterator<Item = &'t Task>) -> Vec<u64> {
+        tasks.into_iter().map(|task| task.lease.bits()).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Vec<WorkReply> {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_returns_every_task_it_carried() {
+        let replies = vec![
+            WorkReply::Accepted { next: vec![task(1, 3_000), task(2, 3_000)] },
+            WorkReply::Alive { cancelled: Vec::new() },
+            WorkReply::Accepted { next: vec![task(3, 3_000)] },
+        ];
+        let (bytes, spilled) = fit(replies.clone(), 20_000);
+        assert_eq!((read(&bytes), spilled), (replies.clone(), Vec::new()));
+        let (bytes, spilled) = fit(replies, 8_000);
+        assert_eq!(leases(&spilled), [1, 2, 3]);
+        let nothing = || WorkReply::Accepted { next: Vec::new() };
+        assert_eq!(read(&bytes), [nothing(), WorkReply::Alive { cancelled: Vec::new() }, nothing()]);
+    }
+
+    #[test]
+    fn of_claims_that_are_too_large_together_the_first_are_granted_and_the_others_ask_again() {
+        let mut asked: Vec<u64> = (1..=5).collect();
+        let mut rounds = Vec::new();
+        while !asked.is_empty() {
+            let granted = asked.iter().map(|n| WorkReply::Granted { task: task(*n, 3_000) });
+            let carried = WorkReply::Accepted { next: vec![task(9, 3_000)] };
+            let (bytes, spilled) = fit(granted.chain([carried]).collect(), 8_000);
+            assert!(bytes.len() <= 8_000);
+            let replies = read(&bytes);
+            let granted: Vec<u64> = replies
+                .iter()
+                .filter_map(
+                    |reply| if let WorkReply::Granted { task } = reply { Some(task.lease.bits()) } else { None },
+                )
+                .collect();
+            let again = WorkReply::Refused { rejection: Rejection::Overloaded };
+            assert!(replies[granted.len()..asked.len()].iter().all(|reply| *reply == again));
+            assert!(spilled.is_empty() || leases(&spilled) == [9]);
+            asked.retain(|n| !granted.contains(n));
+            rounds.push(granted);
+        }
+        assert_eq!(rounds, [vec![1, 2], vec![3, 4], vec![5]]);
     }
 }

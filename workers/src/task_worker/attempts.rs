@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     alarm: Option<Instant>,
     started_due: Option<Instant>,
     deadline: Option<Instant>,
+    /// When to look whether its handler still gives signs of life. Those move nothing here: they are looked up then.
+    silent_at: Option<Instant>,
     drop_at: Option<Instant>,
     /// Its outcome has been put in the outbox.
     pub(super) reported: bool,
@@ -50,6 +52,8 @@ pub(super) enum Due {
     Started,
     /// To stop it: its time is over.
     Deadline,
+    /// To stop it: its handler gave no sign of life for so long.
+    Silent(Duration),
     /// To drop it: it was told to stop and did not.
     Drop,
 }
@@ -77,6 +81,7 @@ impl Attempts {
             alarm: None,
             started_due: None,
             deadline: None,
+            silent_at: None,
             drop_at: None,
             reported: false,
             answered: false,
@@ -169,13 +174,15 @@ impl Attempts {
         attempt.stage = Stage::Running(abort);
         attempt.started_due = Some(Instant::now() + STARTED_AFTER);
         attempt.deadline = deadline;
+        attempt.silent_at = attempt.context.silence_max().map(|max| attempt.context.alive_at() + max);
         self.arm(lease);
     }
 
     /// Has a handler dropped at `at`; nothing else is due for it any more.
     pub(super) fn drop_at(&mut self, lease: LeaseToken, at: Instant) {
         let Some(attempt) = self.held.get_mut(&lease) else { return };
-        (attempt.started_due, attempt.deadline, attempt.drop_at) = (None, None, Some(at));
+        (attempt.started_due, attempt.deadline, attempt.silent_at) = (None, None, None);
+        attempt.drop_at = Some(at);
         self.arm(lease);
     }
 
@@ -184,7 +191,8 @@ impl Attempts {
         if let Some(at) = attempt.alarm.take() {
             self.alarms.remove(&(at, lease));
         }
-        attempt.alarm = [attempt.started_due, attempt.deadline, attempt.drop_at].into_iter().flatten().min();
+        let due = [attempt.started_due, attempt.deadline, attempt.silent_at, attempt.drop_at];
+        attempt.alarm = due.into_iter().flatten().min();
         if let Some(at) = attempt.alarm {
             self.alarms.insert((at, lease));
         }
@@ -197,22 +205,37 @@ impl Attempts {
 
     /// Returns what is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(LeaseToken, Due)> {
-        let (at, lease) = *self.alarms.first()?;
-        if at > now {
-            return None;
+        loop {
+            let (at, lease) = *self.alarms.first()?;
+            if at > now {
+                return None;
+            }
+            let due = self.held.get_mut(&lease)?.take_due(at, now);
+            self.arm(lease);
+            if let Some(due) = due {
+                return Some((lease, due));
+            }
         }
-        let attempt = self.held.get_mut(&lease)?;
-        let due = if attempt.drop_at == Some(at) {
-            attempt.drop_at = None;
-            Due::Drop
-        } else if attempt.deadline == Some(at) {
-            attempt.deadline = None;
-            Due::Deadline
+    }
+}
+
+impl Attempt {
+    /// Takes what is due at `at`; `None` where there was a sign of life meanwhile.
+    fn take_due(&mut self, at: Instant, now: Instant) -> Option<Due> {
+        if self.drop_at == Some(at) {
+            self.drop_at = None;
+            Some(Due::Drop)
+        } else if self.deadline == Some(at) {
+            self.deadline = None;
+            Some(Due::Deadline)
+        } else if self.silent_at == Some(at) {
+            let max = self.context.silence_max()?;
+            let silent_at = self.context.alive_at() + max;
+            self.silent_at = (silent_at > now).then_some(silent_at);
+            self.silent_at.is_none().then_some(Due::Silent(max))
         } else {
-            attempt.started_due = None;
-            Due::Started
-        };
-        self.arm(lease);
-        Some((lease, due))
+            self.started_due = None;
+            Some(Due::Started)
+        }
     }
 }

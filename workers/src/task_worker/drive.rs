@@ -298,6 +298,7 @@ impl TaskWorker {
         let time = now();
         attempt.started_at = time;
         let context = attempt.context.clone();
+        context.heartbeat();
         let Some(handle) = self.handlers.of(context.task()).cloned() else {
             return self.decline(lease).await;
         };
@@ -365,10 +366,10 @@ impl TaskWorker {
                 let (run, node, attempt) = (task.run, task.node.clone(), task.attempt);
                 self.say(run.shard(), WorkRequest::Started { run, node, attempt, lease, started_at });
             }
-            Due::Deadline => {
-                attempt.context.cancel();
-                self.attempts.drop_at(lease, Instant::now() + self.settings.cancel_grace);
-                self.report(lease, report::outcome(Err(timed_out())));
+            Due::Deadline => self.cut_short(lease, timed_out()),
+            Due::Silent(max) => {
+                let message = format!("the handler gave no sign of life for {max:?}");
+                self.cut_short(lease, HandlerError::new("heartbeat_timeout", message));
             }
             Due::Drop => {
                 if let Stage::Running(abort) = &attempt.stage {
@@ -380,6 +381,14 @@ impl TaskWorker {
                 }
             }
         }
+    }
+
+    /// Tells a handler to stop, and the shard why its attempt has failed.
+    fn cut_short(&mut self, lease: LeaseToken, error: HandlerError) {
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        attempt.context.cancel();
+        self.attempts.drop_at(lease, Instant::now() + self.settings.cancel_grace);
+        self.report(lease, report::outcome(Err(error)));
     }
 }
 

@@ -107,14 +107,14 @@ impl HttpClient {
 pub async fn execute(client: &HttpClient, context: &Context, request: HttpRequest) -> Result<Outcome, HandlerError> {
     let timeout = request.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
     tokio::select! {
-        answered = tokio::time::timeout(timeout, exchange(client, request)) => {
+        answered = tokio::time::timeout(timeout, exchange(client, context, request)) => {
             answered.unwrap_or_else(|_| Err(HandlerError::new("http_timeout", format!("no answer within {timeout:?}"))))
         }
         () = context.cancelled() => Err(HandlerError::new("cancelled", "the attempt was cancelled")),
     }
 }
 
-async fn exchange(client: &HttpClient, request: HttpRequest) -> Result<Outcome, HandlerError> {
+async fn exchange(client: &HttpClient, context: &Context, request: HttpRequest) -> Result<Outcome, HandlerError> {
     let invalid = |message: String| HandlerError::new("http_invalid", message).permanent();
     let bytes_max = request.max_response_bytes.unwrap_or(RESPONSE_BYTES_MAX).min(RESPONSE_BYTES_MAX);
     let method = request.method.as_deref().unwrap_or("GET").to_ascii_uppercase();
@@ -143,22 +143,24 @@ async fn exchange(client: &HttpClient, request: HttpRequest) -> Result<Outcome, 
         (None, None) => {}
     }
     let answer = wire.headers(headers).send().await.map_err(failed)?;
+    context.heartbeat();
     let status = answer.status();
     let expected = match request.expect_status.as_slice() {
         [] => status.is_success(),
         some => some.contains(&status.as_u16()),
     };
     let headers = answer.headers().clone();
-    let body = read(answer, bytes_max).await?;
+    let body = read(context, answer, bytes_max).await?;
     if !expected {
         return Err(unexpected(status, &body));
     }
     Ok(Outcome::of(&HttpAnswer { status: status.as_u16(), body: decode(&headers, &body), headers: readable(&headers) }))
 }
 
-async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, HandlerError> {
+async fn read(context: &Context, mut answer: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, HandlerError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        context.heartbeat();
         if body.len() + chunk.len() > bytes_max {
             let message = format!("the answer has more than {bytes_max} bytes");
             return Err(HandlerError::new("http_too_large", message).permanent());

@@ -19,6 +19,7 @@ fn context() -> Context {
         input: Json::null(),
         assets: Vec::new(),
         deadline: None,
+        heartbeat_timeout_ms: None,
         claim_first: false,
     })
 }
@@ -130,4 +131,15 @@ async fn what_is_not_public_is_not_reached_by_address_or_by_name() {
     }
     let reached = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(reached.is_err());
+}
+
+#[tokio::test]
+async fn what_arrives_is_a_sign_of_life() {
+    let (url, asked) = server(vec![answer("200 OK", "", "hello")]).await;
+    let (client, context) = (HttpClient::new(true).unwrap(), context());
+    let began = context.alive_at();
+    let request = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
+    execute(&client, &context, request).await.unwrap();
+    assert!(context.alive_at() > began);
+    asked.await.unwrap();
 }

@@ -101,7 +101,7 @@ pub async fn execute(allowed: bool, context: &Context, request: ProcessRequest) 
     };
     let bytes_max = request.max_output_bytes.unwrap_or(OUTPUT_BYTES_MAX).min(OUTPUT_BYTES_MAX);
     let stop = tokio::select! {
-        ended = run(&mut child, &mut group, request.stdin.as_ref(), bytes_max) => return ended.and_then(|ended| judge(ended, request.parse)),
+        ended = run(context, &mut child, &mut group, request.stdin.as_ref(), bytes_max) => return ended.and_then(|ended| judge(ended, request.parse)),
         () = context.cancelled() => HandlerError::new("cancelled", "the attempt was cancelled"),
         () = timeout => HandlerError::new("process_timeout", "the command did not end in time"),
     };
@@ -143,6 +143,7 @@ struct Ended {
 }
 
 async fn run(
+    context: &Context,
     child: &mut Child,
     group: &mut ProcessGroup,
     stdin: Option<&Json>,
@@ -163,7 +164,8 @@ async fn run(
         group.kill();
         status
     };
-    let (stdout, stderr, (), status) = tokio::join!(collect(stdout, bytes_max), collect(stderr, bytes_max), feed, end);
+    let (stdout, stderr, (), status) =
+        tokio::join!(collect(context, stdout, bytes_max), collect(context, stderr, bytes_max), feed, end);
     let status = status?;
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     Ok(Ended {
@@ -174,13 +176,15 @@ async fn run(
     })
 }
 
-/// Reads to the end, keeping no more than `bytes_max`; says whether something was dropped.
-async fn collect(pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> (Vec<u8>, bool) {
+/// Reads to the end, keeping no more than `bytes_max`; says whether something was dropped. What it reads is a sign of
+/// life.
+async fn collect(context: &Context, pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> (Vec<u8>, bool) {
     let mut kept = Vec::new();
     let mut truncated = false;
     let Some(mut pipe) = pipe else { return (kept, truncated) };
     let mut buffer = [0; 8192];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        context.heartbeat();
         let room = bytes_max - kept.len();
         kept.extend_from_slice(&buffer[..read.min(room)]);
         truncated |= read > room;

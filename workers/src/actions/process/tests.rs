@@ -18,6 +18,7 @@ fn context() -> Context {
         input: Json::null(),
         assets: Vec::new(),
         deadline: None,
+        heartbeat_timeout_ms: None,
         claim_first: false,
     })
 }

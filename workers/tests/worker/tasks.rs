@@ -1,0 +1,216 @@
+//! What becomes of tasks: run, reported, acknowledged, claimed, and how many at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use headwater_core::definition::BuiltIn;
+use headwater_core::protocol::{Task, Work, WorkReply, WorkRequest};
+use headwater_core::run::{ReportOutcome, RunRejection};
+use headwater_core::shard::Rejection;
+use headwater_core::{Attempt, Json, LeaseToken};
+use headwater_streams::requests;
+use headwater_streams::subject::work_subject;
+use headwater_workers::actions::{self, ActionPolicy};
+use headwater_workers::sdk::{Context, HandlerError, Outcome};
+use tokio::sync::Semaphore;
+
+use crate::house::{House, PATIENCE, Running, code, double, output, shard, task};
+
+#[tokio::test]
+async fn a_task_is_run_reported_and_acknowledged_and_the_next_needs_no_queue() {
+    let mut house = House::new().await;
+    let mut running = Running::start(house.worker().handler("double".parse().unwrap(), double));
+    house.tasks.publish(&task("double", 21)).await.unwrap();
+    let (report, _, place) = house.report().await;
+    assert_eq!((output(&report), report.lease), ("42", LeaseToken::from_bits(21)));
+    house.accept(place, vec![task("double", 5)]).await;
+    let (report, _, place) = house.report().await;
+    assert_eq!(output(&report), "10");
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("double").await;
+    running.ask_to_stop();
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn every_way_to_fail_has_its_code() {
+    let mut house = House::new().await;
+    async fn fails(_: Context, n: u32) -> Result<Outcome, HandlerError> {
+        match n {
+            0 => Err(HandlerError::new("no_luck", "none at all").permanent()),
+            1 => panic!("really"),
+            2 => Ok(Outcome::of(&"x".repeat(2_000_000))),
+            3 => Err("x".parse::<u32>().unwrap_err().into()),
+            4 => {
+                tokio::task::yield_now().await;
+                panic!("later");
+            }
+            _ => unreachable!(),
+        }
+    }
+    async fn picky(_: Context, _: Vec<String>) -> Result<Outcome, HandlerError> {
+        unreachable!("its input is a number")
+    }
+    let worker = house.worker().handler("fails".parse().unwrap(), fails).handler("picky".parse().unwrap(), picky);
+    let _running = Running::start(worker);
+    for (n, code_wanted) in ["no_luck", "panic", "output_too_large", "handler_error", "panic"].iter().enumerate() {
+        house.tasks.publish(&task("fails", n as u32)).await.unwrap();
+        let (report, _, place) = house.report().await;
+        assert_eq!(code(&report), *code_wanted);
+        house.accept(place, Vec::new()).await;
+    }
+    house.tasks.publish(&task("picky", 9)).await.unwrap();
+    let (report, _, place) = house.report().await;
+    assert!(
+        matches!(report.outcome, ReportOutcome::Failed { ref code, permanent: true, .. } if code == "input_invalid")
+    );
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("fails").await;
+}
+
+#[tokio::test]
+async fn reports_that_wait_together_go_in_one_frame_and_one_frame_is_under_way() {
+    let mut house = House::new().await;
+    let worker = house.worker().handler("double".parse().unwrap(), double).slots(200);
+    let _running = Running::start(worker);
+    house.tasks.publish(&task("double", 1)).await.unwrap();
+    let (_, _, first) = house.report().await;
+    // While the first frame is not answered, the others gather.
+    house.tasks.publish_all((2..=100).map(|n| task("double", n)).collect()).await;
+    let gathered = async {
+        let queue = headwater_core::run::queue_of_job(&"double".parse().unwrap());
+        while house.tasks.depth(&"acme".parse().unwrap(), &queue).await.unwrap().waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gathered).await.unwrap();
+    assert!(house.shard.try_next().is_none());
+    house.accept(first, Vec::new()).await;
+    let before = house.frames_seen;
+    for _ in 2..=100 {
+        let (_, _, place) = house.report().await;
+        house.accept(place, Vec::new()).await;
+    }
+    let frames = house.frames_seen - before;
+    assert!(frames <= 10, "{frames} frames for 99 reports");
+    house.until_queue_empty("double").await;
+}
+
+#[tokio::test]
+async fn a_report_is_offered_under_the_same_id_until_it_is_answered() {
+    let mut house = House::new().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let count = move |_: Context, n: u32| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move { Ok::<_, HandlerError>(Outcome::of(&n)) }
+    };
+    let _running = Running::start(house.worker().handler("count".parse().unwrap(), count));
+    house.tasks.publish(&task("count", 7)).await.unwrap();
+    let (_, first, place) = house.report().await;
+    house.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner }).await;
+    let (_, second, place) = house.report().await;
+    house.answer(place, WorkReply::Refused { rejection: Rejection::Overloaded }).await;
+    // The owner goes, and another comes after a while in which nobody serves the shard.
+    let (_, third, place) = house.report().await;
+    house.frames.remove(&place.0);
+    house.shard.stop().await;
+    house.shard = requests::serve(&house.broker, &work_subject(shard())).await.unwrap();
+    let (report, fourth, place) = house.report().await;
+    assert_eq!([first; 3], [second, third, fourth]);
+    assert_eq!(output(&report), "7");
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("count").await;
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
+fn claimed(request: &WorkRequest) -> Option<LeaseToken> {
+    match request {
+        WorkRequest::Claim { lease, .. } => Some(*lease),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_held_elsewhere_is_claimed_before_it_is_run() {
+    let mut house = House::new().await;
+    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double));
+    let uncertain = Task { claim_first: true, ..task("double", 4) };
+    house.tasks.publish(&uncertain).await.unwrap();
+    let (lease, place) = house.request(claimed).await;
+    assert_eq!(lease, uncertain.lease);
+    // The shard knows a newer attempt.
+    let newer = Task { attempt: Attempt::new(2), lease: LeaseToken::from_bits(40), ..task("double", 8) };
+    house.answer(place, WorkReply::Granted { task: newer }).await;
+    let (report, _, place) = house.report().await;
+    assert_eq!((output(&report), report.attempt, report.lease.bits()), ("16", Attempt::new(2), 40));
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("double").await;
+
+    house.tasks.publish(&Task { claim_first: true, ..task("double", 5) }).await.unwrap();
+    let (_, place) = house.request(claimed).await;
+    let rejection = Rejection::Run(RunRejection::StaleAttempt);
+    house.answer(place, WorkReply::Refused { rejection }).await;
+    house.until_queue_empty("double").await;
+}
+
+#[tokio::test]
+async fn no_more_attempts_run_at_once_than_there_are_slots() {
+    let mut house = House::new().await;
+    let (gate, most, at_once) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (gate_in, most_in, at_once_in) = (gate.clone(), most.clone(), at_once.clone());
+    let wait = move |_: Context, _: Json| {
+        let (gate, most, at_once) = (gate_in.clone(), most_in.clone(), at_once_in.clone());
+        async move {
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            gate.acquire().await.unwrap().forget();
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, HandlerError>(())
+        }
+    };
+    let _running = Running::start(house.worker().handler("wait".parse().unwrap(), wait).slots(3));
+    house.tasks.publish_all((0..6).map(|n| task("wait", n)).collect()).await;
+    let full = async {
+        while at_once.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, full).await.unwrap();
+    gate.add_permits(20);
+    for n in 0..6 {
+        let (_, _, place) = house.report().await;
+        // More than was asked for: the surplus waits its turn.
+        let next = if n == 0 { (10..16).map(|n| task("wait", n)).collect() } else { Vec::new() };
+        house.accept(place, next).await;
+    }
+    for _ in 0..6 {
+        let (_, _, place) = house.report().await;
+        house.accept(place, Vec::new()).await;
+    }
+    assert!(most.load(Ordering::SeqCst) <= 3);
+    house.until_queue_empty("wait").await;
+}
+
+#[tokio::test]
+async fn built_in_actions_are_handlers_like_others() {
+    let mut house = House::new().await;
+    let policy = ActionPolicy { allow_processes: true, ..ActionPolicy::default() };
+    let _running = Running::start(actions::serve(house.worker(), &policy).unwrap());
+    let built_in = |action: BuiltIn, n: u32, input: serde_json::Value| Task {
+        queue: actions::queue(),
+        work: Work::BuiltIn(action),
+        input: Json::of(&input),
+        ..task("builtin", n)
+    };
+    let echo = built_in(BuiltIn::Process, 1, serde_json::json!({"command": ["echo", "hello"]}));
+    house.tasks.publish(&echo).await.unwrap();
+    let (report, _, place) = house.report().await;
+    assert_eq!(output(&report), r#"{"exitCode":0,"stdout":"hello\n","stderr":"","truncated":false}"#);
+    let local = built_in(BuiltIn::HttpRequest, 2, serde_json::json!({"url": "http://169.254.169.254/"}));
+    house.accept(place, vec![local]).await;
+    let (report, _, place) = house.report().await;
+    assert_eq!(code(&report), "http_forbidden_target");
+    house.accept(place, Vec::new()).await;
+    house.until_queue_empty("builtin").await;
+}
