@@ -107,6 +107,14 @@ pub struct Owner<C> {
     inherited: Vec<(Sequence, Vec<Effect>)>,
 }
 
+/// What an owner has folded beside the state of its shard.
+pub(super) struct Folded<D, I> {
+    pub epoch: Epoch,
+    pub last: Sequence,
+    pub digest: D,
+    pub inherited: I,
+}
+
 /// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
     let hash = sha2::Sha256::digest(bytes);
@@ -131,6 +139,34 @@ impl<C> Owner<C> {
             undelivered: BTreeSet::new(),
             inherited: Vec::new(),
         }
+    }
+
+    /// Returns what an owner has folded, for a checkpoint.
+    ///
+    /// # Panics
+    /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
+    pub(super) fn folded(&self) -> (&Shard, Folded<&str, &[(Sequence, Vec<Effect>)]>) {
+        // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
+        let Self { shard, epoch, last, digest, filling, in_flight, opened, undelivered, inherited } = self;
+        let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || !undelivered.is_empty();
+        assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
+        (shard, Folded { epoch: *epoch, last: *last, digest, inherited })
+    }
+
+    /// Goes on where an owner that had folded this much stood.
+    pub(super) fn resumed(shard: Shard, folded: Folded<String, Vec<(Sequence, Vec<Effect>)>>) -> Self {
+        let Folded { epoch, last, digest, inherited } = folded;
+        Self { epoch, last, digest, inherited, ..Self::new(shard) }
+    }
+
+    /// Returns the sequence of the last bundle that is durable.
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+
+    /// Returns whether these are the bytes of the last bundle it folded.
+    pub fn stands_on(&self, bytes: &[u8]) -> bool {
+        digest(bytes) == self.digest
     }
 
     /// Folds one message of the journal, in order, before anything is submitted.
