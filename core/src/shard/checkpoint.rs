@@ -91,13 +91,8 @@ impl<C> Owner<C> {
     /// When anything was submitted or handed out, or [`Self::inherit`] has given effects away.
     pub fn checkpoint(&self) -> Vec<u8> {
         let (shard, Folded { epoch, last, digest, inherited }) = self.folded();
-        let head = Head {
-            format: CHECKPOINT_FORMAT,
-            shard: shard.id(),
-            epoch,
-            sequence: last,
-            digest: digest.to_owned(),
-        };
+        let head =
+            Head { format: CHECKPOINT_FORMAT, shard: shard.id(), epoch, sequence: last, digest: digest.to_owned() };
         let mut bytes = Vec::new();
         write(&mut bytes, &head);
         write(&mut bytes, &inherited);
@@ -141,7 +136,9 @@ fn state(shard: &Shard) -> State<&Workflow, &Asset, Recorded<'_>> {
         shard;
     let mut documents: Vec<_> = definitions
         .iter()
-        .flat_map(|(key, versions)| versions.iter().map(|(version, found)| (key.clone(), *version, found.source.clone())))
+        .flat_map(|(key, versions)| {
+            versions.iter().map(|(version, found)| (key.clone(), *version, found.source.clone()))
+        })
         .collect();
     documents.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let mut workflows: Vec<_> = workflows.values().collect();
