@@ -14,7 +14,7 @@ use headwater_streams::{Broker, ExchangeError, shard_map};
 use headwater_workers::actions::{self, ActionsError};
 use headwater_workers::sdk::Worker;
 use headwater_workers::shard_client::ShardClient;
-use headwater_workers::shard_worker::{ShardCounters, ShardSettings, ShardSupervisor};
+use headwater_workers::shard_worker::{ShardCounters, ShardSupervisor};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -155,7 +155,7 @@ pub async fn serve(
                 ..OwnershipConfig::new(member, process.map.shards)
             },
             client: process.client.clone(),
-            settings: ShardSettings { lease_ttl: settings.lease_ttl(), ..ShardSettings::default() },
+            settings: settings.shard_settings(),
             queues: QueueSettings { ack_wait: settings.lease_ttl(), ..QueueSettings::default() },
             counters: process.counters.clone(),
         };

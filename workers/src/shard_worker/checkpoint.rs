@@ -1,0 +1,146 @@
+//! When a checkpoint of a shard is due, and how one is made: by recovering the shard beside its owner.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use headwater_core::ShardId;
+use headwater_core::shard::{Owner, ShardMap};
+use headwater_streams::checkpoints::{Checkpoints, Replaced};
+use headwater_streams::{Broker, ExchangeError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::recover::{RecoverError, Recovered, aside, recover};
+use super::{ShardCounters, ShardSettings};
+
+/// How many shards can be due at once: as many as there can be. Where there are more, the journal grows on meanwhile.
+const DUE_MAX: usize = ShardId::COUNT_MAX as usize;
+
+/// A stretch of a journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Growth {
+    pub bundles: u64,
+    pub bytes: u64,
+}
+
+impl Growth {
+    /// Adds one bundle.
+    pub fn add(&mut self, bytes: usize) {
+        self.bundles += 1;
+        self.bytes += bytes as u64;
+    }
+
+    fn is_enough(self, settings: &ShardSettings) -> bool {
+        self.bundles >= settings.checkpoint_bundles || self.bytes >= settings.checkpoint_bytes
+    }
+}
+
+/// Counts what an owner appends, and says when a checkpoint is due.
+pub(super) struct Tally {
+    shard: ShardId,
+    since: Growth,
+    settings: ShardSettings,
+    due: mpsc::Sender<ShardId>,
+}
+
+impl Tally {
+    /// Begins with what was folded at the take-over: the newest checkpoint does not hold that either.
+    pub fn new(shard: ShardId, folded: Growth, settings: ShardSettings, due: mpsc::Sender<ShardId>) -> Self {
+        Self { shard, since: folded, settings, due }
+    }
+
+    /// A bundle is on its way to the journal.
+    pub fn add(&mut self, bytes: usize) {
+        self.since.add(bytes);
+        if self.since.is_enough(&self.settings) && self.due.try_send(self.shard).is_ok() {
+            self.since = Growth::default();
+        }
+    }
+}
+
+/// Says why no checkpoint was written. The one before stays, and the next is due as if there had been none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("the shard cannot be recovered")]
+    Recover(#[from] RecoverError),
+    #[error("the store of checkpoints does not answer")]
+    Store(#[from] ExchangeError),
+}
+
+/// Writes the checkpoints of the shards this process drives, one at a time.
+pub(super) struct CheckpointWriter {
+    broker: Broker,
+    map: ShardMap,
+    counters: Arc<ShardCounters>,
+    due: mpsc::Receiver<ShardId>,
+}
+
+impl CheckpointWriter {
+    /// Makes a writer, and what tells it that a shard is due.
+    pub fn new(broker: Broker, map: ShardMap, counters: Arc<ShardCounters>) -> (Self, mpsc::Sender<ShardId>) {
+        let (sender, due) = mpsc::channel(DUE_MAX);
+        (Self { broker, map, counters, due }, sender)
+    }
+
+    /// Writes what becomes due until `shutdown`; what is half done then is dropped.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut waiting = BTreeSet::new();
+        loop {
+            if waiting.is_empty() {
+                let next = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    next = self.due.recv() => next,
+                };
+                let Some(shard) = next else { return };
+                waiting.insert(shard);
+            }
+            // A shard that became due twice meanwhile needs one checkpoint.
+            while let Ok(shard) = self.due.try_recv() {
+                waiting.insert(shard);
+            }
+            let Some(shard) = waiting.pop_first() else { continue };
+            let (broker, map, counters) = (self.broker.clone(), self.map.clone(), self.counters.clone());
+            // On a task of its own, so that a fold that panics costs this checkpoint only.
+            let mut writing = tokio::spawn(async move { write(&broker, shard, &map, &counters).await });
+            let written = tokio::select! {
+                () = shutdown.cancelled() => return writing.abort(),
+                written = &mut writing => written,
+            };
+            match written {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(%shard, %error, cause, "no checkpoint was written");
+                }
+                Err(error) => tracing::warn!(%shard, %error, "no checkpoint was written: folding panicked"),
+            }
+        }
+    }
+}
+
+/// Recovers the shard as the next owner would, and keeps what came of it.
+pub(super) async fn write(
+    broker: &Broker,
+    shard: ShardId,
+    map: &ShardMap,
+    counters: &ShardCounters,
+) -> Result<(), WriteError> {
+    let checkpoints = Checkpoints::open(broker).await?;
+    let seen = checkpoints.stamp(shard).await?;
+    let Recovered { owner, folded, checkpoint: before, .. } = recover::<()>(broker, shard, map).await?;
+    if folded == Growth::default() {
+        return Ok(());
+    }
+    let sequence = owner.last();
+    let bytes = aside(move || Owner::checkpoint(&owner)).await;
+    let length = bytes.len();
+    match checkpoints.replace(shard, seen.as_ref(), bytes.into()).await? {
+        Replaced::Stored => {
+            ShardCounters::add(&counters.checkpoints, 1);
+            let before = before.map(|sequence| sequence.get());
+            tracing::debug!(%shard, %sequence, before, folded = folded.bundles, bytes = length, "wrote a checkpoint");
+        }
+        Replaced::Overtaken => tracing::debug!(%shard, %sequence, "somebody else wrote a checkpoint meanwhile"),
+    }
+    Ok(())
+}
