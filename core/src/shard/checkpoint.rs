@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::owner::Folded;
+use super::owner::{Folded, Inherited};
 use super::state::Shard;
 use super::window::{EndedEntry, EndedRuns, GrantedCommands, GrantedEntry};
-use super::{AggregateId, Effect, Owner, ShardMap, WorkflowKey};
+use super::{AggregateId, Owner, ShardMap, WorkflowKey};
 use crate::asset::Asset;
 use crate::definition::compile;
 use crate::run::{Run, RunRecord};
@@ -92,7 +92,7 @@ impl<C> Owner<C> {
     pub fn checkpoint(&self) -> Vec<u8> {
         let (shard, Folded { epoch, last, digest, inherited }) = self.folded();
         let head =
-            Head { format: CHECKPOINT_FORMAT, shard: shard.id(), epoch, sequence: last, digest: digest.to_owned() };
+            Head { format: CHECKPOINT_FORMAT, shard: shard.id(), epoch, sequence: last, digest: digest.into_owned() };
         let mut bytes = Vec::new();
         write(&mut bytes, &head);
         write(&mut bytes, &inherited);
@@ -116,12 +116,12 @@ impl<C> Owner<C> {
         if head.shard != shard {
             return Err(CheckpointError::Shard { expected: shard, found: head.shard });
         }
-        let inherited: Vec<(Sequence, Vec<Effect>)> = Vec::deserialize(&mut values)?;
+        let inherited: Vec<Inherited> = Vec::deserialize(&mut values)?;
         let state = State::deserialize(&mut values)?;
         values.end()?;
         let shard = restored(Shard::new(shard, map), state)?;
         let Head { epoch, sequence: last, digest, .. } = head;
-        Ok(Self::resumed(shard, Folded { epoch, last, digest, inherited }))
+        Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited: inherited.into() }))
     }
 }
 

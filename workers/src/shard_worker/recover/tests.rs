@@ -1,5 +1,7 @@
 //! Recovery against a real broker: from a checkpoint, and from the whole journal wherever one cannot be used.
 
+mod speed;
+
 use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{Command, Submission, WorkflowKey};
@@ -20,6 +22,8 @@ struct House {
     _server: NatsServer,
     _directory: tempfile::TempDir,
 }
+
+type IsWhy<'t> = &'t dyn Fn(&Unusable) -> bool;
 
 fn shard() -> ShardId {
     ShardId::new(0).unwrap()
@@ -149,7 +153,7 @@ async fn a_checkpoint_that_cannot_be_used_costs_the_whole_journal_and_is_replace
     let digest_at = good.find(r#""digest":""#).unwrap() + r#""digest":""#.len();
     let foreign = format!("{}{}{}", &good[..digest_at], "0".repeat(32), &good[digest_at + 32..]);
     let is_refused = |unusable: &Unusable| matches!(unusable, Unusable::Refused(_));
-    let cases: [(String, &dyn Fn(&Unusable) -> bool); 7] = [
+    let cases: [(String, IsWhy<'_>); 7] = [
         ("gibberish".into(), &is_refused),
         (good[..good.len() / 2].into(), &is_refused),
         (good.replacen(r#""format":1"#, r#""format":0"#, 1), &is_refused),
