@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::asset::Declaration;
 use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
-use crate::shard::{Position, Rejection, Submission};
+use crate::shard::{AssetKey, Position, Rejection, Submission};
 use crate::{Attempt, CommandId, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId};
 use crate::{Version, WorkspaceId};
 
@@ -132,6 +133,8 @@ pub enum ShardRequest {
     Submit(Box<Submission>),
     /// Answer when the run has ended (at once if it has), or not at all before the caller's deadline.
     AwaitRun { run: RunId },
+    /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
+    DescribeAsset { key: AssetKey },
 }
 
 /// The answer to one [`ShardRequest`].
@@ -148,6 +151,10 @@ pub enum ShardReply {
     Ended {
         status: RunStatus,
         position: Position,
+    },
+    /// The declarations of an asset, by workflow; none for one nobody declares.
+    Asset {
+        declarations: Vec<Declaration>,
     },
     Refused {
         rejection: Rejection,

@@ -15,7 +15,8 @@ use headwater_workers::connection::Connection;
 use headwater_workers::shard_worker::ShardSettings;
 use tokio_util::sync::CancellationToken;
 
-use crate::roles::{self, ServeError};
+use crate::process::{self, ServeError};
+use crate::roles;
 use crate::settings::{ActionSettings, BrokerSettings, Role, ServeSettings};
 
 /// What `dev` takes.
@@ -189,7 +190,7 @@ pub async fn run(dev: DevSettings, shutdown: CancellationToken) -> Result<(), De
     let inbox_prefix = worker.inbox_prefix.clone().unwrap_or_default();
     let worker = broker_settings(&worker);
     let outcome = async {
-        let process = roles::prepare(&settings).await?;
+        let process = process::prepare(&settings).await?;
         roles::serve(process, &settings, shutdown, |listening| {
             let connection = Connection {
                 api: format!("http://{listening}"),

@@ -121,6 +121,14 @@ pub fn compile_all(documents: &[Value]) -> Result<Vec<Compiled>, Vec<Located>> {
     if refused { Err(findings) } else { Ok(compiled) }
 }
 
+/// Lists the findings of all definitions, in order.
+pub fn located(compiled: &[Compiled]) -> impl Iterator<Item = Located> {
+    compiled.iter().enumerate().flat_map(|(document, (definition, findings))| {
+        let slug = Some(definition.slug.to_string());
+        findings.iter().cloned().map(move |finding| Located { document, slug: slug.clone(), finding })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -5,6 +5,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`settings`] | what a process of the engine is told when it starts |
+//! | [`process`] | what the roles of a process share |
 //! | [`roles`] | what a process does: shards, tasks, projector, api |
 //! | [`dev`] | everything in one process, with servers of its own |
 //! | [`api`] | what HTTP clients can ask |
@@ -12,6 +13,7 @@
 //! | [`documents`] | how JSON and YAML from outside become values |
 //! | [`cli`] | what people type |
 //! | [`bench`] | how fast it is, beside the bare broker |
+//! | [`failure`] | why a command did not do as asked |
 //! | [`telemetry`] | logs |
 
 pub mod api;
@@ -20,6 +22,8 @@ pub mod cli;
 pub mod codes;
 pub mod dev;
 pub mod documents;
+pub mod failure;
+pub mod process;
 pub mod roles;
 pub mod settings;
 pub mod telemetry;

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::asset::Declaration;
 use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
-use headwater_core::shard::{Position, Rejection, Submission};
+use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
 use headwater_core::{RunId, ShardId};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
@@ -34,6 +35,9 @@ pub enum ClientError {
     /// The answer is not one.
     #[error("the answer of shard {shard} is malformed")]
     Malformed { shard: ShardId, source: serde_json::Error },
+    /// The answer is to another question.
+    #[error("shard {shard} answered another question")]
+    OtherAnswer { shard: ShardId },
     /// One frame cannot carry it.
     #[error("the command is larger than the broker takes")]
     TooLarge,
@@ -86,7 +90,24 @@ impl ShardClient {
         match self.ask(shard, request, within).await? {
             ShardReply::Done { position, granted } => Ok((position, granted)),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-            ShardReply::Ended { position, .. } => Ok((position, None)),
+            ShardReply::Ended { .. } | ShardReply::Asset { .. } => Err(ClientError::OtherAnswer { shard }),
+        }
+    }
+
+    /// Asks the shard of an asset who declares it, by workflow. It may be about to change: for advice only.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn describe_asset(
+        &self,
+        shard: ShardId,
+        key: AssetKey,
+        within: Duration,
+    ) -> Result<Vec<Declaration>, ClientError> {
+        match self.ask(shard, ShardRequest::DescribeAsset { key }, within).await? {
+            ShardReply::Asset { declarations } => Ok(declarations),
+            ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
+            ShardReply::Done { .. } | ShardReply::Ended { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
 
@@ -164,7 +185,7 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
             ShardReply::Refused { rejection } if !is_passing(&rejection) => {
                 return Err(ClientError::Refused(rejection));
             }
-            ShardReply::Refused { .. } | ShardReply::Done { .. } => return Ok(None),
+            ShardReply::Refused { .. } | ShardReply::Done { .. } | ShardReply::Asset { .. } => return Ok(None),
         }
     }
     Ok((ends.len() == runs.len()).then_some(ends))

@@ -4,23 +4,15 @@ use super::command::{ProducerEnd, RecordAsset, ResolveConsumption};
 use super::evolve::evolve;
 use super::producer::{self, Start};
 use super::state::{Asset, Partition};
-use super::{AssetCommand, AssetEvent, Declaration, Waiter};
+use super::{AssetCommand, AssetEvent, Declaration, Ground, Waiter};
 use crate::definition::{OnMiss, Require};
 use crate::run::RunFailure;
-use crate::{PartitionKey, RunId, ShardId, Timestamp, Version};
+use crate::{PartitionKey, RunId, Version};
 
 /// How many consumers may wait for one partition: the facts that serve or refuse all of them fit one commit.
 const WAITERS_MAX: usize = 4_096;
 /// How much of a producer's failure each of its waiters is told.
 const CAUSE_BYTES_MAX: usize = 256;
-
-/// What a decision stands on besides the state.
-pub struct Ground<'a> {
-    /// The shard's clock.
-    pub now: Timestamp,
-    /// Where a run that has to be started will live, from 64 bits that differ for every start.
-    pub shard_for: &'a dyn Fn(u64) -> ShardId,
-}
 
 struct Decision<'a, 'g> {
     asset: &'a mut Asset,

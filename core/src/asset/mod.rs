@@ -2,16 +2,20 @@
 //!
 //! A run that waits for a producer which waits for that run would wait for ever. It is refused (`asset_cycle`) as far as
 //! this asset's own waiters tell: the run is the producer itself, or the producer waits for other partitions of this asset
-//! that the run makes. *Not* detected: circles through other assets, circles with a node that waits (`onMiss: wait`), and
+//! that the run makes. *Not* detected: circles through other assets (an apply warns of them, see `circle`), circles with a node that waits (`onMiss: wait`), and
 //! versions that another node of the waiting run itself would make later. Runs that can meet them need a `timeout`.
 //!
 //! | file | question |
 //! |---|---|
 //! | `decide` | which version a consumer gets, and whether a producer is started |
 //! | `evolve` | what an event means for the state |
+//! | `circle` | whether first versions would wait for each other |
+//! | `contract` | whether what workflows declare of it goes together |
 //! | `react` | who hears about it |
 
+mod circle;
 mod command;
+mod contract;
 mod decide;
 mod event;
 mod evolve;
@@ -19,10 +23,22 @@ mod producer;
 mod react;
 mod state;
 
+pub use circle::{Maker, awaited, circle};
 pub use command::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration, RecordAsset};
 pub use command::{ProducerEnd, ResolveConsumption};
-pub use decide::{Ground, decide};
+pub use contract::{Clash, ClashKind, clashes};
+pub use decide::decide;
 pub use event::{AssetEvent, InputVersion, Waiter};
 pub(crate) use evolve::evolve;
 pub use react::react;
 pub use state::{Asset, VERSIONS_KEPT_MAX};
+
+use crate::{ShardId, Timestamp};
+
+/// What a decision stands on besides the state.
+pub struct Ground<'a> {
+    /// The shard's clock.
+    pub now: Timestamp,
+    /// Where a run that has to be started will live, from 64 bits that differ for every start.
+    pub shard_for: &'a dyn Fn(u64) -> ShardId,
+}

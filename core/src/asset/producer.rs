@@ -1,9 +1,8 @@
 //! Which workflow makes an asset, and with which input.
 
 use super::command::ResolveConsumption;
-use super::decide::Ground;
 use super::state::Asset;
-use super::{Declaration, ProducerDeclaration};
+use super::{Declaration, Ground, ProducerDeclaration};
 use crate::run::{INPUT_BYTES_MAX, RunFailure};
 use crate::{DefinitionVersion, Json, PartitionKey, RunId, Slug};
 

@@ -87,6 +87,11 @@ impl Asset {
         self.revision
     }
 
+    /// Returns what each workflow's current version declares, by workflow.
+    pub fn declarations(&self) -> impl Iterator<Item = &Declaration> {
+        self.declarations.values()
+    }
+
     /// Returns the newest version of a partition.
     pub fn latest(&self, partition: &Option<PartitionKey>) -> Option<Version> {
         self.partitions.get(partition)?.kept.back().map(|kept| kept.version)

@@ -51,6 +51,20 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Returns where a node declares an asset, as a JSON Pointer into `source`: `side` is `produces` or `consumes`.
+    pub fn place_of(&self, node: &NodeId, side: &'static str, asset: &AssetId) -> String {
+        let source = self.source.to_value();
+        let find = |list: &str, is_it: &dyn Fn(&serde_json::Value) -> bool| {
+            source.pointer(list)?.as_array()?.iter().position(is_it).map(|at| format!("{list}/{at}"))
+        };
+        let is_node = |found: &serde_json::Value| found["id"] == node.as_str();
+        let is_asset = |found: &serde_json::Value| {
+            found["assetId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(asset.as_str()))
+        };
+        let place = find("/steps", &is_node).or_else(|| find("/nodes", &is_node)).unwrap_or_default();
+        find(&format!("{place}/{side}"), &is_asset).unwrap_or(place)
+    }
+
     /// Finds a node by its id.
     pub fn find(&self, id: &NodeId) -> Option<NodeIx> {
         self.index.get(id).copied()

@@ -49,6 +49,12 @@ pub enum ProblemCode {
     BadExpression,
     /// A schema that is not a JSON Schema.
     BadSchema,
+    /// Another workflow produces the same asset.
+    SeveralProducers,
+    /// Workflows whose assets are made from each other's: the first versions wait for each other.
+    AssetCircle,
+    /// What a producer promises of an asset is less than a consumer needs.
+    ContractBreak,
     /// More nodes, levels or bytes than the engine takes.
     TooLarge,
 }

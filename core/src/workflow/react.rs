@@ -20,9 +20,13 @@ pub fn react(workflow: &Workflow, event: &WorkflowEvent, revision: Revision, eff
         version,
         document: document.clone(),
     });
-    let mut declarations = declared(workflow, version);
+    let declared = |version| {
+        let compiled = workflow.document(version).and_then(|document| compile(&document.to_value()).ok());
+        compiled.map(|(definition, _)| declarations(&definition, version)).unwrap_or_default()
+    };
+    let mut declarations = declared(version);
     // What only the version before declared is withdrawn by an empty declaration.
-    for asset in workflow.before.map(|before| declared(workflow, before)).unwrap_or_default().into_keys() {
+    for asset in workflow.before.map(declared).unwrap_or_default().into_keys() {
         declarations.entry(asset).or_insert_with(|| Declaration {
             workflow: workflow.key.workflow.clone(),
             version,
@@ -38,33 +42,26 @@ pub fn react(workflow: &Workflow, event: &WorkflowEvent, revision: Revision, eff
     }
 }
 
-fn declared(workflow: &Workflow, version: DefinitionVersion) -> BTreeMap<AssetId, Declaration> {
+/// Returns what a definition declares of each asset it touches, as version `version` of its workflow.
+pub fn declarations(definition: &Definition, version: DefinitionVersion) -> BTreeMap<AssetId, Declaration> {
     let mut declarations = BTreeMap::new();
-    let compiled = workflow.document(version).and_then(|document| compile(&document.to_value()).ok());
-    let Some((definition, _)) = compiled else { return declarations };
+    let mut of = |asset: &AssetId, declare: &mut dyn FnMut(&mut Declaration)| {
+        declare(declarations.entry(asset.clone()).or_insert_with(|| Declaration {
+            workflow: definition.slug.clone(),
+            version,
+            producers: Vec::new(),
+            consumers: Vec::new(),
+        }));
+    };
     for node in &definition.nodes {
-        for (asset, producer) in node.produces.iter().map(|p| (&p.asset, producer(&definition, node, p))) {
-            declaration_of(&mut declarations, workflow, version, asset).producers.push(producer);
+        for produces in &node.produces {
+            of(&produces.asset, &mut |it| it.producers.push(producer(definition, node, produces)));
         }
-        for (asset, consumer) in node.consumes.iter().map(|c| (&c.asset, consumer(node, c))) {
-            declaration_of(&mut declarations, workflow, version, asset).consumers.push(consumer);
+        for consumes in &node.consumes {
+            of(&consumes.asset, &mut |it| it.consumers.push(consumer(node, consumes)));
         }
     }
     declarations
-}
-
-fn declaration_of<'d>(
-    declarations: &'d mut BTreeMap<AssetId, Declaration>,
-    workflow: &Workflow,
-    version: DefinitionVersion,
-    asset: &AssetId,
-) -> &'d mut Declaration {
-    declarations.entry(asset.clone()).or_insert_with(|| Declaration {
-        workflow: workflow.key.workflow.clone(),
-        version,
-        producers: Vec::new(),
-        consumers: Vec::new(),
-    })
 }
 
 fn producer(definition: &Definition, node: &Node, produces: &crate::definition::Produces) -> ProducerDeclaration {

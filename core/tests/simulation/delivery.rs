@@ -159,7 +159,7 @@ impl Cluster {
                 self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
                 consequence(submission, &rejection)
             }
-            ShardReply::Done { .. } | ShardReply::Ended { .. } => None,
+            ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Asset { .. } => None,
         };
         match follows {
             // The bundle is delivered only when the consequence is durable too.

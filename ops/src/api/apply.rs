@@ -16,26 +16,43 @@ use tokio::time::Instant;
 use super::asked::Asked;
 use super::body::Body;
 use super::token::Token;
-use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command};
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, neighbours};
 use crate::codes::Code;
-use crate::documents;
+use crate::documents::{self, Located};
 
 fn read(body: &Body) -> Result<Vec<documents::Compiled>, Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
-    documents::compile_all(&documents).map_err(|findings| {
-        let errors = findings.iter().filter(|located| located.finding.severity == Severity::Error).count();
-        let detail = format!("{errors} error(s) in {} document(s); nothing was applied", documents.len());
-        Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(findings))
-    })
+    documents::compile_all(&documents).map_err(|findings| refused(&findings, documents.len()))
+}
+
+/// Reads definitions that go with what is applied already.
+async fn read_among_others(
+    api: &Api,
+    workspace: &WorkspaceId,
+    body: &Body,
+) -> Result<Vec<documents::Compiled>, Problem> {
+    let mut compiled = read(body)?;
+    neighbours::compare(api, workspace, &mut compiled).await?;
+    let findings: Vec<_> = documents::located(&compiled).collect();
+    if findings.iter().any(|located| located.finding.severity == Severity::Error) {
+        return Err(refused(&findings, compiled.len()));
+    }
+    Ok(compiled)
+}
+
+fn refused(findings: &[Located], documents: usize) -> Problem {
+    let errors = findings.iter().filter(|located| located.finding.severity == Severity::Error).count();
+    let detail = format!("{errors} error(s) in {documents} document(s); nothing was applied");
+    Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(findings))
 }
 
 /// `POST /workflows/validate`
-pub async fn validate(asked: Asked, body: Body) -> Result<Response, Problem> {
-    asked.finish()?;
-    let valid = read(&body)?.into_iter().map(|(definition, warnings)| {
+pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+    let workspace = asked.finish()?;
+    let valid = read_among_others(&api, &workspace, &body).await?.into_iter().map(|(definition, warnings)| {
         json!({"slug": definition.slug, "contentHash": definition.content_hash, "warnings": warnings})
     });
     Ok(answer::data(StatusCode::OK, json!({"workflows": valid.collect::<Vec<_>>()})))
@@ -44,7 +61,7 @@ pub async fn validate(asked: Asked, body: Body) -> Result<Response, Problem> {
 /// `POST /workflows`
 pub async fn apply(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
     let workspace = asked.finish()?;
-    let compiled = read(&body)?;
+    let compiled = read_among_others(&api, &workspace, &body).await?;
     let applied = compiled.iter().map(|(definition, _)| apply_one(&api, &workspace, definition));
     let applied = futures_util::future::try_join_all(applied).await?;
     let token = Token::of(applied.iter().map(|applied| applied.position));
@@ -85,6 +102,7 @@ async fn apply_one(api: &Api, workspace: &WorkspaceId, definition: &Definition) 
         return Err(internal("the workflow was applied without a version"));
     };
     await_published(api, &key, version).await?;
+    neighbours::await_declared(api, &key, definition, version).await?;
     Ok(Applied { version, created, position })
 }
 

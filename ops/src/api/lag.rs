@@ -10,7 +10,7 @@ use headwater_projector::queries::Reads;
 use headwater_projector::{JetStreamJournal, Journal as _, Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::roles::Process;
+use crate::process::Process;
 
 /// The lag of the read models, the worst of all shards.
 #[derive(Debug, Clone)]

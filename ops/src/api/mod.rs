@@ -5,7 +5,7 @@
 //! | `routes` | which paths there are |
 //! | `asked`, `body` | what a request says, and what is refused at the edge |
 //! | `answer`, `token`, `problem` | what an answer looks like |
-//! | `apply`, `workflows` | how definitions come in, and what they are |
+//! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
 //! | `assets` | what was made, by whom, for whom |
 //! | `operations`, `health`, `metrics` | how the engine is |
@@ -23,6 +23,7 @@ mod events;
 mod health;
 mod lag;
 mod metrics;
+mod neighbours;
 mod openapi;
 mod operations;
 mod problem;
@@ -53,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::codes::Code;
-use crate::roles::{Process, ServeError};
+use crate::process::{Process, ServeError};
 use catalog::Catalog;
 use lag::LagView;
 use metrics::Metrics;

@@ -123,7 +123,9 @@ impl From<ClientError> for Problem {
             ClientError::Indeterminate { .. } => Self::new(Code::Indeterminate, error.to_string()),
             ClientError::Overloaded { .. } => Self::new(Code::Overloaded, error.to_string()),
             ClientError::TooLarge => Self::new(Code::TooLarge, error.to_string()),
-            ClientError::Malformed { .. } => Self::internal("the answer of a shard is malformed", &error),
+            ClientError::Malformed { .. } | ClientError::OtherAnswer { .. } => {
+                Self::internal("the answer of a shard is malformed", &error)
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use headwater_workers::shard_client::ShardClient;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::cli::Failure;
 use crate::dev::Servers;
+use crate::failure::Failure;
 use crate::settings::{BrokerSettings, Role, ServeSettings};
 
 /// A broker, a database, an engine and perhaps a worker.

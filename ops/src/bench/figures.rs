@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use serde::Serialize;
 
 use super::BenchSettings;
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// One figure, from one or more repetitions.
 #[derive(Debug, Serialize)]

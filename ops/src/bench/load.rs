@@ -14,7 +14,7 @@ use headwater_streams::definitions::Definitions;
 use serde_json::{Value, json};
 
 use super::cluster::Access;
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// How long anything may take before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(60);

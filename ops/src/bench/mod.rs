@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 pub use worker::{WorkerSettings, work};
 

@@ -14,7 +14,7 @@ use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
 use super::worker;
 use super::{BenchSettings, Scenario};
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::settings::Role;
 
 /// Measures one scenario.

@@ -10,7 +10,7 @@ use headwater_workers::connection;
 use headwater_workers::sdk::{Context, HandlerError, Outcome, Worker};
 use tokio::sync::mpsc;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 /// What the worker process of the benchmarks takes.
 #[derive(Debug, Clone, Args)]

@@ -6,8 +6,8 @@ use clap::Args;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::Failure;
 use crate::codes::Exit;
+use crate::failure::Failure;
 
 /// Where the API is, and how answers look.
 #[derive(Debug, Clone, Args)]

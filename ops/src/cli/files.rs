@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Failure;
 use crate::codes::Exit;
 use crate::documents::{self, Compiled, Located, Spelling};
+use crate::failure::Failure;
 
 /// A definition and the file it stands in.
 #[derive(Debug, Clone)]

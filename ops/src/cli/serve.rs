@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
 use crate::dev::{self, DevSettings};
+use crate::failure::Failure;
+use crate::process;
 use crate::roles;
 use crate::settings::ServeSettings;
 
@@ -19,7 +20,7 @@ pub async fn dev(settings: DevSettings) -> Result<ExitCode, Failure> {
 pub async fn serve(settings: ServeSettings) -> Result<ExitCode, Failure> {
     let shutdown = shutdown_on_signals()?;
     let served = async {
-        let process = roles::prepare(&settings).await?;
+        let process = process::prepare(&settings).await?;
         roles::serve(process, &settings, shutdown, |listening| println!("headwater serves on http://{listening}")).await
     };
     served.await.map_err(|error| Failure::of(&error))?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use headwater::api::openapi_document;
 use headwater::dev::Servers;
-use headwater::roles;
 use headwater::settings::ServeSettings;
+use headwater::{process, roles};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ pub struct Engine {
     pub http: reqwest::Client,
     pub servers: Servers,
     stop: CancellationToken,
-    serving: JoinHandle<Result<(), roles::ServeError>>,
+    serving: JoinHandle<Result<(), process::ServeError>>,
     _folder: tempfile::TempDir,
 }
 
@@ -55,7 +55,7 @@ impl Engine {
         let settings = ServeSettings { listen, shards: 2, ..servers.settings() };
         let stop = CancellationToken::new();
         let (ready, listening) = oneshot::channel();
-        let process = roles::prepare(&settings).await.unwrap();
+        let process = process::prepare(&settings).await.unwrap();
         let stopping = stop.clone();
         let serving = tokio::spawn(async move {
             roles::serve(process, &settings, stopping, |address| ready.send(address).expect("the test waits")).await

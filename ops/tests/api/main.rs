@@ -4,4 +4,5 @@ mod commands;
 mod edge;
 mod engine;
 mod lives;
+mod neighbours;
 mod outages;

@@ -10,30 +10,11 @@ use headwater_streams::{Broker, ExchangeError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::recover::{RecoverError, Recovered, aside, recover};
+use super::recover::{Growth, RecoverError, Recovered, aside, recover};
 use super::{ShardCounters, ShardSettings};
 
 /// How many shards can be due at once: as many as there can be. Where there are more, the journal grows on meanwhile.
 const DUE_MAX: usize = ShardId::COUNT_MAX as usize;
-
-/// A stretch of a journal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Growth {
-    pub bundles: u64,
-    pub bytes: u64,
-}
-
-impl Growth {
-    /// Adds one bundle.
-    pub fn add(&mut self, bytes: usize) {
-        self.bundles += 1;
-        self.bytes += bytes as u64;
-    }
-
-    fn is_enough(self, settings: &ShardSettings) -> bool {
-        self.bundles >= settings.checkpoint_bundles || self.bytes >= settings.checkpoint_bytes
-    }
-}
 
 /// Counts what an owner appends, and says when a checkpoint is due.
 pub(super) struct Tally {
@@ -52,7 +33,9 @@ impl Tally {
     /// A bundle is on its way to the journal.
     pub fn add(&mut self, bytes: usize) {
         self.since.add(bytes);
-        if self.since.is_enough(&self.settings) && self.due.try_send(self.shard).is_ok() {
+        let Growth { bundles, bytes } = self.since;
+        let is_due = bundles >= self.settings.checkpoint_bundles || bytes >= self.settings.checkpoint_bytes;
+        if is_due && self.due.try_send(self.shard).is_ok() {
             self.since = Growth::default();
         }
     }

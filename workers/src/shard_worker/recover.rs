@@ -11,8 +11,6 @@ use headwater_streams::checkpoints::Checkpoints;
 use headwater_streams::journal::{Entry, Journal, JournalInfo, JournalReader, ReadError};
 use headwater_streams::{Broker, ExchangeError};
 
-use super::checkpoint::Growth;
-
 /// Says why a shard cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecoverError {
@@ -41,6 +39,21 @@ enum Unusable {
     Ahead { taken_at: Sequence, end: Sequence },
     #[error("entry {taken_at} of the journal is another one than it was taken at")]
     Foreign { taken_at: Sequence },
+}
+
+/// A stretch of a journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Growth {
+    pub bundles: u64,
+    pub bytes: u64,
+}
+
+impl Growth {
+    /// Adds one bundle.
+    pub fn add(&mut self, bytes: usize) {
+        self.bundles += 1;
+        self.bytes += bytes as u64;
+    }
 }
 
 /// An owner that has folded everything there was, and decided nothing.

@@ -2,6 +2,7 @@
 
 use headwater_core::CommandId;
 use headwater_core::RunId;
+use headwater_core::asset::Asset;
 use headwater_core::protocol::{ShardReply, ShardRequest, WorkFrame, WorkReply, WorkRequest};
 use headwater_core::run::{RunCommand, RunRejection, task_of};
 use headwater_core::shard::{Command, Rejection, Submission};
@@ -28,6 +29,11 @@ impl Driver {
                 _ if overloaded => self.refuse_command(place, Rejection::Overloaded).await,
                 ShardRequest::Submit(submission) => self.submit(Caller::Shard(place), *submission).await,
                 ShardRequest::AwaitRun { run } => self.await_run(place, run).await,
+                ShardRequest::DescribeAsset { key } => {
+                    let asset = self.owner.shard().asset(&key);
+                    let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
+                    self.reply(place, ShardReply::Asset { declarations }).await;
+                }
             }
         }
     }
