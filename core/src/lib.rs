@@ -26,6 +26,7 @@
 //! * `SHD-1` Revisions of an aggregate are contiguous across bundles.
 //! * `SHD-2` Commit times never go backwards within a shard.
 //! * `SHD-3` A command id that was granted is not decided again.
+//! * `SHD-5` A checkpoint and the entries behind it give the state that the whole journal gives.
 
 pub mod asset;
 pub mod definition;

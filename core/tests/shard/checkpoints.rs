@@ -97,7 +97,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     (answers, String::from_utf8(append.bytes).unwrap())
 }
 
-/// The law, at every cut of a journal.
+/// SHD-5, at every cut of a journal.
 fn a_checkpoint_and_the_tail_are_the_whole(world: &mut World, journal: &[Vec<u8>]) {
     let mut whole = owner();
     fold(&mut whole, journal);
@@ -122,7 +122,7 @@ fn a_checkpoint_and_the_tail_are_the_whole(world: &mut World, journal: &[Vec<u8>
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// Whatever happened, and wherever it is cut: a checkpoint and the tail are the whole journal.
+    /// SHD-5: whatever happened, and wherever it is cut, a checkpoint and the tail are the whole journal.
     #[test]
     fn a_checkpoint_is_its_prefix(
         document in graphs(),

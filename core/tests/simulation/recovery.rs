@@ -20,7 +20,7 @@ impl Cluster {
             assert!(restored.stands_on(&entry.bytes), "a checkpoint stands on its entry");
             let from = restored.last();
             fold(&mut restored, journal);
-            assert!(restored.checkpoint() == owner.checkpoint(), "checkpoint and tail are the whole journal");
+            assert!(restored.checkpoint() == owner.checkpoint(), "SHD-5: checkpoint and tail are the whole journal");
             owner = restored;
             self.note(format_args!("shard {shard} recovers from its checkpoint at {from}"));
         }

@@ -127,3 +127,39 @@ pub(super) async fn write(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a checkpoint is due after each of these bundles, asked for where there is a place for it.
+    fn due_after(folded: Growth, bundles: &[usize], places: usize) -> Vec<bool> {
+        let settings = ShardSettings { checkpoint_bundles: 3, checkpoint_bytes: 100, ..ShardSettings::default() };
+        let (sender, due) = mpsc::channel(places);
+        let mut tally = Tally::new(ShardId::new(0).unwrap(), folded, settings, sender);
+        let is_due = bundles.iter().map(|bytes| {
+            let before = due.len();
+            tally.add(*bytes);
+            due.len() > before
+        });
+        is_due.collect()
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_after_so_many_bundles_or_bytes() {
+        let nothing = Growth::default();
+        assert_eq!(due_after(nothing, &[1, 1, 1, 1, 1, 1], 9), [false, false, true, false, false, true]);
+        assert_eq!(due_after(nothing, &[99, 1, 100, 1], 9), [false, true, true, false]);
+    }
+
+    #[test]
+    fn what_a_take_over_folded_counts_too() {
+        let folded = Growth { bundles: 50_000, bytes: 7 };
+        assert_eq!(due_after(folded, &[1, 1, 1, 1], 9), [true, false, false, true]);
+    }
+
+    #[test]
+    fn a_writer_that_is_behind_does_not_hold_the_driver_up() {
+        assert_eq!(due_after(Growth::default(), &[100, 100, 100], 1), [true, false, false]);
+    }
+}

@@ -116,4 +116,9 @@ async fn take_over_speed() {
     let began = Instant::now();
     house.write().await;
     println!("next checkpoint: {:.2?}", began.elapsed());
+    for _ in 0..3 {
+        let began = Instant::now();
+        let recovered = house.recover().await;
+        println!("checkpoint and {} bundles: {:.2?}", recovered.folded.bundles, began.elapsed());
+    }
 }
