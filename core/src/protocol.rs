@@ -11,7 +11,9 @@ use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
 use crate::shard::{AssetKey, Position, Rejection, Submission};
-use crate::{Attempt, CommandId, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId};
+use crate::{
+    Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId,
+};
 use crate::{Version, WorkspaceId};
 
 /// One attempt of one node, as a worker gets it.
@@ -135,6 +137,9 @@ pub enum ShardRequest {
     AwaitRun { run: RunId },
     /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
     DescribeAsset { key: AssetKey },
+    /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
+    /// that has lost the shard unawares says yes too.
+    NameEpoch {},
 }
 
 /// The answer to one [`ShardRequest`].
@@ -155,6 +160,10 @@ pub enum ShardReply {
     /// The declarations of an asset, by workflow; none for one nobody declares.
     Asset {
         declarations: Vec<Declaration>,
+    },
+    /// Whoever says so drives the shard, and writes this epoch.
+    Driven {
+        epoch: Epoch,
     },
     Refused {
         rejection: Rejection,

@@ -66,7 +66,8 @@ pub async fn request(
 /// Begins to serve `subject`; when it returns, requests arrive.
 ///
 /// Every process that serves a subject gets every request, and the first answer counts: so an owner that was
-/// stopped in its tracks and does not know yet that it lost its shard cannot swallow requests. Up to
+/// stopped in its tracks and does not know yet that it lost its shard cannot swallow requests. It must not answer them
+/// from what it knew before, either: that is for the owner to see to (`SHD-4`). Up to
 /// `BrokerConfig::subscription_capacity` requests wait to be taken; beyond that they are dropped and their callers
 /// time out, so take them quickly and refuse what is too much.
 ///

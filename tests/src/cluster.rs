@@ -120,13 +120,27 @@ impl Engine {
         self.child.kill().await.expect("it can be killed");
     }
 
+    /// Stops it in its tracks (SIGSTOP): it knows nothing of it, then or later.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.expect("kill is there").success());
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     ///
     /// # Panics
     /// When it does not stop in time.
     pub async fn stop(mut self) -> std::process::ExitStatus {
-        let pid = self.child.id().expect("it runs").to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
+        self.signal("-TERM").await;
         tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.expect("in time").expect("a status")
     }
 }

@@ -73,6 +73,30 @@ async fn an_owner_killed_between_append_and_reply_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_stopped_in_its_tracks_and_continued_says_nothing_old() {
+    let cluster = Cluster::start().await;
+    let frozen = cluster.engine("shards").await;
+    let load = loaded(&cluster).await;
+    let _worker = cluster.worker(64).await;
+    let _heir = cluster.engine("shards").await;
+    let starting = tokio::spawn({
+        let load = load.clone();
+        async move { load.start_many(600, 100).await }
+    });
+    some_have_ended(&load).await;
+    frozen.freeze().await;
+    let mut runs = starting.await.unwrap();
+    assert_eq!(runs.len(), 600, "the heir answers for every shard");
+    // It wakes with all its shards, as it knows, and with every request that was sent meanwhile.
+    frozen.thaw().await;
+    let after = load.start_many(200, 50).await;
+    assert_eq!(after.len(), 200, "nothing is refused");
+    runs.extend(after);
+    all_succeeded(&load.ends(&runs).await);
+    audit(&load.broker, &load.map).await.hold(&runs, NODES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_broker_killed_and_started_again_under_load_keeps_what_it_acknowledged() {
     let mut cluster = Cluster::start().await;
     let _engine = cluster.engine("shards").await;

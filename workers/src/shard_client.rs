@@ -11,7 +11,7 @@ use headwater_core::asset::Declaration;
 use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
-use headwater_core::{RunId, ShardId};
+use headwater_core::{Epoch, RunId, ShardId};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
@@ -90,7 +90,9 @@ impl ShardClient {
         match self.ask(shard, request, within).await? {
             ShardReply::Done { position, granted } => Ok((position, granted)),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-            ShardReply::Ended { .. } | ShardReply::Asset { .. } => Err(ClientError::OtherAnswer { shard }),
+            ShardReply::Ended { .. } | ShardReply::Asset { .. } | ShardReply::Driven { .. } => {
+                Err(ClientError::OtherAnswer { shard })
+            }
         }
     }
 
@@ -107,7 +109,9 @@ impl ShardClient {
         match self.ask(shard, ShardRequest::DescribeAsset { key }, within).await? {
             ShardReply::Asset { declarations } => Ok(declarations),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-            ShardReply::Done { .. } | ShardReply::Ended { .. } => Err(ClientError::OtherAnswer { shard }),
+            ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Driven { .. } => {
+                Err(ClientError::OtherAnswer { shard })
+            }
         }
     }
 
@@ -145,10 +149,30 @@ impl ShardClient {
         Ok(ends.into_iter().flatten().map(|(run, status, _)| (run, status)).collect())
     }
 
+    /// Returns the epoch that a shard's owner writes, if anybody answers `within`. Costs the shard nothing; an owner
+    /// that has lost the shard and does not know may answer too.
+    ///
+    /// # Errors
+    /// [`ClientError::Indeterminate`] when nobody answers by then.
+    pub async fn epoch_of(&self, shard: ShardId, within: Duration) -> Result<Epoch, ClientError> {
+        self.ask_until_answered(shard, &[ShardRequest::NameEpoch {}], within, named_epoch).await
+    }
+
     async fn await_on_shard(&self, shard: ShardId, runs: &[RunId], within: Duration) -> Result<Ends, ClientError> {
-        let deadline = Instant::now() + within;
         let requests: Vec<_> = runs.iter().map(|run| ShardRequest::AwaitRun { run: *run }).collect();
-        let frame = bytes::Bytes::from(serde_json::to_vec(&requests).expect("requests have text keys only"));
+        self.ask_until_answered(shard, &requests, within, |replies| ends(runs, replies)).await
+    }
+
+    /// Asks the same until `read` finds an answer in the replies.
+    async fn ask_until_answered<T>(
+        &self,
+        shard: ShardId,
+        requests: &[ShardRequest],
+        within: Duration,
+        read: impl Fn(Vec<ShardReply>) -> Result<Option<T>, ClientError>,
+    ) -> Result<T, ClientError> {
+        let deadline = Instant::now() + within;
+        let frame = bytes::Bytes::from(serde_json::to_vec(requests).expect("requests have text keys only"));
         let subject = subject::cmd_subject(shard);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -161,8 +185,8 @@ impl ShardClient {
                 Ok(bytes) => {
                     let replies: Vec<ShardReply> =
                         serde_json::from_slice(&bytes).map_err(|source| ClientError::Malformed { shard, source })?;
-                    if let Some(ends) = ends(runs, replies)? {
-                        return Ok(ends);
+                    if let Some(answer) = read(replies)? {
+                        return Ok(answer);
                     }
                 }
                 Err(RequestError::TooLarge { .. }) => return Err(ClientError::TooLarge),
@@ -185,10 +209,24 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
             ShardReply::Refused { rejection } if !is_passing(&rejection) => {
                 return Err(ClientError::Refused(rejection));
             }
-            ShardReply::Refused { .. } | ShardReply::Done { .. } | ShardReply::Asset { .. } => return Ok(None),
+            ShardReply::Refused { .. }
+            | ShardReply::Done { .. }
+            | ShardReply::Asset { .. }
+            | ShardReply::Driven { .. } => return Ok(None),
         }
     }
     Ok((ends.len() == runs.len()).then_some(ends))
+}
+
+/// Reads the epoch; `None` when the question must be asked again.
+fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<Epoch>, ClientError> {
+    match replies.into_iter().next() {
+        Some(ShardReply::Driven { epoch }) => Ok(Some(epoch)),
+        Some(
+            ShardReply::Refused { .. } | ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Asset { .. },
+        )
+        | None => Ok(None),
+    }
 }
 
 /// Returns whether a refusal says nothing about the command itself.

@@ -1,7 +1,10 @@
 //! The owner of a shard, without its I/O: what may leave before and after an append is acknowledged.
 //!
-//! At most one bundle is in flight; the next fills while it is. A lone command never waits for company. Answers,
-//! also refusals, wait until everything their decision could see is durable.
+//! At most one bundle is in flight; the next fills while it is. A lone command never waits for company.
+//!
+//! Every answer waits for a bundle that was handed out after its decision, never for the one in flight by then; where
+//! there is nothing to append, the bundle is empty (`SHD-4`). Only an append that lands tells that nobody else has
+//! appended before it: an owner that was stopped and lost its shard unawares learns of it before it says no.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -129,6 +132,8 @@ pub fn digest(bytes: &[u8]) -> String {
 impl<C> Owner<C> {
     /// How many bytes of commits one bundle takes before the owner asks for patience.
     pub const BUNDLE_BYTES_MAX: usize = 4 << 20;
+    /// How many callers wait for one bundle before the owner asks for patience: those who are refused add no bytes.
+    pub const WAITING_MAX: usize = 32_768;
 
     /// Takes over a shard whose journal is empty so far; fold what there is with [`Self::fold`].
     pub fn new(shard: Shard) -> Self {
@@ -221,9 +226,10 @@ impl<C> Owner<C> {
         self.epoch
     }
 
-    /// Returns whether the bundle being filled is so large that further commands should wait outside.
+    /// Returns whether the bundle being filled is so large, or so many wait for it, that whatever else is asked should
+    /// wait outside.
     pub fn is_full(&self) -> bool {
-        self.filling.commits.len() >= Self::BUNDLE_BYTES_MAX
+        self.filling.commits.len() >= Self::BUNDLE_BYTES_MAX || self.filling.waiting.len() >= Self::WAITING_MAX
     }
 
     /// Returns whether a bundle is in flight.
@@ -231,15 +237,8 @@ impl<C> Owner<C> {
         self.in_flight.is_some()
     }
 
-    /// Decides a command. Its answer comes out of [`Self::appended`]; or at once, when nothing that the decision could
-    /// see is still on its way to the journal.
-    pub fn submit(
-        &mut self,
-        caller: C,
-        submission: Submission,
-        now: Timestamp,
-        hands: &mut [Handover],
-    ) -> Option<Answer<C>> {
+    /// Decides a command. Its answer comes out of [`Self::appended`], with the next bundle that is handed out (`SHD-4`).
+    pub fn submit(&mut self, caller: C, submission: Submission, now: Timestamp, hands: &mut [Handover]) {
         let outcome = match self.shard.decide(submission, now, hands) {
             Err(rejection) => Err(rejection),
             Ok(Decided { commit, effects, granted, tasks, ended }) => {
@@ -256,21 +255,21 @@ impl<C> Owner<C> {
                 Ok((granted, tasks))
             }
         };
-        let waiting = Waiting { caller, outcome };
-        if self.filling.count > 0 {
-            self.filling.waiting.push(waiting);
-        } else if let Some((load, _)) = &mut self.in_flight {
-            load.waiting.push(waiting);
-        } else {
-            return Some(self.answer(waiting, self.last));
-        }
-        None
+        self.filling.waiting.push(Waiting { caller, outcome });
     }
 
-    /// Hands out the next bundle, if there is something to append and nothing in flight. The first bundle of an
-    /// epoch may be empty: it fences every owner before.
+    /// Keeps a caller whose answer was read off [`Self::shard`] without a command. It comes out of [`Self::appended`]
+    /// like the caller of a command that is granted and changes nothing: when what was read is known to have been
+    /// true (`SHD-4`).
+    pub fn hold(&mut self, caller: C) {
+        self.filling.waiting.push(Waiting { caller, outcome: Ok((None, HandedTasks::new())) });
+    }
+
+    /// Hands out the next bundle, if anybody waits for it and nothing is in flight. It is empty where nothing changed:
+    /// then all it does is to land behind everything its owner knows. The first bundle of an epoch is handed out in any
+    /// case: it fences every owner before.
     pub fn next_append(&mut self, id: BundleId) -> Option<Append> {
-        if self.in_flight.is_some() || (self.filling.count == 0 && self.opened) {
+        if self.in_flight.is_some() || (self.filling.waiting.is_empty() && self.opened) {
             return None;
         }
         self.opened = true;
@@ -302,7 +301,11 @@ impl<C> Owner<C> {
         self.digest = digest;
         self.last = sequence;
         let position = Position { shard: self.shard.id(), sequence };
-        let answers = load.waiting.into_iter().map(|waiting| self.answer(waiting, sequence)).collect();
+        let answer = |Waiting { caller, outcome }| Answer {
+            caller,
+            outcome: outcome.map(|(granted, tasks)| Outcome { position, granted, tasks }),
+        };
+        let answers = load.waiting.into_iter().map(answer).collect();
         let has_effects = !load.effects.is_empty();
         if has_effects {
             self.undelivered.insert(sequence);
@@ -329,8 +332,8 @@ impl<C> Owner<C> {
         self.undelivered.remove(&sequence);
     }
 
-    /// Gives every caller back, for an owner that steps down: whether their commands were granted is for the next
-    /// owner to say.
+    /// Gives every caller back, also those that were held, for an owner that steps down: whether their commands were
+    /// granted is for the next owner to say.
     pub fn abandon(self) -> Vec<C> {
         let in_flight = self.in_flight.into_iter().flat_map(|(load, _)| load.waiting);
         in_flight.chain(self.filling.waiting).map(|waiting| waiting.caller).collect()
@@ -341,11 +344,5 @@ impl<C> Owner<C> {
             Some(first) => Sequence::new(first.get() - 1),
             None => self.last,
         }
-    }
-
-    fn answer(&self, waiting: Waiting<C>, sequence: Sequence) -> Answer<C> {
-        let position = Position { shard: self.shard.id(), sequence };
-        let outcome = waiting.outcome.map(|(granted, tasks)| Outcome { position, granted, tasks });
-        Answer { caller: waiting.caller, outcome }
     }
 }

@@ -1,7 +1,9 @@
 //! The owner: what may leave before and after an append is acknowledged.
 
 use headwater_core::run::{RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Bundle, Command, Mismatch, Owner, Rejection, Shard, ShardMap, Submission, digest};
+use headwater_core::shard::{
+    Answer, Bundle, Command, Mismatch, Owner, Rejection, Released, Shard, ShardMap, Submission, digest,
+};
 use headwater_core::{BundleId, CommandId, Json, RunId, Sequence, Timestamp};
 use serde_json::json;
 
@@ -41,21 +43,43 @@ fn adopt() -> Submission {
     }
 }
 
+/// A start that is refused for its input.
+fn refused(number: u128) -> Submission {
+    let mut submission = start(number);
+    if let Command::Run { command: RunCommand::StartRun(start), .. } = &mut submission.command {
+        start.input = Json::of(&json!([]));
+    }
+    submission
+}
+
 fn owner() -> Owner<u32> {
     Owner::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()))
+}
+
+/// An owner that knows the definition and has nothing to append.
+fn opened() -> Owner<u32> {
+    let mut owner = owner();
+    owner.submit(0, adopt(), now(), &mut []);
+    owner.next_append(bundle_id(1)).unwrap();
+    owner.appended(Sequence::new(1));
+    owner
+}
+
+fn callers(released: &Released<u32>) -> Vec<u32> {
+    released.answers.iter().map(|answer| answer.caller).collect()
 }
 
 #[test]
 fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile() {
     let mut owner = owner();
-    assert!(owner.submit(0, adopt(), now(), &mut []).is_none());
+    owner.submit(0, adopt(), now(), &mut []);
     let first = owner.next_append(bundle_id(1)).unwrap();
     assert_eq!(first.expected, Sequence::ZERO);
-    assert!(owner.submit(1, start(1), now(), &mut []).is_none());
-    assert!(owner.submit(2, start(2), now(), &mut []).is_none());
+    owner.submit(1, start(1), now(), &mut []);
+    owner.submit(2, start(2), now(), &mut []);
     assert!(owner.next_append(bundle_id(2)).is_none(), "one in flight");
     let released = owner.appended(Sequence::new(1));
-    assert_eq!(released.answers.iter().map(|a| a.caller).collect::<Vec<_>>(), [0]);
+    assert_eq!(callers(&released), [0]);
     let second = owner.next_append(bundle_id(2)).unwrap();
     assert_eq!((second.expected, second.commits), (Sequence::new(1), 2));
     let bundle: Bundle = serde_json::from_slice(&second.bytes).unwrap();
@@ -66,19 +90,86 @@ fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile()
 }
 
 #[test]
-fn a_refusal_waits_for_what_it_could_see_and_else_not() {
-    let mut owner = owner();
-    owner.submit(0, adopt(), now(), &mut []);
-    owner.next_append(bundle_id(1)).unwrap();
-    let mut other = start(1);
-    if let Command::Run { command: RunCommand::StartRun(start), .. } = &mut other.command {
-        start.input = Json::of(&json!([]));
+fn an_idle_owner_refuses_only_when_an_empty_bundle_has_landed() {
+    let mut owner = opened();
+    owner.submit(1, refused(1), now(), &mut []);
+    let fence = owner.next_append(bundle_id(2)).expect("a refusal needs an append (SHD-4)");
+    assert_eq!((fence.commits, fence.expected), (0, Sequence::new(1)));
+    let bundle: Bundle = serde_json::from_slice(&fence.bytes).unwrap();
+    assert_eq!(bundle.commits, []);
+    let released = owner.appended(Sequence::new(2));
+    let [answer] = &released.answers[..] else { panic!("one asked") };
+    assert!(matches!(answer, Answer { caller: 1, outcome: Err(Rejection::Run(_)) }), "{answer:?}");
+    assert_eq!((released.effects, released.sequence), (Vec::new(), None));
+    assert!(owner.next_append(bundle_id(3)).is_none(), "nobody waits any more");
+}
+
+#[test]
+fn what_changes_nothing_waits_for_an_append_too() {
+    let mut owner = opened();
+    owner.submit(1, adopt(), now(), &mut []);
+    assert_eq!(owner.next_append(bundle_id(2)).unwrap().commits, 0);
+    let released = owner.appended(Sequence::new(2));
+    let position = released.answers[0].outcome.as_ref().map(|outcome| outcome.position.sequence);
+    assert_eq!(position, Ok(Sequence::new(2)), "SHD-3: granted as before, and to be seen at the fence");
+}
+
+#[test]
+fn a_refusal_decided_while_a_bundle_is_in_flight_waits_for_the_next_one() {
+    let mut owner = opened();
+    owner.submit(1, start(1), now(), &mut []);
+    owner.next_append(bundle_id(2)).unwrap();
+    // The bundle in flight may have landed already, and a newer owner behind it.
+    owner.submit(2, refused(2), now(), &mut []);
+    assert_eq!(callers(&owner.appended(Sequence::new(2))), [1]);
+    assert_eq!(owner.next_append(bundle_id(3)).unwrap().commits, 0);
+    assert_eq!(callers(&owner.appended(Sequence::new(3))), [2]);
+}
+
+#[test]
+fn a_refusal_beside_a_commit_costs_no_append_of_its_own() {
+    let mut owner = opened();
+    owner.submit(1, refused(1), now(), &mut []);
+    owner.submit(2, start(2), now(), &mut []);
+    owner.hold(3);
+    assert_eq!(owner.next_append(bundle_id(2)).unwrap().commits, 1);
+    assert_eq!(callers(&owner.appended(Sequence::new(2))), [1, 2, 3], "in the order they asked");
+    assert!(owner.next_append(bundle_id(3)).is_none());
+}
+
+#[test]
+fn who_is_held_waits_as_one_who_is_refused() {
+    let mut owner = opened();
+    owner.hold(1);
+    assert_eq!(owner.next_append(bundle_id(2)).unwrap().commits, 0);
+    owner.hold(2);
+    assert_eq!(callers(&owner.appended(Sequence::new(2))), [1]);
+    assert_eq!(owner.next_append(bundle_id(3)).unwrap().commits, 0);
+    assert_eq!(callers(&owner.appended(Sequence::new(3))), [2]);
+}
+
+#[test]
+fn an_owner_that_is_fenced_gives_everybody_back_unanswered() {
+    let mut owner = opened();
+    owner.submit(1, start(1), now(), &mut []);
+    owner.hold(2);
+    owner.next_append(bundle_id(2)).unwrap();
+    owner.submit(3, refused(3), now(), &mut []);
+    owner.hold(4);
+    owner.submit(5, start(5), now(), &mut []);
+    assert_eq!(owner.abandon(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn those_who_wait_for_nothing_but_the_fence_are_bounded_too() {
+    let mut owner = opened();
+    for caller in 0..Owner::<u32>::WAITING_MAX {
+        assert!(!owner.is_full());
+        owner.hold(caller as u32);
     }
-    assert!(owner.submit(1, other.clone(), now(), &mut []).is_none());
-    let released = owner.appended(Sequence::new(1));
-    assert_eq!(released.answers.len(), 2);
-    let at_once = owner.submit(2, other, now(), &mut []).unwrap();
-    assert!(matches!(at_once.outcome, Err(Rejection::Run(_))));
+    assert!(owner.is_full());
+    owner.next_append(bundle_id(2)).unwrap();
+    assert!(!owner.is_full());
 }
 
 #[test]
@@ -104,10 +195,11 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
     let sequences: Vec<_> = inherited.iter().map(|(sequence, effects)| (sequence.get(), effects.len())).collect();
     // The third bundle named the second as delivered. Sequence 0 stands for what active runs wait for.
     assert_eq!(sequences, [(3, 1), (0, 2)]);
-    let again = after.submit(0, start(2), now(), &mut []).unwrap();
-    assert!(again.outcome.is_ok(), "SHD-3");
+    after.submit(0, start(2), now(), &mut []);
     let opening = after.next_append(bundle_id(7)).unwrap();
     assert_eq!((opening.commits, opening.expected), (0, Sequence::new(3)), "the first bundle fences");
+    let released = after.appended(Sequence::new(4));
+    assert!(released.answers[0].outcome.is_ok(), "SHD-3");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::asset::{AssetEvent, Waiter};
 use headwater_core::definition::OnMiss;
-use headwater_core::protocol::Task;
-use headwater_core::run::{RunCommand, RunEvent, RunStatus};
+use headwater_core::protocol::{Task, WorkReply, WorkRequest};
+use headwater_core::run::{Report, RunCommand, RunEvent, RunStatus};
 use headwater_core::shard::{
     AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Outcome, Owner, Rejection, Shard, ShardMap, Submission,
 };
@@ -14,7 +14,7 @@ use headwater_core::{
     Attempt, CommandId, Epoch, LeaseToken, NodeId, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp, Version,
 };
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Said, Wish};
 use crate::journal::Journal;
 use crate::timeline::word;
 
@@ -24,6 +24,8 @@ pub struct Audit {
     shards: Vec<Books>,
     runs: BTreeMap<RunId, RunBooks>,
     leases: BTreeMap<LeaseToken, (RunId, NodeId, Attempt)>,
+    /// The attempts that some worker had, or was to have.
+    taken: BTreeSet<LeaseToken>,
     versions: BTreeMap<Place, Version>,
     recorded: BTreeSet<(AssetKey, RunId, NodeId)>,
     producers: BTreeMap<Place, RunId>,
@@ -69,6 +71,7 @@ impl Audit {
             shards: (0..map.shards).map(books).collect(),
             runs: BTreeMap::new(),
             leases: BTreeMap::new(),
+            taken: BTreeSet::new(),
             versions: BTreeMap::new(),
             recorded: BTreeSet::new(),
             producers: BTreeMap::new(),
@@ -122,12 +125,13 @@ impl Audit {
             let node = run.nodes.entry(name.clone()).or_default();
             assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");
             match event {
-                RunEvent::AttemptScheduled { attempt, lease, .. } => {
+                RunEvent::AttemptScheduled { attempt, lease, handed_to, .. } => {
                     assert!(!node.is_current, "RUN-3: a second attempt of {name} of {id} is current");
                     assert_eq!(attempt.get(), node.attempts + 1, "attempts of {name} of {id} are contiguous");
                     (node.attempts, node.is_current) = (attempt.get(), true);
                     let before = self.leases.insert(*lease, (id, name.clone(), *attempt));
                     assert_eq!(before, None, "RUN-3: every attempt has a lease of its own");
+                    self.taken.extend(handed_to.is_some().then_some(*lease));
                 }
                 RunEvent::AttemptStarted { attempt, .. } => {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
@@ -225,6 +229,41 @@ impl Audit {
         }
     }
 
+    /// An answer leaves, whoever gives it. What it says is not so (any more) is not so by the journal, and stays so.
+    pub fn said(&mut self, wish: &Wish, said: &Said) {
+        match (wish, said) {
+            (
+                Wish::Work { request: WorkRequest::Report { report: Report { lease, .. }, .. }, .. }
+                | Wish::Work { request: WorkRequest::Started { lease, .. }, .. },
+                Said::Work(WorkReply::Refused { rejection: Rejection::Run(_) }),
+            ) => self.given_up(*lease),
+            (
+                Wish::Work { request: WorkRequest::Claim { lease, .. }, .. },
+                Said::Work(WorkReply::Refused { rejection: Rejection::Run(_) }),
+            ) if !self.taken.contains(lease) => self.given_up(*lease),
+            (Wish::Work { .. }, Said::Work(WorkReply::Granted { task })) => {
+                self.task(task);
+                self.taken(task.lease);
+            }
+            (Wish::Work { .. }, Said::Work(WorkReply::Alive { cancelled })) => {
+                cancelled.iter().for_each(|lease| self.given_up(*lease));
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody was given an attempt: whoever else asks may be told that it is not free.
+    pub fn taken(&mut self, lease: LeaseToken) {
+        self.taken.insert(lease);
+    }
+
+    fn given_up(&self, lease: LeaseToken) {
+        let (id, node, attempt) = self.leases.get(&lease).expect("workers know of attempts from the journal");
+        let shard = &self.shards[usize::from(id.shard().number())].folded;
+        let current = shard.run(*id).and_then(|run| run.current_lease(node));
+        assert_ne!(current, Some((*attempt, lease)), "SHD-4: attempt {attempt} of {node} of {id} is given up");
+    }
+
     /// A task leaves: its attempt must be in the journal.
     pub fn task(&self, task: &Task) {
         let known = self.leases.get(&task.lease);
@@ -247,6 +286,10 @@ impl Audit {
 
     pub fn acknowledged(&mut self, run: RunId) {
         self.acknowledged.insert(run);
+    }
+
+    pub fn is_acknowledged(&self, run: RunId) -> bool {
+        self.acknowledged.contains(&run)
     }
 
     pub fn end_of(&self, run: RunId) -> Option<RunStatus> {

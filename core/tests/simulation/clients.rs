@@ -27,7 +27,12 @@ pub struct Clients {
 enum Errand {
     Apply(&'static str),
     Start(RunId),
-    Cancel,
+    /// Whether the run is known to have started, and so must be known to its shard.
+    Cancel {
+        started: bool,
+    },
+    /// Waits for the end of a run that is known to have started.
+    Await(RunId),
 }
 
 impl Clients {
@@ -48,11 +53,11 @@ impl Cluster {
         self.at(400 * MILLI, Happening::ClientTurn);
     }
 
-    fn run_errand(&mut self, errand: Errand, shard: ShardId, submission: Submission) {
+    fn run_errand(&mut self, errand: Errand, shard: ShardId, wish: Wish) {
         self.clients.errands.push(errand);
         self.clients.open += 1;
         let asker = Asker::Client { errand: self.clients.errands.len() - 1 };
-        self.ask(asker, shard, Wish::Submit(submission));
+        self.ask(asker, shard, wish);
     }
 
     fn apply(&mut self, slug: &'static str, edition: u64) {
@@ -62,7 +67,7 @@ impl Cluster {
         let command = Command::Workflow { key: key(slug), command: WorkflowCommand::ApplyWorkflow(apply) };
         let shard = self.map.shard_of(&AggregateId::Workflow(key(slug))).expect("a workflow has a shard");
         let submission = Submission { id: self.command_id(), command };
-        self.run_errand(Errand::Apply(slug), shard, submission);
+        self.run_errand(Errand::Apply(slug), shard, Wish::Submit(submission));
     }
 
     fn start(&mut self, slug: &'static str) {
@@ -83,7 +88,7 @@ impl Cluster {
         // Who starts twice under one key gets one run.
         for _ in 0..if self.mishap(15) { 2 } else { 1 } {
             let submission = Submission { id: self.command_id(), command: command.clone() };
-            self.run_errand(Errand::Start(run), shard, submission);
+            self.run_errand(Errand::Start(run), shard, Wish::Submit(submission));
         }
     }
 
@@ -94,7 +99,8 @@ impl Cluster {
         let run = *self.chance.pick(&self.clients.runs);
         let command = Command::Run { run, command: RunCommand::CancelRun { reason: "enough".into() } };
         let submission = Submission { id: self.command_id(), command };
-        self.run_errand(Errand::Cancel, run.shard(), submission);
+        let started = self.audit.is_acknowledged(run);
+        self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));
     }
 
     pub fn client_turn(&mut self) {
@@ -125,25 +131,34 @@ impl Cluster {
 
     pub fn client_hears(&mut self, errand: usize, wish: &Wish, reply: ShardReply) {
         self.clients.open -= 1;
-        let Wish::Submit(submission) = wish else { panic!("clients submit") };
         match (self.clients.errands[errand], reply) {
             (Errand::Apply(slug), ShardReply::Done { granted: Some(Granted::Workflow { version, .. }), .. }) => {
                 self.clients.versions.insert(slug, version);
             }
-            (Errand::Start(run), ShardReply::Done { .. }) => self.audit.acknowledged(run),
+            (Errand::Start(run), ShardReply::Done { .. }) => {
+                self.audit.acknowledged(run);
+                if self.chance.percent(50) {
+                    self.run_errand(Errand::Await(run), run.shard(), Wish::Await(run));
+                }
+            }
+            (Errand::Await(run), ShardReply::Ended { status, .. }) => {
+                assert_eq!(self.audit.end_of(run), Some(status), "who is told of an end finds it in the journal");
+            }
             // Its definition is not known everywhere yet.
             (
                 errand @ Errand::Start(run),
                 ShardReply::Refused { rejection: Rejection::Run(RunRejection::DefinitionNotFound { .. }) },
-            ) => self.run_errand(errand, run.shard(), submission.clone()),
+            ) => self.run_errand(errand, run.shard(), wish.clone()),
             (
-                Errand::Cancel,
+                Errand::Cancel { .. },
                 ShardReply::Done { .. }
-                | ShardReply::Refused {
-                    rejection: Rejection::Run(RunRejection::RunNotFound | RunRejection::RunClosed { .. }),
-                },
+                | ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunClosed { .. }) },
+            )
+            | (
+                Errand::Cancel { started: false },
+                ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
             ) => {}
-            (_, reply) => panic!("{submission:?} is answered with {reply:?}"),
+            (_, reply) => panic!("SHD-4: {wish:?} is answered with {reply:?}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headwater_core::protocol::{ShardReply, Task, WorkReply, WorkRequest};
 use headwater_core::shard::{Append, AssetNotice, ShardMap, Submission, WorkflowKey};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, Sequence, ShardId, Timestamp};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, ShardId, Timestamp};
 
 use crate::audit::Audit;
 use crate::chance::Chance;
@@ -51,6 +51,7 @@ pub enum Asker {
 #[derive(Debug, Clone)]
 pub enum Wish {
     Submit(Submission),
+    Await(RunId),
     Work { worker: usize, free_slots: u32, request: WorkRequest },
 }
 
@@ -175,6 +176,8 @@ pub struct Process {
     pub offset: i64,
     /// Stopped in its tracks until then.
     pub frozen_until: u64,
+    /// What is sent to it until then never arrives.
+    pub deaf_until: u64,
 }
 
 pub struct Cluster {
@@ -207,7 +210,8 @@ impl Cluster {
         let mut chance = Chance::new(seed);
         let shards = chance.between(1, 4) as u16;
         let map = ShardMap::even(shards).unwrap();
-        let processes = (0..chance.between(2, 3)).map(|_| Process { offset: 0, frozen_until: 0 }).collect();
+        let processes =
+            (0..chance.between(2, 3)).map(|_| Process { offset: 0, frozen_until: 0, deaf_until: 0 }).collect();
         let mut cluster = Self {
             chance,
             time: 0,
@@ -411,7 +415,8 @@ impl Cluster {
     /// Every process that serves the shard gets every request, and the first answer counts.
     fn arrives(&mut self, ask: u64, shard: ShardId, wish: &Rc<Wish>) {
         for seat in 0..self.seats.len() {
-            if self.seats[seat].shard == shard && self.seats[seat].is_serving(self.time) {
+            let is_deaf = self.processes[self.seats[seat].process].deaf_until > self.time;
+            if self.seats[seat].shard == shard && self.seats[seat].is_serving(self.time) && !is_deaf {
                 let delay = self.chance.below(MILLI);
                 self.at(delay, Happening::Taken { seat, ask, wish: wish.clone() });
             }
@@ -419,7 +424,9 @@ impl Cluster {
     }
 
     pub fn reply(&mut self, ask: u64, said: Said) {
-        if self.asks.contains_key(&ask) && !self.mishap(6) {
+        let Some(Ask { wish, .. }) = self.asks.get(&ask) else { return };
+        self.audit.said(wish, &said);
+        if !self.mishap(6) {
             self.later(Happening::Answered { ask, said });
         }
     }

@@ -10,8 +10,8 @@ use headwater_core::shard::{
 };
 use headwater_core::{BundleId, CommandId, Sequence, ShardId};
 
-use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
-use crate::seat::{Asked, Caller, Ticket};
+use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Said, Wish};
+use crate::seat::{Caller, Ticket};
 
 impl Cluster {
     /// Sends the bundle in flight, perhaps not for the first time.
@@ -85,14 +85,17 @@ impl Cluster {
         let entry = &entries[sequence.get() as usize - 1];
         assert_eq!(entry.bundle.id, append.id, "what is acknowledged is in the journal");
         let Released { answers, effects, ended, sequence } = self.seats[seat].owner().appended(sequence);
-        for (run, status, _) in ended {
-            assert_eq!(self.audit.end_of(run), Some(status), "who is told of an end finds it in the journal");
-        }
         if let Some(sequence) = sequence {
             self.deliver(seat, sequence, effects);
         }
         for answer in answers {
             self.answer(seat, answer);
+        }
+        for (run, status, position) in ended {
+            assert_eq!(self.audit.end_of(run), Some(status), "who is told of an end finds it in the journal");
+            for ask in self.seats[seat].awaiting.remove(&run).unwrap_or_default() {
+                self.reply(ask, Said::Shard(ShardReply::Ended { status, position }));
+            }
         }
         self.begin_append(seat);
         if !self.seats[seat].owner().is_appending() && self.chance.percent(25) {
@@ -159,12 +162,15 @@ impl Cluster {
                 self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
                 consequence(submission, &rejection)
             }
-            ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Asset { .. } => None,
+            ShardReply::Done { .. }
+            | ShardReply::Ended { .. }
+            | ShardReply::Asset { .. }
+            | ShardReply::Driven { .. } => None,
         };
         match follows {
             // The bundle is delivered only when the consequence is durable too.
             Some(submission) => {
-                self.submit(seat, Asked { caller: Caller::Effect { ticket }, submission });
+                self.submit(seat, Caller::Effect { ticket }, submission);
                 self.begin_append(seat);
             }
             None => self.effect_done(seat, ticket),

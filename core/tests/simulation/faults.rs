@@ -8,17 +8,18 @@ impl Cluster {
         if self.time >= CHAOS {
             return;
         }
-        match self.chance.below(9) {
+        match self.chance.below(10) {
             0 | 1 => self.process_crashes(),
             2 | 3 => self.shard_moves(),
             4 => self.process_freezes(),
-            5 => {
+            5 => self.process_is_cut_off(),
+            6 => {
                 let worker = self.chance.below(self.workers.len() as u64) as usize;
                 if self.workers[worker].is_up {
                     self.worker_crashes(worker);
                 }
             }
-            6 => {
+            7 => {
                 let worker = self.chance.below(self.workers.len() as u64) as usize;
                 self.workers[worker].frozen_until = self.time + self.chance.between(SECOND, 12 * SECOND);
                 self.note(format_args!("worker {worker} falls silent"));
@@ -32,7 +33,7 @@ impl Cluster {
     fn process_crashes(&mut self) {
         let process = self.chance.below(self.processes.len() as u64) as usize;
         self.note(format_args!("process {process} crashes"));
-        self.processes[process].frozen_until = 0;
+        (self.processes[process].frozen_until, self.processes[process].deaf_until) = (0, 0);
         for seat in 0..self.seats.len() {
             if self.seats[seat].process == process && self.seats[seat].owner.take().is_some() {
                 self.vacate(seat);
@@ -73,6 +74,25 @@ impl Cluster {
         }
     }
 
+    /// A process stops for so long that all its shards move and what is sent to it meanwhile is lost. When it goes on it
+    /// knows nothing of that, and is asked before it has anything to append.
+    fn process_is_cut_off(&mut self) {
+        let process = self.chance.below(self.processes.len() as u64) as usize;
+        let span = self.chance.between(2 * SECOND, 8 * SECOND);
+        self.note(format_args!("process {process} is cut off for {} ms", span / MILLI));
+        self.processes[process].frozen_until = self.time + span;
+        self.processes[process].deaf_until = self.time + span;
+        for shard in self.shards() {
+            let number = usize::from(shard.number());
+            let Some(seat) = self.current[number].filter(|seat| self.seats[*seat].process == process) else { continue };
+            self.current[number] = None;
+            let delay = self.chance.between(500 * MILLI, SECOND);
+            self.at(delay, Happening::TakeOver { shard });
+            let unaware = self.chance.between(100 * MILLI, 5 * SECOND);
+            self.at(span + unaware, Happening::Dismissed { seat });
+        }
+    }
+
     fn clock_jumps(&mut self) {
         let span = self.chance.between(100 * MILLI, 40 * SECOND) as i64;
         let span = if self.chance.percent(50) { -span } else { span };
@@ -92,7 +112,7 @@ impl Cluster {
         self.healed = true;
         self.note(format_args!("the network heals"));
         for process in &mut self.processes {
-            process.frozen_until = 0;
+            (process.frozen_until, process.deaf_until) = (0, 0);
         }
         for worker in 0..self.workers.len() {
             self.workers[worker].frozen_until = 0;

@@ -1,6 +1,6 @@
 //! One process at one shard: what a shard worker does around the owner, message by message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use headwater_core::WorkerId;
@@ -28,9 +28,16 @@ pub enum Caller {
 }
 
 #[derive(Debug)]
-pub struct Asked {
-    pub caller: Caller,
-    pub submission: Submission,
+pub enum Asked {
+    Command {
+        caller: Caller,
+        submission: Submission,
+    },
+    /// The answer is made and waits for the fence (`SHD-4`).
+    Held {
+        ask: u64,
+        said: Said,
+    },
 }
 
 pub struct Lease {
@@ -50,7 +57,7 @@ pub struct Seat {
     pub appending: Option<Rc<Append>>,
     pub leases: BTreeMap<LeaseToken, Lease>,
     pub hands: Vec<Handover>,
-    pub parked: BTreeMap<(WorkflowKey, DefinitionVersion), Vec<Asked>>,
+    pub parked: BTreeMap<(WorkflowKey, DefinitionVersion), Vec<(Caller, Submission)>>,
     pub local: VecDeque<(Submission, Ticket)>,
     /// Commands for other shards, in the order the facts happened; the first of each is on its way.
     pub lanes: BTreeMap<ShardId, VecDeque<(Submission, Ticket)>>,
@@ -59,6 +66,8 @@ pub struct Seat {
     pub tickets: BTreeMap<Sequence, usize>,
     /// What was outstanding at the take-over, kept back until holders had time to show themselves.
     pub inherited: Option<(u64, Vec<Effect>)>,
+    /// Who waits for the end of which run.
+    pub awaiting: BTreeMap<RunId, BTreeSet<u64>>,
 }
 
 impl Seat {
@@ -143,8 +152,9 @@ impl Cluster {
                 if self.mishap(2) {
                     return self.reply(ask, refused_command(Rejection::Overloaded));
                 }
-                self.submit(seat, Asked { caller: Caller::Shard { ask }, submission: submission.clone() });
+                self.submit(seat, Caller::Shard { ask }, submission.clone());
             }
+            Wish::Await(run) => self.await_run(seat, ask, *run),
             Wish::Work { worker, free_slots, request } => {
                 if self.mishap(2) {
                     return self.reply(ask, refused_work(Rejection::Overloaded));
@@ -153,6 +163,21 @@ impl Cluster {
             }
         }
         self.begin_append(seat);
+    }
+
+    fn await_run(&mut self, seat: usize, ask: u64, run: RunId) {
+        let at = &mut self.seats[seat];
+        let is_active = at.shard().run(run).is_some();
+        match (is_active, at.owner().ended_run(run)) {
+            // It ended in a bundle that is not durable yet; its release answers.
+            (true, _) | (false, Some((_, None))) => {
+                at.awaiting.entry(run).or_default().insert(ask);
+            }
+            (false, Some((status, Some(position)))) => {
+                self.reply(ask, Said::Shard(ShardReply::Ended { status, position }));
+            }
+            (false, None) => self.hold(seat, ask, refused_command(Rejection::Run(RunRejection::RunNotFound))),
+        }
     }
 
     fn take_work(&mut self, seat: usize, ask: u64, worker: usize, free_slots: u32, request: &WorkRequest) {
@@ -172,7 +197,7 @@ impl Cluster {
                 at.leases.remove(&report.lease);
                 let command = Command::Run { run: *run, command: RunCommand::ReportAttempt(report.clone()) };
                 let caller = Caller::Work { ask, worker: worker.clone() };
-                self.submit(seat, Asked { caller, submission: Submission { id: *id, command } });
+                self.submit(seat, caller, Submission { id: *id, command });
                 if let Some(hand) = self.seats[seat].hands.iter_mut().find(|hand| hand.worker == worker) {
                     hand.slots = hand.slots.min(free_slots);
                 }
@@ -189,49 +214,55 @@ impl Cluster {
                     started_at: *started_at,
                 };
                 let submission = Submission { id, command: Command::Run { run: *run, command } };
-                self.submit(seat, Asked { caller, submission });
+                self.submit(seat, caller, submission);
             }
             WorkRequest::Claim { run, node, attempt, lease: token } => {
                 let reply = self.seats[seat].claim(*token, lease(*run, node, *attempt));
-                if let WorkReply::Granted { task } = &reply {
-                    self.audit.task(task);
+                match reply {
+                    WorkReply::Granted { .. } => self.reply(ask, Said::Work(reply)),
+                    reply => self.hold(seat, ask, Said::Work(reply)),
                 }
-                self.reply(ask, Said::Work(reply));
             }
             WorkRequest::Heartbeat { held } => {
                 let at = &mut self.seats[seat];
                 let stale = held.iter().filter(|h| !at.hold(h.lease, lease(h.run, &h.node, h.attempt)));
-                let cancelled = stale.map(|h| h.lease).collect();
-                self.reply(ask, Said::Work(WorkReply::Alive { cancelled }));
+                let cancelled: Vec<_> = stale.map(|h| h.lease).collect();
+                match cancelled.is_empty() {
+                    true => self.reply(ask, Said::Work(WorkReply::Alive { cancelled })),
+                    false => self.hold(seat, ask, Said::Work(WorkReply::Alive { cancelled })),
+                }
             }
         }
     }
 
     /// Decides a command, once the definition it needs is here.
-    pub fn submit(&mut self, seat: usize, asked: Asked) {
-        if let Command::Run { command: RunCommand::StartRun(start), .. } = &asked.submission.command {
+    pub fn submit(&mut self, seat: usize, caller: Caller, submission: Submission) {
+        if let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command {
             let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
             if self.seats[seat].shard().definition(&key, start.version).is_none() {
                 let version = start.version;
                 let parked = self.seats[seat].parked.entry((key.clone(), version)).or_default();
-                parked.push(asked);
+                parked.push((caller, submission));
                 if parked.len() == 1 {
                     self.later(Happening::Fetched { seat, key, version });
                 }
                 return;
             }
         }
-        self.decide(seat, asked);
+        self.decide(seat, caller, submission);
     }
 
-    fn decide(&mut self, seat: usize, asked: Asked) {
+    fn decide(&mut self, seat: usize, caller: Caller, submission: Submission) {
         let now = self.seat_now(seat);
         let Seat { owner, hands, .. } = &mut self.seats[seat];
         let owner = owner.as_mut().expect("asked of the living only");
-        let submission = asked.submission.clone();
-        if let Some(answer) = owner.submit(asked, submission, now, hands) {
-            self.answer(seat, answer);
-        }
+        let asked = Asked::Command { caller, submission: submission.clone() };
+        owner.submit(asked, submission, now, hands);
+    }
+
+    /// Lets an answer that needs no command leave when the next bundle has landed.
+    fn hold(&mut self, seat: usize, ask: u64, said: Said) {
+        self.seats[seat].owner().hold(Asked::Held { ask, said });
     }
 
     /// A definition has been looked up, or not found.
@@ -244,19 +275,23 @@ impl Cluster {
             let command = Command::AdoptDefinition { key, version, document };
             self.decide_alone(seat, command);
         }
-        for asked in parked {
-            self.decide(seat, asked);
+        for (caller, submission) in parked {
+            self.decide(seat, caller, submission);
         }
         self.begin_append(seat);
     }
 
     fn decide_alone(&mut self, seat: usize, command: Command) {
         let submission = Submission { id: self.command_id(), command };
-        self.decide(seat, Asked { caller: Caller::Nobody, submission });
+        self.decide(seat, Caller::Nobody, submission);
     }
 
     pub fn answer(&mut self, seat: usize, answer: Answer<Asked>) {
-        let Answer { caller: Asked { caller, submission }, outcome } = answer;
+        let Answer { caller: asked, outcome } = answer;
+        let (caller, submission) = match asked {
+            Asked::Command { caller, submission } => (caller, submission),
+            Asked::Held { ask, said } => return self.reply(ask, said),
+        };
         self.audit.answered(self.seats[seat].shard, &submission, &outcome, &self.journals);
         let (position, granted, tasks) = match outcome {
             Ok(outcome) => (outcome.position, outcome.granted, outcome.tasks),
@@ -296,7 +331,7 @@ impl Cluster {
             Caller::Work { ask, .. } => self.reply(ask, refused_work(rejection)),
             Caller::Shard { ask } => self.reply(ask, refused_command(rejection)),
             Caller::Effect { ticket } => match crate::delivery::consequence(submission, &rejection) {
-                Some(submission) => self.submit(seat, Asked { caller: Caller::Effect { ticket }, submission }),
+                Some(submission) => self.submit(seat, Caller::Effect { ticket }, submission),
                 None => self.effect_done(seat, ticket),
             },
             Caller::Nobody => {}
@@ -317,7 +352,7 @@ impl Cluster {
             return;
         }
         if let Some((submission, ticket)) = self.seats[seat].local.pop_front() {
-            self.submit(seat, Asked { caller: Caller::Effect { ticket }, submission });
+            self.submit(seat, Caller::Effect { ticket }, submission);
             self.begin_append(seat);
         }
     }
@@ -374,13 +409,21 @@ impl Cluster {
         let Some(owner) = self.seats[seat].owner.take() else { return };
         let (shard, epoch) = (self.seats[seat].shard, owner.epoch());
         self.note(format_args!("seat {seat} of shard {shard} epoch {epoch} steps down: {why}"));
+        for ask in std::mem::take(&mut self.seats[seat].awaiting).into_values().flatten() {
+            self.reply(ask, refused_command(Rejection::NotOwner));
+        }
         let parked = std::mem::take(&mut self.seats[seat].parked).into_values().flatten();
-        for Asked { caller, .. } in owner.abandon().into_iter().chain(parked) {
-            match caller {
-                Caller::Work { ask, .. } => self.reply(ask, refused_work(Rejection::NotOwner)),
-                Caller::Shard { ask } => self.reply(ask, refused_command(Rejection::NotOwner)),
+        let parked = parked.map(|(caller, submission)| Asked::Command { caller, submission });
+        for asked in owner.abandon().into_iter().chain(parked) {
+            match asked {
+                Asked::Command { caller: Caller::Work { ask, .. }, .. } | Asked::Held { ask, said: Said::Work(_) } => {
+                    self.reply(ask, refused_work(Rejection::NotOwner));
+                }
+                Asked::Command { caller: Caller::Shard { ask }, .. } | Asked::Held { ask, said: Said::Shard(_) } => {
+                    self.reply(ask, refused_command(Rejection::NotOwner));
+                }
                 // Not confirmed, so the next owner sends the effect again.
-                Caller::Effect { .. } | Caller::Nobody => {}
+                Asked::Command { caller: Caller::Effect { .. } | Caller::Nobody, .. } => {}
             }
         }
         self.vacate(seat);
@@ -429,6 +472,7 @@ impl Cluster {
             notices: VecDeque::new(),
             tickets: BTreeMap::new(),
             inherited: None,
+            awaiting: BTreeMap::new(),
         });
         self.current[number] = Some(seat);
         for (sequence, effects) in inherited {

@@ -147,6 +147,7 @@ impl Cluster {
             attempt.receipt = receipt.or(attempt.receipt);
             return;
         }
+        self.audit.taken(lease);
         self.note(format_args!("worker {worker} runs {} {} try {}", short(&task), task.node, task.attempt));
         self.workers[worker].held.insert(lease, Attempt { task, receipt, stage: Stage::Running });
         let takes = match self.chance.below(100) {

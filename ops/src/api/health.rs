@@ -6,9 +6,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::{RunId, ShardId, Timestamp};
+use headwater_core::ShardId;
 use headwater_streams::broker::ConnectionState;
-use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
 use serde_json::json;
 
@@ -72,16 +71,12 @@ async fn database(api: &Api) -> Result<String, String> {
     }
 }
 
-/// Asks every shard for a run that cannot be: whoever says so drives the shard.
+/// Asks every shard whether anybody drives it.
 async fn shards(api: &Api) -> Result<String, String> {
     let shards: Vec<_> = (0..api.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
-    let asked = shards.iter().map(|shard| async move {
-        let nobody = RunId::derived(*shard, Timestamp::from_micros(0), &[b"is anybody there"]);
-        match api.client.await_run(nobody, CHECK_WAIT).await {
-            Ok(_) | Err(ClientError::Refused(_)) => None,
-            Err(_) => Some(shard.to_string()),
-        }
-    });
+    let asked = shards
+        .iter()
+        .map(|shard| async move { api.client.epoch_of(*shard, CHECK_WAIT).await.err().map(|_| shard.to_string()) });
     let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
     match silent.is_empty() {
         true => Ok(format!("all {} have an owner", shards.len())),

@@ -41,7 +41,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 pub const METRICS: [Metric; 21] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
-    metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process"),
+    metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
     metric("headwater_shard_commits_total", Kind::Counter, "", "commits in those bundles"),
     metric("headwater_shard_bytes_total", Kind::Counter, "", "bytes of those bundles"),
     metric("headwater_shard_append_microseconds_total", Kind::Counter, "", "sum of the times the appends took"),

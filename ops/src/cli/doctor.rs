@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
-use headwater_core::{RunId, ShardId, Timestamp};
 use headwater_projector::Database;
 use headwater_projector::queries::Reads;
 use headwater_streams::broker::{Shortcoming, SyncSetting};
 use headwater_streams::topology::Topology;
 use headwater_streams::{Broker, ownership, shard_map};
-use headwater_workers::shard_client::{ClientError, ShardClient};
+use headwater_workers::shard_client::ShardClient;
 use serde_json::json;
 
 use super::client::Output;
@@ -137,17 +137,12 @@ async fn check_streams(broker: &Broker, map: &ShardMap, replicas: usize) -> Find
     wrong("streams", missing.chain(changes).chain(drifts).collect::<Vec<_>>().join("; "))
 }
 
-/// Asks every shard for a run that cannot be: whoever says so drives the shard.
+/// Asks every shard whether anybody drives it.
 async fn check_owners(broker: &Broker, map: &ShardMap) -> Finding {
     let client = ShardClient::new(broker, map.shards);
     let shards: Vec<_> = (0..map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
-    let asked = shards.iter().map(|shard| async {
-        let nobody = RunId::derived(*shard, Timestamp::from_micros(0), &[b"is anybody there"]);
-        match client.await_run(nobody, OWNER_WAIT).await {
-            Ok(_) | Err(ClientError::Refused(_)) => None,
-            Err(_) => Some(shard.to_string()),
-        }
-    });
+    let asked =
+        shards.iter().map(|shard| async { client.epoch_of(*shard, OWNER_WAIT).await.err().map(|_| shard.to_string()) });
     let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
     if !silent.is_empty() {
         return wrong("shards", format!("no owner answers for shard {}", silent.join(", ")));

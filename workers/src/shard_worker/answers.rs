@@ -1,6 +1,7 @@
 //! Who hears of what was decided, and how: answers to frames, tasks to workers, a last word when the shard is lost.
 
 use headwater_core::protocol::{ShardReply, Task, WorkReply};
+use headwater_core::run::RunRejection;
 use headwater_core::shard::{Answer, Effect, Outcome, Rejection};
 use headwater_core::{Sequence, WorkerId};
 use headwater_streams::direct;
@@ -43,9 +44,20 @@ impl Driver {
                 match outcome.err().and_then(|rejection| consequence(&submission, &rejection)) {
                     Some(submission) => {
                         let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                        Box::pin(self.submit(caller, submission)).await;
+                        self.submit(caller, submission);
                     }
                     None => ticket.done(),
+                }
+            }
+            Caller::Claim(place) => {
+                let rejection = Rejection::Run(RunRejection::StaleAttempt);
+                self.reply_work(place, WorkReply::Refused { rejection }).await;
+            }
+            Caller::Heartbeat { place, cancelled } => self.reply_work(place, WorkReply::Alive { cancelled }).await,
+            Caller::Watcher(place) => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound)).await,
+            Caller::Adoption => {
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "a stored definition does not compile");
                 }
             }
             Caller::Nobody => {
@@ -134,19 +146,19 @@ impl Driver {
         let callers = owner.abandon().into_iter().chain(parked.into_values().flatten().map(|(caller, _)| caller));
         for caller in callers {
             match caller {
-                Caller::Work { place, .. } => {
+                Caller::Work { place, .. } | Caller::Claim(place) | Caller::Heartbeat { place, .. } => {
                     if let Some(complete) = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner }) {
                         complete.send(outlets.broker.payload_bytes_max()).await;
                     }
                 }
-                Caller::Shard(place) => {
+                Caller::Shard(place) | Caller::Watcher(place) => {
                     let refused = ShardReply::Refused { rejection: Rejection::NotOwner };
                     if let Some(complete) = commands.answer(place, refused) {
                         complete.send().await;
                     }
                 }
                 // Not confirmed, so the next owner sends the effect again.
-                Caller::Effect { .. } | Caller::Nobody => {}
+                Caller::Effect { .. } | Caller::Adoption | Caller::Nobody => {}
             }
         }
         for (place, _) in awaiting.into_values().flatten() {

@@ -8,8 +8,8 @@ use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::protocol::{ShardReply, Task, WorkReply};
 use headwater_core::run::RunCommand;
-use headwater_core::shard::{Answer, Command, Effect, Owner, Released, Submission, WorkflowKey};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Sequence, ShardId, WorkerId};
+use headwater_core::shard::{Command, Effect, Owner, Released, Submission, WorkflowKey};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, ShardId, WorkerId};
 use headwater_streams::direct::{self, Hellos};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, Requests};
@@ -38,7 +38,18 @@ pub(super) enum Caller {
         ticket: Ticket,
         submission: Box<Submission>,
     },
-    /// The shard itself: timers, silence, definitions.
+    /// A worker whose claim is refused: held, as are the next two, until that is known to be true (`SHD-4`).
+    Claim(Place),
+    /// A worker that holds what is not its own any more.
+    Heartbeat {
+        place: Place,
+        cancelled: Vec<LeaseToken>,
+    },
+    /// Who would wait for the end of a run that is not known.
+    Watcher(Place),
+    /// The shard itself: a definition to adopt.
+    Adoption,
+    /// The shard itself: timers, silence.
     Nobody,
 }
 
@@ -201,13 +212,13 @@ impl Driver {
                 Some(local) = self.local.recv(), if open => {
                     let Local { submission, ticket } = local;
                     let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                    self.submit(caller, submission).await;
+                    self.submit(caller, submission);
                 }
                 Some(hello) = hellos.next() => self.rooms.hear(hello, self.outlets.map.shards),
                 Some(sequence) = self.confirmed.recv() => self.owner.effects_delivered(sequence),
-                Some((key, document)) = self.fetches.next() => self.adopt(key, document).await,
+                Some((key, document)) = self.fetches.next() => self.adopt(key, document),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
-                    self.fire_timers().await;
+                    self.fire_timers();
                 }
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -251,16 +262,14 @@ impl Driver {
     }
 
     /// Decides a command, once the definition it needs is here.
-    pub(super) async fn submit(&mut self, caller: Caller, submission: Submission) {
+    pub(super) fn submit(&mut self, caller: Caller, submission: Submission) {
         if let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command {
             let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
             if self.owner.shard().definition(&key, start.version).is_none() {
                 return self.park((key, start.version), caller, submission);
             }
         }
-        if let Some(answer) = self.owner.submit(caller, submission, now(), self.rooms.hands()) {
-            self.answer(answer).await;
-        }
+        self.owner.submit(caller, submission, now(), self.rooms.hands());
     }
 
     fn park(&mut self, needed: Needed, caller: Caller, submission: Submission) {
@@ -279,22 +288,16 @@ impl Driver {
         }
     }
 
-    async fn adopt(&mut self, needed: Needed, document: Option<Json>) {
+    fn adopt(&mut self, needed: Needed, document: Option<Json>) {
         let parked = self.parked.remove(&needed).unwrap_or_default();
         if let Some(document) = document {
             let (key, version) = needed;
             let command = Command::AdoptDefinition { key, version, document };
             let submission = Submission { id: self.fresh_id(), command };
-            if let Some(Answer { outcome: Err(error), .. }) =
-                self.owner.submit(Caller::Nobody, submission, now(), &mut [])
-            {
-                tracing::error!(%error, "a stored definition does not compile");
-            }
+            self.owner.submit(Caller::Adoption, submission, now(), &mut []);
         }
         for (caller, submission) in parked {
-            if let Some(answer) = self.owner.submit(caller, submission, now(), self.rooms.hands()) {
-                self.answer(answer).await;
-            }
+            self.owner.submit(caller, submission, now(), self.rooms.hands());
         }
     }
 
@@ -309,14 +312,12 @@ impl Driver {
         Some(Instant::now() + due.since(now()))
     }
 
-    async fn fire_timers(&mut self) {
+    fn fire_timers(&mut self) {
         let now = now();
         for run in self.owner.shard().due_runs(now, DUE_BURST) {
             let command = Command::Run { run, command: RunCommand::FireTimers {} };
             let submission = Submission { id: self.fresh_id(), command };
-            if let Some(answer) = self.owner.submit(Caller::Nobody, submission, now, self.rooms.hands()) {
-                self.answer(answer).await;
-            }
+            self.owner.submit(Caller::Nobody, submission, now, self.rooms.hands());
         }
     }
 
@@ -332,7 +333,7 @@ impl Driver {
             tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
             let command = Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } };
             let submission = Submission { id: self.fresh_id(), command };
-            self.submit(Caller::Nobody, submission).await;
+            self.submit(Caller::Nobody, submission);
         }
         if self.inherited.as_ref().is_some_and(|(at, _)| *at <= now) {
             let (_, effects) = self.inherited.take().expect("it was just there");

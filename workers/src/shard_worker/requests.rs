@@ -3,8 +3,8 @@
 use headwater_core::CommandId;
 use headwater_core::RunId;
 use headwater_core::asset::Asset;
-use headwater_core::protocol::{ShardReply, ShardRequest, WorkFrame, WorkReply, WorkRequest};
-use headwater_core::run::{RunCommand, RunRejection, task_of};
+use headwater_core::protocol::{ShardReply, ShardRequest, Task, WorkFrame, WorkReply, WorkRequest};
+use headwater_core::run::{RunCommand, task_of};
 use headwater_core::shard::{Command, Rejection, Submission};
 use headwater_streams::requests::{ReplyTo, Request};
 use tokio::time::Instant;
@@ -27,12 +27,16 @@ impl Driver {
             let place = Place { frame, index };
             match request {
                 _ if overloaded => self.refuse_command(place, Rejection::Overloaded).await,
-                ShardRequest::Submit(submission) => self.submit(Caller::Shard(place), *submission).await,
+                ShardRequest::Submit(submission) => self.submit(Caller::Shard(place), *submission),
                 ShardRequest::AwaitRun { run } => self.await_run(place, run).await,
                 ShardRequest::DescribeAsset { key } => {
                     let asset = self.owner.shard().asset(&key);
                     let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
                     self.reply(place, ShardReply::Asset { declarations }).await;
+                }
+                ShardRequest::NameEpoch {} => {
+                    let epoch = self.owner.epoch();
+                    self.reply(place, ShardReply::Driven { epoch }).await;
                 }
             }
         }
@@ -46,7 +50,7 @@ impl Driver {
             // It ended in a bundle that is not durable yet; its release answers.
             Some((_, None)) => self.awaiting.entry(run).or_default().push((place, Instant::now())),
             Some((status, Some(position))) => self.reply(place, ShardReply::Ended { status, position }).await,
-            None => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound)).await,
+            None => self.owner.hold(Caller::Watcher(place)),
         }
     }
 
@@ -72,7 +76,7 @@ impl Driver {
                     self.leases.release(report.lease);
                     let command = Command::Run { run, command: RunCommand::ReportAttempt(report) };
                     let caller = Caller::Work { place, worker: worker.clone() };
-                    self.submit(caller, Submission { id, command }).await;
+                    self.submit(caller, Submission { id, command });
                 }
                 WorkRequest::Started { run, node, attempt, lease, started_at } => {
                     let token = lease;
@@ -88,12 +92,14 @@ impl Driver {
                     let worker = worker.clone();
                     let caller = Caller::Work { place, worker: worker.clone() };
                     let command = RunCommand::StartAttempt { node, attempt, lease, worker, started_at };
-                    self.submit(caller, Submission { id, command: Command::Run { run, command } }).await;
+                    self.submit(caller, Submission { id, command: Command::Run { run, command } });
                 }
                 WorkRequest::Claim { run, node, attempt, lease } => {
                     let held = Lease { run, node, attempt, token: lease, worker: worker.clone(), seen: Instant::now() };
-                    let reply = self.claim(held);
-                    self.reply_work(place, reply).await;
+                    match self.claim(held) {
+                        Some(task) => self.reply_work(place, WorkReply::Granted { task }).await,
+                        None => self.owner.hold(Caller::Claim(place)),
+                    }
                 }
                 WorkRequest::Heartbeat { held } => {
                     let mut cancelled = Vec::new();
@@ -105,7 +111,11 @@ impl Driver {
                             cancelled.push(token);
                         }
                     }
-                    self.reply_work(place, WorkReply::Alive { cancelled }).await;
+                    if cancelled.is_empty() {
+                        self.reply_work(place, WorkReply::Alive { cancelled }).await;
+                    } else {
+                        self.owner.hold(Caller::Heartbeat { place, cancelled });
+                    }
                 }
             }
         }
@@ -123,13 +133,10 @@ impl Driver {
     }
 
     /// Grants an attempt to the first who asks; the holder itself may ask again.
-    fn claim(&mut self, lease: Lease) -> WorkReply {
+    fn claim(&mut self, lease: Lease) -> Option<Task> {
         let task = self.owner.shard().run(lease.run).and_then(|run| task_of(run, &lease.node));
         let free = self.leases.holder(lease.token).is_none_or(|holder| *holder == lease.worker);
-        match task.filter(|_| free && self.hold(lease)) {
-            Some(task) => WorkReply::Granted { task },
-            None => WorkReply::Refused { rejection: Rejection::Run(RunRejection::StaleAttempt) },
-        }
+        task.filter(|_| free && self.hold(lease))
     }
 }
 
