@@ -147,6 +147,11 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// Reads an optional value that is there, also where it is `null`: for fields that are left out when there is none.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
 mod strict {
     use std::collections::HashSet;
     use std::fmt;

@@ -28,6 +28,7 @@
 //! * `SHD-3` A command id that was granted is not decided again.
 //! * `SHD-4` Nothing negative, and nothing that changes nothing, leaves a shard before an append that was sent after
 //!   the decision is acknowledged.
+//! * `SHD-5` A checkpoint and the entries behind it give the state that the whole journal gives.
 
 pub mod asset;
 pub mod definition;

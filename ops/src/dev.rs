@@ -12,6 +12,7 @@ use headwater_projector::server::PostgresServer;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::{BrokerConfig, Credentials};
 use headwater_workers::connection::Connection;
+use headwater_workers::shard_worker::ShardSettings;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{self, ServeError};
@@ -118,6 +119,8 @@ impl Servers {
             member: None,
             member_ttl_ms: 5_000,
             lease_ttl_ms: 15_000,
+            checkpoint_bundles: ShardSettings::CHECKPOINT_BUNDLES,
+            checkpoint_bytes: ShardSettings::CHECKPOINT_BYTES,
             workspaces: vec!["default".parse().expect("letters make a name")],
             actions: ActionSettings::default(),
             allow_unsafe_sync: false,

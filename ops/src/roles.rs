@@ -9,7 +9,7 @@ use headwater_streams::ownership::OwnershipConfig;
 use headwater_streams::tasks::QueueSettings;
 use headwater_workers::actions;
 use headwater_workers::sdk::Worker;
-use headwater_workers::shard_worker::{ShardSettings, ShardSupervisor};
+use headwater_workers::shard_worker::ShardSupervisor;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ pub async fn serve(
                 ..OwnershipConfig::new(member, process.map.shards)
             },
             client: process.client.clone(),
-            settings: ShardSettings { lease_ttl: settings.lease_ttl(), ..ShardSettings::default() },
+            settings: settings.shard_settings(),
             queues: QueueSettings { ack_wait: settings.lease_ttl(), ..QueueSettings::default() },
             counters: process.counters.clone(),
         };

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
 use headwater_workers::actions::ActionPolicy;
+use headwater_workers::shard_worker::ShardSettings;
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -93,6 +94,12 @@ pub struct ServeSettings {
     /// After how many milliseconds of silence the holder of an attempt has lost it.
     #[arg(long, env = "HEADWATER_LEASE_TTL_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(500..))]
     pub lease_ttl_ms: u64,
+    /// After how many bundles of its journal a shard gets a new checkpoint, for the next owner to start from.
+    #[arg(long, env = "HEADWATER_CHECKPOINT_BUNDLES", default_value_t = ShardSettings::CHECKPOINT_BUNDLES, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_bundles: u64,
+    /// After how many bytes of its journal it gets one, if that comes first.
+    #[arg(long, env = "HEADWATER_CHECKPOINT_BYTES", default_value_t = ShardSettings::CHECKPOINT_BYTES, value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_bytes: u64,
     /// Whose built-in actions the role tasks executes.
     #[arg(long, env = "HEADWATER_WORKSPACES", value_delimiter = ',', default_value = "default")]
     pub workspaces: Vec<WorkspaceId>,
@@ -114,6 +121,16 @@ impl ServeSettings {
     pub fn action_policy(&self) -> ActionPolicy {
         let ActionSettings { allow_private_addresses, allow_processes } = self.actions;
         ActionPolicy { allow_private_addresses, allow_processes }
+    }
+
+    /// Returns how the shards of this process are driven.
+    pub fn shard_settings(&self) -> ShardSettings {
+        ShardSettings {
+            lease_ttl: self.lease_ttl(),
+            checkpoint_bundles: self.checkpoint_bundles,
+            checkpoint_bytes: self.checkpoint_bytes,
+            ..ShardSettings::default()
+        }
     }
 
     /// Returns after how much silence of its holder an attempt is lost.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use headwater_core::{Sequence, ShardId, Timestamp};
@@ -143,12 +144,23 @@ impl Journal {
         let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
         match stream.get_last_raw_message_by_subject(self.subject.as_str()).await {
-            Ok(message) => Ok(Some(Entry {
-                sequence: Sequence::new(message.sequence),
-                stored_at: timestamp(u64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
-                bytes: message.payload,
-            })),
+            Ok(message) => Ok(Some(entry(message))),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
+        }
+    }
+
+    /// Returns an entry as the stream's leader has it (`STR-4`), `None` when there is none (any more).
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn entry(&self, sequence: Sequence) -> Result<Option<Entry>, ExchangeError> {
+        const WHAT: &str = "read an entry of a journal";
+        let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
+        let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
+        match stream.get_raw_message(sequence.get()).await {
+            Ok(message) => Ok(Some(entry(message))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
         }
     }
@@ -239,6 +251,14 @@ impl JournalReader {
     /// Frees what the broker keeps for this reader. Without it the broker does so after a minute.
     pub async fn close(self) {
         self.tail.close().await;
+    }
+}
+
+fn entry(message: StreamMessage) -> Entry {
+    Entry {
+        sequence: Sequence::new(message.sequence),
+        stored_at: timestamp(u64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
+        bytes: message.payload,
     }
 }
 

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use harness::{House, PATIENCE, shard, workspace};
 use headwater_core::shard::{AssetNotice, ShardMap, WorkflowKey};
 use headwater_core::{DefinitionVersion, Json, Sequence, Timestamp, Version};
-use headwater_streams::checkpoints::Checkpoints;
+use headwater_streams::checkpoints::{Checkpoints, Replaced};
 use headwater_streams::definitions::{DefinitionError, Definitions};
 use headwater_streams::feed::{self, CloudEvent, FeedPublisher, Published};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::subject::cmd_subject;
-use headwater_streams::{Disposition, shard_map};
+use headwater_streams::{BrokerConfig, Credentials, Disposition, shard_map};
 
 fn notice(asset: &str, partition: Option<&str>, version: u64) -> AssetNotice {
     AssetNotice {
@@ -121,6 +121,37 @@ async fn the_newest_checkpoint_of_a_shard_is_the_one_there_is() {
         assert_eq!(checkpoints.latest(shard(0)).await.unwrap(), Some(bytes));
     }
     assert_eq!(checkpoints.latest(shard(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_checkpoint_replaces_only_the_one_that_was_seen() {
+    let house = House::with_shards(1).await;
+    let checkpoints = Checkpoints::open(&house.broker).await.unwrap();
+    let (zero, put) = (shard(0), |seen, bytes| {
+        let checkpoints = checkpoints.clone();
+        async move { checkpoints.replace(shard(0), Option::as_ref(&seen), Bytes::from(bytes)).await.unwrap() }
+    });
+    assert_eq!(checkpoints.stamp(zero).await.unwrap(), None);
+    assert_eq!(put(None, "first").await, Replaced::Stored);
+    let seen = checkpoints.stamp(zero).await.unwrap();
+    assert_eq!(put(None, "late").await, Replaced::Overtaken);
+    assert_eq!(put(seen.clone(), "second").await, Replaced::Stored);
+    assert_eq!(put(seen, "later").await, Replaced::Overtaken);
+    assert_eq!(checkpoints.latest(zero).await.unwrap(), Some(Bytes::from("second")));
+}
+
+#[tokio::test]
+async fn a_checkpoint_whose_pieces_are_gone_does_not_keep_its_reader_waiting() {
+    let house = House::with_shards(1).await;
+    let checkpoints = Checkpoints::open(&house.broker).await.unwrap();
+    checkpoints.put(shard(0), Bytes::from("gone")).await.unwrap();
+    let BrokerConfig { url, credentials, .. } = house.server.engine();
+    let Credentials::Password { user, password } = credentials else { panic!("a broker of one's own has a password") };
+    let client = async_nats::ConnectOptions::with_user_and_password(user, password).connect(url).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("OBJ_HW_CHECKPOINTS").await.unwrap();
+    stream.purge().filter("$O.HW_CHECKPOINTS.C.>").await.unwrap();
+    let refusal = checkpoints.latest(shard(0)).await.unwrap_err();
+    assert_eq!(refusal.disposition(), Disposition::Unavailable);
 }
 
 #[tokio::test]

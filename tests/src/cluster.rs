@@ -65,9 +65,17 @@ impl Cluster {
     /// # Panics
     /// When it does not become ready.
     pub async fn engine(&self, roles: &str) -> Engine {
+        self.engine_with(roles, &[]).await
+    }
+
+    /// The same, with more flags.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn engine_with(&self, roles: &str, flags: &[&str]) -> Engine {
         let mut command = Command::new(binary("headwater"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--roles", roles]);
-        command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]);
+        command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]).args(flags);
         command.env("HEADWATER_POSTGRES_URL", self.postgres.url());
         let (child, line) = spawn(&mut command, &self.nats.engine()).await;
         let api = line.rsplit(' ').next().unwrap_or_default().to_owned();

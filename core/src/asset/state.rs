@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{Declaration, Waiter};
 use crate::definition::{OnMiss, Require};
 use crate::shard::AssetKey;
@@ -11,18 +13,23 @@ use crate::{Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, Versio
 pub const VERSIONS_KEPT_MAX: usize = 32;
 
 /// A named logical data product: who declares it, which versions there are, who waits for one.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Asset {
     pub(super) key: AssetKey,
     /// Of the last event folded; 0 before the first.
     pub(super) revision: Revision,
     pub(super) declarations: BTreeMap<Slug, Declaration>,
     /// By partition; `None` is the unpartitioned asset.
-    pub(super) partitions: BTreeMap<Option<PartitionKey>, Partition>,
+    #[serde(serialize_with = "as_pairs", deserialize_with = "from_pairs")]
+    pub(super) partitions: Partitions,
 }
 
 /// The versions of one partition.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Partition {
     /// The newest last, at most [`VERSIONS_KEPT_MAX`].
     pub kept: VecDeque<KeptVersion>,
@@ -34,7 +41,8 @@ pub(super) struct Partition {
 }
 
 /// A version that consumers can have.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct KeptVersion {
     pub version: Version,
     pub run: RunId,
@@ -44,17 +52,34 @@ pub(super) struct KeptVersion {
 }
 
 /// A consumer that waits for a version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Waiting {
     pub waiter: Waiter,
     pub require: Require,
     pub on_miss: OnMiss,
 }
 
+type Partitions = BTreeMap<Option<PartitionKey>, Partition>;
+
+/// The keys of a JSON object are texts, and the unpartitioned asset has none.
+fn as_pairs<S: Serializer>(partitions: &Partitions, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(partitions)
+}
+
+fn from_pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Partitions, D::Error> {
+    Vec::deserialize(deserializer).map(|pairs: Vec<_>| pairs.into_iter().collect())
+}
+
 impl Asset {
     /// Makes an asset nothing is known of yet.
     pub fn unknown(key: AssetKey) -> Self {
         Self { key, revision: Revision::new(0), declarations: BTreeMap::new(), partitions: BTreeMap::new() }
+    }
+
+    /// Returns which asset it is.
+    pub fn key(&self) -> &AssetKey {
+        &self.key
     }
 
     /// Returns the revision of the last event folded; 0 before the first.

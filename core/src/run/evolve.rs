@@ -18,8 +18,6 @@ impl Run {
         let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed } = event else {
             panic!("the first event of a run is RunStarted, and the shard has checked it");
         };
-        let node =
-            NodeState { phase: Phase::Pending, attempts: 0, taken: 0, decided: 0, output: None, consumed: Vec::new() };
         Self {
             id,
             workspace: workspace.clone(),
@@ -32,9 +30,9 @@ impl Run {
             state: BTreeMap::new(),
             started_at: now,
             revision: Revision::FIRST,
-            nodes: vec![node; definition.nodes.len()],
+            nodes: vec![NodeState::untouched(); definition.nodes.len()],
             active: 0,
-            timers: definition.timeout.map(|span| (now.after(span), Timer::RunTimeout)).into_iter().collect(),
+            timers: timer_of_run(&definition, now).into_iter().collect(),
             definition,
             unrecorded: Vec::new(),
             consumed: Vec::new(),
@@ -81,8 +79,13 @@ impl Run {
     }
 }
 
+/// What a run has due from its start to its end.
+pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Option<(Timestamp, Timer)> {
+    definition.timeout.map(|span| (started_at.after(span), Timer::RunTimeout))
+}
+
 /// What a node has due in its phase.
-fn timers_of(run: &Run, ix: NodeIx) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
+pub(super) fn timers_of(run: &Run, ix: NodeIx) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
     let (first, second) = match &run.node(ix).phase {
         Phase::Current(current) => {
             let timeout = run.definition.node(ix).timeout.filter(|_| current.wakes_at.is_none());

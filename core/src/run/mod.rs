@@ -9,7 +9,9 @@
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `evolve` | what an event means for the state |
 //! | `react` | what follows from an event outside |
+//! | `checkpoint` | what a checkpoint holds of a run |
 
+mod checkpoint;
 mod command;
 mod decide;
 mod event;
@@ -21,6 +23,7 @@ mod schedule;
 mod settle;
 mod state;
 
+pub(crate) use checkpoint::RunRecord;
 pub use command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 pub(crate) use decide::complete_input;
 pub use decide::{DECISION_BYTES_MAX, Ground, Handover, INPUT_BYTES_MAX, decide, start};

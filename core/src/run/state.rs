@@ -111,8 +111,9 @@ pub struct Run {
     pub(super) facts: OnceLock<(Json, Json)>,
 }
 
-/// Where one node stands.
-#[derive(Debug, Clone, PartialEq)]
+/// Where one node stands. Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NodeState {
     pub phase: Phase,
     /// Attempts scheduled so far.
@@ -121,17 +122,26 @@ pub(super) struct NodeState {
     pub taken: u32,
     /// Incoming transitions that were taken or are dead.
     pub decided: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
     pub output: Option<Json>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumed: Vec<ConsumedAsset>,
 }
 
 /// The phases of a node.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(super) enum Phase {
     Pending,
-    AwaitingAssets { missing: Vec<AssetNeed> },
+    AwaitingAssets {
+        missing: Vec<AssetNeed>,
+    },
     Current(Box<CurrentAttempt>),
-    Retrying { input: Option<Json>, due_at: Timestamp },
+    Retrying {
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+        input: Option<Json>,
+        due_at: Timestamp,
+    },
     Succeeded,
     Failed,
     Skipped,
@@ -139,11 +149,13 @@ pub(super) enum Phase {
 }
 
 /// The one attempt of a node that may report (`RUN-3`).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CurrentAttempt {
     pub attempt: Attempt,
     pub lease: LeaseToken,
     /// Absent: the run's input.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
     pub input: Option<Json>,
     pub scheduled_at: Timestamp,
     /// Of the event that scheduled it.
@@ -161,6 +173,13 @@ pub(super) enum Timer {
     Retry(NodeIx),
     Wake(NodeIx),
     RunTimeout,
+}
+
+impl NodeState {
+    /// Where a node stands that nothing has happened to yet.
+    pub fn untouched() -> Self {
+        Self { phase: Phase::Pending, attempts: 0, taken: 0, decided: 0, output: None, consumed: Vec::new() }
+    }
 }
 
 impl Phase {

@@ -50,14 +50,19 @@ impl AggregateId {
 }
 
 fn slot_of(parts: &[&str]) -> u16 {
-    // FNV-1a, 64 bits: stable for ever, because the slot table outlives every release.
+    let hash = stable_hash(parts);
+    ((hash >> 32) as u16 ^ hash as u16) % SLOTS
+}
+
+/// FNV-1a, 64 bits: stable for ever, because the slot table and checkpoints outlive every release.
+pub(super) fn stable_hash(parts: &[&str]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {
         for byte in part.bytes().chain([0xff]) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }
-    ((hash >> 32) as u16 ^ hash as u16) % SLOTS
+    hash
 }
 
 impl fmt::Display for AggregateId {

@@ -1,14 +1,18 @@
 //! What follows from a commit outside the journal. Effects leave only after their bundle is acknowledged, and each
 //! carries what makes sending it again harmless: a submission its derived id, a task its attempt, a notice its version.
 
+use serde::{Deserialize, Serialize};
+
 use super::{AggregateId, Command, Submission};
 use crate::protocol::Task;
 use crate::{
     AssetId, CommandId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId,
 };
 
-/// One thing to do outside.
-#[derive(Debug, Clone, PartialEq)]
+/// One thing to do outside. Checkpoints hold those that may not have been delivered: a change is a new
+/// [`super::CHECKPOINT_FORMAT`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
     /// Put a task on its queue.
     OfferTask(Task),
@@ -23,7 +27,8 @@ pub enum Effect {
 }
 
 /// `asset.produced`: one CloudEvent on the asset feed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AssetNotice {
     pub workspace: WorkspaceId,
     pub asset: AssetId,

@@ -8,10 +8,12 @@
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `window` | which commands and which ended runs are still remembered |
+//! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `owner` | what may leave before and after an append is acknowledged |
 
 mod address;
 mod bundle;
+mod checkpoint;
 mod command;
 mod decide;
 mod effect;
@@ -22,6 +24,7 @@ mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use bundle::{Bundle, Commit, Event, Position};
+pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
 pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};

@@ -6,6 +6,7 @@
 //! there is nothing to append, the bundle is empty (`SHD-4`). Only an append that lands tells that nobody else has
 //! appended before it: an owner that was stopped and lost its shard unawares learns of it before it says no.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -107,8 +108,19 @@ pub struct Owner<C> {
     /// Bundles whose effects have not all been delivered.
     undelivered: BTreeSet<Sequence>,
     /// Folded effects that the owner before may not have delivered.
-    inherited: Vec<(Sequence, Vec<Effect>)>,
+    inherited: Vec<Inherited>,
 }
+
+/// What an owner has folded beside the state of its shard.
+pub(super) struct Folded<'o> {
+    pub epoch: Epoch,
+    pub last: Sequence,
+    pub digest: Cow<'o, str>,
+    pub inherited: Cow<'o, [Inherited]>,
+}
+
+/// The effects of one bundle that may not have been delivered.
+pub(super) type Inherited = (Sequence, Vec<Effect>);
 
 /// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
@@ -136,6 +148,35 @@ impl<C> Owner<C> {
             undelivered: BTreeSet::new(),
             inherited: Vec::new(),
         }
+    }
+
+    /// Returns what an owner has folded, for a checkpoint.
+    ///
+    /// # Panics
+    /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
+    pub(super) fn folded(&self) -> (&Shard, Folded<'_>) {
+        // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
+        let Self { shard, epoch, last, digest, filling, in_flight, opened, undelivered, inherited } = self;
+        let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || !undelivered.is_empty();
+        assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
+        (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: inherited.into() })
+    }
+
+    /// Goes on where an owner that had folded this much stood.
+    pub(super) fn resumed(shard: Shard, folded: Folded<'_>) -> Self {
+        let Folded { epoch, last, digest, inherited } = folded;
+        let (digest, inherited) = (digest.into_owned(), inherited.into_owned());
+        Self { epoch, last, digest, inherited, ..Self::new(shard) }
+    }
+
+    /// Returns the sequence of the last bundle that is durable.
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+
+    /// Returns whether these are the bytes of the last bundle it folded.
+    pub fn stands_on(&self, bytes: &[u8]) -> bool {
+        digest(bytes) == self.digest
     }
 
     /// Folds one message of the journal, in order, before anything is submitted.

@@ -1,11 +1,11 @@
 //! What a shard knows: its aggregates, what is due, and what it remembers.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
+use super::address::stable_hash;
 use super::window::{EndedRun, EndedRuns, GrantedCommands};
 use super::{AggregateId, AssetKey, Commit, Effect, Event, ShardMap, WorkflowKey};
 use crate::asset::Asset;
@@ -90,6 +90,11 @@ impl Shard {
         self.ended.find(id)
     }
 
+    /// Returns the aggregates whose history breaks the rules, and how it does.
+    pub fn quarantined(&self) -> impl Iterator<Item = (&AggregateId, &str)> {
+        self.quarantine.iter().map(|(aggregate, reason)| (aggregate, reason.as_str()))
+    }
+
     /// Returns when something is due next.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
@@ -171,10 +176,7 @@ impl Shard {
     }
 }
 
-/// Tells one start from another that claims the same run id.
+/// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
 pub(super) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
-    let mut hasher = FxHasher::default();
-    workflow.as_str().hash(&mut hasher);
-    input.as_str().hash(&mut hasher);
-    hasher.finish()
+    stable_hash(&[workflow.as_str(), input.as_str()])
 }

@@ -32,11 +32,26 @@ impl GrantedCommands {
         }
     }
 
+    /// Returns them with the first and last revision of their commits, the oldest first: for a checkpoint.
+    pub fn entries(&self) -> Vec<GrantedEntry> {
+        let Self { by_id, order } = self;
+        let revisions = order.iter().filter_map(|id| Some((*id, by_id.get(id)?)));
+        revisions.map(|(id, (first, last))| (id, *first, *last)).collect()
+    }
+
+    pub fn restored(entries: Vec<GrantedEntry>) -> Self {
+        let order = entries.iter().map(|(id, ..)| *id).collect();
+        Self { by_id: entries.into_iter().map(|(id, first, last)| (id, (first, last))).collect(), order }
+    }
+
     /// Returns the first and last revision of the commit the command became.
     pub fn find(&self, id: CommandId) -> Option<(Revision, Revision)> {
         self.by_id.get(&id).copied()
     }
 }
+
+/// A command with the first and last revision of its commit.
+pub(super) type GrantedEntry = (CommandId, Revision, Revision);
 
 /// What is remembered of a run that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +62,9 @@ pub struct EndedRun {
     /// Of workflow and input: tells a repeated start from a key used twice.
     pub start_hash: u64,
 }
+
+/// A run, when it ended, and what is remembered of it; an array, because there are many.
+pub(super) type EndedEntry = (RunId, Timestamp, RunStatus, DefinitionVersion, u64);
 
 /// The runs that ended lately.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,6 +103,30 @@ impl EndedRuns {
             forgotten.push(oldest);
         }
         forgotten
+    }
+
+    /// Returns the runs with a key and those without, each the longest ended first: for a checkpoint.
+    pub fn entries(&self) -> [Vec<EndedEntry>; 2] {
+        let Self { by_id, keyed, unkeyed } = self;
+        [keyed, unkeyed].map(|order| {
+            let ended = order.iter().filter_map(|(at, id)| Some((*at, *id, by_id.get(id)?)));
+            ended
+                .map(|(at, id, EndedRun { status, version, start_hash })| (id, at, *status, *version, *start_hash))
+                .collect()
+        })
+    }
+
+    pub fn restored([keyed, unkeyed]: [Vec<EndedEntry>; 2]) -> Self {
+        let order = |entries: &[EndedEntry]| entries.iter().map(|(id, at, ..)| (*at, *id)).collect();
+        let (keyed_order, unkeyed_order) = (order(&keyed), order(&unkeyed));
+        let ended = keyed.into_iter().chain(unkeyed);
+        let by_id = ended.map(|(id, _, status, version, start_hash)| (id, EndedRun { status, version, start_hash }));
+        Self { by_id: by_id.collect(), keyed: keyed_order, unkeyed: unkeyed_order }
+    }
+
+    /// Returns the runs with a key, the longest ended first.
+    pub fn keyed(&self) -> impl Iterator<Item = RunId> {
+        self.keyed.iter().map(|(_, id)| *id)
     }
 
     pub fn find(&self, id: RunId) -> Option<EndedRun> {

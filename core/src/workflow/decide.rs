@@ -1,5 +1,7 @@
 //! Which version of a definition is current.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::definition::compile;
 use crate::shard::WorkflowKey;
@@ -8,8 +10,9 @@ use crate::{DefinitionVersion, Json, Revision};
 /// How many bytes of defaults all declarations of a version may hold together.
 const DECLARED_BYTES_MAX: usize = 2 << 20;
 
-/// The versions of one workflow.
-#[derive(Debug, Clone, PartialEq)]
+/// The versions of one workflow. Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workflow {
     pub(super) key: WorkflowKey,
     /// Of the last event folded; 0 before the first.
@@ -25,6 +28,11 @@ impl Workflow {
     /// Makes a workflow nothing is known of yet.
     pub fn unknown(key: WorkflowKey) -> Self {
         Self { key, revision: Revision::new(0), versions: Vec::new(), current: None, before: None }
+    }
+
+    /// Returns which workflow it is.
+    pub fn key(&self) -> &WorkflowKey {
+        &self.key
     }
 
     /// Returns the current version.

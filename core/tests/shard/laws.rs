@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::world::{World, failed, ok, shard_zero};
 
 /// A graph of up to eight nodes with edges forward only, a mix of actions, joins, conditions and retries.
-fn graphs() -> impl Strategy<Value = Value> {
+pub fn graphs() -> impl Strategy<Value = Value> {
     let node = (0..4_u8, 0..3_u8, any::<u8>(), 1..3_u32);
     proptest::collection::vec(node, 1..8).prop_map(|nodes| {
         let mut documents = Vec::new();
@@ -51,7 +51,7 @@ fn graphs() -> impl Strategy<Value = Value> {
 }
 
 /// Plays a story: each step lets time pass, reports, fails, loses or cancels something.
-fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
+pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
     let mut world = World::with(document);
     let mut runs = vec![world.start("any", json!({"n": 3})), world.start("any", json!({"n": 0}))];
     let mut tasks = Vec::new();

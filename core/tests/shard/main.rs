@@ -2,6 +2,9 @@
 
 mod assets;
 mod bounds;
+mod checkpoints;
+mod everything;
+mod golden_checkpoint;
 mod laws;
 mod owner;
 mod quarantine;

@@ -187,6 +187,8 @@ pub struct Cluster {
     entries: u64,
     pub map: ShardMap,
     pub journals: Vec<Journal>,
+    /// The newest checkpoint of each shard.
+    pub checkpoints: Vec<Option<Vec<u8>>>,
     pub seats: Vec<Seat>,
     /// Who owns each shard, as far as the leases say.
     pub current: Vec<Option<usize>>,
@@ -216,6 +218,7 @@ impl Cluster {
             agenda: BTreeMap::new(),
             entries: 0,
             journals: (0..shards).map(|_| Journal::default()).collect(),
+            checkpoints: vec![None; usize::from(shards)],
             seats: Vec::new(),
             current: vec![None; usize::from(shards)],
             processes,

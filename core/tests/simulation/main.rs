@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `cluster` | what happens next |
 //! | `seat` | what a process does at a shard |
+//! | `recovery` | what the next owner of a shard learns, and from where |
 //! | `delivery` | how bundles reach the journal and effects their targets |
 //! | `workers`, `clients` | who works, who asks |
 //! | `faults` | what goes wrong |
@@ -23,6 +24,7 @@ mod documents;
 mod faults;
 mod journal;
 mod queue;
+mod recovery;
 mod seat;
 mod timeline;
 mod workers;

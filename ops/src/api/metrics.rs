@@ -38,7 +38,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 21] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -50,6 +50,8 @@ pub const METRICS: [Metric; 19] = [
     metric("headwater_shard_attempts_lost_total", Kind::Counter, "", "attempts whose worker fell silent"),
     metric("headwater_shard_effects_total", Kind::Counter, "", "effects delivered"),
     metric("headwater_shard_take_overs_total", Kind::Counter, "", "shards taken over"),
+    metric("headwater_shard_folded_bundles_total", Kind::Counter, "", "bundles folded at take-overs: what no checkpoint held"),
+    metric("headwater_shard_checkpoints_total", Kind::Counter, "", "checkpoints written"),
     metric("headwater_shards_owned", Kind::Gauge, "", "shards this process drives"),
     metric("headwater_runs_active", Kind::Gauge, "", "runs of those shards that have not ended"),
     metric("headwater_projection_lag_bundles", Kind::Gauge, "shard", "bundles appended and not yet projected"),
@@ -109,6 +111,8 @@ fn shards(counters: &ShardCounters) {
         ("headwater_shard_attempts_lost_total", &counters.attempts_lost),
         ("headwater_shard_effects_total", &counters.effects),
         ("headwater_shard_take_overs_total", &counters.take_overs),
+        ("headwater_shard_folded_bundles_total", &counters.bundles_folded),
+        ("headwater_shard_checkpoints_total", &counters.checkpoints),
     ];
     for (name, total) in totals {
         ::metrics::counter!(name).absolute(total.load(Relaxed));

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::append::{Lost, append};
+use super::checkpoint::Tally;
 use super::deliver::{Deliverer, Local, Outlets, Ticket};
 use super::frames::{Frames, Place};
 use super::leases::{Lease, Leases};
@@ -100,6 +101,7 @@ pub(super) struct Driver {
     local: mpsc::UnboundedReceiver<Local>,
     /// What was outstanding at the take-over, kept back until holders had time to show themselves.
     inherited: Option<(Instant, Vec<Effect>)>,
+    tally: Tally,
 }
 
 impl Driver {
@@ -109,6 +111,7 @@ impl Driver {
         settings: ShardSettings,
         counters: Arc<ShardCounters>,
         outlets: Outlets,
+        tally: Tally,
     ) -> Self {
         let shard = journal.shard();
         let (confirm, confirmed) = mpsc::unbounded_channel();
@@ -149,6 +152,7 @@ impl Driver {
             confirmed,
             local,
             inherited,
+            tally,
         }
     }
 
@@ -232,6 +236,7 @@ impl Driver {
             ShardCounters::add(&self.counters.bundles, 1);
             ShardCounters::add(&self.counters.commits, next.commits as u64);
             ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
+            self.tally.add(next.bytes.len());
             self.append_began = Instant::now();
             self.appending = Some(append(self.journal.clone(), next).boxed()).into();
         }

@@ -3,6 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | `recover` | what the journal says before anything is decided |
+//! | `checkpoint` | when a checkpoint is due, and how one is made |
 //! | `drive` | what happens next: requests, the append, timers, silence |
 //! | `requests` | what workers and processes ask, and what each question means |
 //! | `rooms` | which workers can be handed tasks without the queue |
@@ -15,6 +16,7 @@
 
 mod answers;
 mod append;
+mod checkpoint;
 mod deliver;
 mod drive;
 mod frames;
@@ -36,11 +38,27 @@ pub struct ShardSettings {
     pub lease_ttl: Duration,
     /// How many requests wait for their bundle before further ones are refused with `Overloaded`.
     pub requests_waiting_max: usize,
+    /// After how many bundles of its journal a shard gets a new checkpoint.
+    pub checkpoint_bundles: u64,
+    /// After how many bytes of its journal it gets one, if that comes first.
+    pub checkpoint_bytes: u64,
+}
+
+impl ShardSettings {
+    /// About how many bundles a take-over then has to fold at most: a second or two.
+    pub const CHECKPOINT_BUNDLES: u64 = 100_000;
+    /// About how many bytes.
+    pub const CHECKPOINT_BYTES: u64 = 64 << 20;
 }
 
 impl Default for ShardSettings {
     fn default() -> Self {
-        Self { lease_ttl: Duration::from_secs(15), requests_waiting_max: 16_384 }
+        Self {
+            lease_ttl: Duration::from_secs(15),
+            requests_waiting_max: 16_384,
+            checkpoint_bundles: Self::CHECKPOINT_BUNDLES,
+            checkpoint_bytes: Self::CHECKPOINT_BYTES,
+        }
     }
 }
 
@@ -55,6 +73,10 @@ pub struct ShardCounters {
     pub attempts_lost: AtomicU64,
     pub effects: AtomicU64,
     pub take_overs: AtomicU64,
+    /// Bundles folded at take-overs: what no checkpoint held.
+    pub bundles_folded: AtomicU64,
+    /// Checkpoints written.
+    pub checkpoints: AtomicU64,
     /// Sum of the times appends took, in microseconds.
     pub append_micros: AtomicU64,
     pub shards_owned: AtomicU64,

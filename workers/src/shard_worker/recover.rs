@@ -1,10 +1,14 @@
-//! What the journal says before anything is decided.
+//! What the journal says before anything is decided: its newest checkpoint, and the entries behind it.
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
-use headwater_core::shard::{Bundle, Mismatch, Owner, Shard, ShardMap};
+use headwater_core::shard::{Bundle, CheckpointError, Mismatch, Owner, Shard, ShardMap};
 use headwater_core::{Sequence, ShardId};
-use headwater_streams::journal::{Journal, ReadError};
+use headwater_streams::checkpoints::Checkpoints;
+use headwater_streams::journal::{Entry, Journal, JournalInfo, JournalReader, ReadError};
 use headwater_streams::{Broker, ExchangeError};
 
 /// Says why a shard cannot be taken over.
@@ -14,40 +18,159 @@ pub(super) enum RecoverError {
     Open(#[source] ExchangeError),
     #[error("the journal cannot be read")]
     Read(#[source] ReadError),
+    #[error("the journal begins at entry {first}, and there is no checkpoint to go on from")]
+    Purged { first: Sequence },
     #[error("entry {sequence} of the journal is not a bundle")]
     Malformed { sequence: Sequence, source: serde_json::Error },
     #[error("entry {sequence} of the journal does not follow")]
     Mismatch { sequence: Sequence, source: Mismatch },
 }
 
-/// Folds the whole journal of a shard.
-pub(super) async fn recover<C>(
+/// Says why a checkpoint is not used. The whole journal is folded instead.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("it cannot be read")]
+    Unreadable(#[source] ExchangeError),
+    #[error(transparent)]
+    Refused(CheckpointError),
+    #[error("it was taken at entry {taken_at}, and the journal begins at {first}")]
+    Purged { taken_at: Sequence, first: Sequence },
+    #[error("it was taken at entry {taken_at}, and the journal ends at {end}")]
+    Ahead { taken_at: Sequence, end: Sequence },
+    #[error("entry {taken_at} of the journal is another one than it was taken at")]
+    Foreign { taken_at: Sequence },
+}
+
+/// A stretch of a journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Growth {
+    pub bundles: u64,
+    pub bytes: u64,
+}
+
+impl Growth {
+    /// Adds one bundle.
+    pub fn add(&mut self, bytes: usize) {
+        self.bundles += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// An owner that has folded everything there was, and decided nothing.
+pub(super) struct Recovered<C> {
+    pub journal: Journal,
+    pub owner: Owner<C>,
+    /// The entry whose checkpoint it went on from; absent: it folded the whole journal.
+    pub checkpoint: Option<Sequence>,
+    /// What it folded.
+    pub folded: Growth,
+}
+
+/// Folds what the newest checkpoint of a shard does not hold, or the whole journal where there is no usable one.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub(super) async fn recover<C: Send + 'static>(
     broker: &Broker,
     shard: ShardId,
     map: &ShardMap,
-) -> Result<(Journal, Owner<C>), RecoverError> {
+) -> Result<Recovered<C>, RecoverError> {
     let journal = Journal::open(broker, shard).await.map_err(RecoverError::Open)?;
-    let end = journal.info().await.map_err(RecoverError::Open)?.last;
-    let mut owner = Owner::new(Shard::new(shard, map.clone()));
-    if end == Sequence::ZERO {
-        return Ok((journal, owner));
-    }
-    let mut reader = journal.read(Sequence::FIRST);
-    let mut reached = Sequence::ZERO;
-    while reached < end {
-        for entry in reader.next(256, Duration::from_secs(10)).await.map_err(RecoverError::Read)? {
-            let sequence = entry.sequence;
-            let bundle: Bundle =
-                serde_json::from_slice(&entry.bytes).map_err(|source| RecoverError::Malformed { sequence, source })?;
-            let corrupt = owner
-                .fold(sequence, &bundle, &entry.bytes)
-                .map_err(|source| RecoverError::Mismatch { sequence, source })?;
-            for corrupt in corrupt {
-                tracing::error!(%shard, %sequence, aggregate = %corrupt.aggregate, reason = %corrupt.reason, "quarantined");
-            }
-            reached = sequence;
+    let info = journal.info().await.map_err(RecoverError::Open)?;
+    let restored = match from_checkpoint(broker, &journal, info, map).await {
+        Ok(restored) => restored,
+        Err(unusable) => {
+            let cause = std::error::Error::source(&unusable).map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%shard, reason = %unusable, cause, "the checkpoint is not used, folding the whole journal");
+            None
         }
+    };
+    let checkpoint = restored.as_ref().map(Owner::last);
+    if checkpoint.is_none() && info.first > Sequence::FIRST {
+        return Err(RecoverError::Purged { first: info.first });
+    }
+    let owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
+    let (owner, folded) = fold_to(owner, &journal, info.last).await?;
+    Ok(Recovered { journal, owner, checkpoint, folded })
+}
+
+/// Returns an owner as the newest checkpoint holds it, if there is one, and it was taken from this journal.
+async fn from_checkpoint<C: Send + 'static>(
+    broker: &Broker,
+    journal: &Journal,
+    JournalInfo { first, last: end, .. }: JournalInfo,
+    map: &ShardMap,
+) -> Result<Option<Owner<C>>, Unusable> {
+    let shard = journal.shard();
+    let checkpoints = Checkpoints::open(broker).await.map_err(Unusable::Unreadable)?;
+    let latest = match checkpoints.latest(shard).await {
+        // It may have been replaced while it was read.
+        Err(_) => checkpoints.latest(shard).await,
+        read => read,
+    };
+    let Some(bytes) = latest.map_err(Unusable::Unreadable)? else { return Ok(None) };
+    let map = map.clone();
+    let owner: Owner<C> = aside(move || Owner::restore(shard, map, &bytes)).await.map_err(Unusable::Refused)?;
+    let taken_at = owner.last();
+    if taken_at < first {
+        return Err(Unusable::Purged { taken_at, first });
+    }
+    if taken_at > end {
+        return Err(Unusable::Ahead { taken_at, end });
+    }
+    match journal.entry(taken_at).await.map_err(Unusable::Unreadable)? {
+        Some(entry) if owner.stands_on(&entry.bytes) => Ok(Some(owner)),
+        Some(_) | None => Err(Unusable::Foreign { taken_at }),
+    }
+}
+
+/// Folds the journal from where the owner stands up to `end` at least. The next entries are read while some are folded.
+async fn fold_to<C: Send + 'static>(
+    mut owner: Owner<C>,
+    journal: &Journal,
+    end: Sequence,
+) -> Result<(Owner<C>, Growth), RecoverError> {
+    let mut folded = Growth::default();
+    if owner.last() >= end {
+        return Ok((owner, folded));
+    }
+    let mut reader = journal.read(owner.last().next());
+    let mut entries = next_entries(&mut reader, end).await?;
+    while !entries.is_empty() {
+        entries.iter().for_each(|entry| folded.add(entry.bytes.len()));
+        let folding = aside(move || fold(owner, &entries));
+        let (done, next) = tokio::join!(folding, next_entries(&mut reader, end));
+        owner = done?;
+        entries = next?;
     }
     reader.close().await;
-    Ok((journal, owner))
+    Ok((owner, folded))
+}
+
+/// Reads on; nothing when everything up to `end` has been read.
+async fn next_entries(reader: &mut JournalReader, end: Sequence) -> Result<Vec<Entry>, RecoverError> {
+    let mut entries = Vec::new();
+    while entries.is_empty() && reader.position() <= end {
+        entries = reader.next(256, Duration::from_secs(10)).await.map_err(RecoverError::Read)?;
+    }
+    Ok(entries)
+}
+
+fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverError> {
+    for Entry { sequence, bytes, .. } in entries {
+        let sequence = *sequence;
+        let bundle: Bundle =
+            serde_json::from_slice(bytes).map_err(|source| RecoverError::Malformed { sequence, source })?;
+        // Who is quarantined stands in the state.
+        owner.fold(sequence, &bundle, bytes).map_err(|source| RecoverError::Mismatch { sequence, source })?;
+    }
+    Ok(owner)
+}
+
+/// Computes on a thread that nothing else waits for: these stretches are long, and others share the async ones.
+pub(super) async fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(compute).await {
+        Ok(computed) => computed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

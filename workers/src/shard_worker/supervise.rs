@@ -11,12 +11,14 @@ use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError};
 use headwater_streams::tasks::{QueueSettings, TaskQueue};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::{CheckpointWriter, Tally};
 use super::deliver::Outlets;
 use super::drive::{Driver, Stopped};
-use super::recover::recover;
+use super::recover::{Recovered, recover};
 use super::{ShardCounters, ShardSettings};
 use crate::shard_client::ShardClient;
 
@@ -54,6 +56,9 @@ impl ShardSupervisor {
             client,
             map,
         };
+        let (writer, due) = CheckpointWriter::new(outlets.broker.clone(), outlets.map.clone(), counters.clone());
+        let stop_writing = shutdown.child_token();
+        let writing = tokio::spawn(writer.run(stop_writing.clone()));
         let owning = tokio::spawn(ownership.run(shutdown.cancelled_owned()));
         let mut driving: HashMap<ShardId, Driving> = HashMap::new();
         // The channel closes when ownership has left, after every shard was announced as lost.
@@ -61,7 +66,8 @@ impl ShardSupervisor {
             match change {
                 OwnershipChange::Acquired { shard, .. } => {
                     let stop = CancellationToken::new();
-                    let task = drive(shard, outlets.clone(), settings.clone(), counters.clone(), stop.clone());
+                    let (outlets, due) = (outlets.clone(), due.clone());
+                    let task = drive(shard, outlets, settings.clone(), counters.clone(), due, stop.clone());
                     driving.insert(shard, Driving { stop, task: tokio::spawn(task) });
                 }
                 OwnershipChange::Lost { shard, reason, handover } => {
@@ -85,6 +91,11 @@ impl ShardSupervisor {
                 tracing::error!(%error, "a shard worker panicked");
             }
         }
+        // It may not be for a shutdown that nobody drives any more.
+        stop_writing.cancel();
+        if let Err(error) = writing.await {
+            tracing::error!(%error, "the writer of checkpoints panicked");
+        }
         owning.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the ownership task panicked");
             Ok(())
@@ -98,6 +109,7 @@ async fn drive(
     outlets: Outlets,
     settings: ShardSettings,
     counters: Arc<ShardCounters>,
+    due: mpsc::Sender<ShardId>,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
@@ -106,10 +118,17 @@ async fn drive(
             recovered = recover(&outlets.broker, shard, &outlets.map) => recovered,
         };
         match recovered {
-            Ok((journal, owner)) => {
-                tracing::info!(%shard, epoch = %owner.epoch(), runs = owner.shard().active_runs(), "driving the shard");
+            Ok(Recovered { journal, owner, checkpoint, folded }) => {
+                let (runs, checkpoint) = (owner.shard().active_runs(), checkpoint.map(|sequence| sequence.get()));
+                let folded_bundles = folded.bundles;
+                tracing::info!(%shard, epoch = %owner.epoch(), runs, checkpoint, folded_bundles, "driving the shard");
+                for (aggregate, reason) in owner.shard().quarantined() {
+                    tracing::error!(%shard, %aggregate, reason, "quarantined");
+                }
                 ShardCounters::add(&counters.take_overs, 1);
-                let driver = Driver::new(journal, owner, settings.clone(), counters.clone(), outlets.clone());
+                ShardCounters::add(&counters.bundles_folded, folded_bundles);
+                let tally = Tally::new(shard, folded, settings.clone(), due.clone());
+                let driver = Driver::new(journal, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
                 match driver.run(stop.clone()).await {
                     Stopped::Asked => return,
                     stopped @ (Stopped::Lost(_) | Stopped::Serve(_)) => {

@@ -1,0 +1,146 @@
+//! What a checkpoint holds of a run: what was folded, without what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::evolve::{timer_of_run, timers_of};
+use super::state::{NodeState, Run};
+use super::{RunStatus, Trigger};
+use crate::asset::InputVersion;
+use crate::definition::{Definition, NodeIx};
+use crate::shard::WorkflowKey;
+use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId};
+
+/// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition
+/// stands elsewhere in the checkpoint. A change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RunRecord {
+    id: RunId,
+    workspace: WorkspaceId,
+    workflow: Slug,
+    version: DefinitionVersion,
+    status: RunStatus,
+    input: Json,
+    trigger: Trigger,
+    keyed: bool,
+    state: BTreeMap<String, Json>,
+    started_at: Timestamp,
+    revision: Revision,
+    /// Those that something has happened to.
+    nodes: Vec<(NodeId, NodeState)>,
+    unrecorded: Vec<(NodeId, AssetId, Option<PartitionKey>)>,
+    consumed: Vec<InputVersion>,
+}
+
+impl RunRecord {
+    /// Returns the run's id.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Returns the workflow and the definition version that the run is frozen at.
+    pub fn definition(&self) -> (WorkflowKey, DefinitionVersion) {
+        (WorkflowKey { workspace: self.workspace.clone(), workflow: self.workflow.clone() }, self.version)
+    }
+
+    /// Makes the run again, frozen at `definition`.
+    ///
+    /// # Errors
+    /// The node that the definition does not have.
+    pub fn restore(self, definition: Arc<Definition>) -> Result<Run, NodeId> {
+        let find = |node: NodeId| definition.find(&node).ok_or(node);
+        let mut nodes = vec![NodeState::untouched(); definition.nodes.len()];
+        for (node, state) in self.nodes {
+            nodes[find(node)?.0 as usize] = state;
+        }
+        let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((find(node)?, asset, key)));
+        let unrecorded = unrecorded.collect::<Result<_, _>>()?;
+        let state = self.state.into_iter().map(|(key, value)| shared(&definition, &nodes, key, value)).collect();
+        let timers: BTreeSet<_> = timer_of_run(&definition, self.started_at).into_iter().collect();
+        let mut run = Run {
+            id: self.id,
+            workspace: self.workspace,
+            workflow: self.workflow,
+            version: self.version,
+            definition,
+            status: self.status,
+            input: self.input,
+            trigger: self.trigger,
+            keyed: self.keyed,
+            state,
+            started_at: self.started_at,
+            revision: self.revision,
+            active: nodes.iter().map(|node| u32::from(node.phase.is_active())).sum(),
+            nodes,
+            timers,
+            unrecorded,
+            consumed: self.consumed,
+            facts: OnceLock::new(),
+        };
+        for position in 0..run.nodes.len() {
+            let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
+            let due = timers_of(&run, ix);
+            run.timers.extend(due);
+        }
+        Ok(run)
+    }
+}
+
+/// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded.
+fn shared(definition: &Definition, nodes: &[NodeState], key: String, value: Json) -> (Arc<str>, Json) {
+    let stored = definition.nodes.iter().zip(nodes).find_map(|(node, state)| {
+        let key = node.store_as.as_ref().filter(|store_as| store_as.as_ref() == key)?;
+        let output = state.output.as_ref().filter(|output| **output == value)?;
+        Some((key.clone(), output.clone()))
+    });
+    stored.unwrap_or_else(|| (key.into(), value))
+}
+
+impl Run {
+    /// Returns what a checkpoint holds of it; texts are shared.
+    pub(crate) fn record(&self) -> RunRecord {
+        // Every field is named, so that a new one does not compile until it is written here or known to follow.
+        let Self {
+            id,
+            workspace,
+            workflow,
+            version,
+            definition,
+            status,
+            input,
+            trigger,
+            keyed,
+            state,
+            started_at,
+            revision,
+            nodes,
+            active: _,
+            timers: _,
+            unrecorded,
+            consumed,
+            facts: _,
+        } = self;
+        let untouched = NodeState::untouched();
+        let name = |ix: &NodeIx| definition.node(*ix).id.clone();
+        let nodes = definition.nodes.iter().zip(nodes).filter(|(_, state)| **state != untouched);
+        RunRecord {
+            id: *id,
+            workspace: workspace.clone(),
+            workflow: workflow.clone(),
+            version: *version,
+            status: *status,
+            input: input.clone(),
+            trigger: trigger.clone(),
+            keyed: *keyed,
+            state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+            started_at: *started_at,
+            revision: *revision,
+            nodes: nodes.map(|(node, state)| (node.id.clone(), state.clone())).collect(),
+            unrecorded: unrecorded.iter().map(|(ix, asset, key)| (name(ix), asset.clone(), key.clone())).collect(),
+            consumed: consumed.clone(),
+        }
+    }
+}

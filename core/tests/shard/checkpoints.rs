@@ -1,0 +1,243 @@
+//! Checkpoints: going on from one is having folded the whole journal, and what cannot be used is refused.
+
+use headwater_core::protocol::Task;
+use headwater_core::run::RunCommand;
+use headwater_core::shard::{Bundle, CheckpointError, Command, Commit, Effect, Owner, Shard, ShardMap, Submission};
+use headwater_core::shard::{CHECKPOINT_FORMAT, digest};
+use headwater_core::{BundleId, CommandId, Epoch, Sequence, ShardId, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::everything;
+use crate::laws::{graphs, play};
+use crate::world::{World, ok, shard_zero};
+
+fn bundle_id(number: usize) -> BundleId {
+    BundleId::from_uuid(uuid::Uuid::from_u128(number as u128))
+}
+
+/// The journal of these commits in bundles of `size`: chained, now and then of a new owner, effects confirmed late.
+pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
+    let mut journal: Vec<Vec<u8>> = Vec::new();
+    let mut epoch = Epoch::FIRST;
+    for commits in commits.chunks(size) {
+        let mut append = |epoch, commits: &[Commit]| {
+            let sequence = journal.len() as u64 + 1;
+            let bundle = Bundle {
+                shard: shard_zero(),
+                epoch,
+                id: bundle_id(journal.len()),
+                previous: journal.last().map(|bytes| digest(bytes)).unwrap_or_default(),
+                effects_done: Sequence::new(sequence.saturating_sub(2 + sequence % 4)),
+                commits: commits.to_vec(),
+            };
+            journal.push(serde_json::to_vec(&bundle).unwrap());
+            sequence
+        };
+        if append(epoch, commits) % 5 == 0 {
+            epoch = epoch.next();
+            append(epoch, &[]);
+        }
+    }
+    journal
+}
+
+pub fn owner() -> Owner<u32> {
+    Owner::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()))
+}
+
+pub fn restore(bytes: &[u8]) -> Result<Owner<u32>, CheckpointError> {
+    Owner::restore(shard_zero(), ShardMap::even(1).unwrap(), bytes)
+}
+
+/// Folds what of the journal the owner has not folded yet.
+pub fn fold(owner: &mut Owner<u32>, journal: &[Vec<u8>]) {
+    for at in owner.last().get()..journal.len() as u64 {
+        let bytes = &journal[at as usize];
+        let bundle = serde_json::from_slice(bytes).unwrap();
+        owner.fold(Sequence::new(at + 1), &bundle, bytes).unwrap();
+    }
+}
+
+/// What an owner does next: it fires timers, hears of attempts, is asked what it has granted before, starts a run.
+/// Returns what it lets go, answers among it, and the bundle it appends.
+fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<Effect>)]) -> (String, String) {
+    let now = world.now.after(std::time::Duration::from_secs(7));
+    let id = |number: u128| CommandId::from_uuid(uuid::Uuid::from_u128(u128::MAX - number));
+    let mut wishes: Vec<Submission> = Vec::new();
+    for run in owner.shard().due_runs(now, usize::MAX) {
+        let command = Command::Run { run, command: RunCommand::FireTimers {} };
+        wishes.push(Submission { id: id(wishes.len() as u128), command });
+    }
+    for effect in inherited.iter().flat_map(|(_, effects)| effects) {
+        match effect {
+            Effect::OfferTask(task) => {
+                let command = world.report_of(&Task { claim_first: false, ..task.clone() }, ok(json!({"n": 1})));
+                wishes.push(Submission { id: id(wishes.len() as u128), command });
+            }
+            Effect::Submit(submission) => wishes.push(submission.clone()),
+            Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
+        }
+    }
+    // Ids that were granted are answered again, also for another wish.
+    for commit in &world.commits {
+        if let headwater_core::shard::AggregateId::Run(run) = commit.aggregate {
+            let command = Command::Run { run, command: RunCommand::CancelRun { reason: "again".into() } };
+            wishes.push(Submission { id: commit.command, command: command.clone() });
+            wishes.push(Submission { id: id(wishes.len() as u128), command });
+        }
+    }
+    for (caller, wish) in (0..).zip(wishes) {
+        owner.submit(caller, wish, now, &mut []);
+    }
+    let append = owner.next_append(bundle_id(99)).unwrap();
+    let released = owner.appended(append.expected.next());
+    (format!("{released:?}"), String::from_utf8(append.bytes).unwrap())
+}
+
+/// SHD-5, at every cut of a journal.
+fn a_checkpoint_and_the_tail_are_the_whole(world: &mut World, journal: &[Vec<u8>]) {
+    let mut whole = owner();
+    fold(&mut whole, journal);
+    let expected = whole.checkpoint();
+    let inherited = whole.inherit();
+    let next = go_on(&mut whole, world, &inherited);
+    let mut prefix = owner();
+    for cut in 0..=journal.len() {
+        fold(&mut prefix, &journal[..cut]);
+        let bytes = prefix.checkpoint();
+        let mut restored = restore(&bytes).unwrap();
+        assert_eq!(restored.checkpoint(), bytes, "reading and writing changes nothing, at {cut}");
+        assert_eq!(restored.shard().next_due(), prefix.shard().next_due());
+        fold(&mut restored, journal);
+        let (found, wanted) = (restored.checkpoint(), expected.clone());
+        assert_eq!(String::from_utf8(found), String::from_utf8(wanted), "at {cut}");
+        assert_eq!(restored.inherit(), inherited, "at {cut}");
+        assert_eq!(go_on(&mut restored, world, &inherited), next, "at {cut}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// SHD-5: whatever happened, and wherever it is cut, a checkpoint and the tail are the whole journal.
+    #[test]
+    fn a_checkpoint_is_its_prefix(
+        document in graphs(),
+        story in proptest::collection::vec(any::<u8>(), 0..40),
+        size in 1..9_usize,
+    ) {
+        let (mut world, _) = play(&document, &story);
+        let journal = journal(&world.commits, size);
+        a_checkpoint_and_the_tail_are_the_whole(&mut world, &journal);
+    }
+}
+
+#[test]
+fn a_checkpoint_is_its_prefix_also_of_assets_keys_and_quarantines() {
+    for size in [1, 4] {
+        let mut world = everything::world();
+        let journal = journal(&world.commits, size);
+        a_checkpoint_and_the_tail_are_the_whole(&mut world, &journal);
+    }
+}
+
+#[test]
+fn equal_states_give_equal_bytes_whatever_order_their_tables_have() {
+    let journal = journal(&everything::world().commits, 3);
+    let checkpoints: Vec<_> = (0..3)
+        .map(|_| {
+            let mut owner = owner();
+            fold(&mut owner, &journal);
+            owner.checkpoint()
+        })
+        .collect();
+    assert!(checkpoints.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// A checkpoint of everything, as text, and its journal.
+fn sample() -> (String, Vec<Vec<u8>>) {
+    let journal = journal(&everything::world().commits, 3);
+    let mut owner = owner();
+    fold(&mut owner, &journal);
+    (String::from_utf8(owner.checkpoint()).unwrap(), journal)
+}
+
+#[test]
+fn a_checkpoint_knows_the_entry_it_stands_on() {
+    let (text, journal) = sample();
+    let restored = restore(text.as_bytes()).unwrap();
+    assert_eq!(restored.last(), Sequence::new(journal.len() as u64));
+    assert!(restored.stands_on(journal.last().unwrap()));
+    assert!(!restored.stands_on(&journal[0]));
+}
+
+#[test]
+fn a_checkpoint_of_another_format_is_refused_whatever_else_it_says() {
+    let later = format!(r#"{{"format":{},"somethingNew":[1]}} and what nobody reads"#, CHECKPOINT_FORMAT + 1);
+    let refusal = restore(later.as_bytes()).unwrap_err();
+    assert!(matches!(refusal, CheckpointError::Format { found } if found == CHECKPOINT_FORMAT + 1), "{refusal}");
+}
+
+#[test]
+fn a_checkpoint_of_another_shard_is_refused() {
+    let (text, _) = sample();
+    let other = ShardId::new(1).unwrap();
+    let refusal = Owner::<u32>::restore(other, ShardMap::even(2).unwrap(), text.as_bytes()).unwrap_err();
+    assert!(matches!(refusal, CheckpointError::Shard { expected, .. } if expected == other), "{refusal}");
+}
+
+#[test]
+fn damaged_bytes_are_refused() {
+    let (text, _) = sample();
+    let half = &text[..text.len() / 2];
+    let more = format!("{text}{{}}");
+    let unknown = text.replacen(r#""clock":"#, r#""wrist":1,"clock":"#, 1);
+    let missing = text.replacen(r#""keyed":false,"#, "", 1);
+    for damaged in ["", "{}", "gibberish", half, &more, &unknown, &missing] {
+        let refusal = restore(damaged.as_bytes()).unwrap_err();
+        assert!(matches!(refusal, CheckpointError::Malformed(_)), "{refusal}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_hold_together_is_refused() {
+    let (text, _) = sample();
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (head, inherited, state) = (lines.next().unwrap(), lines.next().unwrap(), lines.next().unwrap());
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut state = state.clone();
+        change(&mut state);
+        restore(format!("{head}\n{inherited}\n{state}").as_bytes()).unwrap_err()
+    };
+    let refusal = refused(&|state| state["definitions"] = json!([]));
+    assert!(matches!(refusal, CheckpointError::DefinitionMissing { .. }), "{refusal}");
+    let refusal = refused(&|state| state["definitions"][0][2] = json!({"slug": "chain"}));
+    assert!(matches!(refusal, CheckpointError::Definition { .. }), "{refusal}");
+    let refusal = refused(&|state| state["runs"][0]["nodes"][0][0] = json!("elsewhere"));
+    assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+}
+
+#[test]
+#[should_panic(expected = "before anything is decided")]
+fn an_owner_that_has_handed_a_bundle_out_takes_no_checkpoint() {
+    let mut owner = owner();
+    owner.next_append(bundle_id(1)).unwrap();
+    owner.checkpoint();
+}
+
+#[test]
+#[should_panic(expected = "before anything is decided")]
+fn an_owner_that_has_decided_takes_no_checkpoint() {
+    let mut owner = owner();
+    let mut world = World::new();
+    let document = crate::world::chain(&["a"]);
+    world.apply(&document);
+    let command = Command::AdoptDefinition {
+        key: crate::world::key("chain"),
+        version: headwater_core::DefinitionVersion::FIRST,
+        document: headwater_core::Json::of(&document),
+    };
+    owner.submit(0, Submission { id: world.fresh_id(), command }, Timestamp::default(), &mut []);
+    owner.checkpoint();
+}

@@ -1,0 +1,140 @@
+//! One history with everything in it that a shard can fold.
+
+use headwater_core::protocol::Task;
+use headwater_core::run::{Handover, ProducedAsset, ReportOutcome, RunCommand};
+use headwater_core::shard::{AggregateId, Command, Effect};
+use headwater_core::{Json, Revision, RunId};
+use serde_json::{Value, json};
+
+use crate::world::{World, failed, ok, shard_zero, worker};
+
+fn documents() -> [Value; 5] {
+    let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
+    [
+        json!({"slug": "make", "defaults": {"title": "T"}, "inputSchema": {"type": "object", "required": ["dir"]},
+            "steps": [{"id": "build", "jobSlug": "work", "retry": retry,
+                "produces": [{"assetId": "site.report", "schema": {"type": "object", "required": ["path"]}}]},
+                {"id": "after", "jobSlug": "work", "dependsOn": ["build"]}]}),
+        json!({"slug": "use", "steps": [{"id": "pack", "jobSlug": "work",
+            "consumes": [{"assetId": "site.report", "require": "fresh", "freshness": {"maxAge": "10s"},
+                "producerInput": {"dir": "/"}}],
+            "produces": [{"assetId": "site.archive"}]}]}),
+        json!({"slug": "patient", "steps": [{"id": "wait", "jobSlug": "work", "consumes": [
+            {"assetId": "site.day", "partition": "${{ input.day }}", "onMiss": "wait"},
+            {"assetId": "site.report", "onMiss": "ignore"}]}]}),
+        json!({"slug": "day", "steps": [{"id": "make", "jobSlug": "work", "produces": [{"assetId": "site.day"}]}]}),
+        json!({"slug": "long", "timeout": "2h", "nodes": [
+            {"id": "scan", "action": {"kind": "job", "jobSlug": "work"}, "storeResultAs": "found", "timeout": "30m"},
+            {"id": "nap", "action": {"kind": "sleep", "duration": "1h"}},
+            {"id": "sum", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}},
+            {"id": "other", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry, "input": {"n": "${{ input.n }}"}},
+            {"id": "more", "action": {"kind": "job", "jobSlug": "work"}},
+            {"id": "frail", "action": {"kind": "job", "jobSlug": "work"}, "retry": {"maxAttempts": 1}},
+            {"id": "mend", "action": {"kind": "sleep", "duration": "1h"}},
+            {"id": "never", "action": "noop"},
+            {"id": "join", "action": "noop", "join": "all"}],
+            "transitions": [{"from": "scan", "to": "more"}, {"from": "frail", "to": "mend", "on": "failure"},
+                {"from": "scan", "to": "nap"}, {"from": "scan", "to": "sum"},
+                {"from": "scan", "to": "never", "when": "input.n > 100"},
+                {"from": "nap", "to": "join"}, {"from": "sum", "to": "join"}, {"from": "other", "to": "join"}]}),
+    ]
+}
+
+fn with_asset(id: &str, partition: Option<&str>) -> ReportOutcome {
+    let asset = ProducedAsset {
+        asset_id: id.parse().unwrap(),
+        payload: Json::from_text(r#"{ "path":"\u00fc",  "size":1.0e2 }"#.to_owned()).unwrap(),
+        produced_at: None,
+        partition_key: partition.map(|key| key.parse().unwrap()),
+        schema: None,
+        freshness: None,
+    };
+    ReportOutcome::Succeeded { output: Json::null(), assets: vec![asset] }
+}
+
+fn task(world: &mut World, workflow: &str, node: &str) -> Task {
+    let mut tasks = world.tasks();
+    let at = tasks.iter().position(|task| (task.workflow.as_str(), task.node.as_str()) == (workflow, node)).unwrap();
+    let found = tasks.remove(at);
+    world.effects.extend(tasks.into_iter().map(Effect::OfferTask));
+    found
+}
+
+/// Lets a commit that leaves a revision out follow: the history of that aggregate breaks the rules.
+fn break_history(world: &mut World, aggregate: &AggregateId) {
+    let mut hole = world.commits.iter().rfind(|commit| commit.aggregate == *aggregate).unwrap().clone();
+    hole.revision = Revision::new(90);
+    hole.command = world.fresh_id();
+    hole.time = world.commits.last().unwrap().time;
+    world.commits.push(hole);
+}
+
+/// A shard with runs in every phase, kept and forgotten commands, keys, assets, waiters and broken histories.
+pub fn world() -> World {
+    let mut world = World::new();
+    for document in documents() {
+        world.apply(&document);
+    }
+    let mut changed = documents()[1].clone();
+    changed["description"] = json!("edition 2");
+    world.apply(&changed);
+    // Ended: with a key, without, failed, cancelled.
+    let keyed = |number: u128| RunId::new(shard_zero(), headwater_core::Timestamp::from_micros(1), number << 20);
+    world.try_start_keyed(keyed(1), "make", json!({"dir": "/a"})).unwrap();
+    let build = task(&mut world, "make", "build");
+    world.report(&build, with_asset("site.report", None)).unwrap();
+    world.deliver_submissions();
+    let after = task(&mut world, "make", "after");
+    world.report(&after, ok(json!([1, 2.50, null]))).unwrap();
+    world.start("day", json!({}));
+    let make = task(&mut world, "day", "make");
+    world.report(&make, with_asset("site.day", Some("monday"))).unwrap();
+    world.deliver_submissions();
+    let cancelled = world.start("long", json!({"n": 1}));
+    let enough = RunCommand::CancelRun { reason: "enough".into() };
+    world.decide(Command::Run { run: cancelled, command: enough }).unwrap();
+    world.tasks();
+    // In every phase: handed over, seen to run, asleep, retrying, stored, skipped.
+    world.pass(60);
+    world.try_start_keyed(keyed(2), "long", json!({"n": 2})).unwrap();
+    let scan = task(&mut world, "long", "scan");
+    let hand = Handover {
+        worker: worker(),
+        workspace: "default".parse().unwrap(),
+        queues: vec![scan.queue.clone()],
+        slots: 3,
+    };
+    let id = world.fresh_id();
+    let command = world.report_of(&scan, ok(json!({"files": "many"})));
+    world.decide_as(headwater_core::shard::Submission { id, command }, &mut [hand]).unwrap();
+    let other = task(&mut world, "long", "other");
+    world.report(&other, failed("chance")).unwrap();
+    let frail = task(&mut world, "long", "frail");
+    world.report(&frail, failed("chance")).unwrap();
+    let again = world.start("long", json!({"n": 3}));
+    let scan = task(&mut world, "long", "scan");
+    let command = RunCommand::StartAttempt {
+        node: scan.node,
+        attempt: scan.attempt,
+        lease: scan.lease,
+        worker: worker(),
+        started_at: world.now,
+    };
+    world.decide(Command::Run { run: again, command }).unwrap();
+    // Waiting for a producer that is in flight, and for a partition that nobody has made.
+    world.start("use", json!({}));
+    world.start("patient", json!({"day": "tuesday"}));
+    world.start("patient", json!({"day": "monday"}));
+    world.deliver_submissions();
+    // Produced and not recorded yet: the submission is still to be delivered.
+    world.start("day", json!({}));
+    let make = task(&mut world, "day", "make");
+    world.report(&make, with_asset("site.day", Some("sunday"))).unwrap();
+    // Broken: a run that holds a key, and an asset.
+    world.try_start_keyed(keyed(3), "long", json!({"n": 4})).unwrap();
+    break_history(&mut world, &AggregateId::Run(keyed(3)));
+    let archive = world.commits.iter().rfind(|c| c.aggregate.to_string().ends_with("site.archive")).unwrap();
+    let archive = archive.aggregate.clone();
+    break_history(&mut world, &archive);
+    world
+}

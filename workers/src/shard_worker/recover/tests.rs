@@ -1,0 +1,193 @@
+//! Recovery against a real broker: from a checkpoint, and from the whole journal wherever one cannot be used.
+
+mod speed;
+
+use headwater_core::definition::compile;
+use headwater_core::run::{RunCommand, StartRun, Trigger};
+use headwater_core::shard::{Command, Submission, WorkflowKey};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Timestamp};
+use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
+use headwater_streams::topology::Topology;
+
+use super::*;
+use crate::shard_worker::ShardCounters;
+use crate::shard_worker::checkpoint::write;
+
+struct House {
+    broker: Broker,
+    map: ShardMap,
+    journal: Journal,
+    checkpoints: Checkpoints,
+    counters: ShardCounters,
+    _server: NatsServer,
+    _directory: tempfile::TempDir,
+}
+
+type IsWhy<'t> = &'t dyn Fn(&Unusable) -> bool;
+
+fn shard() -> ShardId {
+    ShardId::new(0).unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_750_000_000_000_000)
+}
+
+/// The wishes of a journal: a definition, and runs that wait for a worker.
+fn wishes(runs: u128) -> Vec<Submission> {
+    let key = WorkflowKey { workspace: "acme".parse().unwrap(), workflow: "one".parse().unwrap() };
+    let document = serde_json::json!({"slug": "one", "steps": [{"id": "only", "jobSlug": "work"}]});
+    let document = compile(&document).unwrap().0.source;
+    let version = DefinitionVersion::FIRST;
+    let start = StartRun {
+        workspace: key.workspace.clone(),
+        workflow: key.workflow.clone(),
+        version,
+        input: Json::empty_object(),
+        trigger: Trigger::Manual {},
+        keyed: false,
+    };
+    let mut commands = vec![Command::AdoptDefinition { key, version, document }];
+    commands.extend((1..=runs).map(|number| Command::Run {
+        run: RunId::new(shard(), now(), number << 20),
+        command: RunCommand::StartRun(start.clone()),
+    }));
+    let id = |number| CommandId::from_uuid(uuid::Uuid::from_u128(number));
+    (1..).zip(commands).map(|(number, command)| Submission { id: id(number), command }).collect()
+}
+
+impl House {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = ServerConfig::new(directory.path().join("nats"));
+        let server = NatsServer::start(&ServerBinary::find(&[]).unwrap(), config).unwrap();
+        let broker = Broker::connect(&server.engine()).await.unwrap();
+        Topology::new(1, 1).unwrap().apply(&broker).await.unwrap();
+        Self {
+            map: ShardMap::even(1).unwrap(),
+            journal: Journal::open(&broker, shard()).await.unwrap(),
+            checkpoints: Checkpoints::open(&broker).await.unwrap(),
+            counters: ShardCounters::default(),
+            broker,
+            _server: server,
+            _directory: directory,
+        }
+    }
+
+    /// Takes the shard over and appends a bundle for each wish that was not granted yet, up to `runs` runs.
+    async fn append(&self, runs: u128) {
+        let mut owner: Owner<()> = self.recover().await.owner;
+        for wish in wishes(runs) {
+            owner.submit((), wish, now(), &mut []);
+            if let Some(next) = owner.next_append(BundleId::from_uuid(uuid::Uuid::new_v4())) {
+                owner.appended(self.journal.append(next.bytes.into(), next.expected).await.unwrap());
+            }
+        }
+    }
+
+    async fn recover(&self) -> Recovered<()> {
+        recover(&self.broker, shard(), &self.map).await.unwrap()
+    }
+
+    async fn end(&self) -> u64 {
+        self.journal.info().await.unwrap().last.get()
+    }
+
+    /// Writes a checkpoint as the background does; returns it.
+    async fn write(&self) -> String {
+        write(&self.broker, shard(), &self.map, &self.counters).await.unwrap();
+        String::from_utf8(self.checkpoints.latest(shard()).await.unwrap().unwrap().to_vec()).unwrap()
+    }
+
+    fn written(&self) -> u64 {
+        self.counters.checkpoints.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    async fn unusable(&self, stored: impl Into<String>) -> Unusable {
+        self.checkpoints.put(shard(), stored.into().into_bytes().into()).await.unwrap();
+        let info = self.journal.info().await.unwrap();
+        let unusable = from_checkpoint::<()>(&self.broker, &self.journal, info, &self.map).await;
+        unusable.expect_err("this checkpoint is not to be used")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_is_recovered_from_its_checkpoint_and_the_entries_behind_it() {
+    let house = House::new().await;
+    assert_eq!(house.recover().await.folded, Growth::default());
+    house.append(3).await;
+    let first = house.recover().await;
+    assert_eq!((first.checkpoint, first.folded.bundles), (None, house.end().await));
+    let taken_at = house.end().await;
+    house.write().await;
+    house.append(7).await;
+    let second = house.recover().await;
+    assert_eq!(second.checkpoint.map(|sequence| sequence.get()), Some(taken_at));
+    assert_eq!(second.folded.bundles, house.end().await - taken_at);
+    assert_eq!((second.owner.shard().active_runs(), second.owner.epoch().get()), (7, 3));
+    let whole = Owner::<()>::new(Shard::new(shard(), house.map.clone()));
+    let (whole, _) = fold_to(whole, &house.journal, Sequence::new(house.end().await)).await.unwrap();
+    assert_eq!(second.owner.checkpoint(), whole.checkpoint());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_written_when_there_is_something_new() {
+    let house = House::new().await;
+    write(&house.broker, shard(), &house.map, &house.counters).await.unwrap();
+    assert_eq!(house.checkpoints.latest(shard()).await.unwrap(), None, "of an empty journal there is nothing to keep");
+    house.append(2).await;
+    let first = house.write().await;
+    assert_eq!((house.write().await, house.written()), (first.clone(), 1));
+    house.append(4).await;
+    assert_ne!(house.write().await, first);
+    assert_eq!(house.written(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_used_costs_the_whole_journal_and_is_replaced() {
+    let house = House::new().await;
+    house.append(5).await;
+    let good = house.write().await;
+    let end = house.end().await;
+    let sequence = format!(r#""sequence":{end}"#);
+    let digest_at = good.find(r#""digest":""#).unwrap() + r#""digest":""#.len();
+    let foreign = format!("{}{}{}", &good[..digest_at], "0".repeat(32), &good[digest_at + 32..]);
+    let is_refused = |unusable: &Unusable| matches!(unusable, Unusable::Refused(_));
+    let cases: [(String, IsWhy<'_>); 7] = [
+        ("gibberish".into(), &is_refused),
+        (good[..good.len() / 2].into(), &is_refused),
+        (good.replacen(r#""format":1"#, r#""format":0"#, 1), &is_refused),
+        (good.replacen(r#""shard":0"#, r#""shard":1"#, 1), &is_refused),
+        (good.replacen(&sequence, r#""sequence":99"#, 1), &|unusable| matches!(unusable, Unusable::Ahead { .. })),
+        (good.replacen(&sequence, r#""sequence":2"#, 1), &|unusable| matches!(unusable, Unusable::Foreign { .. })),
+        (foreign, &|unusable| matches!(unusable, Unusable::Foreign { .. })),
+    ];
+    for (stored, is_why) in cases {
+        let unusable = house.unusable(stored).await;
+        assert!(is_why(&unusable), "{unusable}");
+        let recovered = house.recover().await;
+        assert_eq!((recovered.checkpoint, recovered.folded.bundles), (None, end), "{unusable}");
+        assert_eq!(recovered.owner.shard().active_runs(), 5, "{unusable}");
+        assert_eq!(house.write().await, good, "{unusable}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_journal_begins_later_only_a_checkpoint_helps() {
+    let house = House::new().await;
+    house.append(5).await;
+    let good = house.write().await;
+    let end = house.end().await;
+    house.append(6).await;
+    house.journal.purge_below(Sequence::new(end)).await.unwrap();
+    let recovered = house.recover().await;
+    assert_eq!(recovered.checkpoint, Some(Sequence::new(end)));
+    assert_eq!(recovered.owner.shard().active_runs(), 6);
+    house.journal.purge_below(Sequence::new(end + 1)).await.unwrap();
+    let unusable = house.unusable(good).await;
+    assert!(matches!(unusable, Unusable::Purged { .. }), "{unusable}");
+    let Err(refusal) = recover::<()>(&house.broker, shard(), &house.map).await else { panic!("nobody knows") };
+    let first = Sequence::new(end + 1);
+    assert!(matches!(refusal, RecoverError::Purged { first: found } if found == first), "{refusal}");
+    assert!(write(&house.broker, shard(), &house.map, &house.counters).await.is_err());
+}
