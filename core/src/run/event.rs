@@ -36,8 +36,8 @@ pub enum RunEvent {
         node: NodeId,
         attempt: Attempt,
         lease: LeaseToken,
-        /// Absent: the run's input as it is.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// Absent: the run's input as it is. `null` is an input like any other.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
         input: Option<Json>,
         /// For a sleep: when it ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -151,6 +151,16 @@ proptest! {
     }
 }
 
+/// RUN-2: `null` is not nothing.
+#[test]
+fn a_node_whose_input_is_null_keeps_it_when_it_is_folded() {
+    let mut world = World::with(&json!({"slug": "nothing", "nodes": [
+        {"id": "a", "action": {"kind": "job", "jobSlug": "work"}, "input": "${{ input.n }}"}]}));
+    let run = world.start("nothing", json!({"n": null}));
+    assert!(world.tasks()[0].input.is_null());
+    assert_eq!(fold(&world, 1).run(run), world.shard.run(run));
+}
+
 #[test]
 fn a_clock_that_goes_back_does_not_take_the_shard_with_it() {
     let mut world = World::with(&crate::world::chain(&["a"]));
