@@ -38,8 +38,8 @@ pub fn clashes(asset: &AssetId, own: &Declaration, others: &[Declaration]) -> Ve
     for producer in &own.producers {
         if !rivals.is_empty() {
             let message = format!(
-                "{} also produces `{asset}`; `primary: true` on one of them says which is started for consumers",
-                rivals.join(", ")
+                "`{asset}` is produced by {} too; `primary: true` at one place says which is started for consumers",
+                rivals.join(" and ")
             );
             found.push(Clash { node: producer.node.clone(), kind: ClashKind::SeveralProducers, message });
         }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{ApiSettings, Client};
-use super::{Failure, files, show, validate};
+use super::{Failure, files, show};
 
 /// What `apply` takes.
 #[derive(Debug, Args)]
@@ -23,11 +23,19 @@ pub struct ApplySettings {
 pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let sourced = files::read(&settings.paths)?;
-    let compiled = files::compile(&sourced)?;
-    validate::print_warnings(&sourced, &compiled);
+    files::compile(&sourced)?;
     let documents: Vec<&Value> = sourced.iter().map(|sourced| &sourced.document).collect();
     let request = client.request(Method::POST, "/workflows").json(&json!({"workflows": documents}));
     let applied = client.send(request).await?;
+    // The engine's, which knows the other workflows too; in the order of the documents.
+    for (sourced, workflow) in sourced.iter().zip(show::items(&applied, "workflows")) {
+        for warning in show::items(workflow, "warnings") {
+            let text = |field: &str| warning[field].as_str().unwrap_or_default();
+            let (at, code, message) = (text("path"), text("code"), text("message"));
+            let slug = show::cell(&workflow["slug"]);
+            eprintln!("{}: warning in {slug} at {at:?} [{code}] {message}", sourced.path.display());
+        }
+    }
     show::answer(client.output, &applied, || {
         let rows = show::items(&applied, "workflows").map(|workflow| {
             let state = if workflow["created"] == true { "new version" } else { "unchanged" };

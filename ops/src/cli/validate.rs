@@ -29,7 +29,7 @@ pub fn run(settings: &ValidateSettings) -> Result<ExitCode, Failure> {
 }
 
 /// Prints what is not forbidden and yet worth a look.
-pub fn print_warnings(sourced: &[Sourced], compiled: &[Compiled]) {
+fn print_warnings(sourced: &[Sourced], compiled: &[Compiled]) {
     for (document, (definition, warnings)) in compiled.iter().enumerate() {
         for finding in warnings {
             let located = Located { document, slug: Some(definition.slug.to_string()), finding: finding.clone() };

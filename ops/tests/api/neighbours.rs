@@ -56,6 +56,18 @@ async fn definitions_are_compared_with_what_other_workflows_declare() {
     let warnings = &second.data(201)["workflows"][0]["warnings"];
     assert_eq!(told(warnings, "rival"), ["rival /steps/1/produces/0 several_producers warning"]);
 
+    let path = tempfile::tempdir().unwrap();
+    let file = path.path().join("rival.json");
+    std::fs::write(&file, produces("rival", json!({"required": ["a", "b"]})).to_string()).unwrap();
+    let command = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwater"))
+        .arg("apply")
+        .arg(&file)
+        .env("HEADWATER_API", &engine.base)
+        .output();
+    let output = command.await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("rival.json: warning in rival"), "{told}");
+    assert!(told.contains("[several_producers]") && told.contains("`the.report` is produced by maker too"), "{told}");
     circles(&engine).await;
     engine.stop().await;
 }
