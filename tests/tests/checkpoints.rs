@@ -24,7 +24,9 @@ async fn counter(engine: &Engine, name: &str) -> Option<u64> {
 async fn extent(load: &Load, number: u16) -> (u64, u64) {
     let shard = ShardId::new(number).unwrap();
     let end = Journal::open(&load.broker, shard).await.unwrap().info().await.unwrap().last.get();
-    let latest = Checkpoints::open(&load.broker).await.unwrap().latest(shard).await.unwrap();
+    let checkpoints = Checkpoints::open(&load.broker).await.unwrap();
+    // One that is replaced while it is read must be asked for again.
+    let latest = until("the checkpoint can be read", || async { checkpoints.latest(shard).await.ok() }).await;
     let restored = latest.and_then(|bytes| Owner::<()>::restore(shard, load.map.clone(), &bytes).ok());
     (end, restored.map_or(0, |owner| owner.last().get()))
 }
