@@ -1,10 +1,14 @@
 //! What follows from a commit outside the journal. Effects leave only after their bundle is acknowledged, and each
 //! carries what makes sending it again harmless: a submission its derived id, a task its attempt, a notice its version.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, Command, Submission};
+use super::{AggregateId, AssetKey, Command, Rejection, Shard, Submission};
+use crate::asset::{AssetCommand, ProducerEnd};
 use crate::protocol::Task;
+use crate::run::{RunCommand, RunFailure, Trigger};
 use crate::{
     AssetId, CommandId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId,
 };
@@ -45,5 +49,51 @@ impl Submission {
         let name = aggregate.to_string();
         let id = CommandId::derived(&[name.as_bytes(), &revision.get().to_be_bytes(), &index.to_be_bytes()]);
         Self { id, command }
+    }
+
+    /// Returns what follows for its sender when it is refused, to be delivered in its place: a producer that cannot
+    /// even start has failed.
+    pub fn refused(&self, rejection: &Rejection) -> Option<Self> {
+        let Command::Run { run, command: RunCommand::StartRun(start) } = &self.command else { return None };
+        let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
+        let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
+        let failure = RunFailure::new("producer_not_started", rejection.to_string());
+        let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
+        let id = CommandId::derived(&[b"refused", self.id.as_uuid().as_bytes()]);
+        Some(Self { id, command: Command::Asset { key, command } })
+    }
+}
+
+impl Shard {
+    /// Returns everything active runs wait for from outside: for an owner that has just taken over.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let mut runs: Vec<_> = self.runs.values().collect();
+        runs.sort_unstable_by_key(|run| run.id());
+        let mut effects = Vec::new();
+        for run in runs {
+            crate::run::outstanding(run, &mut effects);
+        }
+        effects
+    }
+
+    /// Keeps of what was outstanding a while ago what still is: neither answered nor over meanwhile, and no task that
+    /// somebody holds. A run that was answered or has ended must not ask again: nobody would let it be forgotten.
+    pub fn still_outstanding(&self, before: Vec<Effect>, is_held: impl Fn(&Task) -> bool) -> Vec<Effect> {
+        // Ids name the revision they were asked at, so what is wanted is compared by what it says.
+        let said = |asked: &Submission| serde_json::to_string(&asked.command).expect("commands have text keys only");
+        let wanted: HashSet<String> = self
+            .outstanding()
+            .iter()
+            .filter_map(|effect| if let Effect::Submit(asked) = effect { Some(said(asked)) } else { None })
+            .collect();
+        let is_current = |task: &Task| {
+            self.run(task.run).and_then(|run| run.current_lease(&task.node)) == Some((task.attempt, task.lease))
+        };
+        let still = |effect: &Effect| match effect {
+            Effect::OfferTask(task) => is_current(task) && !is_held(task),
+            Effect::Submit(asked) => wanted.contains(&said(asked)),
+            Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
+        };
+        before.into_iter().filter(still).collect()
     }
 }

@@ -5,6 +5,7 @@
 //! | `address` | who a command is for, and which shard that is |
 //! | `bundle` | what one append holds |
 //! | `state` | what a shard knows |
+//! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `window` | which commands and which ended runs are still remembered |

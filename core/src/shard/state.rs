@@ -105,17 +105,6 @@ impl Shard {
         self.due.iter().take_while(|(at, _)| *at <= now).take(count).map(|(_, run)| *run).collect()
     }
 
-    /// Returns everything active runs wait for from outside: for an owner that has just taken over.
-    pub fn outstanding(&self) -> Vec<Effect> {
-        let mut runs: Vec<_> = self.runs.values().collect();
-        runs.sort_unstable_by_key(|run| run.id());
-        let mut effects = Vec::new();
-        for run in runs {
-            crate::run::outstanding(run, &mut effects);
-        }
-        effects
-    }
-
     /// Keeps the books after a commit, decided or folded: what is due, what has ended, what was granted.
     pub(super) fn book(&mut self, commit: &Commit, due_before: Option<Timestamp>) -> Option<(RunId, RunStatus)> {
         self.clock = commit.time;

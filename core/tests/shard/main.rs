@@ -3,6 +3,7 @@
 mod assets;
 mod bounds;
 mod checkpoints;
+mod effects;
 mod everything;
 mod golden_checkpoint;
 mod laws;

@@ -160,7 +160,7 @@ impl Cluster {
         let follows = match reply {
             ShardReply::Refused { rejection } => {
                 self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
-                consequence(submission, &rejection)
+                submission.refused(&rejection)
             }
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
@@ -229,15 +229,4 @@ impl Cluster {
             at.owner().effects_delivered(ticket);
         }
     }
-}
-
-/// What a refused command means for the one who sent it: a producer that cannot even start has failed.
-pub fn consequence(submission: &Submission, rejection: &Rejection) -> Option<Submission> {
-    let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return None };
-    let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
-    let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
-    let failure = RunFailure::new("producer_not_started", rejection.to_string());
-    let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
-    let id = CommandId::derived(&[b"refused", submission.id.as_uuid().as_bytes()]);
-    Some(Submission { id, command: Command::Asset { key, command } })
 }

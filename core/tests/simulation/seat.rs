@@ -330,7 +330,7 @@ impl Cluster {
         match caller {
             Caller::Work { ask, .. } => self.reply(ask, refused_work(rejection)),
             Caller::Shard { ask } => self.reply(ask, refused_command(rejection)),
-            Caller::Effect { ticket } => match crate::delivery::consequence(submission, &rejection) {
+            Caller::Effect { ticket } => match submission.refused(&rejection) {
                 Some(submission) => self.submit(seat, Caller::Effect { ticket }, submission),
                 None => self.effect_done(seat, ticket),
             },
@@ -376,18 +376,9 @@ impl Cluster {
             self.decide_alone(seat, Command::Run { run, command });
         }
         if self.seats[seat].inherited.as_ref().is_some_and(|(at, _)| *at <= time) {
-            let (_, effects) = self.seats[seat].inherited.take().expect("it was just there");
-            let still = self.seats[seat].shard().outstanding();
-            let leases = &self.seats[seat].leases;
-            let is_wanted = |effect: &Effect| match effect {
-                Effect::OfferTask(task) => still.contains(effect) && !leases.contains_key(&task.lease),
-                // A run that was answered or has ended meanwhile must not ask: nobody would let it be forgotten.
-                Effect::Submit(asked) => {
-                    still.iter().any(|effect| matches!(effect, Effect::Submit(now) if now.command == asked.command))
-                }
-                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
-            };
-            let effects = effects.into_iter().filter(is_wanted).collect();
+            let (_, before) = self.seats[seat].inherited.take().expect("it was just there");
+            let at = &self.seats[seat];
+            let effects = at.shard().still_outstanding(before, |task| at.leases.contains_key(&task.lease));
             self.deliver(seat, Sequence::ZERO, effects);
         }
         self.begin_append(seat);

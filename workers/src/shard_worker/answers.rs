@@ -8,7 +8,6 @@ use headwater_streams::direct;
 use tokio::time::Instant;
 
 use super::ShardCounters;
-use super::deliver::consequence;
 use super::drive::{Caller, Driver, WATCH_WAIT};
 use super::frames::{Complete, Place};
 use super::leases::Lease;
@@ -41,7 +40,7 @@ impl Driver {
             },
             Caller::Effect { ticket, submission } => {
                 let outcome = outcome.map(|granted| self.hand_later(granted.tasks));
-                match outcome.err().and_then(|rejection| consequence(&submission, &rejection)) {
+                match outcome.err().and_then(|rejection| submission.refused(&rejection)) {
                     Some(submission) => {
                         let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
                         self.submit(caller, submission);

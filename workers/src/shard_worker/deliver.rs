@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use headwater_core::asset::{AssetCommand, ProducerEnd};
 use headwater_core::protocol::Task;
-use headwater_core::run::{Report, ReportOutcome, RunCommand, RunFailure, Trigger};
-use headwater_core::shard::{AssetKey, AssetNotice, Command, Effect, Rejection, ShardMap, Submission, WorkflowKey};
+use headwater_core::run::{Report, ReportOutcome, RunCommand};
+use headwater_core::shard::{AssetNotice, Command, Effect, Rejection, ShardMap, Submission, WorkflowKey};
 use headwater_core::{CommandId, DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::definitions::Definitions;
@@ -242,7 +241,7 @@ async fn submit_in_order(
         let answers = batch.iter().map(|(submission, _)| submit_until_answered(shard, &client, submission));
         let answers = futures_util::future::join_all(answers).await;
         for ((submission, ticket), refusal) in batch.into_iter().zip(answers) {
-            match refusal.and_then(|rejection| consequence(&submission, &rejection)) {
+            match refusal.and_then(|rejection| submission.refused(&rejection)) {
                 // The bundle is delivered only when the consequence is durable too.
                 Some(submission) => drop(local.send(Local { submission, ticket })),
                 None => ticket.done(),
@@ -267,17 +266,6 @@ async fn submit_until_answered(shard: ShardId, client: &ShardClient, submission:
             }
         }
     }
-}
-
-/// What a refused command means for the one who sent it: a producer that cannot even start has failed.
-pub(super) fn consequence(submission: &Submission, rejection: &Rejection) -> Option<Submission> {
-    let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return None };
-    let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
-    let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
-    let failure = RunFailure::new("producer_not_started", rejection.to_string());
-    let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
-    let id = CommandId::derived(&[b"refused", submission.id.as_uuid().as_bytes()]);
-    Some(Submission { id, command: Command::Asset { key, command } })
 }
 
 /// Waits a little longer each time.

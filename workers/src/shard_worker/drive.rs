@@ -1,6 +1,6 @@
 //! What happens next in a shard: one task owns its state and waits for whatever comes first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -336,41 +336,14 @@ impl Driver {
             self.submit(Caller::Nobody, submission);
         }
         if self.inherited.as_ref().is_some_and(|(at, _)| *at <= now) {
-            let (_, effects) = self.inherited.take().expect("it was just there");
-            self.offer_again(effects);
+            let (_, before) = self.inherited.take().expect("it was just there");
+            let is_held = |task: &Task| self.leases.holder(task.lease).is_some();
+            let effects = self.owner.shard().still_outstanding(before, is_held);
+            if !effects.is_empty() {
+                tracing::info!(shard = %self.shard, effects = effects.len(), "offering again what is outstanding");
+                self.deliverer.deliver(Sequence::ZERO, effects);
+            }
         }
-    }
-
-    /// Sends what was outstanding at the take-over and still is: neither held, nor answered, nor over meanwhile.
-    fn offer_again(&mut self, effects: Vec<Effect>) {
-        // Ids name the revision they were asked at, so what is wanted is compared by what it says.
-        let said = |asked: &Submission| serde_json::to_string(&asked.command).expect("commands have text keys only");
-        let wanted: HashSet<String> = self
-            .owner
-            .shard()
-            .outstanding()
-            .iter()
-            .filter_map(|effect| if let Effect::Submit(asked) = effect { Some(said(asked)) } else { None })
-            .collect();
-        let effects: Vec<_> = effects
-            .into_iter()
-            .filter(|effect| match effect {
-                Effect::OfferTask(task) => !self.is_held(task),
-                Effect::Submit(asked) => wanted.contains(&said(asked)),
-                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
-            })
-            .collect();
-        if !effects.is_empty() {
-            tracing::info!(shard = %self.shard, effects = effects.len(), "offering again what is outstanding");
-            self.deliverer.deliver(Sequence::ZERO, effects);
-        }
-    }
-
-    /// Returns whether a task needs no second offer: somebody holds it, or it is not current any more.
-    fn is_held(&self, task: &Task) -> bool {
-        let run = self.owner.shard().run(task.run);
-        let current = run.and_then(|run| run.current_lease(&task.node)) == Some((task.attempt, task.lease));
-        !current || self.leases.holder(task.lease).is_some()
     }
 
     fn fresh_id(&mut self) -> CommandId {

@@ -1,0 +1,77 @@
+//! What is still wanted of effects some time later, and what follows when one is refused.
+
+use headwater_core::asset::{AssetCommand, ProducerEnd};
+use headwater_core::protocol::Task;
+use headwater_core::run::{RunCommand, RunRejection};
+use headwater_core::shard::{Command, Effect, Rejection, Submission};
+use serde_json::{Value, json};
+
+use crate::world::{World, chain, ok};
+
+fn consumer() -> Value {
+    json!({"slug": "w", "steps": [
+        {"id": "use", "jobSlug": "use", "consumes": [{"assetId": "a.report", "onMiss": "wait"}]},
+    ]})
+}
+
+fn maker() -> Value {
+    json!({"slug": "maker", "steps": [{"id": "make", "jobSlug": "make", "produces": [{"assetId": "a.report"}]}]})
+}
+
+/// Returns the one command of a kind that is on its way.
+fn submitted(world: &World, is_it: impl Fn(&Command) -> bool) -> Submission {
+    let asked =
+        world.effects.iter().filter_map(|effect| if let Effect::Submit(asked) = effect { Some(asked) } else { None });
+    let found: Vec<_> = asked.filter(|asked| is_it(&asked.command)).collect();
+    let [one] = found.as_slice() else { panic!("one of a kind: {found:?}") };
+    (*one).clone()
+}
+
+#[test]
+fn a_task_is_offered_again_unless_it_is_held_or_reported() {
+    let mut world = World::with(&chain(&["a", "b"]));
+    world.start("chain", json!({}));
+    let before = world.shard.outstanding();
+    let [Effect::OfferTask(task)] = before.as_slice() else { panic!("one task: {before:?}") };
+    let task = task.clone();
+    let nobody = |_: &Task| false;
+    assert_eq!(world.shard.still_outstanding(before.clone(), nobody), before);
+    assert_eq!(world.shard.still_outstanding(before.clone(), |held| held.lease == task.lease), []);
+    world.report(&task, ok(json!(1))).unwrap();
+    assert_eq!(world.shard.still_outstanding(before, nobody), [], "the next task is another one");
+}
+
+#[test]
+fn a_question_is_asked_again_until_it_is_answered_or_its_run_is_over() {
+    let mut world = World::with(&consumer());
+    let run = world.start("w", json!({}));
+    let before = world.shard.outstanding();
+    assert!(matches!(before.as_slice(), [Effect::Submit(_)]), "one question: {before:?}");
+    assert_eq!(world.shard.still_outstanding(before.clone(), |_| false), before);
+    world.decide(Command::Run { run, command: RunCommand::CancelRun { reason: "enough".to_owned() } }).unwrap();
+    assert_eq!(world.shard.still_outstanding(before, |_| false), [], "nobody would let it be forgotten");
+}
+
+#[test]
+fn a_producer_that_cannot_start_has_failed_for_those_who_wait() {
+    let mut world = World::with(&maker());
+    let mut materializing = consumer();
+    materializing["steps"][0]["consumes"][0]["onMiss"] = json!("materialize");
+    world.apply(&materializing);
+    world.deliver_submissions();
+    world.start("w", json!({}));
+    let resolve = submitted(&world, |command| matches!(command, Command::Asset { .. }));
+    world.decide_as(resolve, &mut []).unwrap();
+    let start = submitted(&world, |command| matches!(command, Command::Run { .. }));
+    let Command::Run { run, .. } = &start.command else { unreachable!() };
+
+    let rejection = Rejection::Run(RunRejection::RunNotFound);
+    let follows = start.refused(&rejection).expect("somebody waits");
+    assert_eq!(start.refused(&rejection).unwrap().id, follows.id, "however often it is refused");
+    let Command::Asset { key, command: AssetCommand::EndProducer { run: ended, end } } = &follows.command else {
+        panic!("the asset hears: {follows:?}")
+    };
+    assert_eq!((key.asset.as_str(), ended), ("a.report", run));
+    assert!(matches!(end, ProducerEnd::Failed { failure } if failure.code == "producer_not_started"), "{end:?}");
+    assert_eq!(follows.refused(&rejection), None, "nothing follows from any other refusal");
+}
