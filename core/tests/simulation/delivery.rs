@@ -2,13 +2,9 @@
 
 use std::rc::Rc;
 
-use headwater_core::asset::{AssetCommand, ProducerEnd};
 use headwater_core::protocol::{ShardReply, Task};
-use headwater_core::run::{RunCommand, RunFailure, Trigger};
-use headwater_core::shard::{
-    Append, AssetKey, AssetNotice, Command, Effect, Rejection, Released, Submission, WorkflowKey,
-};
-use headwater_core::{BundleId, CommandId, Sequence, ShardId};
+use headwater_core::shard::{Append, AssetNotice, Effect, Released, Submission, WorkflowKey};
+use headwater_core::{BundleId, Sequence, ShardId};
 
 use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Said, Wish};
 use crate::seat::{Caller, Ticket};
