@@ -98,7 +98,12 @@ pub(crate) async fn publish(
         }
         Ok(Ok(message)) => message.payload,
     };
-    match serde_json::from_slice(&answer) {
+    read(&answer)
+}
+
+/// Reads the broker's answer to a publish.
+fn read(answer: &[u8]) -> Result<Stored, PublishFailure> {
+    match serde_json::from_slice(answer) {
         Ok(Answer { error: Some(error), .. }) if WRONG_LAST_SEQUENCE.contains(&error.err_code) => {
             Err(PublishFailure::WrongSequence(error.into()))
         }

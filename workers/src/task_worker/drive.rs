@@ -5,8 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FusedFuture};
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::FusedFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
@@ -19,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::attempts::{Attempts, Due, Stage};
-use super::frame::{self, Answered};
+use super::frame::{self, Answered, UnderWay};
 use super::intake::Intake;
 use super::outbox::{Entry, Outbox};
 use super::{Settings, now, report};
@@ -42,7 +41,7 @@ pub(crate) struct TaskWorker {
     pub(super) handlers: Handlers,
     pub(super) attempts: Attempts,
     pub(super) outboxes: HashMap<ShardId, Outbox>,
-    frames: FuturesUnordered<BoxFuture<'static, Answered>>,
+    frames: UnderWay,
     pub(super) intake: Intake,
     pub(super) handed: Handed,
     ended: mpsc::Receiver<Ended>,
@@ -62,12 +61,6 @@ enum Event {
     Due,
     Heartbeat,
     Notice(CancelNotice),
-}
-
-/// Returns a set that never is empty. One that has polled every future it holds wakes its task again, in vain: with a
-/// single frame on its way that doubled the turns of the loop, and each second one woke another thread.
-fn unwoken() -> FuturesUnordered<BoxFuture<'static, Answered>> {
-    std::iter::once(std::future::pending().boxed()).collect()
 }
 
 impl TaskWorker {
@@ -94,7 +87,7 @@ impl TaskWorker {
             handlers,
             attempts: Attempts::default(),
             outboxes: HashMap::new(),
-            frames: unwoken(),
+            frames: frame::under_way(),
             ended,
             end,
             heartbeat,

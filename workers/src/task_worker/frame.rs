@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use headwater_core::ShardId;
 use headwater_core::protocol::{WorkFrame, WorkReply};
 use headwater_streams::requests;
@@ -24,6 +27,15 @@ pub(super) struct Answered {
     pub(super) give_up_at: Vec<Instant>,
     /// One for each request, in order; `None` when the shard did not answer in the time it was given.
     pub(super) replies: Option<Vec<WorkReply>>,
+}
+
+/// The frames that are on their way.
+pub(super) type UnderWay = FuturesUnordered<BoxFuture<'static, Answered>>;
+
+/// Returns a set of frames that never is empty. One that has polled every future it holds wakes its task again, in vain:
+/// with a single frame on its way that doubled the turns of the loop, and each second one woke another thread.
+pub(super) fn under_way() -> UnderWay {
+    std::iter::once(std::future::pending().boxed()).collect()
 }
 
 /// Builds the frame of what waits.
@@ -69,4 +81,41 @@ pub(super) async fn offer(broker: Broker, shard: ShardId, frame: WorkFrame, give
         pause = (pause * 2).min(PAUSE_MAX);
     };
     Answered { shard, frame, give_up_at, replies }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use futures_util::Stream as _;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often waiting for a single frame wakes the one who waits, although nothing has happened.
+    fn woken_in_vain(mut frames: UnderWay) -> usize {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        frames.push(std::future::pending().boxed());
+        assert!(Pin::new(&mut frames).poll_next(&mut context).is_pending());
+        woken.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_frame_on_its_way_does_not_wake_the_loop_before_it_is_answered() {
+        assert_eq!(woken_in_vain(UnderWay::new()), 1, "else the set could be a plain one");
+        assert_eq!(woken_in_vain(under_way()), 0);
+    }
 }
