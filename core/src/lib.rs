@@ -12,6 +12,7 @@
 //! | [`asset`] | which version a consumer gets, and who makes one |
 //! | [`workflow`] | which version of a definition is current |
 //! | [`shard`] | who owns what, what one append holds, what is due |
+//! | [`desk`] | who gets what when: an owner around its I/O, without it |
 //! | [`protocol`] | what crosses the broker between processes |
 //!
 //! # Invariants
@@ -32,6 +33,7 @@
 
 pub mod asset;
 pub mod definition;
+pub mod desk;
 pub mod expr;
 mod id;
 mod json;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::asset::{AssetEvent, Waiter};
 use headwater_core::definition::OnMiss;
-use headwater_core::protocol::{Task, WorkReply, WorkRequest};
+use headwater_core::protocol::{ShardReply, Task, WorkReply, WorkRequest};
 use headwater_core::run::{Report, RunCommand, RunEvent, RunStatus};
 use headwater_core::shard::{
-    AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Outcome, Owner, Rejection, Shard, ShardMap, Submission,
+    AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Owner, Position, Rejection, Shard, ShardMap, Submission,
 };
 use headwater_core::{
     Attempt, CommandId, Epoch, LeaseToken, NodeId, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp, Version,
@@ -200,27 +200,16 @@ impl Audit {
         }
     }
 
-    /// An answer leaves: what it says must be in the journal.
-    pub fn answered(
-        &self,
-        shard: ShardId,
-        submission: &Submission,
-        outcome: &Result<Outcome, Rejection>,
-        journals: &[Journal],
-    ) {
-        let number = usize::from(shard.number());
-        let Ok(outcome) = outcome else { return };
-        assert!(outcome.position.sequence <= journals[number].end(), "an answer names a place that is there");
+    /// A command is said to be granted: that must be in the journal.
+    fn granted(&self, submission: &Submission, position: Position, journals: &[Journal]) {
+        let number = usize::from(position.shard.number());
+        assert!(position.sequence <= journals[number].end(), "an answer names a place that is there");
         match &submission.command {
             Command::Run { run, command: RunCommand::StartRun(_) } => {
                 assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
             }
             Command::Run { run, command: RunCommand::CancelRun { .. } } => {
                 assert_eq!(self.end_of(*run), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
-            }
-            Command::Run { run, command: RunCommand::ReportAttempt(report) } => {
-                let known = self.shards[number].commands.contains(&submission.id);
-                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
             }
             Command::Run { .. }
             | Command::Asset { .. }
@@ -230,8 +219,22 @@ impl Audit {
     }
 
     /// An answer leaves, whoever gives it. What it says is not so (any more) is not so by the journal, and stays so.
-    pub fn said(&mut self, wish: &Wish, said: &Said) {
+    pub fn said(&mut self, wish: &Wish, said: &Said, journals: &[Journal]) {
         match (wish, said) {
+            (Wish::Submit(submission), Said::Shard(ShardReply::Done { position, .. })) => {
+                self.granted(submission, *position, journals);
+            }
+            (Wish::Await(run), Said::Shard(ShardReply::Ended { status, .. })) => {
+                assert_eq!(self.end_of(*run), Some(*status), "who is told of an end finds it in the journal");
+            }
+            (
+                Wish::Work { request: WorkRequest::Report { id, run, report }, .. },
+                Said::Work(WorkReply::Accepted { next }),
+            ) => {
+                let known = self.shards[usize::from(run.shard().number())].commands.contains(id);
+                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
+                next.iter().for_each(|task| self.task(task));
+            }
             (
                 Wish::Work { request: WorkRequest::Report { report: Report { lease, .. }, .. }, .. }
                 | Wish::Work { request: WorkRequest::Started { lease, .. }, .. },
@@ -326,7 +329,7 @@ impl Cluster {
         let books = &self.audit.shards[usize::from(shard.number())];
         // Somebody else may have appended meanwhile; then there is nothing to compare.
         if books.epochs.last_key_value().is_some_and(|(_, writer)| *writer == seat) {
-            let live = self.seats[seat].owner.as_ref().expect("it lives").shard();
+            let live = self.seats[seat].owner().shard();
             self.audit.compare(live, &books.folded);
         }
     }
@@ -339,7 +342,7 @@ impl Cluster {
             for (sequence, entry) in self.journals[usize::from(at.shard.number())].read() {
                 assert_eq!(owner.fold(sequence, &entry.bundle, &entry.bytes), Ok(Vec::new()));
             }
-            self.audit.compare(at.owner.as_ref().expect("it lives").shard(), owner.shard());
+            self.audit.compare(at.owner().shard(), owner.shard());
             assert_eq!(owner.shard().outstanding(), [], "nothing is outstanding at rest");
         }
     }

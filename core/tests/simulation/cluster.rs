@@ -5,6 +5,7 @@ use std::fmt::Arguments;
 use std::rc::Rc;
 use std::time::Duration;
 
+use headwater_core::desk::Needed;
 use headwater_core::protocol::{ShardReply, Task, WorkReply, WorkRequest};
 use headwater_core::shard::{Append, AssetNotice, ShardMap, Submission, WorkflowKey};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, ShardId, Timestamp};
@@ -125,10 +126,9 @@ pub enum Happening {
         seat: usize,
         ticket: Ticket,
     },
-    Fetched {
+    Found {
         seat: usize,
-        key: WorkflowKey,
-        version: DefinitionVersion,
+        needed: Needed,
     },
     Hello {
         seat: usize,
@@ -280,7 +280,7 @@ impl Cluster {
                 self.later(Happening::Delivered { seat, ticket });
             }
             Happening::Delivered { seat, ticket } => self.delivered(seat, ticket),
-            Happening::Fetched { seat, key, version } => self.fetched(seat, key, version),
+            Happening::Found { seat, needed } => self.found(seat, needed),
             Happening::Hello { seat, worker, free_slots } => self.hello(seat, worker, free_slots),
             Happening::SeatTurn { seat } => self.seat_turn(seat),
             Happening::Dismissed { seat } => self.step_down(seat, "dismissed"),
@@ -304,7 +304,7 @@ impl Cluster {
             | Happening::AppendUnclear { seat, .. }
             | Happening::Local { seat }
             | Happening::Delivered { seat, .. }
-            | Happening::Fetched { seat, .. }
+            | Happening::Found { seat, .. }
             | Happening::Hello { seat, .. }
             | Happening::SeatTurn { seat }
             | Happening::Dismissed { seat } => self.processes[self.seats[*seat].process].frozen_until,
@@ -425,7 +425,7 @@ impl Cluster {
 
     pub fn reply(&mut self, ask: u64, said: Said) {
         let Some(Ask { wish, .. }) = self.asks.get(&ask) else { return };
-        self.audit.said(wish, &said);
+        self.audit.said(wish, &said, &self.journals);
         if !self.mishap(6) {
             self.later(Happening::Answered { ask, said });
         }

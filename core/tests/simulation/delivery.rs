@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use headwater_core::desk::Input;
 use headwater_core::protocol::{ShardReply, Task};
-use headwater_core::shard::{Append, AssetNotice, Effect, Released, Submission, WorkflowKey};
+use headwater_core::shard::{Append, AssetNotice, Effect, Submission, WorkflowKey};
 use headwater_core::{BundleId, Sequence, ShardId};
 
-use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Said, Wish};
-use crate::seat::{Caller, Ticket};
+use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
+use crate::seat::Ticket;
 
 impl Cluster {
     /// Sends the bundle in flight, perhaps not for the first time.
@@ -80,21 +81,8 @@ impl Cluster {
         let entries = &self.journals[usize::from(shard.number())].entries;
         let entry = &entries[sequence.get() as usize - 1];
         assert_eq!(entry.bundle.id, append.id, "what is acknowledged is in the journal");
-        let Released { answers, effects, ended, sequence } = self.seats[seat].owner().appended(sequence);
-        if let Some(sequence) = sequence {
-            self.deliver(seat, sequence, effects);
-        }
-        for answer in answers {
-            self.answer(seat, answer);
-        }
-        for (run, status, position) in ended {
-            assert_eq!(self.audit.end_of(run), Some(status), "who is told of an end finds it in the journal");
-            for ask in self.seats[seat].awaiting.remove(&run).unwrap_or_default() {
-                self.reply(ask, Said::Shard(ShardReply::Ended { status, position }));
-            }
-        }
-        self.begin_append(seat);
-        if !self.seats[seat].owner().is_appending() && self.chance.percent(25) {
+        self.put(seat, [Input::Appended(sequence)]);
+        if self.seats[seat].is_alive() && !self.seats[seat].owner().is_appending() && self.chance.percent(25) {
             self.compare_owner(seat);
         }
     }
@@ -165,10 +153,7 @@ impl Cluster {
         };
         match follows {
             // The bundle is delivered only when the consequence is durable too.
-            Some(submission) => {
-                self.submit(seat, Caller::Effect { ticket }, submission);
-                self.begin_append(seat);
-            }
+            Some(submission) => self.put(seat, [Input::Follows { submission, ticket }]),
             None => self.effect_done(seat, ticket),
         }
         self.next_of_lane(seat, lane);
@@ -206,6 +191,11 @@ impl Cluster {
         }
     }
 
+    /// A process that is gone waits for no answer.
+    pub fn forget_effects_of(&mut self, seat: usize) {
+        self.asks.retain(|_, ask| !matches!(ask.asker, Asker::Effect { seat: asker, .. } if asker == seat));
+    }
+
     pub fn delivered(&mut self, seat: usize, ticket: Ticket) {
         if self.seats[seat].is_alive() {
             self.effect_done(seat, ticket);
@@ -222,7 +212,7 @@ impl Cluster {
         *left -= 1;
         if *left == 0 {
             at.tickets.remove(&ticket);
-            at.owner().effects_delivered(ticket);
+            self.put(seat, [Input::Delivered(ticket)]);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Cluster {
         self.note(format_args!("process {process} crashes"));
         (self.processes[process].frozen_until, self.processes[process].deaf_until) = (0, 0);
         for seat in 0..self.seats.len() {
-            if self.seats[seat].process == process && self.seats[seat].owner.take().is_some() {
+            if self.seats[seat].process == process && self.seats[seat].desk.take().is_some() {
                 self.vacate(seat);
             }
         }

@@ -1,15 +1,16 @@
 //! How the next owner of a shard learns what there is: from its journal, or from a checkpoint and the journal behind it.
 
+use headwater_core::desk::Caller;
 use headwater_core::shard::{Owner, Shard};
 use headwater_core::{Sequence, ShardId};
 
 use crate::cluster::Cluster;
 use crate::journal::Journal;
-use crate::seat::Asked;
+use crate::seat::Ticket;
 
 impl Cluster {
     /// Recovers a shard. Now and then the checkpoint that somebody has written is newer afterwards.
-    pub fn recover(&mut self, shard: ShardId) -> Owner<Asked> {
+    pub fn recover(&mut self, shard: ShardId) -> Owner<Caller<Ticket>> {
         let number = usize::from(shard.number());
         let journal = &self.journals[number];
         let mut owner = Owner::new(Shard::new(shard, self.map.clone()));
@@ -32,7 +33,7 @@ impl Cluster {
 }
 
 /// Folds what the owner has not folded yet.
-fn fold(owner: &mut Owner<Asked>, journal: &Journal) {
+fn fold(owner: &mut Owner<Caller<Ticket>>, journal: &Journal) {
     let folded = owner.last();
     for (sequence, entry) in journal.read().filter(|(sequence, _)| *sequence > folded) {
         let corrupt = owner.fold(sequence, &entry.bundle, &entry.bytes);

@@ -43,6 +43,13 @@ pub struct Worker {
     pub held: BTreeMap<LeaseToken, Attempt>,
 }
 
+impl Worker {
+    /// Where it is handed tasks.
+    pub fn inbox(&self) -> String {
+        format!("_INBOX.{}", self.name)
+    }
+}
+
 impl Cluster {
     pub fn hire(&mut self) {
         let worker = self.workers.len();

@@ -1,18 +1,16 @@
-//! What happens next in a shard: one task owns its state and waits for whatever comes first.
+//! What happens next in a shard: one task owns its desk, and waits for whatever comes first.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use headwater_core::protocol::{ShardReply, Task, WorkReply};
-use headwater_core::run::RunCommand;
-use headwater_core::shard::{Command, Effect, Owner, Released, Submission, WorkflowKey};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, ShardId, WorkerId};
+use headwater_core::desk::{Desk, DeskSettings, Input, Moment, Needed, Output};
+use headwater_core::shard::Owner;
+use headwater_core::{Json, Sequence, ShardId};
 use headwater_streams::direct::{self, Hellos};
 use headwater_streams::journal::Journal;
-use headwater_streams::requests::{self, Requests};
+use headwater_streams::requests::{self, ReplyTo, Request, Requests};
 use headwater_streams::{ExchangeError, subject};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -21,37 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::append::{Lost, append};
 use super::checkpoint::Tally;
 use super::deliver::{Deliverer, Local, Outlets, Ticket};
-use super::frames::{Frames, Place};
-use super::leases::{Lease, Leases};
-use super::rooms::Rooms;
 use super::{ShardCounters, ShardSettings, now};
-use crate::unique::Unique;
 
-/// Who asked for a command, and so who hears of its outcome.
-pub(super) enum Caller {
-    Work {
-        place: Place,
-        worker: WorkerId,
-    },
-    Shard(Place),
-    Effect {
-        ticket: Ticket,
-        submission: Box<Submission>,
-    },
-    /// A worker whose claim is refused: held, as are the next two, until that is known to be true (`SHD-4`).
-    Claim(Place),
-    /// A worker that holds what is not its own any more.
-    Heartbeat {
-        place: Place,
-        cancelled: Vec<LeaseToken>,
-    },
-    /// Who would wait for the end of a run that is not known.
-    Watcher(Place),
-    /// The shard itself: a definition to adopt.
-    Adoption,
-    /// The shard itself: timers, silence.
-    Nobody,
-}
+/// Who asked for a command.
+pub(super) type Caller = headwater_core::desk::Caller<Ticket>;
 
 /// Why a shard worker stopped.
 #[derive(Debug, thiserror::Error)]
@@ -66,48 +37,33 @@ pub(super) enum Stopped {
 
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
-/// How long a question for a run's end is kept: a little longer than those who ask wait before they ask again.
-pub(super) const WATCH_WAIT: Duration = Duration::from_secs(12);
-/// How many runs one turn fires timers of.
-const DUE_BURST: usize = 256;
-
-/// A definition version that a start needs.
-pub(super) type Needed = (WorkflowKey, DefinitionVersion);
 
 pub(super) struct Driver {
-    pub(super) shard: ShardId,
-    pub(super) owner: Owner<Caller>,
+    shard: ShardId,
+    desk: Desk<ReplyTo, Ticket>,
+    /// What the desk has said and nobody has done yet.
+    said: Vec<Output<ReplyTo, Ticket>>,
+    /// What `Moment::steady` counts from.
+    began: Instant,
     journal: Journal,
-    settings: ShardSettings,
-    pub(super) counters: Arc<ShardCounters>,
-    pub(super) outlets: Outlets,
-    pub(super) deliverer: Deliverer,
-    pub(super) work: Frames<WorkReply>,
-    pub(super) commands: Frames<ShardReply>,
-    pub(super) leases: Leases,
-    /// The workers that can be handed tasks.
-    pub(super) rooms: Rooms,
-    /// Tasks to hand over when the answers are out.
-    pub(super) handed: Vec<(WorkerId, Task)>,
-    /// Who waits for the end of which run.
-    pub(super) awaiting: HashMap<RunId, Vec<(Place, Instant)>>,
-    /// Starts that wait for their definition.
-    pub(super) parked: HashMap<Needed, Vec<(Caller, Submission)>>,
-    fetches: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
+    sweep_every: Duration,
+    counters: Arc<ShardCounters>,
+    outlets: Outlets,
+    deliverer: Deliverer,
+    finding: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
-    ids: Unique,
+    /// How many requests the desk has refused, as far as they are counted.
+    refusals: u64,
     confirmed: mpsc::UnboundedReceiver<Sequence>,
     local: mpsc::UnboundedReceiver<Local>,
-    /// What was outstanding at the take-over, kept back until holders had time to show themselves.
-    inherited: Option<(Instant, Vec<Effect>)>,
     tally: Tally,
 }
 
 impl Driver {
     pub fn new(
         journal: Journal,
-        mut owner: Owner<Caller>,
+        owner: Owner<Caller>,
         settings: ShardSettings,
         counters: Arc<ShardCounters>,
         outlets: Outlets,
@@ -116,42 +72,32 @@ impl Driver {
         let shard = journal.shard();
         let (confirm, confirmed) = mpsc::unbounded_channel();
         let (local_sender, local) = mpsc::unbounded_channel();
-        let mut deliverer = Deliverer::new(shard, outlets.clone(), confirm, local_sender);
-        let mut inherited = None;
-        for (sequence, effects) in owner.inherit() {
-            if sequence == Sequence::ZERO {
-                inherited = Some((Instant::now() + settings.lease_ttl, effects));
-            } else {
-                // The owner before may have offered these tasks: whoever takes one asks first.
-                let claimed = |effect| match effect {
-                    Effect::OfferTask(task) => Effect::OfferTask(Task { claim_first: true, ..task }),
-                    other => other,
-                };
-                deliverer.deliver(sequence, effects.into_iter().map(claimed).collect());
-            }
-        }
+        let deliverer = Deliverer::new(shard, outlets.clone(), confirm, local_sender);
+        let desk_settings = DeskSettings {
+            lease_ttl: settings.lease_ttl,
+            requests_waiting_max: settings.requests_waiting_max,
+            answer_bytes_max: outlets.broker.payload_bytes_max(),
+            shards: outlets.map.shards,
+        };
+        let (began, mut said) = (Instant::now(), Vec::new());
+        let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let desk = Desk::open(owner, desk_settings, seed, moment(began), &mut said);
         Self {
             shard,
-            owner,
+            desk,
+            said,
+            began,
             journal,
-            leases: Leases::new(settings.lease_ttl),
-            rooms: Rooms::new(settings.lease_ttl),
-            handed: Vec::new(),
-            settings,
+            sweep_every: settings.lease_ttl / 4,
             counters,
             outlets,
             deliverer,
-            work: Frames::new(),
-            commands: Frames::new(),
-            awaiting: HashMap::new(),
-            parked: HashMap::new(),
-            fetches: FuturesUnordered::new(),
+            finding: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
-            ids: Unique::new(),
+            refusals: 0,
             confirmed,
             local,
-            inherited,
             tally,
         }
     }
@@ -159,7 +105,7 @@ impl Driver {
     /// Drives the shard until it is lost or `shutdown` comes; then every caller is told to ask the next owner.
     pub async fn run(mut self, shutdown: CancellationToken) -> Stopped {
         // The empty bundle that opens the epoch fences every owner before, so it goes first.
-        self.begin_append();
+        self.act().await;
         let served = async {
             let work = requests::serve(&self.outlets.broker, &subject::work_subject(self.shard)).await?;
             let commands = requests::serve(&self.outlets.broker, &subject::cmd_subject(self.shard)).await?;
@@ -184,169 +130,159 @@ impl Driver {
         hellos: &mut Hellos,
         shutdown: &CancellationToken,
     ) -> Stopped {
-        let mut sweep = tokio::time::interval(self.settings.lease_ttl / 4);
+        let mut sweep = tokio::time::interval(self.sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let open = !self.owner.is_full();
+            let open = !self.desk.owner().is_full();
             let due = self.next_due();
             tokio::select! {
                 Some(result) = &mut self.appending => match result {
-                    Ok(sequence) => self.appended(sequence).await,
+                    Ok(sequence) => self.appended(sequence),
                     Err(lost) => return Stopped::Lost(lost),
                 },
-                () = shutdown.cancelled(), if !self.owner.is_appending() => return Stopped::Asked,
+                () = shutdown.cancelled(), if !self.desk.owner().is_appending() => return Stopped::Asked,
                 Some(request) = work.next(), if open => {
-                    self.take_work(request).await;
+                    self.take_work(request);
                     for _ in 0..BURST {
-                        let Some(request) = work.try_next().filter(|_| !self.owner.is_full()) else { break };
-                        self.take_work(request).await;
+                        let Some(request) = work.try_next().filter(|_| !self.desk.owner().is_full()) else { break };
+                        self.take_work(request);
                     }
                 }
                 Some(request) = commands.next(), if open => {
-                    self.take_commands(request).await;
+                    self.take_commands(request);
                     for _ in 0..BURST {
-                        let Some(request) = commands.try_next().filter(|_| !self.owner.is_full()) else { break };
-                        self.take_commands(request).await;
+                        let Some(request) = commands.try_next().filter(|_| !self.desk.owner().is_full()) else { break };
+                        self.take_commands(request);
                     }
                 }
-                Some(local) = self.local.recv(), if open => {
-                    let Local { submission, ticket } = local;
-                    let caller = Caller::Effect { ticket, submission: Box::new(submission.clone()) };
-                    self.submit(caller, submission);
+                Some(Local { submission, ticket }) = self.local.recv(), if open => {
+                    self.take(Input::Follows { submission, ticket });
                 }
-                Some(hello) = hellos.next() => self.rooms.hear(hello, self.outlets.map.shards),
-                Some(sequence) = self.confirmed.recv() => self.owner.effects_delivered(sequence),
-                Some((key, document)) = self.fetches.next() => self.adopt(key, document),
+                Some(hello) = hellos.next() => self.take(Input::Hello(hello)),
+                Some(sequence) = self.confirmed.recv() => self.take(Input::Delivered(sequence)),
+                Some((needed, document)) = self.finding.next() => self.take(Input::Found { needed, document }),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
-                    self.fire_timers();
+                    self.take(Input::Due);
                 }
-                _ = sweep.tick() => self.sweep().await,
+                _ = sweep.tick() => self.take(Input::Sweep),
             }
-            self.hand_over().await;
+            self.desk.hand_over(&mut self.said);
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             if !shutdown.is_cancelled() {
-                self.begin_append();
+                self.desk.next_append(&mut self.said);
             }
+            self.act().await;
         }
     }
 
-    fn begin_append(&mut self) {
-        let id = BundleId::from_uuid(self.ids.next());
-        if let Some(next) = self.owner.next_append(id) {
-            ShardCounters::add(&self.counters.bundles, 1);
-            ShardCounters::add(&self.counters.commits, next.commits as u64);
-            ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
-            self.tally.add(next.bytes.len());
-            self.append_began = Instant::now();
-            self.appending = Some(append(self.journal.clone(), next).boxed()).into();
+    fn take(&mut self, input: Input<ReplyTo, Ticket>) {
+        self.desk.take(input, moment(self.began), &mut self.said);
+    }
+
+    fn take_work(&mut self, request: Request) {
+        match serde_json::from_slice(&request.payload) {
+            Ok(frame) => {
+                let frame: headwater_core::protocol::WorkFrame = frame;
+                ShardCounters::add(&self.counters.requests, frame.requests.len() as u64);
+                self.take(Input::Work { frame, reply: request.reply });
+            }
+            Err(error) => tracing::warn!(shard = %self.shard, %error, "a malformed frame of a worker"),
         }
     }
 
-    async fn appended(&mut self, sequence: Sequence) {
+    fn take_commands(&mut self, request: Request) {
+        match serde_json::from_slice(&request.payload) {
+            Ok(requests) => {
+                let requests: Vec<headwater_core::protocol::ShardRequest> = requests;
+                ShardCounters::add(&self.counters.requests, requests.len() as u64);
+                self.take(Input::Commands { requests, reply: request.reply });
+            }
+            Err(error) => tracing::warn!(shard = %self.shard, %error, "a malformed frame"),
+        }
+    }
+
+    fn appended(&mut self, sequence: Sequence) {
         self.appending = None.into();
         let micros = u64::try_from(self.append_began.elapsed().as_micros()).unwrap_or(u64::MAX);
         ShardCounters::add(&self.counters.append_micros, micros);
-        let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
-        if let Some(sequence) = sequence {
-            ShardCounters::add(&self.counters.effects, effects.len() as u64);
-            self.deliverer.deliver(sequence, effects);
-        }
-        for answer in answers {
-            self.answer(answer).await;
-        }
-        for (run, status, position) in ended {
-            for (place, _) in self.awaiting.remove(&run).unwrap_or_default() {
-                self.reply(place, ShardReply::Ended { status, position }).await;
+        self.take(Input::Appended(sequence));
+    }
+
+    /// Does what the desk says, in its order.
+    async fn act(&mut self) {
+        while !self.said.is_empty() {
+            for output in std::mem::take(&mut self.said) {
+                self.act_on(output).await;
             }
         }
+        ShardCounters::add(&self.counters.refusals, self.desk.refusals() - self.refusals);
+        self.refusals = self.desk.refusals();
     }
 
-    /// Decides a command, once the definition it needs is here.
-    pub(super) fn submit(&mut self, caller: Caller, submission: Submission) {
-        if let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command {
-            let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-            if self.owner.shard().definition(&key, start.version).is_none() {
-                return self.park((key, start.version), caller, submission);
+    async fn act_on(&mut self, output: Output<ReplyTo, Ticket>) {
+        match output {
+            Output::Append(next) => {
+                ShardCounters::add(&self.counters.bundles, 1);
+                ShardCounters::add(&self.counters.commits, next.commits as u64);
+                ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
+                self.tally.add(next.bytes.len());
+                self.append_began = Instant::now();
+                self.appending = Some(append(self.journal.clone(), next).boxed()).into();
             }
+            Output::Answer { reply, bytes } => answer(reply, bytes).await,
+            Output::Hand { tasks_to, tasks } => {
+                if direct::hand(&self.outlets.broker, &tasks_to, &tasks).await.is_err() {
+                    self.take(Input::Unhanded(tasks));
+                }
+            }
+            Output::Deliver { sequence, effects } => {
+                ShardCounters::add(&self.counters.effects, effects.len() as u64);
+                self.deliverer.deliver(sequence, effects);
+            }
+            Output::Done(ticket) => ticket.done(),
+            Output::Find(needed) => {
+                let definitions = self.outlets.definitions.clone();
+                let find = async move {
+                    let found = definitions.get(&needed.0, needed.1).await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, workflow = %needed.0.workflow, "a definition cannot be read");
+                        None
+                    });
+                    (needed, found)
+                };
+                self.finding.push(find.boxed());
+            }
+            Output::FellSilent { run, node, attempt, worker } => {
+                ShardCounters::add(&self.counters.attempts_lost, 1);
+                tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
+            }
+            Output::Unadoptable(error) => tracing::error!(%error, "a stored definition does not compile"),
         }
-        self.owner.submit(caller, submission, now(), self.rooms.hands());
-    }
-
-    fn park(&mut self, needed: Needed, caller: Caller, submission: Submission) {
-        let waiting = self.parked.entry(needed.clone()).or_default();
-        waiting.push((caller, submission));
-        if waiting.len() == 1 {
-            let definitions = self.outlets.definitions.clone();
-            let fetch = async move {
-                let found = definitions.get(&needed.0, needed.1).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, workflow = %needed.0.workflow, "a definition cannot be read");
-                    None
-                });
-                (needed, found)
-            };
-            self.fetches.push(fetch.boxed());
-        }
-    }
-
-    fn adopt(&mut self, needed: Needed, document: Option<Json>) {
-        let parked = self.parked.remove(&needed).unwrap_or_default();
-        if let Some(document) = document {
-            let (key, version) = needed;
-            let command = Command::AdoptDefinition { key, version, document };
-            let submission = Submission { id: self.fresh_id(), command };
-            self.owner.submit(Caller::Adoption, submission, now(), &mut []);
-        }
-        for (caller, submission) in parked {
-            self.owner.submit(caller, submission, now(), self.rooms.hands());
-        }
-    }
-
-    pub(super) fn is_overloaded(&self) -> bool {
-        // Who waits for a run's end waits long, and costs next to nothing.
-        let watching: usize = self.awaiting.values().map(Vec::len).sum();
-        self.work.waiting() + self.commands.waiting() > self.settings.requests_waiting_max + watching
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let due = self.owner.shard().next_due()?;
+        let due = self.desk.owner().shard().next_due()?;
         Some(Instant::now() + due.since(now()))
     }
 
-    fn fire_timers(&mut self) {
-        let now = now();
-        for run in self.owner.shard().due_runs(now, DUE_BURST) {
-            let command = Command::Run { run, command: RunCommand::FireTimers {} };
-            let submission = Submission { id: self.fresh_id(), command };
-            self.owner.submit(Caller::Nobody, submission, now, self.rooms.hands());
-        }
-    }
-
-    /// Finds attempts whose holders fell silent, and offers again what nobody showed up for after a take-over.
-    async fn sweep(&mut self) {
-        let now = Instant::now();
-        self.rooms.forget_silent(now);
-        self.let_watchers_ask_again(now).await;
-        for lease in self.leases.expired(now) {
-            self.rooms.forget(&lease.worker);
-            ShardCounters::add(&self.counters.attempts_lost, 1);
-            let Lease { run, node, attempt, token: lease, worker, .. } = lease;
-            tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
-            let command = Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } };
-            let submission = Submission { id: self.fresh_id(), command };
-            self.submit(Caller::Nobody, submission);
-        }
-        if self.inherited.as_ref().is_some_and(|(at, _)| *at <= now) {
-            let (_, before) = self.inherited.take().expect("it was just there");
-            let is_held = |task: &Task| self.leases.holder(task.lease).is_some();
-            let effects = self.owner.shard().still_outstanding(before, is_held);
-            if !effects.is_empty() {
-                tracing::info!(shard = %self.shard, effects = effects.len(), "offering again what is outstanding");
-                self.deliverer.deliver(Sequence::ZERO, effects);
+    /// Tells every caller to ask the next owner: it knows what became of their commands.
+    async fn step_down(self) {
+        let mut said = Vec::new();
+        self.desk.step_down(&mut said);
+        for output in said {
+            if let Output::Answer { reply, bytes } = output {
+                answer(reply, bytes).await;
             }
         }
     }
+}
 
-    fn fresh_id(&mut self) -> CommandId {
-        CommandId::from_uuid(self.ids.next())
+async fn answer(reply: ReplyTo, bytes: Vec<u8>) {
+    if let Err(error) = reply.send(bytes.into()).await {
+        tracing::debug!(%error, "an answer could not be sent; whoever asked will ask again");
     }
+}
+
+/// The time by both clocks.
+fn moment(began: Instant) -> Moment {
+    Moment { wall: now(), steady: began.elapsed() }
 }

@@ -1,29 +1,19 @@
-//! The shard worker: drives the owner of one shard. It moves bytes and keeps time; every rule is in `headwater-core`.
+//! The shard worker: drives the desk of one shard. It moves bytes and keeps time; every rule is in `headwater-core`.
 //!
 //! | file | question |
 //! |---|---|
 //! | `recover` | what the journal says before anything is decided |
 //! | `checkpoint` | when a checkpoint is due, and how one is made |
-//! | `drive` | what happens next: requests, the append, timers, silence |
-//! | `requests` | what workers and processes ask, and what each question means |
-//! | `rooms` | which workers can be handed tasks without the queue |
-//! | `answers` | who hears of what was decided |
-//! | `frames` | which requests came together and are answered together |
+//! | `drive` | what comes to the desk next, and doing what it says |
 //! | `append` | whether an append landed, also when the broker did not say |
-//! | `leases` | who holds which attempt, and who fell silent |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 
-mod answers;
 mod append;
 mod checkpoint;
 mod deliver;
 mod drive;
-mod frames;
-mod leases;
 mod recover;
-mod requests;
-mod rooms;
 mod supervise;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,12 +1,12 @@
 //! Which workers can be handed tasks without the queue. In memory only: workers say it again with every heartbeat.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use headwater_core::protocol::{Hello, Task};
-use headwater_core::run::Handover;
-use headwater_core::{QueueName, WorkerId, WorkspaceId};
-use tokio::time::Instant;
+use rustc_hash::FxHashMap;
+
+use crate::protocol::{Hello, Task};
+use crate::run::Handover;
+use crate::{QueueName, WorkerId, WorkspaceId};
 
 /// How many tasks go to a worker in one message.
 const TASKS_AT_ONCE: usize = 32;
@@ -17,19 +17,19 @@ pub(super) struct Rooms {
     ttl: Duration,
     /// What decisions take from; the preferred worker stands first.
     hands: Vec<Handover>,
-    known: HashMap<WorkerId, Known>,
+    known: FxHashMap<WorkerId, Known>,
 }
 
 #[derive(Debug)]
 struct Known {
     /// Absent: it reports here and has not introduced itself yet.
     tasks_to: Option<String>,
-    seen: Instant,
+    seen: Duration,
 }
 
 impl Rooms {
     pub fn new(ttl: Duration) -> Self {
-        Self { ttl, hands: Vec::new(), known: HashMap::new() }
+        Self { ttl, hands: Vec::new(), known: FxHashMap::default() }
     }
 
     /// Returns what a decision may take from.
@@ -38,10 +38,10 @@ impl Rooms {
     }
 
     /// Learns of a worker; this shard may use its even share of what the worker has free.
-    pub fn hear(&mut self, hello: Hello, shards: u16) {
+    pub fn hear(&mut self, hello: Hello, shards: u16, now: Duration) {
         let Hello { worker, workspace, queues, free_slots, tasks_to } = hello;
         let slots = free_slots / u32::from(shards.max(1));
-        self.known.insert(worker.clone(), Known { tasks_to: Some(tasks_to), seen: Instant::now() });
+        self.known.insert(worker.clone(), Known { tasks_to: Some(tasks_to), seen: now });
         match self.hands.iter_mut().find(|hand| hand.worker == worker) {
             Some(hand) => *hand = Handover { worker, workspace, queues, slots },
             None => self.hands.push(Handover { worker, workspace, queues, slots }),
@@ -51,7 +51,14 @@ impl Rooms {
     }
 
     /// Puts a worker that reports first, with the room it says it has: the run's next task stays with it.
-    pub fn prefer(&mut self, worker: &WorkerId, workspace: &WorkspaceId, queues: &[QueueName], slots: u32) {
+    pub fn prefer(
+        &mut self,
+        worker: &WorkerId,
+        workspace: &WorkspaceId,
+        queues: &[QueueName],
+        slots: u32,
+        now: Duration,
+    ) {
         let place = self.hands.iter().position(|hand| hand.worker == *worker);
         let place = place.unwrap_or_else(|| {
             let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
@@ -63,8 +70,8 @@ impl Rooms {
         if self.hands[0].queues != queues {
             self.hands[0].queues = queues.to_vec();
         }
-        let known = self.known.entry(worker.clone()).or_insert(Known { tasks_to: None, seen: Instant::now() });
-        known.seen = Instant::now();
+        let known = self.known.entry(worker.clone()).or_insert(Known { tasks_to: None, seen: now });
+        known.seen = now;
     }
 
     /// Leaves a worker whose frame has been decided with the room that can still be used unasked.
@@ -99,9 +106,9 @@ impl Rooms {
     }
 
     /// Forgets whoever has not been heard for a lease's time.
-    pub fn forget_silent(&mut self, now: Instant) {
+    pub fn forget_silent(&mut self, now: Duration) {
         let ttl = self.ttl;
-        self.known.retain(|_, known| now.duration_since(known.seen) <= ttl);
+        self.known.retain(|_, known| now.saturating_sub(known.seen) <= ttl);
         let known = &self.known;
         self.hands.retain(|hand| known.contains_key(&hand.worker));
     }
@@ -110,6 +117,8 @@ impl Rooms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Duration = Duration::from_secs(7);
 
     fn hello(worker: &str, free_slots: u32) -> Hello {
         Hello {
@@ -121,23 +130,23 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_shard_takes_its_even_share_of_what_is_free() {
+    #[test]
+    fn a_shard_takes_its_even_share_of_what_is_free() {
         let mut rooms = Rooms::new(Duration::from_secs(1));
-        rooms.hear(hello("a", 10), 4);
+        rooms.hear(hello("a", 10), 4, NOW);
         assert_eq!(rooms.hands()[0].slots, 2);
-        rooms.hear(hello("a", 3), 4);
+        rooms.hear(hello("a", 3), 4, NOW);
         assert_eq!(rooms.hands().len(), 1);
         assert_eq!(rooms.hands()[0].slots, 0, "a small worker is left to the queue");
     }
 
-    #[tokio::test]
-    async fn whoever_reports_comes_first_and_keeps_only_what_it_offers_unasked() {
+    #[test]
+    fn whoever_reports_comes_first_and_keeps_only_what_it_offers_unasked() {
         let mut rooms = Rooms::new(Duration::from_secs(1));
-        rooms.hear(hello("a", 8), 1);
-        rooms.hear(hello("b", 8), 1);
+        rooms.hear(hello("a", 8), 1, NOW);
+        rooms.hear(hello("b", 8), 1, NOW);
         let (b, workspace, queues) = ("b".parse().unwrap(), "default".parse().unwrap(), vec!["work".parse().unwrap()]);
-        rooms.prefer(&b, &workspace, &queues, 5);
+        rooms.prefer(&b, &workspace, &queues, 5, NOW);
         let first = rooms.hands()[0].clone();
         assert_eq!((first.worker, first.slots), (b.clone(), 5));
         rooms.hands()[0].slots -= 1;
@@ -146,11 +155,11 @@ mod tests {
         assert_eq!(left, 2);
     }
 
-    #[tokio::test]
-    async fn a_worker_nobody_can_reach_gets_nothing_unasked() {
+    #[test]
+    fn a_worker_nobody_can_reach_gets_nothing_unasked() {
         let mut rooms = Rooms::new(Duration::from_secs(1));
         let (a, workspace, queues) = ("a".parse().unwrap(), "default".parse().unwrap(), vec!["work".parse().unwrap()]);
-        rooms.prefer(&a, &workspace, &queues, 5);
+        rooms.prefer(&a, &workspace, &queues, 5, NOW);
         rooms.settle(&a, 5);
         assert_eq!(rooms.hands()[0].slots, 0);
         rooms.forget(&a);

@@ -1,11 +1,10 @@
-//! Which requests came together and are answered together: one message there, one back.
+//! Which requests came together and are answered together.
 
-use std::collections::HashMap;
-
-use headwater_core::protocol::{ShardReply, Task, WorkReply};
-use headwater_core::shard::Rejection;
-use headwater_streams::requests::ReplyTo;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
+
+use crate::protocol::{ShardReply, Task, WorkReply};
+use crate::shard::Rejection;
 
 /// One place in the answer to a frame.
 #[derive(Debug, Clone, Copy)]
@@ -15,45 +14,48 @@ pub(super) struct Place {
 }
 
 #[derive(Debug)]
-struct Open<R> {
-    reply: ReplyTo,
-    replies: Vec<Option<R>>,
+struct Open<R, A> {
+    reply: R,
+    answers: Vec<Option<A>>,
     missing: usize,
 }
 
-/// The frames of one kind that have not been answered whole.
+/// The frames of one kind that have not been answered whole. `R` is where an answer goes, `A` what one request is told.
 #[derive(Debug)]
-pub(super) struct Frames<R> {
+pub(super) struct Frames<R, A> {
     next: u64,
-    open: HashMap<u64, Open<R>>,
+    open: FxHashMap<u64, Open<R, A>>,
     waiting: usize,
 }
 
 /// A frame whose last answer is in.
-pub(super) struct Complete<R> {
-    pub reply: ReplyTo,
-    pub replies: Vec<R>,
+pub(super) struct Complete<R, A> {
+    pub reply: R,
+    pub answers: Vec<A>,
 }
 
-impl<R> Frames<R> {
+impl<R, A> Frames<R, A> {
     pub fn new() -> Self {
-        Self { next: 0, open: HashMap::new(), waiting: 0 }
+        Self { next: 0, open: FxHashMap::default(), waiting: 0 }
     }
 
-    /// Opens a frame of `count` requests and returns its number.
-    pub fn open(&mut self, reply: ReplyTo, count: usize) -> u64 {
+    /// Opens a frame of `count` requests and returns its number; one without requests is not answered.
+    pub fn open(&mut self, reply: R, count: usize) -> Option<u64> {
+        if count == 0 {
+            return None;
+        }
         let frame = self.next;
         self.next += 1;
-        let replies = std::iter::repeat_with(|| None).take(count).collect();
-        self.open.insert(frame, Open { reply, replies, missing: count });
+        let answers = std::iter::repeat_with(|| None).take(count).collect();
+        self.open.insert(frame, Open { reply, answers, missing: count });
         self.waiting += count;
-        frame
+        Some(frame)
     }
 
     /// Fills in one answer; returns the frame when it was the last.
-    pub fn answer(&mut self, place: Place, answer: R) -> Option<Complete<R>> {
+    pub fn answer(&mut self, place: Place, answer: A) -> Option<Complete<R, A>> {
         let open = self.open.get_mut(&place.frame)?;
-        let slot = open.replies.get_mut(place.index)?;
+        let slot = open.answers.get_mut(place.index)?;
         if slot.replace(answer).is_some() {
             return None;
         }
@@ -62,8 +64,8 @@ impl<R> Frames<R> {
         if open.missing > 0 {
             return None;
         }
-        let Open { reply, replies, .. } = self.open.remove(&place.frame)?;
-        Some(Complete { reply, replies: replies.into_iter().flatten().collect() })
+        let Open { reply, answers, .. } = self.open.remove(&place.frame)?;
+        Some(Complete { reply, answers: answers.into_iter().flatten().collect() })
     }
 
     /// Returns how many requests wait for their answer.
@@ -72,26 +74,21 @@ impl<R> Frames<R> {
     }
 }
 
-impl Complete<ShardReply> {
-    /// Sends the answers.
-    pub async fn send(self) {
-        if let Err(error) = self.reply.send(json(&self.replies).into()).await {
-            tracing::debug!(%error, "an answer could not be sent; the caller will ask again");
-        }
+impl<R> Complete<R, ShardReply> {
+    /// Returns where the answers go, and the answers as they are sent.
+    pub fn written(self) -> (R, Vec<u8>) {
+        (self.reply, json(&self.answers))
     }
 }
 
-impl Complete<WorkReply> {
-    /// Sends the answers; returns the tasks that did not fit, which then need another way to a worker.
-    pub async fn send(self, bytes_max: usize) -> Vec<Task> {
-        let (bytes, spilled) = fit(self.replies, bytes_max);
-        if let Err(error) = self.reply.send(bytes.into()).await {
-            tracing::debug!(%error, "an answer could not be sent; the worker will ask again");
-        }
-        spilled
+impl<R> Complete<R, WorkReply> {
+    /// Returns where the answers go, the answers as they are sent, and the tasks that did not fit, which then need
+    /// another way to a worker.
+    pub fn written(self, bytes_max: usize) -> (R, Vec<u8>, Vec<Task>) {
+        let (bytes, spilled) = fit(self.answers, bytes_max);
+        (self.reply, bytes, spilled)
     }
 }
-
 /// Brings answers below what the broker takes: without the tasks that come with them, which are returned, and if that
 /// is not enough with fewer claims granted, the last first. Who is refused holds its attempt, and asks again: the first
 /// is always granted, because one task alone came through the queue, which takes less.
@@ -124,8 +121,8 @@ fn json(replies: &(impl Serialize + ?Sized)) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater_core::protocol::Work;
-    use headwater_core::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
+    use crate::protocol::Work;
+    use crate::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
 
     fn task(n: u64, input_bytes: usize) -> Task {
         Task {

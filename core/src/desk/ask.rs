@@ -1,0 +1,36 @@
+//! What the engine's own processes ask of a shard.
+
+use super::{Asker, Desk, Moment, Output, Place};
+use crate::asset::Asset;
+use crate::protocol::{ShardReply, ShardRequest};
+use crate::shard::Rejection;
+
+impl<R, T> Desk<R, T> {
+    pub(super) fn take_commands(
+        &mut self,
+        requests: Vec<ShardRequest>,
+        reply: R,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let Some(frame) = self.commands.open(reply, requests.len()) else { return };
+        let overloaded = self.is_overloaded();
+        for (index, request) in requests.into_iter().enumerate() {
+            let place = Place { frame, index };
+            match request {
+                _ if overloaded => self.refuse_command(place, Rejection::Overloaded, out),
+                ShardRequest::Submit(submission) => self.submit(Asker::Shard(place), *submission, at, out),
+                ShardRequest::AwaitRun { run } => self.await_run(place, run, at, out),
+                ShardRequest::DescribeAsset { key } => {
+                    let asset = self.owner.shard().asset(&key);
+                    let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
+                    self.reply(place, ShardReply::Asset { declarations }, out);
+                }
+                ShardRequest::NameEpoch {} => {
+                    let epoch = self.owner.epoch();
+                    self.reply(place, ShardReply::Driven { epoch }, out);
+                }
+            }
+        }
+    }
+}

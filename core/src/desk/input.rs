@@ -1,0 +1,43 @@
+//! What comes to a desk.
+
+use std::time::Duration;
+
+use super::Needed;
+use crate::protocol::{Hello, ShardRequest, Task, WorkFrame};
+use crate::shard::Submission;
+use crate::{Json, Sequence, Timestamp};
+
+/// When something happens, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// What facts are dated with and timers go by.
+    pub wall: Timestamp,
+    /// What silence is measured with: never goes backwards, counts from any moment.
+    pub steady: Duration,
+}
+
+/// Everything that can come to a desk. Each is taken in whole, and none waits.
+#[derive(Debug)]
+pub enum Input<R, T> {
+    /// A worker's frame.
+    Work { frame: WorkFrame, reply: R },
+    /// A frame of one of the engine's own processes.
+    Commands { requests: Vec<ShardRequest>, reply: R },
+    /// A worker introduces itself.
+    Hello(Hello),
+    /// A command that an effect of this shard carries to this shard, or what follows where another has refused one. The
+    /// ticket comes back in [`super::Output::Done`] when its outcome is durable.
+    Follows { submission: Submission, ticket: T },
+    /// What [`super::Output::Find`] asked for, or that there is none.
+    Found { needed: Needed, document: Option<Json> },
+    /// Tasks of a [`super::Output::Hand`] that could not be sent.
+    Unhanded(Vec<Task>),
+    /// The bundle in flight is durable.
+    Appended(Sequence),
+    /// All effects of a bundle have been delivered.
+    Delivered(Sequence),
+    /// Something of a run is due.
+    Due,
+    /// A quarter of a lease's time is over.
+    Sweep,
+}

@@ -1,0 +1,240 @@
+//! The Desk: an owner and everything around it that is a rule, without its I/O. One closed [`Input`] comes in, closed
+//! [`Output`]s go out; whoever drives it moves bytes and keeps time. The shard worker does, and so does the simulation.
+//!
+//! | file | question |
+//! |---|---|
+//! | `input`, `output` | what comes in, what goes out |
+//! | `work` | what workers ask, and what each question means |
+//! | `ask` | what the engine's own processes ask |
+//! | `answer` | who hears of what was decided |
+//! | `takeover`, `stepdown` | what an owner inherits, what it leaves behind |
+//! | `leases` | who holds which attempt, and who fell silent |
+//! | `rooms` | which workers can be handed tasks without the queue |
+//! | `parking` | which commands wait for a definition |
+//! | `watchers` | who waits for the end of which run |
+//! | `frames` | which requests came together and are answered together |
+
+mod answer;
+mod ask;
+mod frames;
+mod input;
+mod leases;
+mod output;
+mod parking;
+mod rooms;
+mod stepdown;
+mod takeover;
+mod watchers;
+mod work;
+
+use std::time::Duration;
+
+pub use input::{Input, Moment};
+pub use output::Output;
+pub use parking::Needed;
+
+use frames::{Frames, Place};
+use leases::{Lease, Leases};
+use parking::Parking;
+use rooms::Rooms;
+use takeover::Inheritance;
+use watchers::Watchers;
+
+use crate::protocol::{ShardReply, Task, WorkReply};
+use crate::run::RunCommand;
+use crate::shard::{Command, Owner, Released, Submission};
+use crate::{BundleId, CommandId, LeaseToken, Sequence, WorkerId};
+
+/// How many runs one turn fires timers of.
+const DUE_BURST: usize = 256;
+
+/// How a desk behaves.
+#[derive(Debug, Clone)]
+pub struct DeskSettings {
+    /// How long the holder of an attempt may be silent before the attempt is lost. Three heartbeats or more.
+    pub lease_ttl: Duration,
+    /// How many requests wait for their bundle before further ones are refused with `Overloaded`.
+    pub requests_waiting_max: usize,
+    /// How large one answer may be.
+    pub answer_bytes_max: usize,
+    /// How many shards the cluster has: each may use its even share of what a worker has free.
+    pub shards: u16,
+}
+
+/// An owner of a shard at its desk. `R` is where an answer goes, `T` what an effect is confirmed with; neither is looked
+/// at here.
+#[derive(Debug)]
+pub struct Desk<R, T> {
+    owner: Owner<Caller<T>>,
+    settings: DeskSettings,
+    work: Frames<R, WorkReply>,
+    commands: Frames<R, ShardReply>,
+    leases: Leases,
+    rooms: Rooms,
+    /// Tasks to hand over when the answers are out.
+    handed: Vec<(WorkerId, Task)>,
+    watchers: Watchers,
+    parking: Parking<T>,
+    inheritance: Inheritance,
+    names: Names,
+    refusals: u64,
+}
+
+/// Who asked for a command, and so who hears of its outcome.
+#[derive(Debug)]
+pub struct Caller<T>(Asker<T>);
+
+#[derive(Debug)]
+enum Asker<T> {
+    Work {
+        place: Place,
+        worker: WorkerId,
+    },
+    Shard(Place),
+    Effect {
+        ticket: T,
+        submission: Box<Submission>,
+    },
+    /// A worker whose claim is refused: held, as are the next two, until that is known to be true (`SHD-4`).
+    Claim(Place),
+    /// A worker that holds what is not its own any more.
+    Heartbeat {
+        place: Place,
+        cancelled: Vec<LeaseToken>,
+    },
+    /// Who would wait for the end of a run that is not known.
+    Watcher(Place),
+    /// The shard itself: a definition to adopt.
+    Adoption,
+    /// The shard itself: timers, silence.
+    Nobody,
+}
+
+impl<R, T> Desk<R, T> {
+    /// Takes in what has come.
+    pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+        match input {
+            Input::Work { frame, reply } => self.take_work(frame, reply, at, out),
+            Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
+            Input::Hello(hello) => self.rooms.hear(hello, self.settings.shards, at.steady),
+            Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
+            Input::Found { needed, document } => self.adopt(needed, document, at),
+            Input::Unhanded(tasks) => tasks.into_iter().for_each(|task| self.queue_instead(task, out)),
+            Input::Appended(sequence) => self.appended(sequence, at, out),
+            Input::Delivered(sequence) => self.owner.effects_delivered(sequence),
+            Input::Due => self.fire_timers(at),
+            Input::Sweep => self.sweep(at, out),
+        }
+    }
+
+    /// Hands tasks to the workers they were decided for.
+    pub fn hand_over(&mut self, out: &mut Vec<Output<R, T>>) {
+        for (tasks_to, tasks) in self.rooms.deliveries(std::mem::take(&mut self.handed)) {
+            match tasks_to {
+                Some(tasks_to) => out.push(Output::Hand { tasks_to, tasks }),
+                None => tasks.into_iter().for_each(|task| self.queue_instead(task, out)),
+            }
+        }
+    }
+
+    /// Hands out the next bundle, if there is one to append and none is in flight.
+    pub fn next_append(&mut self, out: &mut Vec<Output<R, T>>) {
+        let id = BundleId::from_uuid(self.names.next());
+        out.extend(self.owner.next_append(id).map(Output::Append));
+    }
+
+    /// Returns the owner, which includes decisions that are not durable yet.
+    pub fn owner(&self) -> &Owner<Caller<T>> {
+        &self.owner
+    }
+
+    /// Returns how many requests were refused so far.
+    pub fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
+    /// Returns whether nothing waits here for anybody: for tests of rest.
+    pub fn is_at_rest(&self) -> bool {
+        self.parking.is_empty() && self.inheritance.is_settled() && !self.owner.is_appending()
+    }
+
+    fn appended(&mut self, sequence: Sequence, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
+        if let Some(sequence) = sequence {
+            out.push(Output::Deliver { sequence, effects });
+        }
+        for answer in answers {
+            self.answer(answer, at, out);
+        }
+        for (run, status, position) in ended {
+            for place in self.watchers.of(run) {
+                self.reply(place, ShardReply::Ended { status, position }, out);
+            }
+        }
+    }
+
+    /// Decides what follows from an effect of this shard, or from its refusal elsewhere.
+    fn follow(&mut self, submission: Submission, ticket: T, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let asker = Asker::Effect { ticket, submission: Box::new(submission.clone()) };
+        self.submit(asker, submission, at, out);
+    }
+
+    /// Decides a command, once the definition it needs is here.
+    fn submit(&mut self, asker: Asker<T>, submission: Submission, at: Moment, out: &mut Vec<Output<R, T>>) {
+        match self.parking.needed(self.owner.shard(), &submission) {
+            Some(needed) => {
+                if self.parking.park(needed.clone(), asker, submission) {
+                    out.push(Output::Find(needed));
+                }
+            }
+            None => self.owner.submit(Caller(asker), submission, at.wall, self.rooms.hands()),
+        }
+    }
+
+    /// Decides a command of the shard itself.
+    fn decide(&mut self, asker: Asker<T>, command: Command, at: Moment) {
+        let submission = Submission { id: CommandId::from_uuid(self.names.next()), command };
+        self.owner.submit(Caller(asker), submission, at.wall, self.rooms.hands());
+    }
+
+    fn is_overloaded(&self) -> bool {
+        // Who waits for a run's end waits long, and costs next to nothing.
+        let waiting = self.work.waiting() + self.commands.waiting();
+        waiting > self.settings.requests_waiting_max + self.watchers.count()
+    }
+
+    fn fire_timers(&mut self, at: Moment) {
+        for run in self.owner.shard().due_runs(at.wall, DUE_BURST) {
+            self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::FireTimers {} }, at);
+        }
+    }
+
+    /// Finds attempts whose holders fell silent, and offers again what nobody showed up for after a take-over.
+    fn sweep(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        self.rooms.forget_silent(at.steady);
+        self.let_watchers_ask_again(at, out);
+        for lease in self.leases.expired(at.steady) {
+            self.rooms.forget(&lease.worker);
+            let Lease { run, node, attempt, token, worker, .. } = lease;
+            let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
+            self.decide(Asker::Nobody, Command::Run { run, command }, at);
+            out.push(Output::FellSilent { run, node, attempt, worker });
+        }
+        self.offer_inherited(at, out);
+    }
+}
+
+/// Ids nobody else makes: a part of its own, and a count.
+#[derive(Debug)]
+struct Names {
+    own: u64,
+    count: u64,
+}
+
+impl Names {
+    fn next(&mut self) -> uuid::Uuid {
+        self.count += 1;
+        let bits = (u128::from(self.own) << 64) | u128::from(self.count);
+        uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()
+    }
+}

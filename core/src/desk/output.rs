@@ -1,0 +1,29 @@
+//! What leaves a desk.
+
+use super::Needed;
+use crate::protocol::Task;
+use crate::shard::{Append, Effect, Rejection};
+use crate::{Attempt, NodeId, RunId, Sequence, WorkerId};
+
+/// Everything that can leave a desk, in the order in which it has to leave.
+#[derive(Debug)]
+pub enum Output<R, T> {
+    /// Append this bundle, and say when it is durable. One at a time.
+    Append(Append),
+    /// Send this answer.
+    Answer { reply: R, bytes: Vec<u8> },
+    /// Hand these tasks to a worker, at the subject that it named; what cannot be sent comes back as
+    /// [`super::Input::Unhanded`].
+    Hand { tasks_to: String, tasks: Vec<Task> },
+    /// Deliver these effects, each until it is acknowledged, and say when all of them are; nobody asks for those at
+    /// sequence zero.
+    Deliver { sequence: Sequence, effects: Vec<Effect> },
+    /// What this ticket stands for is durable.
+    Done(T),
+    /// Look up this definition version.
+    Find(Needed),
+    /// A worker fell silent about an attempt: it is lost. For the log.
+    FellSilent { run: RunId, node: NodeId, attempt: Attempt, worker: WorkerId },
+    /// A definition version that was found cannot be adopted. For the log.
+    Unadoptable(Rejection),
+}

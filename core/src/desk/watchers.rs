@@ -1,0 +1,74 @@
+//! Who waits for the end of which run.
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::{Asker, Caller, Desk, Moment, Output, Place};
+use crate::RunId;
+use crate::protocol::ShardReply;
+use crate::shard::Rejection;
+
+/// How long a question for a run's end is kept: a little longer than those who ask wait before they ask again.
+const WATCH_WAIT: Duration = Duration::from_secs(12);
+
+/// The questions for the end of runs that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    by_run: FxHashMap<RunId, Vec<(Place, Duration)>>,
+    count: usize,
+}
+
+impl Watchers {
+    pub fn add(&mut self, run: RunId, place: Place, since: Duration) {
+        self.by_run.entry(run).or_default().push((place, since));
+        self.count += 1;
+    }
+
+    /// Takes out those that wait for a run.
+    pub fn of(&mut self, run: RunId) -> Vec<Place> {
+        let watching = self.by_run.remove(&run).unwrap_or_default();
+        self.count -= watching.len();
+        watching.into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// Takes out those that have waited so long that they have asked again meanwhile.
+    fn old(&mut self, now: Duration) -> Vec<Place> {
+        let mut old = Vec::new();
+        for watching in self.by_run.values_mut() {
+            let is_old = |(_, since): &mut (Place, Duration)| now.saturating_sub(*since) > WATCH_WAIT;
+            old.extend(watching.extract_if(.., is_old).map(|(place, _)| place));
+        }
+        self.by_run.retain(|_, watching| !watching.is_empty());
+        self.count -= old.len();
+        old
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn abandon(self) -> impl Iterator<Item = Place> {
+        self.by_run.into_values().flatten().map(|(place, _)| place)
+    }
+}
+
+impl<R, T> Desk<R, T> {
+    pub(super) fn await_run(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+        if self.owner.shard().run(run).is_some() {
+            return self.watchers.add(run, place, at.steady);
+        }
+        match self.owner.ended_run(run) {
+            // It ended in a bundle that is not durable yet; its release answers.
+            Some((_, None)) => self.watchers.add(run, place, at.steady),
+            Some((status, Some(position))) => self.reply(place, ShardReply::Ended { status, position }, out),
+            None => self.owner.hold(Caller(Asker::Watcher(place))),
+        }
+    }
+
+    pub(super) fn let_watchers_ask_again(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        for place in self.watchers.old(at.steady) {
+            self.reply(place, ShardReply::Refused { rejection: Rejection::NotOwner }, out);
+        }
+    }
+}
