@@ -105,6 +105,8 @@ mod tests {
 
     /// How often waiting for a single frame wakes the one who waits, although nothing has happened.
     fn woken_in_vain(mut frames: UnderWay) -> usize {
+        // What has been in the set for a while was polled before.
+        let _ = Pin::new(&mut frames).poll_next(&mut Context::from_waker(Waker::noop()));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
