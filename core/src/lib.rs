@@ -12,6 +12,7 @@
 //! | [`asset`] | which version a consumer gets, and who makes one |
 //! | [`workflow`] | which version of a definition is current |
 //! | [`shard`] | who owns what, what one append holds, what is due |
+//! | [`credit`] | to whom a worker lends its free slots |
 //! | [`desk`] | who gets what when: an owner around its I/O, without it |
 //! | [`protocol`] | what crosses the broker between processes |
 //!
@@ -24,6 +25,8 @@
 //! * `AST-1` Versions of an asset and partition are contiguous from 1.
 //! * `AST-2` At most one producer run is in flight per asset and partition on behalf of waiters, until
 //!   it has ended; then nobody waits for it any more.
+//! * `CRD-1` What a worker has lent and not been handed, over all shards, and what it holds are together never more than
+//!   its slots.
 //! * `SHD-1` Revisions of an aggregate are contiguous across bundles.
 //! * `SHD-2` Commit times never go backwards within a shard.
 //! * `SHD-3` A command id that was granted is not decided again.
@@ -32,6 +35,7 @@
 //! * `SHD-5` A checkpoint and the entries behind it give the state that the whole journal gives.
 
 pub mod asset;
+pub mod credit;
 pub mod definition;
 pub mod desk;
 pub mod expr;
@@ -45,8 +49,8 @@ mod time;
 pub mod workflow;
 
 pub use id::{
-    AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseToken, MemberId, NodeId, PartitionKey, QueueName, RunId,
-    ShardId, Slug, WorkerId, WorkspaceId,
+    AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId, PartitionKey,
+    QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
 pub use json::{InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};

@@ -1,20 +1,22 @@
 //! The worker protocol and the shard requests: what crosses the broker between processes, as JSON.
 //!
-//! A worker takes a [`Task`] from its queue (or from the answer to its last report), runs the handler once, and
-//! reports to the shard that owns the run. Frames carry many requests of one sender to one shard; the answer comes
-//! after the bundle that holds their decisions is durable, one reply for each request, in order.
+//! A worker introduces itself ([`Hello`]), lends its free slots to shards ([`Credit`]), is handed tasks ([`Handed`], or with the
+//! answer to a report), runs the handler of each once, and reports to the shard that owns the run. Frames carry many requests of
+//! one sender to one shard; the answer comes after the bundle that holds their decisions is durable, one reply for each
+//! request, in order.
 
 use serde::{Deserialize, Serialize};
 
 use crate::asset::Declaration;
+use crate::credit::{Credit, Standing};
 use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
 use crate::shard::{AssetKey, Position, Rejection, Submission};
 use crate::{
-    Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkerId,
+    Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
+    Timestamp, Version, WorkerId, WorkspaceId,
 };
-use crate::{Version, WorkspaceId};
 
 /// One attempt of one node, as a worker gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,9 +39,6 @@ pub struct Task {
     /// How long its handler may give no sign of life, from when it begins, in milliseconds. The worker sees to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_timeout_ms: Option<u64>,
-    /// The shard does not know whether an earlier copy is still in the queue: claim before running.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub claim_first: bool,
 }
 
 impl Task {
@@ -59,31 +58,69 @@ pub enum Work {
     BuiltIn(BuiltIn),
 }
 
-/// Requests of one worker to one shard (subject `hw.work.<shard>`).
+/// The version of the worker protocol that this release speaks.
+pub const PROTOCOL: u16 = 2;
+
+/// Requests of one worker to one shard (subject `hw.work.<workspace>.<shard>`). Without requests it carries credit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkFrame {
+    /// [`PROTOCOL`].
+    pub protocol: u16,
     pub worker: WorkerId,
-    pub workspace: WorkspaceId,
-    /// The queues the worker serves: it may be handed the next tasks of the runs it reports on.
+    /// This life of the process.
+    pub session: SessionId,
+    /// The queues the worker serves.
     pub queues: Vec<QueueName>,
-    /// How many tasks beyond one per report this shard may hand to it: now with the answers, later unasked.
-    pub free_slots: u32,
+    pub credit: Credit,
     pub requests: Vec<WorkRequest>,
 }
 
-/// A worker introduces itself to every shard (subject `hw.work.all`): at its start, with every heartbeat, and when it
-/// stops. Not answered, not stored: who misses one hears the next.
+/// The answer to a [`WorkFrame`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkAnswer {
+    pub shard: ShardId,
+    /// Absent where the shard has just changed hands: ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// One for each request, in order.
+    pub replies: Vec<WorkReply>,
+}
+
+/// A worker introduces itself to every shard (subject `hw.work.<workspace>.all`): at its start, with every heartbeat, and
+/// when it stops. Not stored: who misses one hears the next. A shard that does not know the session answers with [`Handed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u16,
     pub worker: WorkerId,
-    pub workspace: WorkspaceId,
+    pub session: SessionId,
     pub queues: Vec<QueueName>,
-    /// How many tasks all shards together may hand to it unasked. Each shard takes its even share.
-    pub free_slots: u32,
-    /// The subject on which it takes tasks (a JSON array of [`Task`]) that nobody asked for.
-    pub tasks_to: String,
+    /// It takes nothing more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+}
+
+/// What a shard hands to a worker unasked (subject `hw.hand.<workspace>.<worker>.<session>`): tasks, or only how it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handed {
+    pub shard: ShardId,
+    pub standing: Standing,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+}
+
+/// A shard has tasks waiting and no worker to hand them to (subject `hw.call.<workspace>`). Who has something to spare lends it;
+/// who has not remembers it. Repeated every second while it is so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    pub shard: ShardId,
+    pub epoch: Epoch,
+    pub queues: Vec<QueueName>,
 }
 
 /// One request of a worker.
@@ -92,11 +129,11 @@ pub struct Hello {
 pub enum WorkRequest {
     /// How an attempt ended.
     Report { id: CommandId, run: RunId, report: Report },
-    /// May I run this? Asked for a delivery that is not the first, and for tasks that say so.
-    Claim { run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken },
+    /// It was not begun, and will not be here.
+    Return { id: CommandId, run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken },
     /// It runs, for a moment already.
     Started { run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken, started_at: Timestamp },
-    /// I still hold these. Not stored.
+    /// I still hold these. Not stored. The answer names those that are not wanted any more.
     Heartbeat { held: Vec<Held> },
 }
 
@@ -122,12 +159,16 @@ pub enum WorkReply {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         next: Vec<Task>,
     },
-    /// To a claim: run it, or run this newer attempt instead.
-    Granted { task: Task },
     /// To a heartbeat: stop these.
     Alive { cancelled: Vec<LeaseToken> },
     /// No; never ask again with the same request.
     Refused { rejection: Rejection },
+    /// It could not be read. Never send it again as it is.
+    Malformed {
+        /// Where in the request, as a JSON pointer.
+        path: String,
+        reason: String,
+    },
 }
 
 /// Requests of the engine's own processes to one shard (subject `hw.cmd.<shard>`).
@@ -140,6 +181,8 @@ pub enum ShardRequest {
     AwaitRun { run: RunId },
     /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
     DescribeAsset { key: AssetKey },
+    /// How many attempts wait for a queue, and how many workers hold. Not fenced: for advice.
+    DescribeQueue { workspace: WorkspaceId, queue: QueueName },
     /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
     /// that has lost the shard unawares says yes too.
     NameEpoch {},
@@ -163,6 +206,11 @@ pub enum ShardReply {
     /// The declarations of an asset, by workflow; none for one nobody declares.
     Asset {
         declarations: Vec<Declaration>,
+    },
+    /// Attempts of a queue.
+    Queue {
+        waiting: u64,
+        held: u64,
     },
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {

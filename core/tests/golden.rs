@@ -12,7 +12,7 @@ use headwater_core::expr::ConsumedAsset;
 use headwater_core::run::*;
 use headwater_core::shard::Event;
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, Timestamp, Version};
+use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version};
 use serde_json::json;
 
 fn name<T: std::str::FromStr>(text: &str) -> T
@@ -102,7 +102,22 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 input: Some(Json::of(&json!([1, 2.5, null]))),
                 wakes_at: Some(at(90)),
                 handed_to: Some(name("worker.1")),
+                session: None,
             },
+        ),
+        (
+            "attempt-granted",
+            RunEvent::AttemptGranted {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                worker: name("worker.1"),
+                session: SessionId::from_bits(0x5e55),
+            },
+        ),
+        (
+            "attempt-returned",
+            RunEvent::AttemptReturned { node: node(), attempt: Attempt::FIRST, worker: name("worker.1") },
         ),
         (
             "attempt-started",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use headwater_core::{MemberId, ShardId};
 use headwater_projector::{Database, JetStreamJournal, Projector};
 use headwater_streams::ownership::OwnershipConfig;
-use headwater_streams::tasks::QueueSettings;
 use headwater_workers::actions;
 use headwater_workers::sdk::Worker;
 use headwater_workers::shard_worker::ShardSupervisor;
@@ -62,7 +61,6 @@ pub async fn serve(
             },
             client: process.client.clone(),
             settings: settings.shard_settings(),
-            queues: QueueSettings { ack_wait: settings.lease_ttl(), ..QueueSettings::default() },
             counters: process.counters.clone(),
         };
         let stop = stop.clone();

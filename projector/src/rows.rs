@@ -78,7 +78,9 @@ pub struct RunEnd {
 pub enum TraceStatus {
     /// It is to come: assets, a retry or the end of a sleep are awaited.
     Waiting,
-    /// It is offered to workers, or one has it.
+    /// It waits for a worker.
+    Queued,
+    /// A worker has it.
     Running,
     Succeeded,
     Failed,
@@ -92,6 +94,7 @@ impl TraceStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -103,7 +106,7 @@ impl TraceStatus {
     /// Returns whether something is still to be learned of the attempt.
     pub fn is_open(self) -> bool {
         match self {
-            Self::Waiting | Self::Running => true,
+            Self::Waiting | Self::Queued | Self::Running => true,
             Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => false,
         }
     }

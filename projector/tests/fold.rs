@@ -118,7 +118,20 @@ fn an_armed_retry_waits_as_the_attempt_to_come() {
     // Whichever attempt the event names, it is the one after the failure before it.
     let retry = run(json!({"retryArmed": {"node": "a", "attempt": 1, "dueAt": 50}}));
     let changes = fold_run(&[(2, json!([failed("a", 1), retry])), (3, json!([scheduled("a", 2)]))]);
-    assert_eq!(traces(&changes), ["a 1 failed [- - 2 -] boomchange", "a 2 running [3 - - 50] new"]);
+    assert_eq!(traces(&changes), ["a 1 failed [- - 2 -] boomchange", "a 2 queued [3 - - 50] new"]);
+}
+
+#[test]
+fn an_attempt_waits_in_its_queue_until_a_worker_is_granted_it() {
+    let lease = "00000000000000aa";
+    let granted =
+        run(json!({"attemptGranted": {"node": "a", "attempt": 1, "lease": lease, "worker": "w", "session": lease}}));
+    let changes = fold_run(&[(1, json!([scheduled("a", 1)])), (2, json!([granted]))]);
+    assert_eq!(traces(&changes), ["a 1 running [1 - - -] new"]);
+    // One that comes back was never tried; the next waits in its place.
+    let returned = run(json!({"attemptReturned": {"node": "a", "attempt": 1, "worker": "w"}}));
+    let changes = fold_run(&[(3, json!([returned, scheduled("a", 2)]))]);
+    assert_eq!(traces(&changes), ["a 1 cancelled [- - 3 -] returnedchange", "a 2 queued [3 - - -] new"]);
 }
 
 #[test]
@@ -126,10 +139,10 @@ fn a_node_that_waited_for_assets_is_scheduled_into_its_waiting_row() {
     let awaited = run(json!({"nodeAwaitedAssets": {"node": "a", "needs": []}}));
     let resolved = run(json!({"assetResolved": {"node": "a", "asset": "x.y"}}));
     let changes = fold_run(&[(1, json!([awaited])), (2, json!([resolved.clone(), scheduled("a", 1)]))]);
-    assert_eq!(traces(&changes), ["a 1 running [2 - - -] new"]);
+    assert_eq!(traces(&changes), ["a 1 queued [2 - - -] new"]);
     // The row is there already, from an earlier batch.
     let changes = fold_run(&[(2, json!([resolved, scheduled("a", 1)]))]);
-    assert_eq!(traces(&changes), ["a 1 running [2 - - -] change"]);
+    assert_eq!(traces(&changes), ["a 1 queued [2 - - -] change"]);
 }
 
 #[test]

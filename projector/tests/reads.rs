@@ -77,6 +77,7 @@ fn tell() -> Told {
             input: (node == "report").then(|| Json::of(&json!({"n": number}))),
             wakes_at: None,
             handed_to: None,
+            session: None,
         };
         let mut commit = |shard: &mut Shard, dice: &mut Dice, events: Vec<RunEvent>| {
             let events = events.into_iter().map(Event::Run).collect();

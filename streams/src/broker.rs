@@ -5,6 +5,7 @@ mod check;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 pub(crate) use check::parse_version;
 pub use check::{BrokerCheck, Shortcoming, SyncSetting};
 
+use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};
 
 /// Says where the broker is and as whom to come.
@@ -110,6 +112,8 @@ struct Link {
     client: Client,
     jetstream: jetstream::Context,
     config: BrokerConfig,
+    /// Answers that were to go where no inbox is.
+    answers_refused: AtomicU64,
 }
 
 impl fmt::Debug for Broker {
@@ -139,12 +143,13 @@ impl Broker {
             pause = (pause * 2).min(Duration::from_millis(500));
         };
         let jetstream = jetstream::context::ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
-        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone() })))
+        let answers_refused = AtomicU64::new(0);
+        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone(), answers_refused })))
     }
 
     /// Returns how often the connection was made: what was on its way when the number changes may be lost.
     pub(crate) fn connects(&self) -> u64 {
-        self.client().statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+        self.client().statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Returns whether the connection stands.
@@ -173,7 +178,7 @@ impl Broker {
         const WHAT: &str = "flush";
         // The client's own flush only empties its buffer. The broker works off a connection in order, so when it
         // says that nobody serves this subject, which every user may ask and nobody ever serves, it did all before.
-        let asked = self.0.client.send_request("hw.work.-", async_nats::Request::new().timeout(None));
+        let asked = self.0.client.send_request(FLUSH, async_nats::Request::new().timeout(None));
         match tokio::time::timeout(self.0.config.request_timeout, asked).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders => Ok(()),
@@ -193,6 +198,16 @@ impl Broker {
             Ok(Err(error)) => Err(ExchangeError::unavailable(WHAT, error)),
             Err(elapsed) => Err(ExchangeError::indeterminate(WHAT, elapsed)),
         }
+    }
+
+    /// Returns how many answers of this connection were dropped because whoever asked for them named another subject
+    /// than an inbox.
+    pub fn answers_refused(&self) -> u64 {
+        self.0.answers_refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_refused_answer(&self) {
+        self.0.answers_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn is_connected(&self) -> bool {

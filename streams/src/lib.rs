@@ -1,5 +1,5 @@
-//! JetStream and nothing but: where the journals, the task queues, the asset feed and the shared tables live, and how
-//! processes find and ask each other.
+//! JetStream and nothing but: where the journals, the asset feed and the shared tables live, and how processes find and ask
+//! each other.
 //!
 //! This crate is *not* a place for rules: it moves the bytes that `headwater-core` decides on. It is the only crate
 //! that names the broker's client, and no type of that client stands in a public signature.
@@ -13,8 +13,7 @@
 //! | [`shard_map`] | which shard decides for which aggregate |
 //! | [`requests`] | how processes ask each other |
 //! | [`cancel`] | how workers hear of cancellation before their next heartbeat |
-//! | [`tasks`] | what waits to be done |
-//! | [`direct`] | how tasks reach workers that have room, without waiting |
+//! | [`work`] | how workers and shards speak with each other |
 //! | [`feed`] | what changed in the assets |
 //! | [`definitions`] | which definition versions there are |
 //! | [`checkpoints`] | where a shard's recovery starts |
@@ -29,12 +28,12 @@
 //! * `STR-5` Applying a topology never loses anything that is stored.
 
 mod acked;
+mod answerable;
 pub mod broker;
 mod bucket;
 pub mod cancel;
 pub mod checkpoints;
 pub mod definitions;
-pub mod direct;
 mod disposition;
 pub mod feed;
 pub mod journal;
@@ -44,9 +43,10 @@ pub mod server;
 pub mod shard_map;
 pub mod subject;
 mod tail;
-pub mod tasks;
 pub mod topology;
+pub mod work;
 pub mod yardstick;
 
+pub use answerable::NotAnInbox;
 pub use broker::{Broker, BrokerConfig, ConnectError, Credentials};
 pub use disposition::{Cause, Disposition, ExchangeError};

@@ -15,7 +15,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use headwater_core::{AssetId, PartitionKey, QueueName, ShardId, WorkspaceId};
+use headwater_core::{AssetId, PartitionKey, SessionId, ShardId, WorkspaceId};
 
 /// A subject of the broker, validated because it was built from validated names. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,17 +54,45 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// Where workers introduce themselves to every shard. No shard is called `all`.
-pub(crate) const HELLO: &str = "hw.work.all";
+/// What every user may ask and nobody ever serves: see [`crate::Broker::flush`].
+pub(crate) const FLUSH: &str = "hw.flush";
+
+/// Returns where the workers of a workspace introduce themselves to every shard. No shard is called `all`.
+pub(crate) fn hello_subject(workspace: &WorkspaceId) -> Subject {
+    Subject::new(format!("hw.work.{workspace}.all"))
+}
+
+/// Selects what the workers of every workspace say to a shard, or, for `None`, to every shard.
+pub(crate) fn work_filter(shard: Option<ShardId>) -> String {
+    match shard {
+        Some(shard) => format!("hw.work.*.{shard}"),
+        None => "hw.work.*.all".to_owned(),
+    }
+}
+
+/// Returns the workspace whose workers speak on a subject that [`work_filter`] selects.
+pub(crate) fn speaking(subject: &str) -> Option<WorkspaceId> {
+    subject.split('.').nth(2)?.parse().ok()
+}
+
+/// Returns where a worker's session is handed tasks.
+pub fn hand_subject(workspace: &WorkspaceId, session: SessionId) -> Subject {
+    Subject::new(format!("hw.hand.{workspace}.{session}"))
+}
+
+/// Returns where shards call for the workers of a workspace.
+pub fn call_subject(workspace: &WorkspaceId) -> Subject {
+    Subject::new(format!("hw.call.{workspace}"))
+}
 
 /// Returns where a shard takes requests of the engine's own processes.
 pub fn cmd_subject(shard: ShardId) -> Subject {
     Subject::new(format!("hw.cmd.{shard}"))
 }
 
-/// Returns where a shard takes reports of workers.
-pub fn work_subject(shard: ShardId) -> Subject {
-    Subject::new(format!("hw.work.{shard}"))
+/// Returns where a shard hears the workers of a workspace.
+pub fn work_subject(workspace: &WorkspaceId, shard: ShardId) -> Subject {
+    Subject::new(format!("hw.work.{workspace}.{shard}"))
 }
 
 /// Returns where workers of a workspace hear that attempts are cancelled.
@@ -75,11 +103,6 @@ pub fn cancel_subject(workspace: &WorkspaceId) -> Subject {
 /// Returns the subject of a shard's journal.
 pub fn journal_subject(shard: ShardId) -> Subject {
     Subject::new(format!("hw.journal.{shard}"))
-}
-
-/// Returns the subject of a queue's tasks.
-pub fn task_subject(workspace: &WorkspaceId, queue: &QueueName) -> Subject {
-    Subject::new(format!("hw.task.{workspace}.{queue}"))
 }
 
 /// Returns the subject of one asset's changes; `change` is a word of ours (`produced`).
@@ -126,13 +149,7 @@ pub(crate) fn journal_stream(shard: ShardId) -> String {
     format!("{JOURNAL_PREFIX}{shard}")
 }
 
-/// Returns the durable consumer of a queue. `=` is in neither name, so the pair can be told apart.
-pub(crate) fn queue_consumer(workspace: &WorkspaceId, queue: &QueueName) -> String {
-    format!("{workspace}={queue}")
-}
-
 pub(crate) const JOURNAL_PREFIX: &str = "HW_JOURNAL_";
-pub(crate) const TASKS: &str = "HW_TASKS";
 pub(crate) const ASSETS: &str = "HW_ASSETS";
 
 #[cfg(test)]
@@ -141,10 +158,11 @@ mod tests {
 
     #[test]
     fn a_workspace_named_like_a_kind_stays_in_its_own_kind() {
-        let queue: QueueName = "q".parse().unwrap();
-        for name in ["asset", "cmd", "journal", "task", "work"] {
+        for name in ["asset", "cmd", "journal", "all", "work"] {
             let workspace: WorkspaceId = name.parse().unwrap();
-            assert!(task_subject(&workspace, &queue).as_str().starts_with("hw.task."));
+            let work = work_subject(&workspace, ShardId::new(0).unwrap());
+            assert!(work.as_str().starts_with("hw.work."));
+            assert_eq!(speaking(work.as_str()), Some(workspace.clone()));
             assert!(cancel_subject(&workspace).as_str().starts_with("hw.cancel."));
         }
     }

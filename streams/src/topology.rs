@@ -92,8 +92,6 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// How long a task's message id is remembered.
-    pub const TASK_DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
     /// How long the entry of a member that fell silent is kept; its leases are lost long before.
     const MEMBER_AGE_MAX: Duration = Duration::from_secs(3600);
 
@@ -114,16 +112,6 @@ impl Topology {
             )
         });
         let shared = [
-            StreamSpec {
-                retention: Retention::WorkQueue,
-                duplicate_window: Some(Self::TASK_DUPLICATE_WINDOW),
-                ..StreamSpec::new(
-                    subject::TASKS.to_owned(),
-                    "what waits to be done",
-                    vec!["hw.task.*.*".into()],
-                    replicas,
-                )
-            },
             StreamSpec::new(
                 subject::ASSETS.to_owned(),
                 "what changed in the assets",

@@ -11,7 +11,7 @@ use headwater_core::asset::Declaration;
 use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
-use headwater_core::{Epoch, RunId, ShardId};
+use headwater_core::{Epoch, QueueName, RunId, ShardId, WorkspaceId};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
@@ -59,6 +59,15 @@ struct Waiting {
     answer: oneshot::Sender<Result<ShardReply, ClientError>>,
 }
 
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueDepth {
+    /// Attempts that wait for a worker.
+    pub waiting: u64,
+    /// Attempts that workers were granted and have not ended.
+    pub held: u64,
+}
+
 /// How many commands wait for the next frame of a shard before callers are refused.
 const LANE_CAPACITY: usize = 8_192;
 /// How many commands one frame carries.
@@ -92,9 +101,10 @@ impl ShardClient {
         match self.ask(shard, request, within).await? {
             ShardReply::Done { position, granted } => Ok((position, granted)),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-            ShardReply::Ended { .. } | ShardReply::Asset { .. } | ShardReply::Driven { .. } => {
-                Err(ClientError::OtherAnswer { shard })
-            }
+            ShardReply::Ended { .. }
+            | ShardReply::Asset { .. }
+            | ShardReply::Queue { .. }
+            | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
 
@@ -111,10 +121,42 @@ impl ShardClient {
         match self.ask(shard, ShardRequest::DescribeAsset { key }, within).await? {
             ShardReply::Asset { declarations } => Ok(declarations),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-            ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Driven { .. } => {
-                Err(ClientError::OtherAnswer { shard })
-            }
+            ShardReply::Done { .. }
+            | ShardReply::Ended { .. }
+            | ShardReply::Queue { .. }
+            | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
+    }
+
+    /// Asks every shard how many attempts wait for a queue and how many workers hold. For advice only.
+    ///
+    /// # Errors
+    /// See [`ClientError`]: one shard that does not answer is enough.
+    pub async fn describe_queue(
+        &self,
+        workspace: &WorkspaceId,
+        queue: &QueueName,
+        within: Duration,
+    ) -> Result<QueueDepth, ClientError> {
+        let mut asked = Vec::with_capacity(self.lanes.len());
+        for number in 0..self.lanes.len() {
+            let number = u16::try_from(number).expect("a shard map has at most 1,024 shards");
+            let shard = ShardId::new(number).expect("a shard map has at most 1,024 shards");
+            let (workspace, queue) = (workspace.clone(), queue.clone());
+            asked.push(async move {
+                match self.ask(shard, ShardRequest::DescribeQueue { workspace, queue }, within).await? {
+                    ShardReply::Queue { waiting, held } => Ok(QueueDepth { waiting, held }),
+                    ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
+                    ShardReply::Done { .. }
+                    | ShardReply::Ended { .. }
+                    | ShardReply::Asset { .. }
+                    | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
+                }
+            });
+        }
+        let depths: Vec<QueueDepth> = futures_util::future::try_join_all(asked).await?;
+        let sum = |of: fn(&QueueDepth) -> u64| depths.iter().map(of).sum();
+        Ok(QueueDepth { waiting: sum(|depth| depth.waiting), held: sum(|depth| depth.held) })
     }
 
     async fn ask(&self, shard: ShardId, request: ShardRequest, within: Duration) -> Result<ShardReply, ClientError> {
@@ -214,6 +256,7 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
             | ShardReply::Asset { .. }
+            | ShardReply::Queue { .. }
             | ShardReply::Driven { .. } => return Ok(None),
         }
     }
@@ -225,7 +268,11 @@ fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<Epoch>, ClientError> {
     match replies.into_iter().next() {
         Some(ShardReply::Driven { epoch }) => Ok(Some(epoch)),
         Some(
-            ShardReply::Refused { .. } | ShardReply::Done { .. } | ShardReply::Ended { .. } | ShardReply::Asset { .. },
+            ShardReply::Refused { .. }
+            | ShardReply::Done { .. }
+            | ShardReply::Ended { .. }
+            | ShardReply::Queue { .. }
+            | ShardReply::Asset { .. },
         )
         | None => Ok(None),
     }

@@ -1,18 +1,21 @@
 //! Who hears of what was decided, and how: answers to frames, tasks to workers.
 
-use super::{Asker, Caller, Desk, Lease, Moment, Output, Place};
-use crate::protocol::{ShardReply, Task, WorkReply};
+use super::frames::{Complete, fit};
+use super::{Asker, Caller, Desk, Moment, Output, Place};
+use crate::SessionId;
+use crate::protocol::{ShardReply, WorkAnswer, WorkReply};
 use crate::run::RunRejection;
-use crate::shard::{Answer, Effect, HandedTasks, Outcome, Rejection};
-use crate::{Sequence, WorkerId};
+use crate::shard::{Answer, Outcome, Rejection};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn answer(&mut self, answer: Answer<Caller<T>>, at: Moment, out: &mut Vec<Output<R, T>>) {
         let Answer { caller: Caller(asker), outcome } = answer;
         match asker {
-            Asker::Work { place, worker } => {
+            Asker::Work { place, session } => {
                 let reply = match outcome {
-                    Ok(Outcome { tasks, .. }) => WorkReply::Accepted { next: self.hand(tasks, Some(&worker), at) },
+                    Ok(Outcome { tasks, .. }) => {
+                        WorkReply::Accepted { next: self.hold_granted(tasks, Some(session), at) }
+                    }
                     Err(rejection) => {
                         self.refusals += 1;
                         WorkReply::Refused { rejection }
@@ -22,21 +25,21 @@ impl<R, T> Desk<R, T> {
             }
             Asker::Shard(place) => match outcome {
                 Ok(Outcome { position, granted, tasks }) => {
-                    self.hand(tasks, None, at);
+                    self.hold_granted(tasks, None, at);
                     self.reply(place, ShardReply::Done { position, granted }, out);
                 }
                 Err(rejection) => self.refuse_command(place, rejection, out),
             },
             Asker::Effect { ticket, submission } => {
-                let outcome = outcome.map(|granted| self.hand(granted.tasks, None, at));
+                let outcome = outcome.map(|granted| self.hold_granted(granted.tasks, None, at));
                 match outcome.err().and_then(|rejection| submission.refused(&rejection)) {
                     // The bundle is delivered only when the consequence is durable too.
                     Some(submission) => self.follow(submission, ticket, at, out),
                     None => out.push(Output::Done(ticket)),
                 }
             }
-            Asker::Claim(place) => {
-                let rejection = Rejection::Run(RunRejection::StaleAttempt);
+            Asker::Stranger { place, rejection } => {
+                self.refusals += 1;
                 self.reply_work(place, WorkReply::Refused { rejection }, out);
             }
             Asker::Heartbeat { place, cancelled } => self.reply_work(place, WorkReply::Alive { cancelled }, out),
@@ -44,34 +47,10 @@ impl<R, T> Desk<R, T> {
             Asker::Adoption => out.extend(outcome.err().map(Output::Unadoptable)),
             Asker::Nobody => {
                 if let Ok(Outcome { tasks, .. }) = outcome {
-                    self.hand(tasks, None, at);
+                    self.hold_granted(tasks, None, at);
                 }
             }
         }
-    }
-
-    /// From now on the workers hold these attempts, or lose them by silence. Returns the tasks that go with the answer to
-    /// `own`; the others are handed over when the answers are out.
-    fn hand(&mut self, tasks: HandedTasks, own: Option<&WorkerId>, at: Moment) -> Vec<Task> {
-        let mut next = Vec::new();
-        for (worker, task) in tasks {
-            let (run, node, attempt) = (task.run, task.node.clone(), task.attempt);
-            let lease = Lease { run, node, attempt, token: task.lease, worker: worker.clone(), seen: at.steady };
-            self.leases.hold(lease);
-            if own == Some(&worker) {
-                next.push(task);
-            } else {
-                self.handed.push((worker, task));
-            }
-        }
-        next
-    }
-
-    /// Puts a task that was handed over on its queue: whoever takes it asks first.
-    pub(super) fn queue_instead(&mut self, task: Task, out: &mut Vec<Output<R, T>>) {
-        self.leases.release(task.lease);
-        let task = Task { claim_first: true, ..task };
-        out.push(Output::Deliver { sequence: Sequence::ZERO, effects: vec![Effect::OfferTask(task)] });
     }
 
     pub(super) fn refuse_command(&mut self, place: Place, rejection: Rejection, out: &mut Vec<Output<R, T>>) {
@@ -87,12 +66,29 @@ impl<R, T> Desk<R, T> {
     }
 
     pub(super) fn reply_work(&mut self, place: Place, reply: WorkReply, out: &mut Vec<Output<R, T>>) {
-        if let Some(complete) = self.work.answer(place, reply) {
-            let (reply, bytes, spilled) = complete.written(self.settings.answer_bytes_max);
-            out.push(Output::Answer { reply, bytes });
-            for task in spilled {
-                self.queue_instead(task, out);
-            }
+        if let Some(Complete { reply: (reply, session), answers }) = self.work.answer(place, reply) {
+            self.send_answer(reply, session, answers, out);
         }
+    }
+
+    /// Sends an answer to a worker, with how this shard stands with it.
+    pub(super) fn send_answer(
+        &mut self,
+        reply: R,
+        session: SessionId,
+        replies: Vec<WorkReply>,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let carries = |reply: &WorkReply| matches!(reply, WorkReply::Accepted { next } if !next.is_empty());
+        if replies.iter().any(carries)
+            && let Some(room) = self.rooms.hands.room(session)
+        {
+            room.number();
+        }
+        let (shard, standing) = (self.owner.shard().id(), self.is_open.then(|| self.standing(session)));
+        let (bytes, spilled) = fit(WorkAnswer { shard, standing, replies }, self.settings.message_bytes_max);
+        out.push(Output::Answer { reply, bytes });
+        // What did not fit goes by itself.
+        self.handed.extend(spilled.into_iter().map(|task| (session, task)));
     }
 }

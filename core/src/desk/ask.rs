@@ -13,7 +13,10 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let Some(frame) = self.commands.open(reply, requests.len()) else { return };
+        if requests.is_empty() {
+            return out.push(Output::Answer { reply, bytes: b"[]".to_vec() });
+        }
+        let frame = self.commands.open(reply, requests.len());
         let overloaded = self.is_overloaded();
         for (index, request) in requests.into_iter().enumerate() {
             let place = Place { frame, index };
@@ -25,6 +28,12 @@ impl<R, T> Desk<R, T> {
                     let asset = self.owner.shard().asset(&key);
                     let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
                     self.reply(place, ShardReply::Asset { declarations }, out);
+                }
+                ShardRequest::DescribeQueue { workspace, queue } => {
+                    let shard = self.owner.shard();
+                    let waiting = shard.waiting_for(&workspace, &queue) as u64;
+                    let held = shard.held_of(&workspace, &queue) as u64;
+                    self.reply(place, ShardReply::Queue { waiting, held }, out);
                 }
                 ShardRequest::NameEpoch {} => {
                     let epoch = self.owner.epoch();

@@ -3,8 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::protocol::{ShardReply, Task, WorkReply};
-use crate::shard::Rejection;
+use crate::protocol::{ShardReply, Task, WorkAnswer, WorkReply};
 
 /// One place in the answer to a frame.
 #[derive(Debug, Clone, Copy)]
@@ -39,17 +38,14 @@ impl<R, A> Frames<R, A> {
         Self { next: 0, open: FxHashMap::default(), waiting: 0 }
     }
 
-    /// Opens a frame of `count` requests and returns its number; one without requests is not answered.
-    pub fn open(&mut self, reply: R, count: usize) -> Option<u64> {
-        if count == 0 {
-            return None;
-        }
+    /// Opens a frame of `count` requests, at least one, and returns its number.
+    pub fn open(&mut self, reply: R, count: usize) -> u64 {
         let frame = self.next;
         self.next += 1;
         let answers = std::iter::repeat_with(|| None).take(count).collect();
         self.open.insert(frame, Open { reply, answers, missing: count });
         self.waiting += count;
-        Some(frame)
+        frame
     }
 
     /// Fills in one answer; returns the frame when it was the last.
@@ -81,41 +77,24 @@ impl<R> Complete<R, ShardReply> {
     }
 }
 
-impl<R> Complete<R, WorkReply> {
-    /// Returns where the answers go, the answers as they are sent, and the tasks that did not fit, which then need
-    /// another way to a worker.
-    pub fn written(self, bytes_max: usize) -> (R, Vec<u8>, Vec<Task>) {
-        let (bytes, spilled) = fit(self.answers, bytes_max);
-        (self.reply, bytes, spilled)
-    }
-}
-/// Brings answers below what the broker takes: without the tasks that come with them, which are returned, and if that
-/// is not enough with fewer claims granted, the last first. Who is refused holds its attempt, and asks again: the first
-/// is always granted, because one task alone came through the queue, which takes less.
-fn fit(mut replies: Vec<WorkReply>, bytes_max: usize) -> (Vec<u8>, Vec<Task>) {
-    let whole = json(&replies);
+/// Brings an answer below what the broker takes: without the tasks that come with it, which are returned and then need a
+/// message of their own.
+pub(super) fn fit(mut answer: WorkAnswer, bytes_max: usize) -> (Vec<u8>, Vec<Task>) {
+    let whole = json(&answer);
     let mut spilled = Vec::new();
     if whole.len() <= bytes_max {
         return (whole, spilled);
     }
-    for reply in &mut replies {
+    for reply in &mut answer.replies {
         if let WorkReply::Accepted { next } = reply {
             spilled.append(next);
         }
     }
-    let mut bytes = json(&replies).len();
-    for reply in replies.iter_mut().rev() {
-        if bytes > bytes_max && matches!(reply, WorkReply::Granted { .. }) {
-            let refused = WorkReply::Refused { rejection: Rejection::Overloaded };
-            bytes = bytes + json(&refused).len() - json(reply).len();
-            *reply = refused;
-        }
-    }
-    (json(&replies), spilled)
+    (json(&answer), spilled)
 }
 
-fn json(replies: &(impl Serialize + ?Sized)) -> Vec<u8> {
-    serde_json::to_vec(replies).expect("replies have text keys only")
+fn json(answer: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("answers have text keys only")
 }
 
 #[cfg(test)]
@@ -138,7 +117,6 @@ mod tests {
             assets: Vec::new(),
             deadline: None,
             heartbeat_timeout_ms: None,
-            claim_first: false,
         }
     }
 
@@ -146,8 +124,8 @@ mod tests {
         tasks.into_iter().map(|task| task.lease.bits()).collect()
     }
 
-    fn read(bytes: &[u8]) -> Vec<WorkReply> {
-        serde_json::from_slice(bytes).unwrap()
+    fn answer(replies: Vec<WorkReply>) -> WorkAnswer {
+        WorkAnswer { shard: ShardId::new(0).unwrap(), standing: None, replies }
     }
 
     #[test]
@@ -157,36 +135,12 @@ mod tests {
             WorkReply::Alive { cancelled: Vec::new() },
             WorkReply::Accepted { next: vec![task(3, 3_000)] },
         ];
-        let (bytes, spilled) = fit(replies.clone(), 20_000);
+        let read = |bytes: &[u8]| serde_json::from_slice::<WorkAnswer>(bytes).unwrap().replies;
+        let (bytes, spilled) = fit(answer(replies.clone()), 20_000);
         assert_eq!((read(&bytes), spilled), (replies.clone(), Vec::new()));
-        let (bytes, spilled) = fit(replies, 8_000);
+        let (bytes, spilled) = fit(answer(replies), 8_000);
         assert_eq!(leases(&spilled), [1, 2, 3]);
         let nothing = || WorkReply::Accepted { next: Vec::new() };
         assert_eq!(read(&bytes), [nothing(), WorkReply::Alive { cancelled: Vec::new() }, nothing()]);
-    }
-
-    #[test]
-    fn of_claims_that_are_too_large_together_the_first_are_granted_and_the_others_ask_again() {
-        let mut asked: Vec<u64> = (1..=5).collect();
-        let mut rounds = Vec::new();
-        while !asked.is_empty() {
-            let granted = asked.iter().map(|n| WorkReply::Granted { task: task(*n, 3_000) });
-            let carried = WorkReply::Accepted { next: vec![task(9, 3_000)] };
-            let (bytes, spilled) = fit(granted.chain([carried]).collect(), 8_000);
-            assert!(bytes.len() <= 8_000);
-            let replies = read(&bytes);
-            let granted: Vec<u64> = replies
-                .iter()
-                .filter_map(
-                    |reply| if let WorkReply::Granted { task } = reply { Some(task.lease.bits()) } else { None },
-                )
-                .collect();
-            let again = WorkReply::Refused { rejection: Rejection::Overloaded };
-            assert!(replies[granted.len()..asked.len()].iter().all(|reply| *reply == again));
-            assert!(spilled.is_empty() || leases(&spilled) == [9]);
-            asked.retain(|n| !granted.contains(n));
-            rounds.push(granted);
-        }
-        assert_eq!(rounds, [vec![1, 2], vec![3, 4], vec![5]]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Needed;
 use crate::protocol::{Hello, ShardRequest, Task, WorkFrame};
 use crate::shard::Submission;
-use crate::{Json, Sequence, Timestamp};
+use crate::{Json, Sequence, Timestamp, WorkspaceId};
 
 /// When something happens, by both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -19,25 +19,25 @@ pub struct Moment {
 /// Everything that can come to a desk. Each is taken in whole, and none waits.
 #[derive(Debug)]
 pub enum Input<R, T> {
-    /// A worker's frame.
-    Work { frame: WorkFrame, reply: R },
+    /// A worker's frame, and the workspace whose subject it came on.
+    Work { workspace: WorkspaceId, frame: WorkFrame, reply: R },
     /// A frame of one of the engine's own processes.
     Commands { requests: Vec<ShardRequest>, reply: R },
     /// A worker introduces itself.
-    Hello(Hello),
+    Hello { workspace: WorkspaceId, hello: Hello },
     /// A command that an effect of this shard carries to this shard, or what follows where another has refused one. The
     /// ticket comes back in [`super::Output::Done`] when its outcome is durable.
     Follows { submission: Submission, ticket: T },
     /// What [`super::Output::Find`] asked for, or that there is none.
     Found { needed: Needed, document: Option<Json> },
-    /// Tasks of a [`super::Output::Hand`] that could not be sent.
-    Unhanded(Vec<Task>),
+    /// A task is too large to be handed over, alone in its message, which would have had so many bytes.
+    TooLarge { task: Box<Task>, bytes: usize },
     /// The bundle in flight is durable.
     Appended(Sequence),
     /// All effects of a bundle have been delivered.
     Delivered(Sequence),
     /// Something of a run is due.
     Due,
-    /// A quarter of a lease's time is over.
+    /// A moment is over: come at least four times in a lease's time, and twice a second.
     Sweep,
 }

@@ -1,11 +1,15 @@
-//! Who holds which attempt, and who fell silent. Kept in memory only: a new owner gives everybody a full lease. Times are
-//! the steady clock's.
+//! Who holds which attempt, who has not spoken of it yet, and who fell silent. Which attempts are granted is folded; when
+//! their holders last spoke is known in memory only, so a new owner gives everybody a full lease. Times are the
+//! steady clock's.
 
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Attempt, LeaseToken, NodeId, RunId, WorkerId};
+use crate::{Attempt, LeaseToken, NodeId, RunId, SessionId, WorkerId};
+
+/// After how long a hand-over that nobody spoke of is repeated.
+const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
 /// An attempt that some worker holds.
 #[derive(Debug, Clone)]
@@ -15,10 +19,15 @@ pub(super) struct Lease {
     pub attempt: Attempt,
     pub token: LeaseToken,
     pub worker: WorkerId,
+    /// Absent where an older release granted it.
+    pub session: Option<SessionId>,
+    /// When its holder last spoke of it, or was given it.
     pub seen: Duration,
+    /// When it was last handed over; absent once its holder has spoken of it.
+    pub unheard_since: Option<Duration>,
 }
 
-/// All attempts that workers of this shard are known to hold.
+/// All attempts that workers of this shard hold.
 #[derive(Debug)]
 pub(super) struct Leases {
     ttl: Duration,
@@ -34,12 +43,12 @@ impl Leases {
         self.by_token.insert(lease.token, lease);
     }
 
-    pub fn release(&mut self, token: LeaseToken) {
-        self.by_token.remove(&token);
+    pub fn get_mut(&mut self, token: LeaseToken) -> Option<&mut Lease> {
+        self.by_token.get_mut(&token)
     }
 
-    pub fn holder(&self, token: LeaseToken) -> Option<&WorkerId> {
-        self.by_token.get(&token).map(|lease| &lease.worker)
+    pub fn release(&mut self, token: LeaseToken) -> Option<Lease> {
+        self.by_token.remove(&token)
     }
 
     /// Takes out the leases whose holders have been silent for too long.
@@ -51,5 +60,19 @@ impl Leases {
         // In an order that does not depend on a table's.
         tokens.sort_unstable();
         tokens.into_iter().filter_map(|token| self.by_token.remove(&token)).collect()
+    }
+
+    /// Returns the leases whose holders have not spoken of them for a while, and notes that they are told again.
+    pub fn unheard(&mut self, now: Duration) -> Vec<Lease> {
+        let is_due = |since: Duration| now.saturating_sub(since) >= REPEAT_AFTER;
+        let due = self.by_token.values_mut().filter(|lease| lease.unheard_since.is_some_and(is_due));
+        let mut due: Vec<_> = due
+            .map(|lease| {
+                lease.unheard_since = Some(now);
+                lease.clone()
+            })
+            .collect();
+        due.sort_unstable_by_key(|lease| lease.token);
+        due
     }
 }

@@ -4,12 +4,13 @@
 //! | file | question |
 //! |---|---|
 //! | `input`, `output` | what comes in, what goes out |
-//! | `work` | what workers ask, and what each question means |
+//! | `work` | what workers say, and what it means |
 //! | `ask` | what the engine's own processes ask |
 //! | `answer` | who hears of what was decided |
 //! | `takeover`, `stepdown` | what an owner inherits, what it leaves behind |
-//! | `leases` | who holds which attempt, and who fell silent |
-//! | `rooms` | which workers can be handed tasks without the queue |
+//! | `leases` | who holds which attempt, who must be told again, and who fell silent |
+//! | `handing` | how tasks reach the workers they were granted to |
+//! | `rooms` | which workers there are, who is granted what waits, when workers are called for |
 //! | `parking` | which commands wait for a definition |
 //! | `watchers` | who waits for the end of which run |
 //! | `frames` | which requests came together and are answered together |
@@ -17,6 +18,7 @@
 mod answer;
 mod ask;
 mod frames;
+mod handing;
 mod input;
 mod leases;
 mod output;
@@ -42,8 +44,8 @@ use watchers::Watchers;
 
 use crate::protocol::{ShardReply, Task, WorkReply};
 use crate::run::RunCommand;
-use crate::shard::{Command, Owner, Released, Submission};
-use crate::{BundleId, CommandId, LeaseToken, Sequence, WorkerId};
+use crate::shard::{Command, Owner, Rejection, Released, Submission};
+use crate::{BundleId, CommandId, LeaseToken, Sequence, SessionId};
 
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
@@ -55,10 +57,8 @@ pub struct DeskSettings {
     pub lease_ttl: Duration,
     /// How many requests wait for their bundle before further ones are refused with `Overloaded`.
     pub requests_waiting_max: usize,
-    /// How large one answer may be.
-    pub answer_bytes_max: usize,
-    /// How many shards the cluster has: each may use its even share of what a worker has free.
-    pub shards: u16,
+    /// How large one message may be.
+    pub message_bytes_max: usize,
 }
 
 /// An owner of a shard at its desk. `R` is where an answer goes, `T` what an effect is confirmed with; neither is looked
@@ -67,17 +67,19 @@ pub struct DeskSettings {
 pub struct Desk<R, T> {
     owner: Owner<Caller<T>>,
     settings: DeskSettings,
-    work: Frames<R, WorkReply>,
+    work: Frames<(R, SessionId), WorkReply>,
     commands: Frames<R, ShardReply>,
     leases: Leases,
     rooms: Rooms,
     /// Tasks to hand over when the answers are out.
-    handed: Vec<(WorkerId, Task)>,
+    handed: Vec<(SessionId, Task)>,
     watchers: Watchers,
     parking: Parking<T>,
     inheritance: Inheritance,
     names: Names,
     refusals: u64,
+    /// Whether the bundle that opens the epoch is durable: until then the epoch may never be, so nobody hears of it.
+    is_open: bool,
 }
 
 /// Who asked for a command, and so who hears of its outcome.
@@ -88,19 +90,23 @@ pub struct Caller<T>(Asker<T>);
 enum Asker<T> {
     Work {
         place: Place,
-        worker: WorkerId,
+        session: SessionId,
     },
     Shard(Place),
     Effect {
         ticket: T,
         submission: Box<Submission>,
     },
-    /// A worker whose claim is refused: held, as are the next two, until that is known to be true (`SHD-4`).
-    Claim(Place),
-    /// A worker that holds what is not its own any more.
+    /// A worker that holds what is not its own any more: held, as is the next, until that is known to be true
+    /// (`SHD-4`).
     Heartbeat {
         place: Place,
         cancelled: Vec<LeaseToken>,
+    },
+    /// A worker that speaks of what is not of its workspace.
+    Stranger {
+        place: Place,
+        rejection: Rejection,
     },
     /// Who would wait for the end of a run that is not known.
     Watcher(Place),
@@ -114,12 +120,12 @@ impl<R, T> Desk<R, T> {
     /// Takes in what has come.
     pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
         match input {
-            Input::Work { frame, reply } => self.take_work(frame, reply, at, out),
+            Input::Work { workspace, frame, reply } => self.take_work(&workspace, frame, reply, at, out),
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
-            Input::Hello(hello) => self.rooms.hear(hello, self.settings.shards, at.steady),
+            Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
             Input::Found { needed, document } => self.adopt(needed, document, at),
-            Input::Unhanded(tasks) => tasks.into_iter().for_each(|task| self.queue_instead(task, out)),
+            Input::TooLarge { task, bytes } => self.fail_too_large(*task, bytes, at),
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered(sequence) => self.owner.effects_delivered(sequence),
             Input::Due => self.fire_timers(at),
@@ -127,18 +133,17 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    /// Hands tasks to the workers they were decided for.
-    pub fn hand_over(&mut self, out: &mut Vec<Output<R, T>>) {
-        for (tasks_to, tasks) in self.rooms.deliveries(std::mem::take(&mut self.handed)) {
-            match tasks_to {
-                Some(tasks_to) => out.push(Output::Hand { tasks_to, tasks }),
-                None => tasks.into_iter().for_each(|task| self.queue_instead(task, out)),
-            }
+    /// Ends a turn: grants what waits to whoever has room, hands over what was granted and is durable, and, unless this
+    /// owner is about to stop, hands out the next bundle if there is one to append and none is in flight.
+    pub fn turn(&mut self, stops: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
+        self.hand_over(out);
+        if !stops {
+            self.grant(at, out);
+            self.next_append(out);
         }
     }
 
-    /// Hands out the next bundle, if there is one to append and none is in flight.
-    pub fn next_append(&mut self, out: &mut Vec<Output<R, T>>) {
+    fn next_append(&mut self, out: &mut Vec<Output<R, T>>) {
         let id = BundleId::from_uuid(self.names.next());
         out.extend(self.owner.next_append(id).map(Output::Append));
     }
@@ -162,6 +167,9 @@ impl<R, T> Desk<R, T> {
         let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
         if let Some(sequence) = sequence {
             out.push(Output::Deliver { sequence, effects });
+        }
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.greet(out);
         }
         for answer in answers {
             self.answer(answer, at, out);
@@ -187,14 +195,14 @@ impl<R, T> Desk<R, T> {
                     out.push(Output::Find(needed));
                 }
             }
-            None => self.owner.submit(Caller(asker), submission, at.wall, self.rooms.hands()),
+            None => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
         }
     }
 
     /// Decides a command of the shard itself.
     fn decide(&mut self, asker: Asker<T>, command: Command, at: Moment) {
         let submission = Submission { id: CommandId::from_uuid(self.names.next()), command };
-        self.owner.submit(Caller(asker), submission, at.wall, self.rooms.hands());
+        self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands);
     }
 
     fn is_overloaded(&self) -> bool {
@@ -209,17 +217,18 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    /// Finds attempts whose holders fell silent, and offers again what nobody showed up for after a take-over.
+    /// Finds attempts whose holders fell silent, and says again what nobody has heard.
     fn sweep(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
-        self.rooms.forget_silent(at.steady);
+        self.sweep_rooms(at, out);
         self.let_watchers_ask_again(at, out);
         for lease in self.leases.expired(at.steady) {
-            self.rooms.forget(&lease.worker);
+            self.spoken_of(&lease);
             let Lease { run, node, attempt, token, worker, .. } = lease;
             let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
             self.decide(Asker::Nobody, Command::Run { run, command }, at);
             out.push(Output::FellSilent { run, node, attempt, worker });
         }
+        self.hand_again(at, out);
         self.offer_inherited(at, out);
     }
 }

@@ -1,9 +1,9 @@
 //! What leaves a desk.
 
 use super::Needed;
-use crate::protocol::Task;
+use crate::protocol::{Call, Handed};
 use crate::shard::{Append, Effect, Rejection};
-use crate::{Attempt, NodeId, RunId, Sequence, WorkerId};
+use crate::{Attempt, NodeId, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
 
 /// Everything that can leave a desk, in the order in which it has to leave.
 #[derive(Debug)]
@@ -12,9 +12,11 @@ pub enum Output<R, T> {
     Append(Append),
     /// Send this answer.
     Answer { reply: R, bytes: Vec<u8> },
-    /// Hand these tasks to a worker, at the subject that it named; what cannot be sent comes back as
-    /// [`super::Input::Unhanded`].
-    Hand { tasks_to: String, tasks: Vec<Task> },
+    /// Hand this to a worker. It need not arrive: what nobody speaks of is said again. What is too large for one message is
+    /// split, and a single task that is comes back as [`super::Input::TooLarge`].
+    Hand { workspace: WorkspaceId, worker: WorkerId, session: SessionId, handed: Handed },
+    /// Call for workers of a workspace. It need not arrive.
+    Call { workspace: WorkspaceId, call: Call },
     /// Deliver these effects, each until it is acknowledged, and say when all of them are; nobody asks for those at
     /// sequence zero.
     Deliver { sequence: Sequence, effects: Vec<Effect> },

@@ -52,7 +52,7 @@ impl<R, T> Desk<R, T> {
             self.decide(Asker::Adoption, Command::AdoptDefinition { key, version, document }, at);
         }
         for (asker, submission) in parked {
-            self.owner.submit(Caller(asker), submission, at.wall, self.rooms.hands());
+            self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands);
         }
     }
 }

@@ -1,168 +1,199 @@
-//! Which workers can be handed tasks without the queue. In memory only: workers say it again with every heartbeat.
+//! Which workers there are and what they lend: tasks that wait are handed to them, and called for where there is no room. In
+//! memory only: workers say it again with every frame and every heartbeat.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::protocol::{Hello, Task};
-use crate::run::Handover;
-use crate::{QueueName, WorkerId, WorkspaceId};
+use super::{Asker, Desk, Moment, Output};
+use crate::credit::{Credit, Hand, Hands, Room, Standing, Term};
+use crate::protocol::{Call, Handed, Hello};
+use crate::run::{Grant, RunCommand};
+use crate::shard::{Command, QueueKey};
+use crate::{QueueName, SessionId, WorkerId, WorkspaceId};
 
-/// How many tasks go to a worker in one message.
-const TASKS_AT_ONCE: usize = 32;
+/// How often a shard calls for workers while it has tasks waiting and no room.
+const CALL_EVERY: Duration = Duration::from_secs(1);
+/// How many queues one call names.
+const CALL_QUEUES_MAX: usize = 256;
 
 /// The workers that have introduced themselves or report here.
 #[derive(Debug)]
 pub(super) struct Rooms {
     ttl: Duration,
-    /// What decisions take from; the preferred worker stands first.
-    hands: Vec<Handover>,
-    known: FxHashMap<WorkerId, Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    /// Absent: it reports here and has not introduced itself yet.
-    tasks_to: Option<String>,
-    seen: Duration,
+    pub hands: Hands,
+    seen: FxHashMap<SessionId, Duration>,
+    /// The queues that have got room since tasks were last handed out.
+    refreshed: FxHashSet<QueueKey>,
+    /// When each queue was last called for.
+    called: BTreeMap<QueueKey, Duration>,
 }
 
 impl Rooms {
-    pub fn new(ttl: Duration) -> Self {
-        Self { ttl, hands: Vec::new(), known: FxHashMap::default() }
+    pub fn new(ttl: Duration, hands: Hands) -> Self {
+        Self { ttl, hands, seen: FxHashMap::default(), refreshed: FxHashSet::default(), called: BTreeMap::new() }
     }
 
-    /// Returns what a decision may take from.
-    pub fn hands(&mut self) -> &mut [Handover] {
-        &mut self.hands
-    }
-
-    /// Learns of a worker; this shard may use its even share of what the worker has free.
-    pub fn hear(&mut self, hello: Hello, shards: u16, now: Duration) {
-        let Hello { worker, workspace, queues, free_slots, tasks_to } = hello;
-        let slots = free_slots / u32::from(shards.max(1));
-        self.known.insert(worker.clone(), Known { tasks_to: Some(tasks_to), seen: now });
-        match self.hands.iter_mut().find(|hand| hand.worker == worker) {
-            Some(hand) => *hand = Handover { worker, workspace, queues, slots },
-            None => self.hands.push(Handover { worker, workspace, queues, slots }),
-        }
-        // Those heard last are asked last, so that idle workers share what comes.
-        self.hands.rotate_left(1);
-    }
-
-    /// Puts a worker that reports first, with the room it says it has: the run's next task stays with it.
-    pub fn prefer(
-        &mut self,
-        worker: &WorkerId,
-        workspace: &WorkspaceId,
-        queues: &[QueueName],
-        slots: u32,
-        now: Duration,
-    ) {
-        let place = self.hands.iter().position(|hand| hand.worker == *worker);
-        let place = place.unwrap_or_else(|| {
-            let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
-            self.hands.push(Handover { worker, workspace, queues, slots });
-            self.hands.len() - 1
-        });
-        self.hands.swap(0, place);
-        self.hands[0].slots = slots;
-        if self.hands[0].queues != queues {
-            self.hands[0].queues = queues.to_vec();
-        }
-        let known = self.known.entry(worker.clone()).or_insert(Known { tasks_to: None, seen: now });
-        known.seen = now;
-    }
-
-    /// Leaves a worker whose frame has been decided with the room that can still be used unasked.
-    pub fn settle(&mut self, worker: &WorkerId, free_slots: u32) {
-        let reachable = self.known.get(worker).is_some_and(|known| known.tasks_to.is_some());
-        if let Some(hand) = self.hands.iter_mut().find(|hand| hand.worker == *worker) {
-            hand.slots = if reachable { hand.slots.min(free_slots) } else { 0 };
-        }
-        if self.hands.len() > 1 {
-            self.hands.rotate_left(1);
-        }
-    }
-
-    /// Sorts tasks by where they go; `None` where a worker cannot be reached any more.
-    pub fn deliveries(&self, tasks: Vec<(WorkerId, Task)>) -> Vec<(Option<String>, Vec<Task>)> {
-        let mut by_worker: Vec<(WorkerId, Vec<Task>)> = Vec::new();
-        for (worker, task) in tasks {
-            let open = by_worker.iter_mut().find(|(to, tasks)| *to == worker && tasks.len() < TASKS_AT_ONCE);
-            match open {
-                Some((_, tasks)) => tasks.push(task),
-                None => by_worker.push((worker, vec![task])),
-            }
-        }
-        let subject = |worker: &WorkerId| self.known.get(worker).and_then(|known| known.tasks_to.clone());
-        by_worker.into_iter().map(|(worker, tasks)| (subject(&worker), tasks)).collect()
-    }
-
-    /// Hands nothing more to a worker that fell silent.
-    pub fn forget(&mut self, worker: &WorkerId) {
-        self.known.remove(worker);
-        self.hands.retain(|hand| hand.worker != *worker);
+    /// Hands nothing more to a session that fell silent or leaves.
+    pub fn forget(&mut self, session: SessionId) {
+        self.seen.remove(&session);
+        self.hands.part(session);
     }
 
     /// Forgets whoever has not been heard for a lease's time.
-    pub fn forget_silent(&mut self, now: Duration) {
+    fn forget_silent(&mut self, now: Duration) {
         let ttl = self.ttl;
-        self.known.retain(|_, known| now.saturating_sub(known.seen) <= ttl);
-        let known = &self.known;
-        self.hands.retain(|hand| known.contains_key(&hand.worker));
+        let mut silent: Vec<_> = self
+            .seen
+            .iter()
+            .filter(|(_, seen)| now.saturating_sub(**seen) > ttl)
+            .map(|(session, _)| *session)
+            .collect();
+        silent.sort_unstable();
+        silent.into_iter().for_each(|session| self.forget(session));
+    }
+
+    fn refresh(&mut self, hand: SessionId) {
+        let Some(hand) = self.hands.get(hand) else { return };
+        if hand.room.free() > 0 {
+            let keys = hand.queues.iter().map(|queue| (hand.workspace.clone(), queue.clone()));
+            self.refreshed.extend(keys);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::from_secs(7);
-
-    fn hello(worker: &str, free_slots: u32) -> Hello {
-        Hello {
-            worker: worker.parse().unwrap(),
-            workspace: "default".parse().unwrap(),
-            queues: vec!["work".parse().unwrap()],
-            free_slots,
-            tasks_to: format!("_INBOX.{worker}"),
+impl<R, T> Desk<R, T> {
+    /// Learns of a worker; whoever is new is told how it stands, so that it can lend something.
+    pub(super) fn take_hello(
+        &mut self,
+        workspace: &WorkspaceId,
+        hello: Hello,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let Hello { protocol: _, worker, session, queues, leaving } = hello;
+        if leaving {
+            return self.rooms.forget(session);
+        }
+        let is_new = self.rooms.hands.get(session).is_none();
+        self.rooms.hands.meet(&worker, session, workspace, &queues, self.owner.epoch());
+        self.rooms.seen.insert(session, at.steady);
+        if is_new && self.is_open {
+            self.greet_one(session, out);
         }
     }
 
-    #[test]
-    fn a_shard_takes_its_even_share_of_what_is_free() {
-        let mut rooms = Rooms::new(Duration::from_secs(1));
-        rooms.hear(hello("a", 10), 4, NOW);
-        assert_eq!(rooms.hands()[0].slots, 2);
-        rooms.hear(hello("a", 3), 4, NOW);
-        assert_eq!(rooms.hands().len(), 1);
-        assert_eq!(rooms.hands()[0].slots, 0, "a small worker is left to the queue");
+    /// Tells everybody known how this shard stands with them.
+    pub(super) fn greet(&mut self, out: &mut Vec<Output<R, T>>) {
+        let mut known: Vec<_> = self.rooms.seen.keys().copied().collect();
+        known.sort_unstable();
+        known.into_iter().for_each(|session| self.greet_one(session, out));
     }
 
-    #[test]
-    fn whoever_reports_comes_first_and_keeps_only_what_it_offers_unasked() {
-        let mut rooms = Rooms::new(Duration::from_secs(1));
-        rooms.hear(hello("a", 8), 1, NOW);
-        rooms.hear(hello("b", 8), 1, NOW);
-        let (b, workspace, queues) = ("b".parse().unwrap(), "default".parse().unwrap(), vec!["work".parse().unwrap()]);
-        rooms.prefer(&b, &workspace, &queues, 5, NOW);
-        let first = rooms.hands()[0].clone();
-        assert_eq!((first.worker, first.slots), (b.clone(), 5));
-        rooms.hands()[0].slots -= 1;
-        rooms.settle(&b, 2);
-        let left = rooms.hands().iter().find(|hand| hand.worker == b).unwrap().slots;
-        assert_eq!(left, 2);
+    fn greet_one(&self, session: SessionId, out: &mut Vec<Output<R, T>>) {
+        let Some(hand) = self.rooms.hands.get(session) else { return };
+        let (workspace, worker) = (hand.workspace.clone(), hand.worker.clone());
+        let handed = Handed { shard: self.owner.shard().id(), standing: self.standing(session), tasks: Vec::new() };
+        out.push(Output::Hand { workspace, worker, session, handed });
     }
 
-    #[test]
-    fn a_worker_nobody_can_reach_gets_nothing_unasked() {
-        let mut rooms = Rooms::new(Duration::from_secs(1));
-        let (a, workspace, queues) = ("a".parse().unwrap(), "default".parse().unwrap(), vec!["work".parse().unwrap()]);
-        rooms.prefer(&a, &workspace, &queues, 5, NOW);
-        rooms.settle(&a, 5);
-        assert_eq!(rooms.hands()[0].slots, 0);
-        rooms.forget(&a);
-        assert!(rooms.hands().is_empty());
+    /// Learns what a worker lends; it comes first for what its reports make ready.
+    pub(super) fn take_credit(
+        &mut self,
+        worker: &WorkerId,
+        session: SessionId,
+        workspace: &WorkspaceId,
+        queues: &[QueueName],
+        credit: Credit,
+        at: Moment,
+    ) {
+        self.rooms.hands.meet(worker, session, workspace, queues, self.owner.epoch());
+        self.rooms.seen.insert(session, at.steady);
+        if let Some(room) = self.rooms.hands.room(session) {
+            room.hear(credit);
+        }
+        self.rooms.refresh(session);
+        self.rooms.hands.prefer(Some(session));
+    }
+
+    /// Returns how this shard stands with a worker.
+    pub(super) fn standing(&self, session: SessionId) -> Standing {
+        let Some(Hand { workspace, queues, room, .. }) = self.rooms.hands.get(session) else {
+            return Room::new(Term::unmet(self.owner.epoch())).standing(false);
+        };
+        let shard = self.owner.shard();
+        let waiting = queues.iter().any(|queue| shard.waiting_for(workspace, queue) > 0);
+        room.standing(waiting)
+    }
+
+    /// Grants what waits to whoever has room, each run in its turn, and calls for workers where none has.
+    pub(super) fn grant(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let mut stirred = self.owner.take_stirred();
+        stirred.extend(self.rooms.refreshed.drain());
+        stirred.sort_unstable();
+        stirred.dedup();
+        let mut unserved = Vec::new();
+        for key in stirred {
+            self.grant_queue(&key, at);
+            if self.owner.shard().waiting_for(&key.0, &key.1) > 0 {
+                unserved.push(key);
+            }
+        }
+        self.call(unserved, at, out);
+    }
+
+    fn grant_queue(&mut self, key: &QueueKey, at: Moment) {
+        loop {
+            let room = self.rooms.hands.free(&key.0, &key.1);
+            if room == 0 || self.owner.is_full() {
+                if room > 0 {
+                    // The rest when the bundle is on its way.
+                    self.rooms.refreshed.insert(key.clone());
+                }
+                return;
+            }
+            let turn = self.owner.next_turn(key, room);
+            if turn.is_empty() {
+                return;
+            }
+            for (run, waiting) in turn {
+                let mut grants = Vec::with_capacity(waiting.len());
+                for (node, attempt) in waiting {
+                    let Some(hand) = self.rooms.hands.take(&key.0, &key.1) else { break };
+                    grants.push(Grant { node, attempt, worker: hand.worker.clone(), session: hand.session });
+                }
+                self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::GrantAttempts { grants } }, at);
+            }
+        }
+    }
+
+    /// Calls for workers of these queues, where any are known; at once when it begins, then every second.
+    fn call(&mut self, queues: Vec<QueueKey>, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let mut by_workspace: BTreeMap<WorkspaceId, Vec<QueueName>> = BTreeMap::new();
+        for key in queues.into_iter().filter(|_| self.is_open) {
+            let is_due = self.rooms.called.get(&key).is_none_or(|last| at.steady.saturating_sub(*last) >= CALL_EVERY);
+            if is_due && self.rooms.hands.is_served(&key.0, &key.1) {
+                self.rooms.called.insert(key.clone(), at.steady);
+                let named = by_workspace.entry(key.0).or_default();
+                if named.len() < CALL_QUEUES_MAX {
+                    named.push(key.1);
+                }
+            }
+        }
+        let (shard, epoch) = (self.owner.shard().id(), self.owner.epoch());
+        for (workspace, queues) in by_workspace {
+            out.push(Output::Call { workspace, call: Call { shard, epoch, queues } });
+        }
+    }
+
+    /// Forgets workers that fell silent, and calls again for what still waits.
+    pub(super) fn sweep_rooms(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        self.rooms.forget_silent(at.steady);
+        let shard = self.owner.shard();
+        let mut waited_for: Vec<_> = shard.queues_waited_for().cloned().collect();
+        waited_for.sort_unstable();
+        self.rooms.called.retain(|key, _| shard.waiting_for(&key.0, &key.1) > 0);
+        self.call(waited_for, at, out);
     }
 }

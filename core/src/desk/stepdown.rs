@@ -1,16 +1,19 @@
 //! What an owner that loses its shard leaves behind.
 
+use super::frames::{Complete, fit};
 use super::{Asker, Caller, Desk, Output, Place};
-use crate::protocol::{ShardReply, WorkReply};
+use crate::protocol::{ShardReply, WorkAnswer, WorkReply};
 use crate::shard::Rejection;
 
 impl<R, T> Desk<R, T> {
     /// Tells every caller to ask the next owner: it knows what became of their commands.
     pub fn step_down(self, out: &mut Vec<Output<R, T>>) {
+        let shard = self.owner.shard().id();
         let Self { owner, mut work, mut commands, watchers, parking, settings, .. } = self;
         let mut tell_worker = |place: Place| {
             let complete = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner })?;
-            let (reply, bytes, _) = complete.written(settings.answer_bytes_max);
+            let Complete { reply: (reply, _), answers: replies } = complete;
+            let (bytes, _) = fit(WorkAnswer { shard, standing: None, replies }, settings.message_bytes_max);
             Some(Output::Answer { reply, bytes })
         };
         let mut tell_process = |place: Place| {
@@ -21,7 +24,9 @@ impl<R, T> Desk<R, T> {
         let askers = owner.abandon().into_iter().map(|Caller(asker)| asker).chain(parking.abandon());
         for asker in askers {
             out.extend(match asker {
-                Asker::Work { place, .. } | Asker::Claim(place) | Asker::Heartbeat { place, .. } => tell_worker(place),
+                Asker::Work { place, .. } | Asker::Stranger { place, .. } | Asker::Heartbeat { place, .. } => {
+                    tell_worker(place)
+                }
                 Asker::Shard(place) | Asker::Watcher(place) => tell_process(place),
                 // Not confirmed, so the next owner sends the effect again.
                 Asker::Effect { .. } | Asker::Adoption | Asker::Nobody => None,

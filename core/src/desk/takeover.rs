@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Caller, Desk, DeskSettings, Frames, Leases, Moment, Names, Output, Parking, Rooms, Watchers};
-use crate::Sequence;
-use crate::protocol::Task;
-use crate::shard::{Effect, Owner};
+use super::{Caller, Desk, DeskSettings, Frames, Lease, Leases, Moment, Names, Output, Parking, Rooms, Watchers};
+use crate::credit::Hands;
+use crate::shard::{Effect, Owner, Shard};
+use crate::{LeaseSecret, Sequence};
 
 /// What was outstanding at the take-over, kept back until holders had time to show themselves.
 #[derive(Debug, Default)]
@@ -19,11 +19,13 @@ impl Inheritance {
 
 impl<R, T> Desk<R, T> {
     /// Sits an owner that has folded its journal down. The first output is the bundle that opens its epoch and fences every
-    /// owner before. `seed` is 64 random bits: no other desk has the same.
+    /// owner before. `seed` is 64 random bits and `secret` 128: no other desk has the
+    /// same, and nobody else knows them.
     pub fn open(
         mut owner: Owner<Caller<T>>,
         settings: DeskSettings,
         seed: u64,
+        secret: LeaseSecret,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) -> Self {
@@ -33,27 +35,23 @@ impl<R, T> Desk<R, T> {
             if sequence == Sequence::ZERO {
                 inheritance.0 = Some((at.steady + settings.lease_ttl, effects));
             } else {
-                // The owner before may have offered these tasks: whoever takes one asks first.
-                let claimed = |effect| match effect {
-                    Effect::OfferTask(task) => Effect::OfferTask(Task { claim_first: true, ..task }),
-                    other => other,
-                };
-                let effects = effects.into_iter().map(claimed).collect();
                 deliveries.push(Output::Deliver { sequence, effects });
             }
         }
+        let leases = held(owner.shard(), settings.lease_ttl, at);
         let mut desk = Self {
             owner,
             work: Frames::new(),
             commands: Frames::new(),
-            leases: Leases::new(settings.lease_ttl),
-            rooms: Rooms::new(settings.lease_ttl),
+            leases,
+            rooms: Rooms::new(settings.lease_ttl, Hands::new(secret)),
             handed: Vec::new(),
             watchers: Watchers::default(),
             parking: Parking::new(),
             inheritance,
             names: Names { own: seed, count: 0 },
             refusals: 0,
+            is_open: false,
             settings,
         };
         desk.next_append(out);
@@ -63,10 +61,29 @@ impl<R, T> Desk<R, T> {
 
     pub(super) fn offer_inherited(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         let Some((_, before)) = self.inheritance.0.take_if(|(due, _)| *due <= at.steady) else { return };
-        let is_held = |task: &Task| self.leases.holder(task.lease).is_some();
-        let effects = self.owner.shard().still_outstanding(before, is_held);
+        let effects = self.owner.shard().still_outstanding(before);
         if !effects.is_empty() {
             out.push(Output::Deliver { sequence: Sequence::ZERO, effects });
         }
     }
+}
+
+/// Whoever was granted an attempt has one lease time to show itself, and is told again what it may not have heard.
+fn held(shard: &Shard, ttl: Duration, at: Moment) -> Leases {
+    let mut leases = Leases::new(ttl);
+    for run in shard.active() {
+        for held in run.held() {
+            leases.hold(Lease {
+                run: run.id(),
+                node: held.node,
+                attempt: held.attempt,
+                token: held.lease,
+                worker: held.worker,
+                session: held.session,
+                seen: at.steady,
+                unheard_since: Some(at.steady),
+            });
+        }
+    }
+    leases
 }

@@ -1,66 +1,89 @@
-//! What workers ask of a shard, and what each question means for it.
+//! What workers say to a shard, and what it means.
 
-use super::{Asker, Caller, Desk, Lease, Moment, Output, Place};
-use crate::protocol::{Held, Task, WorkFrame, WorkReply, WorkRequest};
-use crate::run::{RunCommand, task_of};
+use super::{Asker, Caller, Desk, Moment, Output, Place};
+use crate::protocol::{Held, WorkFrame, WorkReply, WorkRequest};
+use crate::run::{RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
-use crate::{CommandId, WorkerId};
+use crate::{Attempt, CommandId, LeaseToken, NodeId, RunId, WorkerId, WorkspaceId};
+
+/// Who sends a frame.
+struct Sender<'f> {
+    workspace: &'f WorkspaceId,
+    worker: &'f WorkerId,
+    session: crate::SessionId,
+}
 
 impl<R, T> Desk<R, T> {
-    pub(super) fn take_work(&mut self, frame: WorkFrame, reply: R, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let WorkFrame { worker, workspace, queues, free_slots, requests } = frame;
-        let Some(frame) = self.work.open(reply, requests.len()) else { return };
+    pub(super) fn take_work(
+        &mut self,
+        workspace: &WorkspaceId,
+        frame: WorkFrame,
+        reply: R,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let WorkFrame { protocol: _, worker, session, queues, credit, requests } = frame;
+        self.take_credit(&worker, session, workspace, &queues, credit, at);
+        let sender = Sender { workspace, worker: &worker, session };
+        if requests.is_empty() {
+            // Credit alone needs no fence: it is the worker's own word, and what was handed out under it is counted.
+            self.rooms.hands.prefer(None);
+            return self.send_answer(reply, session, Vec::new(), out);
+        }
+        let frame = self.work.open((reply, session), requests.len());
         let overloaded = self.is_overloaded();
-        // Each report frees the slot its attempt had.
-        let reports = requests.iter().filter(|request| matches!(request, WorkRequest::Report { .. })).count();
-        let slots = free_slots.saturating_add(u32::try_from(reports).unwrap_or(u32::MAX));
-        self.rooms.prefer(&worker, &workspace, &queues, slots, at.steady);
         for (index, request) in requests.into_iter().enumerate() {
             let place = Place { frame, index };
             if overloaded {
                 self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }, out);
             } else {
-                self.take_request(place, &worker, request, at, out);
+                self.take_request(place, &sender, request, at, out);
             }
         }
-        self.rooms.settle(&worker, free_slots);
+        self.rooms.hands.prefer(None);
     }
 
     fn take_request(
         &mut self,
         place: Place,
-        worker: &WorkerId,
+        sender: &Sender<'_>,
         request: WorkRequest,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let caller = Asker::Work { place, worker: worker.clone() };
+        let caller = Asker::Work { place, session: sender.session };
         match request {
             WorkRequest::Report { id, run, report } => {
-                self.leases.release(report.lease);
+                if !self.is_of(run, sender.workspace) {
+                    return self.hold_unknown(place);
+                }
+                self.let_go(report.lease);
                 let command = Command::Run { run, command: RunCommand::ReportAttempt(report) };
                 self.submit(caller, Submission { id, command }, at, out);
             }
-            WorkRequest::Started { run, node, attempt, lease: token, started_at } => {
-                let (seen, worker) = (at.steady, worker.clone());
-                self.hold(Lease { run, node: node.clone(), attempt, token, worker: worker.clone(), seen });
-                let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &token.bits().to_be_bytes()]);
-                let command = RunCommand::StartAttempt { node, attempt, lease: token, worker, started_at };
-                self.submit(caller, Submission { id, command: Command::Run { run, command } }, at, out);
-            }
-            WorkRequest::Claim { run, node, attempt, lease: token } => {
-                let held = Lease { run, node, attempt, token, worker: worker.clone(), seen: at.steady };
-                match self.claim(held) {
-                    Some(task) => self.reply_work(place, WorkReply::Granted { task }, out),
-                    None => self.owner.hold(Caller(Asker::Claim(place))),
+            WorkRequest::Return { id, run, node, attempt, lease } => {
+                if !self.is_of(run, sender.workspace) {
+                    return self.hold_unknown(place);
                 }
+                self.let_go(lease);
+                let command = Command::Run { run, command: RunCommand::ReturnAttempt { node, attempt, lease } };
+                self.submit(caller, Submission { id, command }, at, out);
+            }
+            WorkRequest::Started { run, node, attempt, lease, started_at } => {
+                if !self.is_of(run, sender.workspace) {
+                    return self.hold_unknown(place);
+                }
+                self.still_holds(run, &node, attempt, lease, at);
+                let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &lease.bits().to_be_bytes()]);
+                let worker = sender.worker.clone();
+                let command = RunCommand::StartAttempt { node, attempt, lease, worker, started_at };
+                self.submit(caller, Submission { id, command: Command::Run { run, command } }, at, out);
             }
             WorkRequest::Heartbeat { held } => {
                 let mut cancelled = Vec::new();
-                for Held { run, node, attempt, lease: token, progress: _ } in held {
-                    let lease = Lease { run, node, attempt, token, worker: worker.clone(), seen: at.steady };
-                    if !self.hold(lease) {
-                        cancelled.push(token);
+                for Held { run, node, attempt, lease, progress: _ } in held {
+                    if !self.is_of(run, sender.workspace) || !self.still_holds(run, &node, attempt, lease, at) {
+                        cancelled.push(lease);
                     }
                 }
                 if cancelled.is_empty() {
@@ -72,20 +95,34 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    /// Notes who holds an attempt; says no when the attempt is not current (any more).
-    fn hold(&mut self, lease: Lease) -> bool {
-        let run = self.owner.shard().run(lease.run);
-        let current = run.and_then(|run| run.current_lease(&lease.node)) == Some((lease.attempt, lease.token));
-        if current {
-            self.leases.hold(lease);
-        }
-        current
+    /// Whether a run may be one of the workspace: one that is not active is answered by the rules.
+    fn is_of(&self, run: RunId, workspace: &WorkspaceId) -> bool {
+        self.owner.shard().run(run).is_none_or(|run| run.workspace() == workspace)
     }
 
-    /// Grants an attempt to the first who asks; the holder itself may ask again.
-    fn claim(&mut self, lease: Lease) -> Option<Task> {
-        let task = self.owner.shard().run(lease.run).and_then(|run| task_of(run, &lease.node));
-        let free = self.leases.holder(lease.token).is_none_or(|holder| *holder == lease.worker);
-        task.filter(|_| free && self.hold(lease))
+    /// A run of another workspace is not there.
+    fn hold_unknown(&mut self, place: Place) {
+        self.owner.hold(Caller(Asker::Stranger { place, rejection: Rejection::Run(RunRejection::RunNotFound) }));
+    }
+
+    fn let_go(&mut self, lease: LeaseToken) {
+        if let Some(lease) = self.leases.release(lease) {
+            self.spoken_of(&lease);
+        }
+    }
+
+    /// Notes that an attempt is held; says no when it is not current (any more).
+    fn still_holds(&mut self, run: RunId, node: &NodeId, attempt: Attempt, token: LeaseToken, at: Moment) -> bool {
+        let shard = self.owner.shard();
+        if shard.run(run).and_then(|run| run.current_lease(node)) != Some((attempt, token)) {
+            return false;
+        }
+        if let Some(lease) = self.leases.get_mut(token) {
+            lease.seen = at.steady;
+            let before = lease.clone();
+            lease.unheard_since = None;
+            self.spoken_of(&before);
+        }
+        true
     }
 }

@@ -48,60 +48,101 @@ impl FromStr for ShardId {
     }
 }
 
-/// Fences one attempt: comes with the task, must come back with the report. Sixteen hex digits on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseToken(u64);
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
 
-impl LeaseToken {
-    /// Derives the token of an attempt. It fences, it does not authenticate.
-    pub fn derived(cause: &[&[u8]]) -> Self {
-        let bytes = digest128(cause);
-        Self(u64::from_be_bytes(bytes[..8].try_into().expect("eight of sixteen bytes")))
-    }
+        impl $name {
+            /// Derives the token of a cause.
+            pub fn derived(cause: &[&[u8]]) -> Self {
+                let bytes = digest128(cause);
+                Self(u64::from_be_bytes(bytes[..8].try_into().expect("eight of sixteen bytes")))
+            }
 
-    /// Returns the 64 bits.
-    pub fn bits(self) -> u64 {
-        self.0
-    }
+            /// Returns the 64 bits.
+            pub fn bits(self) -> u64 {
+                self.0
+            }
 
-    /// Wraps 64 bits that an attempt was given before.
-    pub fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-}
-
-impl fmt::Display for LeaseToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl fmt::Debug for LeaseToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for LeaseToken {
-    type Err = InvalidName;
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let rule = "sixteen hex digits";
-        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(InvalidName::new("lease token", text, rule));
+            /// Wraps 64 bits.
+            pub fn from_bits(bits: u64) -> Self {
+                Self(bits)
+            }
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| InvalidName::new("lease token", text, rule))
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let rule = "sixteen hex digits";
+                if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(InvalidName::new($kind, text, rule));
+                }
+                u64::from_str_radix(text, 16).map(Self).map_err(|_| InvalidName::new($kind, text, rule))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserialize_text(deserializer)
+            }
+        }
+    };
+}
+
+token!(
+    /// Fences one attempt: comes with the task, must come back with the report. Sixteen hex digits on the wire. Made from
+    /// a secret of the owner ([`LeaseSecret`]), so nobody knows it who was not given it.
+    LeaseToken,
+    "lease token"
+);
+token!(
+    /// One life of a worker process: what was handed to an earlier life is not this one's. Sixteen hex digits, random.
+    SessionId,
+    "session id"
+);
+
+/// What an owner makes leases from: 128 random bits, kept in memory only.
+#[derive(Clone, Copy, Default)]
+pub struct LeaseSecret([u8; 16]);
+
+impl LeaseSecret {
+    /// Wraps 128 random bits.
+    pub fn new(bits: u128) -> Self {
+        Self(bits.to_be_bytes())
+    }
+
+    /// Makes the lease of one grant.
+    pub fn lease(&self, cause: &[&[u8]]) -> LeaseToken {
+        let mut parts = Vec::with_capacity(cause.len() + 1);
+        parts.push(self.0.as_slice());
+        parts.extend_from_slice(cause);
+        LeaseToken::derived(&parts)
     }
 }
 
-impl Serialize for LeaseToken {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for LeaseToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_text(deserializer)
+impl fmt::Debug for LeaseSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LeaseSecret")
     }
 }
 

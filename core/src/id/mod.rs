@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use serde::Deserializer;
 
-pub use authority::{LeaseToken, ShardId};
+pub use authority::{LeaseSecret, LeaseToken, SessionId, ShardId};
 pub use name::{AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, Slug, WorkerId, WorkspaceId};
 pub use unique::{BundleId, CommandId, RunId};
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evolve::{timer_of_run, timers_of};
 use super::state::{NodeState, Run};
+use super::waiting::Waiting;
 use super::{RunStatus, Trigger};
 use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx};
@@ -78,12 +79,14 @@ impl RunRecord {
             timers,
             unrecorded,
             consumed: self.consumed,
+            waiting: Waiting::default(),
             facts: OnceLock::new(),
         };
         for position in 0..run.nodes.len() {
             let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
             let due = timers_of(&run, ix);
             run.timers.extend(due);
+            run.join_if_waiting(ix);
         }
         Ok(run)
     }
@@ -121,6 +124,7 @@ impl Run {
             timers: _,
             unrecorded,
             consumed,
+            waiting: _,
             facts: _,
         } = self;
         let untouched = NodeState::untouched();

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{ProducedAsset, RunFailure, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::{
-    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, Slug, Timestamp, Version,
+    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, SessionId, Slug, Timestamp,
+    Version, WorkerId, WorkspaceId,
 };
-use crate::{WorkerId, WorkspaceId};
 
 /// A wish addressed to one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,13 @@ pub enum RunCommand {
     StartRun(StartRun),
     /// A worker says how an attempt ended.
     ReportAttempt(Report),
+    /// Attempts that wait are given to workers with room.
+    GrantAttempts { grants: Vec<Grant> },
+    /// A worker gives an attempt back that it has not begun.
+    ReturnAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
     /// A worker says that an attempt runs, once it has run for a moment.
     StartAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, started_at: Timestamp },
-    /// Nobody holds the attempt any more: its worker fell silent or its delivery came a second time.
+    /// Nobody holds the attempt any more: its worker fell silent.
     LoseAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
     /// Stop it.
     CancelRun { reason: String },
@@ -31,6 +35,16 @@ pub enum RunCommand {
     RefuseAsset { node: NodeId, asset: AssetId, failure: RunFailure },
     /// An asset recorded what a node produced.
     AcknowledgeAsset { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+}
+
+/// An attempt that waits, and the worker it is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    pub node: NodeId,
+    pub attempt: Attempt,
+    pub worker: WorkerId,
+    pub session: SessionId,
 }
 
 /// What a new run needs to know.

@@ -10,9 +10,10 @@ use super::evolve::evolve;
 use super::produce;
 use super::state::{Phase, Run, Timer};
 use super::{RunEvent, RunFailure, RunStatus};
+use crate::credit::Hands;
 use crate::definition::{Definition, NodeIx};
 use crate::expr::ConsumedAsset;
-use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkerId, WorkspaceId};
+use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkspaceId};
 
 /// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
 /// full before them, they fit one message of the broker (8 MiB).
@@ -27,18 +28,10 @@ const CODE_CHARS_MAX: usize = 200;
 pub struct Ground<'a> {
     /// The shard's clock: never earlier than any commit before.
     pub now: Timestamp,
-    /// Workers that can take what becomes ready without the queue, the preferred one first.
-    pub hands: &'a mut [Handover],
-}
-
-/// A worker with room for more.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Handover {
-    pub worker: WorkerId,
-    pub workspace: WorkspaceId,
-    pub queues: Vec<QueueName>,
-    /// How many more tasks it takes.
-    pub slots: u32,
+    /// The workers that can take what becomes ready, and the secret that leases are made from.
+    pub hands: &'a mut Hands,
+    /// Whether attempts of other runs wait for the queue: then what becomes ready waits behind them.
+    pub is_contended: &'a dyn Fn(&WorkspaceId, &QueueName) -> bool,
 }
 
 /// A decision under way: the run as it already is, and the events that made it so.
@@ -142,6 +135,11 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         // The shard answers a repeated start from what it knows; here it changes nothing.
         RunCommand::StartRun(_) => {}
         RunCommand::ReportAttempt(report) => decision.report(report)?,
+        RunCommand::GrantAttempts { grants } => grants.into_iter().for_each(|grant| decision.grant(grant)),
+        RunCommand::ReturnAttempt { node, attempt, lease } => {
+            let ix = decision.current_of(&node, attempt, lease)?;
+            decision.take_back(ix);
+        }
         RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
             let ix = decision.current_of(&node, attempt, lease)?;
             if decision.run.current(ix).is_some_and(|current| !current.started) {
@@ -187,11 +185,13 @@ fn shortened(mut words: String) -> String {
 fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent>, RunRejection> {
     match command {
         RunCommand::StartRun(_)
+        | RunCommand::GrantAttempts { .. }
         | RunCommand::FireTimers {}
         | RunCommand::ResolveAsset { .. }
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. } => Ok(Vec::new()),
         RunCommand::ReportAttempt(_)
+        | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),

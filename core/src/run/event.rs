@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{OnMiss, Require};
 use crate::expr::ConsumedAsset;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId, Slug};
-use crate::{Timestamp, Version, WorkerId, WorkspaceId};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId};
+use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,10 +42,18 @@ pub enum RunEvent {
         /// For a sleep: when it ends.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wakes_at: Option<Timestamp>,
-        /// The worker that got it with the answer to its last report, without the queue.
+        /// The worker that it is granted to at once. Absent: it waits, and [`RunEvent::AttemptGranted`] follows.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handed_to: Option<WorkerId>,
+        /// That worker's session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
     },
+    /// An attempt that waited is a worker's now, under a lease of its own. Never again under this number.
+    AttemptGranted { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
+    /// Its worker gave it back without having begun it. The next [`RunEvent::AttemptScheduled`] follows in the same commit, and
+    /// does not count against the retry policy.
+    AttemptReturned { node: NodeId, attempt: Attempt, worker: WorkerId },
     /// An attempt outlived the engine's patience for silence and was seen to run. Short attempts skip this.
     AttemptStarted { node: NodeId, attempt: Attempt, worker: WorkerId, started_at: Timestamp },
     /// An attempt failed. [`RunEvent::RetryArmed`] or [`RunEvent::NodeFailed`] follows in the same commit.
@@ -170,6 +178,8 @@ impl RunEvent {
             Self::NodeAwaitedAssets { node, .. }
             | Self::AssetResolved { node, .. }
             | Self::AttemptScheduled { node, .. }
+            | Self::AttemptGranted { node, .. }
+            | Self::AttemptReturned { node, .. }
             | Self::AttemptStarted { node, .. }
             | Self::AttemptFailed { node, .. }
             | Self::RetryArmed { node, .. }
@@ -205,7 +215,9 @@ impl RunEvent {
                     output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
                 }
                 Self::RunSucceeded { output } => output.len_bytes(),
-                Self::AttemptStarted { .. }
+                Self::AttemptGranted { .. }
+                | Self::AttemptReturned { .. }
+                | Self::AttemptStarted { .. }
                 | Self::RetryArmed { .. }
                 | Self::NodeSkipped { .. }
                 | Self::AssetRecorded { .. } => 0,

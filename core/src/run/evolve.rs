@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::state::{CurrentAttempt, NodeState, Phase, Run, Timer};
+use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
@@ -36,6 +37,7 @@ impl Run {
             definition,
             unrecorded: Vec::new(),
             consumed: Vec::new(),
+            waiting: Waiting::default(),
             facts: OnceLock::new(),
         }
     }
@@ -54,6 +56,12 @@ impl Run {
             self.timers.remove(&timer);
         }
         let before = std::mem::replace(&mut self.node_mut(ix).phase, phase);
+        if let Phase::Current(current) = &before
+            && current.is_waiting()
+        {
+            self.waiting.leave(&self.definition.node(ix).queue, (current.revision, ix));
+        }
+        self.join_if_waiting(ix);
         self.active += u32::from(self.node(ix).phase.is_active());
         self.active -= u32::from(before.is_active());
         for timer in timers_of(self, ix) {
@@ -70,6 +78,24 @@ impl Run {
             let target = self.node_mut(definition.transition(*transition).to);
             target.decided += 1;
             target.taken += u32::from(is_taken(*transition));
+        }
+    }
+
+    /// Changes the current attempt of a node, and with it what waits.
+    fn change_current(&mut self, ix: NodeIx, change: impl FnOnce(&mut CurrentAttempt)) {
+        if let Phase::Current(current) = &self.node(ix).phase {
+            let mut changed = current.clone();
+            change(&mut changed);
+            self.enter(ix, Phase::Current(changed));
+        }
+    }
+
+    /// Notes an attempt that waits for a worker.
+    pub(super) fn join_if_waiting(&mut self, ix: NodeIx) {
+        if let Phase::Current(current) = &self.nodes[ix.0 as usize].phase
+            && current.is_waiting()
+        {
+            self.waiting.join(&self.definition.node(ix).queue, (current.revision, ix));
         }
     }
 
@@ -129,7 +155,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                 run.node_mut(ix).consumed.push(chosen.clone());
             }
         }
-        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to } => {
+        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session } => {
             let ix = run.ix(node);
             let revision = run.revision;
             run.node_mut(ix).attempts = attempt.get();
@@ -143,16 +169,28 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                     revision,
                     wakes_at: *wakes_at,
                     held_by: handed_to.clone(),
+                    session: *session,
                     started: false,
                 })),
             );
         }
+        RunEvent::AttemptGranted { node, lease, worker, session, .. } => {
+            let ix = run.ix(node);
+            run.change_current(ix, |current| {
+                (current.lease, current.held_by, current.session) = (*lease, Some(worker.clone()), Some(*session));
+            });
+        }
+        // What comes of it stands in the next event; until then its input must not get lost.
+        RunEvent::AttemptReturned { node, .. } => {
+            let ix = run.ix(node);
+            run.node_mut(ix).returned += 1;
+        }
         RunEvent::AttemptStarted { node, worker, .. } => {
             let ix = run.ix(node);
-            if let Phase::Current(current) = &mut run.node_mut(ix).phase {
+            run.change_current(ix, |current| {
                 current.held_by = Some(worker.clone());
                 current.started = true;
-            }
+            });
         }
         // What comes of a failed attempt stands in the next event; until then its input must not get lost.
         RunEvent::AttemptFailed { .. } => {}

@@ -9,6 +9,7 @@
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `evolve` | what an event means for the state |
 //! | `react` | what follows from an event outside |
+//! | `waiting` | which attempts wait for a worker, and who holds the others |
 //! | `checkpoint` | what a checkpoint holds of a run |
 
 mod checkpoint;
@@ -22,12 +23,15 @@ mod retry;
 mod schedule;
 mod settle;
 mod state;
+mod waiting;
 
 pub(crate) use checkpoint::RunRecord;
-pub use command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
+pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 pub(crate) use decide::complete_input;
-pub use decide::{DECISION_BYTES_MAX, Ground, Handover, INPUT_BYTES_MAX, decide, start};
+pub use decide::{DECISION_BYTES_MAX, Ground, INPUT_BYTES_MAX, decide, start};
 pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;
 pub use react::{outstanding, react, task_of};
 pub use state::{NodeStatus, Run, RunStatus};
+pub use waiting::HeldAttempt;
+pub(crate) use waiting::Move;

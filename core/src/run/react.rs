@@ -24,14 +24,6 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                 to_asset(&need.asset, resolve(run, node, need), effects);
             }
         }
-        RunEvent::AttemptScheduled { node, attempt, handed_to: None, .. } => {
-            let ix = run.definition.find(node).expect("an event names a node of its definition");
-            if let Some(current) = run.current(ix).filter(|current| current.attempt == *attempt)
-                && let Some(task) = task(run, ix, current)
-            {
-                effects.push(Effect::OfferTask(task));
-            }
-        }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
             let ix = run.definition.find(node).expect("an event names a node of its definition");
             for asset in assets {
@@ -83,7 +75,9 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
         }
         RunEvent::RunStarted { .. }
         | RunEvent::AssetResolved { .. }
-        | RunEvent::AttemptScheduled { handed_to: Some(_), .. }
+        | RunEvent::AttemptScheduled { .. }
+        | RunEvent::AttemptGranted { .. }
+        | RunEvent::AttemptReturned { .. }
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
@@ -151,18 +145,17 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
         assets: run.node(ix).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
         heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-        claim_first: false,
     })
 }
 
-/// Returns the task of a node's current attempt, to hand it over or to offer it again.
+/// Returns the task of a node's current attempt, to hand it over.
 pub fn task_of(run: &Run, node: &NodeId) -> Option<Task> {
     let ix = run.definition.find(node)?;
     task(run, ix, run.current(ix)?)
 }
 
 /// Appends everything an active run still waits for from outside, for an owner that has just taken over.
-/// Sending it again is harmless: tasks must be claimed, commands keep the id they had.
+/// Sending it again is harmless: commands keep the id they had. Attempts that wait are handed out as they were before.
 pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
     if run.status != RunStatus::Running {
         return;
@@ -170,11 +163,6 @@ pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
     for (position, state) in run.nodes.iter().enumerate() {
         let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
         match &state.phase {
-            Phase::Current(current) => {
-                if let Some(task) = task(run, ix, current) {
-                    effects.push(Effect::OfferTask(Task { claim_first: true, ..task }));
-                }
-            }
             Phase::AwaitingAssets { missing } => {
                 let node = &run.definition.node(ix).id;
                 for (index, need) in (0..).zip(missing) {
@@ -187,6 +175,7 @@ pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
                 }
             }
             Phase::Pending
+            | Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Succeeded
             | Phase::Failed

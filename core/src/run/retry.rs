@@ -23,7 +23,8 @@ impl Decision<'_, '_, '_> {
         let (worker, started_at) = seen.unzip();
         let event =
             RunEvent::AttemptFailed { node: node.id.clone(), attempt, failure: failure.clone(), worker, started_at };
-        if permanent || !is_tried_again(&node.retry, attempt, &failure.code) {
+        let tries = attempt.get() - self.run.node(ix).returned;
+        if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
             self.emit(event);
             return self.fail_node(ix, failure);
         }
@@ -37,8 +38,9 @@ impl Decision<'_, '_, '_> {
     }
 }
 
-fn is_tried_again(policy: &RetryPolicy, attempt: Attempt, code: &str) -> bool {
-    policy.attempts_max.is_none_or(|max| attempt.get() < max) && !policy.non_retryable.iter().any(|c| c == code)
+/// `tries` are the attempts that were not given back before they began.
+fn is_tried_again(policy: &RetryPolicy, tries: u32, code: &str) -> bool {
+    policy.attempts_max.is_none_or(|max| tries < max) && !policy.non_retryable.iter().any(|c| c == code)
 }
 
 /// How long to wait before `attempt` (2 or more). The jitter depends on the run, the node and the attempt only.
@@ -100,9 +102,9 @@ mod tests {
     #[test]
     fn a_code_that_is_not_retryable_ends_the_node_at_once() {
         let policy = RetryPolicy { non_retryable: vec!["bad_input".into()], ..RetryPolicy::default() };
-        assert!(is_tried_again(&policy, Attempt::new(1), "boom"));
-        assert!(!is_tried_again(&policy, Attempt::new(1), "bad_input"));
-        assert!(!is_tried_again(&policy, Attempt::new(3), "boom"));
-        assert!(is_tried_again(&RetryPolicy { attempts_max: None, ..policy }, Attempt::new(99), "boom"));
+        assert!(is_tried_again(&policy, 1, "boom"));
+        assert!(!is_tried_again(&policy, 1, "bad_input"));
+        assert!(!is_tried_again(&policy, 3, "boom"));
+        assert!(is_tried_again(&RetryPolicy { attempts_max: None, ..policy }, 99, "boom"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::decide::{Decision, Handover};
+use super::command::Grant;
+use super::decide::Decision;
 use super::event::AssetNeed;
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
@@ -101,22 +102,45 @@ impl Decision<'_, '_, '_> {
         let definition = self.definition();
         let node = definition.node(ix);
         let attempt = Attempt::new(self.run.node(ix).attempts + 1);
-        let lease = LeaseToken::derived(&[
+        let lease = self.lease(ix, attempt);
+        let workspace = &self.run.workspace;
+        let waits = sleep.is_some() || (self.ground.is_contended)(workspace, &node.queue);
+        let hand = if waits { None } else { self.ground.hands.take(workspace, &node.queue) };
+        let (handed_to, session) = hand.map(|hand| (hand.worker.clone(), hand.session)).unzip();
+        let wakes_at = sleep.map(|span| self.ground.now.after(span));
+        let node = node.id.clone();
+        self.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
+    }
+
+    /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
+    pub fn grant(&mut self, grant: Grant) {
+        let Grant { node, attempt, worker, session } = grant;
+        let Some(ix) = self.run.definition.find(&node) else { return };
+        if self.run.current(ix).is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
+            let lease = self.lease(ix, attempt);
+            self.emit(RunEvent::AttemptGranted { node, attempt, lease, worker, session });
+        }
+    }
+
+    /// Ends an attempt that its worker has not begun, and schedules the next: no try was made.
+    pub fn take_back(&mut self, ix: NodeIx) {
+        let definition = self.definition();
+        let Some(current) = self.run.current(ix) else { return };
+        let (attempt, input) = (current.attempt, current.input.clone());
+        // Who said that it runs cannot say that it was never begun.
+        let Some(worker) = current.held_by.clone().filter(|_| !current.started) else { return };
+        self.emit(RunEvent::AttemptReturned { node: definition.node(ix).id.clone(), attempt, worker });
+        self.schedule_attempt(ix, input, None);
+    }
+
+    /// Makes a lease: for this grant only, and for nobody to guess.
+    fn lease(&self, ix: NodeIx, attempt: Attempt) -> LeaseToken {
+        self.ground.hands.secret.lease(&[
             self.run.id.as_uuid().as_bytes(),
             &ix.0.to_be_bytes(),
             &attempt.get().to_be_bytes(),
             &self.run.revision.get().to_be_bytes(),
-        ]);
-        let workspace = &self.run.workspace;
-        let has_room = |hand: &&mut Handover| {
-            sleep.is_none() && hand.slots > 0 && hand.workspace == *workspace && hand.queues.contains(&node.queue)
-        };
-        let handed_to = self.ground.hands.iter_mut().find(has_room).map(|hand| {
-            hand.slots -= 1;
-            hand.worker.clone()
-        });
-        let wakes_at = sleep.map(|span| self.ground.now.after(span));
-        self.emit(RunEvent::AttemptScheduled { node: node.id.clone(), attempt, lease, input, wakes_at, handed_to });
+        ])
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::waiting::Waiting;
 use super::{AssetNeed, RunFailure, Trigger};
 use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx};
 use crate::expr::{ConsumedAsset, Scope};
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Revision, RunId, Slug};
-use crate::{Timestamp, WorkerId, WorkspaceId};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Revision, RunId, SessionId};
+use crate::{Slug, Timestamp, WorkerId, WorkspaceId};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,6 +108,8 @@ pub struct Run {
     pub(super) unrecorded: Vec<(NodeIx, AssetId, Option<PartitionKey>)>,
     /// Every version consumed so far, sorted, each once.
     pub(super) consumed: Vec<InputVersion>,
+    /// The attempts that wait for a worker, by queue, in the order they were scheduled.
+    pub(super) waiting: Waiting,
     /// `run` and `trigger` as expressions see them, made when first asked for.
     pub(super) facts: OnceLock<(Json, Json)>,
 }
@@ -118,6 +121,9 @@ pub(super) struct NodeState {
     pub phase: Phase,
     /// Attempts scheduled so far.
     pub attempts: u32,
+    /// Of those, how many were given back before they began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returned: u32,
     /// Incoming transitions that were taken.
     pub taken: u32,
     /// Incoming transitions that were taken or are dead.
@@ -161,9 +167,22 @@ pub(super) struct CurrentAttempt {
     /// Of the event that scheduled it.
     pub revision: Revision,
     pub wakes_at: Option<Timestamp>,
-    /// Whoever was handed it or said that it runs.
+    /// Whom it was granted to. Absent: it waits for a worker, or for its time.
     pub held_by: Option<WorkerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     pub started: bool,
+}
+
+impl CurrentAttempt {
+    /// Returns whether it waits for a worker.
+    pub fn is_waiting(&self) -> bool {
+        self.held_by.is_none() && self.wakes_at.is_none()
+    }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a run can have due.
@@ -178,7 +197,15 @@ pub(super) enum Timer {
 impl NodeState {
     /// Where a node stands that nothing has happened to yet.
     pub fn untouched() -> Self {
-        Self { phase: Phase::Pending, attempts: 0, taken: 0, decided: 0, output: None, consumed: Vec::new() }
+        Self {
+            phase: Phase::Pending,
+            attempts: 0,
+            returned: 0,
+            taken: 0,
+            decided: 0,
+            output: None,
+            consumed: Vec::new(),
+        }
     }
 }
 
@@ -237,12 +264,10 @@ impl Run {
         &self.definition
     }
 
-    /// Returns the nodes whose current attempt a worker holds and that were scheduled in these revisions.
-    pub fn held_since(&self, worker: &WorkerId, first: Revision, last: Revision) -> impl Iterator<Item = &NodeId> {
+    /// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
+    pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = &NodeId> {
         let held = move |state: &NodeState| match &state.phase {
-            Phase::Current(current) => {
-                current.held_by.as_ref() == Some(worker) && (first..=last).contains(&current.revision)
-            }
+            Phase::Current(current) => current.session == Some(session) && (first..=last).contains(&current.revision),
             Phase::Pending
             | Phase::AwaitingAssets { .. }
             | Phase::Retrying { .. }
@@ -376,5 +401,6 @@ impl PartialEq for Run {
             && self.timers == other.timers
             && self.unrecorded == other.unrecorded
             && self.consumed == other.consumed
+            && self.waiting == other.waiting
     }
 }

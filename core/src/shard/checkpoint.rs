@@ -18,16 +18,16 @@ use crate::run::{Run, RunRecord};
 use crate::workflow::Workflow;
 use crate::{DefinitionVersion, Epoch, Json, NodeId, RunId, Sequence, ShardId, Timestamp};
 
-/// How checkpoints are written. Raised whenever what they hold changes, or what folding makes of an event: then those
-/// of releases before are not used, and the first one is made from the whole journal.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+/// How checkpoints are written. Raised whenever what they hold changes, or what folding makes of an event. The format before
+/// is read as well, so that a release that raises it takes over without the whole journal.
+pub const CHECKPOINT_FORMAT: u32 = 2;
 
 /// Says why a checkpoint cannot be used. Fold the journal from its first entry instead.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("it is damaged")]
     Malformed(#[from] serde_json::Error),
-    #[error("it has format {found}, this release reads {CHECKPOINT_FORMAT}")]
+    #[error("it has format {found}, this release reads {CHECKPOINT_FORMAT} and the one before")]
     Format { found: u32 },
     #[error("it is of shard {found}, not {expected}")]
     Shard { expected: ShardId, found: ShardId },
@@ -108,7 +108,7 @@ impl<C> Owner<C> {
     pub fn restore(shard: ShardId, map: ShardMap, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let mut values = serde_json::Deserializer::from_slice(bytes);
         let Format { format } = Format::deserialize(&mut values)?;
-        if format != CHECKPOINT_FORMAT {
+        if !(CHECKPOINT_FORMAT - 1..=CHECKPOINT_FORMAT).contains(&format) {
             return Err(CheckpointError::Format { found: format });
         }
         let mut values = serde_json::Deserializer::from_slice(bytes);
@@ -116,13 +116,30 @@ impl<C> Owner<C> {
         if head.shard != shard {
             return Err(CheckpointError::Shard { expected: shard, found: head.shard });
         }
-        let inherited: Vec<Inherited> = Vec::deserialize(&mut values)?;
+        let inherited = inherited(format, &mut values)?;
         let state = State::deserialize(&mut values)?;
         values.end()?;
         let shard = restored(Shard::new(shard, map), state)?;
         let Head { epoch, sequence: last, digest, .. } = head;
         Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited: inherited.into() }))
     }
+}
+
+/// Reads the effects that may not have been delivered. Format 1 has tasks on their way to a queue among them: what
+/// waits for a worker follows from the runs now.
+fn inherited<'de, R: serde_json::de::Read<'de>>(
+    format: u32,
+    values: &mut serde_json::Deserializer<R>,
+) -> Result<Vec<Inherited>, serde_json::Error> {
+    if format > 1 {
+        return Vec::deserialize(values);
+    }
+    let before: Vec<(Sequence, Vec<serde_json::Value>)> = Vec::deserialize(values)?;
+    let kept = before.into_iter().map(|(sequence, effects)| {
+        let effects = effects.into_iter().filter(|effect| effect.get("offerTask").is_none());
+        Ok((sequence, effects.map(serde_json::from_value).collect::<Result<Vec<_>, _>>()?))
+    });
+    kept.filter(|kept| !matches!(kept, Ok((_, effects)) if effects.is_empty())).collect()
 }
 
 fn write(bytes: &mut Vec<u8>, value: &impl Serialize) {
@@ -132,8 +149,21 @@ fn write(bytes: &mut Vec<u8>, value: &impl Serialize) {
 
 fn state(shard: &Shard) -> State<&Workflow, &Asset, Recorded<'_>> {
     // Every field is named, so that a new one does not compile until it is written here or known to follow.
-    let Shard { id: _, map: _, clock, runs, ended, keyed, assets, workflows, definitions, granted, due: _, quarantine } =
-        shard;
+    let Shard {
+        id: _,
+        map: _,
+        clock,
+        runs,
+        ended,
+        keyed,
+        assets,
+        workflows,
+        definitions,
+        granted,
+        due: _,
+        lines: _,
+        quarantine,
+    } = shard;
     let mut documents: Vec<_> = definitions
         .iter()
         .flat_map(|(key, versions)| {
@@ -182,7 +212,8 @@ fn restored(mut shard: Shard, state: State<Workflow, Asset, RunRecord>) -> Resul
         let ((key, version), id) = (record.definition(), record.id());
         let definition =
             shard.definition(&key, version).cloned().ok_or(CheckpointError::DefinitionMissing { run: id })?;
-        let run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
+        let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
+        shard.lines.follow(&mut run);
         shard.due.extend(run.next_due().map(|at| (at, id)));
         shard.runs.insert(id, run);
     }

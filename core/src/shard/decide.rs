@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::state::{Shard, start_hash};
 use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Rejection, Submission, WorkflowKey};
 use crate::asset::{self, Asset, AssetCommand};
+use crate::credit::Hands;
 use crate::definition::compile;
 use crate::protocol::{Granted, Task};
-use crate::run::{self, Handover, RunCommand, RunEvent, RunRejection, RunStatus, StartRun};
+use crate::run::{self, RunCommand, RunEvent, RunRejection, RunStatus, StartRun};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
-use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp, WorkerId};
+use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
-/// Tasks that go to workers without the queue.
-pub type HandedTasks = Vec<(WorkerId, Task)>;
+/// Tasks and the sessions they were granted to.
+pub type HandedTasks = Vec<(SessionId, Task)>;
 
 /// What became of a command.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ pub struct Decided {
     pub effects: Vec<Effect>,
     /// For the answer.
     pub granted: Option<Granted>,
-    /// What was handed to which worker, without the queue.
+    /// What was granted to which worker.
     pub tasks: HandedTasks,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
@@ -32,17 +33,12 @@ pub struct Decided {
 
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
-    /// the commit returned; it must be appended, or the shard be dropped. `hands` are workers that
-    /// can be handed what becomes ready, the preferred one first.
+    /// the commit returned; it must be appended, or the shard be dropped. `hands` are the
+    /// workers that can be handed what becomes ready.
     ///
     /// # Errors
     /// The fact in the way; nothing has changed.
-    pub fn decide(
-        &mut self,
-        submission: Submission,
-        now: Timestamp,
-        hands: &mut [Handover],
-    ) -> Result<Decided, Rejection> {
+    pub fn decide(&mut self, submission: Submission, now: Timestamp, hands: &mut Hands) -> Result<Decided, Rejection> {
         let now = now.max(self.clock);
         let Submission { id, command } = submission;
         if !self.quarantine.is_empty()
@@ -51,7 +47,7 @@ impl Shard {
             return Err(Rejection::Quarantined { reason: reason.clone() });
         }
         if let Some((first, last)) = self.granted.find(id) {
-            return Ok(self.answer_again(&command, first, last));
+            return Ok(self.answer_again(&command, hands.preferred(), first, last));
         }
         match command {
             Command::Run { run, command: RunCommand::StartRun(start) } => self.start_run(id, run, start, now, hands),
@@ -70,7 +66,7 @@ impl Shard {
         id: RunId,
         start: StartRun,
         now: Timestamp,
-        hands: &mut [Handover],
+        hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
         // The run that holds the key already may have been started at another time, under another id.
@@ -87,7 +83,9 @@ impl Shard {
         let Some(definition) = self.definition(&key, start.version).cloned() else {
             return Err(Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }));
         };
-        let mut ground = run::Ground { now, hands };
+        let lines = &self.lines;
+        let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
+        let mut ground = run::Ground { now, hands, is_contended: &is_contended };
         let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
         let tasks = handed_tasks(&run, &events);
         self.runs.insert(id, run);
@@ -117,7 +115,7 @@ impl Shard {
         id: RunId,
         wish: RunCommand,
         now: Timestamp,
-        hands: &mut [Handover],
+        hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
         let Some(run) = self.runs.get_mut(&id) else {
             return match (self.ended.find(id), wish) {
@@ -125,6 +123,7 @@ impl Shard {
                 (
                     Some(_),
                     RunCommand::FireTimers {}
+                    | RunCommand::GrantAttempts { .. }
                     | RunCommand::ResolveAsset { .. }
                     | RunCommand::RefuseAsset { .. }
                     | RunCommand::AcknowledgeAsset { .. },
@@ -134,7 +133,9 @@ impl Shard {
             };
         };
         let (revision, due) = (run.revision().next(), run.next_due());
-        let mut ground = run::Ground { now, hands };
+        let lines = &self.lines;
+        let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
+        let mut ground = run::Ground { now, hands, is_contended: &is_contended };
         let events = run::decide(run, wish, &mut ground).map_err(Rejection::Run)?;
         if events.is_empty() {
             return Ok(Decided::default());
@@ -231,13 +232,13 @@ impl Shard {
     }
 
     /// Answers a command that was granted before as it was answered then (`SHD-3`).
-    fn answer_again(&self, command: &Command, first: Revision, last: Revision) -> Decided {
+    fn answer_again(&self, command: &Command, session: Option<SessionId>, first: Revision, last: Revision) -> Decided {
         match command {
-            Command::Run { run, command: RunCommand::ReportAttempt(report) } => {
+            Command::Run { run, command: RunCommand::ReportAttempt(_) } => {
                 let run = self.runs.get(run);
-                let held = run.into_iter().flat_map(|run| {
-                    run.held_since(&report.worker, first, last)
-                        .filter_map(|node| Some((report.worker.clone(), run::task_of(run, node)?)))
+                let held = session.zip(run).into_iter().flat_map(|(session, run)| {
+                    run.held_since(session, first, last)
+                        .filter_map(move |node| Some((session, run::task_of(run, node)?)))
                 });
                 Decided { tasks: held.collect(), ..Decided::default() }
             }
@@ -251,13 +252,12 @@ impl Shard {
     }
 }
 
-/// The tasks that these events handed to workers.
+/// The tasks that these events granted to workers.
 fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> HandedTasks {
-    let handed = events.iter().filter_map(|event| match event {
-        RunEvent::AttemptScheduled { node, handed_to: Some(worker), .. } => {
-            Some((worker.clone(), run::task_of(run, node)?))
-        }
+    let granted = events.iter().filter_map(|event| match event {
+        RunEvent::AttemptScheduled { node, session: Some(session), .. }
+        | RunEvent::AttemptGranted { node, session, .. } => Some((*session, run::task_of(run, node)?)),
         _ => None,
     });
-    handed.collect()
+    granted.collect()
 }

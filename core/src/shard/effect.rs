@@ -1,5 +1,5 @@
 //! What follows from a commit outside the journal. Effects leave only after their bundle is acknowledged, and each
-//! carries what makes sending it again harmless: a submission its derived id, a task its attempt, a notice its version.
+//! carries what makes sending it again harmless: a submission its derived id, a notice its version.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{AggregateId, AssetKey, Command, Rejection, Shard, Submission};
 use crate::asset::{AssetCommand, ProducerEnd};
-use crate::protocol::Task;
 use crate::run::{RunCommand, RunFailure, Trigger};
 use crate::{
     AssetId, CommandId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId,
@@ -18,8 +17,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
-    /// Put a task on its queue.
-    OfferTask(Task),
     /// Tell the worker that holds an attempt of this run to stop (best effort; its heartbeat tells it too).
     CancelTasks { workspace: WorkspaceId, run: RunId, node: NodeId },
     /// Give a command to an aggregate, perhaps on another shard.
@@ -76,9 +73,9 @@ impl Shard {
         effects
     }
 
-    /// Keeps of what was outstanding a while ago what still is: neither answered nor over meanwhile, and no task that
-    /// somebody holds. A run that was answered or has ended must not ask again: nobody would let it be forgotten.
-    pub fn still_outstanding(&self, before: Vec<Effect>, is_held: impl Fn(&Task) -> bool) -> Vec<Effect> {
+    /// Keeps of what was outstanding a while ago what still is: neither answered nor over meanwhile. A run that was
+    /// answered or has ended must not ask again: nobody would let it be forgotten.
+    pub fn still_outstanding(&self, before: Vec<Effect>) -> Vec<Effect> {
         // Ids name the revision they were asked at, so what is wanted is compared by what it says.
         let said = |asked: &Submission| serde_json::to_string(&asked.command).expect("commands have text keys only");
         let wanted: HashSet<String> = self
@@ -86,11 +83,7 @@ impl Shard {
             .iter()
             .filter_map(|effect| if let Effect::Submit(asked) = effect { Some(said(asked)) } else { None })
             .collect();
-        let is_current = |task: &Task| {
-            self.run(task.run).and_then(|run| run.current_lease(&task.node)) == Some((task.attempt, task.lease))
-        };
         let still = |effect: &Effect| match effect {
-            Effect::OfferTask(task) => is_current(task) && !is_held(task),
             Effect::Submit(asked) => wanted.contains(&said(asked)),
             Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
         };

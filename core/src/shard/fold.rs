@@ -53,7 +53,9 @@ impl Shard {
     fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
         self.quarantine.insert(aggregate.clone(), reason);
         if let AggregateId::Run(id) = aggregate {
-            self.runs.remove(id);
+            if let Some(mut run) = self.runs.remove(id) {
+                self.lines.forget(&mut run);
+            }
             self.due.retain(|(_, run)| run != id);
         }
     }

@@ -8,6 +8,7 @@
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `fold` | how history becomes state, and what of it is corrupt |
+//! | `lines` | which runs wait for workers, and whose turn it is |
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `owner` | what may leave before and after an append is acknowledged |
@@ -19,6 +20,7 @@ mod command;
 mod decide;
 mod effect;
 mod fold;
+mod lines;
 mod owner;
 mod state;
 mod window;
@@ -30,6 +32,7 @@ pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};
 pub use fold::{Corrupt, Mismatch};
+pub use lines::{QueueKey, Turn};
 pub use owner::{Answer, Append, Outcome, Owner, Released, digest};
 pub use state::Shard;
 pub use window::EndedRun;

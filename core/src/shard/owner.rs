@@ -12,9 +12,12 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sha2::Digest as _;
 
-use super::{Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, Rejection, Shard, Submission};
+use super::{
+    Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, QueueKey, Rejection, Shard, Submission, Turn,
+};
+use crate::credit::Hands;
 use crate::protocol::Granted;
-use crate::run::{Handover, RunStatus};
+use crate::run::RunStatus;
 use crate::{BundleId, Epoch, RunId, Sequence, ShardId, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
@@ -30,7 +33,7 @@ pub struct Outcome {
     /// Reads that have seen this place have seen the outcome.
     pub position: Position,
     pub granted: Option<Granted>,
-    /// What was handed to which worker, without the queue.
+    /// What was granted to which worker.
     pub tasks: HandedTasks,
 }
 
@@ -221,6 +224,16 @@ impl<C> Owner<C> {
         &self.shard
     }
 
+    /// Returns whose turn it is to be granted attempts: see [`Shard::next_turn`].
+    pub fn next_turn(&mut self, queue: &QueueKey, count: usize) -> Turn {
+        self.shard.next_turn(queue, count)
+    }
+
+    /// Takes the queues that something has begun to wait for: see [`Shard::take_stirred`].
+    pub fn take_stirred(&mut self) -> Vec<QueueKey> {
+        self.shard.take_stirred()
+    }
+
     /// Returns the epoch this owner writes.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -238,7 +251,7 @@ impl<C> Owner<C> {
     }
 
     /// Decides a command. Its answer comes out of [`Self::appended`], with the next bundle that is handed out (`SHD-4`).
-    pub fn submit(&mut self, caller: C, submission: Submission, now: Timestamp, hands: &mut [Handover]) {
+    pub fn submit(&mut self, caller: C, submission: Submission, now: Timestamp, hands: &mut Hands) {
         let outcome = match self.shard.decide(submission, now, hands) {
             Err(rejection) => Err(rejection),
             Ok(Decided { commit, effects, granted, tasks, ended }) => {

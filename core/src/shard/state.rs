@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::address::stable_hash;
+use super::lines::Lines;
 use super::window::{EndedRun, EndedRuns, GrantedCommands};
 use super::{AggregateId, AssetKey, Commit, Effect, Event, ShardMap, WorkflowKey};
 use crate::asset::Asset;
@@ -32,6 +33,8 @@ pub struct Shard {
     pub(super) granted: GrantedCommands,
     /// What each run has due next.
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
+    /// What waits for workers, and whose turn it is.
+    pub(super) lines: Lines,
     /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
     pub(super) quarantine: FxHashMap<AggregateId, String>,
 }
@@ -51,6 +54,7 @@ impl Shard {
             definitions: FxHashMap::default(),
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
+            lines: Lines::default(),
             quarantine: FxHashMap::default(),
         }
     }
@@ -63,6 +67,11 @@ impl Shard {
     /// Returns a run that has not ended.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.runs.get(&id)
+    }
+
+    /// Returns the runs that have not ended, in no order.
+    pub fn active(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
     }
 
     /// Returns how many runs have not ended.
@@ -111,7 +120,8 @@ impl Shard {
         let last = commit.revision.after(commit.events.len() as u64 - 1);
         self.granted.remember(commit.command, commit.revision, last);
         let AggregateId::Run(id) = commit.aggregate else { return None };
-        let run = self.runs.get(&id)?;
+        let run = self.runs.get_mut(&id)?;
+        self.lines.follow(run);
         if commit.revision == Revision::FIRST && run.is_keyed() {
             self.keyed.insert(id.cause(), id);
         }

@@ -1,7 +1,7 @@
 //! Checkpoints: going on from one is having folded the whole journal, and what cannot be used is refused.
 
-use headwater_core::protocol::Task;
 use headwater_core::run::RunCommand;
+use headwater_core::run::task_of;
 use headwater_core::shard::{Bundle, CheckpointError, Command, Commit, Effect, Owner, Shard, ShardMap, Submission};
 use headwater_core::shard::{CHECKPOINT_FORMAT, digest};
 use headwater_core::{BundleId, CommandId, Epoch, Sequence, ShardId, Timestamp};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::everything;
 use crate::laws::{graphs, play};
-use crate::world::{World, ok, shard_zero};
+use crate::world::{World, hands, ok, shard_zero};
 
 fn bundle_id(number: usize) -> BundleId {
     BundleId::from_uuid(uuid::Uuid::from_u128(number as u128))
@@ -71,12 +71,18 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     }
     for effect in inherited.iter().flat_map(|(_, effects)| effects) {
         match effect {
-            Effect::OfferTask(task) => {
-                let command = world.report_of(&Task { claim_first: false, ..task.clone() }, ok(json!({"n": 1})));
-                wishes.push(Submission { id: id(wishes.len() as u128), command });
-            }
             Effect::Submit(submission) => wishes.push(submission.clone()),
             Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
+        }
+    }
+    // What waits is handed out, and what is held is reported.
+    let runs: Vec<_> = owner.shard().active().map(|run| run.id()).collect();
+    for run in runs.into_iter().collect::<std::collections::BTreeSet<_>>() {
+        let run = owner.shard().run(run).unwrap();
+        for held in run.held().collect::<Vec<_>>() {
+            let task = task_of(run, &held.node).unwrap();
+            let command = world.report_of(&task, ok(json!({"n": 1})));
+            wishes.push(Submission { id: id(wishes.len() as u128), command });
         }
     }
     // Ids that were granted are answered again, also for another wish.
@@ -88,7 +94,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
         }
     }
     for (caller, wish) in (0..).zip(wishes) {
-        owner.submit(caller, wish, now, &mut []);
+        owner.submit(caller, wish, now, &mut hands(2));
     }
     let append = owner.next_append(bundle_id(99)).unwrap();
     let released = owner.appended(append.expected.next());
@@ -238,6 +244,6 @@ fn an_owner_that_has_decided_takes_no_checkpoint() {
         version: headwater_core::DefinitionVersion::FIRST,
         document: headwater_core::Json::of(&document),
     };
-    owner.submit(0, Submission { id: world.fresh_id(), command }, Timestamp::default(), &mut []);
+    owner.submit(0, Submission { id: world.fresh_id(), command }, Timestamp::default(), &mut hands(2));
     owner.checkpoint();
 }

@@ -1,12 +1,11 @@
 //! What is still wanted of effects some time later, and what follows when one is refused.
 
 use headwater_core::asset::{AssetCommand, ProducerEnd};
-use headwater_core::protocol::Task;
 use headwater_core::run::{RunCommand, RunRejection};
 use headwater_core::shard::{Command, Effect, Rejection, Submission};
 use serde_json::{Value, json};
 
-use crate::world::{World, chain, ok};
+use crate::world::World;
 
 fn consumer() -> Value {
     json!({"slug": "w", "steps": [
@@ -28,28 +27,14 @@ fn submitted(world: &World, is_it: impl Fn(&Command) -> bool) -> Submission {
 }
 
 #[test]
-fn a_task_is_offered_again_unless_it_is_held_or_reported() {
-    let mut world = World::with(&chain(&["a", "b"]));
-    world.start("chain", json!({}));
-    let before = world.shard.outstanding();
-    let [Effect::OfferTask(task)] = before.as_slice() else { panic!("one task: {before:?}") };
-    let task = task.clone();
-    let nobody = |_: &Task| false;
-    assert_eq!(world.shard.still_outstanding(before.clone(), nobody), before);
-    assert_eq!(world.shard.still_outstanding(before.clone(), |held| held.lease == task.lease), []);
-    world.report(&task, ok(json!(1))).unwrap();
-    assert_eq!(world.shard.still_outstanding(before, nobody), [], "the next task is another one");
-}
-
-#[test]
 fn a_question_is_asked_again_until_it_is_answered_or_its_run_is_over() {
     let mut world = World::with(&consumer());
     let run = world.start("w", json!({}));
     let before = world.shard.outstanding();
     assert!(matches!(before.as_slice(), [Effect::Submit(_)]), "one question: {before:?}");
-    assert_eq!(world.shard.still_outstanding(before.clone(), |_| false), before);
+    assert_eq!(world.shard.still_outstanding(before.clone()), before);
     world.decide(Command::Run { run, command: RunCommand::CancelRun { reason: "enough".to_owned() } }).unwrap();
-    assert_eq!(world.shard.still_outstanding(before, |_| false), [], "nobody would let it be forgotten");
+    assert_eq!(world.shard.still_outstanding(before), [], "nobody would let it be forgotten");
 }
 
 #[test]
@@ -61,7 +46,7 @@ fn a_producer_that_cannot_start_has_failed_for_those_who_wait() {
     world.deliver_submissions();
     world.start("w", json!({}));
     let resolve = submitted(&world, |command| matches!(command, Command::Asset { .. }));
-    world.decide_as(resolve, &mut []).unwrap();
+    world.decide_as(resolve, &mut headwater_core::credit::Hands::default()).unwrap();
     let start = submitted(&world, |command| matches!(command, Command::Run { .. }));
     let Command::Run { run, .. } = &start.command else { unreachable!() };
 

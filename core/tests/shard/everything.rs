@@ -1,12 +1,12 @@
 //! One history with everything in it that a shard can fold.
 
 use headwater_core::protocol::Task;
-use headwater_core::run::{Handover, ProducedAsset, ReportOutcome, RunCommand};
-use headwater_core::shard::{AggregateId, Command, Effect};
+use headwater_core::run::{ProducedAsset, ReportOutcome, RunCommand};
+use headwater_core::shard::{AggregateId, Command};
 use headwater_core::{Json, Revision, RunId};
 use serde_json::{Value, json};
 
-use crate::world::{World, failed, ok, shard_zero, worker};
+use crate::world::{World, failed, hands, ok, shard_zero, worker};
 
 fn documents() -> [Value; 5] {
     let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
@@ -56,7 +56,7 @@ fn task(world: &mut World, workflow: &str, node: &str) -> Task {
     let mut tasks = world.tasks();
     let at = tasks.iter().position(|task| (task.workflow.as_str(), task.node.as_str()) == (workflow, node)).unwrap();
     let found = tasks.remove(at);
-    world.effects.extend(tasks.into_iter().map(Effect::OfferTask));
+    tasks.iter().for_each(|task| world.put_back(task));
     found
 }
 
@@ -98,15 +98,9 @@ pub fn world() -> World {
     world.pass(60);
     world.try_start_keyed(keyed(2), "long", json!({"n": 2})).unwrap();
     let scan = task(&mut world, "long", "scan");
-    let hand = Handover {
-        worker: worker(),
-        workspace: "default".parse().unwrap(),
-        queues: vec![scan.queue.clone()],
-        slots: 3,
-    };
     let id = world.fresh_id();
     let command = world.report_of(&scan, ok(json!({"files": "many"})));
-    world.decide_as(headwater_core::shard::Submission { id, command }, &mut [hand]).unwrap();
+    world.decide_as(headwater_core::shard::Submission { id, command }, &mut hands(3)).unwrap();
     let other = task(&mut world, "long", "other");
     world.report(&other, failed("chance")).unwrap();
     let frail = task(&mut world, "long", "frail");

@@ -1,5 +1,6 @@
 //! The owner: what may leave before and after an append is acknowledged.
 
+use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{
     Answer, Bundle, Command, Mismatch, Owner, Rejection, Released, Shard, ShardMap, Submission, digest,
@@ -59,7 +60,7 @@ fn owner() -> Owner<u32> {
 /// An owner that knows the definition and has nothing to append.
 fn opened() -> Owner<u32> {
     let mut owner = owner();
-    owner.submit(0, adopt(), now(), &mut []);
+    owner.submit(0, adopt(), now(), &mut Hands::default());
     owner.next_append(bundle_id(1)).unwrap();
     owner.appended(Sequence::new(1));
     owner
@@ -72,11 +73,11 @@ fn callers(released: &Released<u32>) -> Vec<u32> {
 #[test]
 fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile() {
     let mut owner = owner();
-    owner.submit(0, adopt(), now(), &mut []);
+    owner.submit(0, adopt(), now(), &mut Hands::default());
     let first = owner.next_append(bundle_id(1)).unwrap();
     assert_eq!(first.expected, Sequence::ZERO);
-    owner.submit(1, start(1), now(), &mut []);
-    owner.submit(2, start(2), now(), &mut []);
+    owner.submit(1, start(1), now(), &mut Hands::default());
+    owner.submit(2, start(2), now(), &mut Hands::default());
     assert!(owner.next_append(bundle_id(2)).is_none(), "one in flight");
     let released = owner.appended(Sequence::new(1));
     assert_eq!(callers(&released), [0]);
@@ -92,7 +93,7 @@ fn answers_and_effects_wait_for_the_append_and_the_next_bundle_fills_meanwhile()
 #[test]
 fn an_idle_owner_refuses_only_when_an_empty_bundle_has_landed() {
     let mut owner = opened();
-    owner.submit(1, refused(1), now(), &mut []);
+    owner.submit(1, refused(1), now(), &mut Hands::default());
     let fence = owner.next_append(bundle_id(2)).expect("a refusal needs an append (SHD-4)");
     assert_eq!((fence.commits, fence.expected), (0, Sequence::new(1)));
     let bundle: Bundle = serde_json::from_slice(&fence.bytes).unwrap();
@@ -107,7 +108,7 @@ fn an_idle_owner_refuses_only_when_an_empty_bundle_has_landed() {
 #[test]
 fn what_changes_nothing_waits_for_an_append_too() {
     let mut owner = opened();
-    owner.submit(1, adopt(), now(), &mut []);
+    owner.submit(1, adopt(), now(), &mut Hands::default());
     assert_eq!(owner.next_append(bundle_id(2)).unwrap().commits, 0);
     let released = owner.appended(Sequence::new(2));
     let position = released.answers[0].outcome.as_ref().map(|outcome| outcome.position.sequence);
@@ -117,10 +118,10 @@ fn what_changes_nothing_waits_for_an_append_too() {
 #[test]
 fn a_refusal_decided_while_a_bundle_is_in_flight_waits_for_the_next_one() {
     let mut owner = opened();
-    owner.submit(1, start(1), now(), &mut []);
+    owner.submit(1, start(1), now(), &mut Hands::default());
     owner.next_append(bundle_id(2)).unwrap();
     // The bundle in flight may have landed already, and a newer owner behind it.
-    owner.submit(2, refused(2), now(), &mut []);
+    owner.submit(2, refused(2), now(), &mut Hands::default());
     assert_eq!(callers(&owner.appended(Sequence::new(2))), [1]);
     assert_eq!(owner.next_append(bundle_id(3)).unwrap().commits, 0);
     assert_eq!(callers(&owner.appended(Sequence::new(3))), [2]);
@@ -129,8 +130,8 @@ fn a_refusal_decided_while_a_bundle_is_in_flight_waits_for_the_next_one() {
 #[test]
 fn a_refusal_beside_a_commit_costs_no_append_of_its_own() {
     let mut owner = opened();
-    owner.submit(1, refused(1), now(), &mut []);
-    owner.submit(2, start(2), now(), &mut []);
+    owner.submit(1, refused(1), now(), &mut Hands::default());
+    owner.submit(2, start(2), now(), &mut Hands::default());
     owner.hold(3);
     assert_eq!(owner.next_append(bundle_id(2)).unwrap().commits, 1);
     assert_eq!(callers(&owner.appended(Sequence::new(2))), [1, 2, 3], "in the order they asked");
@@ -151,12 +152,12 @@ fn who_is_held_waits_as_one_who_is_refused() {
 #[test]
 fn an_owner_that_is_fenced_gives_everybody_back_unanswered() {
     let mut owner = opened();
-    owner.submit(1, start(1), now(), &mut []);
+    owner.submit(1, start(1), now(), &mut Hands::default());
     owner.hold(2);
     owner.next_append(bundle_id(2)).unwrap();
-    owner.submit(3, refused(3), now(), &mut []);
+    owner.submit(3, refused(3), now(), &mut Hands::default());
     owner.hold(4);
-    owner.submit(5, start(5), now(), &mut []);
+    owner.submit(5, start(5), now(), &mut Hands::default());
     assert_eq!(owner.abandon(), [1, 2, 3, 4, 5]);
 }
 
@@ -177,7 +178,7 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
     let mut before = owner();
     let mut journal = Vec::new();
     for (number, submission) in [adopt(), start(1), start(2)].into_iter().enumerate() {
-        before.submit(0, submission, now(), &mut []);
+        before.submit(0, submission, now(), &mut Hands::default());
         let append = before.next_append(bundle_id(number as u128)).unwrap();
         let released = before.appended(append.expected.next());
         if number == 1 {
@@ -195,7 +196,7 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
     let sequences: Vec<_> = inherited.iter().map(|(sequence, effects)| (sequence.get(), effects.len())).collect();
     // The third bundle named the second as delivered. Sequence 0 stands for what active runs wait for.
     assert_eq!(sequences, [(3, 1), (0, 2)]);
-    after.submit(0, start(2), now(), &mut []);
+    after.submit(0, start(2), now(), &mut Hands::default());
     let opening = after.next_append(bundle_id(7)).unwrap();
     assert_eq!((opening.commits, opening.expected), (0, Sequence::new(3)), "the first bundle fences");
     let released = after.appended(Sequence::new(4));
@@ -205,10 +206,10 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
 #[test]
 fn a_journal_with_a_hole_is_not_trusted() {
     let mut before = owner();
-    before.submit(0, adopt(), now(), &mut []);
+    before.submit(0, adopt(), now(), &mut Hands::default());
     let first = before.next_append(bundle_id(1)).unwrap();
     before.appended(Sequence::new(1));
-    before.submit(0, start(1), now(), &mut []);
+    before.submit(0, start(1), now(), &mut Hands::default());
     let second = before.next_append(bundle_id(2)).unwrap();
     let bundle: Bundle = serde_json::from_slice(&second.bytes).unwrap();
     let mut after = owner();

@@ -1,5 +1,6 @@
 //! Histories that break the rules: set aside, and nothing is due of them.
 
+use headwater_core::credit::Hands;
 use headwater_core::run::RunCommand;
 use headwater_core::shard::{Command, Rejection, Shard, ShardMap};
 use headwater_core::{CommandId, Revision, RunId};
@@ -38,6 +39,7 @@ fn a_quarantined_run_takes_no_command() {
     let (world, mut shard, run) = with_corrupt_run();
     let id = CommandId::from_uuid(uuid::Uuid::from_u128(99));
     let command = Command::Run { run, command: RunCommand::FireTimers {} };
-    let refusal = shard.decide(headwater_core::shard::Submission { id, command }, world.now, &mut []).unwrap_err();
+    let refusal =
+        shard.decide(headwater_core::shard::Submission { id, command }, world.now, &mut Hands::default()).unwrap_err();
     assert!(matches!(refusal, Rejection::Quarantined { .. }), "{refusal}");
 }

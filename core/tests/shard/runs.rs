@@ -1,12 +1,12 @@
 //! Runs: order, joins, conditions, retries, timeouts, cancellation, refusals.
 
 use headwater_core::protocol::Granted;
-use headwater_core::run::{Handover, RunCommand, RunRejection, RunStatus};
+use headwater_core::run::{RunCommand, RunRejection, RunStatus};
 use headwater_core::shard::{Command, Rejection, Submission};
 use headwater_core::{Json, LeaseToken, RunId};
 use serde_json::json;
 
-use crate::world::{World, chain, failed, ok, shard_zero, worker};
+use crate::world::{World, chain, failed, hands, ok, shard_zero};
 
 fn refused(rejection: RunRejection) -> Rejection {
     Rejection::Run(rejection)
@@ -229,23 +229,18 @@ fn a_worker_with_room_is_handed_what_follows() {
     let mut world = World::with(&chain(&["a", "b"]));
     let run = world.start("chain", json!({}));
     let task = world.tasks().remove(0);
-    let mut handover = Handover {
-        worker: worker(),
-        workspace: "default".parse().unwrap(),
-        queues: vec![task.queue.clone()],
-        slots: 1,
-    };
+    let mut hands = hands(1);
     let id = world.fresh_id();
     let command = world.report_of(&task, ok(json!(1)));
     let submission = Submission { id, command };
-    let decided = world.decide_as(submission.clone(), std::slice::from_mut(&mut handover)).unwrap();
+    let decided = world.decide_as(submission.clone(), &mut hands).unwrap();
     assert_eq!(decided.tasks.len(), 1);
-    assert_eq!(handover.slots, 0);
-    assert!(world.tasks().is_empty(), "no queue hop");
+    assert_eq!(hands.free(&task.workspace, &task.queue), 0);
+    assert!(world.tasks().is_empty(), "nothing waits");
     assert_eq!(world.timeline(run), "started a:try1 a:ok b:handed1");
     // SHD-3: the same report again gets the same answer, and changes nothing.
     let commits = world.commits.len();
-    let again = world.decide_as(submission, std::slice::from_mut(&mut handover)).unwrap();
+    let again = world.decide_as(submission, &mut hands).unwrap();
     assert_eq!(again.tasks, decided.tasks);
     assert_eq!(world.commits.len(), commits);
 }

@@ -1,13 +1,17 @@
 //! A shard with a clock and a journal in memory, and timelines of what it decided as text.
 
+use std::collections::BTreeSet;
+
+use headwater_core::credit::{Credit, Hands, Term};
 use headwater_core::protocol::Task;
-use headwater_core::run::{Handover, Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger};
+use headwater_core::run::{Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of};
 use headwater_core::shard::{
-    Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission, WorkflowKey,
+    AggregateId, Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission, WorkflowKey,
 };
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{
-    BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, ShardId, Timestamp, WorkerId,
+    BundleId, CommandId, DefinitionVersion, Epoch, Json, LeaseToken, RunId, Sequence, SessionId, ShardId, Timestamp,
+    WorkerId,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +21,8 @@ pub struct World {
     pub commits: Vec<Commit>,
     /// Effects that were not delivered yet, in order.
     pub effects: Vec<Effect>,
+    /// The attempts that [`World::tasks`] has named.
+    named: BTreeSet<LeaseToken>,
     next_id: u128,
 }
 
@@ -28,6 +34,17 @@ pub fn worker() -> WorkerId {
     "worker-1".parse().unwrap()
 }
 
+/// One worker with room for so many tasks of the queue `work`.
+pub fn hands(slots: u64) -> Hands {
+    let mut hands = Hands::default();
+    let session = SessionId::from_bits(1);
+    hands.meet(&worker(), session, &"default".parse().unwrap(), &["work".parse().unwrap()], Epoch::FIRST);
+    let term = Term { epoch: Epoch::FIRST, meeting: 1 };
+    hands.room(session).unwrap().hear(Credit { term, word: 1, lent: slots });
+    hands.prefer(Some(session));
+    hands
+}
+
 pub fn key(workflow: &str) -> WorkflowKey {
     WorkflowKey { workspace: "default".parse().unwrap(), workflow: workflow.parse().unwrap() }
 }
@@ -36,7 +53,7 @@ impl World {
     pub fn new() -> Self {
         let shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
         let now = Timestamp::from_micros(1_750_000_000_000_000);
-        Self { shard, now, commits: Vec::new(), effects: Vec::new(), next_id: 1 }
+        Self { shard, now, commits: Vec::new(), effects: Vec::new(), named: BTreeSet::new(), next_id: 1 }
     }
 
     pub fn with(document: &Value) -> Self {
@@ -56,10 +73,10 @@ impl World {
 
     pub fn decide(&mut self, command: Command) -> Result<Decided, Rejection> {
         let id = self.fresh_id();
-        self.decide_as(Submission { id, command }, &mut [])
+        self.decide_as(Submission { id, command }, &mut Hands::default())
     }
 
-    pub fn decide_as(&mut self, submission: Submission, hands: &mut [Handover]) -> Result<Decided, Rejection> {
+    pub fn decide_as(&mut self, submission: Submission, hands: &mut Hands) -> Result<Decided, Rejection> {
         let mut decided = self.shard.decide(submission, self.now, hands)?;
         self.commits.extend(decided.commit.clone());
         self.effects.append(&mut decided.effects);
@@ -107,13 +124,28 @@ impl World {
         }
     }
 
-    /// Takes the offered tasks out of the effects.
+    /// Returns the tasks that wait for a worker and were not returned before, in the order they were scheduled.
     pub fn tasks(&mut self) -> Vec<Task> {
-        let (tasks, others) =
-            std::mem::take(&mut self.effects).into_iter().partition(|e| matches!(e, Effect::OfferTask(_)));
-        self.effects = others;
-        let tasks: Vec<Effect> = tasks;
-        tasks.into_iter().map(|e| if let Effect::OfferTask(task) = e { task } else { unreachable!() }).collect()
+        let scheduled = self.commits.iter().flat_map(|commit| {
+            commit.events.iter().filter_map(|event| match (&commit.aggregate, event) {
+                (AggregateId::Run(run), Event::Run(RunEvent::AttemptScheduled { node, attempt, handed_to, .. })) => {
+                    handed_to.is_none().then_some((*run, node, *attempt))
+                }
+                _ => None,
+            })
+        });
+        let waiting = scheduled.filter_map(|(run, node, attempt)| {
+            let task = task_of(self.shard.run(run)?, node)?;
+            let waits = self.shard.run(run)?.waiting_for(&task.queue, usize::MAX);
+            waits.contains(&(node.clone(), attempt)).then_some(task)
+        });
+        let waiting: Vec<_> = waiting.collect();
+        waiting.into_iter().filter(|task| self.named.insert(task.lease)).collect()
+    }
+
+    /// Lets [`World::tasks`] return a task again.
+    pub fn put_back(&mut self, task: &Task) {
+        self.named.remove(&task.lease);
     }
 
     /// Lets every command between aggregates arrive, and those that follow from them.
@@ -127,7 +159,7 @@ impl World {
                 _ => None,
             };
             assert!(adopt.is_none_or(|(w, v)| self.shard.definition(&key(w.as_str()), v).is_some()));
-            let _refusals_are_final = self.decide_as(submission, &mut []);
+            let _refusals_are_final = self.decide_as(submission, &mut Hands::default());
         }
     }
 
@@ -184,6 +216,8 @@ fn word(event: &RunEvent) -> String {
         RunEvent::AttemptScheduled { node, attempt, handed_to, .. } => {
             format!("{node}:{}{attempt}", if handed_to.is_some() { "handed" } else { "try" })
         }
+        RunEvent::AttemptGranted { node, attempt, .. } => format!("{node}:granted{attempt}"),
+        RunEvent::AttemptReturned { node, .. } => format!("{node}:returned"),
         RunEvent::AttemptStarted { node, .. } => format!("{node}:runs"),
         RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
         RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),

@@ -24,8 +24,8 @@ pub struct Audit {
     shards: Vec<Books>,
     runs: BTreeMap<RunId, RunBooks>,
     leases: BTreeMap<LeaseToken, (RunId, NodeId, Attempt)>,
-    /// The attempts that some worker had, or was to have.
-    taken: BTreeSet<LeaseToken>,
+    /// The attempts that some worker's handler began.
+    begun: BTreeSet<(RunId, NodeId, Attempt)>,
     versions: BTreeMap<Place, Version>,
     recorded: BTreeSet<(AssetKey, RunId, NodeId)>,
     producers: BTreeMap<Place, RunId>,
@@ -54,6 +54,7 @@ struct RunBooks {
 struct NodeBooks {
     attempts: u32,
     is_current: bool,
+    is_granted: bool,
     is_over: bool,
     successes: u32,
 }
@@ -71,7 +72,7 @@ impl Audit {
             shards: (0..map.shards).map(books).collect(),
             runs: BTreeMap::new(),
             leases: BTreeMap::new(),
-            taken: BTreeSet::new(),
+            begun: BTreeSet::new(),
             versions: BTreeMap::new(),
             recorded: BTreeSet::new(),
             producers: BTreeMap::new(),
@@ -126,12 +127,25 @@ impl Audit {
             assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");
             match event {
                 RunEvent::AttemptScheduled { attempt, lease, handed_to, .. } => {
+                    node.is_granted = handed_to.is_some();
                     assert!(!node.is_current, "RUN-3: a second attempt of {name} of {id} is current");
                     assert_eq!(attempt.get(), node.attempts + 1, "attempts of {name} of {id} are contiguous");
                     (node.attempts, node.is_current) = (attempt.get(), true);
                     let before = self.leases.insert(*lease, (id, name.clone(), *attempt));
                     assert_eq!(before, None, "RUN-3: every attempt has a lease of its own");
-                    self.taken.extend(handed_to.is_some().then_some(*lease));
+                }
+                RunEvent::AttemptGranted { attempt, lease, .. } => {
+                    assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
+                    assert!(!node.is_granted, "an attempt is granted once: {attempt} of {name} of {id}");
+                    node.is_granted = true;
+                    let before = self.leases.insert(*lease, (id, name.clone(), *attempt));
+                    assert_eq!(before, None, "RUN-3: every grant has a lease of its own");
+                }
+                RunEvent::AttemptReturned { attempt, .. } => {
+                    assert!(node.is_granted && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
+                    let begun = self.begun.contains(&(id, name.clone(), *attempt));
+                    assert!(!begun, "what is given back has not begun: {attempt} of {name} of {id}");
+                    node.is_current = false;
                 }
                 RunEvent::AttemptStarted { attempt, .. } => {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
@@ -227,37 +241,36 @@ impl Audit {
             (Wish::Await(run), Said::Shard(ShardReply::Ended { status, .. })) => {
                 assert_eq!(self.end_of(*run), Some(*status), "who is told of an end finds it in the journal");
             }
-            (
-                Wish::Work { request: WorkRequest::Report { id, run, report }, .. },
-                Said::Work(WorkReply::Accepted { next }),
-            ) => {
-                let known = self.shards[usize::from(run.shard().number())].commands.contains(id);
-                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
-                next.iter().for_each(|task| self.task(task));
-            }
-            (
-                Wish::Work { request: WorkRequest::Report { report: Report { lease, .. }, .. }, .. }
-                | Wish::Work { request: WorkRequest::Started { lease, .. }, .. },
-                Said::Work(WorkReply::Refused { rejection: Rejection::Run(_) }),
-            ) => self.given_up(*lease),
-            (
-                Wish::Work { request: WorkRequest::Claim { lease, .. }, .. },
-                Said::Work(WorkReply::Refused { rejection: Rejection::Run(_) }),
-            ) if !self.taken.contains(lease) => self.given_up(*lease),
-            (Wish::Work { .. }, Said::Work(WorkReply::Granted { task })) => {
-                self.task(task);
-                self.taken(task.lease);
-            }
-            (Wish::Work { .. }, Said::Work(WorkReply::Alive { cancelled })) => {
-                cancelled.iter().for_each(|lease| self.given_up(*lease));
+            (Wish::Work { request: Some(request), .. }, Said::Work(answer)) => {
+                answer.replies.iter().for_each(|reply| self.replied(request, reply));
             }
             _ => {}
         }
     }
 
-    /// Somebody was given an attempt: whoever else asks may be told that it is not free.
-    pub fn taken(&mut self, lease: LeaseToken) {
-        self.taken.insert(lease);
+    fn replied(&self, request: &WorkRequest, reply: &WorkReply) {
+        match (request, reply) {
+            (WorkRequest::Report { id, run, report }, WorkReply::Accepted { next }) => {
+                let known = self.shards[usize::from(run.shard().number())].commands.contains(id);
+                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
+                next.iter().for_each(|task| self.task(task));
+            }
+            (
+                WorkRequest::Report { report: Report { lease, .. }, .. }
+                | WorkRequest::Started { lease, .. }
+                | WorkRequest::Return { lease, .. },
+                WorkReply::Refused { rejection: Rejection::Run(_) },
+            ) => self.given_up(*lease),
+            (_, WorkReply::Alive { cancelled }) => cancelled.iter().for_each(|lease| self.given_up(*lease)),
+            (_, WorkReply::Accepted { .. } | WorkReply::Refused { .. } | WorkReply::Malformed { .. }) => {}
+        }
+    }
+
+    /// A handler begins: no other has begun this attempt before.
+    pub fn begins(&mut self, task: &Task) {
+        self.task(task);
+        let first = self.begun.insert((task.run, task.node.clone(), task.attempt));
+        assert!(first, "an attempt begins once: {} of {} of {}", task.attempt, task.node, task.run);
     }
 
     fn given_up(&self, lease: LeaseToken) {

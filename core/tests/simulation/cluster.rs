@@ -5,16 +5,18 @@ use std::fmt::Arguments;
 use std::rc::Rc;
 use std::time::Duration;
 
+use headwater_core::credit::Credit;
 use headwater_core::desk::Needed;
-use headwater_core::protocol::{ShardReply, Task, WorkReply, WorkRequest};
+use headwater_core::protocol::{Call, Handed, Hello, ShardReply, WorkAnswer, WorkReply, WorkRequest};
 use headwater_core::shard::{Append, AssetNotice, ShardMap, Submission, WorkflowKey};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, ShardId, Timestamp};
+use headwater_core::{
+    BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, SessionId, ShardId, Timestamp,
+};
 
 use crate::audit::Audit;
 use crate::chance::Chance;
 use crate::clients::Clients;
 use crate::journal::Journal;
-use crate::queue::Queue;
 use crate::seat::{Seat, Ticket};
 use crate::workers::Worker;
 
@@ -53,13 +55,19 @@ pub enum Asker {
 pub enum Wish {
     Submit(Submission),
     Await(RunId),
-    Work { worker: usize, free_slots: u32, request: WorkRequest },
+    /// One request at most: without any it carries credit.
+    Work {
+        worker: usize,
+        session: SessionId,
+        credit: Credit,
+        request: Option<WorkRequest>,
+    },
 }
 
 #[derive(Debug, Clone)]
 pub enum Said {
     Shard(ShardReply),
-    Work(WorkReply),
+    Work(WorkAnswer),
 }
 
 pub struct Ask {
@@ -105,11 +113,6 @@ pub enum Happening {
     Local {
         seat: usize,
     },
-    TaskOffered {
-        seat: usize,
-        task: Task,
-        ticket: Ticket,
-    },
     NoticeArrives {
         seat: usize,
         notice: AssetNotice,
@@ -132,8 +135,7 @@ pub enum Happening {
     },
     Hello {
         seat: usize,
-        worker: usize,
-        free_slots: u32,
+        hello: Hello,
     },
     SeatTurn {
         seat: usize,
@@ -147,11 +149,21 @@ pub enum Happening {
     },
     Handed {
         worker: usize,
-        tasks: Vec<Task>,
+        session: SessionId,
+        handed: Handed,
+    },
+    Called {
+        worker: usize,
+        call: Call,
     },
     WorkerTurn {
         worker: usize,
         life: u32,
+    },
+    Begins {
+        worker: usize,
+        life: u32,
+        lease: LeaseToken,
     },
     Ends {
         worker: usize,
@@ -193,7 +205,6 @@ pub struct Cluster {
     /// Who owns each shard, as far as the leases say.
     pub current: Vec<Option<usize>>,
     pub processes: Vec<Process>,
-    pub queue: Queue,
     pub workers: Vec<Worker>,
     pub clients: Clients,
     pub asks: BTreeMap<u64, Ask>,
@@ -222,7 +233,6 @@ impl Cluster {
             seats: Vec::new(),
             current: vec![None; usize::from(shards)],
             processes,
-            queue: Queue::default(),
             workers: Vec::new(),
             clients: Clients::default(),
             asks: BTreeMap::new(),
@@ -273,7 +283,6 @@ impl Cluster {
             Happening::AppendAnswered { seat, bundle, stored } => self.append_answered(seat, bundle, stored),
             Happening::AppendUnclear { seat, bundle } => self.read_back(seat, bundle),
             Happening::Local { seat } => self.take_local(seat),
-            Happening::TaskOffered { seat, task, ticket } => self.task_offered(seat, task, ticket),
             Happening::NoticeArrives { seat, notice, ticket } => self.notice_arrives(seat, notice, ticket),
             Happening::DefinitionArrives { seat, key, version, document, ticket } => {
                 self.definitions.insert((key, version), document);
@@ -281,12 +290,14 @@ impl Cluster {
             }
             Happening::Delivered { seat, ticket } => self.delivered(seat, ticket),
             Happening::Found { seat, needed } => self.found(seat, needed),
-            Happening::Hello { seat, worker, free_slots } => self.hello(seat, worker, free_slots),
+            Happening::Hello { seat, hello } => self.hello(seat, hello),
             Happening::SeatTurn { seat } => self.seat_turn(seat),
             Happening::Dismissed { seat } => self.step_down(seat, "dismissed"),
             Happening::TakeOver { shard } => self.take_over(shard),
-            Happening::Handed { worker, tasks } => self.handed(worker, tasks),
+            Happening::Handed { worker, session, handed } => self.handed(worker, session, handed),
+            Happening::Called { worker, call } => self.called(worker, &call),
             Happening::WorkerTurn { worker, life } => self.worker_turn(worker, life),
+            Happening::Begins { worker, life, lease } => self.attempt_begins(worker, life, lease),
             Happening::Ends { worker, life, lease } => self.attempt_ends(worker, life, lease),
             Happening::Runs { worker, life, lease } => self.attempt_runs(worker, life, lease),
             Happening::Restarts { worker } => self.worker_restarts(worker),
@@ -309,7 +320,9 @@ impl Cluster {
             | Happening::SeatTurn { seat }
             | Happening::Dismissed { seat } => self.processes[self.seats[*seat].process].frozen_until,
             Happening::Handed { worker, .. }
+            | Happening::Called { worker, .. }
             | Happening::WorkerTurn { worker, .. }
+            | Happening::Begins { worker, .. }
             | Happening::Runs { worker, .. }
             | Happening::Ends { worker, .. } => self.workers[*worker].frozen_until,
             Happening::Answered { ask, .. } | Happening::AskedAgain { ask } => match self.asks.get(ask)?.asker {
@@ -319,7 +332,6 @@ impl Cluster {
             },
             Happening::Arrives { .. }
             | Happening::AppendArrives { .. }
-            | Happening::TaskOffered { .. }
             | Happening::NoticeArrives { .. }
             | Happening::DefinitionArrives { .. }
             | Happening::TakeOver { .. }
@@ -436,9 +448,13 @@ impl Cluster {
         if !self.is_asked(ask) {
             return;
         }
-        if let Said::Shard(ShardReply::Refused { rejection: NotOwner | Overloaded })
-        | Said::Work(WorkReply::Refused { rejection: NotOwner | Overloaded }) = said
-        {
+        let is_put_off = match &said {
+            Said::Shard(reply) => matches!(reply, ShardReply::Refused { rejection: NotOwner | Overloaded }),
+            Said::Work(answer) => {
+                answer.replies.iter().any(|r| matches!(r, WorkReply::Refused { rejection: NotOwner | Overloaded }))
+            }
+        };
+        if is_put_off {
             // The patience ends some time; then the same is asked again.
             return;
         }
@@ -448,7 +464,7 @@ impl Cluster {
             (Asker::Effect { seat, lane, ticket }, Said::Shard(reply)) => {
                 self.lane_hears(seat, lane, ticket, &wish, reply);
             }
-            (Asker::Worker { worker, .. }, Said::Work(reply)) => self.worker_hears(worker, &wish, reply),
+            (Asker::Worker { worker, .. }, Said::Work(answer)) => self.worker_hears(worker, &wish, answer),
             (Asker::Nobody, _) => {}
             (asker, said) => panic!("{asker:?} is told {said:?}"),
         }
@@ -456,17 +472,15 @@ impl Cluster {
 
     fn is_at_rest(&self) -> bool {
         let seated = self.current.iter().all(|seat| seat.is_some_and(|seat| self.seats[seat].is_at_rest()));
-        seated
-            && self.asks.is_empty()
-            && self.queue.len() == 0
-            && self.workers.iter().all(|w| w.held.is_empty())
-            && self.clients.is_at_rest()
+        seated && self.asks.is_empty() && self.workers.iter().all(|w| w.held.is_empty()) && self.clients.is_at_rest()
     }
 
     fn unrest(&self) -> String {
         let seats: Vec<_> = self.current.iter().flatten().map(|seat| self.seats[*seat].unrest()).collect();
         let asks: Vec<_> = self.asks.values().map(|ask| format!("{:?} asks {:?}", ask.asker, ask.wish)).collect();
         let held: usize = self.workers.iter().map(|worker| worker.held.len()).sum();
-        format!("{} queued, {held} held, asks {asks:#?}, seats {seats:#?}", self.queue.len())
+        let lent: Vec<_> =
+            self.workers.iter().map(|worker| format!("{:?} {:?}", worker.session, worker.lender)).collect();
+        format!("{held} held, asks {asks:#?}, seats {seats:#?}, lent {lent:#?}")
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use headwater_core::desk::Input;
-use headwater_core::protocol::{ShardReply, Task};
+use headwater_core::protocol::ShardReply;
 use headwater_core::shard::{Append, AssetNotice, Effect, Submission, WorkflowKey};
 use headwater_core::{BundleId, Sequence, ShardId};
 
@@ -99,10 +99,6 @@ impl Cluster {
 
     fn send(&mut self, seat: usize, effect: Effect, ticket: Ticket) {
         match effect {
-            Effect::OfferTask(task) => {
-                self.audit.task(&task);
-                self.later(Happening::TaskOffered { seat, task, ticket });
-            }
             Effect::CancelTasks { .. } => self.effect_done(seat, ticket),
             Effect::PublishAsset(notice) => {
                 self.seats[seat].notices.push_back((notice, ticket));
@@ -147,6 +143,7 @@ impl Cluster {
                 submission.refused(&rejection)
             }
             ShardReply::Done { .. }
+            | ShardReply::Queue { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Driven { .. } => None,
@@ -157,20 +154,6 @@ impl Cluster {
             None => self.effect_done(seat, ticket),
         }
         self.next_of_lane(seat, lane);
-    }
-
-    pub fn task_offered(&mut self, seat: usize, task: Task, ticket: Ticket) {
-        let arrives = !self.mishap(6);
-        if arrives {
-            self.queue.publish(task.clone());
-        }
-        if arrives && !self.mishap(6) {
-            return self.later(Happening::Delivered { seat, ticket });
-        }
-        // Not known to be queued: offered again, and whoever takes it asks first.
-        if self.seats[seat].is_alive() {
-            self.at(SECOND, Happening::TaskOffered { seat, task: Task { claim_first: true, ..task }, ticket });
-        }
     }
 
     fn next_notice(&mut self, seat: usize) {

@@ -23,7 +23,6 @@ mod delivery;
 mod documents;
 mod faults;
 mod journal;
-mod queue;
 mod recovery;
 mod seat;
 mod timeline;

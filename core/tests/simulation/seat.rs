@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use headwater_core::desk::{Caller, Desk, DeskSettings, Input, Moment, Needed, Output};
-use headwater_core::protocol::{Hello, ShardReply, ShardRequest, WorkFrame, WorkReply};
+use headwater_core::protocol::{Hello, PROTOCOL, ShardReply, ShardRequest, WorkAnswer, WorkFrame};
 use headwater_core::shard::{Append, AssetNotice, Owner, Rejection, Submission};
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{LeaseSecret, Sequence, ShardId};
 
 use crate::cluster::{Cluster, Happening, MILLI, SECOND, Said, Wish};
 use crate::workers::{self, workspace};
@@ -62,7 +62,8 @@ impl Seat {
         let Some(desk) = &self.desk else { return format!("nobody at shard {}", self.shard) };
         let (shard, tickets) = (desk.owner().shard(), &self.tickets);
         let (runs, outstanding) = (shard.active_runs(), shard.outstanding());
-        format!("shard {}: {runs} runs, waiting for {outstanding:?}, tickets {tickets:?}", self.shard)
+        let lines: Vec<_> = shard.queues_waited_for().collect();
+        format!("shard {}: {runs} runs, waiting for {outstanding:?} and {lines:?}, tickets {tickets:?}", self.shard)
     }
 }
 
@@ -80,8 +81,7 @@ impl Cluster {
         for input in inputs {
             desk.take(input, at, &mut said);
         }
-        desk.hand_over(&mut said);
-        desk.next_append(&mut said);
+        desk.turn(false, at, &mut said);
         self.act(seat, said);
     }
 
@@ -93,14 +93,21 @@ impl Cluster {
                     self.send_append(seat);
                 }
                 Output::Answer { reply: ask, bytes } => self.answer(ask, &bytes),
-                Output::Hand { tasks_to, tasks } => {
-                    tasks.iter().for_each(|task| self.audit.task(task));
-                    if self.mishap(3) {
-                        self.put(seat, [Input::Unhanded(tasks)]);
-                    } else if !self.mishap(10) {
-                        let worker = self.workers.iter().position(|worker| worker.inbox() == tasks_to);
-                        let worker = worker.expect("only workers are handed tasks");
-                        self.later(Happening::Handed { worker, tasks });
+                Output::Hand { worker, session, handed, .. } => {
+                    handed.tasks.iter().for_each(|task| self.audit.task(task));
+                    let worker = self.workers.iter().position(|known| known.name == worker);
+                    let worker = worker.expect("only workers are handed tasks");
+                    for _ in 0..if self.mishap(4) { 2 } else { 1 } {
+                        if !self.mishap(10) {
+                            self.later(Happening::Handed { worker, session, handed: handed.clone() });
+                        }
+                    }
+                }
+                Output::Call { call, .. } => {
+                    for worker in 0..self.workers.len() {
+                        if !self.mishap(10) {
+                            self.later(Happening::Called { worker, call: call.clone() });
+                        }
                     }
                 }
                 Output::Deliver { sequence, effects } => self.deliver(seat, sequence, effects),
@@ -122,8 +129,8 @@ impl Cluster {
                 Said::Shard(reply)
             }
             Wish::Work { .. } => {
-                let [reply]: [WorkReply; 1] = serde_json::from_slice(bytes).expect("one answer to one request");
-                Said::Work(reply)
+                let answer: WorkAnswer = serde_json::from_slice(bytes).expect("an answer is JSON");
+                Said::Work(answer)
             }
         };
         self.reply(ask, said);
@@ -133,28 +140,25 @@ impl Cluster {
         if !self.seats[seat].is_alive() {
             return;
         }
-        let overloaded = Rejection::Overloaded;
         let input = match wish {
             Wish::Submit(_) if self.mishap(2) => {
-                return self.reply(ask, Said::Shard(ShardReply::Refused { rejection: overloaded }));
-            }
-            Wish::Work { .. } if self.mishap(2) => {
-                return self.reply(ask, Said::Work(WorkReply::Refused { rejection: overloaded }));
+                return self.reply(ask, Said::Shard(ShardReply::Refused { rejection: Rejection::Overloaded }));
             }
             Wish::Submit(submission) => {
                 let requests = vec![ShardRequest::Submit(Box::new(submission.clone()))];
                 Input::Commands { requests, reply: ask }
             }
             Wish::Await(run) => Input::Commands { requests: vec![ShardRequest::AwaitRun { run: *run }], reply: ask },
-            Wish::Work { worker, free_slots, request } => {
+            Wish::Work { worker, session, credit, request } => {
                 let frame = WorkFrame {
+                    protocol: PROTOCOL,
                     worker: self.workers[*worker].name.clone(),
-                    workspace: workspace(),
+                    session: *session,
                     queues: workers::queues(),
-                    free_slots: *free_slots,
-                    requests: vec![request.clone()],
+                    credit: *credit,
+                    requests: request.iter().cloned().collect(),
                 };
-                Input::Work { frame, reply: ask }
+                Input::Work { workspace: workspace(), frame, reply: ask }
             }
         };
         self.put(seat, [input]);
@@ -166,16 +170,9 @@ impl Cluster {
         self.put(seat, [Input::Found { needed, document }]);
     }
 
-    pub fn hello(&mut self, seat: usize, worker: usize, free_slots: u32) {
+    pub fn hello(&mut self, seat: usize, hello: Hello) {
         if self.seats[seat].is_serving(self.time) {
-            let hello = Hello {
-                worker: self.workers[worker].name.clone(),
-                workspace: workspace(),
-                queues: workers::queues(),
-                free_slots,
-                tasks_to: self.workers[worker].inbox(),
-            };
-            self.put(seat, [Input::Hello(hello)]);
+            self.put(seat, [Input::Hello { workspace: workspace(), hello }]);
         }
     }
 
@@ -246,15 +243,11 @@ impl Cluster {
             tickets: BTreeMap::new(),
         });
         self.current[number] = Some(seat);
-        let settings = DeskSettings {
-            lease_ttl: LEASE,
-            requests_waiting_max: 16_384,
-            answer_bytes_max: 1 << 20,
-            shards: self.map.shards,
-        };
+        let settings = DeskSettings { lease_ttl: LEASE, requests_waiting_max: 16_384, message_bytes_max: 1 << 20 };
         let mut said = Vec::new();
         let (seed, at) = (self.chance.bits(), self.moment(seat));
-        self.seats[seat].desk = Some(Desk::open(owner, settings, seed, at, &mut said));
+        let secret = LeaseSecret::new(u128::from(self.chance.bits()));
+        self.seats[seat].desk = Some(Desk::open(owner, settings, seed, secret, at, &mut said));
         self.act(seat, said);
         self.at(100 * MILLI, Happening::SeatTurn { seat });
     }

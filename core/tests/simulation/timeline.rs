@@ -27,6 +27,8 @@ fn of_run(event: &RunEvent) -> String {
             Some(worker) => format!("{node}:handed{attempt}({worker})"),
             None => format!("{node}:try{attempt}"),
         },
+        RunEvent::AttemptGranted { node, attempt, worker, .. } => format!("{node}:granted{attempt}({worker})"),
+        RunEvent::AttemptReturned { node, .. } => format!("{node}:returned"),
         RunEvent::AttemptStarted { node, worker, .. } => format!("{node}:runs({worker})"),
         RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
         RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),

@@ -1,14 +1,15 @@
-//! The workers: they take tasks or are handed them, hold them, crash with them, and report once, twice or too late.
+//! The workers: they lend what they have free, are handed tasks, hold them, crash with them, and report once, twice or too
+//! late.
 
 use std::collections::BTreeMap;
 
-use headwater_core::protocol::{Held, Task, WorkReply, WorkRequest};
+use headwater_core::credit::{Credit, Lender};
+use headwater_core::protocol::{Call, Handed, Held, Hello, PROTOCOL, Task, WorkAnswer, WorkReply, WorkRequest};
 use headwater_core::run::Report;
-use headwater_core::{LeaseToken, QueueName, ShardId, WorkerId, WorkspaceId};
+use headwater_core::{LeaseToken, QueueName, SessionId, ShardId, WorkerId, WorkspaceId};
 
 use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
 use crate::documents;
-use crate::queue::Delivery;
 
 const SLOTS: usize = 4;
 
@@ -22,14 +23,14 @@ pub fn queues() -> Vec<QueueName> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    Claiming,
+    /// It has come and not begun.
+    Waiting,
     Running,
     Reported,
 }
 
 pub struct Attempt {
     pub task: Task,
-    pub receipt: Option<u64>,
     pub stage: Stage,
 }
 
@@ -37,32 +38,44 @@ pub struct Worker {
     pub name: WorkerId,
     /// Counts its restarts: what belongs to an earlier life is not heard any more.
     pub life: u32,
+    pub session: SessionId,
     pub is_up: bool,
     pub offset: i64,
     pub frozen_until: u64,
     pub held: BTreeMap<LeaseToken, Attempt>,
+    pub lender: Lender,
 }
 
 impl Worker {
-    /// Where it is handed tasks.
-    pub fn inbox(&self) -> String {
-        format!("_INBOX.{}", self.name)
+    /// The slots that hold nothing; what is reported holds none any more.
+    fn free(&self) -> u64 {
+        SLOTS.saturating_sub(self.held.values().filter(|attempt| attempt.stage != Stage::Reported).count()) as u64
     }
 }
 
 impl Cluster {
     pub fn hire(&mut self) {
         let worker = self.workers.len();
-        let name = format!("worker-{worker}").parse().unwrap();
-        let held = BTreeMap::new();
-        self.workers.push(Worker { name, life: 0, is_up: true, offset: 0, frozen_until: 0, held });
+        self.workers.push(Worker {
+            name: format!("worker-{worker}").parse().unwrap(),
+            life: 0,
+            session: SessionId::from_bits(self.chance.bits()),
+            is_up: true,
+            offset: 0,
+            frozen_until: 0,
+            held: BTreeMap::new(),
+            lender: Lender::default(),
+        });
         self.at(MILLI, Happening::WorkerTurn { worker, life: 0 });
     }
 
     pub fn worker_crashes(&mut self, worker: usize) {
+        let session = SessionId::from_bits(self.chance.bits());
         let at = &mut self.workers[worker];
         at.life += 1;
         at.is_up = false;
+        at.session = session;
+        at.lender = Lender::default();
         let held = std::mem::take(&mut at.held).len();
         self.note(format_args!("worker {worker} crashes with {held} attempts"));
         let delay = self.chance.between(100 * MILLI, 8 * SECOND);
@@ -81,82 +94,111 @@ impl Cluster {
         self.workers[worker].is_up && self.workers[worker].life == life
     }
 
-    fn free(&self, worker: usize) -> usize {
-        SLOTS.saturating_sub(self.workers[worker].held.len())
+    fn say(&mut self, worker: usize, shard: ShardId, request: impl Into<Option<WorkRequest>>) {
+        let at = &mut self.workers[worker];
+        let (life, session, credit) = (at.life, at.session, at.lender.credit(shard));
+        self.ask(
+            Asker::Worker { worker, life },
+            shard,
+            Wish::Work { worker, session, credit, request: request.into() },
+        );
     }
 
-    fn say(&mut self, worker: usize, shard: ShardId, request: WorkRequest) {
-        let life = self.workers[worker].life;
-        let free_slots = (self.free(worker) / 2) as u32;
-        self.ask(Asker::Worker { worker, life }, shard, Wish::Work { worker, free_slots, request });
+    /// Lends what is free, and tells the shards.
+    fn lend(&mut self, worker: usize, freed: &[ShardId]) {
+        let at = &mut self.workers[worker];
+        let free = at.free();
+        for shard in at.lender.share(free, freed) {
+            self.say(worker, shard, None);
+        }
     }
 
-    /// Says what is held, introduces itself, and takes what there is room for.
+    /// Says what is held, and introduces itself.
     pub fn worker_turn(&mut self, worker: usize, life: u32) {
         if !self.lives(worker, life) {
             return;
         }
         let mut held: BTreeMap<ShardId, Vec<Held>> = BTreeMap::new();
         for (lease, attempt) in &self.workers[worker].held {
-            if let Some(receipt) = attempt.receipt {
-                self.queue.progress(receipt, self.time);
-            }
-            if attempt.stage != Stage::Claiming {
-                let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
-                let held = held.entry(run.shard()).or_default();
-                held.push(Held { run, node, attempt, lease: *lease, progress: None });
-            }
+            let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
+            held.entry(run.shard()).or_default().push(Held { run, node, attempt, lease: *lease, progress: None });
         }
         for (shard, held) in held {
             self.say(worker, shard, WorkRequest::Heartbeat { held });
         }
-        let free_slots = (self.free(worker) / 2) as u32;
+        let Worker { name, session, .. } = &self.workers[worker];
+        let hello =
+            Hello { protocol: PROTOCOL, worker: name.clone(), session: *session, queues: queues(), leaving: false };
         for seat in 0..self.seats.len() {
             if self.seats[seat].is_alive() && !self.mishap(10) {
-                self.later(Happening::Hello { seat, worker, free_slots });
+                self.later(Happening::Hello { seat, hello: hello.clone() });
             }
         }
-        for _ in 0..self.free(worker).div_ceil(2) {
-            let Some(delivery) = self.queue.take(self.time, &mut self.chance) else { break };
-            self.take_delivery(worker, delivery);
-        }
+        self.workers[worker].lender.doubt();
+        self.lend(worker, &[]);
         self.at(400 * MILLI, Happening::WorkerTurn { worker, life });
     }
 
-    fn take_delivery(&mut self, worker: usize, delivery: Delivery) {
-        let Delivery { receipt, task, redelivered } = delivery;
-        if let Some(attempt) = self.workers[worker].held.get_mut(&task.lease) {
-            attempt.receipt = Some(receipt);
-        } else if redelivered || task.claim_first {
-            self.claim(worker, task, Some(receipt));
-        } else {
-            self.accept(worker, task, Some(receipt));
-        }
-    }
-
-    fn claim(&mut self, worker: usize, task: Task, receipt: Option<u64>) {
-        let (run, node, attempt, lease) = (task.run, task.node.clone(), task.attempt, task.lease);
-        self.workers[worker].held.insert(lease, Attempt { task, receipt, stage: Stage::Claiming });
-        self.say(worker, run.shard(), WorkRequest::Claim { run, node, attempt, lease });
-    }
-
-    pub fn handed(&mut self, worker: usize, tasks: Vec<Task>) {
+    pub fn called(&mut self, worker: usize, call: &Call) {
         if self.workers[worker].is_up {
-            for task in tasks {
-                self.accept(worker, task, None);
-            }
+            self.workers[worker].lender.called(call.shard, call.epoch);
+            self.lend(worker, &[]);
         }
     }
 
-    fn accept(&mut self, worker: usize, task: Task, receipt: Option<u64>) {
-        let (lease, life) = (task.lease, self.workers[worker].life);
-        if let Some(attempt) = self.workers[worker].held.get_mut(&lease) {
-            attempt.receipt = receipt.or(attempt.receipt);
+    pub fn handed(&mut self, worker: usize, session: SessionId, handed: Handed) {
+        let at = &mut self.workers[worker];
+        if !at.is_up || at.session != session {
             return;
         }
-        self.audit.taken(lease);
+        let is_news = at.lender.is_news(handed.shard, handed.standing);
+        if at.lender.hear(handed.shard, handed.standing) {
+            for task in handed.tasks.into_iter().filter(|_| is_news) {
+                self.accept(worker, task);
+            }
+            self.lend(worker, &[]);
+        }
+    }
+
+    fn accept(&mut self, worker: usize, task: Task) {
+        let (lease, life) = (task.lease, self.workers[worker].life);
+        if let Some(attempt) = self.workers[worker].held.get(&lease) {
+            // It was not heard of: say that it is here.
+            let Task { run, node, attempt, .. } = attempt.task.clone();
+            let held = vec![Held { run, node, attempt, lease, progress: None }];
+            return self.say(worker, run.shard(), WorkRequest::Heartbeat { held });
+        }
+        self.workers[worker].lender.took(task.run.shard());
+        self.workers[worker].held.insert(lease, Attempt { task, stage: Stage::Waiting });
+        match self.chance.below(100) {
+            // It stops before it begins, and gives back.
+            0..4 => self.give_back(worker, lease),
+            // It waits for a slot; meanwhile it may be cancelled.
+            4..14 => {
+                let delay = self.chance.between(MILLI, 3 * SECOND);
+                self.at(delay, Happening::Begins { worker, life, lease });
+            }
+            _ => self.attempt_begins(worker, life, lease),
+        }
+    }
+
+    fn give_back(&mut self, worker: usize, lease: LeaseToken) {
+        let id = self.command_id();
+        let Some(attempt) = self.workers[worker].held.get_mut(&lease) else { return };
+        attempt.stage = Stage::Reported;
+        let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
+        self.say(worker, run.shard(), WorkRequest::Return { id, run, node, attempt, lease });
+    }
+
+    pub fn attempt_begins(&mut self, worker: usize, life: u32, lease: LeaseToken) {
+        if !self.lives(worker, life) {
+            return;
+        }
+        let Some(attempt) = self.workers[worker].held.get_mut(&lease) else { return };
+        attempt.stage = Stage::Running;
+        let task = attempt.task.clone();
+        self.audit.begins(&task);
         self.note(format_args!("worker {worker} runs {} {} try {}", short(&task), task.node, task.attempt));
-        self.workers[worker].held.insert(lease, Attempt { task, receipt, stage: Stage::Running });
         let takes = match self.chance.below(100) {
             0..60 => self.chance.between(MILLI, 100 * MILLI),
             60..93 => self.chance.between(100 * MILLI, 2 * SECOND),
@@ -188,32 +230,53 @@ impl Cluster {
         let outcome = documents::outcome(&attempt.task, &mut self.chance);
         let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
         let report = Report { node, attempt, lease, worker: name.clone(), started_at, outcome };
-        self.say(worker, run.shard(), WorkRequest::Report { id, run, report });
+        // What it frees goes with the report.
+        let at = &mut self.workers[worker];
+        let (free, shard) = (at.free(), run.shard());
+        let told = at.lender.share(free, &[shard]);
+        self.say(worker, shard, WorkRequest::Report { id, run, report });
+        for other in told.into_iter().filter(|told| *told != shard) {
+            self.say(worker, other, None);
+        }
     }
 
-    pub fn worker_hears(&mut self, worker: usize, wish: &Wish, reply: WorkReply) {
-        let Wish::Work { request, .. } = wish else { panic!("workers ask for work") };
+    pub fn worker_hears(&mut self, worker: usize, wish: &Wish, answer: WorkAnswer) {
+        let Wish::Work { request, session, credit, .. } = wish else { panic!("workers ask for work") };
+        if self.workers[worker].session != *session {
+            return;
+        }
+        let WorkAnswer { shard, standing, replies } = answer;
+        let is_news = standing.is_some_and(|standing| self.workers[worker].lender.is_news(shard, standing));
+        for (request, reply) in request.iter().zip(replies) {
+            let reply = match reply {
+                WorkReply::Accepted { .. } if !is_news => WorkReply::Accepted { next: Vec::new() },
+                reply => reply,
+            };
+            self.hears(worker, *session, *credit, request, reply);
+        }
+        if let Some(standing) = standing {
+            self.workers[worker].lender.answered(shard, *credit, standing);
+        }
+        self.lend(worker, &[]);
+    }
+
+    fn hears(&mut self, worker: usize, session: SessionId, credit: Credit, request: &WorkRequest, reply: WorkReply) {
         match (request, reply) {
-            (WorkRequest::Report { report, .. }, WorkReply::Accepted { next }) => {
-                self.settle(worker, report.lease);
-                self.say_again(worker, request);
+            (
+                WorkRequest::Report { report: Report { lease, .. }, .. } | WorkRequest::Return { lease, .. },
+                WorkReply::Accepted { next },
+            ) => {
+                self.settle(worker, *lease);
+                self.say_again(worker, session, credit, request);
                 for task in next {
-                    match task.claim_first {
-                        true => self.claim(worker, task, None),
-                        false => self.accept(worker, task, None),
-                    }
+                    self.accept(worker, task);
                 }
             }
             (WorkRequest::Report { run, report, .. }, WorkReply::Refused { rejection }) => {
                 self.note(format_args!("worker {worker} hears of {run} {}: {rejection}", report.node));
                 self.settle(worker, report.lease);
             }
-            (WorkRequest::Claim { lease, .. }, WorkReply::Granted { task }) => {
-                if let Some(attempt) = self.workers[worker].held.remove(lease) {
-                    self.accept(worker, task, attempt.receipt);
-                }
-            }
-            (WorkRequest::Claim { lease, .. }, WorkReply::Refused { .. }) => self.settle(worker, *lease),
+            (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.settle(worker, *lease),
             (WorkRequest::Heartbeat { .. }, WorkReply::Alive { cancelled }) => {
                 for lease in cancelled {
                     let reported = |attempt: &Attempt| attempt.stage == Stage::Reported;
@@ -228,22 +291,18 @@ impl Cluster {
     }
 
     /// A confused worker reports what it has reported, under another id: too late with a lease that is gone.
-    fn say_again(&mut self, worker: usize, request: &WorkRequest) {
+    fn say_again(&mut self, worker: usize, session: SessionId, credit: Credit, request: &WorkRequest) {
         let WorkRequest::Report { run, report, .. } = request else { return };
         if self.mishap(10) {
-            let (run, report) = (*run, report.clone());
-            let request = WorkRequest::Report { id: self.command_id(), run, report };
-            self.ask(Asker::Nobody, run.shard(), Wish::Work { worker, free_slots: 0, request });
+            let (id, run, report) = (self.command_id(), *run, report.clone());
+            let request = Some(WorkRequest::Report { id, run, report });
+            self.ask(Asker::Nobody, run.shard(), Wish::Work { worker, session, credit, request });
         }
     }
 
     fn settle(&mut self, worker: usize, lease: LeaseToken) {
-        let attempt = self.workers[worker].held.remove(&lease);
-        // An acknowledgement is a message like any other: without it the task comes again.
-        if let Some(receipt) = attempt.and_then(|attempt| attempt.receipt)
-            && !self.mishap(8)
-        {
-            self.queue.acknowledge(receipt);
+        if let Some(attempt) = self.workers[worker].held.remove(&lease) {
+            self.workers[worker].lender.let_go(attempt.task.run.shard());
         }
     }
 }

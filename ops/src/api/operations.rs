@@ -1,12 +1,12 @@
 //! How the engine is, for people who run it: queues, the projection, and what codes mean.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::QueueName;
-use headwater_streams::tasks::{QueueSettings, TaskQueue};
 use serde_json::json;
 
 use super::asked::Asked;
@@ -14,13 +14,15 @@ use super::{Api, Problem, answer, problem};
 use crate::codes::{Code, Entry, TABLE};
 
 const DEAD_EVENTS_SHOWN: u32 = 100;
+/// How long the shards may take to say how full a queue is.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
 
 /// `GET /queues/{queue}`
 pub async fn queue(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
     let queue: QueueName = asked.name("queue")?;
     let workspace = asked.finish()?;
-    let depth = TaskQueue::new(&api.broker, QueueSettings::default()).depth(&workspace, &queue).await?;
-    let depth = json!({"queue": queue, "waiting": depth.waiting, "inFlight": depth.in_flight});
+    let depth = api.client.describe_queue(&workspace, &queue, QUEUE_WAIT).await?;
+    let depth = json!({"queue": queue, "waiting": depth.waiting, "inFlight": depth.held});
     Ok(answer::data(StatusCode::OK, depth))
 }
 

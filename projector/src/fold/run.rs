@@ -107,6 +107,7 @@ impl Changes {
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
         let mut failed: Vec<(NodeId, Attempt)> = Vec::new();
         let mut resolved: Vec<NodeId> = Vec::new();
+        let mut returned: Vec<NodeId> = Vec::new();
         for event in events {
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
@@ -124,10 +125,14 @@ impl Changes {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }
                 RunEvent::AssetResolved { node, .. } => resolved.push(node),
-                RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to } => {
-                    let status = if wakes_at.is_some() { TraceStatus::Waiting } else { TraceStatus::Running };
+                RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to, session: _ } => {
+                    let status = match (&wakes_at, &handed_to) {
+                        (Some(_), _) => TraceStatus::Waiting,
+                        (None, Some(_)) => TraceStatus::Running,
+                        (None, None) => TraceStatus::Queued,
+                    };
                     // A first attempt makes its row unless the node has waited for assets.
-                    let first = attempt == Attempt::FIRST && !resolved.contains(&node);
+                    let first = attempt == Attempt::FIRST && !resolved.contains(&node) || returned.contains(&node);
                     let row = if first {
                         self.traces.opened(run, &node, attempt.get(), status)
                     } else {
@@ -138,6 +143,16 @@ impl Changes {
                     row.input = input.or(row.input.take());
                     row.wakes_at = wakes_at.or(row.wakes_at);
                     row.worker = handed_to.or(row.worker.take());
+                }
+                RunEvent::AttemptGranted { node, attempt, lease: _, worker, session: _ } => {
+                    self.traces.of(run, &node, attempt.get(), TraceStatus::Running).worker = Some(worker);
+                }
+                RunEvent::AttemptReturned { node, attempt, worker } => {
+                    let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Cancelled);
+                    row.finished_at = Some(time);
+                    row.worker = Some(worker);
+                    row.failure = Some(RunFailure::new("returned", "its worker gave it back without having begun it"));
+                    returned.push(node);
                 }
                 RunEvent::AttemptStarted { node, attempt, worker, started_at } => {
                     let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Running);

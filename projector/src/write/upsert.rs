@@ -43,7 +43,7 @@ pub(super) async fn settled(transaction: &Transaction<'_>, nodes: &[SettledNode]
     let sql = concat!(
         "INSERT INTO traces AS t (run_id, node_id, attempt, status, finished_at, error_code, error_message)
          SELECT u.run_id, u.node_id,
-                coalesce((SELECT CASE WHEN h.status IN ('waiting', 'running') THEN h.attempt END
+                coalesce((SELECT CASE WHEN h.status IN ('waiting', 'queued', 'running') THEN h.attempt END
                           FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id
                           ORDER BY h.attempt DESC LIMIT 1), 0),
                 u.status, u.finished_at, u.error_code, u.error_message

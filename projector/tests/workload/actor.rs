@@ -205,6 +205,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32) -> RunEven
         input: dice.one_in(2).then(|| payload(dice)),
         wakes_at: None,
         handed_to,
+        session: None,
     }
 }
 

@@ -108,6 +108,7 @@ fn scheduled(node: &NodeId, run: RunId, input: Json, worker: &WorkerId) -> RunEv
         input: Some(input),
         wakes_at: None,
         handed_to: Some(worker.clone()),
+        session: None,
     }
 }
 

@@ -8,10 +8,16 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::Cause;
+use crate::subject::FLUSH;
 
 pub(super) const LOG: &str = "nats-server.log";
 pub(super) const ENGINE: &str = "engine";
 pub(super) const WORKER: &str = "worker";
+/// The account that holds every stream. Workers are walled off in one of their own, which imports just what they may say and hear:
+/// whoever has any right on the broker's own API can name a reply subject there, which the broker answers with its own
+/// rights, journals included.
+pub(super) const ENGINE_ACCOUNT: &str = "ENGINE";
+const WORKER_ACCOUNT: &str = "WORKERS";
 /// Where workers get their answers. Not `_INBOX.>`, where they could read those of the engine.
 pub(super) const WORKER_INBOX: &str = "_INBOX_WORKER";
 
@@ -71,18 +77,35 @@ jetstream {{
   store_dir: {store}
   sync_interval: always
 }}
-authorization {{
-  users: [
-    {{ user: {ENGINE}, password: "{engine_password}" }}
-    {{
-      user: {WORKER}
-      password: "{worker_password}"
-      permissions: {{
-        publish: {{ allow: ["hw.work.*", "$JS.API.CONSUMER.MSG.NEXT.HW_TASKS.*", "$JS.ACK.HW_TASKS.>"] }}
-        subscribe: {{ allow: ["{WORKER_INBOX}.>", "hw.cancel.*"] }}
+accounts {{
+  {ENGINE_ACCOUNT} {{
+    jetstream: enabled
+    users: [ {{ user: {ENGINE}, password: "{engine_password}" }} ]
+    exports: [
+      {{ service: "hw.work.*.*" }}
+      {{ stream: "hw.hand.*.*" }}
+      {{ stream: "hw.call.*" }}
+      {{ stream: "hw.cancel.*" }}
+    ]
+  }}
+  {WORKER_ACCOUNT} {{
+    users: [
+      {{
+        user: {WORKER}
+        password: "{worker_password}"
+        permissions: {{
+          publish: {{ allow: ["hw.work.*.*", "{FLUSH}"] }}
+          subscribe: {{ allow: ["{WORKER_INBOX}.>", "hw.hand.*.*", "hw.call.*", "hw.cancel.*"] }}
+        }}
       }}
-    }}
-  ]
+    ]
+    imports: [
+      {{ service: {{ account: {ENGINE_ACCOUNT}, subject: "hw.work.*.*" }} }}
+      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.hand.*.*" }} }}
+      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.call.*" }} }}
+      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.cancel.*" }} }}
+    ]
+  }}
 }}
 "#
         )

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headwater_core::definition::BuiltIn;
 use headwater_core::run::queue_of_job;
-use headwater_core::{JobSlug, QueueName, WorkerId, WorkspaceId};
+use headwater_core::{JobSlug, QueueName, SessionId, WorkerId, WorkspaceId};
 use headwater_streams::{Broker, BrokerConfig, ConnectError, ExchangeError};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -230,6 +230,7 @@ impl WorkerBuilder {
         let settings = Settings {
             worker,
             workspace,
+            session: SessionId::from_bits(uuid::Uuid::new_v4().as_u64_pair().0),
             slots: self.slots,
             heartbeat: self.heartbeat,
             cancel_grace: self.cancel_grace,

@@ -6,15 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
-use headwater_core::protocol::Task;
-use headwater_core::run::{Report, ReportOutcome, RunCommand};
-use headwater_core::shard::{AssetNotice, Command, Effect, Rejection, ShardMap, Submission, WorkflowKey};
-use headwater_core::{CommandId, DefinitionVersion, Json, Sequence, ShardId};
+use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, WorkflowKey};
+use headwater_core::{DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::definitions::Definitions;
 use headwater_streams::feed::FeedPublisher;
-use headwater_streams::tasks::{OfferError, TaskQueue};
 use headwater_streams::{Broker, Disposition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -43,7 +39,6 @@ impl Ticket {
 #[derive(Clone)]
 pub(super) struct Outlets {
     pub broker: Broker,
-    pub tasks: TaskQueue,
     pub definitions: Definitions,
     pub client: ShardClient,
     pub map: ShardMap,
@@ -62,7 +57,6 @@ pub(super) struct Deliverer {
     outlets: Outlets,
     confirm: mpsc::UnboundedSender<Sequence>,
     local: mpsc::UnboundedSender<Local>,
-    tasks: mpsc::UnboundedSender<(Task, Ticket)>,
     notices: mpsc::UnboundedSender<(AssetNotice, Ticket)>,
     definitions: mpsc::UnboundedSender<(Publication, Ticket)>,
     lanes: HashMap<ShardId, mpsc::UnboundedSender<(Submission, Ticket)>>,
@@ -79,14 +73,12 @@ impl Deliverer {
         local: mpsc::UnboundedSender<Local>,
     ) -> Self {
         let mut running = JoinSet::new();
-        let (tasks, offered) = mpsc::unbounded_channel();
-        running.spawn(offer_tasks(outlets.tasks.clone(), local.clone(), offered));
         let (notices, published) = mpsc::unbounded_channel();
         running.spawn(publish_notices(FeedPublisher::new(&outlets.broker), published));
         let (definitions, made_known) = mpsc::unbounded_channel();
         running.spawn(publish_definitions(outlets.definitions.clone(), made_known));
         let lanes = HashMap::new();
-        Self { shard, outlets, confirm, local, tasks, notices, definitions, lanes, running }
+        Self { shard, outlets, confirm, local, notices, definitions, lanes, running }
     }
 
     /// Sends the effects of one bundle.
@@ -101,7 +93,6 @@ impl Deliverer {
     fn send(&mut self, effect: Effect, ticket: Ticket) {
         let gone = "the ways stay open as long as the deliverer";
         match effect {
-            Effect::OfferTask(task) => self.tasks.send((task, ticket)).expect(gone),
             Effect::PublishAsset(notice) => self.notices.send((notice, ticket)).expect(gone),
             Effect::PublishDefinition { workspace, workflow, version, document } => {
                 let key = WorkflowKey { workspace, workflow };
@@ -145,56 +136,6 @@ impl Deliverer {
 async fn take<T>(from: &mut mpsc::UnboundedReceiver<T>, count_max: usize) -> Option<Vec<T>> {
     let mut taken = Vec::new();
     (from.recv_many(&mut taken, count_max).await > 0).then_some(taken)
-}
-
-/// How many tasks are on their way to the queues at once.
-const OFFERS_AT_ONCE: usize = 512;
-
-async fn offer_tasks(
-    queue: TaskQueue,
-    local: mpsc::UnboundedSender<Local>,
-    offered: mpsc::UnboundedReceiver<(Task, Ticket)>,
-) {
-    let offered = stream::unfold(offered, |mut offered| async move { Some((offered.recv().await?, offered)) });
-    let offer = |(mut task, ticket): (Task, Ticket)| {
-        let (queue, local) = (&queue, &local);
-        async move {
-            let mut pause = Pause::new();
-            while let Err(error) = queue.publish(&task).await {
-                if let OfferError::TooLarge { bytes, bytes_max } = error {
-                    tracing::warn!(%error, run = %task.run, node = %task.node, "the task cannot be queued");
-                    // The attempt has failed; the bundle is delivered when that is durable.
-                    return drop(local.send(Local { submission: too_large(&task, bytes, bytes_max), ticket }));
-                }
-                tracing::warn!(%error, run = %task.run, node = %task.node, "a task is not queued yet, trying again");
-                task.claim_first = true;
-                pause.wait().await;
-            }
-            ticket.done();
-        }
-    };
-    offered.for_each_concurrent(OFFERS_AT_ONCE, offer).await;
-}
-
-/// What it means for an attempt that no queue takes its task: it has failed, and trying again is useless.
-fn too_large(task: &Task, bytes: usize, bytes_max: usize) -> Submission {
-    let assets: usize = task.assets.iter().map(|consumed| consumed.payload.len_bytes()).sum();
-    let message = format!(
-        "the task has {bytes} bytes, at most {bytes_max} can be given to a worker: {} are its input, {assets} the payloads \
-         of the {} asset(s) it consumes; let them carry an address instead of the data, or consume fewer in one node",
-        task.input.len_bytes(),
-        task.assets.len(),
-    );
-    let report = Report {
-        node: task.node.clone(),
-        attempt: task.attempt,
-        lease: task.lease,
-        worker: "engine".parse().expect("letters make a name"),
-        started_at: super::now(),
-        outcome: ReportOutcome::Failed { code: "task_too_large".to_owned(), message, permanent: true },
-    };
-    let id = CommandId::derived(&[b"too large", task.run.as_uuid().as_bytes(), &task.lease.bits().to_be_bytes()]);
-    Submission { id, command: Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) } }
 }
 
 async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::UnboundedReceiver<(AssetNotice, Ticket)>) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::desk::{Desk, DeskSettings, Input, Moment, Needed, Output};
+use headwater_core::protocol::Handed;
 use headwater_core::shard::Owner;
-use headwater_core::{Json, Sequence, ShardId};
-use headwater_streams::direct::{self, Hellos};
+use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, ReplyTo, Request, Requests};
+use headwater_streams::work::{self, Frames, HandError, Hellos, Said};
 use headwater_streams::{ExchangeError, subject};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -35,6 +36,8 @@ pub(super) enum Stopped {
     Serve(#[source] ExchangeError),
 }
 
+/// How often what nobody has heard is said again, at least.
+const SWEEP_EVERY_MAX: Duration = Duration::from_millis(500);
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
 
@@ -76,19 +79,19 @@ impl Driver {
         let desk_settings = DeskSettings {
             lease_ttl: settings.lease_ttl,
             requests_waiting_max: settings.requests_waiting_max,
-            answer_bytes_max: outlets.broker.payload_bytes_max(),
-            shards: outlets.map.shards,
+            message_bytes_max: outlets.broker.payload_bytes_max(),
         };
         let (began, mut said) = (Instant::now(), Vec::new());
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
-        let desk = Desk::open(owner, desk_settings, seed, moment(began), &mut said);
+        let secret = LeaseSecret::new(uuid::Uuid::new_v4().as_u128());
+        let desk = Desk::open(owner, desk_settings, seed, secret, moment(began), &mut said);
         Self {
             shard,
             desk,
             said,
             began,
             journal,
-            sweep_every: settings.lease_ttl / 4,
+            sweep_every: (settings.lease_ttl / 4).min(SWEEP_EVERY_MAX),
             counters,
             outlets,
             deliverer,
@@ -107,9 +110,9 @@ impl Driver {
         // The empty bundle that opens the epoch fences every owner before, so it goes first.
         self.act().await;
         let served = async {
-            let work = requests::serve(&self.outlets.broker, &subject::work_subject(self.shard)).await?;
+            let work = work::hear_frames(&self.outlets.broker, self.shard).await?;
             let commands = requests::serve(&self.outlets.broker, &subject::cmd_subject(self.shard)).await?;
-            let hellos = direct::hear(&self.outlets.broker).await?;
+            let hellos = work::hear_hellos(&self.outlets.broker).await?;
             Ok((work, commands, hellos))
         };
         let (mut work, mut commands, mut hellos) = match served.await {
@@ -125,7 +128,7 @@ impl Driver {
 
     async fn turn_until_stopped(
         &mut self,
-        work: &mut Requests,
+        work: &mut Frames,
         commands: &mut Requests,
         hellos: &mut Hellos,
         shutdown: &CancellationToken,
@@ -158,7 +161,7 @@ impl Driver {
                 Some(Local { submission, ticket }) = self.local.recv(), if open => {
                     self.take(Input::Follows { submission, ticket });
                 }
-                Some(hello) = hellos.next() => self.take(Input::Hello(hello)),
+                Some((workspace, payload)) = hellos.next() => self.take_hello(workspace, &payload),
                 Some(sequence) = self.confirmed.recv() => self.take(Input::Delivered(sequence)),
                 Some((needed, document)) = self.finding.next() => self.take(Input::Found { needed, document }),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
@@ -166,11 +169,8 @@ impl Driver {
                 }
                 _ = sweep.tick() => self.take(Input::Sweep),
             }
-            self.desk.hand_over(&mut self.said);
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
-            if !shutdown.is_cancelled() {
-                self.desk.next_append(&mut self.said);
-            }
+            self.desk.turn(shutdown.is_cancelled(), moment(self.began), &mut self.said);
             self.act().await;
         }
     }
@@ -179,12 +179,20 @@ impl Driver {
         self.desk.take(input, moment(self.began), &mut self.said);
     }
 
-    fn take_work(&mut self, request: Request) {
-        match serde_json::from_slice(&request.payload) {
+    fn take_hello(&mut self, workspace: WorkspaceId, payload: &[u8]) {
+        match serde_json::from_slice(payload) {
+            Ok(hello) => self.take(Input::Hello { workspace, hello }),
+            Err(error) => tracing::debug!(shard = %self.shard, %error, "a malformed hello"),
+        }
+    }
+
+    fn take_work(&mut self, said: Said) {
+        let Said { workspace, payload, reply } = said;
+        match serde_json::from_slice(&payload) {
             Ok(frame) => {
                 let frame: headwater_core::protocol::WorkFrame = frame;
                 ShardCounters::add(&self.counters.requests, frame.requests.len() as u64);
-                self.take(Input::Work { frame, reply: request.reply });
+                self.take(Input::Work { workspace, frame, reply });
             }
             Err(error) => tracing::warn!(shard = %self.shard, %error, "a malformed frame of a worker"),
         }
@@ -230,9 +238,10 @@ impl Driver {
                 self.appending = Some(append(self.journal.clone(), next).boxed()).into();
             }
             Output::Answer { reply, bytes } => answer(reply, bytes).await,
-            Output::Hand { tasks_to, tasks } => {
-                if direct::hand(&self.outlets.broker, &tasks_to, &tasks).await.is_err() {
-                    self.take(Input::Unhanded(tasks));
+            Output::Hand { workspace, session, handed, .. } => self.hand(workspace, session, handed).await,
+            Output::Call { workspace, call } => {
+                if let Err(error) = work::call(&self.outlets.broker, &workspace, &call).await {
+                    tracing::debug!(%error, "a call for workers is not on its way; it is said again");
                 }
             }
             Output::Deliver { sequence, effects } => {
@@ -256,6 +265,27 @@ impl Driver {
                 tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
             }
             Output::Unadoptable(error) => tracing::error!(%error, "a stored definition does not compile"),
+        }
+    }
+
+    /// Hands tasks over; those that are too large for one message one by one.
+    async fn hand(&mut self, workspace: WorkspaceId, session: SessionId, handed: Handed) {
+        match work::hand(&self.outlets.broker, &workspace, session, &handed).await {
+            Ok(()) => {}
+            Err(HandError::Unavailable(error)) => {
+                tracing::debug!(%error, "a hand-over is not on its way; it is said again");
+            }
+            Err(HandError::TooLarge { bytes }) => {
+                let Handed { shard, standing, tasks } = handed;
+                if let [_] = tasks.as_slice() {
+                    let tasks = tasks.into_iter().map(Box::new);
+                    return tasks.for_each(|task| self.take(Input::TooLarge { task, bytes }));
+                }
+                for task in tasks {
+                    let handed = Handed { shard, standing, tasks: vec![task] };
+                    Box::pin(self.hand(workspace.clone(), session, handed)).await;
+                }
+            }
         }
     }
 

@@ -10,7 +10,6 @@ use headwater_core::shard::ShardMap;
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError};
-use headwater_streams::tasks::{QueueSettings, TaskQueue};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +31,6 @@ pub struct ShardSupervisor {
     pub ownership: OwnershipConfig,
     pub client: ShardClient,
     pub settings: ShardSettings,
-    pub queues: QueueSettings,
     pub counters: Arc<ShardCounters>,
 }
 
@@ -47,15 +45,9 @@ impl ShardSupervisor {
     /// # Errors
     /// See [`OwnershipError`]: then this process cannot drive shards any more.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), OwnershipError> {
-        let Self { broker, map, ownership, client, settings, queues, counters } = self;
+        let Self { broker, map, ownership, client, settings, counters } = self;
         let (ownership, mut changes) = Ownership::join(&broker, ownership).await?;
-        let outlets = Outlets {
-            tasks: TaskQueue::new(&broker, queues),
-            definitions: Definitions::new(&broker),
-            broker,
-            client,
-            map,
-        };
+        let outlets = Outlets { definitions: Definitions::new(&broker), broker, client, map };
         let (writer, due) = CheckpointWriter::new(outlets.broker.clone(), outlets.map.clone(), counters.clone());
         let stop_writing = shutdown.child_token();
         let writing = tokio::spawn(writer.run(stop_writing.clone()));

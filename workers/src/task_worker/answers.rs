@@ -1,10 +1,8 @@
 //! What the answers of shards mean for the attempts that are held.
 
-use std::time::Duration;
-
 use headwater_core::LeaseToken;
-use headwater_core::protocol::{WorkReply, WorkRequest};
-use headwater_core::run::ReportOutcome;
+use headwater_core::protocol::{Held, WorkAnswer, WorkReply, WorkRequest};
+use headwater_core::run::{ReportOutcome, RunRejection};
 use headwater_core::shard::Rejection;
 use tokio::time::Instant;
 
@@ -13,19 +11,21 @@ use super::drive::TaskWorker;
 use super::frame::Answered;
 use super::outbox::{Entry, Outbox};
 
-/// How soon what could not be reported is handed out again.
-const ABANDONED_PAUSE: Duration = Duration::from_secs(5);
-
 impl TaskWorker {
-    pub(super) async fn answered(&mut self, answered: Answered) {
-        let Answered { shard, frame, give_up_at, replies } = answered;
-        let Some(replies) = replies else {
+    pub(super) fn answered(&mut self, answered: Answered) {
+        let Answered { shard, frame, give_up_at, answer } = answered;
+        let Some(WorkAnswer { standing, replies, .. }) = answer else {
             self.outboxes.entry(shard).or_insert_with(Outbox::new).answered(true);
             for request in frame.requests {
-                self.abandon(request).await;
+                self.abandon(request);
             }
             return;
         };
+        // The tasks of an answer that is not news were heard of in a later one: they come again if they are wanted.
+        let is_news = standing.is_some_and(|standing| self.lender.is_news(shard, standing));
+        if let Some(standing) = standing {
+            self.lender.answered(shard, frame.credit, standing);
+        }
         let now = Instant::now();
         let mut again = Vec::new();
         for ((request, give_up_at), reply) in frame.requests.into_iter().zip(give_up_at).zip(replies) {
@@ -34,11 +34,14 @@ impl TaskWorker {
                     match request {
                         // The next one says it better.
                         WorkRequest::Heartbeat { .. } => {}
-                        request if now >= give_up_at => self.abandon(request).await,
+                        request if now >= give_up_at => self.abandon(request),
                         request => again.push(Entry { request, give_up_at }),
                     }
                 }
-                reply => self.answer(request, reply).await,
+                WorkReply::Accepted { .. } if !is_news => {
+                    self.answer(request, WorkReply::Accepted { next: Vec::new() });
+                }
+                reply => self.answer(request, reply),
             }
         }
         let outbox = self.outboxes.entry(shard).or_insert_with(Outbox::new);
@@ -48,60 +51,67 @@ impl TaskWorker {
         }
     }
 
-    async fn answer(&mut self, request: WorkRequest, reply: WorkReply) {
+    fn answer(&mut self, request: WorkRequest, reply: WorkReply) {
         match (request, reply) {
             (WorkRequest::Report { report, .. }, WorkReply::Accepted { next }) => {
-                self.settle(report.lease).await;
-                for task in next {
-                    if task.claim_first {
-                        self.claim(task, None);
-                    } else {
-                        self.accept(task, None).await;
-                    }
-                }
+                self.settle(report.lease);
+                next.into_iter().for_each(|task| self.accept(task));
             }
+            (WorkRequest::Return { lease, .. }, WorkReply::Accepted { .. }) => self.settle(lease),
             (WorkRequest::Report { run, report, .. }, WorkReply::Refused { rejection }) => {
                 tracing::debug!(%run, node = %report.node, attempt = %report.attempt, %rejection, "report refused");
-                self.settle(report.lease).await;
+                self.settle(report.lease);
             }
-            (WorkRequest::Claim { lease, .. }, WorkReply::Granted { task }) => {
-                // Gone meanwhile: cancelled, or the worker stops.
-                let Some(attempt) = self.attempts.remove(lease) else { return };
-                self.accept(task, attempt.receipt).await;
+            (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.settle(lease),
+            (WorkRequest::Report { report, .. }, WorkReply::Malformed { path, reason }) => {
+                tracing::error!(node = %report.node, path, reason, "the report could not be read");
+                let is_result = matches!(report.outcome, ReportOutcome::Succeeded { .. });
+                if is_result {
+                    let message = format!("the result could not be read: {reason}, at {path:?}");
+                    let code = "result_invalid".to_owned();
+                    self.report(report.lease, ReportOutcome::Failed { code, message, permanent: true });
+                } else {
+                    self.settle(report.lease);
+                }
             }
-            (WorkRequest::Claim { lease, .. }, WorkReply::Refused { rejection }) => {
-                tracing::debug!(%lease, %rejection, "claim refused");
-                self.settle(lease).await;
+            (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled }) => {
+                for Held { lease, .. } in held {
+                    if cancelled.contains(&lease) { self.cancel(lease) } else { self.go_on(lease) }
+                }
             }
-            (WorkRequest::Heartbeat { .. }, WorkReply::Alive { cancelled }) => {
-                for lease in cancelled {
-                    self.cancel(lease).await;
+            (WorkRequest::Started { lease, .. }, WorkReply::Refused { rejection: Rejection::Run(rejection) }) => {
+                tracing::debug!(%lease, %rejection, "the attempt is not wanted any more");
+                if matches!(rejection, RunRejection::StaleAttempt | RunRejection::RunClosed { .. }) {
+                    self.cancel(lease);
                 }
             }
             (WorkRequest::Started { .. }, WorkReply::Accepted { .. } | WorkReply::Refused { .. })
             | (WorkRequest::Heartbeat { .. }, WorkReply::Refused { .. }) => {}
             (request, reply) => {
                 tracing::warn!(?request, ?reply, "an answer to another question");
-                self.abandon(request).await;
+                self.abandon(request);
             }
         }
     }
 
-    /// Nothing more is to be said of an attempt: its delivery is done with (`WRK-2`), and when its handler has ended
-    /// its slot is free.
-    async fn settle(&mut self, lease: LeaseToken) {
+    /// The shard still wants an attempt: what waited for that begins.
+    fn go_on(&mut self, lease: LeaseToken) {
+        if self.attempts.get_mut(lease).is_some_and(|attempt| matches!(attempt.stage, Stage::Asking)) {
+            self.begin(lease);
+        }
+    }
+
+    /// Nothing more is to be said of an attempt: when its handler has ended it is forgotten.
+    fn settle(&mut self, lease: LeaseToken) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         attempt.answered = true;
-        if let Some(receipt) = attempt.receipt.take() {
-            receipt.ack().await;
-        }
         if !matches!(attempt.stage, Stage::Running(_)) {
-            self.attempts.remove(lease);
+            self.remove(lease);
         }
     }
 
     /// Stops an attempt the shard does not want any more.
-    async fn cancel(&mut self, lease: LeaseToken) {
+    fn cancel(&mut self, lease: LeaseToken) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         if attempt.reported {
             // Its report is on its way; the answer to that settles it.
@@ -109,50 +119,38 @@ impl TaskWorker {
         }
         attempt.context.cancel();
         self.attempts.drop_at(lease, Instant::now() + self.settings.cancel_grace);
-        self.settle(lease).await;
+        self.settle(lease);
     }
 
-    /// The patience with a shard is over. What came from the queue is handed out again; the rest is lost by silence,
-    /// and the shard tries it again.
-    async fn abandon(&mut self, request: WorkRequest) {
+    /// The patience with a shard is over: the attempt is lost by silence, and the shard tries it again.
+    fn abandon(&mut self, request: WorkRequest) {
         let lease = match request {
             WorkRequest::Report { run, report, .. } => {
                 tracing::error!(%run, node = %report.node, attempt = %report.attempt, "the report could not be delivered");
                 report.lease
             }
-            WorkRequest::Claim { lease, .. } => lease,
+            WorkRequest::Return { lease, .. } => lease,
             WorkRequest::Started { .. } | WorkRequest::Heartbeat { .. } => return,
         };
-        if let Some(attempt) = self.attempts.remove(lease)
-            && let Some(receipt) = attempt.receipt
-        {
-            receipt.retry_later(ABANDONED_PAUSE).await;
-        }
+        self.remove(lease);
     }
 
-    /// The worker stops: what has not begun goes back to its queue, what runs is stopped and reported as that.
-    pub(super) async fn hand_back(&mut self) {
+    /// The worker stops: what has not begun is given back, what runs is stopped and reported as that.
+    pub(super) fn hand_back(&mut self) {
         for lease in self.attempts.leases() {
             let Some(attempt) = self.attempts.get_mut(lease) else { continue };
             if attempt.reported || attempt.answered {
                 continue;
             }
-            let begun = match &attempt.stage {
+            match &attempt.stage {
                 Stage::Running(abort) => {
                     attempt.context.cancel();
                     abort.abort();
                     attempt.stage = Stage::Ended;
-                    true
+                    let (code, message) = ("worker_stopped".to_owned(), "the worker was stopped".to_owned());
+                    self.report(lease, ReportOutcome::Failed { code, message, permanent: false });
                 }
-                Stage::Claiming | Stage::Waiting | Stage::Ended => attempt.receipt.is_none(),
-            };
-            if begun {
-                let (code, message) = ("worker_stopped".to_owned(), "the worker was stopped".to_owned());
-                self.report(lease, ReportOutcome::Failed { code, message, permanent: false });
-            } else if let Some(attempt) = self.attempts.remove(lease)
-                && let Some(receipt) = attempt.receipt
-            {
-                receipt.retry_later(Duration::ZERO).await;
+                Stage::Waiting | Stage::Asking | Stage::Ended => self.give_back(lease),
             }
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use headwater_core::protocol::Held;
 use headwater_core::{LeaseToken, NodeId, RunId, ShardId, Timestamp};
-use headwater_streams::tasks::Receipt;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -17,8 +16,6 @@ pub(super) const STARTED_AFTER: Duration = Duration::from_millis(250);
 /// One attempt, from its arrival until its shard has answered for it and its handler has ended.
 pub(super) struct Attempt {
     pub(super) context: Context,
-    /// For what came from the queue.
-    pub(super) receipt: Option<Receipt>,
     pub(super) stage: Stage,
     /// By this machine's clock, when its handler began.
     pub(super) started_at: Timestamp,
@@ -33,14 +30,16 @@ pub(super) struct Attempt {
     pub(super) reported: bool,
     /// Nothing more is to be said to the shard.
     pub(super) answered: bool,
+    /// It holds no slot any more.
+    is_leaving: bool,
 }
 
 /// Where an attempt stands.
 pub(super) enum Stage {
-    /// The shard is asked whether it may run.
-    Claiming,
     /// For a free slot.
     Waiting,
+    /// It could be late: the shard is asked whether it is still wanted.
+    Asking,
     Running(AbortHandle),
     Ended,
 }
@@ -65,17 +64,18 @@ pub(super) struct Attempts {
     /// Those that wait for a slot, in order.
     backlog: VecDeque<LeaseToken>,
     alarms: BTreeSet<(Instant, LeaseToken)>,
+    /// How many hold no slot any more.
+    leaving: usize,
 }
 
 impl Attempts {
-    pub(super) fn insert(&mut self, context: Context, receipt: Option<Receipt>, stage: Stage) -> LeaseToken {
+    pub(super) fn insert(&mut self, context: Context, stage: Stage) -> LeaseToken {
         let lease = context.task().lease;
         if matches!(stage, Stage::Waiting) {
             self.backlog.push_back(lease);
         }
         let attempt = Attempt {
             context,
-            receipt,
             stage,
             started_at: Timestamp::default(),
             alarm: None,
@@ -85,6 +85,7 @@ impl Attempts {
             drop_at: None,
             reported: false,
             answered: false,
+            is_leaving: false,
         };
         self.held.insert(lease, attempt);
         lease
@@ -99,23 +100,34 @@ impl Attempts {
         if let Some(at) = attempt.alarm {
             self.alarms.remove(&(at, lease));
         }
+        self.leaving -= usize::from(attempt.is_leaving);
         if matches!(attempt.stage, Stage::Waiting) {
             self.backlog.retain(|waiting| *waiting != lease);
         }
         Some(attempt)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.held.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// Returns how many slots are taken.
+    /// Returns how many attempts hold a slot: what waits for one does not, nor what is reported and has ended.
     pub(super) fn busy(&self) -> usize {
-        self.held.len() - self.backlog.len()
+        self.held.len() - self.backlog.len() - self.leaving
+    }
+
+    /// Returns how many attempts hold or want a slot.
+    pub(super) fn wanting(&self) -> usize {
+        self.held.len() - self.leaving
+    }
+
+    /// Notes that an attempt has ended and only its report is to be answered: its slot is free.
+    pub(super) fn leave(&mut self, lease: LeaseToken) {
+        if let Some(attempt) = self.held.get_mut(&lease)
+            && !std::mem::replace(&mut attempt.is_leaving, true)
+        {
+            self.leaving += 1;
+        }
     }
 
     /// Returns the attempt that has waited longest for a slot. Its stage is the caller's to change.
@@ -135,12 +147,6 @@ impl Attempts {
         self.held.iter().filter_map(same).collect()
     }
 
-    /// Returns the deliveries of attempts that began before `before`.
-    pub(super) fn receipts(&self, before: Timestamp) -> Vec<Receipt> {
-        let old = self.held.values().filter(|attempt| attempt.started_at < before);
-        old.filter_map(|attempt| attempt.receipt.clone()).collect()
-    }
-
     /// Returns what is held, by shard, but for shards that were told.
     pub(super) fn held(
         &self,
@@ -150,7 +156,7 @@ impl Attempts {
         let mut by_shard: HashMap<ShardId, Vec<Held>> = HashMap::new();
         for (lease, attempt) in &self.held {
             let asked = only.is_none_or(|only| only.contains(lease));
-            if !asked || attempt.answered || matches!(attempt.stage, Stage::Claiming) {
+            if !asked || attempt.answered {
                 continue;
             }
             let task = attempt.context.task();

@@ -7,26 +7,25 @@ use std::time::Duration;
 
 use futures_util::future::FusedFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
+use headwater_core::credit::Lender;
+use headwater_core::protocol::{Call, Handed, PROTOCOL, Task, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{CommandId, LeaseToken, QueueName, ShardId};
 use headwater_streams::cancel::{self, CancelNotice, CancelNotices};
-use headwater_streams::direct::{self, Handed};
-use headwater_streams::tasks::{Delivery, Receipt};
+use headwater_streams::work::{self, Attention, Heard};
 use headwater_streams::{Broker, ExchangeError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::attempts::{Attempts, Due, Stage};
 use super::frame::{self, Answered, UnderWay};
-use super::intake::Intake;
 use super::outbox::{Entry, Outbox};
 use super::{Settings, now, report};
 use crate::sdk::{Context, HandlerError, Handlers, Outcome};
 use crate::unique::Unique;
 
-/// How soon a task nobody here can run is offered to others.
-const FOREIGN_PAUSE: Duration = Duration::from_secs(1);
+/// A heartbeat that is so much overdue says that this process stood still.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// How long the last reports may take when the worker stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 const ENDED_AT_ONCE: usize = 256;
@@ -42,12 +41,15 @@ pub(crate) struct TaskWorker {
     pub(super) attempts: Attempts,
     pub(super) outboxes: HashMap<ShardId, Outbox>,
     frames: UnderWay,
-    pub(super) intake: Intake,
-    pub(super) handed: Handed,
+    pub(super) lender: Lender,
+    /// The shards whose tasks have left a slot since something was last lent.
+    freed: Vec<ShardId>,
+    attention: Attention,
     ended: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
     heartbeat: Interval,
+    heartbeat_at: Instant,
     ids: Unique,
     pub(super) stopping: bool,
 }
@@ -56,8 +58,7 @@ enum Event {
     Stop,
     Ended(Vec<Ended>),
     Answered(Answered),
-    Delivered(Vec<Delivery>),
-    Handed(Vec<Task>),
+    Heard(Heard),
     Due,
     Heartbeat,
     Notice(CancelNotice),
@@ -78,8 +79,9 @@ impl TaskWorker {
         let mut heartbeat = tokio::time::interval(settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            intake: Intake::open(&broker, &settings.workspace, &queues).await?,
-            handed: direct::take(&broker).await?,
+            lender: Lender::default(),
+            freed: Vec::new(),
+            attention: work::attend(&broker, &settings.workspace, settings.session).await?,
             notices: cancel::subscribe(&broker, &settings.workspace).await?,
             settings,
             broker,
@@ -91,6 +93,7 @@ impl TaskWorker {
             ended,
             end,
             heartbeat,
+            heartbeat_at: Instant::now(),
             ids: Unique::new(),
             stopping: false,
         })
@@ -104,10 +107,9 @@ impl TaskWorker {
             let event = self.event(shutdown.as_mut()).await;
             self.take(event).await;
         }
-        self.introduce(0).await;
-        self.intake.close().await;
+        self.introduce().await;
         self.settle_until(Instant::now() + self.settings.stop_grace).await;
-        self.hand_back().await;
+        self.hand_back();
         self.settle_until(Instant::now() + FAREWELL).await;
         for lease in self.attempts.leases() {
             tracing::error!(%lease, "the worker ends without an answer to this attempt's report");
@@ -145,9 +147,8 @@ impl TaskWorker {
             _ = self.ended.recv_many(&mut ended, ENDED_AT_ONCE) => Event::Ended(ended),
             _ = self.heartbeat.tick() => Event::Heartbeat,
             Some(notice) = self.notices.next() => Event::Notice(notice),
-            Some(tasks) = self.handed.next() => Event::Handed(tasks),
+            Some(heard) = self.attention.next() => Event::Heard(heard),
             () = due => Event::Due,
-            deliveries = self.intake.next() => Event::Delivered(deliveries),
         }
     }
 
@@ -159,15 +160,18 @@ impl TaskWorker {
                     self.end_of(lease, result);
                 }
             }
-            Event::Answered(answered) => self.answered(answered).await,
-            Event::Delivered(deliveries) => {
-                for delivery in deliveries {
-                    self.delivered(delivery).await;
+            Event::Answered(answered) => self.answered(answered),
+            Event::Heard(Heard::Handed(Handed { shard, standing, tasks })) => {
+                let is_news = self.lender.is_news(shard, standing);
+                if self.lender.hear(shard, standing) && is_news {
+                    for task in tasks {
+                        self.accept(task);
+                    }
                 }
             }
-            Event::Handed(tasks) => {
-                for task in tasks {
-                    self.accept(task, None).await;
+            Event::Heard(Heard::Call(Call { shard, epoch, queues })) => {
+                if queues.iter().any(|queue| self.queues.contains(queue)) {
+                    self.lender.called(shard, epoch);
                 }
             }
             Event::Due => {
@@ -177,13 +181,10 @@ impl TaskWorker {
                 }
             }
             Event::Heartbeat => {
-                let unasked = self.unasked();
-                self.introduce(unasked).await;
+                self.heartbeat_at = Instant::now();
+                self.introduce().await;
+                self.lender.doubt();
                 self.say_held(None);
-                let before = now();
-                for receipt in self.attempts.receipts(before) {
-                    receipt.progress().await;
-                }
             }
             // Only a hint: which attempt is meant, the shard says in its answer.
             Event::Notice(CancelNotice { run, node }) => {
@@ -196,32 +197,47 @@ impl TaskWorker {
         while self.attempts.busy() < self.settings.slots
             && let Some(lease) = self.attempts.next_waiting()
         {
-            self.begin(lease).await;
+            self.ask_first(lease);
         }
     }
 
-    /// Puts into frames what waits, and asks for tasks with what is free.
+    /// Lends what is free, and puts into frames what waits.
     fn send(&mut self) {
-        let free = self.settings.slots.saturating_sub(self.attempts.len());
-        if !self.stopping {
-            self.intake.ask(free);
-        }
+        self.lend();
         let instant = Instant::now();
-        let talking = self.outboxes.len().max(1);
         for (shard, outbox) in &mut self.outboxes {
             let Some(entries) = outbox.next_frame(instant) else { continue };
-            let queues = if self.stopping { Vec::new() } else { self.queues.clone() };
-            let unasked = if self.stopping { 0 } else { free.saturating_sub(self.intake.asked()) / talking };
             let frame = WorkFrame {
+                protocol: PROTOCOL,
                 worker: self.settings.worker.clone(),
-                workspace: self.settings.workspace.clone(),
-                queues,
-                free_slots: u32::try_from(unasked).unwrap_or(u32::MAX),
+                session: self.settings.session,
+                queues: self.queues.clone(),
+                credit: self.lender.credit(*shard),
                 requests: Vec::new(),
             };
             let (frame, give_up_at) = frame::split(entries, frame);
-            self.frames.push(frame::offer(self.broker.clone(), *shard, frame, give_up_at).boxed());
+            let (broker, workspace) = (self.broker.clone(), self.settings.workspace.clone());
+            self.frames.push(frame::offer(broker, workspace, *shard, frame, give_up_at).boxed());
         }
+    }
+
+    fn lend(&mut self) {
+        let told = if self.stopping {
+            self.lender.close()
+        } else {
+            let free = self.settings.slots.saturating_sub(self.attempts.wanting());
+            self.lender.share(free as u64, &self.freed)
+        };
+        self.freed.clear();
+        for shard in told {
+            self.outboxes.entry(shard).or_insert_with(Outbox::new).tell();
+        }
+    }
+
+    /// Notes that a task of a shard holds no slot any more.
+    pub(super) fn free(&mut self, lease: LeaseToken, shard: ShardId) {
+        self.attempts.leave(lease);
+        self.freed.push(shard);
     }
 
     pub(super) fn say(&mut self, shard: ShardId, request: WorkRequest) {
@@ -238,54 +254,33 @@ impl TaskWorker {
         }
     }
 
-    async fn delivered(&mut self, delivery: Delivery) {
-        let Delivery { task, redelivered, receipt } = delivery;
-        let task = match task {
-            Ok(task) => task,
-            Err(error) => {
-                tracing::error!(%error, "discarded");
-                return receipt.discard().await;
-            }
-        };
-        // Delivered again while it is held here: there is nothing to do but to remember whom to tell (`WRK-3`).
-        if let Some(attempt) = self.attempts.get_mut(task.lease) {
-            if attempt.answered {
-                receipt.ack().await;
-            } else {
-                attempt.receipt = Some(receipt);
-            }
-            return;
+    /// Takes a task that was granted to this session: now, or when a slot is free.
+    pub(super) fn accept(&mut self, task: Task) {
+        let (shard, lease) = (task.run.shard(), task.lease);
+        if self.attempts.get_mut(lease).is_some() {
+            // It was said again because nobody spoke of it.
+            return self.say_held(Some(&[lease]));
         }
-        if redelivered || task.claim_first {
-            self.claim(task, Some(receipt));
+        self.lender.took(shard);
+        let is_free = self.attempts.busy() < self.settings.slots;
+        if is_free && !self.stopping {
+            let stood_still = self.heartbeat_at.elapsed() > self.settings.heartbeat + STALLED_AFTER;
+            let lease = self.attempts.insert(Context::new(task), Stage::Ended);
+            if stood_still { self.ask_first(lease) } else { self.begin(lease) }
         } else {
-            self.accept(task, Some(receipt)).await;
+            self.attempts.insert(Context::new(task), Stage::Waiting);
         }
     }
 
-    pub(super) fn claim(&mut self, task: Task, receipt: Option<Receipt>) {
-        let (shard, node) = (task.run.shard(), task.node.clone());
-        let request = WorkRequest::Claim { run: task.run, node, attempt: task.attempt, lease: task.lease };
-        self.attempts.insert(Context::new(task), receipt, Stage::Claiming);
-        self.say(shard, request);
-    }
-
-    /// Takes a task that is ours to run: now, or when a slot is free.
-    pub(super) async fn accept(&mut self, task: Task, receipt: Option<Receipt>) {
-        if let Some(attempt) = self.attempts.get_mut(task.lease) {
-            attempt.receipt = receipt.or(attempt.receipt.take());
-            return;
-        }
-        if self.attempts.busy() < self.settings.slots {
-            let lease = self.attempts.insert(Context::new(task), receipt, Stage::Ended);
-            self.begin(lease).await;
-        } else {
-            self.attempts.insert(Context::new(task), receipt, Stage::Waiting);
-        }
+    /// Asks the shard whether a task is still wanted before it is begun (`WRK-2`).
+    fn ask_first(&mut self, lease: LeaseToken) {
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        attempt.stage = Stage::Asking;
+        self.say_held(Some(&[lease]));
     }
 
     /// Runs the handler: to its end, if it gets there without waiting.
-    async fn begin(&mut self, lease: LeaseToken) {
+    pub(super) fn begin(&mut self, lease: LeaseToken) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         attempt.stage = Stage::Ended;
         let time = now();
@@ -293,7 +288,7 @@ impl TaskWorker {
         let context = attempt.context.clone();
         context.heartbeat();
         let Some(handle) = self.handlers.of(context.task()).cloned() else {
-            return self.decline(lease).await;
+            return self.end_of(lease, Err(HandlerError::new("handler_missing", "this worker has no such handler")));
         };
         let left = context.deadline().map(|deadline| deadline.since(time));
         if left == Some(Duration::ZERO) {
@@ -317,26 +312,25 @@ impl TaskWorker {
         self.attempts.running(lease, running.abort_handle(), left.map(|left| Instant::now() + left));
     }
 
-    /// Passes on what no handler here can run.
-    async fn decline(&mut self, lease: LeaseToken) {
-        let Some(attempt) = self.attempts.get_mut(lease) else { return };
-        match attempt.receipt.take() {
-            Some(receipt) => {
-                receipt.retry_later(FOREIGN_PAUSE).await;
-                self.attempts.remove(lease);
-            }
-            None => self.end_of(lease, Err(HandlerError::new("handler_missing", "this worker has no such handler"))),
-        }
-    }
-
     /// Reports an end, unless nobody wants to know any more.
     fn end_of(&mut self, lease: LeaseToken, result: Result<Outcome, HandlerError>) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         attempt.stage = Stage::Ended;
+        let shard = attempt.context.run().shard();
         if attempt.answered {
-            self.attempts.remove(lease);
-        } else if !attempt.reported {
+            self.remove(lease);
+        } else if attempt.reported {
+            self.free(lease, shard);
+        } else {
             self.report(lease, report::outcome(result));
+            self.free(lease, shard);
+        }
+    }
+
+    /// Forgets an attempt.
+    pub(super) fn remove(&mut self, lease: LeaseToken) {
+        if let Some(attempt) = self.attempts.remove(lease) {
+            self.lender.let_go(attempt.context.run().shard());
         }
     }
 
@@ -349,6 +343,16 @@ impl TaskWorker {
         let (run, node) = (task.run, task.node.clone());
         let report = Report { node, attempt: task.attempt, lease, worker, started_at, outcome };
         self.say(run.shard(), WorkRequest::Report { id, run, report });
+    }
+
+    /// Gives a task back that was not begun.
+    pub(super) fn give_back(&mut self, lease: LeaseToken) {
+        let id = CommandId::from_uuid(self.ids.next());
+        let Some(attempt) = self.attempts.get_mut(lease) else { return };
+        attempt.reported = true;
+        let task = attempt.context.task();
+        let (run, node, attempt) = (task.run, task.node.clone(), task.attempt);
+        self.say(run.shard(), WorkRequest::Return { id, run, node, attempt, lease });
     }
 
     fn due(&mut self, lease: LeaseToken, due: Due) {
@@ -369,8 +373,11 @@ impl TaskWorker {
                     abort.abort();
                 }
                 attempt.stage = Stage::Ended;
+                let shard = attempt.context.run().shard();
                 if attempt.answered {
-                    self.attempts.remove(lease);
+                    self.remove(lease);
+                } else {
+                    self.free(lease, shard);
                 }
             }
         }

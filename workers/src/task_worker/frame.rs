@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use headwater_core::ShardId;
-use headwater_core::protocol::{WorkFrame, WorkReply};
+use headwater_core::protocol::{WorkAnswer, WorkFrame};
+use headwater_core::{ShardId, WorkspaceId};
 use headwater_streams::requests;
 use headwater_streams::subject::work_subject;
 use headwater_streams::{Broker, Disposition};
@@ -26,7 +26,7 @@ pub(super) struct Answered {
     pub(super) frame: WorkFrame,
     pub(super) give_up_at: Vec<Instant>,
     /// One for each request, in order; `None` when the shard did not answer in the time it was given.
-    pub(super) replies: Option<Vec<WorkReply>>,
+    pub(super) answer: Option<WorkAnswer>,
 }
 
 /// The frames that are on their way.
@@ -50,19 +50,25 @@ pub(super) fn split(entries: Vec<Entry>, mut frame: WorkFrame) -> (WorkFrame, Ve
 }
 
 /// Offers a frame to its shard until it is answered or nobody wants an answer any more.
-pub(super) async fn offer(broker: Broker, shard: ShardId, frame: WorkFrame, give_up_at: Vec<Instant>) -> Answered {
-    let subject = work_subject(shard);
+pub(super) async fn offer(
+    broker: Broker,
+    workspace: WorkspaceId,
+    shard: ShardId,
+    frame: WorkFrame,
+    give_up_at: Vec<Instant>,
+) -> Answered {
+    let subject = work_subject(&workspace, shard);
     let bytes: Bytes = serde_json::to_vec(&frame).expect("a frame has text keys only").into();
     let last = give_up_at.iter().copied().max().unwrap_or_else(Instant::now);
     let mut pause = PAUSE_MIN;
-    let replies = loop {
+    let answer = loop {
         match requests::request(&broker, &subject, bytes.clone(), TRY_WAIT).await {
-            Ok(answer) => match serde_json::from_slice::<Vec<WorkReply>>(&answer) {
-                Ok(replies) if replies.len() == frame.requests.len() => break Some(replies),
-                Ok(replies) => {
-                    tracing::warn!(%shard, asked = frame.requests.len(), got = replies.len(), "wrong answer")
+            Ok(answer) => match serde_json::from_slice::<WorkAnswer>(&answer) {
+                Ok(answer) if answer.replies.len() == frame.requests.len() => break Some(answer),
+                Ok(answer) => {
+                    tracing::warn!(%shard, asked = frame.requests.len(), got = answer.replies.len(), "wrong answer")
                 }
-                Err(error) => tracing::warn!(%shard, %error, "an answer that is none"),
+                Err(error) => tracing::warn!(%shard, %error, "a malformed answer"),
             },
             Err(error) => match error.disposition() {
                 Disposition::Unavailable | Disposition::Indeterminate => {
@@ -80,7 +86,7 @@ pub(super) async fn offer(broker: Broker, shard: ShardId, frame: WorkFrame, give
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     };
-    Answered { shard, frame, give_up_at, replies }
+    Answered { shard, frame, give_up_at, answer }
 }
 
 #[cfg(test)]

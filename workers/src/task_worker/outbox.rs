@@ -29,6 +29,8 @@ pub(super) struct Entry {
 pub(super) struct Outbox {
     waiting: VecDeque<Entry>,
     in_flight: bool,
+    /// The shard is to hear what it is lent, with a frame of its own if need be.
+    tells: bool,
     /// The shard said that it cannot take anything now.
     paused_until: Option<Instant>,
     pause: Duration,
@@ -36,7 +38,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), in_flight: false, paused_until: None, pause: PAUSE_MIN }
+        Self { waiting: VecDeque::new(), in_flight: false, tells: false, paused_until: None, pause: PAUSE_MIN }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -66,21 +68,30 @@ impl Outbox {
 
     /// Returns when it has something to say after a pause.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        if self.in_flight || self.waiting.is_empty() { None } else { self.paused_until }
+        if self.in_flight || (self.waiting.is_empty() && !self.tells) { None } else { self.paused_until }
     }
 
-    /// Returns what goes into the next frame, if one can go now.
+    /// Has the shard told what it is lent.
+    pub(super) fn tell(&mut self) {
+        self.tells = true;
+    }
+
+    /// Returns what goes into the next frame, if one can go now: nothing, where the shard is only to be told what it is lent.
     pub(super) fn next_frame(&mut self, now: Instant) -> Option<Vec<Entry>> {
-        if self.in_flight || self.waiting.is_empty() || self.paused_until.is_some_and(|until| now < until) {
+        if self.in_flight
+            || (self.waiting.is_empty() && !self.tells)
+            || self.paused_until.is_some_and(|until| now < until)
+        {
             return None;
         }
         self.paused_until = None;
+        self.tells = false;
         let mut bytes = 0;
         let fits = |entry: &&Entry| {
             bytes += bytes_of(&entry.request);
             bytes <= BYTES_MAX
         };
-        let count = self.waiting.iter().take(REQUESTS_MAX).take_while(fits).count().max(1);
+        let count = self.waiting.iter().take(REQUESTS_MAX).take_while(fits).count().max(1).min(self.waiting.len());
         self.in_flight = true;
         Some(self.waiting.drain(..count).collect())
     }
@@ -91,7 +102,7 @@ pub(super) fn bytes_of(request: &WorkRequest) -> usize {
     OVERHEAD_BYTES
         + match request {
             WorkRequest::Report { report, .. } => outcome_bytes(&report.outcome),
-            WorkRequest::Claim { .. } | WorkRequest::Started { .. } => 0,
+            WorkRequest::Return { .. } | WorkRequest::Started { .. } => 0,
             WorkRequest::Heartbeat { held } => {
                 let progress =
                     |held: &headwater_core::protocol::Held| held.progress.as_ref().map_or(0, |p| p.len_bytes());

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use headwater_core::protocol::{Task, Work, WorkFrame, WorkReply, WorkRequest};
+use headwater_core::credit::{Standing, Term};
+use headwater_core::protocol::{Handed, Hello, Task, Work, WorkAnswer, WorkFrame, WorkReply, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
-use headwater_core::{Attempt, CommandId, JobSlug, Json, LeaseToken, RunId, ShardId, Timestamp};
-use headwater_streams::requests::{self, Request, Requests};
+use headwater_core::{Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, RunId, SessionId, ShardId, Timestamp};
+use headwater_streams::requests::ReplyTo;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
-use headwater_streams::subject::work_subject;
-use headwater_streams::tasks::{QueueSettings, TaskQueue};
 use headwater_streams::topology::Topology;
+use headwater_streams::work::{self, Frames, Hellos, Said};
 use headwater_streams::{Broker, BrokerConfig};
 use headwater_workers::sdk::{Context, HandlerError, Outcome, Worker, WorkerBuilder};
 use tokio::sync::oneshot;
@@ -21,11 +21,16 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct House {
     pub server: NatsServer,
     pub broker: Broker,
-    pub tasks: TaskQueue,
-    pub shard: Requests,
+    pub shard: Frames,
+    hellos: Hellos,
+    /// What was handed to the worker so far, in how many messages.
+    handed: u64,
+    message: u64,
+    /// What the worker has lent, in all.
+    pub lent: u64,
     /// Requests that came in frames and were not looked at yet, with their frame's number and place.
     pub open: Vec<(usize, usize, WorkRequest)>,
-    pub frames: HashMap<usize, (Request, Vec<Option<WorkReply>>)>,
+    pub frames: HashMap<usize, (ReplyTo, Vec<Option<WorkReply>>)>,
     pub frames_seen: usize,
     _directory: tempfile::TempDir,
 }
@@ -37,11 +42,79 @@ impl House {
         let server = NatsServer::start(&ServerBinary::find(&[]).unwrap(), config).unwrap();
         let broker = Broker::connect(&server.engine()).await.unwrap();
         Topology::new(1, 1).unwrap().apply(&broker).await.unwrap();
-        let settings = QueueSettings { ack_wait: Duration::from_secs(2), ..QueueSettings::default() };
-        let tasks = TaskQueue::new(&broker, settings);
-        let shard = requests::serve(&broker, &work_subject(shard())).await.unwrap();
+        let shard = work::hear_frames(&broker, shard()).await.unwrap();
+        let hellos = work::hear_hellos(&broker).await.unwrap();
         let (open, frames) = (Vec::new(), HashMap::new());
-        Self { server, broker, tasks, shard, open, frames, frames_seen: 0, _directory: directory }
+        Self {
+            server,
+            broker,
+            shard,
+            hellos,
+            handed: 0,
+            message: 0,
+            lent: 0,
+            open,
+            frames,
+            frames_seen: 0,
+            _directory: directory,
+        }
+    }
+
+    /// How the shard stands with the worker.
+    fn standing(&mut self, tasks: usize) -> Standing {
+        self.handed += tasks as u64;
+        self.message += u64::from(tasks > 0);
+        let term = Term { epoch: Epoch::FIRST, meeting: 1 };
+        Standing { term, handed: self.handed, unheard: tasks as u64, message: self.message, waiting: false }
+    }
+
+    /// Hands tasks to the worker that says hello next.
+    pub async fn hand(&mut self, tasks: Vec<Task>) {
+        let session = self.greeted().await;
+        self.hand_to(session, tasks).await;
+    }
+
+    pub async fn hand_to(&mut self, session: SessionId, tasks: Vec<Task>) {
+        let handed = Handed { shard: shard(), standing: self.standing(tasks.len()), tasks };
+        work::hand(&self.broker, &"acme".parse().unwrap(), session, &handed).await.unwrap();
+    }
+
+    /// Hands tasks over with the number of a message that was heard before.
+    pub async fn hand_late(&mut self, session: SessionId, tasks: Vec<Task>) {
+        let standing = self.standing(0);
+        let handed = Handed { shard: shard(), standing, tasks };
+        work::hand(&self.broker, &"acme".parse().unwrap(), session, &handed).await.unwrap();
+    }
+
+    /// Waits for a frame that carries credit only, and returns what was lent in all.
+    pub async fn credit(&mut self) -> u64 {
+        let look = async {
+            loop {
+                let Said { payload, reply, .. } = self.shard.next().await.unwrap();
+                let frame: WorkFrame = serde_json::from_slice(&payload).unwrap();
+                assert!(frame.requests.is_empty(), "nothing was handed over yet: {frame:?}");
+                self.send(reply, Vec::new()).await;
+                if frame.credit.lent > 0 {
+                    self.lent = frame.credit.lent;
+                    return frame.credit.lent;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("the worker lends something")
+    }
+
+    /// Waits for a worker that introduces itself.
+    pub async fn greeted(&mut self) -> SessionId {
+        let hello = async {
+            loop {
+                let (_, payload) = self.hellos.next().await.unwrap();
+                let hello: Hello = serde_json::from_slice(&payload).unwrap();
+                if !hello.leaving {
+                    return hello.session;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, hello).await.expect("a worker introduces itself")
     }
 
     pub fn worker(&self) -> WorkerBuilder {
@@ -68,11 +141,16 @@ impl House {
                     let (frame, place, request) = self.open.remove(ix);
                     return (wanted(&request).unwrap(), (frame, place));
                 }
-                let request = self.shard.next().await.unwrap();
-                let frame: WorkFrame = serde_json::from_slice(&request.payload).unwrap();
+                let Said { payload, reply, .. } = self.shard.next().await.unwrap();
+                let frame: WorkFrame = serde_json::from_slice(&payload).unwrap();
+                self.lent = frame.credit.lent;
+                if frame.requests.is_empty() {
+                    self.send(reply, Vec::new()).await;
+                    continue;
+                }
                 let number = self.frames_seen;
                 self.frames_seen += 1;
-                self.frames.insert(number, (request, vec![None; frame.requests.len()]));
+                self.frames.insert(number, (reply, vec![None; frame.requests.len()]));
                 self.open.extend(frame.requests.into_iter().enumerate().map(|(place, r)| (number, place, r)));
             }
         };
@@ -83,10 +161,16 @@ impl House {
         let (_, replies) = self.frames.get_mut(&frame).unwrap();
         replies[place] = Some(reply);
         if replies.iter().all(Option::is_some) {
-            let (request, replies) = self.frames.remove(&frame).unwrap();
-            let replies: Vec<WorkReply> = replies.into_iter().flatten().collect();
-            request.reply.send(serde_json::to_vec(&replies).unwrap().into()).await.unwrap();
+            let (reply, replies) = self.frames.remove(&frame).unwrap();
+            self.send(reply, replies.into_iter().flatten().collect()).await;
         }
+    }
+
+    pub async fn send(&mut self, reply: ReplyTo, replies: Vec<WorkReply>) {
+        let carried = |reply: &WorkReply| if let WorkReply::Accepted { next } = reply { next.len() } else { 0 };
+        let standing = Some(self.standing(replies.iter().map(carried).sum()));
+        let answer = WorkAnswer { shard: shard(), standing, replies };
+        reply.send(serde_json::to_vec(&answer).unwrap().into()).await.unwrap();
     }
 
     pub async fn report(&mut self) -> (Report, CommandId, (usize, usize)) {
@@ -101,21 +185,6 @@ impl House {
 
     pub async fn accept(&mut self, place: (usize, usize), next: Vec<Task>) {
         self.answer(place, WorkReply::Accepted { next }).await;
-    }
-
-    /// Waits until the queue holds nothing, handed out or not.
-    pub async fn until_queue_empty(&self, job: &str) {
-        let queue = headwater_core::run::queue_of_job(&job.parse().unwrap());
-        let empty = async {
-            loop {
-                let depth = self.tasks.depth(&"acme".parse().unwrap(), &queue).await.unwrap();
-                if (depth.waiting, depth.in_flight) == (0, 0) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, empty).await.expect("the delivery is not acknowledged");
     }
 }
 
@@ -165,7 +234,6 @@ pub fn task(job: &str, n: u32) -> Task {
         assets: Vec::new(),
         deadline: None,
         heartbeat_timeout_ms: None,
-        claim_first: false,
     }
 }
 

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwater_core::protocol::{Held, Task, WorkReply, WorkRequest};
-use headwater_core::run::RunRejection;
-use headwater_core::shard::Rejection;
 use headwater_core::{Json, LeaseToken, Timestamp};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_workers::sdk::{Context, HandlerError, Outcome};
 use tokio::sync::Semaphore;
 
-use crate::house::{House, PATIENCE, Running, code, double, now, task};
+use crate::house::{House, PATIENCE, Running, code, now, task};
 
 async fn patient(context: Context, _: Json) -> Result<Outcome, HandlerError> {
     context.progress(&"half way");
@@ -30,12 +28,11 @@ fn held(request: &WorkRequest) -> Option<Vec<Held>> {
 async fn a_long_attempt_is_said_to_run_kept_alive_and_stopped_when_the_shard_says_so() {
     let mut house = House::new().await;
     let mut running = Running::start(house.worker().handler("patient".parse().unwrap(), patient));
-    house.tasks.publish(&task("patient", 3)).await.unwrap();
+    house.hand(vec![task("patient", 3)]).await;
     let published_at = Instant::now();
     let mut started = None;
     let mut progress = None;
     let mut beats = 0;
-    // Longer than the queue's wait: its delivery must not come again meanwhile.
     while started.is_none() || published_at.elapsed() < Duration::from_secs(3) {
         let (request, place) = house.request(|request| Some(request.clone())).await;
         let reply = match request {
@@ -61,7 +58,6 @@ async fn a_long_attempt_is_said_to_run_kept_alive_and_stopped_when_the_shard_say
     cancel::announce(&house.broker, &"acme".parse().unwrap(), &notice).await.unwrap();
     let (held, place) = house.request(held).await;
     house.answer(place, WorkReply::Alive { cancelled: vec![held[0].lease] }).await;
-    house.until_queue_empty("patient").await;
     running.ask_to_stop();
     running.stopped().await;
     assert!(house.open.iter().all(|(.., request)| !matches!(request, WorkRequest::Report { .. })));
@@ -83,14 +79,13 @@ async fn an_attempt_that_takes_too_long_is_reported_and_its_handler_dropped() {
     let worker = house.worker().handler("stubborn".parse().unwrap(), stubborn);
     let _running = Running::start(worker.cancel_grace(Duration::from_millis(100)));
     let deadline = Some(now().after(Duration::from_millis(500)));
-    house.tasks.publish(&Task { deadline, ..task("stubborn", 1) }).await.unwrap();
+    house.hand(vec![Task { deadline, ..task("stubborn", 1) }]).await;
     let (report, _, place) = house.report().await;
     assert_eq!(code(&report), "timeout");
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("stubborn").await;
     tokio::time::timeout(PATIENCE, dropped.acquire()).await.unwrap().unwrap().forget();
     // Too late from the start: not even begun.
-    house.tasks.publish(&Task { deadline: Some(Timestamp::from_micros(1)), ..task("stubborn", 2) }).await.unwrap();
+    house.hand(vec![Task { deadline: Some(Timestamp::from_micros(1)), ..task("stubborn", 2) }]).await;
     let (report, _, place) = house.report().await;
     assert_eq!(code(&report), "timeout");
     house.accept(place, Vec::new()).await;
@@ -109,24 +104,20 @@ async fn a_worker_that_stops_finishes_what_it_can_and_says_what_it_could_not() {
     let mut house = House::new().await;
     let worker = house.worker().handler("patient".parse().unwrap(), patient).slots(1);
     let mut running = Running::start(worker.stop_grace(Duration::from_millis(200)));
-    house.tasks.publish_all(vec![task("patient", 1), task("patient", 2)]).await;
+    house.hand(vec![task("patient", 1), task("patient", 2)]).await;
     let (_, place) = house.request(held).await;
     house.answer(place, WorkReply::Alive { cancelled: Vec::new() }).await;
     running.ask_to_stop();
     let (report, _, place) = house.report().await;
     assert_eq!((code(&report), report.lease.bits()), ("worker_stopped", 1));
     house.accept(place, Vec::new()).await;
+    // The other was never begun: it is given back.
+    let returned = |request: &WorkRequest| match request {
+        WorkRequest::Return { lease, .. } => Some(lease.bits()),
+        _ => None,
+    };
+    let (lease, place) = house.request(returned).await;
+    assert_eq!(lease, 2);
+    house.accept(place, Vec::new()).await;
     running.stopped().await;
-    // The other was never begun: another worker gets it at once.
-    let _other = Running::start(house.worker().handler("patient".parse().unwrap(), double));
-    let (lease, place) = house
-        .request(|request| match request {
-            WorkRequest::Report { report, .. } => Some(report.lease),
-            WorkRequest::Claim { lease, .. } => Some(*lease),
-            _ => None,
-        })
-        .await;
-    assert_eq!(lease.bits(), 2);
-    house.answer(place, WorkReply::Refused { rejection: Rejection::Run(RunRejection::StaleAttempt) }).await;
-    house.until_queue_empty("patient").await;
 }

@@ -41,7 +41,7 @@ async fn a_silent_handler_is_cancelled_reported_and_dropped_and_the_next_attempt
     };
     let worker = house.worker().handler("silent".parse().unwrap(), silent);
     let _running = Running::start(worker.cancel_grace(Duration::from_millis(100)));
-    house.tasks.publish(&within(400, task("silent", 1))).await.unwrap();
+    house.hand(vec![within(400, task("silent", 1))]).await;
     let (report, _, place) = house.report().await;
     assert_eq!((code(&report), is_permanent(&report)), ("heartbeat_timeout", false));
     tokio::time::timeout(PATIENCE, cancelled.acquire()).await.unwrap().unwrap().forget();
@@ -51,7 +51,6 @@ async fn a_silent_handler_is_cancelled_reported_and_dropped_and_the_next_attempt
     assert_eq!((output(&report), report.attempt), (r#""second time lucky""#, Attempt::new(2)));
     house.accept(place, Vec::new()).await;
     tokio::time::timeout(PATIENCE, dropped.acquire_many(2)).await.unwrap().unwrap().forget();
-    house.until_queue_empty("silent").await;
 }
 
 #[tokio::test]
@@ -67,13 +66,12 @@ async fn a_handler_that_beats_or_tells_its_progress_is_left_alone() {
     }
     let _running = Running::start(house.worker().handler("beats".parse().unwrap(), beats));
     let beating = |n: u32, progress: bool| within(2000, Task { input: Json::of(&progress), ..task("beats", n) });
-    house.tasks.publish_all(vec![beating(1, false), beating(2, true)]).await;
+    house.hand(vec![beating(1, false), beating(2, true)]).await;
     for _ in 0..2 {
         let (report, _, place) = house.report().await;
         assert_eq!(output(&report), r#""done""#);
         house.accept(place, Vec::new()).await;
     }
-    house.until_queue_empty("beats").await;
 }
 
 #[tokio::test]
@@ -98,12 +96,11 @@ async fn a_handler_that_falls_silent_later_is_stopped_also_where_it_keeps_a_thre
     let worker = house.worker().handler("tires".parse().unwrap(), tires);
     let _running = Running::start(worker.cancel_grace(Duration::from_millis(100)));
     for (n, blocks) in [(1, false), (2, true)] {
-        house.tasks.publish(&within(500, Task { input: Json::of(&blocks), ..task("tires", n) })).await.unwrap();
+        house.hand(vec![within(500, Task { input: Json::of(&blocks), ..task("tires", n) })]).await;
         let (report, _, place) = house.report().await;
         assert_eq!(code(&report), "heartbeat_timeout");
         house.accept(place, Vec::new()).await;
     }
-    house.until_queue_empty("tires").await;
 }
 
 #[tokio::test]
@@ -118,12 +115,11 @@ async fn what_a_command_writes_is_its_sign_of_life() {
         within(2000, Task { queue: actions::queue(), work, input, ..task("builtin", n) })
     };
     let chatty = "for n in 1 2 3 4 5 6 7 8 9 10; do echo $n; sleep 0.4; done";
-    house.tasks.publish(&command(1, chatty)).await.unwrap();
+    house.hand(vec![command(1, chatty)]).await;
     let (report, _, place) = house.report().await;
     assert!(output(&report).contains(r#""9","10""#), "{}", output(&report));
     house.accept(place, vec![command(2, "echo begun; sleep 600")]).await;
     let (report, _, place) = house.report().await;
     assert_eq!(code(&report), "heartbeat_timeout");
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("builtin").await;
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use headwater_core::protocol::{WorkFrame, WorkReply, WorkRequest};
-use headwater_streams::tasks::QueueSettings;
+use headwater_streams::work::Said;
 
 use crate::house::{House, Running, double, task};
 
@@ -16,15 +16,13 @@ async fn speed() {
         let mut house = House::new().await;
         let worker = house.worker().handler("double".parse().unwrap(), double).slots(2048);
         let running = Running::start(worker);
-        let queue = headwater_core::run::queue_of_job(&"double".parse().unwrap());
-        house.tasks.ensure_queue(&"acme".parse().unwrap(), &queue, QueueSettings::default()).await.unwrap();
-        house.tasks.publish_all((0..chains).map(|n| task("double", n)).collect()).await;
+        house.hand((0..chains).map(|n| task("double", n)).collect()).await;
         let (mut steps, mut frames, mut lease) = (0_u64, 0_u64, 1_000_000);
         let mut since = None;
         while since.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(SECONDS)) {
-            let request = house.shard.next().await.unwrap();
+            let Said { payload, reply, .. } = house.shard.next().await.unwrap();
             since.get_or_insert_with(Instant::now);
-            let frame: WorkFrame = serde_json::from_slice(&request.payload).unwrap();
+            let frame: WorkFrame = serde_json::from_slice(&payload).unwrap();
             let replies: Vec<WorkReply> = frame
                 .requests
                 .into_iter()
@@ -39,7 +37,7 @@ async fn speed() {
                 })
                 .collect();
             frames += 1;
-            request.reply.send(serde_json::to_vec(&replies).unwrap().into()).await.unwrap();
+            house.send(reply, replies).await;
         }
         println!("{chains:5} chains: {:6} steps/s, {:3} a frame", steps / SECONDS, steps / frames);
         running.task.abort();

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use headwater_core::definition::BuiltIn;
-use headwater_core::protocol::{Task, Work, WorkReply, WorkRequest};
-use headwater_core::run::{ReportOutcome, RunRejection};
+use headwater_core::protocol::{Held, Task, Work, WorkReply, WorkRequest};
+use headwater_core::run::ReportOutcome;
 use headwater_core::shard::Rejection;
-use headwater_core::{Attempt, Json, LeaseToken};
-use headwater_streams::requests;
-use headwater_streams::subject::work_subject;
+use headwater_core::{Json, LeaseToken};
+use headwater_streams::work;
 use headwater_workers::actions::{self, ActionPolicy};
 use headwater_workers::sdk::{Context, HandlerError, Outcome};
 use tokio::sync::Semaphore;
@@ -18,17 +17,16 @@ use tokio::sync::Semaphore;
 use crate::house::{House, PATIENCE, Running, code, double, output, shard, task};
 
 #[tokio::test]
-async fn a_task_is_run_reported_and_acknowledged_and_the_next_needs_no_queue() {
+async fn a_task_is_run_and_reported_and_the_next_comes_with_the_answer() {
     let mut house = House::new().await;
     let mut running = Running::start(house.worker().handler("double".parse().unwrap(), double));
-    house.tasks.publish(&task("double", 21)).await.unwrap();
+    house.hand(vec![task("double", 21)]).await;
     let (report, _, place) = house.report().await;
     assert_eq!((output(&report), report.lease), ("42", LeaseToken::from_bits(21)));
     house.accept(place, vec![task("double", 5)]).await;
     let (report, _, place) = house.report().await;
     assert_eq!(output(&report), "10");
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("double").await;
     running.ask_to_stop();
     running.stopped().await;
 }
@@ -55,32 +53,36 @@ async fn every_way_to_fail_has_its_code() {
     let worker = house.worker().handler("fails".parse().unwrap(), fails).handler("picky".parse().unwrap(), picky);
     let _running = Running::start(worker);
     for (n, code_wanted) in ["no_luck", "panic", "output_too_large", "handler_error", "panic"].iter().enumerate() {
-        house.tasks.publish(&task("fails", n as u32)).await.unwrap();
+        house.hand(vec![task("fails", n as u32)]).await;
         let (report, _, place) = house.report().await;
         assert_eq!(code(&report), *code_wanted);
         house.accept(place, Vec::new()).await;
     }
-    house.tasks.publish(&task("picky", 9)).await.unwrap();
+    house.hand(vec![task("picky", 9)]).await;
     let (report, _, place) = house.report().await;
     assert!(
         matches!(report.outcome, ReportOutcome::Failed { ref code, permanent: true, .. } if code == "input_invalid")
     );
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("fails").await;
 }
 
 #[tokio::test]
 async fn reports_that_wait_together_go_in_one_frame_and_one_frame_is_under_way() {
     let mut house = House::new().await;
-    let worker = house.worker().handler("double".parse().unwrap(), double).slots(200);
-    let _running = Running::start(worker);
-    house.tasks.publish(&task("double", 1)).await.unwrap();
+    let done = Arc::new(AtomicU32::new(0));
+    let counted = done.clone();
+    let count = move |_: Context, n: u32| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { Ok::<_, HandlerError>(Outcome::of(&n)) }
+    };
+    let _running = Running::start(house.worker().handler("count".parse().unwrap(), count).slots(200));
+    let session = house.greeted().await;
+    house.hand_to(session, vec![task("count", 1)]).await;
     let (_, _, first) = house.report().await;
     // While the first frame is not answered, the others gather.
-    house.tasks.publish_all((2..=100).map(|n| task("double", n)).collect()).await;
+    house.hand_to(session, (2..=100).map(|n| task("count", n)).collect()).await;
     let gathered = async {
-        let queue = headwater_core::run::queue_of_job(&"double".parse().unwrap());
-        while house.tasks.depth(&"acme".parse().unwrap(), &queue).await.unwrap().waiting > 0 {
+        while done.load(Ordering::SeqCst) < 100 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -94,7 +96,6 @@ async fn reports_that_wait_together_go_in_one_frame_and_one_frame_is_under_way()
     }
     let frames = house.frames_seen - before;
     assert!(frames <= 10, "{frames} frames for 99 reports");
-    house.until_queue_empty("double").await;
 }
 
 #[tokio::test]
@@ -107,7 +108,7 @@ async fn a_report_is_offered_under_the_same_id_until_it_is_answered() {
         async move { Ok::<_, HandlerError>(Outcome::of(&n)) }
     };
     let _running = Running::start(house.worker().handler("count".parse().unwrap(), count));
-    house.tasks.publish(&task("count", 7)).await.unwrap();
+    house.hand(vec![task("count", 7)]).await;
     let (_, first, place) = house.report().await;
     house.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner }).await;
     let (_, second, place) = house.report().await;
@@ -116,43 +117,77 @@ async fn a_report_is_offered_under_the_same_id_until_it_is_answered() {
     let (_, third, place) = house.report().await;
     house.frames.remove(&place.0);
     house.shard.stop().await;
-    house.shard = requests::serve(&house.broker, &work_subject(shard())).await.unwrap();
+    house.shard = work::hear_frames(&house.broker, shard()).await.unwrap();
     let (report, fourth, place) = house.report().await;
     assert_eq!([first; 3], [second, third, fourth]);
     assert_eq!(output(&report), "7");
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("count").await;
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
-fn claimed(request: &WorkRequest) -> Option<LeaseToken> {
+#[tokio::test]
+async fn a_task_that_is_handed_over_again_is_begun_once_and_spoken_of() {
+    let mut house = House::new().await;
+    let begun = Arc::new(AtomicU32::new(0));
+    let counted = begun.clone();
+    let wait = move |context: Context, _: Json| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            context.cancelled().await;
+            Ok::<_, HandlerError>(())
+        }
+    };
+    let _running = Running::start(house.worker().handler("wait".parse().unwrap(), wait));
+    let session = house.greeted().await;
+    house.hand_to(session, vec![task("wait", 1)]).await;
+    house.hand_to(session, vec![task("wait", 1)]).await;
+    let (held, place) = house.request(held).await;
+    assert_eq!(held.iter().map(|held| held.lease.bits()).collect::<Vec<_>>(), [1]);
+    house.answer(place, WorkReply::Alive { cancelled: Vec::new() }).await;
+    // An old message that comes late is not listened to.
+    house.hand_late(session, vec![task("wait", 9)]).await;
+    let (held, _) = house.request(self::held).await;
+    assert_eq!(held.iter().map(|held| held.lease.bits()).collect::<Vec<_>>(), [1]);
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+}
+
+fn held(request: &WorkRequest) -> Option<Vec<Held>> {
     match request {
-        WorkRequest::Claim { lease, .. } => Some(*lease),
+        WorkRequest::Heartbeat { held } => Some(held.clone()),
         _ => None,
     }
 }
 
 #[tokio::test]
-async fn what_may_be_held_elsewhere_is_claimed_before_it_is_run() {
+async fn a_task_that_had_to_wait_is_asked_for_before_it_is_begun() {
     let mut house = House::new().await;
-    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double));
-    let uncertain = Task { claim_first: true, ..task("double", 4) };
-    house.tasks.publish(&uncertain).await.unwrap();
-    let (lease, place) = house.request(claimed).await;
-    assert_eq!(lease, uncertain.lease);
-    // The shard knows a newer attempt.
-    let newer = Task { attempt: Attempt::new(2), lease: LeaseToken::from_bits(40), ..task("double", 8) };
-    house.answer(place, WorkReply::Granted { task: newer }).await;
+    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double).slots(1));
+    let gate = house.greeted().await;
+    // More than was lent: two wait for the slot of the first.
+    house.hand_to(gate, vec![task("double", 1), task("double", 2), task("double", 3)]).await;
     let (report, _, place) = house.report().await;
-    assert_eq!((output(&report), report.attempt, report.lease.bits()), ("16", Attempt::new(2), 40));
+    assert_eq!(report.lease.bits(), 1);
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("double").await;
+    let (asked, place) = house.request(held).await;
+    let lease = asked.iter().map(|held| held.lease).find(|lease| lease.bits() == 2).expect("the next one is asked for");
+    house.answer(place, WorkReply::Alive { cancelled: vec![lease] }).await;
+    let (report, _, place) = house.report().await;
+    assert_eq!((output(&report), report.lease.bits()), ("6", 3), "what is not wanted any more is not begun");
+    house.accept(place, Vec::new()).await;
+}
 
-    house.tasks.publish(&Task { claim_first: true, ..task("double", 5) }).await.unwrap();
-    let (_, place) = house.request(claimed).await;
-    let rejection = Rejection::Run(RunRejection::StaleAttempt);
-    house.answer(place, WorkReply::Refused { rejection }).await;
-    house.until_queue_empty("double").await;
+#[tokio::test]
+async fn a_worker_lends_what_it_has_free_and_no_more() {
+    let mut house = House::new().await;
+    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double).slots(3));
+    let session = house.greeted().await;
+    // Nothing is lent before the shard has spoken.
+    house.hand_to(session, Vec::new()).await;
+    assert_eq!(house.credit().await, 3);
+    house.hand_to(session, vec![task("double", 1)]).await;
+    let (_, _, place) = house.report().await;
+    assert_eq!(house.lent, 4, "the slot of what is reported is lent again with the report");
+    house.accept(place, Vec::new()).await;
 }
 
 #[tokio::test]
@@ -170,7 +205,7 @@ async fn no_more_attempts_run_at_once_than_there_are_slots() {
         }
     };
     let _running = Running::start(house.worker().handler("wait".parse().unwrap(), wait).slots(3));
-    house.tasks.publish_all((0..6).map(|n| task("wait", n)).collect()).await;
+    house.hand((0..6).map(|n| task("wait", n)).collect()).await;
     let full = async {
         while at_once.load(Ordering::SeqCst) < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -189,7 +224,6 @@ async fn no_more_attempts_run_at_once_than_there_are_slots() {
         house.accept(place, Vec::new()).await;
     }
     assert!(most.load(Ordering::SeqCst) <= 3);
-    house.until_queue_empty("wait").await;
 }
 
 #[tokio::test]
@@ -204,7 +238,7 @@ async fn built_in_actions_are_handlers_like_others() {
         ..task("builtin", n)
     };
     let echo = built_in(BuiltIn::Process, 1, serde_json::json!({"command": ["echo", "hello"]}));
-    house.tasks.publish(&echo).await.unwrap();
+    house.hand(vec![echo]).await;
     let (report, _, place) = house.report().await;
     assert_eq!(output(&report), r#"{"exitCode":0,"stdout":"hello\n","stderr":"","truncated":false}"#);
     let local = built_in(BuiltIn::HttpRequest, 2, serde_json::json!({"url": "http://169.254.169.254/"}));
@@ -212,5 +246,4 @@ async fn built_in_actions_are_handlers_like_others() {
     let (report, _, place) = house.report().await;
     assert_eq!(code(&report), "http_forbidden_target");
     house.accept(place, Vec::new()).await;
-    house.until_queue_empty("builtin").await;
 }

@@ -19,7 +19,6 @@ fn context() -> Context {
         assets: Vec::new(),
         deadline: None,
         heartbeat_timeout_ms: None,
-        claim_first: false,
     })
 }
 

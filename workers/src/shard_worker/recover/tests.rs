@@ -2,6 +2,7 @@
 
 mod speed;
 
+use headwater_core::credit::Hands;
 use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{Command, Submission, WorkflowKey};
@@ -78,7 +79,7 @@ impl House {
     async fn append(&self, runs: u128) {
         let mut owner: Owner<()> = self.recover().await.owner;
         for wish in wishes(runs) {
-            owner.submit((), wish, now(), &mut []);
+            owner.submit((), wish, now(), &mut Hands::default());
             if let Some(next) = owner.next_append(BundleId::from_uuid(uuid::Uuid::new_v4())) {
                 owner.appended(self.journal.append(next.bytes.into(), next.expected).await.unwrap());
             }

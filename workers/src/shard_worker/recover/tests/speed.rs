@@ -3,14 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use headwater_core::credit::{Credit, Hands, Term};
 use headwater_core::run::{Report, ReportOutcome};
-use headwater_core::shard::Effect;
+use headwater_core::{Epoch, SessionId};
 
 use super::*;
 use crate::shard_worker::ShardSettings;
 
 /// Chains of ten jobs, of which every fifth waits at its first step for ever.
 struct Story {
+    /// A worker that takes everything.
+    hands: Hands,
     owner: Owner<()>,
     reports: VecDeque<Submission>,
     starts: u128,
@@ -18,12 +21,21 @@ struct Story {
     bytes: u64,
 }
 
+fn hands() -> Hands {
+    let (mut hands, session) = (Hands::default(), SessionId::from_bits(1));
+    let (workspace, queue) = ("default".parse().unwrap(), "work".parse().unwrap());
+    hands.meet(&"worker-1".parse().unwrap(), session, &workspace, &[queue], Epoch::FIRST);
+    let term = Term { epoch: Epoch::FIRST, meeting: 1 };
+    hands.room(session).unwrap().hear(Credit { term, word: 1, lent: u64::MAX });
+    hands
+}
+
 impl Story {
     const BUNDLE: usize = 64;
 
     async fn new(house: &House) -> Self {
         let owner = house.recover().await.owner;
-        let mut story = Self { owner, reports: VecDeque::new(), starts: 0, events: 0, bytes: 0 };
+        let mut story = Self { owner, hands: hands(), reports: VecDeque::new(), starts: 0, events: 0, bytes: 0 };
         let step = |at: usize| match at {
             0 => serde_json::json!({"id": "s0", "jobSlug": "work"}),
             _ => serde_json::json!({"id": format!("s{at}"), "jobSlug": "work", "dependsOn": [format!("s{}", at - 1)]}),
@@ -32,7 +44,12 @@ impl Story {
         let document = compile(&document).unwrap().0.source;
         let Command::AdoptDefinition { key, version, .. } = wishes(0).remove(0).command else { unreachable!() };
         let command = Command::AdoptDefinition { key, version, document };
-        story.owner.submit((), Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), command }, now(), &mut []);
+        story.owner.submit(
+            (),
+            Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), command },
+            now(),
+            &mut story.hands,
+        );
         story.append(house).await;
         story
     }
@@ -55,8 +72,9 @@ impl Story {
         self.events += bundle.commits.iter().map(|commit| commit.events.len() as u64).sum::<u64>();
         self.bytes += next.bytes.len() as u64;
         let sequence = house.journal.append(next.bytes.into(), next.expected).await.unwrap();
-        for effect in self.owner.appended(sequence).effects {
-            let Effect::OfferTask(task) = effect else { continue };
+        let answers = self.owner.appended(sequence).answers;
+        let tasks = answers.into_iter().filter_map(|answer| Some(answer.outcome.ok()?.tasks));
+        for (_, task) in tasks.flatten() {
             let number = task.run.cause() >> 20;
             if number % 5 != 0 {
                 let report = Report {
@@ -78,7 +96,7 @@ impl Story {
         while !is_over(self) {
             for _ in 0..Self::BUNDLE {
                 let wish = self.next_wish();
-                self.owner.submit((), wish, now(), &mut []);
+                self.owner.submit((), wish, now(), &mut self.hands);
             }
             self.append(house).await;
         }

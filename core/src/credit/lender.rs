@@ -1,0 +1,219 @@
+//! To which shard a worker lends what is free.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::{Credit, Standing, Term};
+use crate::{Epoch, ShardId};
+
+/// The worker's side: what it has lent to whom.
+#[derive(Debug, Clone, Default)]
+pub struct Lender {
+    shards: BTreeMap<ShardId, Loan>,
+}
+
+/// What one shard was lent in its current term.
+#[derive(Debug, Clone, Copy)]
+struct Loan {
+    term: Term,
+    /// In all: what the next frame says.
+    lent: u64,
+    /// In all: what the shard may go by, as long as no lower word was answered.
+    ceiling: u64,
+    /// Numbers what was said to it.
+    word: u64,
+    /// Whether the shard is known to have heard the last of it.
+    is_heard: bool,
+    /// Say it again, even if there is nothing new.
+    say_again: bool,
+    /// Tasks that came from it, each once.
+    taken: u64,
+    /// In all, as it last said.
+    handed: u64,
+    /// Of those that came, how many are still held.
+    held: u64,
+    /// The newest message with tasks that was heard of.
+    message: u64,
+    waiting: bool,
+}
+
+impl Loan {
+    fn new(term: Term) -> Self {
+        Self {
+            term,
+            lent: 0,
+            ceiling: 0,
+            word: 0,
+            is_heard: true,
+            say_again: false,
+            taken: 0,
+            handed: 0,
+            held: 0,
+            message: 0,
+            waiting: false,
+        }
+    }
+
+    /// What may still come.
+    fn idle(&self) -> u64 {
+        self.ceiling.max(self.lent).saturating_sub(self.taken)
+    }
+
+    /// What may still come when everything said has been heard.
+    fn unused(&self) -> u64 {
+        self.lent.saturating_sub(self.taken)
+    }
+}
+
+impl Lender {
+    /// Learns how a shard stands: by its call, or with tasks that it hands over. A word of an older term than the one
+    /// known is not listened to: returns whether it was.
+    pub fn hear(&mut self, shard: ShardId, standing: Standing) -> bool {
+        let Standing { term, handed, unheard, message, waiting } = standing;
+        let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(term));
+        if term < loan.term {
+            return false;
+        }
+        if term > loan.term {
+            *loan = Loan { held: loan.held, word: loan.word, ..Loan::new(term) };
+        }
+        loan.handed = loan.handed.max(handed);
+        // What was handed over and neither came nor is expected to come was lost, and will not come under this count.
+        loan.taken = loan.taken.max(loan.handed.saturating_sub(unheard));
+        loan.message = loan.message.max(message);
+        loan.waiting = waiting;
+        true
+    }
+
+    /// Returns whether the tasks of a message are to be taken: none heard before is as new. Ask before [`Self::hear`].
+    pub fn is_news(&self, shard: ShardId, standing: Standing) -> bool {
+        let Some(loan) = self.shards.get(&shard) else { return true };
+        standing.term > loan.term || standing.term == loan.term && standing.message > loan.message
+    }
+
+    /// Learns that the frame with this credit was answered. Where nothing was said since, the shard goes by it now.
+    pub fn answered(&mut self, shard: ShardId, credit: Credit, standing: Standing) {
+        if !self.hear(shard, standing) {
+            return;
+        }
+        let Some(loan) = self.shards.get_mut(&shard) else { return };
+        loan.lent = loan.lent.max(loan.handed);
+        if credit.term == standing.term && credit.word == loan.word {
+            loan.ceiling = credit.lent.max(loan.handed);
+            loan.is_heard = true;
+        }
+    }
+
+    /// Learns that a shard has tasks waiting.
+    pub fn called(&mut self, shard: ShardId, epoch: Epoch) {
+        let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(Term::unmet(epoch)));
+        if epoch > loan.term.epoch {
+            *loan = Loan { held: loan.held, word: loan.word, ..Loan::new(Term::unmet(epoch)) };
+        }
+        loan.waiting |= epoch == loan.term.epoch;
+        // It has been lent something, and calls all the same: then it does not know.
+        loan.say_again |= loan.unused() > 0;
+    }
+
+    /// Learns that a task of a shard came, for the first time.
+    pub fn took(&mut self, shard: ShardId) {
+        if let Some(loan) = self.shards.get_mut(&shard) {
+            loan.taken = (loan.taken + 1).min(loan.handed);
+            loan.held += 1;
+        }
+    }
+
+    /// Learns that a task of a shard is held no longer.
+    pub fn let_go(&mut self, shard: ShardId) {
+        if let Some(loan) = self.shards.get_mut(&shard) {
+            loan.held = loan.held.saturating_sub(1);
+        }
+    }
+
+    /// Returns how many tasks may still come, from all shards together.
+    pub fn idle(&self) -> u64 {
+        self.shards.values().map(Loan::idle).sum()
+    }
+
+    /// Shares out the slots that hold nothing; some of them may be lent already. Returns the shards that are to be told.
+    ///
+    /// What `freed` names goes back to the shard it came from, once for each time it is named, unless tasks wait: then it
+    /// goes to the shard with tasks waiting that has least of this worker. Where nothing is left for one that has tasks
+    /// waiting, another that has none is asked to give half of what it does not use back.
+    pub fn share(&mut self, free: u64, freed: &[ShardId]) -> Vec<ShardId> {
+        let mut told = Vec::new();
+        let mut spare = free.saturating_sub(self.idle());
+        let mut freed = freed.iter();
+        while spare > 0 {
+            let back = if self.is_wanted() { None } else { freed.next().copied() };
+            let Some(shard) = back.filter(|shard| self.shards.contains_key(shard)).or_else(|| self.neediest()) else {
+                break;
+            };
+            let Some(loan) = self.shards.get_mut(&shard) else { break };
+            loan.lent += 1;
+            spare -= u64::from(loan.lent > loan.ceiling);
+            loan.ceiling = loan.ceiling.max(loan.lent);
+            if !told.contains(&shard) {
+                told.push(shard);
+            }
+        }
+        told.extend(self.take_back());
+        let again = self.shards.iter().filter(|(shard, loan)| loan.say_again && !told.contains(shard));
+        let again: Vec<_> = again.map(|(shard, _)| *shard).collect();
+        told.extend(again);
+        told
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.shards.values().any(|loan| loan.waiting)
+    }
+
+    /// The shard that has least, of those with tasks waiting if there are any.
+    fn neediest(&self) -> Option<ShardId> {
+        let wanted = self.is_wanted();
+        let needy = self.shards.iter().filter(|(_, loan)| loan.waiting || !wanted);
+        let least = needy.min_by_key(|(_, loan)| loan.unused() + if wanted { loan.held } else { 0 })?;
+        Some(*least.0)
+    }
+
+    /// Takes credit back for a shard that has tasks waiting and none, one shard at a time.
+    fn take_back(&mut self) -> Option<ShardId> {
+        let unserved = self.shards.values().any(|loan| loan.waiting && loan.unused() == 0);
+        let taking_back = self.shards.values().any(|loan| loan.ceiling > loan.lent);
+        if !unserved || taking_back {
+            return None;
+        }
+        let idle = self.shards.iter_mut().filter(|(_, loan)| !loan.waiting && loan.unused() > 0);
+        let (shard, loan) = idle.min_by_key(|(_, loan)| Reverse(loan.unused()))?;
+        loan.lent -= loan.unused().div_ceil(2);
+        Some(*shard)
+    }
+
+    /// Returns the credit to put into the next frame for a shard.
+    pub fn credit(&mut self, shard: ShardId) -> Credit {
+        match self.shards.get_mut(&shard) {
+            Some(loan) => {
+                loan.word += 1;
+                (loan.is_heard, loan.say_again) = (false, false);
+                Credit { term: loan.term, word: loan.word, lent: loan.lent }
+            }
+            None => Credit { term: Term::unmet(Epoch::FIRST), word: 0, lent: 0 },
+        }
+    }
+
+    /// Has everything said again that no shard is known to have heard: with each heartbeat.
+    pub fn doubt(&mut self) {
+        for loan in self.shards.values_mut() {
+            loan.say_again |= !loan.is_heard;
+        }
+    }
+
+    /// Takes everything back that has not been used: the worker stops. Returns the shards that are to be told.
+    pub fn close(&mut self) -> Vec<ShardId> {
+        for loan in self.shards.values_mut() {
+            loan.lent = loan.lent.min(loan.handed.max(loan.taken));
+            loan.waiting = false;
+        }
+        self.shards.keys().copied().collect()
+    }
+}
