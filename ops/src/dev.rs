@@ -45,7 +45,7 @@ pub enum DevError {
     Folder { path: PathBuf, source: std::io::Error },
     #[error("another process uses the data folder {}: stop it, or give --data-dir", .path.display())]
     InUse { path: PathBuf },
-    #[error("no usable nats-server: run ops/setup/install.sh, or put nats-server 2.14 or newer on PATH")]
+    #[error("there is no nats-server to start")]
     NatsBinary(#[source] headwater_streams::server::BinaryError),
     #[error("nats-server does not start")]
     Nats(#[source] headwater_streams::server::ServerError),
@@ -96,7 +96,7 @@ impl Servers {
     /// # Errors
     /// See [`DevError`].
     pub async fn start(data_dir: &Path) -> Result<Self, DevError> {
-        let binary = ServerBinary::find(&tool_folders()).map_err(DevError::NatsBinary)?;
+        let binary = ServerBinary::find().map_err(DevError::NatsBinary)?;
         make_folder(data_dir).map_err(|source| DevError::Folder { path: data_dir.to_owned(), source })?;
         let config = ServerConfig::new(data_dir.join("nats"));
         let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
@@ -148,13 +148,6 @@ pub fn broker_settings(config: &BrokerConfig) -> BrokerSettings {
     };
     let nats_monitor_url = config.monitor_url.clone();
     BrokerSettings { nats_url: config.url.clone(), nats_user, nats_password, nats_creds, nats_monitor_url }
-}
-
-/// Where `ops/setup/install.sh` puts what it fetches.
-fn tool_folders() -> Vec<PathBuf> {
-    let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/share")));
-    home.map(|home| home.join("headwater/bin")).into_iter().collect()
 }
 
 /// Makes the data folder, closed to others but for passing through: Postgres never runs as root, so where we do it
