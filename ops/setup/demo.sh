@@ -6,7 +6,9 @@ set -euo pipefail
 data=$1
 dir=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")/../.." && pwd)
-headwater="$here/target/release/headwater"
+target=${TARGET:-target}
+case $target in /*) ;; *) target="$here/$target" ;; esac
+headwater="$target/release/headwater"
 mkdir -p "$data"
 data=$(cd "$data" && pwd)
 log="$data/demo.log"
@@ -42,7 +44,7 @@ fi
 HEADWATER_API=$(field api)
 export HEADWATER_API HEADWATER_CONNECTION="$data/connection.json"
 
-"$here/target/release/directory-insights" >>"$log" 2>&1 &
+"$target/release/directory-insights" >>"$log" 2>&1 &
 pids+=($!)
 
 say "2. Apply the workflows"
