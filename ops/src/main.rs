@@ -7,7 +7,10 @@ use headwater::{cli, telemetry};
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    telemetry::log_to_stderr(arguments.log_format, arguments.is_server());
+    if let Err(failure) = telemetry::log_to_stderr(arguments.log_format, arguments.is_server()) {
+        eprintln!("headwater: {failure}");
+        return failure.exit_code();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,8 +1,11 @@
 //! What a process of the engine is told when it starts: flags, or environment variables of the same names.
 
+mod shown;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
@@ -58,10 +61,10 @@ impl BrokerSettings {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ActionSettings {
     /// Let http_request reach private, loopback and link-local addresses.
-    #[arg(long, env = "HEADWATER_ALLOW_PRIVATE_ADDRESSES")]
+    #[arg(long, env = "HEADWATER_ALLOW_PRIVATE_ADDRESSES", value_parser = BoolishValueParser::new())]
     pub allow_private_addresses: bool,
     /// Let process run commands, with the rights of this process.
-    #[arg(long, env = "HEADWATER_ALLOW_PROCESSES")]
+    #[arg(long, env = "HEADWATER_ALLOW_PROCESSES", value_parser = BoolishValueParser::new())]
     pub allow_processes: bool,
 }
 
@@ -107,7 +110,7 @@ pub struct ServeSettings {
     pub actions: ActionSettings,
     /// Start even though the broker acknowledges before it has synced to disk, or does not say: a power cut can then
     /// lose what was acknowledged.
-    #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC")]
+    #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC", value_parser = BoolishValueParser::new())]
     pub allow_unsafe_sync: bool,
 }
 

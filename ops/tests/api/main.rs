@@ -1,6 +1,7 @@
 //! The API from outside, against real servers. Every answer is held against the OpenAPI document on the way.
 
 mod commands;
+mod dev;
 mod edge;
 mod engine;
 mod large;
