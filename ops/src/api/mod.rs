@@ -42,8 +42,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use headwater_core::shard::{Position, ShardMap};
 use headwater_core::{CommandId, Timestamp};
-use headwater_projector::Progress;
 use headwater_projector::queries::Reads;
+use headwater_projector::{JetStreamJournal, Journal as _, Progress};
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_workers::shard_client::ShardClient;
@@ -70,6 +70,7 @@ pub struct Api {
     map: ShardMap,
     client: ShardClient,
     reads: Reads,
+    journal: JetStreamJournal,
     progress: Option<Progress>,
     lag: LagView,
     definitions: Definitions,
@@ -84,18 +85,20 @@ pub struct Api {
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
 /// How long a read waits for the projection.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
+/// How long the broker may take to say where a journal ends.
+const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// How long what is under way may take once this process is asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 impl Api {
-    /// Waits until the read models contain what the token stands for.
+    /// Waits until the read models contain what the token stands for. One that names what nobody has written is refused
+    /// at once.
     async fn catch_up(&self, token: &Token) -> Result<(), Problem> {
+        for &position in token.positions() {
+            self.refuse_future(position).await?;
+        }
         let deadline = tokio::time::Instant::now() + CATCH_UP_WAIT;
         for &position in token.positions() {
-            let Position { shard, .. } = position;
-            if shard.number() >= self.map.shards {
-                return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
-            }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             match &self.progress {
                 Some(progress) => progress.wait_for(position, left).await?,
@@ -103,6 +106,30 @@ impl Api {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a position ahead of the end of its journal, which is asked once where nothing here has been as far.
+    async fn refuse_future(&self, position: Position) -> Result<(), Problem> {
+        let Position { shard, sequence } = position;
+        if shard.number() >= self.map.shards {
+            return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
+        }
+        let seen = match &self.progress {
+            Some(progress) => progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence),
+            None => self.reads.wait_for(position, Duration::ZERO).await?.is_ok(),
+        };
+        if seen {
+            return Ok(());
+        }
+        match tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await {
+            Ok(Ok(head)) if head < sequence => {
+                let detail =
+                    format!("{position} is ahead of everything that was written: shard {shard} ends at {head}");
+                Err(Problem::new(Code::InvalidToken, detail))
+            }
+            // A broker that does not answer says nothing about the token.
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -120,6 +147,7 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
         map: process.map.clone(),
         client: process.client.clone(),
         reads,
+        journal: JetStreamJournal::new(&process.broker),
         progress: process.progress.clone(),
         lag,
         catalog: Catalog::default(),

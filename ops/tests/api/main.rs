@@ -6,5 +6,6 @@ mod edge;
 mod engine;
 mod large;
 mod lives;
+mod marks;
 mod neighbours;
 mod outages;
