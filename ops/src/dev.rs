@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{self, ServeError};
 use crate::roles::{self, Listening};
-use crate::settings::{ActionSettings, BrokerSettings, Role, ServeSettings};
+use crate::settings::{ActionSettings, AllowedHost, BrokerSettings, Role, ServeSettings};
 use kept::Kept;
 
 /// What `dev` takes. [`Self::serve`] says what becomes of each.
@@ -44,18 +44,23 @@ pub struct DevSettings {
     pub workspaces: Vec<WorkspaceId>,
     #[command(flatten)]
     pub actions: ActionSettings,
+    /// Names (host or host:port) besides those of the loopback interface under which the API may be addressed, and whose
+    /// web pages may change things.
+    #[arg(long, env = "HEADWATER_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
 }
 
 impl DevSettings {
     /// Returns what `serve` is told for this, with servers that are somewhere: every setting arrives, or this does not
     /// compile.
     pub fn serve(self, broker: BrokerSettings, postgres_url: String) -> ServeSettings {
-        let Self { data_dir: _, listen, shards, lease_ttl_ms, workspaces, actions } = self;
+        let Self { data_dir: _, listen, shards, lease_ttl_ms, workspaces, actions, allowed_hosts } = self;
         ServeSettings {
             broker,
             postgres_url: Some(postgres_url),
             roles: vec![Role::Api, Role::Shards, Role::Tasks, Role::Projector],
             listen,
+            allowed_hosts,
             shards,
             replicas: 1,
             member: None,
@@ -146,6 +151,7 @@ impl Servers {
             lease_ttl_ms: 15_000,
             workspaces: vec!["default".parse().expect("letters make a name")],
             actions: ActionSettings::default(),
+            allowed_hosts: Vec::new(),
         };
         self.serve(usual)
     }

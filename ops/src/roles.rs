@@ -100,7 +100,8 @@ pub async fn serve(
     let listening = match listening {
         Some(Listening { listener, address }) => {
             let (process, stop) = (process.clone(), stop.clone());
-            roles.spawn(async move { api::serve(listener, &process, stop).await });
+            let admission = api::Admission::new(address, settings.allowed_hosts.clone());
+            roles.spawn(async move { api::serve(listener, &process, admission, stop).await });
             address
         }
         None => settings.listen,

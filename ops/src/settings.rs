@@ -1,5 +1,6 @@
 //! What a process of the engine is told when it starts: flags, or environment variables of the same names.
 
+mod host;
 mod shown;
 
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
 use headwater_workers::actions::ActionPolicy;
 use headwater_workers::shard_worker::ShardSettings;
+
+pub use host::{AllowedHost, InvalidHost};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -82,6 +85,10 @@ pub struct ServeSettings {
     /// Where the API listens.
     #[arg(long, env = "HEADWATER_LISTEN", default_value = "127.0.0.1:4000")]
     pub listen: SocketAddr,
+    /// Names (host or host:port) under which the API may be addressed, and whose web pages may change things. On the
+    /// loopback interface its own names go without saying; elsewhere any name does, unless some are given here.
+    #[arg(long, env = "HEADWATER_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
     /// How many shards a new cluster gets (1-1024); an existing one keeps what it has.
     #[arg(long, env = "HEADWATER_SHARDS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub shards: u16,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `routes` | which paths there are |
 //! | `asked`, `body` | what a request says, and what is refused at the edge |
+//! | `admission` | which requests web pages must not send |
 //! | `answer`, `token`, `problem` | what an answer looks like |
 //! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
@@ -13,6 +14,7 @@
 //! | `lag` | how old a read may be |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
+mod admission;
 mod answer;
 mod apply;
 mod asked;
@@ -60,6 +62,7 @@ use lag::LagView;
 use metrics::Metrics;
 use token::Token;
 
+pub use admission::Admission;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use routes::paths;
@@ -137,7 +140,12 @@ impl Api {
 ///
 /// # Errors
 /// [`ServeError::DatabaseMissing`] without a database, or what the socket says.
-pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: TcpListener,
+    process: &Process,
+    admission: Admission,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
     let database = process.database.clone().ok_or(ServeError::DatabaseMissing)?;
     let definitions = Definitions::new(&process.broker);
     let reads = Reads::of(database);
@@ -160,7 +168,8 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
     aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
     aides.spawn(lag_watch.run(stop.clone()));
     let stopped = stop.clone();
-    let graceful = axum::serve(listener, router(api)).with_graceful_shutdown(async move { stopped.cancelled().await });
+    let router = router(api, admission);
+    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_WAIT).await;
@@ -174,7 +183,7 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
 }
 
 /// Every route, with what goes for all of them.
-fn router(api: Arc<Api>) -> Router {
+fn router(api: Arc<Api>, admission: Admission) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
         let patience = middleware::from_fn_with_state(route.patience, within);
@@ -183,6 +192,7 @@ fn router(api: Arc<Api>) -> Router {
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(api.clone(), measure))
         .with_state(api)
