@@ -44,8 +44,6 @@ pub enum ServeError {
     Ownership(#[source] OwnershipError),
     #[error("cannot listen on {address}: stop the program that does, or give --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the API cannot go on")]
-    Serve(#[source] std::io::Error),
     #[error("a role of this process failed: {0}")]
     Role(String),
 }

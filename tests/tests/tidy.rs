@@ -19,12 +19,13 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crates that only one package may name, in its sources and among its dependencies.
-const FENCES: [(&str, &str); 6] = [
+const FENCES: [(&str, &str); 7] = [
     ("async_nats", "streams"),
     ("tokio_postgres", "projector"),
     ("deadpool_postgres", "projector"),
     ("refinery", "projector"),
     ("axum", "ops"),
+    ("hyper", "ops"),
     ("clap", "ops"),
 ];
 

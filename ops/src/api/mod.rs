@@ -5,6 +5,7 @@
 //! | `routes` | which paths there are |
 //! | `asked`, `body` | what a request says, and what is refused at the edge |
 //! | `admission` | which requests web pages must not send |
+//! | `connections` | how many connections there may be, and how long they may be silent |
 //! | `answer`, `token`, `problem` | what an answer looks like |
 //! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
@@ -21,6 +22,7 @@ mod asked;
 mod assets;
 mod body;
 mod catalog;
+mod connections;
 mod events;
 mod health;
 mod lag;
@@ -58,6 +60,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::codes::Code;
 use crate::process::{Process, ServeError};
 use catalog::Catalog;
+use connections::Limits;
 use lag::LagView;
 use metrics::Metrics;
 use token::Token;
@@ -167,15 +170,14 @@ pub async fn serve(
     let mut aides = JoinSet::new();
     aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
     aides.spawn(lag_watch.run(stop.clone()));
-    let stopped = stop.clone();
-    let router = router(api, admission);
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move { stopped.cancelled().await });
+    let limits = Limits::of_this_process();
+    let graceful = connections::serve(listener, router(api, admission, limits.body_wait), limits, stop.clone());
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_WAIT).await;
     };
     tokio::select! {
-        outcome = graceful.into_future() => outcome.map_err(ServeError::Serve)?,
+        () = graceful => {}
         () = late => tracing::warn!("some requests did not end in time"),
     }
     aides.shutdown().await;
@@ -183,7 +185,7 @@ pub async fn serve(
 }
 
 /// Every route, with what goes for all of them.
-fn router(api: Arc<Api>, admission: Admission) -> Router {
+fn router(api: Arc<Api>, admission: Admission, body_wait: Duration) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
         let patience = middleware::from_fn_with_state(route.patience, within);
@@ -192,6 +194,7 @@ fn router(api: Arc<Api>, admission: Admission) -> Router {
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(body_wait, connections::body_in_time))
         .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(api.clone(), measure))
