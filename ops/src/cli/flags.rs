@@ -114,6 +114,23 @@ fn every_flag_of_the_servers_arrives_where_they_go_by_it() {
     assert!(walked > 20, "{walked}");
 }
 
+/// A setting that is shown and documented and that nobody asks for is there for nothing all the same.
+#[test]
+fn every_flag_of_serve_is_asked_for_by_what_it_sets() {
+    let sources = [include_str!("../settings.rs"), include_str!("../process.rs"), include_str!("../roles.rs")].concat();
+    let reads: String = sources.lines().filter(|line| !line.trim_start().starts_with("pub ")).collect();
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let asked = |place: String| reads.match_indices(&place).any(|(at, _)| ends(&reads[at + place.len()..]));
+    for (_, command) in commands().into_iter().filter(|(words, _)| words[1..] == ["serve".to_owned()]) {
+        for arg in flags(&command).filter(|arg| !arg.is_global_set()) {
+            let field = arg.get_id();
+            let places =
+                [format!("settings.{field}"), format!("self.{field}"), format!("{{ {field}"), format!(", {field}")];
+            assert!(places.into_iter().any(asked), "nothing reads {field}");
+        }
+    }
+}
+
 #[test]
 fn the_documentation_lists_every_flag_of_the_servers() {
     let docs = include_str!("../../../docs/operations.md");

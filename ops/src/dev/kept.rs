@@ -15,7 +15,7 @@ use super::{DevError, Servers, files};
 const FILE: &str = "dev.json";
 
 /// How long the servers of a `dev` that was killed may take until their ports are free.
-const FREE_WAIT: Duration = Duration::from_secs(5);
+const FREE_WAIT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Where everything listens, and the passwords of the broker.

@@ -119,6 +119,12 @@ async fn what_dev_is_allowed_it_may_and_a_restart_is_where_it_was() {
     // Not allowed any more.
     let ran = again.post("/workflows/pz/runs?wait=30s", json!({})).await;
     assert_eq!(ran["data"]["status"], "failed", "{ran}");
+
+    // After a crash too, which its servers may outlive for a moment.
+    let mut crashed = again;
+    crashed.child.kill().await.unwrap();
+    let again = Dev::start(&data_dir, &[]).await;
+    assert_eq!((&again.api, read(&data_dir.join(Connection::FILE))), (&api, connection));
     again.stop().await;
 
     let kept: Value = serde_json::from_str(&read(&data_dir.join("dev.json"))).unwrap();
