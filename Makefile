@@ -31,10 +31,11 @@ check:
 bench: release
 	"$(TARGET)/release/headwater" bench
 
-## Compiles what is shipped.
+## Compiles what is shipped: programs without symbols, and their symbols beside them (NAME.debug), for backtraces.
 release: setup
 	@echo 'release: compiling, five to ten minutes the first time on two cores, seconds after that' >&2
 	cargo build --release --locked -p headwater -p directory-insights
+	ops/setup/strip.sh "$(TARGET)/release/headwater" "$(TARGET)/release/directory-insights"
 
 ## Installs what is missing: nats-server, Postgres, a C compiler.
 setup:

@@ -124,11 +124,11 @@ install_postgres() {
     postgres_is_there || fail "the distribution's Postgres is older than $postgres_min: install a newer one and try again"
 }
 
-# A C compiler: some crates build C, and rustc links with it.
+# A C compiler: some crates build C, and rustc links with it. Its companions take the symbols out of programs.
 install_compiler() {
-    command -v cc >/dev/null && return 0
+    command -v cc >/dev/null && command -v objcopy >/dev/null && command -v readelf >/dev/null && return 0
     say "a C compiler is missing: installing the distribution's package"
-    apt_install gcc libc6-dev || fail "a C compiler could not be installed: install one and try again"
+    apt_install gcc libc6-dev binutils || fail "a C compiler could not be installed: install one and try again"
 }
 
 command -v cargo >/dev/null || fail "Rust is missing: install it with rustup, then try again"

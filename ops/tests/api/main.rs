@@ -10,3 +10,4 @@ mod lives;
 mod marks;
 mod neighbours;
 mod outages;
+mod symbols;
