@@ -6,7 +6,9 @@ set -euo pipefail
 data=$1
 dir=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")/../.." && pwd)
-headwater="$here/target/release/headwater"
+target=${TARGET:-target}
+case $target in /*) ;; *) target="$here/$target" ;; esac
+headwater="$target/release/headwater"
 mkdir -p "$data"
 data=$(cd "$data" && pwd)
 log="$data/demo.log"
@@ -21,14 +23,14 @@ cleanup() {
 trap cleanup EXIT
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$data/connection.json"; }
-alive() { [ -s "$data/connection.json" ] && HEADWATER_API=$(field api) "$headwater" run list >/dev/null 2>&1; }
+api() { sed -n "s/^export HEADWATER_API='\(.*\)'/\1/p" "$data/operator.env" 2>/dev/null; }
+alive() { [ -n "$(api)" ] && HEADWATER_API=$(api) "$headwater" run list >/dev/null 2>&1; }
 
 say "1. Start a broker, a database and the engine (data in $data, log in $log)"
 if alive; then
-    echo "already running on $(field api)"
+    echo "already running on $(api)"
 else
-    rm -f "$data/connection.json"
+    rm -f "$data/operator.env"
     "$headwater" dev --data-dir "$data" --listen "${LISTEN:-127.0.0.1:4000}" >"$log" 2>&1 &
     pids+=($!)
     for _ in $(seq 600); do
@@ -39,10 +41,10 @@ else
     alive || { cat "$log" >&2; exit 1; }
     sed -n 's/^headwater is ready/ready/p' "$log"
 fi
-HEADWATER_API=$(field api)
+HEADWATER_API=$(api)
 export HEADWATER_API HEADWATER_CONNECTION="$data/connection.json"
 
-"$here/target/release/directory-insights" >>"$log" 2>&1 &
+"$target/release/directory-insights" >>"$log" 2>&1 &
 pids+=($!)
 
 say "2. Apply the workflows"

@@ -68,9 +68,14 @@ nats_from_release() {
     tar -xzf "$work/nats.tar.gz" -C "$work" --strip-components=1 "nats-server-v$version-linux-$arch/nats-server"
 }
 
+# Looks where the programs and the tests look, in the same order: one that is named is taken or none.
 install_nats() {
     local candidate work
-    for candidate in "${HEADWATER_NATS_SERVER:-}" "$bin/nats-server" "$(command -v nats-server || true)"; do
+    if [ -n "${HEADWATER_NATS_SERVER:-}" ]; then
+        if nats_is_new_enough "$HEADWATER_NATS_SERVER"; then return 0; fi
+        fail "HEADWATER_NATS_SERVER names $HEADWATER_NATS_SERVER, which is not nats-server $nats_min_major.$nats_min_minor or newer: correct it or unset it"
+    fi
+    for candidate in "$bin/nats-server" "$(command -v nats-server || true)"; do
         if [ -n "$candidate" ] && [ -x "$candidate" ] && nats_is_new_enough "$candidate"; then
             return 0
         fi
@@ -87,7 +92,10 @@ install_nats() {
 }
 
 postgres_folders() {
-    [ -z "${HEADWATER_POSTGRES_BIN:-}" ] || echo "$HEADWATER_POSTGRES_BIN"
+    if [ -n "${HEADWATER_POSTGRES_BIN:-}" ]; then
+        echo "$HEADWATER_POSTGRES_BIN"
+        return 0
+    fi
     ls -d /usr/lib/postgresql/*/bin 2>/dev/null || true
     dirname "$(command -v postgres || echo /nonexistent/postgres)"
 }
@@ -104,6 +112,8 @@ postgres_is_there() {
 
 install_postgres() {
     if postgres_is_there; then return 0; fi
+    [ -z "${HEADWATER_POSTGRES_BIN:-}" ] ||
+        fail "HEADWATER_POSTGRES_BIN names $HEADWATER_POSTGRES_BIN, which has no Postgres $postgres_min or newer: correct it or unset it"
     say "Postgres $postgres_min or newer is missing: installing the distribution's package"
     # The package must not start a server of its own: ours are private.
     as_root mkdir -p /etc/postgresql-common 2>/dev/null || true
@@ -114,11 +124,11 @@ install_postgres() {
     postgres_is_there || fail "the distribution's Postgres is older than $postgres_min: install a newer one and try again"
 }
 
-# A C compiler: some crates build C, and rustc links with it.
+# A C compiler: some crates build C, and rustc links with it. Its companions take the symbols out of programs.
 install_compiler() {
-    command -v cc >/dev/null && return 0
+    command -v cc >/dev/null && command -v objcopy >/dev/null && command -v readelf >/dev/null && return 0
     say "a C compiler is missing: installing the distribution's package"
-    apt_install gcc libc6-dev || fail "a C compiler could not be installed: install one and try again"
+    apt_install gcc libc6-dev binutils || fail "a C compiler could not be installed: install one and try again"
 }
 
 command -v cargo >/dev/null || fail "Rust is missing: install it with rustup, then try again"

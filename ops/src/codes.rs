@@ -21,6 +21,10 @@ pub enum Code {
     InvalidCursor,
     InvalidToken,
     MediaType,
+    ContentEncoding,
+    UnknownHost,
+    CrossOrigin,
+    TooSlow,
     TimedOut,
     RouteNotFound,
     MethodNotAllowed,
@@ -65,7 +69,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 39] = [
+pub const TABLE: [Entry; 43] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -83,6 +87,10 @@ pub const TABLE: [Entry; 39] = [
     entry(Code::InvalidCursor, "request/invalid_cursor", 400, "the cursor is not one", "Use the cursor exactly as the page before returned it, or begin without one."),
     entry(Code::InvalidToken, "request/invalid_token", 400, "the consistency token is not one of this cluster", "Use the token exactly as a write returned it."),
     entry(Code::MediaType, "request/media_type", 415, "the body is of a type that is not taken here", "Send Content-Type: application/json (definitions also: application/yaml)."),
+    entry(Code::ContentEncoding, "request/content_encoding", 415, "the body is compressed", "Send the body as it is, without Content-Encoding."),
+    entry(Code::UnknownHost, "request/unknown_host", 421, "the API does not answer under this name", "Address it as 127.0.0.1 or localhost, or give the name to --allowed-hosts."),
+    entry(Code::CrossOrigin, "request/cross_origin", 403, "a web page of another origin asked for a change", "Ask from a page of the API's own origin, or give the page's host to --allowed-hosts."),
+    entry(Code::TooSlow, "request/too_slow", 408, "the body did not arrive in time", "Send the request again, over a better connection."),
     entry(Code::TimedOut, "request/timed_out", 504, "the request took too long", "It may have happened. Read before repeating a write, or repeat it with the same Idempotency-Key."),
     entry(Code::RouteNotFound, "route/not_found", 404, "there is nothing at this path", "GET /openapi.json lists every path."),
     entry(Code::MethodNotAllowed, "route/method_not_allowed", 405, "the path does not take this method", "Use a method that the Allow header lists."),

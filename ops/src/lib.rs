@@ -15,11 +15,13 @@
 //! | [`bench`] | how fast it is, beside the bare broker |
 //! | [`failure`] | why a command did not do as asked |
 //! | [`telemetry`] | logs |
+//! | [`descriptors`] | how many files and connections this process may have open |
 
 pub mod api;
 pub mod bench;
 pub mod cli;
 pub mod codes;
+pub mod descriptors;
 pub mod dev;
 pub mod documents;
 pub mod failure;

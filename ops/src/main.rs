@@ -3,11 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use headwater::{cli, telemetry};
+use headwater::{cli, descriptors, telemetry};
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    telemetry::log_to_stderr(arguments.log_format, arguments.is_server());
+    if let Err(failure) = telemetry::log_to_stderr(arguments.log_format, arguments.is_server()) {
+        eprintln!("headwater: {failure}");
+        return failure.exit_code();
+    }
+    if arguments.is_server() {
+        descriptors::raise_limit();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -42,10 +42,8 @@ pub enum ServeError {
     Setting(#[from] headwater_core::InvalidName),
     #[error("this process cannot drive shards any more")]
     Ownership(#[source] OwnershipError),
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: stop the program that does, or give --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the API cannot go on")]
-    Serve(#[source] std::io::Error),
     #[error("a role of this process failed: {0}")]
     Role(String),
 }

@@ -17,23 +17,43 @@ use crate::api;
 use crate::process::{Process, ServeError};
 use crate::settings::{Role, ServeSettings};
 
+/// Where the API listens.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    /// Port 0 has become a free one.
+    pub address: SocketAddr,
+}
+
+/// Takes the address of the API: first of all, so that one that is taken is noticed before anything has begun.
+///
+/// # Errors
+/// [`ServeError::Listen`].
+pub async fn listen(address: SocketAddr) -> Result<Listening, ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Listening { listener, address })
+}
+
 /// Runs the roles until `shutdown`, or until one of them fails; `ready` is called once all have begun, with the address
-/// the API listens on (port 0 becomes a free one).
+/// the API listens on: `listening`, or one that is taken now where the role needs it.
 ///
 /// # Errors
 /// The failure of the role that failed first.
 pub async fn serve(
     mut process: Process,
     settings: &ServeSettings,
+    listening: Option<Listening>,
     shutdown: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let mut roles: JoinSet<Result<(), ServeError>> = JoinSet::new();
     let stop = shutdown.child_token();
-    // First of all, so that an address that is taken is noticed before anything has begun.
-    let listener = match settings.roles.contains(&Role::Api) {
-        true => Some(listen(settings.listen).await?),
-        false => None,
+    let listening = match (settings.roles.contains(&Role::Api), listening) {
+        (true, Some(listening)) => Some(listening),
+        (true, None) => Some(listen(settings.listen).await?),
+        (false, _) => None,
     };
     if let (true, Some(database)) = (settings.roles.contains(&Role::Projector), process.database.clone()) {
         let shards = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
@@ -75,10 +95,11 @@ pub async fn serve(
             roles.spawn(async move { worker.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) });
         }
     }
-    let listening = match listener {
-        Some((listener, address)) => {
+    let listening = match listening {
+        Some(Listening { listener, address }) => {
             let (process, stop) = (process.clone(), stop.clone());
-            roles.spawn(async move { api::serve(listener, &process, stop).await });
+            let admission = api::Admission::new(address, settings.allowed_hosts.clone());
+            roles.spawn(async move { api::serve(listener, &process, admission, stop).await });
             address
         }
         None => settings.listen,
@@ -94,13 +115,6 @@ pub async fn serve(
         stop.cancel();
     }
     outcome
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
 }
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.

@@ -1,13 +1,19 @@
 //! What a process of the engine is told when it starts: flags, or environment variables of the same names.
 
+mod host;
+mod shown;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
 use headwater_workers::actions::ActionPolicy;
 use headwater_workers::shard_worker::ShardSettings;
+
+pub use host::{AllowedHost, InvalidHost};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -58,10 +64,10 @@ impl BrokerSettings {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ActionSettings {
     /// Let http_request reach private, loopback and link-local addresses.
-    #[arg(long, env = "HEADWATER_ALLOW_PRIVATE_ADDRESSES")]
+    #[arg(long, env = "HEADWATER_ALLOW_PRIVATE_ADDRESSES", value_parser = BoolishValueParser::new())]
     pub allow_private_addresses: bool,
     /// Let process run commands, with the rights of this process.
-    #[arg(long, env = "HEADWATER_ALLOW_PROCESSES")]
+    #[arg(long, env = "HEADWATER_ALLOW_PROCESSES", value_parser = BoolishValueParser::new())]
     pub allow_processes: bool,
 }
 
@@ -79,6 +85,10 @@ pub struct ServeSettings {
     /// Where the API listens.
     #[arg(long, env = "HEADWATER_LISTEN", default_value = "127.0.0.1:4000")]
     pub listen: SocketAddr,
+    /// Names (host or host:port) under which the API may be addressed, and whose web pages may change things. On the
+    /// loopback interface its own names go without saying; elsewhere any name does, unless some are given here.
+    #[arg(long, env = "HEADWATER_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
     /// How many shards a new cluster gets (1-1024); an existing one keeps what it has.
     #[arg(long, env = "HEADWATER_SHARDS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub shards: u16,
@@ -107,7 +117,7 @@ pub struct ServeSettings {
     pub actions: ActionSettings,
     /// Start even though the broker acknowledges before it has synced to disk, or does not say: a power cut can then
     /// lose what was acknowledged.
-    #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC")]
+    #[arg(long, env = "HEADWATER_ALLOW_UNSAFE_SYNC", value_parser = BoolishValueParser::new())]
     pub allow_unsafe_sync: bool,
 }
 

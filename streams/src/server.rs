@@ -1,5 +1,6 @@
 //! A broker of one's own: a `nats-server` as a child process, for the dev launcher and the tests.
 
+mod access;
 mod binary;
 mod child;
 mod settings;
@@ -10,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use access::Access;
 pub use binary::{BinaryError, ServerBinary};
 
 use crate::{BrokerConfig, Cause, Credentials, Disposition};
@@ -25,6 +27,9 @@ pub struct ServerConfig {
     pub ready_timeout: Duration,
     /// How long it may take to stop before it is killed.
     pub stop_timeout: Duration,
+    /// What an earlier server had ([`NatsServer::access`]), so that its clients find this one. `None`: free ports and
+    /// fresh passwords.
+    pub access: Option<Access>,
 }
 
 impl ServerConfig {
@@ -34,6 +39,7 @@ impl ServerConfig {
             data_dir: data_dir.into(),
             ready_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(10),
+            access: None,
         }
     }
 }
@@ -74,15 +80,17 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts a server on free ports of the loopback interface and waits until it can be used. Syncs to disk before it
-    /// acknowledges. Blocks; call it from a thread that may.
+    /// Starts a server on the loopback interface, on free ports unless `config` names some, and waits until it can be
+    /// used. Syncs to disk before it acknowledges. Blocks; call it from a thread that may.
     ///
     /// # Errors
     /// See [`ServerError`].
     pub fn start(binary: &ServerBinary, config: ServerConfig) -> Result<Self, ServerError> {
-        let settings = Settings::random();
-        let mut server =
-            Self { binary: binary.clone(), config, settings, ports: Ports { client: -1, monitor: -1 }, child: None };
+        let (settings, ports) = match &config.access {
+            Some(access) => (Settings::of(access), Ports::of(access)),
+            None => (Settings::random(), Ports::ANY),
+        };
+        let mut server = Self { binary: binary.clone(), config, settings, ports, child: None };
         server.launch()?;
         Ok(server)
     }
@@ -146,6 +154,11 @@ impl NatsServer {
     /// Returns where it serves `/varz`.
     pub fn monitor_url(&self) -> String {
         format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.ports.monitor)
+    }
+
+    /// Returns where it listens and whom it lets in, for [`ServerConfig::access`] of a later start.
+    pub fn access(&self) -> Access {
+        Access::of(&self.settings, &self.ports)
     }
 
     /// Returns the process id while it runs.

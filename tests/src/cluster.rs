@@ -43,11 +43,7 @@ impl Cluster {
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("headwater-test-").tempdir().expect("a private folder");
         open_for_passing(folder.path());
-        let extra: Vec<PathBuf> = std::env::var_os("HOME")
-            .map(|home| PathBuf::from(home).join(".local/share/headwater/bin"))
-            .into_iter()
-            .collect();
-        let binary = ServerBinary::find(&extra).expect("nats-server: run ops/setup/install.sh");
+        let binary = ServerBinary::find().expect("nats-server: run ops/setup/install.sh");
         let config = ServerConfig::new(folder.path().join("nats"));
         let nats = tokio::task::spawn_blocking(move || NatsServer::start(&binary, config));
         let nats = nats.await.expect("no panic").expect("nats-server starts");

@@ -19,12 +19,13 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crates that only one package may name, in its sources and among its dependencies.
-const FENCES: [(&str, &str); 6] = [
+const FENCES: [(&str, &str); 7] = [
     ("async_nats", "streams"),
     ("tokio_postgres", "projector"),
     ("deadpool_postgres", "projector"),
     ("refinery", "projector"),
     ("axum", "ops"),
+    ("hyper", "ops"),
     ("clap", "ops"),
 ];
 
@@ -373,7 +374,27 @@ fn the_two_commands_are_there() {
     }
     let missing: Vec<String> = named.difference(&targets).map(|target| format!("make {target}")).collect();
     report(missing, "README.md shows what the Makefile does not have");
-    assert!(read(".ci/run").lines().any(|line| line.trim_start_matches("exec ") == "make test"), ".ci/run: make test");
+}
+
+#[test]
+fn ci_has_nothing_but_what_setup_installs() {
+    let script = read(".ci/run");
+    let commands = || script.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let run = "env -i \"${scrubbed[@]}\" \\";
+    let after = commands().skip_while(|line| *line != run).nth(1);
+    assert_eq!(after, Some("make test </dev/null"), ".ci/run: `{run}` and then make test");
+    for own in ["HEADWATER_", "XDG_"] {
+        assert!(commands().all(|line| !line.contains(own)), ".ci/run hands {own}* on");
+    }
+    // One finder of the servers for all: whoever looks alone looks elsewhere than setup puts them.
+    for (variable, finder) in [
+        ("HEADWATER_NATS_SERVER", "streams/src/server/binary.rs"),
+        ("HEADWATER_POSTGRES_BIN", "projector/src/server/binaries.rs"),
+    ] {
+        let read_in = |path: &String| read(path).contains(&format!("(\"{variable}\""));
+        let finders: Vec<String> = files_ending(".rs").filter(read_in).filter(|path| path != file!()).collect();
+        assert_eq!(finders, [finder], "{variable}");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl House {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = ServerConfig::new(directory.path().join("nats"));
-        let server = NatsServer::start(&ServerBinary::find(&[]).unwrap(), config).unwrap();
+        let server = NatsServer::start(&ServerBinary::find().unwrap(), config).unwrap();
         let broker = Broker::connect(&server.engine()).await.unwrap();
         Topology::new(1, 1).unwrap().apply(&broker).await.unwrap();
         let client = ShardClient::new(&broker, 1);

@@ -63,10 +63,12 @@ fn parameters(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
     Ok(parameters)
 }
 
-/// Returns a header as text.
+/// Returns a header as text. One that is given twice says nothing.
 pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
-    let invalid = |_| Problem::new(Code::InvalidHeader, format!("`{name}` is not text")).with("header", name);
-    headers.get(name).map(|value| value.to_str().map_err(invalid)).transpose()
+    let invalid = |what: &str| Problem::new(Code::InvalidHeader, format!("`{name}` is {what}")).with("header", name);
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map(|value| value.to_str().map_err(|_| invalid("not text"))).transpose()?;
+    if values.next().is_some() { Err(invalid("given twice")) } else { Ok(value) }
 }
 
 impl Asked {

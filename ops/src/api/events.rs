@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
@@ -55,8 +56,13 @@ pub async fn stream(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Res
     let workspace = asked.read(&api).await?;
     let detail = runs::found(&api, &workspace, run).await?;
     let after = after.unwrap_or(0);
-    let done = detail.summary.completed_at.is_some() && after >= detail.summary.revision;
-    let following = Following { api: api.clone(), workspace, run, after, ready: VecDeque::new(), done };
+    // Nothing follows (`RUN-1`); an `EventSource` that was answered 200 would come back for ever.
+    if detail.summary.completed_at.is_some() && after >= detail.summary.revision {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        api.mark_lag(&mut response);
+        return Ok(response);
+    }
+    let following = Following { api: api.clone(), workspace, run, after, ready: VecDeque::new(), done: false };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(following.into_stream()).keep_alive(keep_alive).into_response();
     api.mark_lag(&mut response);

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `routes` | which paths there are |
 //! | `asked`, `body` | what a request says, and what is refused at the edge |
+//! | `admission` | which requests web pages must not send |
+//! | `connections` | how many connections there may be, and how long they may be silent |
 //! | `answer`, `token`, `problem` | what an answer looks like |
 //! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
@@ -13,12 +15,14 @@
 //! | `lag` | how old a read may be |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
+mod admission;
 mod answer;
 mod apply;
 mod asked;
 mod assets;
 mod body;
 mod catalog;
+mod connections;
 mod events;
 mod health;
 mod lag;
@@ -42,8 +46,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use headwater_core::shard::{Position, ShardMap};
 use headwater_core::{CommandId, Timestamp};
-use headwater_projector::Progress;
 use headwater_projector::queries::Reads;
+use headwater_projector::{JetStreamJournal, Journal as _, Progress};
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_workers::shard_client::ShardClient;
@@ -56,10 +60,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::codes::Code;
 use crate::process::{Process, ServeError};
 use catalog::Catalog;
+use connections::Limits;
 use lag::LagView;
 use metrics::Metrics;
 use token::Token;
 
+pub use admission::Admission;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use routes::paths;
@@ -70,6 +76,7 @@ pub struct Api {
     map: ShardMap,
     client: ShardClient,
     reads: Reads,
+    journal: JetStreamJournal,
     progress: Option<Progress>,
     lag: LagView,
     definitions: Definitions,
@@ -84,18 +91,20 @@ pub struct Api {
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
 /// How long a read waits for the projection.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
+/// How long the broker may take to say where a journal ends.
+const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// How long what is under way may take once this process is asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 impl Api {
-    /// Waits until the read models contain what the token stands for.
+    /// Waits until the read models contain what the token stands for. One that names what nobody has written is refused
+    /// at once.
     async fn catch_up(&self, token: &Token) -> Result<(), Problem> {
+        for &position in token.positions() {
+            self.refuse_future(position).await?;
+        }
         let deadline = tokio::time::Instant::now() + CATCH_UP_WAIT;
         for &position in token.positions() {
-            let Position { shard, .. } = position;
-            if shard.number() >= self.map.shards {
-                return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
-            }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             match &self.progress {
                 Some(progress) => progress.wait_for(position, left).await?,
@@ -104,13 +113,42 @@ impl Api {
         }
         Ok(())
     }
+
+    /// Refuses a position ahead of the end of its journal, which is asked once where nothing here has been as far.
+    async fn refuse_future(&self, position: Position) -> Result<(), Problem> {
+        let Position { shard, sequence } = position;
+        if shard.number() >= self.map.shards {
+            return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
+        }
+        let seen = match &self.progress {
+            Some(progress) => progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence),
+            None => self.reads.wait_for(position, Duration::ZERO).await?.is_ok(),
+        };
+        if seen {
+            return Ok(());
+        }
+        match tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await {
+            Ok(Ok(head)) if head < sequence => {
+                let detail =
+                    format!("{position} is ahead of everything that was written: shard {shard} ends at {head}");
+                Err(Problem::new(Code::InvalidToken, detail))
+            }
+            // A broker that does not answer says nothing about the token.
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+        }
+    }
 }
 
 /// Answers requests until `stop`; then what is under way may end.
 ///
 /// # Errors
 /// [`ServeError::DatabaseMissing`] without a database, or what the socket says.
-pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: TcpListener,
+    process: &Process,
+    admission: Admission,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
     let database = process.database.clone().ok_or(ServeError::DatabaseMissing)?;
     let definitions = Definitions::new(&process.broker);
     let reads = Reads::of(database);
@@ -120,6 +158,7 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
         map: process.map.clone(),
         client: process.client.clone(),
         reads,
+        journal: JetStreamJournal::new(&process.broker),
         progress: process.progress.clone(),
         lag,
         catalog: Catalog::default(),
@@ -131,14 +170,14 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
     let mut aides = JoinSet::new();
     aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
     aides.spawn(lag_watch.run(stop.clone()));
-    let stopped = stop.clone();
-    let graceful = axum::serve(listener, router(api)).with_graceful_shutdown(async move { stopped.cancelled().await });
+    let limits = Limits::of_this_process();
+    let graceful = connections::serve(listener, router(api, admission, limits.body_wait), limits, stop.clone());
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_WAIT).await;
     };
     tokio::select! {
-        outcome = graceful.into_future() => outcome.map_err(ServeError::Serve)?,
+        () = graceful => {}
         () = late => tracing::warn!("some requests did not end in time"),
     }
     aides.shutdown().await;
@@ -146,7 +185,7 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
 }
 
 /// Every route, with what goes for all of them.
-fn router(api: Arc<Api>) -> Router {
+fn router(api: Arc<Api>, admission: Admission, body_wait: Duration) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
         let patience = middleware::from_fn_with_state(route.patience, within);
@@ -155,6 +194,8 @@ fn router(api: Arc<Api>) -> Router {
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(body_wait, connections::body_in_time))
+        .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(api.clone(), measure))
         .with_state(api)

@@ -14,16 +14,16 @@ use crate::failure::Failure;
 pub struct ApiSettings {
     /// Where the API is.
     #[arg(long, env = "HEADWATER_API", default_value = "http://127.0.0.1:4000")]
-    pub api: String,
+    api: String,
     /// Whose definitions, runs and assets.
     #[arg(long, env = "HEADWATER_WORKSPACE", default_value = "default")]
-    pub workspace: String,
+    workspace: String,
     /// How answers look, on standard output.
     #[arg(long, value_enum, default_value = "table")]
-    pub output: Output,
+    output: Output,
     /// A token that a write answered: reads wait until what it stands for can be seen.
     #[arg(long, value_name = "TOKEN")]
-    pub min_seq: Option<String>,
+    min_seq: Option<String>,
 }
 
 /// How answers look.

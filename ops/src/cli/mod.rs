@@ -3,6 +3,7 @@
 mod apply;
 mod asset;
 pub mod client;
+mod config;
 mod doctor;
 mod files;
 mod rebuild;
@@ -37,6 +38,8 @@ enum Command {
     Dev(DevSettings),
     /// Run one process of the engine against an existing broker and database.
     Serve(ServeSettings),
+    /// Show what `serve` and `dev` would go by: flags, environment and defaults together. Secrets are hidden.
+    Config(config::ConfigSettings),
     /// Make definitions the current versions of their workflows.
     Apply(apply::ApplySettings),
     /// Say everything that is wrong with definitions, without an engine.
@@ -63,7 +66,8 @@ impl Arguments {
     pub fn is_server(&self) -> bool {
         match self.command {
             Command::Dev(_) | Command::Serve(_) => true,
-            Command::Apply(_)
+            Command::Config(_)
+            | Command::Apply(_)
             | Command::Validate(_)
             | Command::Run(_)
             | Command::Asset(_)
@@ -83,6 +87,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Dev(settings) => serve::dev(settings).await,
         Command::Serve(settings) => serve::serve(settings).await,
+        Command::Config(settings) => config::run(settings, arguments.log_format),
         Command::Apply(settings) => apply::run(settings).await,
         Command::Validate(settings) => validate::run(&settings),
         Command::Run(command) => run::run(command).await,
@@ -93,3 +98,6 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::BenchWorker(settings) => crate::bench::work(settings).await,
     }
 }
+
+#[cfg(test)]
+mod flags;

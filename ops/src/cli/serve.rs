@@ -9,7 +9,7 @@ use crate::dev::{self, DevSettings};
 use crate::failure::Failure;
 use crate::process;
 use crate::roles;
-use crate::settings::ServeSettings;
+use crate::settings::{Role, ServeSettings};
 
 pub async fn dev(settings: DevSettings) -> Result<ExitCode, Failure> {
     let shutdown = shutdown_on_signals()?;
@@ -20,8 +20,14 @@ pub async fn dev(settings: DevSettings) -> Result<ExitCode, Failure> {
 pub async fn serve(settings: ServeSettings) -> Result<ExitCode, Failure> {
     let shutdown = shutdown_on_signals()?;
     let served = async {
+        // Before anything is made: the streams, if they are missing.
+        let listening = match settings.roles.contains(&Role::Api) {
+            true => Some(roles::listen(settings.listen).await?),
+            false => None,
+        };
         let process = process::prepare(&settings).await?;
-        roles::serve(process, &settings, shutdown, |listening| println!("headwater serves on http://{listening}")).await
+        let ready = |listening| println!("headwater serves on http://{listening}");
+        roles::serve(process, &settings, listening, shutdown, ready).await
     };
     served.await.map_err(|error| Failure::of(&error))?;
     Ok(ExitCode::SUCCESS)

@@ -70,7 +70,8 @@ impl Engine {
         let process = process::prepare(&settings).await.unwrap();
         let stopping = stop.clone();
         let serving = tokio::spawn(async move {
-            roles::serve(process, &settings, stopping, |address| ready.send(address).expect("the test waits")).await
+            roles::serve(process, &settings, None, stopping, |address| ready.send(address).expect("the test waits"))
+                .await
         });
         let address = tokio::time::timeout(DEADLINE, listening).await.unwrap().unwrap();
         headwater::cli::client::use_ring();

@@ -1,9 +1,13 @@
 //! The API from outside, against real servers. Every answer is held against the OpenAPI document on the way.
 
+mod browsers;
 mod commands;
+mod dev;
 mod edge;
 mod engine;
 mod large;
 mod lives;
+mod marks;
 mod neighbours;
 mod outages;
+mod symbols;

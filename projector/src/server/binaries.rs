@@ -18,7 +18,7 @@ impl Binaries {
     /// Looks in `HEADWATER_POSTGRES_BIN`, in `PATH`, where Debian keeps its versions (newest first), and where
     /// `pg_config` says. The first that is new enough wins; one that was named explicitly must be.
     pub(super) fn find() -> Result<Self, ServerError> {
-        if let Some(folder) = std::env::var_os("HEADWATER_POSTGRES_BIN") {
+        if let Some(folder) = std::env::var_os("HEADWATER_POSTGRES_BIN").filter(|folder| !folder.is_empty()) {
             let folder = PathBuf::from(folder);
             return match major_version(&folder) {
                 Some(major) if major >= MAJOR_MIN => Ok(Self { folder }),

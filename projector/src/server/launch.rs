@@ -39,7 +39,7 @@ impl PostgresServer {
             }
             self.spawn()?;
             match self.await_ready(deadline).await {
-                Err(ServerError::Failed { .. }) if !last => {
+                Err(ServerError::Failed { .. }) if !last && self.any_port => {
                     self.child = None;
                     self.port = 0;
                 }

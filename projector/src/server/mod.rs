@@ -55,6 +55,8 @@ pub struct PostgresServer {
     account: Option<Account>,
     password: String,
     port: u16,
+    /// Whether another port does as well, should this one be taken before the server has it.
+    any_port: bool,
     child: Option<Child>,
 }
 
@@ -81,12 +83,28 @@ impl PostgresServer {
     /// # Errors
     /// See [`ServerError`].
     pub async fn start(folder: &Path) -> Result<Self, ServerError> {
+        Self::start_on(folder, None).await
+    }
+
+    /// The same, on this port (`None`: any that is free).
+    ///
+    /// # Errors
+    /// See [`ServerError`]; [`ServerError::Failed`] where the port is taken.
+    pub async fn start_on(folder: &Path, port: Option<u16>) -> Result<Self, ServerError> {
         let binaries = Binaries::find()?;
         std::fs::create_dir_all(folder).map_err(|source| ServerError::file(folder, source))?;
         let folder = folder.canonicalize().map_err(|source| ServerError::file(folder, source))?;
         let account = initialise::account_for(&folder)?;
         let password = initialise::prepare(&folder, &binaries, account).await?;
-        let mut server = Self { folder, binaries, account, password, port: 0, child: None };
+        let mut server = Self {
+            folder,
+            binaries,
+            account,
+            password,
+            port: port.unwrap_or(0),
+            any_port: port.is_none(),
+            child: None,
+        };
         server.launch().await?;
         Ok(server)
     }
@@ -95,6 +113,11 @@ impl PostgresServer {
     pub fn url(&self) -> String {
         let Self { password, port, .. } = self;
         format!("postgres://{0}:{password}@127.0.0.1:{port}/{0}", Self::DATABASE)
+    }
+
+    /// Returns where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Returns the folder that holds everything of this server.

@@ -1,6 +1,7 @@
 //! Finds a `nats-server` that is new enough.
 
 use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,8 +22,8 @@ pub struct ServerBinary {
 /// Says why there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
-    /// Neither `HEADWATER_NATS_SERVER`, nor the directories asked for, nor `PATH` has one.
-    #[error("no {NAME} found: install 2.14 or newer, or name one in HEADWATER_NATS_SERVER")]
+    /// Neither where `ops/setup/install.sh` puts it nor on `PATH`.
+    #[error("no {NAME} found: run ops/setup/install.sh, or name one (2.14 or newer) in HEADWATER_NATS_SERVER")]
     NotFound,
     #[error("{} does not run", .path.display())]
     Broken { path: PathBuf, source: io::Error },
@@ -40,17 +41,27 @@ impl BinaryError {
 }
 
 impl ServerBinary {
-    /// Finds one: what `HEADWATER_NATS_SERVER` names (that or none), else in `extra`, else on `PATH`. The first that
-    /// is new enough is taken.
+    /// Finds one: what `HEADWATER_NATS_SERVER` names (that or none), else where `ops/setup/install.sh` puts it
+    /// (`${XDG_DATA_HOME:-$HOME/.local/share}/headwater/bin`), else on `PATH`. The first that is new enough is taken.
+    /// Whoever starts a server asks here: the engine, its tests and the examples.
     ///
     /// # Errors
     /// See [`BinaryError`]; of several that do not fit, the first is named.
-    pub fn find(extra: &[PathBuf]) -> Result<Self, BinaryError> {
-        if let Some(named) = env::var_os("HEADWATER_NATS_SERVER") {
+    pub fn find() -> Result<Self, BinaryError> {
+        Self::find_by(|name| env::var_os(name))
+    }
+
+    fn find_by(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, BinaryError> {
+        // As in a shell's `${NAME:-}`: an empty variable is none.
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if let Some(named) = variable("HEADWATER_NATS_SERVER") {
             return Self::at(Path::new(&named));
         }
-        let path = env::var_os("PATH").unwrap_or_default();
-        let directories = extra.iter().cloned().chain(env::split_paths(&path));
+        let data = variable("XDG_DATA_HOME").map(PathBuf::from);
+        let data = data.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".local/share")));
+        let installed = data.map(|data| data.join("headwater/bin"));
+        let path = variable("PATH").unwrap_or_default();
+        let directories = installed.into_iter().chain(env::split_paths(&path));
         let mut first_failure = None;
         for candidate in directories.map(|directory| directory.join(NAME)).filter(|path| path.is_file()) {
             match Self::at(&candidate) {
@@ -97,5 +108,46 @@ mod tests {
         assert!(matches!(refusal, BinaryError::TooOld { ref version, .. } if version == "v2.9.25"), "{refusal}");
         let path = pretend(directory.path(), "v2.14.0");
         assert_eq!(ServerBinary::at(&path).unwrap().version, (2, 14));
+    }
+
+    /// What is found where these variables are set.
+    fn found(variables: &[(&str, &Path)]) -> Result<PathBuf, BinaryError> {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+        ServerBinary::find_by(value).map(|binary| binary.path)
+    }
+
+    #[test]
+    fn a_server_is_found_where_setup_puts_it_and_that_one_goes_first() {
+        let home = tempfile::tempdir().unwrap();
+        let installed = home.path().join(".local/share/headwater/bin");
+        let (elsewhere, path) = (home.path().join("data"), home.path().join("path"));
+        for folder in [&installed, &elsewhere.join("headwater/bin"), &path] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let (home, none) = (("HOME", home.path()), Path::new(""));
+        assert!(matches!(found(&[home, ("PATH", &path)]), Err(BinaryError::NotFound)));
+        let on_path = pretend(&path, "v2.14.0");
+        assert_eq!(found(&[home, ("PATH", &path)]).unwrap(), on_path);
+        let installed = pretend(&installed, "v2.15.0");
+        assert_eq!(found(&[home, ("PATH", &path)]).unwrap(), installed);
+        assert_eq!(found(&[home]).unwrap(), installed);
+        // Empty variables are none.
+        assert_eq!(found(&[home, ("XDG_DATA_HOME", none), ("HEADWATER_NATS_SERVER", none)]).unwrap(), installed);
+        let moved = pretend(&elsewhere.join("headwater/bin"), "v2.15.0");
+        assert_eq!(found(&[home, ("XDG_DATA_HOME", &elsewhere)]).unwrap(), moved);
+    }
+
+    #[test]
+    fn a_server_that_is_named_is_taken_or_none() {
+        let home = tempfile::tempdir().unwrap();
+        let installed = home.path().join(".local/share/headwater/bin");
+        std::fs::create_dir_all(&installed).unwrap();
+        pretend(&installed, "v2.15.0");
+        let old = pretend(home.path(), "v2.9.25");
+        let refusal = found(&[("HOME", home.path()), ("HEADWATER_NATS_SERVER", &old)]).unwrap_err();
+        assert!(matches!(refusal, BinaryError::TooOld { .. }), "{refusal}");
+        // One that is too old on the way is passed over.
+        let fitting = found(&[("XDG_DATA_HOME", &home.path().join(".local/share")), ("PATH", home.path())]);
+        assert!(fitting.is_ok());
     }
 }

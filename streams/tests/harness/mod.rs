@@ -23,7 +23,7 @@ pub struct House {
 impl House {
     pub async fn empty() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let binary = ServerBinary::find(&[]).unwrap();
+        let binary = ServerBinary::find().unwrap();
         let server = NatsServer::start(&binary, ServerConfig::new(directory.path().join("nats"))).unwrap();
         let broker = Broker::connect(&quick(server.engine())).await.unwrap();
         Self { server, broker, _directory: directory }
