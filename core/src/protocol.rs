@@ -95,7 +95,14 @@ pub enum WorkRequest {
     /// May I run this? Asked for a delivery that is not the first, and for tasks that say so.
     Claim { run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken },
     /// It runs, for a moment already.
-    Started { run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken, started_at: Timestamp },
+    Started {
+        run: RunId,
+        node: NodeId,
+        attempt: Attempt,
+        lease: LeaseToken,
+        #[serde(deserialize_with = "crate::time::strict")]
+        started_at: Timestamp,
+    },
     /// I still hold these. Not stored.
     Heartbeat { held: Vec<Held> },
 }

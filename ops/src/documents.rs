@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
-use headwater_core::{InvalidJson, Json};
+use headwater_core::{Flaw, InvalidJson, Json};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -26,12 +26,13 @@ pub struct Unreadable {
 
 impl From<InvalidJson> for Unreadable {
     fn from(invalid: InvalidJson) -> Self {
-        let code = match &invalid {
-            InvalidJson::Syntax(_) => Code::NotJson,
-            InvalidJson::TooDeep => Code::TooDeep,
-            InvalidJson::DuplicateKey(_) => Code::DuplicateKey,
-            InvalidJson::NulCharacter => Code::NulCharacter,
-            InvalidJson::NumberOutOfRange => Code::NumberOutOfRange,
+        let code = match &invalid.flaw {
+            Flaw::Syntax(_) | Flaw::LoneSurrogate => Code::NotJson,
+            Flaw::NotUtf8(_) => Code::NotUtf8,
+            Flaw::TooDeep => Code::TooDeep,
+            Flaw::DuplicateKey(_) => Code::DuplicateKey,
+            Flaw::NulCharacter => Code::NulCharacter,
+            Flaw::NumberOutOfRange(_) | Flaw::NotADouble(_) => Code::NumberOutOfRange,
         };
         Self { code, detail: invalid.to_string() }
     }

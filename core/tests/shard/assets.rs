@@ -226,7 +226,7 @@ fn a_version_that_comes_too_old_refuses_its_waiters_when_its_run_ends() {
     let ReportOutcome::Succeeded { output, mut assets } = with_asset("site.report", json!({"path": "old"})) else {
         unreachable!()
     };
-    assets[0].produced_at = Some(headwater_core::Timestamp::from_micros(1));
+    assets[0].produced_at = Some("2020-01-01T00:00:00Z".parse().unwrap());
     world.report(&task, ReportOutcome::Succeeded { output, assets }).unwrap();
     world.deliver_submissions();
     let code = "asset_not_fresh";
