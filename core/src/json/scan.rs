@@ -307,7 +307,7 @@ impl<'t> Reader<'t> {
 pub(super) fn is_double(literal: &str) -> bool {
     let digits = literal.split(['e', 'E']).next().unwrap_or_default();
     match literal.parse::<f64>() {
-        Ok(number) if number == 0.0 => !digits.bytes().any(|byte| matches!(byte, b'1'..=b'9')),
+        Ok(0.0) => !digits.bytes().any(|byte| matches!(byte, b'1'..=b'9')),
         Ok(number) => number.is_finite(),
         Err(_) => false,
     }

@@ -30,11 +30,11 @@ fn producing() -> World {
 
 fn failure(world: &World) -> RunFailure {
     let events = world.commits.iter().flat_map(|commit| &commit.events);
-    let failures = events.filter_map(|event| match event {
+    let mut failures = events.filter_map(|event| match event {
         Event::Run(RunEvent::AttemptFailed { failure, .. }) => Some(failure.clone()),
         _ => None,
     });
-    failures.last().expect("an attempt failed")
+    failures.next_back().expect("an attempt failed")
 }
 
 fn asset(fields: &str) -> String {
