@@ -19,6 +19,7 @@
 //! # Invariants
 //! * `ID-1` A name that becomes a subject token holds no dot, wildcard or white space of its own.
 //! * `ID-2` The ten lowest bits of a run id are its shard.
+//! * `JSN-1` What a [`Json`] holds every parser takes.
 //! * `RUN-1` A run that has ended never changes again.
 //! * `RUN-2` Folding the events of a decision gives the state the decision left behind.
 //! * `RUN-3` At most one attempt of a node is current; only its lease can report on it.
@@ -52,7 +53,7 @@ pub use id::{
     AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId, PartitionKey,
     QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
-pub use json::{InvalidJson, Json};
+pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};
 pub use run::RunFailure;
 pub use time::{InvalidTimestamp, Timestamp};

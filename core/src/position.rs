@@ -25,10 +25,10 @@ macro_rules! position {
                 self.0
             }
 
-            /// Returns the one after this.
+            /// Returns the one after this; the last one there is has itself.
             #[must_use]
             pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
         }
 
@@ -80,6 +80,6 @@ impl Revision {
     /// Returns the revision `events` events later.
     #[must_use]
     pub const fn after(self, events: u64) -> Self {
-        Self(self.0 + events)
+        Self(self.0.saturating_add(events))
     }
 }

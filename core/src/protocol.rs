@@ -132,7 +132,14 @@ pub enum WorkRequest {
     /// It was not begun, and will not be here.
     Return { id: CommandId, run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken },
     /// It runs, for a moment already.
-    Started { run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken, started_at: Timestamp },
+    Started {
+        run: RunId,
+        node: NodeId,
+        attempt: Attempt,
+        lease: LeaseToken,
+        #[serde(deserialize_with = "crate::time::strict")]
+        started_at: Timestamp,
+    },
     /// I still hold these. Not stored. The answer names those that are not wanted any more.
     Heartbeat { held: Vec<Held> },
 }

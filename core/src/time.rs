@@ -4,14 +4,26 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A point in time: whole microseconds since 1970-01-01T00:00:00Z, from 1970 to 9999-12-30.
 ///
 /// In the journal and the worker protocol it is that integer; people see RFC 3339 (`Display`, `FromStr`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
+
+/// Lenient, for journals: later than the year 9999 becomes its last microsecond.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_micros)
+    }
+}
+
+/// Reads a time where somebody outside writes it: later than the year 9999 is refused.
+pub(crate) fn strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Timestamp::try_from_micros(u64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
 
 /// Says that a text is not an RFC 3339 time from 1970 to 9999-12-30.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +32,20 @@ pub struct InvalidTimestamp(String);
 
 impl Timestamp {
     const MICROS_MAX: u64 = 253_402_207_199_999_999;
+    /// The latest time there is.
+    pub const MAX: Self = Self(Self::MICROS_MAX);
 
     /// Wraps microseconds since the epoch; later than the year 9999 becomes its last microsecond.
     pub fn from_micros(micros: u64) -> Self {
         Self(micros.min(Self::MICROS_MAX))
+    }
+
+    /// Reads microseconds since the epoch that somebody outside wrote.
+    ///
+    /// # Errors
+    /// What is later than the year 9999 is refused.
+    pub fn try_from_micros(micros: u64) -> Result<Self, InvalidTimestamp> {
+        if micros <= Self::MICROS_MAX { Ok(Self(micros)) } else { Err(InvalidTimestamp(micros.to_string())) }
     }
 
     /// Returns microseconds since the epoch.
@@ -74,6 +96,15 @@ mod tests {
             assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         }
         assert_eq!(Timestamp::from_micros(1_000_000).to_string(), "1970-01-01T00:00:01.000000Z");
+    }
+
+    #[test]
+    fn a_time_of_an_old_journal_can_be_shown_whatever_it_is() {
+        for micros in [u64::MAX, 1_764_100_000_000_000_000, Timestamp::MICROS_MAX + 1] {
+            let time: Timestamp = serde_json::from_str(&micros.to_string()).unwrap();
+            assert_eq!(time.to_string(), "9999-12-30T21:59:59.999999Z");
+            assert!(Timestamp::try_from_micros(micros).is_err());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use headwater_core::definition::{Definition, compile};
 use headwater_core::shard::Bundle;
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Json, Sequence, ShardId};
 use headwater_projector::JournalEntry;
 use headwater_projector::fold::{Changes, graph_of};
 use headwater_projector::parse::parse;
@@ -325,4 +325,37 @@ fn every_event_that_was_ever_written_is_projected() {
         count += 1;
     }
     assert!(count >= 27);
+}
+
+#[test]
+fn what_was_taken_from_workers_before_the_reader_was_strict_is_projected_and_can_be_shown() {
+    for written in
+        [r#""\ud83d""#, "1e400", r#"{"s":1,"s":2}"#, "123456789012345678901234567890", r#"{"\ude00":[-1e999]}"#]
+    {
+        let produced = r#"{"assetId":"x.y","payload":"what follows","producedAt":1764100000000000000}"#;
+        let record = json!({"run": RUN, "workflow": "flow", "definition": 1, "node": "a", "attempt": 1, "partition": null,
+            "payload": "what follows", "schema": null, "freshness": null, "producedAt": 1_764_100_000_000_000_000_u64,
+            "runStartedAt": 1, "runInput": {}, "inputs": []});
+        let mut succeeded = succeeded("a", 1);
+        succeeded["run"]["nodeSucceeded"]["output"] = json!("what follows");
+        succeeded["run"]["nodeSucceeded"]["startedAt"] = json!(u64::MAX);
+        succeeded["run"]["nodeSucceeded"]["assets"] = json!([serde_json::from_str::<Value>(produced).unwrap()]);
+        let materialized = json!({"asset": {"assetMaterialized": {"version": 1, "record": record}}});
+        let name = format!("run/{RUN}");
+        let entry = bundle(&[
+            (name.as_str(), 1, json!([started(), scheduled("a", 1), succeeded])),
+            ("asset/default/x.y", 2, json!([materialized])),
+        ]);
+        let text = String::from_utf8(entry.bytes.to_vec()).unwrap().replace(r#""what follows""#, written);
+        let changes = fold(&[JournalEntry { bytes: text.into(), ..entry }]);
+        assert!(changes.dead.is_empty(), "{written}: {:?}", changes.dead);
+        let trace = changes.traces.rows().next().unwrap();
+        assert_eq!(trace.started_at.unwrap().to_string(), "9999-12-30T21:59:59.999999Z");
+        let [version] = &changes.versions[..] else { panic!("one version") };
+        serde_json::to_value(&version.payload).unwrap();
+        for commit in &changes.commits {
+            let events: Vec<Json> = serde_json::from_str(std::str::from_utf8(commit.events.as_ref()).unwrap()).unwrap();
+            events.iter().for_each(|event| drop(serde_json::to_value(event).unwrap()));
+        }
+    }
 }

@@ -55,7 +55,9 @@ impl Decision<'_, '_> {
         self.emit(AssetEvent::AssetDeclared(declaration));
     }
 
-    fn record(&mut self, record: RecordAsset) {
+    fn record(&mut self, mut record: RecordAsset) {
+        // By the clock of another shard: nothing is produced after it is recorded.
+        record.produced_at = record.produced_at.min(self.ground.now);
         let partition = record.partition.clone();
         let known = self.asset.partitions.get(&partition);
         let again = |p: &Partition| p.kept.iter().any(|kept| kept.run == record.run && kept.node == record.node);

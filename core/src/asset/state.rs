@@ -136,7 +136,8 @@ impl Partition {
         match require {
             Require::Exists => self.kept.back(),
             Require::Fresh { max_age_ms } => {
-                self.kept.back().filter(|kept| now.since(kept.produced_at).as_millis() <= u128::from(max_age_ms))
+                let fresh = |kept: &&KeptVersion| now.since(kept.produced_at).as_millis() <= u128::from(max_age_ms);
+                self.kept.iter().rev().find(fresh)
             }
             Require::Version(version) => self.find(version),
         }

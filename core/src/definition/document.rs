@@ -300,7 +300,7 @@ pub(super) fn sorted(value: Value) -> Value {
 }
 
 /// Says `: did you mean …?` when one of the known names is close.
-pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let near = known.take(NEAREST_MAX).map(|k| (distance(&name.to_lowercase(), &k.to_lowercase()), k)).min();
     match near {
         Some((distance, known)) if distance <= 1 + name.len() / 4 => format!(": did you mean `{known}`?"),

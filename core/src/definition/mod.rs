@@ -36,6 +36,7 @@ mod span;
 mod template;
 
 pub use compile::compile;
+pub(crate) use document::nearest;
 pub use graph::{
     Action, Backoff, BuiltIn, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
     Require, RetryPolicy, Transition, TransitionIx,

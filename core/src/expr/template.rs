@@ -84,7 +84,7 @@ impl Template {
                 let mut out = String::new();
                 write(shape, scope, &mut out)?;
                 value::check_made(&out).map_err(too_much)?;
-                Ok(Json::from_text(out).expect("pieces of JSON, joined as JSON"))
+                Ok(Json::joined(out).expect("pieces of JSON, joined as JSON"))
             }
         }
     }
@@ -123,7 +123,7 @@ fn shape(value: &Value, at: &mut String, problems: &mut Vec<(String, ExpressionP
 fn ready_or(value: &Value, parts: Shape) -> Shape {
     let mut out = String::new();
     append_ready(&parts, &mut out);
-    Shape::Ready(Json::from_text(out).unwrap_or_else(|_| Json::of(value)))
+    Shape::Ready(Json::joined(out).unwrap_or_else(|_| Json::of(value)))
 }
 
 fn append_ready(shape: &Shape, out: &mut String) {

@@ -86,7 +86,7 @@ pub(super) fn write(value: &dyn Val) -> Result<Json, String> {
     let mut out = String::new();
     append(&mut out, value, 0)?;
     check_made(&out)?;
-    Json::from_text(out).map_err(|e| e.to_string())
+    Json::joined(out).map_err(|e| e.to_string())
 }
 
 /// Refuses JSON that is too large or too deep to be handed on. Embedding value in value, a chain of nodes could make

@@ -9,7 +9,7 @@ use super::{InvalidName, deserialize_text, digest128};
 
 /// Numbers a shard: one journal stream, one owner at a time. 0–1023.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u16")]
 pub struct ShardId(u16);
 
 impl ShardId {
@@ -31,6 +31,13 @@ impl ShardId {
     /// Returns the number.
     pub fn number(self) -> u16 {
         self.0
+    }
+}
+
+impl TryFrom<u16> for ShardId {
+    type Error = InvalidName;
+    fn try_from(number: u16) -> Result<Self, InvalidName> {
+        Self::new(number)
     }
 }
 

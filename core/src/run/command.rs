@@ -63,8 +63,8 @@ pub struct StartRun {
     pub keyed: bool,
 }
 
-/// How an attempt ended, as its worker saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How an attempt ended, as its worker saw it. Read by [`super::report`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub node: NodeId,
@@ -76,20 +76,19 @@ pub struct Report {
     pub outcome: ReportOutcome,
 }
 
-/// The two ways an attempt can end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The two ways an attempt can end. One that cannot be read is a failure, whose message says why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ReportOutcome {
     Succeeded {
         output: Json,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         assets: Vec<ProducedAsset>,
     },
     Failed {
         code: String,
         message: String,
         /// The handler knows that another try is useless.
-        #[serde(default)]
         permanent: bool,
     },
 }

@@ -143,6 +143,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
             let ix = decision.current_of(&node, attempt, lease)?;
             if decision.run.current(ix).is_some_and(|current| !current.started) {
+                let started_at = started_at.min(decision.ground.now);
                 decision.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
             }
         }
@@ -210,13 +211,18 @@ impl Decision<'_, '_, '_> {
 
     fn report(&mut self, report: Report) -> Result<(), RunRejection> {
         let ix = self.current_of(&report.node, report.attempt, report.lease)?;
-        let seen = Some((report.worker, report.started_at));
+        // By the worker's clock, which may be ahead: no attempt begins after it was reported.
+        let seen = Some((report.worker, report.started_at.min(self.ground.now)));
         match report.outcome {
             ReportOutcome::Succeeded { output, assets } => {
-                if let Err(failure) = produce::check_keepable(&output, &assets) {
-                    self.fail_attempt(ix, failure, true, seen);
-                    return Ok(());
-                }
+                let fits = produce::check_size(&output, &assets);
+                let assets = match fits.and_then(|()| produce::check_times(assets, self.ground.now)) {
+                    Ok(assets) => assets,
+                    Err(failure) => {
+                        self.fail_attempt(ix, failure, true, seen);
+                        return Ok(());
+                    }
+                };
                 let definition = self.definition();
                 match produce::check(definition.node(ix), assets) {
                     Ok(assets) => self.succeed_node(ix, report.attempt, output, assets, seen),
@@ -224,8 +230,8 @@ impl Decision<'_, '_, '_> {
                 }
             }
             ReportOutcome::Failed { code, message, permanent } => {
-                let failure =
-                    RunFailure::new(&code.chars().take(CODE_CHARS_MAX).collect::<String>(), shortened(message));
+                let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
+                let failure = RunFailure::new(&code, shortened(message));
                 self.fail_attempt(ix, failure, permanent, seen);
             }
         }

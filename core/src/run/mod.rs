@@ -6,6 +6,7 @@
 //! | `schedule` | when a node becomes ready, and what starting it means |
 //! | `settle` | what follows when a node ends: transitions, failure, the end of the run |
 //! | `retry` | whether and when a failed attempt is tried again |
+//! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `evolve` | what an event means for the state |
 //! | `react` | what follows from an event outside |
@@ -19,6 +20,7 @@ mod event;
 mod evolve;
 mod produce;
 mod react;
+mod report;
 mod retry;
 mod schedule;
 mod settle;
@@ -32,6 +34,7 @@ pub use decide::{DECISION_BYTES_MAX, Ground, INPUT_BYTES_MAX, decide, start};
 pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;
 pub use react::{outstanding, react, task_of};
+pub use report::read_assets;
 pub use state::{NodeStatus, Run, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;

@@ -1,9 +1,11 @@
 //! Whether a handler's result keeps the node's contract: declared assets, all of them, in their schemas.
 
+use std::time::Duration;
+
 use super::RunFailure;
 use super::event::ProducedAsset;
-use crate::Json;
 use crate::definition::{Node, Produces, Schema};
+use crate::{Json, Timestamp};
 
 /// Checks what a node returned.
 ///
@@ -39,28 +41,38 @@ pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<Produ
 /// How many bytes a result may have in all.
 const RESULT_BYTES_MAX: usize = 1 << 20;
 
-/// Checks that the parts further down can keep what a worker sent, before anything parses it.
+/// Checks how much a worker sent. That the parts further down can keep it, [`super::report`] saw to.
 ///
 /// # Errors
-/// `output_too_large` or `output_invalid`.
-pub(super) fn check_keepable(output: &Json, assets: &[ProducedAsset]) -> Result<(), RunFailure> {
-    let of_asset = |asset: &'_ ProducedAsset| {
-        [Some(&asset.payload), asset.schema.as_ref(), asset.freshness.as_ref()]
-            .into_iter()
-            .flatten()
-            .all(Json::is_storable)
-    };
+/// `output_too_large`.
+pub(super) fn check_size(output: &Json, assets: &[ProducedAsset]) -> Result<(), RunFailure> {
     let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
     let bytes: usize = assets.iter().map(|a| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness)).sum();
     if output.len_bytes() + bytes > RESULT_BYTES_MAX {
         let message = format!("the result has more than {RESULT_BYTES_MAX} bytes");
         return Err(RunFailure::new("output_too_large", message));
     }
-    if output.is_storable() && assets.iter().all(of_asset) {
-        return Ok(());
+    Ok(())
+}
+
+/// How far a worker's clock may be ahead of the shard's.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Holds that nothing was produced after it is recorded: a clock that is a little ahead is set right.
+///
+/// # Errors
+/// `result_invalid` for a time that lies further in the future.
+pub(super) fn check_times(mut assets: Vec<ProducedAsset>, now: Timestamp) -> Result<Vec<ProducedAsset>, RunFailure> {
+    for asset in &mut assets {
+        let Some(produced_at) = &mut asset.produced_at else { continue };
+        if *produced_at > now.after(SKEW) {
+            let message =
+                format!("the asset {} is produced at {produced_at}, in the future: it is {now}", asset.asset_id);
+            return Err(RunFailure::new("result_invalid", message));
+        }
+        *produced_at = (*produced_at).min(now);
     }
-    let message = format!("the result is nested deeper than {} levels or holds the character U+0000", Json::DEPTH_MAX);
-    Err(RunFailure::new("output_invalid", message))
+    Ok(assets)
 }
 
 /// A pure node that declares exactly one asset produces it: its output is the payload.

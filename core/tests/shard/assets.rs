@@ -226,7 +226,7 @@ fn a_version_that_comes_too_old_refuses_its_waiters_when_its_run_ends() {
     let ReportOutcome::Succeeded { output, mut assets } = with_asset("site.report", json!({"path": "old"})) else {
         unreachable!()
     };
-    assets[0].produced_at = Some(headwater_core::Timestamp::from_micros(1));
+    assets[0].produced_at = Some("2020-01-01T00:00:00Z".parse().unwrap());
     world.report(&task, ReportOutcome::Succeeded { output, assets }).unwrap();
     world.deliver_submissions();
     let code = "asset_not_fresh";
@@ -325,4 +325,30 @@ fn a_noop_keeps_its_contract_like_a_transform() {
     let mut world = World::with(&noop(json!({"required": ["m"]})));
     let run = world.start("still", json!({}));
     assert_eq!(world.timeline(run), "started a:dead(asset_schema) FAILED(asset_schema)");
+}
+
+#[test]
+fn the_newest_version_that_is_fresh_is_taken() {
+    let mut world = World::with(&producer());
+    let consumes =
+        json!({"assetId": "site.report", "require": "fresh", "freshness": {"maxAge": "1h"}, "onMiss": "fail"});
+    world.apply(&consumer(consumes));
+    produce(&mut world, "fresh");
+    // Of a day ago, and recorded afterwards.
+    world.start("make", json!({"dir": "/"}));
+    let task = only_task(&mut world);
+    let ReportOutcome::Succeeded { output, mut assets } = with_asset("site.report", json!({"path": "old"})) else {
+        panic!()
+    };
+    assets[0].produced_at = Some(headwater_core::Timestamp::from_micros(world.now.as_micros() - 86_400_000_000));
+    world.report(&task, ReportOutcome::Succeeded { output, assets }).unwrap();
+    world.deliver_submissions();
+    world.start("use", json!({}));
+    world.deliver_submissions();
+    let task = only_task(&mut world);
+    assert_eq!((task.assets[0].version.get(), task.assets[0].payload.as_str()), (1, r#"{"path":"fresh"}"#));
+    world.pass(2 * 60 * 60);
+    let late = world.start("use", json!({}));
+    world.deliver_submissions();
+    assert!(world.timeline(late).ends_with("FAILED(asset_missing)"), "{}", world.timeline(late));
 }

@@ -171,6 +171,8 @@ impl World {
     pub fn report_of(&self, task: &Task, outcome: ReportOutcome) -> Command {
         let (node, attempt, lease) = (task.node.clone(), task.attempt, task.lease);
         let report = Report { node, attempt, lease, worker: worker(), started_at: self.now, outcome };
+        // As it comes: over the wire.
+        let report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
         Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) }
     }
 

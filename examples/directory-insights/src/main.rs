@@ -8,7 +8,7 @@ use directory_insights::handlers::{HANDLERS, Handler};
 use directory_insights::{Attempt, Failure};
 use headwater_core::Json;
 use headwater_workers::connection;
-use headwater_workers::sdk::{Context, HandlerError, Outcome, Worker};
+use headwater_workers::sdk::{Context, HandlerError, Outcome, ResultError, Worker};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -32,7 +32,7 @@ async fn run(handler: Handler, context: Context, input: Json) -> Result<Outcome,
         handler(&input.to_value(), &Attempt { progress: &progress, cancelled: &cancelled })
     });
     let result = job.await.map_err(|error| HandlerError::new("panic", error.to_string()))?.map_err(refused)?;
-    Outcome::from_result(&Json::of(&result)).map_err(|error| HandlerError::new("result_malformed", error.to_string()))
+    Outcome::from_result(&Json::of(&result)).map_err(ResultError::into_failure)
 }
 
 fn refused(failure: Failure) -> HandlerError {

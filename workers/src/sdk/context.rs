@@ -123,7 +123,7 @@ impl Context {
     /// [`Self::heartbeat`] is.
     pub fn progress(&self, progress: &impl Serialize) {
         self.heartbeat();
-        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(Json::of(progress));
+        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner) = Json::try_of(progress).ok();
     }
 
     /// Writes a line to the worker's log, with run, node and attempt.

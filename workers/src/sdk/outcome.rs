@@ -11,17 +11,26 @@ use super::splitting::{ResultError, split_result};
 pub struct Outcome {
     pub(crate) output: Json,
     pub(crate) assets: Vec<ProducedAsset>,
+    /// Why it cannot be reported.
+    pub(crate) refused: Option<HandlerError>,
 }
 
 impl Outcome {
-    /// An output, taken as it is; an `assets` field in it has no meaning.
+    /// An output, taken as it is; an `assets` field in it has no meaning. Numbers that are not finite become `null`.
+    /// What JSON has no form for, such as a map whose keys are not texts, fails the attempt with `output_invalid`.
     pub fn of(output: &impl Serialize) -> Self {
-        Self { output: Json::of(output), assets: Vec::new() }
+        match Json::try_of(output) {
+            Ok(output) => Self::from(output),
+            Err(error) => {
+                let failure = HandlerError::new("output_invalid", format!("the output has no form in JSON: {error}"));
+                Self { refused: Some(failure.permanent()), ..Self::nothing() }
+            }
+        }
     }
 
     /// No output.
     pub fn nothing() -> Self {
-        Self { output: Json::null(), assets: Vec::new() }
+        Self::from(Json::null())
     }
 
     /// A result as the contract for handlers in every language has it: `result.assets[]` are the produced assets, the
@@ -59,7 +68,7 @@ impl From<()> for Outcome {
 
 impl From<Json> for Outcome {
     fn from(output: Json) -> Self {
-        Self { output, assets: Vec::new() }
+        Self { output, assets: Vec::new(), refused: None }
     }
 }
 
@@ -120,7 +129,7 @@ impl<E: std::error::Error> From<E> for HandlerError {
 
 /// The result of a handler in the form of other languages: `{status, result, errorMessage?}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobResult {
     pub status: JobStatus,
     #[serde(default)]
@@ -140,15 +149,25 @@ pub enum JobStatus {
 }
 
 impl JobResult {
+    /// Reads one as handlers in other languages write it.
+    ///
+    /// # Errors
+    /// `result_invalid`, permanent, for anything that has another form, unknown fields included.
+    pub fn read(json: &Json) -> Result<Self, HandlerError> {
+        let invalid = |error: serde_json::Error| {
+            let message = format!("the result is not {{status, result, errorMessage?}}: {error}");
+            HandlerError::new("result_invalid", message).permanent()
+        };
+        serde_json::from_str(json.as_str()).map_err(invalid)
+    }
+
     /// Splits the result, or makes the failure.
     ///
     /// # Errors
-    /// The handler's failure with the code `handler_error`, or `result_invalid` for assets that are none.
+    /// The handler's failure with the code `handler_error`, or that of [`ResultError`] for assets that cannot be read.
     pub fn into_outcome(self) -> Result<Outcome, HandlerError> {
         match self.status {
-            JobStatus::Succeeded => {
-                split_result(&self.result).map_err(|error| HandlerError::new("result_invalid", error.to_string()))
-            }
+            JobStatus::Succeeded => split_result(&self.result).map_err(ResultError::into_failure),
             JobStatus::Failed => {
                 Err(HandlerError::new(HandlerError::CODE, self.error_message.unwrap_or_else(|| "failed".to_owned())))
             }

@@ -13,7 +13,8 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Turns what a handler returned into what is reported.
 pub(super) fn outcome(result: Result<Outcome, HandlerError>) -> ReportOutcome {
     match result {
-        Ok(Outcome { output, assets }) => {
+        Ok(Outcome { refused: Some(error), .. }) => failed(error),
+        Ok(Outcome { output, assets, refused: None }) => {
             let outcome = ReportOutcome::Succeeded { output, assets };
             let bytes = outcome_bytes(&outcome);
             if bytes <= OUTCOME_BYTES_MAX {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use headwater_core::{Flaw, InvalidJson, Json};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -69,14 +70,20 @@ fn input(whole: Option<&str>, parameters: &[String]) -> Result<Value, Failure> {
         }
         Some((_, Some(path))) => std::fs::read_to_string(path).map_err(|error| invalid(format!("{path}: {error}")))?,
     };
-    let json = headwater_core::Json::parse_strict(&text).map_err(|error| invalid(format!("--input: {error}")))?;
+    let json = Json::parse_strict(&text).map_err(|error| invalid(format!("--input: {error}")))?;
     let Value::Object(mut fields) = json.to_value() else {
         return Err(invalid("--input is not a JSON object".to_owned()));
     };
     for parameter in parameters {
         let (key, value) =
             parameter.split_once('=').ok_or_else(|| invalid(format!("{parameter:?} is not key=value")))?;
-        fields.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+        let value = match Json::parse_strict(value) {
+            Ok(json) => json.to_value(),
+            Err(InvalidJson { flaw: Flaw::Syntax(_), .. }) => Value::from(value),
+            // JSON, but not as it would arrive.
+            Err(error) => return Err(invalid(format!("-p {key}: {error}"))),
+        };
+        fields.insert(key.to_owned(), value);
     }
     Ok(Value::Object(fields as Map<_, _>))
 }
@@ -90,6 +97,9 @@ mod tests {
         let parameters = ["n=7", "name=seven", "list=[1]", "eq=a=b", "empty="].map(str::to_owned);
         let read = input(Some(r#"{"n": 1, "kept": true}"#), &parameters).unwrap();
         assert_eq!(read, json!({"n": 7, "name": "seven", "list": [1], "eq": "a=b", "empty": "", "kept": true}));
+        for bad in ["n=123456789012345678901", "n=1e400", "t=\"\\ud83d\"", "o={\"a\":1,\"a\":2}"] {
+            assert!(input(None, &[bad.to_owned()]).is_err(), "{bad}");
+        }
         for bad in ["[]", "{", "@/no/such/file"] {
             assert!(input(Some(bad), &[]).is_err(), "{bad}");
         }

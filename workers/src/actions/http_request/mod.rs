@@ -102,7 +102,7 @@ impl HttpClient {
 /// Makes the request.
 ///
 /// # Errors
-/// `http_invalid`, `http_forbidden_target` and `http_too_large` are permanent; `http_status` is for 4xx but 408, 425 and
+/// `http_invalid`, `http_forbidden_target`, `http_too_large` and `http_body_invalid` are permanent; `http_status` is for 4xx but 408, 425 and
 /// 429; `http_failed` and `http_timeout` may go well another time.
 pub async fn execute(client: &HttpClient, context: &Context, request: HttpRequest) -> Result<Outcome, HandlerError> {
     let timeout = request.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
@@ -154,7 +154,8 @@ async fn exchange(client: &HttpClient, context: &Context, request: HttpRequest) 
     if !expected {
         return Err(unexpected(status, &body));
     }
-    Ok(Outcome::of(&HttpAnswer { status: status.as_u16(), body: decode(&headers, &body), headers: readable(&headers) }))
+    let body = decode(&headers, &body)?;
+    Ok(Outcome::of(&HttpAnswer { status: status.as_u16(), body, headers: readable(&headers) }))
 }
 
 async fn read(context: &Context, mut answer: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, HandlerError> {
@@ -189,13 +190,18 @@ fn unexpected(status: StatusCode, body: &[u8]) -> HandlerError {
     if again { error } else { error.permanent() }
 }
 
-fn decode(headers: &HeaderMap, body: &[u8]) -> Json {
-    let text = String::from_utf8_lossy(body);
+/// A body that says it is JSON is the value, or a failure that says why not; an empty one is an empty text.
+fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Json, HandlerError> {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = kind == "application/json" || kind.ends_with("+json");
-    let parsed = is_json.then(|| Json::parse_strict(&text).ok()).flatten();
-    parsed.unwrap_or_else(|| Json::of(&text.replace('\0', "\u{fffd}")))
+    if is_json && !body.is_empty() {
+        return Json::parse_bytes(body).map_err(|error| {
+            let message = format!("the answer says that it is JSON, and cannot be kept as such: {error}");
+            HandlerError::new("http_body_invalid", message).permanent()
+        });
+    }
+    Ok(Json::of(&String::from_utf8_lossy(body).replace('\0', "\u{fffd}")))
 }
 
 /// Returns the headers as text, several of one name joined.

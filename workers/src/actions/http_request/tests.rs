@@ -142,3 +142,34 @@ async fn what_arrives_is_a_sign_of_life() {
     assert!(context.alive_at() > began);
     asked.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_json_body_is_the_value_or_a_failure_that_says_why_not() {
+    let json = |body: &str| answer("200 OK", "content-type: application/problem+json\r\n", body);
+    let kept = [
+        (r#"{"total":1e20}"#, serde_json::json!({"total": 1e20})),
+        ("\u{feff}[1]", serde_json::json!([1])),
+        (" null ", serde_json::json!(null)),
+        ("", serde_json::json!("")),
+    ];
+    for (body, value) in kept {
+        let (url, _asked) = server(vec![json(body)]).await;
+        assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap()["body"], value, "{body}");
+    }
+    let refused = [
+        (
+            r#"{"id":123456789012345678901}"#,
+            "the whole number 123456789012345678901 is outside the 64-bit range (at /id)",
+        ),
+        (r#"{"a":["\u0000"]}"#, "U+0000 (at /a/0)"),
+        (r#"{"a":"\ud83d"}"#, "surrogate"),
+        (r#"{"a":1,"a":2}"#, "stands twice"),
+        ("<html>", "not valid JSON"),
+    ];
+    for (body, reason) in refused {
+        let (url, _asked) = server(vec![json(body)]).await;
+        let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+        assert_eq!(failure.code(), "http_body_invalid", "{body}");
+        assert!(failure.permanent && failure.message().contains(reason), "{}", failure.message());
+    }
+}

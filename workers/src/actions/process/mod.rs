@@ -205,12 +205,10 @@ fn judge(ended: Ended, parse: Parse) -> Result<Outcome, HandlerError> {
     let stdout = match parse {
         Parse::Text => Json::of(&stdout),
         Parse::Lines => Json::of(&stdout.lines().collect::<Vec<_>>()),
-        Parse::Json => Json::parse_strict(&stdout).map_err(|error| unreadable(error.to_string()))?,
+        Parse::Json => Json::parse_bytes(&ended.stdout).map_err(|error| unreadable(error.to_string()))?,
         Parse::Result => {
-            let json = Json::parse_strict(&stdout).map_err(|error| unreadable(error.to_string()))?;
-            let result: JobResult =
-                serde_json::from_str(json.as_str()).map_err(|error| unreadable(error.to_string()))?;
-            return result.into_outcome();
+            let json = Json::parse_bytes(&ended.stdout).map_err(|error| unreadable(error.to_string()))?;
+            return JobResult::read(&json)?.into_outcome();
         }
     };
     let Ended { exit_code, truncated, .. } = ended;

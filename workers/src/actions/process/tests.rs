@@ -50,6 +50,28 @@ async fn output_is_parsed_as_asked() {
     let line = r#"echo '{"status":"success","result":{"n":1,"assets":[{"assetId":"a","payload":2}]}}'"#;
     let outcome = execute(true, &context(), serde_json::from_value(shell(line, "result")).unwrap()).await.unwrap();
     assert_eq!((outcome.output().as_str(), outcome.assets().len()), (r#"{"n":1}"#, 1));
+    let bad = [
+        (r#"printf '"\377"'"#, "json", "process_output", "UTF-8"),
+        (r#"echo '{"a":1e400}'"#, "json", "process_output", "(at /a)"),
+        (r#"echo '{"status":"ok","results":{}}'"#, "result", "result_invalid", "unknown field `results`"),
+        (
+            r#"echo '{"status":"ok","result":{"assets":[{"assetId":"a","payload":1,"producedAt":"2025-02-01"}]}}'"#,
+            "result",
+            "result_invalid",
+            "/assets/0/producedAt",
+        ),
+        (
+            r#"echo '{"status":"ok","result":{"assets":[{"assetId":"a","payload":1,"partitionKey":""}]}}'"#,
+            "result",
+            "partition_key",
+            "/assets/0/partitionKey",
+        ),
+    ];
+    for (line, parse, code, message) in bad {
+        let failure = run(shell(line, parse)).await.unwrap_err();
+        assert_eq!(failure.code(), code, "{line}");
+        assert!(failure.message().contains(message), "{line}: {}", failure.message());
+    }
     let line = r#"echo '{"status":"failed","errorMessage":"no luck"}'"#;
     let failure = run(shell(line, "result")).await.unwrap_err();
     assert_eq!((failure.code(), failure.message()), (HandlerError::CODE, "no luck"));
