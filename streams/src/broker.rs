@@ -5,6 +5,7 @@ mod check;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -110,6 +111,8 @@ struct Link {
     client: Client,
     jetstream: jetstream::Context,
     config: BrokerConfig,
+    /// Answers that were to go where no inbox is.
+    answers_refused: AtomicU64,
 }
 
 impl fmt::Debug for Broker {
@@ -139,12 +142,13 @@ impl Broker {
             pause = (pause * 2).min(Duration::from_millis(500));
         };
         let jetstream = jetstream::context::ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
-        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone() })))
+        let answers_refused = AtomicU64::new(0);
+        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone(), answers_refused })))
     }
 
     /// Returns how often the connection was made: what was on its way when the number changes may be lost.
     pub(crate) fn connects(&self) -> u64 {
-        self.client().statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
+        self.client().statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Returns whether the connection stands.
@@ -193,6 +197,16 @@ impl Broker {
             Ok(Err(error)) => Err(ExchangeError::unavailable(WHAT, error)),
             Err(elapsed) => Err(ExchangeError::indeterminate(WHAT, elapsed)),
         }
+    }
+
+    /// Returns how many answers of this connection were dropped because whoever asked for them named another subject
+    /// than an inbox.
+    pub fn answers_refused(&self) -> u64 {
+        self.0.answers_refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_refused_answer(&self) {
+        self.0.answers_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn is_connected(&self) -> bool {

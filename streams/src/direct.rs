@@ -25,20 +25,26 @@ pub async fn announce(broker: &Broker, hello: &Hello) -> Result<(), ExchangeErro
 /// See [`ExchangeError`].
 pub async fn hear(broker: &Broker) -> Result<Hellos, ExchangeError> {
     let subscribed = broker.client().subscribe(HELLO).await;
-    subscribed.map(Hellos).map_err(|error| ExchangeError::unavailable("hear of workers", error))
+    let heard = subscribed.map_err(|error| ExchangeError::unavailable("hear of workers", error))?;
+    Ok(Hellos { broker: broker.clone(), heard })
 }
 
 /// The workers that introduce themselves; made by [`hear`].
-pub struct Hellos(Subscriber);
+pub struct Hellos {
+    broker: Broker,
+    heard: Subscriber,
+}
 
 impl Hellos {
-    /// Waits for the next one; `None` when the connection is closed for good.
+    /// Waits for the next one; `None` when the connection is closed for good. Who would be handed tasks where no inbox
+    /// is is passed over.
     pub async fn next(&mut self) -> Option<Hello> {
         loop {
-            let message = self.0.next().await?;
-            match serde_json::from_slice(&message.payload) {
-                Ok(hello) => return Some(hello),
-                Err(error) => tracing::warn!(%error, "a hello that is none"),
+            let message = self.heard.next().await?;
+            match serde_json::from_slice::<Hello>(&message.payload) {
+                Ok(hello) if self.broker.inbox_named(&hello.tasks_to).is_ok() => return Some(hello),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "a hello that cannot be read"),
             }
         }
     }
@@ -52,14 +58,12 @@ impl Hellos {
 pub async fn hand(broker: &Broker, tasks_to: &str, tasks: &[Task]) -> Result<(), ExchangeError> {
     const WHAT: &str = "hand tasks to a worker";
     // Workers say where they listen; it must not be a way to speak with the engine's voice.
-    if !tasks_to.starts_with("_INBOX") || tasks_to.contains(['*', '>', ' ']) {
-        return Err(ExchangeError::refused(WHAT, "the subject is not a worker's inbox"));
-    }
+    let inbox = broker.inbox_named(tasks_to).map_err(|error| ExchangeError::refused(WHAT, error))?;
     let bytes = serde_json::to_vec(tasks).expect("tasks have text keys only");
     if bytes.len() > broker.payload_bytes_max() {
         return Err(ExchangeError::refused(WHAT, "more than the broker takes at once"));
     }
-    let sent = broker.client().publish(tasks_to.to_owned(), bytes.into()).await;
+    let sent = broker.client().publish(inbox, bytes.into()).await;
     sent.map_err(|error| ExchangeError::unavailable(WHAT, error))
 }
 

@@ -29,6 +29,7 @@
 //! * `STR-5` Applying a topology never loses anything that is stored.
 
 mod acked;
+mod answerable;
 pub mod broker;
 mod bucket;
 pub mod cancel;
@@ -48,5 +49,6 @@ pub mod tasks;
 pub mod topology;
 pub mod yardstick;
 
+pub use answerable::NotAnInbox;
 pub use broker::{Broker, BrokerConfig, ConnectError, Credentials};
 pub use disposition::{Cause, Disposition, ExchangeError};

@@ -69,7 +69,8 @@ pub async fn request(
 /// stopped in its tracks and does not know yet that it lost its shard cannot swallow requests. It must not answer them
 /// from what it knew before, either: that is for the owner to see to (`SHD-4`). Up to
 /// `BrokerConfig::subscription_capacity` requests wait to be taken; beyond that they are dropped and their callers
-/// time out, so take them quickly and refuse what is too much.
+/// time out, so take them quickly and refuse what is too much. A request whose reply subject is not an inbox is not
+/// returned; [`Broker::answers_refused`] counts them.
 ///
 /// # Errors
 /// See [`ExchangeError`].
@@ -122,8 +123,9 @@ impl Requests {
     }
 
     fn request(&self, message: async_nats::Message) -> Option<Request> {
-        // What asks for no answer is not a request.
-        let reply = ReplyTo { broker: self.broker.clone(), subject: message.reply? };
+        // What asks for no answer is not a request, nor is what wants it where nobody listens for answers.
+        let subject = self.broker.inbox_named(&message.reply?).ok()?;
+        let reply = ReplyTo { broker: self.broker.clone(), subject };
         Some(Request { payload: message.payload, reply })
     }
 

@@ -5,6 +5,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{House, PATIENCE, quick, shard, workspace};
+use headwater_core::protocol::Hello;
 use headwater_core::shard::ShardMap;
 use headwater_core::{AssetId, NodeId, Sequence, Timestamp, WorkspaceId};
 use headwater_streams::cancel::{self, CancelNotice};
@@ -13,7 +14,7 @@ use headwater_streams::requests::{self, RequestError};
 use headwater_streams::subject::{cmd_subject, work_subject};
 use headwater_streams::tasks::{QueueSettings, TaskPuller, TaskQueue};
 use headwater_streams::topology::Topology;
-use headwater_streams::{Broker, BrokerConfig, definitions::Definitions, feed, shard_map};
+use headwater_streams::{Broker, BrokerConfig, Credentials, definitions::Definitions, direct, feed, shard_map};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -71,6 +72,79 @@ async fn a_worker_can_do_nothing_else() {
     assert!(commands.try_next().is_none());
     // Nor does it hear those of others, or their answers.
     assert!(engine.last().await.unwrap().is_none());
+}
+
+/// Where a worker would have the engine write for it.
+const NOT_FOR_ANSWERS: [&str; 9] = [
+    "hw.journal.1",
+    "hw.cmd.1",
+    "hw.work.1",
+    "$KV.HW_SHARD_MAP.map",
+    "$KV.HW_DEFINITIONS.default.probe.1",
+    "$KV.HW_LEASES.0",
+    "$JS.API.STREAM.PURGE.HW_TASKS",
+    "_GR_.a.b.hw.journal.1",
+    "_INBOX.>",
+];
+
+/// A connection with the rights of a worker and no manners.
+async fn raw_worker(house: &House) -> async_nats::Client {
+    let Credentials::Password { user, password } = house.server.worker().credentials else { panic!() };
+    async_nats::ConnectOptions::with_user_and_password(user, password)
+        .custom_inbox_prefix("_INBOX_WORKER")
+        .connect(house.server.url())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_an_inbox_whatever_the_request_says() {
+    let house = House::with_shards(2).await;
+    let map = shard_map::create_if_absent(&house.broker, &ShardMap::even(2).unwrap()).await.unwrap();
+    let mut served = requests::serve(&house.broker, &work_subject(shard(0))).await.unwrap();
+    let raw = raw_worker(&house).await;
+    for reply in NOT_FOR_ANSWERS {
+        raw.publish_with_reply("hw.work.0", reply, "[]".into()).await.unwrap();
+    }
+    let asked = raw.request("hw.work.0", "last".into());
+    let answered = async {
+        let request = served.next().await.unwrap();
+        assert_eq!(request.payload, "last", "the others were never to be answered");
+        request.reply.send("answer".into()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(asked, answered);
+    assert_eq!(answer.unwrap().payload, "answer");
+    // One of them, `_GR_`, the broker does not take from a client.
+    assert_eq!(house.broker.answers_refused(), NOT_FOR_ANSWERS.len() as u64 - 1);
+    for number in 0..2 {
+        assert!(Journal::open(&house.broker, shard(number)).await.unwrap().last().await.unwrap().is_none());
+    }
+    assert_eq!(shard_map::load(&house.broker).await.unwrap(), Some(map));
+}
+
+#[tokio::test]
+async fn a_worker_is_handed_nothing_where_it_has_no_inbox() {
+    let house = House::with_shards(2).await;
+    let mut hellos = direct::hear(&house.broker).await.unwrap();
+    house.broker.flush().await.unwrap();
+    let hello = |worker: &str, tasks_to: &str| Hello {
+        worker: worker.parse().unwrap(),
+        workspace: workspace(),
+        queues: vec!["scan".parse().unwrap()],
+        free_slots: 9,
+        tasks_to: tasks_to.to_owned(),
+    };
+    let injected = "_INBOX.x\t2\r\n[]\r\nPUB\thw.journal.1\t2";
+    for tasks_to in NOT_FOR_ANSWERS.into_iter().chain([injected]) {
+        direct::announce(&house.broker, &hello("hostile", tasks_to)).await.unwrap();
+        direct::hand(&house.broker, tasks_to, &[]).await.unwrap_err();
+    }
+    direct::announce(&house.broker, &hello("honest", "_INBOX_WORKER.abc")).await.unwrap();
+    let heard = tokio::time::timeout(PATIENCE, hellos.next()).await.unwrap().unwrap();
+    assert_eq!(heard.worker.as_str(), "honest");
+    direct::hand(&house.broker, &heard.tasks_to, &[]).await.unwrap();
+    house.broker.flush().await.unwrap();
+    assert!(Journal::open(&house.broker, shard(1)).await.unwrap().last().await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 21] = [
+pub const METRICS: [Metric; 22] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -59,6 +59,7 @@ pub const METRICS: [Metric; 21] = [
     metric("headwater_projection_broken", Kind::Gauge, "shard", "1 where a shard is set aside until it is rebuilt"),
     metric("headwater_read_lag_seconds", Kind::Gauge, "", "the worst lag of all shards, as reads say it"),
     metric("headwater_broker_connected", Kind::Gauge, "", "1 while the connection to the broker stands"),
+    metric("headwater_answers_refused_total", Kind::Counter, "", "answers dropped because whoever asked named another subject than an inbox"),
     metric("headwater_process_resident_bytes", Kind::Gauge, "", "memory of this process that is in RAM"),
 ];
 
@@ -149,6 +150,7 @@ pub async fn serve(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response
         projection(&api);
         let connected = api.broker.connection_state() == headwater_streams::broker::ConnectionState::Connected;
         ::metrics::gauge!("headwater_broker_connected").set(f64::from(u8::from(connected)));
+        ::metrics::counter!("headwater_answers_refused_total").absolute(api.broker.answers_refused());
         if let Some(bytes) = resident_bytes() {
             ::metrics::gauge!("headwater_process_resident_bytes").set(bytes as f64);
         }

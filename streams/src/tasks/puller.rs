@@ -186,7 +186,7 @@ impl TaskPuller {
             }
         }
         let reply = message.reply?;
-        let place = Place::parse(&reply)?;
+        let place = Place::parse(&reply).filter(|_| reply.split('.').any(|token| token == TASKS))?;
         let source = message.payload;
         let task = serde_json::from_slice(&source).map_err(|error| MalformedTask { bytes: source, source: error });
         let receipt = Receipt { broker: self.broker.clone(), subject: reply };
