@@ -19,6 +19,7 @@
 //! | [`definitions`] | which definition versions there are |
 //! | [`checkpoints`] | where a shard's recovery starts |
 //! | [`yardstick`] | what the bare broker costs, for benchmarks |
+//! | [`duty`] | what becomes of a task that panics |
 //! | [`server`] | how to run a broker of one's own |
 //!
 //! # Invariants
@@ -37,6 +38,7 @@ pub mod checkpoints;
 pub mod definitions;
 pub mod direct;
 mod disposition;
+pub mod duty;
 pub mod feed;
 pub mod journal;
 pub mod ownership;
