@@ -12,6 +12,7 @@
 //! | [`asset`] | which version a consumer gets, and who makes one |
 //! | [`workflow`] | which version of a definition is current |
 //! | [`shard`] | who owns what, what one append holds, what is due |
+//! | [`ownership`] | which process drives which shard |
 //! | [`protocol`] | what crosses the broker between processes |
 //!
 //! # Invariants
@@ -35,6 +36,7 @@ pub mod definition;
 pub mod expr;
 mod id;
 mod json;
+pub mod ownership;
 mod position;
 pub mod protocol;
 pub mod run;

@@ -141,8 +141,12 @@ pub enum ShardRequest {
     /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
     DescribeAsset { key: AssetKey },
     /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
-    /// that has lost the shard unawares says yes too.
-    NameEpoch {},
+    /// that has lost the shard unawares says yes too. With `prove` the answer comes when an append has landed lately, an
+    /// empty one if need be: then the shard is this owner's, and can be written.
+    NameEpoch {
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prove: bool,
+    },
 }
 
 /// The answer to one [`ShardRequest`].
@@ -167,6 +171,10 @@ pub enum ShardReply {
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {
         epoch: Epoch,
+        /// An append has been on its way for so long, in milliseconds, that it is not only slow: the shard cannot be
+        /// written now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        appending_ms: Option<u64>,
     },
     Refused {
         rejection: Rejection,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use headwater_core::{MemberId, ShardId};
 use headwater_projector::{Database, JetStreamJournal, Projector};
+use headwater_streams::duty::{self, Duty};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_streams::tasks::QueueSettings;
 use headwater_workers::actions;
@@ -18,7 +19,7 @@ use crate::api;
 use crate::process::{Process, ServeError};
 use crate::settings::{Role, ServeSettings};
 
-/// Runs the roles until `shutdown`, or until one of them fails; `ready` is called once all have begun, with the address
+/// Runs the roles until `shutdown`, or until one of them fails (a role that panics is begun anew); `ready` is called once all have begun, with the address
 /// the API listens on (port 0 becomes a free one).
 ///
 /// # Errors
@@ -42,11 +43,14 @@ pub async fn serve(
         let projector = Projector::new(database.clone(), journal, shards);
         process.progress = Some(projector.progress());
         let stop = stop.clone();
-        roles.spawn(async move {
-            migrate(&database, &stop).await;
-            projector.run(stop).await;
-            Ok(())
-        });
+        roles.spawn(duty::keep(Duty::Projector, move || {
+            let (database, projector, stop) = (database.clone(), projector.clone(), stop.clone());
+            async move {
+                migrate(&database, &stop).await;
+                projector.run(stop).await;
+                Ok(())
+            }
+        }));
     }
     if settings.roles.contains(&Role::Shards) {
         let member = match &settings.member {
@@ -66,21 +70,42 @@ pub async fn serve(
             counters: process.counters.clone(),
         };
         let stop = stop.clone();
-        roles.spawn(async move { supervisor.run(stop).await.map_err(ServeError::Ownership) });
+        roles.spawn(duty::keep(Duty::ShardSupervisor, move || {
+            let driven = supervisor.clone().run(stop.clone());
+            async move { driven.await.map_err(ServeError::Ownership) }
+        }));
     }
     if settings.roles.contains(&Role::Tasks) {
         for workspace in &settings.workspaces {
-            let worker = Worker::builder().workspace(workspace.clone()).connection(process.broker.clone());
-            let worker =
-                actions::serve(worker, &settings.action_policy())?.build().map_err(ServeError::ActionWorker)?;
-            let stop = stop.clone();
-            roles.spawn(async move { worker.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) });
+            let (broker, policy) = (process.broker.clone(), settings.action_policy());
+            let (workspace, stop) = (workspace.clone(), stop.clone());
+            let build = move || -> Result<Worker, ServeError> {
+                let worker = Worker::builder().workspace(workspace.clone()).connection(broker.clone());
+                actions::serve(worker, &policy)?.build().map_err(ServeError::ActionWorker)
+            };
+            // Before anything else begins, so that a setting that is no good is noticed.
+            build()?;
+            roles.spawn(duty::keep(Duty::TaskWorker, move || {
+                let (worker, stop) = (build(), stop.clone());
+                async move { worker?.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) }
+            }));
         }
     }
     let listening = match listener {
         Some((listener, address)) => {
             let (process, stop) = (process.clone(), stop.clone());
-            roles.spawn(async move { api::serve(listener, &process, stop).await });
+            // The first time on what was bound before anything began, afterwards on the same address.
+            let mut bound = Some(listener);
+            roles.spawn(duty::keep(Duty::Api, move || {
+                let (process, stop, bound) = (process.clone(), stop.clone(), bound.take());
+                async move {
+                    let listener = match bound {
+                        Some(listener) => listener,
+                        None => listen(address).await?.0,
+                    };
+                    api::serve(listener, &process, stop).await
+                }
+            }));
             address
         }
         None => settings.listen,

@@ -46,6 +46,7 @@ use headwater_projector::Progress;
 use headwater_projector::queries::Reads;
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
+use headwater_streams::duty::{self, Duty};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
 use tokio::net::TcpListener;
@@ -129,8 +130,12 @@ pub async fn serve(listener: TcpListener, process: &Process, stop: CancellationT
         stopping: stop.clone(),
     });
     let mut aides = JoinSet::new();
-    aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
-    aides.spawn(lag_watch.run(stop.clone()));
+    let (catalog, definitions, stopping) = (api.catalog.clone(), api.definitions.clone(), stop.clone());
+    aides.spawn(duty::keep(Duty::Catalog, move || {
+        catalog::watch(catalog.clone(), definitions.clone(), stopping.clone())
+    }));
+    let stopping = stop.clone();
+    aides.spawn(duty::keep(Duty::ReadLag, move || lag_watch.clone().run(stopping.clone())));
     let stopped = stop.clone();
     let graceful = axum::serve(listener, router(api)).with_graceful_shutdown(async move { stopped.cancelled().await });
     let late = async {

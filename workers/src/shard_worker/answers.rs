@@ -54,6 +54,10 @@ impl Driver {
             }
             Caller::Heartbeat { place, cancelled } => self.reply_work(place, WorkReply::Alive { cancelled }).await,
             Caller::Watcher(place) => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound)).await,
+            Caller::Prober(place) => {
+                let epoch = self.owner.epoch();
+                self.reply(place, ShardReply::Driven { epoch, appending_ms: None }).await;
+            }
             Caller::Adoption => {
                 if let Err(error) = outcome {
                     tracing::error!(%error, "a stored definition does not compile");
@@ -150,7 +154,7 @@ impl Driver {
                         complete.send(outlets.broker.payload_bytes_max()).await;
                     }
                 }
-                Caller::Shard(place) | Caller::Watcher(place) => {
+                Caller::Shard(place) | Caller::Watcher(place) | Caller::Prober(place) => {
                     let refused = ShardReply::Refused { rejection: Rejection::NotOwner };
                     if let Some(complete) = commands.answer(place, refused) {
                         complete.send().await;

@@ -47,6 +47,8 @@ pub(super) enum Caller {
     },
     /// Who would wait for the end of a run that is not known.
     Watcher(Place),
+    /// Who asks whether the shard can append.
+    Prober(Place),
     /// The shard itself: a definition to adopt.
     Adoption,
     /// The shard itself: timers, silence.
@@ -95,7 +97,9 @@ pub(super) struct Driver {
     pub(super) parked: HashMap<Needed, Vec<(Caller, Submission)>>,
     fetches: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
-    append_began: Instant,
+    pub(super) append_began: Instant,
+    /// When an append last landed.
+    pub(super) appended_at: Option<Instant>,
     ids: Unique,
     confirmed: mpsc::UnboundedReceiver<Sequence>,
     local: mpsc::UnboundedReceiver<Local>,
@@ -148,6 +152,7 @@ impl Driver {
             fetches: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
+            appended_at: None,
             ids: Unique::new(),
             confirmed,
             local,
@@ -221,6 +226,7 @@ impl Driver {
                     self.fire_timers();
                 }
                 _ = sweep.tick() => self.sweep().await,
+                () = self.deliverer.broken() => {}
             }
             self.hand_over().await;
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
@@ -244,6 +250,7 @@ impl Driver {
 
     async fn appended(&mut self, sequence: Sequence) {
         self.appending = None.into();
+        self.appended_at = Some(Instant::now());
         let micros = u64::try_from(self.append_began.elapsed().as_micros()).unwrap_or(u64::MAX);
         ShardCounters::add(&self.counters.append_micros, micros);
         let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);

@@ -13,6 +13,8 @@
 //! | `leases` | who holds which attempt, and who fell silent |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
+//! | `tenancy` | what becomes of a driver that fails or panics |
+//! | `poisons` | what is left alone because it made a driver panic |
 
 mod answers;
 mod append;
@@ -21,10 +23,12 @@ mod deliver;
 mod drive;
 mod frames;
 mod leases;
+mod poisons;
 mod recover;
 mod requests;
 mod rooms;
 mod supervise;
+mod tenancy;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

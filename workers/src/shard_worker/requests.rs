@@ -1,5 +1,7 @@
 //! What workers and the engine's processes ask of a shard, and what each question means for it.
 
+use std::time::Duration;
+
 use headwater_core::CommandId;
 use headwater_core::RunId;
 use headwater_core::asset::Asset;
@@ -13,6 +15,11 @@ use super::ShardCounters;
 use super::drive::{Caller, Driver};
 use super::frames::{Frames, Place};
 use super::leases::Lease;
+
+/// How long an append that landed proves that the next one would.
+const PROOF_LASTS: Duration = Duration::from_secs(1);
+/// An append that has been on its way for so long is not only slow.
+const STALLED_AFTER: Duration = Duration::from_millis(1500);
 
 impl Driver {
     pub(super) async fn take_commands(&mut self, request: Request) {
@@ -34,11 +41,23 @@ impl Driver {
                     let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
                     self.reply(place, ShardReply::Asset { declarations }).await;
                 }
-                ShardRequest::NameEpoch {} => {
-                    let epoch = self.owner.epoch();
-                    self.reply(place, ShardReply::Driven { epoch }).await;
-                }
+                ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove).await,
             }
+        }
+    }
+
+    /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
+    async fn name_epoch(&mut self, place: Place, prove: bool) {
+        let epoch = self.owner.epoch();
+        let pending = self.owner.is_appending().then(|| self.append_began.elapsed());
+        let proven = self.appended_at.is_some_and(|at| at.elapsed() < PROOF_LASTS);
+        match pending {
+            Some(pending) if pending >= STALLED_AFTER => {
+                let appending_ms = u64::try_from(pending.as_millis()).ok();
+                self.reply(place, ShardReply::Driven { epoch, appending_ms }).await;
+            }
+            _ if prove && !proven => self.owner.hold(Caller::Prober(place)),
+            _ => self.reply(place, ShardReply::Driven { epoch, appending_ms: None }).await,
         }
     }
 
