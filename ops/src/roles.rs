@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_core::{MemberId, ShardId};
 use headwater_projector::{Database, JetStreamJournal, Projector};
-use headwater_streams::duty::{self, Duty};
+use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_streams::tasks::QueueSettings;
 use headwater_workers::actions;
@@ -132,13 +133,13 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.
 async fn migrate(database: &Database, stop: &CancellationToken) {
-    let mut pause = std::time::Duration::from_millis(200);
+    let mut backoff = Backoff::new();
     while let Err(error) = database.migrate().await {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         tracing::warn!(%error, cause, "the database is not ready, trying again");
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(5)),
+            () = tokio::time::sleep(backoff.after(Duration::ZERO)) => {}
         }
     }
 }
