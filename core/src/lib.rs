@@ -14,6 +14,7 @@
 //! | [`shard`] | who owns what, what one append holds, what is due |
 //! | [`credit`] | to whom a worker lends its free slots |
 //! | [`desk`] | who gets what when: an owner around its I/O, without it |
+//! | [`ownership`] | which process drives which shard |
 //! | [`protocol`] | what crosses the broker between processes |
 //!
 //! # Invariants
@@ -42,6 +43,7 @@ pub mod desk;
 pub mod expr;
 mod id;
 mod json;
+pub mod ownership;
 mod position;
 pub mod protocol;
 pub mod run;

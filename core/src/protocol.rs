@@ -191,8 +191,12 @@ pub enum ShardRequest {
     /// How many attempts wait for a queue, and how many workers hold. Not fenced: for advice.
     DescribeQueue { workspace: WorkspaceId, queue: QueueName },
     /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
-    /// that has lost the shard unawares says yes too.
-    NameEpoch {},
+    /// that has lost the shard unawares says yes too. With `prove` the answer comes when an append has landed lately, an
+    /// empty one if need be: then the shard is this owner's, and can be written.
+    NameEpoch {
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prove: bool,
+    },
 }
 
 /// The answer to one [`ShardRequest`].
@@ -222,6 +226,10 @@ pub enum ShardReply {
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {
         epoch: Epoch,
+        /// An append has been on its way for so long, in milliseconds, that it is not only slow: the shard cannot be
+        /// written now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        appending_ms: Option<u64>,
     },
     Refused {
         rejection: Rejection,

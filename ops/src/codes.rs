@@ -46,6 +46,7 @@ pub enum Code {
     Indeterminate,
     NotReady,
     Quarantined,
+    Poisoned,
     Internal,
 }
 
@@ -69,7 +70,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 43] = [
+pub const TABLE: [Entry; 44] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -112,6 +113,7 @@ pub const TABLE: [Entry; 43] = [
     entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),
     entry(Code::NotReady, "engine/not_ready", 503, "this process cannot serve yet", "See `checks` for what is missing."),
     entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on."),
+    entry(Code::Poisoned, "shard/poisoned", 500, "deciding this command made the engine panic, and it is not decided again", "Do not repeat it; report it with the log of the process that drives the shard. Nothing happened, and everything else goes on."),
     entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
 ];
 

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_core::{MemberId, ShardId};
 use headwater_projector::{Database, JetStreamJournal, Projector};
+use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_workers::actions;
 use headwater_workers::sdk::Worker;
@@ -36,7 +38,7 @@ pub async fn listen(address: SocketAddr) -> Result<Listening, ServeError> {
     Ok(Listening { listener, address })
 }
 
-/// Runs the roles until `shutdown`, or until one of them fails; `ready` is called once all have begun, with the address
+/// Runs the roles until `shutdown`, or until one of them fails (a role that panics is begun anew); `ready` is called once all have begun, with the address
 /// the API listens on: `listening`, or one that is taken now where the role needs it.
 ///
 /// # Errors
@@ -61,11 +63,14 @@ pub async fn serve(
         let projector = Projector::new(database.clone(), journal, shards);
         process.progress = Some(projector.progress());
         let stop = stop.clone();
-        roles.spawn(async move {
-            migrate(&database, &stop).await;
-            projector.run(stop).await;
-            Ok(())
-        });
+        roles.spawn(duty::keep(Duty::Projector, move || {
+            let (database, projector, stop) = (database.clone(), projector.clone(), stop.clone());
+            async move {
+                migrate(&database, &stop).await;
+                projector.run(stop).await;
+                Ok(())
+            }
+        }));
     }
     if settings.roles.contains(&Role::Shards) {
         let member = match &settings.member {
@@ -84,22 +89,44 @@ pub async fn serve(
             counters: process.counters.clone(),
         };
         let stop = stop.clone();
-        roles.spawn(async move { supervisor.run(stop).await.map_err(ServeError::Ownership) });
+        roles.spawn(duty::keep(Duty::ShardSupervisor, move || {
+            let driven = supervisor.clone().run(stop.clone());
+            async move { driven.await.map_err(ServeError::Ownership) }
+        }));
     }
     if settings.roles.contains(&Role::Tasks) {
         for workspace in &settings.workspaces {
-            let worker = Worker::builder().workspace(workspace.clone()).connection(process.broker.clone());
-            let worker =
-                actions::serve(worker, &settings.action_policy())?.build().map_err(ServeError::ActionWorker)?;
-            let stop = stop.clone();
-            roles.spawn(async move { worker.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) });
+            let (broker, policy) = (process.broker.clone(), settings.action_policy());
+            let (workspace, stop) = (workspace.clone(), stop.clone());
+            let build = move || -> Result<Worker, ServeError> {
+                let worker = Worker::builder().workspace(workspace.clone()).connection(broker.clone());
+                actions::serve(worker, &policy)?.build().map_err(ServeError::ActionWorker)
+            };
+            // Before anything else begins, so that a setting that is no good is noticed.
+            build()?;
+            roles.spawn(duty::keep(Duty::TaskWorker, move || {
+                let (worker, stop) = (build(), stop.clone());
+                async move { worker?.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) }
+            }));
         }
     }
     let listening = match listening {
         Some(Listening { listener, address }) => {
             let (process, stop) = (process.clone(), stop.clone());
             let admission = api::Admission::new(address, settings.allowed_hosts.clone());
-            roles.spawn(async move { api::serve(listener, &process, admission, stop).await });
+            // The first time on what was bound before anything began, afterwards on the same address.
+            let mut bound = Some(listener);
+            roles.spawn(duty::keep(Duty::Api, move || {
+                let (process, stop, bound) = (process.clone(), stop.clone(), bound.take());
+                let admission = admission.clone();
+                async move {
+                    let listener = match bound {
+                        Some(listener) => listener,
+                        None => listen(address).await?.listener,
+                    };
+                    api::serve(listener, &process, admission, stop).await
+                }
+            }));
             address
         }
         None => settings.listen,
@@ -119,13 +146,13 @@ pub async fn serve(
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.
 async fn migrate(database: &Database, stop: &CancellationToken) {
-    let mut pause = std::time::Duration::from_millis(200);
+    let mut backoff = Backoff::new();
     while let Err(error) = database.migrate().await {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         tracing::warn!(%error, cause, "the database is not ready, trying again");
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(5)),
+            () = tokio::time::sleep(backoff.after(Duration::ZERO)) => {}
         }
     }
 }

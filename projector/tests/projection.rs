@@ -332,3 +332,38 @@ async fn a_projector_that_starts_before_its_database_catches_up() {
     running.stop().await;
     agrees(&house, &story).await;
 }
+
+/// How many projectors have their turn, as the database sees it.
+async fn turns(house: &House) -> i64 {
+    let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1752658034 AND granted";
+    house.rows(sql).await[0].get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_projector_stands_by_and_takes_over() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let story = tell(9, 2, 400);
+    let first = Running::start(&database, &story.journal, &story.shards, 100, 2);
+    first.reach_heads(&story.journal, &story.shards).await;
+    let second = Running::start(&database, &story.journal, &story.shards, 100, 1);
+    // Who stands by knows how far the other one is.
+    second.reach_heads(&story.journal, &story.shards).await;
+    assert_eq!(turns(&house).await, 1);
+    // The first dies without a word, and what it wrote is gone: only who works writes it again.
+    first.task.abort();
+    drop(first.task.await);
+    drop_schema(&house).await;
+    let written_again = async {
+        let sql = "SELECT 1 FROM pg_tables WHERE schemaname = 'headwater' AND tablename = 'workflow_runs'";
+        let count = "SELECT count(*) FROM headwater.workflow_runs";
+        while house.rows(sql).await.is_empty() || house.rows(count).await[0].get::<_, i64>(0) < story.runs.len() as i64
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, written_again).await.unwrap();
+    second.stop().await;
+    assert_eq!(turns(&house).await, 0);
+    agrees(&house, &story).await;
+}

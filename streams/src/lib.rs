@@ -18,6 +18,7 @@
 //! | [`definitions`] | which definition versions there are |
 //! | [`checkpoints`] | where a shard's recovery starts |
 //! | [`yardstick`] | what the bare broker costs, for benchmarks |
+//! | [`duty`] | what becomes of a task that panics |
 //! | [`server`] | how to run a broker of one's own |
 //!
 //! # Invariants
@@ -35,6 +36,7 @@ pub mod cancel;
 pub mod checkpoints;
 pub mod definitions;
 mod disposition;
+pub mod duty;
 pub mod feed;
 pub mod journal;
 pub mod ownership;

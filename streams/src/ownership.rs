@@ -1,23 +1,18 @@
-//! Which process drives which shard.
-//!
-//! Every process keeps an entry alive in a table of members. All compute the same assignment of shards from the
-//! members they see, and take the leases of their own shards by compare-and-set when those are free or their
-//! holder is gone. A holder gives a shard up when the assignment no longer names it. Nothing here is needed for
-//! safety: two owners at once cost time, the journal's expected sequence refuses one of them (`STR-2`).
+//! Which process drives which shard: the tables and the clock. The rules are [`headwater_core::ownership`].
 
-mod assignment;
 mod leases;
 mod members;
 mod seat;
 
 use std::time::Duration;
 
+pub use headwater_core::ownership::{LossReason, Tenure};
 use headwater_core::{MemberId, ShardId};
 use tokio::sync::oneshot;
 
 pub use leases::{Lease, leases};
 pub use members::{Member, members};
-pub use seat::Ownership;
+pub use seat::{Ownership, Unfit};
 
 use crate::{Disposition, ExchangeError};
 
@@ -28,37 +23,29 @@ pub struct OwnershipConfig {
     pub shards: u16,
     /// How long after its last sign of life a member's shards are taken by others.
     pub ttl: Duration,
-    /// How long a shard that is given up may take to come to rest before its lease is released regardless.
+    /// How long a shard that is given up may take to come to rest before its lease is released regardless; this process
+    /// does not take it again before it has.
     pub handover_max: Duration,
+    /// How long a shard that this process could not drive is left to others, where there are others.
+    pub unfit_for: Duration,
 }
 
 impl OwnershipConfig {
-    /// Returns the usual settings: five seconds of silence, five to hand over.
+    /// Returns the usual settings: five seconds of silence, five to hand over, a minute for others to try a shard.
     pub fn new(member: MemberId, shards: u16) -> Self {
-        Self { member, shards, ttl: Duration::from_secs(5), handover_max: Duration::from_secs(5) }
+        let (ttl, handover_max, unfit_for) = (Duration::from_secs(5), Duration::from_secs(5), Duration::from_secs(60));
+        Self { member, shards, ttl, handover_max, unfit_for }
     }
 }
 
 /// What happened to a shard, seen from this process.
 #[derive(Debug)]
 pub enum OwnershipChange {
-    /// It is ours: recover and drive it. `token` is higher for every new holder.
-    Acquired { shard: ShardId, token: u64 },
-    /// It is ours no longer: stop driving it, then drop `handover`, so that the next owner can start.
-    Lost { shard: ShardId, reason: LossReason, handover: Handover },
-}
-
-/// Why a shard is no longer ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossReason {
-    /// Another member is to drive it now.
-    Moved,
-    /// This process stops.
-    Stopping,
-    /// Another member has the lease: we were taken for gone.
-    Taken,
-    /// The broker has not heard of us for too long: others will take us for gone.
-    Isolated,
+    /// It is ours: recover and drive it. The driver of the tenure before has come to rest.
+    Acquired { shard: ShardId, tenure: Tenure },
+    /// It is ours no longer: stop what drives it under this tenure, then drop `handover`, so that the next owner can
+    /// start.
+    Lost { shard: ShardId, tenure: Tenure, reason: LossReason, handover: Handover },
 }
 
 /// Dropped by whoever drove a shard as soon as it has come to rest.

@@ -12,6 +12,7 @@ use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
 use headwater_core::{Epoch, QueueName, RunId, ShardId, WorkspaceId};
+use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +30,9 @@ pub enum ClientError {
     /// Nobody answered in time. It may have happened; asking again under the same id is safe.
     #[error("shard {shard} did not answer in time")]
     Indeterminate { shard: ShardId },
+    /// Its owner answers, and has an append that does not land: the broker cannot store it, or the journal is gone.
+    #[error("shard {shard} has been trying to append for {millis} ms")]
+    Stalled { shard: ShardId, millis: u64 },
     /// Too many commands wait already, here or at the shard.
     #[error("shard {shard} has as many commands waiting as it takes")]
     Overloaded { shard: ShardId },
@@ -81,7 +85,7 @@ impl ShardClient {
         let lane = |number| {
             let shard = ShardId::new(number).expect("a shard map has at most 1,024 shards");
             let (sender, receiver) = mpsc::channel(LANE_CAPACITY);
-            tokio::spawn(Lane { broker: broker.clone(), shard }.run(receiver));
+            tokio::spawn(Lane { broker: broker.clone(), shard }.keep(receiver));
             sender
         };
         Self { broker: broker.clone(), lanes: (0..shards).map(lane).collect() }
@@ -199,7 +203,21 @@ impl ShardClient {
     /// # Errors
     /// [`ClientError::Indeterminate`] when nobody answers by then.
     pub async fn epoch_of(&self, shard: ShardId, within: Duration) -> Result<Epoch, ClientError> {
-        self.ask_until_answered(shard, &[ShardRequest::NameEpoch {}], within, named_epoch).await
+        let asked = ShardRequest::NameEpoch { prove: false };
+        self.ask_until_answered(shard, &[asked], within, named_epoch).await.map(|(epoch, _)| epoch)
+    }
+
+    /// Asks the owner of a shard to show that it can append, within `within`. Costs an empty bundle a second at most.
+    ///
+    /// # Errors
+    /// [`ClientError::Indeterminate`] when nobody answers by then; [`ClientError::Stalled`] when somebody does whose
+    /// append does not land.
+    pub async fn prove(&self, shard: ShardId, within: Duration) -> Result<Epoch, ClientError> {
+        let asked = ShardRequest::NameEpoch { prove: true };
+        match self.ask_until_answered(shard, &[asked], within, named_epoch).await? {
+            (epoch, None) => Ok(epoch),
+            (_, Some(millis)) => Err(ClientError::Stalled { shard, millis }),
+        }
     }
 
     async fn await_on_shard(&self, shard: ShardId, runs: &[RunId], within: Duration) -> Result<Ends, ClientError> {
@@ -263,10 +281,10 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
     Ok((ends.len() == runs.len()).then_some(ends))
 }
 
-/// Reads the epoch; `None` when the question must be asked again.
-fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<Epoch>, ClientError> {
+/// Reads the epoch, and how long an append has been stalled; `None` when the question must be asked again.
+fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Option<u64>)>, ClientError> {
     match replies.into_iter().next() {
-        Some(ShardReply::Driven { epoch }) => Ok(Some(epoch)),
+        Some(ShardReply::Driven { epoch, appending_ms }) => Ok(Some((epoch, appending_ms))),
         Some(
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
@@ -282,7 +300,9 @@ fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<Epoch>, ClientError> {
 fn is_passing(rejection: &Rejection) -> bool {
     match rejection {
         Rejection::NotOwner | Rejection::Overloaded => true,
-        Rejection::Run(_) | Rejection::Workflow(_) | Rejection::Quarantined { .. } => false,
+        Rejection::Run(_) | Rejection::Workflow(_) | Rejection::Quarantined { .. } | Rejection::Poisoned { .. } => {
+            false
+        }
     }
 }
 
@@ -292,7 +312,19 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(self, mut commands: mpsc::Receiver<Waiting>) {
+    /// Runs until nobody can send commands any more. Who waits while it panics is told that nobody knows.
+    async fn keep(self, mut commands: mpsc::Receiver<Waiting>) {
+        let mut backoff = Backoff::new();
+        loop {
+            let began = Instant::now();
+            if duty::attempt(Duty::CommandLane, self.run(&mut commands)).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(backoff.after(began.elapsed())).await;
+        }
+    }
+
+    async fn run(&self, commands: &mut mpsc::Receiver<Waiting>) {
         let mut frame = Vec::new();
         let mut pause = Duration::ZERO;
         loop {

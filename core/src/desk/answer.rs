@@ -44,6 +44,10 @@ impl<R, T> Desk<R, T> {
             }
             Asker::Heartbeat { place, cancelled } => self.reply_work(place, WorkReply::Alive { cancelled }, out),
             Asker::Watcher(place) => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound), out),
+            Asker::Prober(place) => {
+                let epoch = self.owner.epoch();
+                self.reply(place, ShardReply::Driven { epoch, appending_ms: None }, out);
+            }
             Asker::Adoption => out.extend(outcome.err().map(Output::Unadoptable)),
             Asker::Nobody => {
                 if let Ok(Outcome { tasks, .. }) = outcome {

@@ -1,9 +1,16 @@
 //! What the engine's own processes ask of a shard.
 
-use super::{Asker, Desk, Moment, Output, Place};
+use std::time::Duration;
+
+use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
 use crate::shard::Rejection;
+
+/// How long an append that landed proves that the next one would.
+const PROOF_LASTS: Duration = Duration::from_secs(1);
+/// An append that has been on its way for so long is not only slow.
+const STALLED_AFTER: Duration = Duration::from_millis(1500);
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -35,11 +42,23 @@ impl<R, T> Desk<R, T> {
                     let held = shard.held_of(&workspace, &queue) as u64;
                     self.reply(place, ShardReply::Queue { waiting, held }, out);
                 }
-                ShardRequest::NameEpoch {} => {
-                    let epoch = self.owner.epoch();
-                    self.reply(place, ShardReply::Driven { epoch }, out);
-                }
+                ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
             }
+        }
+    }
+
+    /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
+    fn name_epoch(&mut self, place: Place, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let epoch = self.owner.epoch();
+        let pending = self.appending_since.map(|since| at.steady.saturating_sub(since));
+        let is_proven = self.appended_at.is_some_and(|last| at.steady.saturating_sub(last) < PROOF_LASTS);
+        match pending {
+            Some(pending) if pending >= STALLED_AFTER => {
+                let appending_ms = u64::try_from(pending.as_millis()).ok();
+                self.reply(place, ShardReply::Driven { epoch, appending_ms }, out);
+            }
+            _ if prove && !is_proven => self.owner.hold(Caller(Asker::Prober(place))),
+            _ => self.reply(place, ShardReply::Driven { epoch, appending_ms: None }, out),
         }
     }
 }

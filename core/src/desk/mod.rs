@@ -78,6 +78,10 @@ pub struct Desk<R, T> {
     inheritance: Inheritance,
     names: Names,
     refusals: u64,
+    /// Since when the bundle in flight is.
+    appending_since: Option<Duration>,
+    /// When a bundle last was durable.
+    appended_at: Option<Duration>,
     /// Whether the bundle that opens the epoch is durable: until then the epoch may never be, so nobody hears of it.
     is_open: bool,
 }
@@ -110,6 +114,8 @@ enum Asker<T> {
     },
     /// Who would wait for the end of a run that is not known.
     Watcher(Place),
+    /// Who asks whether the shard can append.
+    Prober(Place),
     /// The shard itself: a definition to adopt.
     Adoption,
     /// The shard itself: timers, silence.
@@ -139,13 +145,16 @@ impl<R, T> Desk<R, T> {
         self.hand_over(out);
         if !stops {
             self.grant(at, out);
-            self.next_append(out);
+            self.next_append(at, out);
         }
     }
 
-    fn next_append(&mut self, out: &mut Vec<Output<R, T>>) {
+    fn next_append(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         let id = BundleId::from_uuid(self.names.next());
-        out.extend(self.owner.next_append(id).map(Output::Append));
+        if let Some(append) = self.owner.next_append(id) {
+            self.appending_since = Some(at.steady);
+            out.push(Output::Append(append));
+        }
     }
 
     /// Returns the owner, which includes decisions that are not durable yet.
@@ -164,6 +173,7 @@ impl<R, T> Desk<R, T> {
     }
 
     fn appended(&mut self, sequence: Sequence, at: Moment, out: &mut Vec<Output<R, T>>) {
+        (self.appending_since, self.appended_at) = (None, Some(at.steady));
         let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
         if let Some(sequence) = sequence {
             out.push(Output::Deliver { sequence, effects });

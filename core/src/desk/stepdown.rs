@@ -27,7 +27,7 @@ impl<R, T> Desk<R, T> {
                 Asker::Work { place, .. } | Asker::Stranger { place, .. } | Asker::Heartbeat { place, .. } => {
                     tell_worker(place)
                 }
-                Asker::Shard(place) | Asker::Watcher(place) => tell_process(place),
+                Asker::Shard(place) | Asker::Watcher(place) | Asker::Prober(place) => tell_process(place),
                 // Not confirmed, so the next owner sends the effect again.
                 Asker::Effect { .. } | Asker::Adoption | Asker::Nobody => None,
             });

@@ -51,10 +51,12 @@ impl<R, T> Desk<R, T> {
             inheritance,
             names: Names { own: seed, count: 0 },
             refusals: 0,
+            appending_since: None,
+            appended_at: None,
             is_open: false,
             settings,
         };
-        desk.next_append(out);
+        desk.next_append(at, out);
         out.append(&mut deliveries);
         desk
     }

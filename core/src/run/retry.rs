@@ -23,7 +23,7 @@ impl Decision<'_, '_, '_> {
         let (worker, started_at) = seen.unzip();
         let event =
             RunEvent::AttemptFailed { node: node.id.clone(), attempt, failure: failure.clone(), worker, started_at };
-        let tries = attempt.get() - self.run.node(ix).returned;
+        let tries = attempt.get().saturating_sub(self.run.node(ix).returned);
         if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
             self.emit(event);
             return self.fail_node(ix, failure);

@@ -1,6 +1,7 @@
 //! The Bundle: everything a shard decided since its previous append, in one journal message.
 
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 
 use super::AggregateId;
 use crate::asset::AssetEvent;
@@ -21,6 +22,13 @@ pub struct Bundle {
     pub effects_done: Sequence,
     /// In order. Empty only in the bundle that opens an epoch.
     pub commits: Vec<Commit>,
+}
+
+/// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
+pub fn digest(bytes: &[u8]) -> String {
+    let hash = sha2::Sha256::digest(bytes);
+    let nibbles = hash[..16].iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])).collect()
 }
 
 /// The facts decided together for one aggregate.

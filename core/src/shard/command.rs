@@ -50,6 +50,15 @@ impl Command {
             Self::AdoptDefinition { key, version, .. } => AggregateId::Definition(key.clone(), *version),
         }
     }
+
+    /// Returns whether the shard gives it to itself, under an id that is new each time.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Run { command: RunCommand::FireTimers {} | RunCommand::LoseAttempt { .. }, .. }
+            | Self::AdoptDefinition { .. } => true,
+            Self::Run { .. } | Self::Asset { .. } | Self::Workflow { .. } => false,
+        }
+    }
 }
 
 /// Why a shard does not grant a wish.
@@ -69,4 +78,7 @@ pub enum Rejection {
     /// The history of this aggregate breaks the rules; it is set aside until somebody has looked at it.
     #[error("the aggregate is quarantined: {reason}")]
     Quarantined { reason: String },
+    /// Deciding this very command made the engine panic; it is not decided again for a while.
+    #[error("the engine panicked when it decided this command, and does not decide it again: {reason}")]
+    Poisoned { reason: String },
 }

@@ -1,14 +1,16 @@
 //! How history becomes state, and what of it is corrupt.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::poison::{self, CommitPlace, Poison};
 use super::state::Shard;
 use super::{AggregateId, Bundle, Commit, Effect, Event, WorkflowKey};
 use crate::asset::{self, Asset};
 use crate::definition::compile;
 use crate::run::{self, Run, RunEvent};
 use crate::workflow::{self, Workflow};
-use crate::{Epoch, Revision, RunId, ShardId};
+use crate::{Epoch, Revision, RunId, Sequence, ShardId};
 
 /// Says that a bundle cannot follow what was folded before: the journal as a whole is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +36,36 @@ impl Shard {
     ///
     /// Returns the aggregates whose history breaks the rules. They are quarantined: their commits are passed over
     /// and their commands refused.
-    pub fn fold(&mut self, bundle: &Bundle, mut effects: Option<&mut Vec<Effect>>) -> Vec<Corrupt> {
+    pub fn fold(&mut self, bundle: &Bundle, effects: Option<&mut Vec<Effect>>) -> Vec<Corrupt> {
+        self.fold_at(Sequence::ZERO, bundle, effects, &BTreeMap::new())
+    }
+
+    /// Folds the bundle of a place. Commits named in `spared` are corrupt without having been looked at, for the
+    /// reason given.
+    ///
+    /// # Panics
+    /// With [`Poison::Commit`] when a commit makes the rules panic: the shard is to be dropped.
+    pub(super) fn fold_at(
+        &mut self,
+        sequence: Sequence,
+        bundle: &Bundle,
+        mut effects: Option<&mut Vec<Effect>>,
+        spared: &BTreeMap<CommitPlace, String>,
+    ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
-        for commit in &bundle.commits {
+        for (number, commit) in bundle.commits.iter().enumerate() {
             if self.quarantine.contains_key(&commit.aggregate) {
                 continue;
             }
-            if let Err(reason) = self.fold_commit(commit, effects.as_deref_mut()) {
+            let place = (sequence, number);
+            let folded = match spared.get(&place) {
+                Some(reason) => Err(reason.clone()),
+                None => poison::named(
+                    || self.fold_commit(commit, effects.as_deref_mut()),
+                    |said| Poison::Commit { place, aggregate: commit.aggregate.clone(), said },
+                ),
+            };
+            if let Err(reason) = folded {
                 self.set_aside(&commit.aggregate, reason.clone());
                 corrupt.push(Corrupt { aggregate: commit.aggregate.clone(), reason });
             }
@@ -50,7 +75,7 @@ impl Shard {
 
     /// Quarantines an aggregate. A run goes with everything it has due and waits for: its state is half of a story,
     /// and a timer nobody may fire would come up for ever.
-    fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
+    pub(super) fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
         self.quarantine.insert(aggregate.clone(), reason);
         if let AggregateId::Run(id) = aggregate {
             if let Some(mut run) = self.runs.remove(id) {

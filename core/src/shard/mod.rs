@@ -12,6 +12,7 @@
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `owner` | what may leave before and after an append is acknowledged |
+//! | `poison` | what was worked on when something panicked |
 
 mod address;
 mod bundle;
@@ -22,17 +23,19 @@ mod effect;
 mod fold;
 mod lines;
 mod owner;
+mod poison;
 mod state;
 mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
-pub use bundle::{Bundle, Commit, Event, Position};
+pub use bundle::{Bundle, Commit, Event, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
 pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};
 pub use fold::{Corrupt, Mismatch};
 pub use lines::{QueueKey, Turn};
-pub use owner::{Answer, Append, Outcome, Owner, Released, digest};
+pub use owner::{Answer, Append, Outcome, Owner, Released};
+pub use poison::{CommitPlace, Poison};
 pub use state::Shard;
 pub use window::EndedRun;

@@ -7,18 +7,21 @@
 //! appended before it: an owner that was stopped and lost its shard unawares learns of it before it says no.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
-use sha2::Digest as _;
 
+use super::bundle::digest;
+use super::poison::{self, CommitPlace, Poison};
 use super::{
-    Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, QueueKey, Rejection, Shard, Submission, Turn,
+    AggregateId, Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, QueueKey, Rejection, Shard,
+    Submission, Turn,
 };
 use crate::credit::Hands;
 use crate::protocol::Granted;
 use crate::run::RunStatus;
-use crate::{BundleId, Epoch, RunId, Sequence, ShardId, Timestamp};
+use crate::{BundleId, CommandId, Epoch, RunId, Sequence, ShardId, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
 #[derive(Debug)]
@@ -112,6 +115,10 @@ pub struct Owner<C> {
     undelivered: BTreeSet<Sequence>,
     /// Folded effects that the owner before may not have delivered.
     inherited: Vec<Inherited>,
+    /// Commands that are refused unseen, and why.
+    refused: FxHashMap<CommandId, String>,
+    /// Commits that are not looked at, and why.
+    spared: BTreeMap<CommitPlace, String>,
 }
 
 /// What an owner has folded beside the state of its shard.
@@ -124,13 +131,6 @@ pub(super) struct Folded<'o> {
 
 /// The effects of one bundle that may not have been delivered.
 pub(super) type Inherited = (Sequence, Vec<Effect>);
-
-/// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.
-pub fn digest(bytes: &[u8]) -> String {
-    let hash = sha2::Sha256::digest(bytes);
-    let nibbles = hash[..16].iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])).collect()
-}
 
 impl<C> Owner<C> {
     /// How many bytes of commits one bundle takes before the owner asks for patience.
@@ -150,6 +150,8 @@ impl<C> Owner<C> {
             opened: false,
             undelivered: BTreeSet::new(),
             inherited: Vec::new(),
+            refused: FxHashMap::default(),
+            spared: BTreeMap::new(),
         }
     }
 
@@ -159,7 +161,19 @@ impl<C> Owner<C> {
     /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
     pub(super) fn folded(&self) -> (&Shard, Folded<'_>) {
         // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
-        let Self { shard, epoch, last, digest, filling, in_flight, opened, undelivered, inherited } = self;
+        let Self {
+            shard,
+            epoch,
+            last,
+            digest,
+            filling,
+            in_flight,
+            opened,
+            undelivered,
+            inherited,
+            refused: _,
+            spared: _,
+        } = self;
         let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || !undelivered.is_empty();
         assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
         (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: inherited.into() })
@@ -182,10 +196,29 @@ impl<C> Owner<C> {
         digest(bytes) == self.digest
     }
 
+    /// Sets an aggregate aside at a commit that made folding panic before, instead of folding it. Before it is folded.
+    pub fn spare(&mut self, place: CommitPlace, reason: String) {
+        self.spared.insert(place, reason);
+    }
+
+    /// Refuses a command that made deciding panic before, whenever it comes (`Rejection::Poisoned`).
+    pub fn refuse(&mut self, id: CommandId, reason: String) {
+        self.refused.insert(id, reason);
+    }
+
+    /// Quarantines an aggregate that makes the shard's own commands panic. Not journaled: another owner finds out anew.
+    pub fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
+        self.shard.set_aside(aggregate, reason);
+    }
+
     /// Folds one message of the journal, in order, before anything is submitted.
     ///
     /// # Errors
     /// [`Mismatch`]: the journal as a whole is not to be trusted; nothing was folded.
+    ///
+    /// # Panics
+    /// With [`Poison::Commit`] when a commit makes the rules panic. Drop the owner, and fold anew with a new one that
+    /// spares the commit.
     pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Corrupt>, Mismatch> {
         if bundle.shard != self.shard.id() {
             return Err(Mismatch::Shard { expected: self.shard.id(), found: bundle.shard });
@@ -197,7 +230,7 @@ impl<C> Owner<C> {
             return Err(Mismatch::Epoch { before: self.epoch, found: bundle.epoch });
         }
         let mut effects = Vec::new();
-        let corrupt = self.shard.fold(bundle, Some(&mut effects));
+        let corrupt = self.shard.fold_at(sequence, bundle, Some(&mut effects), &self.spared);
         self.inherited.retain(|(sequence, _)| *sequence > bundle.effects_done);
         if !effects.is_empty() {
             self.inherited.push((sequence, effects));
@@ -251,24 +284,39 @@ impl<C> Owner<C> {
     }
 
     /// Decides a command. Its answer comes out of [`Self::appended`], with the next bundle that is handed out (`SHD-4`).
+    ///
+    /// # Panics
+    /// With [`Poison::Command`] when the command makes the rules panic. Drop the owner: its state is half of a story.
     pub fn submit(&mut self, caller: C, submission: Submission, now: Timestamp, hands: &mut Hands) {
-        let outcome = match self.shard.decide(submission, now, hands) {
-            Err(rejection) => Err(rejection),
-            Ok(Decided { commit, effects, granted, tasks, ended }) => {
-                if let Some(commit) = commit {
-                    if self.filling.count > 0 {
-                        self.filling.commits.push(b',');
-                    }
-                    serde_json::to_writer(&mut self.filling.commits, &commit)
-                        .expect("commits have text keys, and a Vec takes every byte");
-                    self.filling.count += 1;
-                    self.filling.effects.extend(effects);
-                    self.filling.ended.extend(ended);
-                }
-                Ok((granted, tasks))
+        let outcome = match self.refused.get(&submission.id) {
+            Some(reason) => Err(Rejection::Poisoned { reason: reason.clone() }),
+            None => {
+                let (id, own, aggregate) = (submission.id, submission.command.is_own(), submission.command.target());
+                let name = |said| Poison::Command { id, aggregate, own, said };
+                poison::named(|| self.decide(submission, now, hands), name)
             }
         };
         self.filling.waiting.push(Waiting { caller, outcome });
+    }
+
+    fn decide(
+        &mut self,
+        submission: Submission,
+        now: Timestamp,
+        hands: &mut Hands,
+    ) -> Result<(Option<Granted>, HandedTasks), Rejection> {
+        let Decided { commit, effects, granted, tasks, ended } = self.shard.decide(submission, now, hands)?;
+        if let Some(commit) = commit {
+            if self.filling.count > 0 {
+                self.filling.commits.push(b',');
+            }
+            serde_json::to_writer(&mut self.filling.commits, &commit)
+                .expect("commits have text keys, and a Vec takes every byte");
+            self.filling.count += 1;
+            self.filling.effects.extend(effects);
+            self.filling.ended.extend(ended);
+        }
+        Ok((granted, tasks))
     }
 
     /// Keeps a caller whose answer was read off [`Self::shard`] without a command. It comes out of [`Self::appended`]

@@ -8,6 +8,7 @@ mod everything;
 mod golden_checkpoint;
 mod laws;
 mod owner;
+mod panics;
 mod poison;
 mod quarantine;
 mod reports;

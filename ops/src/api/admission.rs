@@ -17,7 +17,7 @@ use crate::codes::Code;
 use crate::settings::AllowedHost;
 
 /// Under which names the API may be addressed, and whose pages may change things.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Admission {
     loopback: bool,
     allowed: Vec<AllowedHost>,

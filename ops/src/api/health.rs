@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::ShardId;
 use headwater_streams::broker::ConnectionState;
+use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
 use serde_json::json;
 
@@ -71,15 +72,23 @@ async fn database(api: &Api) -> Result<String, String> {
     }
 }
 
-/// Asks every shard whether anybody drives it.
+/// Asks every shard to show that it can be written.
 async fn shards(api: &Api) -> Result<String, String> {
     let shards: Vec<_> = (0..api.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
-    let asked = shards
-        .iter()
-        .map(|shard| async move { api.client.epoch_of(*shard, CHECK_WAIT).await.err().map(|_| shard.to_string()) });
-    let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
-    match silent.is_empty() {
-        true => Ok(format!("all {} have an owner", shards.len())),
-        false => Err(format!("no owner answers for shard {}", silent.join(", "))),
+    let asked = shards.iter().map(|shard| async move {
+        match api.client.prove(*shard, CHECK_WAIT).await {
+            Ok(_) => None,
+            Err(ClientError::Stalled { millis, .. }) => Some(format!(
+                "shard {shard} has been trying to append for {millis} ms: see whether the broker's disk is full"
+            )),
+            Err(_) => {
+                Some(format!("no owner of shard {shard} shows within {} s that it can append", CHECK_WAIT.as_secs()))
+            }
+        }
+    });
+    let missing: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+    match missing.is_empty() {
+        true => Ok(format!("all {} have an owner that can append", shards.len())),
+        false => Err(missing.join("; ")),
     }
 }

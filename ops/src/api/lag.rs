@@ -45,8 +45,10 @@ pub fn view(process: &Process, reads: &Reads) -> (LagView, LagWatch) {
 }
 
 /// Keeps the view true.
+#[derive(Clone)]
 pub struct LagWatch(Option<Asking>);
 
+#[derive(Clone)]
 struct Asking {
     millis: Arc<AtomicU64>,
     journal: JetStreamJournal,

@@ -8,6 +8,7 @@ use ::metrics::{Unit, with_local_recorder};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headwater_streams::duty::Duty;
 use headwater_workers::shard_worker::ShardCounters;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
@@ -38,7 +39,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 23] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -59,6 +60,7 @@ pub const METRICS: [Metric; 22] = [
     metric("headwater_projection_broken", Kind::Gauge, "shard", "1 where a shard is set aside until it is rebuilt"),
     metric("headwater_read_lag_seconds", Kind::Gauge, "", "the worst lag of all shards, as reads say it"),
     metric("headwater_broker_connected", Kind::Gauge, "", "1 while the connection to the broker stands"),
+    metric("headwater_task_panics_total", Kind::Counter, "task", "panics of tasks that go on for as long as the process; each was begun anew"),
     metric("headwater_answers_refused_total", Kind::Counter, "", "answers dropped because whoever asked named another subject than an inbox"),
     metric("headwater_process_resident_bytes", Kind::Gauge, "", "memory of this process that is in RAM"),
 ];
@@ -150,6 +152,9 @@ pub async fn serve(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response
         projection(&api);
         let connected = api.broker.connection_state() == headwater_streams::broker::ConnectionState::Connected;
         ::metrics::gauge!("headwater_broker_connected").set(f64::from(u8::from(connected)));
+        for duty in Duty::ALL {
+            ::metrics::counter!("headwater_task_panics_total", "task" => duty.name()).absolute(duty.panics());
+        }
         ::metrics::counter!("headwater_answers_refused_total").absolute(api.broker.answers_refused());
         if let Some(bytes) = resident_bytes() {
             ::metrics::gauge!("headwater_process_resident_bytes").set(bytes as f64);

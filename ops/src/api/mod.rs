@@ -50,6 +50,7 @@ use headwater_projector::queries::Reads;
 use headwater_projector::{JetStreamJournal, Journal as _, Progress};
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
+use headwater_streams::duty::{self, Duty};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
 use tokio::net::TcpListener;
@@ -168,8 +169,12 @@ pub async fn serve(
         stopping: stop.clone(),
     });
     let mut aides = JoinSet::new();
-    aides.spawn(catalog::watch(api.catalog.clone(), api.definitions.clone(), stop.clone()));
-    aides.spawn(lag_watch.run(stop.clone()));
+    let (catalog, definitions, stopping) = (api.catalog.clone(), api.definitions.clone(), stop.clone());
+    aides.spawn(duty::keep(Duty::Catalog, move || {
+        catalog::watch(catalog.clone(), definitions.clone(), stopping.clone())
+    }));
+    let stopping = stop.clone();
+    aides.spawn(duty::keep(Duty::ReadLag, move || lag_watch.clone().run(stopping.clone())));
     let limits = Limits::of_this_process();
     let graceful = connections::serve(listener, router(api, admission, limits.body_wait), limits, stop.clone());
     let late = async {

@@ -121,7 +121,9 @@ impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(rejection) => rejection.into(),
-            ClientError::Unavailable { .. } => Self::new(Code::ShardUnavailable, error.to_string()),
+            ClientError::Unavailable { .. } | ClientError::Stalled { .. } => {
+                Self::new(Code::ShardUnavailable, error.to_string())
+            }
             ClientError::Indeterminate { .. } => Self::new(Code::Indeterminate, error.to_string()),
             ClientError::Overloaded { .. } => Self::new(Code::Overloaded, error.to_string()),
             ClientError::TooLarge => Self::new(Code::TooLarge, error.to_string()),
@@ -154,6 +156,7 @@ impl From<Rejection> for Problem {
             Rejection::Overloaded => Code::Overloaded,
             Rejection::NotOwner => Code::Unavailable,
             Rejection::Quarantined { .. } => Code::Quarantined,
+            Rejection::Poisoned { .. } => Code::Poisoned,
         };
         Self::new(code, detail)
     }

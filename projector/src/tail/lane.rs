@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use headwater_core::{Sequence, ShardId};
+use headwater_streams::duty::{self, Backoff, Duty};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,22 +37,19 @@ const FETCH_MESSAGES_MAX: usize = 256;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// Waits in a row that a journal with a known end may let pass.
 const SILENCES_MAX: u32 = 10;
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 impl<J: Journal> Lane<J> {
     pub(super) async fn run(self, shutdown: CancellationToken) {
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = Backoff::new();
         loop {
             let began = Instant::now();
-            let Err(error) = self.session(None, &shutdown).await else { return };
-            if began.elapsed() > BACKOFF_MAX {
-                backoff = BACKOFF_MIN;
-            }
-            tracing::warn!(error = &error as &dyn std::error::Error, ?backoff, "projecting stopped; it will go on");
+            let ended = duty::attempt(Duty::ProjectorLane, self.session(None, &shutdown)).await;
+            let Err(error) = ended.map_err(LaneError::from).flatten() else { return };
+            let pause = backoff.after(began.elapsed());
+            tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "projecting stopped; it will go on");
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -96,12 +94,14 @@ impl<J: Journal> Lane<J> {
             }
             tokio::select! {
                 Some(tried) = writing.join_next() => {
-                    let (connection, batch, outcome) = tried.expect("writing neither panics nor is aborted");
+                    let (connection, batch, outcome) = unpanicked(tried);
                     outcome?;
                     events += batch.changes().events as u64;
                     self.publisher.cursors(&batch.cursors());
                     idle = Some(connection);
                 }
+                // One that ends has said why, or has come to its end.
+                Some(ended) = readers.join_next() => unpanicked(ended),
                 Some(arrival) = arrivals.recv(), if !gathering.is_full() => {
                     let (shard, entries) = arrival?;
                     if let Some(end) = open.get(&shard).copied() {
@@ -137,6 +137,17 @@ impl<J: Journal> Lane<J> {
         }
         self.publisher.broken(shard, None);
         Ok(false)
+    }
+}
+
+/// Panics with what a task of the lane panicked with: the lane would wait for it for ever.
+fn unpanicked<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(output) => output,
+        Err(error) => std::panic::resume_unwind(match error.try_into_panic() {
+            Ok(panic) => panic,
+            Err(error) => Box::new(error.to_string()),
+        }),
     }
 }
 

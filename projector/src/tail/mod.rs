@@ -6,12 +6,14 @@
 mod gather;
 mod lane;
 mod progress;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{Sequence, ShardId};
+use headwater_streams::duty::{self, Duty, Panicked};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +37,14 @@ pub(crate) enum LaneError {
     Database(#[from] DatabaseError),
     #[error("what comes next does not follow")]
     Discontinuity(#[from] crate::batch::Discontinuity),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// Folds the journals of some shards into a database, from wherever their cursors stand.
 ///
-/// Any number of projectors may run for the same shards: each batch is applied by one of them (`PRJ-1`), the others
-/// merely waste their work.
+/// Of several projectors of one schema one works; the others stand by, and one of them takes over when it is gone. Should
+/// two work for a moment all the same, each batch is applied by one of them (`PRJ-1`).
 #[derive(Debug)]
 pub struct Projector<J> {
     database: Database,
@@ -80,10 +84,35 @@ impl<J: Journal> Projector<J> {
         self.publisher.progress()
     }
 
-    /// Runs until `shutdown`; then what is being written is finished first. Whatever fails is tried again, with waits
-    /// from a tenth of a second to five seconds, from where the cursors in the database stand.
+    /// Runs until `shutdown`; then what is being written is finished first. Whatever fails or panics is tried again, with
+    /// waits from a tenth of a second to five seconds, from where the cursors in the database stand.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut tasks = JoinSet::new();
+        let heads = {
+            let (journal, shards) = (Arc::clone(&self.journal), self.shards.clone());
+            let (publisher, shutdown) = (self.publisher.clone(), shutdown.clone());
+            move || watch_heads(Arc::clone(&journal), shards.clone(), publisher.clone(), shutdown.clone())
+        };
+        let mut watching = JoinSet::new();
+        watching.spawn(duty::keep(Duty::ProjectorHeads, heads));
+        while !shutdown.is_cancelled() {
+            let turn = tokio::select! {
+                () = shutdown.cancelled() => break,
+                turn = standby::wait(&self.database, &self.shards, &self.publisher) => turn,
+            };
+            let stop = shutdown.child_token();
+            let mut lanes = self.lanes(&stop);
+            tokio::select! {
+                () = turn.lost() => tracing::warn!("the database may have given our turn to another projector"),
+                () = shutdown.cancelled() => {}
+            }
+            stop.cancel();
+            while lanes.join_next().await.is_some() {}
+        }
+        while watching.join_next().await.is_some() {}
+    }
+
+    fn lanes(&self, stop: &CancellationToken) -> JoinSet<()> {
+        let mut lanes = JoinSet::new();
         for number in 0..self.lanes {
             let shards: Vec<_> = self.shards.iter().copied().skip(number).step_by(self.lanes).collect();
             if shards.is_empty() {
@@ -96,13 +125,21 @@ impl<J: Journal> Projector<J> {
                 limits: self.limits,
                 publisher: self.publisher.clone(),
             };
-            tasks.spawn(lane.run(shutdown.clone()));
+            lanes.spawn(lane.run(stop.clone()));
         }
-        tasks.spawn(watch_heads(self.journal, self.shards, self.publisher, shutdown));
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task of the projector ended badly");
-            }
+        lanes
+    }
+}
+
+impl<J> Clone for Projector<J> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            journal: Arc::clone(&self.journal),
+            shards: self.shards.clone(),
+            lanes: self.lanes,
+            limits: self.limits,
+            publisher: self.publisher.clone(),
         }
     }
 }

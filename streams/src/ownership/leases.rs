@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use headwater_core::ownership::Holder;
 use headwater_core::{MemberId, ShardId};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,12 @@ pub(super) struct Known {
     pub(super) revision: u64,
     /// `None`: released.
     pub(super) lease: Option<Lease>,
+}
+
+impl From<Lease> for Holder {
+    fn from(Lease { member, incarnation }: Lease) -> Self {
+        Self { member, incarnation }
+    }
 }
 
 pub(super) fn read(slot: &Slot) -> Option<(ShardId, Known)> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use headwater_core::MemberId;
+use headwater_core::ownership::Peer;
+use headwater_core::{MemberId, ShardId};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -21,6 +22,9 @@ pub struct Member {
     pub leaving: bool,
     /// How long its silence is borne.
     pub ttl_ms: u64,
+    /// Shards it could not drive lately, and leaves to others where there are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfit: Vec<ShardId>,
 }
 
 /// The members as this process sees them. Silence is measured by the local clock alone.
@@ -48,23 +52,22 @@ impl View {
         }
     }
 
-    /// Forgets members that have been silent for too long and returns whether there were any.
-    pub(super) fn bury(&mut self, now: Instant) -> bool {
-        let before = self.members.len();
+    /// Forgets members that have been silent for too long.
+    pub(super) fn bury(&mut self, now: Instant) {
         self.members.retain(|_, seen| now < seen.heard_at + Duration::from_millis(seen.member.ttl_ms));
-        self.members.len() < before
     }
 
-    /// Returns whether this incarnation of a member lives.
-    pub(super) fn lives(&self, id: &MemberId, incarnation: &str) -> bool {
-        self.members.get(id).is_some_and(|seen| seen.member.incarnation == incarnation)
-    }
-
-    /// Returns who can drive shards, sorted.
-    pub(super) fn candidates(&self) -> Vec<&MemberId> {
-        let mut ids: Vec<_> = self.members.iter().filter(|(_, seen)| !seen.member.leaving).map(|(id, _)| id).collect();
-        ids.sort_unstable();
-        ids
+    /// Returns who lives, sorted.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let peer = |(id, Seen { member, .. }): (&MemberId, &Seen)| Peer {
+            id: id.clone(),
+            incarnation: member.incarnation.clone(),
+            leaving: member.leaving,
+            unfit: member.unfit.iter().copied().collect(),
+        };
+        let mut peers: Vec<_> = self.members.iter().map(peer).collect();
+        peers.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        peers
     }
 }
 

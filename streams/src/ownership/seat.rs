@@ -1,20 +1,21 @@
-//! One process's part in the ownership of shards.
+//! One process's part in the ownership of shards: carries out what the rules say, and tells them what came of it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use headwater_core::ownership::{Heard, Peer, Seat, Step};
 use headwater_core::{MemberId, ShardId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::assignment::assign;
 use super::leases::{self, Known, Lease};
 use super::members::{Member, View};
-use super::{Handover, LossReason, OwnershipChange, OwnershipConfig, OwnershipError};
+use super::{Handover, OwnershipChange, OwnershipConfig, OwnershipError};
 use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
+use crate::duty::{self, Duty};
 use crate::{Broker, ExchangeError, topology};
 
 /// Signs of life within one time to live.
@@ -22,27 +23,44 @@ const HEARTBEATS_PER_TTL: u32 = 4;
 /// How long one look at a table waits.
 const WATCH_WAIT: Duration = Duration::from_millis(500);
 /// How many batches of changes wait to be heard.
-const HEARD_MAX: usize = 64;
+const NEWS_MAX: usize = 64;
 
 /// One process's part in the ownership of shards.
 pub struct Ownership {
     config: OwnershipConfig,
     me: Lease,
-    /// Aborted with this.
-    _listeners: JoinSet<()>,
+    seat: Seat,
+    listeners: JoinSet<()>,
     members: Bucket,
     leases: Bucket,
-    heard: mpsc::Receiver<Heard>,
+    news: mpsc::Receiver<News>,
     /// Tables whose contents as they stood at the start have not been heard yet.
     unread: u8,
     view: View,
-    known: HashMap<ShardId, Known>,
-    held: HashMap<ShardId, Held>,
-    /// Shards that are given up; each task ends when its shard has come to rest.
-    resting: JoinSet<ShardId>,
+    /// Who the rules were last told to live.
+    told: Vec<Peer>,
+    /// Questions to the table of leases, and drivers that are to come to rest.
+    pending: JoinSet<Vec<Heard>>,
+    /// Drivers that take too long to come to rest.
+    late: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
+    unfit: BTreeMap<ShardId, Instant>,
+    reports: (mpsc::Sender<ShardId>, mpsc::Receiver<ShardId>),
     /// When the broker last took a sign of life of ours.
     alive_at: Instant,
+    leaving: bool,
     changes: mpsc::Sender<OwnershipChange>,
+}
+
+/// Tells the ownership of a process that it cannot drive a shard. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Unfit(mpsc::Sender<ShardId>);
+
+impl Unfit {
+    /// Leaves the shard to another process for a while, if there is another. Never waits.
+    pub fn report(&self, shard: ShardId) {
+        // One that does not fit is reported again after the next failure.
+        let _ = self.0.try_send(shard);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +70,7 @@ enum Table {
 }
 
 /// What a table says.
-struct Heard {
+struct News {
     table: Table,
     slots: Vec<Slot>,
     /// With these, everything that stood there at the start was said.
@@ -60,24 +78,17 @@ struct Heard {
 }
 
 /// Follows one table for as long as somebody wants to hear of it.
-async fn listen(mut watch: BucketWatch, table: Table, hear: mpsc::Sender<Heard>) {
+async fn listen(mut watch: BucketWatch, table: Table, tell: mpsc::Sender<News>) {
     let mut complete = false;
     loop {
         // Out of reach: nothing to say, and the heartbeat notices it too.
         let slots = watch.next(WATCH_WAIT).await.unwrap_or_default();
         let completes = !complete && watch.is_caught_up();
         complete |= completes;
-        if hear.send(Heard { table, slots, completes }).await.is_err() {
+        if tell.send(News { table, slots, completes }).await.is_err() {
             return;
         }
     }
-}
-
-/// A lease that is ours.
-struct Held {
-    revision: u64,
-    /// Announced as lost, not yet at rest.
-    giving_up: bool,
 }
 
 impl Ownership {
@@ -89,31 +100,41 @@ impl Ownership {
         broker: &Broker,
         config: OwnershipConfig,
     ) -> Result<(Self, mpsc::Receiver<OwnershipChange>), ExchangeError> {
-        let (changes, receiver) = mpsc::channel(usize::from(config.shards) * 2 + 16);
-        let incarnation = uuid::Uuid::new_v4().simple().to_string();
+        let capacity = usize::from(config.shards) * 2 + 16;
+        let (changes, receiver) = mpsc::channel(capacity);
+        let me = Lease { member: config.member.clone(), incarnation: uuid::Uuid::new_v4().simple().to_string() };
         let members = Bucket::new(broker, topology::MEMBERS);
         let leases = Bucket::new(broker, topology::LEASES);
-        let (hear, heard) = mpsc::channel(HEARD_MAX);
+        let (tell, news) = mpsc::channel(NEWS_MAX);
         let mut listeners = JoinSet::new();
-        listeners.spawn(listen(members.watch(">"), Table::Members, hear.clone()));
-        listeners.spawn(listen(leases.watch(">"), Table::Leases, hear));
+        listeners.spawn(listen(members.watch(">"), Table::Members, tell.clone()));
+        listeners.spawn(listen(leases.watch(">"), Table::Leases, tell));
         let mut ownership = Self {
-            _listeners: listeners,
-            me: Lease { member: config.member.clone(), incarnation },
-            heard,
-            unread: 2,
+            seat: Seat::new(me.clone().into(), config.shards),
+            me,
             config,
+            listeners,
             members,
             leases,
+            news,
+            unread: 2,
             view: View::default(),
-            known: HashMap::new(),
-            held: HashMap::new(),
-            resting: JoinSet::new(),
+            told: Vec::new(),
+            pending: JoinSet::new(),
+            late: mpsc::channel(capacity),
+            unfit: BTreeMap::new(),
+            reports: mpsc::channel(capacity),
             alive_at: Instant::now(),
+            leaving: false,
             changes,
         };
-        ownership.heartbeat(false).await.map_err(|failure| failure.exchange("join the members"))?;
+        ownership.heartbeat().await.map_err(|failure| failure.exchange("join the members"))?;
         Ok((ownership, receiver))
+    }
+
+    /// Returns what tells it of shards that this process cannot drive.
+    pub fn unfit(&self) -> Unfit {
+        Unfit(self.reports.0.clone())
     }
 
     /// Looks after the ownership until `shutdown` resolves; then gives everything up and leaves.
@@ -129,53 +150,89 @@ impl Ownership {
                 biased;
                 () = &mut shutdown => break,
                 _ = tick.tick() => self.beat().await?,
-                Some(Ok(shard)) = self.resting.join_next(), if !self.resting.is_empty() => self.release(shard).await,
-                Some(heard) = self.heard.recv() => self.hear(heard).await?,
-            }
-            // A view with members missing would name us for their shards.
-            if self.unread == 0 {
-                self.reconcile().await?;
+                event = self.event() => self.take_in(event).await?,
             }
         }
         self.leave().await
     }
 
-    async fn hear(&mut self, heard: Heard) -> Result<(), OwnershipError> {
+    /// Waits for whatever comes next, but the clock.
+    async fn event(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                Some(done) = self.pending.join_next() => return Event::Heard(unpanicked(done)),
+                Some(overdue) = self.late.1.recv() => return Event::Heard(vec![overdue]),
+                Some(news) = self.news.recv() => return Event::News(news),
+                Some(shard) = self.reports.1.recv() => return Event::Unfit(shard),
+                Some(ended) = self.listeners.join_next() => unpanicked(ended),
+            }
+        }
+    }
+
+    async fn take_in(&mut self, event: Event) -> Result<(), OwnershipError> {
+        match event {
+            Event::Heard(heard) => {
+                for heard in heard {
+                    self.hear(heard).await?;
+                }
+                Ok(())
+            }
+            Event::News(news) => self.learn(news).await,
+            Event::Unfit(shard) => {
+                tracing::warn!(%shard, "this process cannot drive the shard, and leaves it to another for a while");
+                self.unfit.insert(shard, Instant::now() + self.config.unfit_for);
+                self.beat().await
+            }
+        }
+    }
+
+    async fn learn(&mut self, News { table, slots, completes }: News) -> Result<(), OwnershipError> {
         let now = Instant::now();
-        for slot in &heard.slots {
-            match heard.table {
+        for slot in &slots {
+            match table {
                 Table::Members => self.view.learn(slot, now),
                 Table::Leases => {
-                    if let Some((shard, known)) = leases::read(slot) {
-                        self.learn(shard, known).await?;
+                    if let Some((shard, Known { revision, lease })) = leases::read(slot) {
+                        self.hear(Heard::Lease { shard, revision, holder: lease.map(Into::into) }).await?;
                     }
                 }
             }
         }
-        if heard.completes {
+        self.tell_who_lives().await?;
+        if completes {
             self.unread -= 1;
-        }
-        Ok(())
-    }
-
-    async fn beat(&mut self) -> Result<(), OwnershipError> {
-        if let Err(failure) = self.heartbeat(false).await {
-            tracing::warn!(error = %failure, "no sign of life given");
-        }
-        self.view.bury(Instant::now());
-        if self.alive_at.elapsed() >= self.config.ttl {
-            let held: Vec<ShardId> = self.held.keys().copied().collect();
-            for shard in held {
-                self.give_up(shard, LossReason::Isolated).await?;
-                self.held.remove(&shard);
+            if self.unread == 0 {
+                self.hear(Heard::Informed).await?;
             }
         }
         Ok(())
     }
 
-    async fn heartbeat(&mut self, leaving: bool) -> Result<(), PublishFailure> {
+    async fn tell_who_lives(&mut self) -> Result<(), OwnershipError> {
+        let peers = self.view.peers();
+        if peers == self.told {
+            return Ok(());
+        }
+        self.told.clone_from(&peers);
+        self.hear(Heard::Members(peers)).await
+    }
+
+    async fn beat(&mut self) -> Result<(), OwnershipError> {
+        self.unfit.retain(|_, until| Instant::now() < *until);
+        if let Err(failure) = self.heartbeat().await {
+            tracing::warn!(error = %failure, "no sign of life given");
+        }
+        let silent = self.alive_at.elapsed() >= self.config.ttl;
+        self.hear(if silent { Heard::Silent } else { Heard::Alive }).await?;
+        self.view.bury(Instant::now());
+        self.tell_who_lives().await?;
+        self.hear(Heard::Tick).await
+    }
+
+    async fn heartbeat(&mut self) -> Result<(), PublishFailure> {
         let ttl_ms = u64::try_from(self.config.ttl.as_millis()).unwrap_or(u64::MAX);
-        let member = Member { incarnation: self.me.incarnation.clone(), leaving, ttl_ms };
+        let unfit = self.unfit.keys().copied().collect();
+        let member = Member { incarnation: self.me.incarnation.clone(), leaving: self.leaving, ttl_ms, unfit };
         let bytes = serde_json::to_vec(&member).expect("a member has text keys only");
         let put = self.members.put(self.config.member.as_str(), bytes.into(), Expected::Anything);
         match tokio::time::timeout(self.config.ttl / HEARTBEATS_PER_TTL, put).await {
@@ -186,86 +243,57 @@ impl Ownership {
         Ok(())
     }
 
-    /// Takes note of what the table says of one lease.
-    async fn learn(&mut self, shard: ShardId, known: Known) -> Result<(), OwnershipError> {
-        if self.known.get(&shard).is_some_and(|older| older.revision > known.revision) {
-            return Ok(());
-        }
-        let taken = self.held.get(&shard).is_some_and(|held| {
-            held.revision < known.revision && known.lease.as_ref().is_some_and(|lease| *lease != self.me)
-        });
-        self.known.insert(shard, known);
-        if taken {
-            self.give_up(shard, LossReason::Taken).await?;
-            self.held.remove(&shard);
-        }
-        Ok(())
-    }
-
-    async fn reconcile(&mut self) -> Result<(), OwnershipError> {
-        let candidates = self.view.candidates();
-        let mine = candidates.iter().position(|id| **id == self.config.member);
-        let assigned = assign(&candidates, self.config.shards);
-        if self.alive_at.elapsed() >= self.config.ttl {
-            return Ok(());
-        }
-        for (number, owner) in (0..).zip(assigned) {
-            let Ok(shard) = ShardId::new(number) else { continue };
-            match (owner.is_some() && owner == mine, self.held.get(&shard)) {
-                (true, None) if self.is_free(shard) => self.acquire(shard).await?,
-                (false, Some(Held { giving_up: false, .. })) => self.give_up(shard, LossReason::Moved).await?,
-                (true, None | Some(_)) | (false, None | Some(_)) => {}
+    /// Tells the rules, and does what they say.
+    async fn hear(&mut self, heard: Heard) -> Result<(), OwnershipError> {
+        for step in self.seat.hear(heard) {
+            match step {
+                Step::Take { shard, expected } => {
+                    let (leases, value) = (self.leases.clone(), self.me.encode());
+                    self.ask(shard, async move {
+                        leases.put(&shard.to_string(), value, Expected::Revision(expected)).await
+                    });
+                }
+                Step::Release { shard, expected } => {
+                    let leases = self.leases.clone();
+                    self.ask(
+                        shard,
+                        async move { leases.remove(&shard.to_string(), Expected::Revision(expected)).await },
+                    );
+                }
+                Step::Drive { shard, tenure } => self.announce(OwnershipChange::Acquired { shard, tenure }).await?,
+                Step::Stop { shard, tenure, reason } => {
+                    let (handover, mut at_rest) = oneshot::channel::<()>();
+                    let (patience, late) = (self.config.handover_max, self.late.0.clone());
+                    self.pending.spawn(async move {
+                        if tokio::time::timeout(patience, &mut at_rest).await.is_err() {
+                            // Nobody who does not listen any more needs to know.
+                            let _ = late.send(Heard::Overdue { shard, tenure }).await;
+                            let _ = at_rest.await;
+                        }
+                        vec![Heard::Rested { shard, tenure }]
+                    });
+                    let handover = Handover(Some(handover));
+                    self.announce(OwnershipChange::Lost { shard, tenure, reason, handover }).await?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Whether nobody who lives holds the lease, or we do without knowing.
-    fn is_free(&self, shard: ShardId) -> bool {
-        let Some(Known { lease: Some(lease), .. }) = self.known.get(&shard) else { return true };
-        *lease == self.me || lease.member == self.me.member || !self.view.lives(&lease.member, &lease.incarnation)
-    }
-
-    async fn acquire(&mut self, shard: ShardId) -> Result<(), OwnershipError> {
-        let expected = self.known.get(&shard).map_or(0, |known| known.revision);
-        match self.leases.put(&shard.to_string(), self.me.encode(), Expected::Revision(expected)).await {
-            Ok(revision) => {
-                self.known.insert(shard, Known { revision, lease: Some(self.me.clone()) });
-                self.held.insert(shard, Held { revision, giving_up: false });
-                self.announce(OwnershipChange::Acquired { shard, token: revision }).await
-            }
-            // Somebody else was first, or the answer was lost: the table will say which.
-            Err(failure) => {
-                tracing::debug!(%shard, error = %failure, "lease not taken");
-                Ok(())
-            }
-        }
-    }
-
-    /// Announces a loss; the lease is released when the shard has come to rest, or after the time for that.
-    async fn give_up(&mut self, shard: ShardId, reason: LossReason) -> Result<(), OwnershipError> {
-        let Some(held) = self.held.get_mut(&shard) else { return Ok(()) };
-        if held.giving_up {
-            return Ok(());
-        }
-        held.giving_up = true;
-        let (handover, at_rest) = oneshot::channel();
-        let patience = self.config.handover_max;
-        self.resting.spawn(async move {
-            // Dropped or not in time: either way it is over.
-            let _ = tokio::time::timeout(patience, at_rest).await;
-            shard
+    /// Changes the table of leases beside everything else: the broker may take its time.
+    fn ask(&mut self, shard: ShardId, change: impl Future<Output = Result<u64, PublishFailure>> + Send + 'static) {
+        self.pending.spawn(async move {
+            let heard = match duty::attempt(Duty::Ownership, change).await {
+                Ok(Ok(revision)) => Heard::Landed { shard, revision },
+                // Somebody else was first, or the answer was lost: the table will say which.
+                Ok(Err(failure)) => {
+                    tracing::debug!(%shard, error = %failure, "a lease is not changed, as far as is known");
+                    Heard::Unclear { shard }
+                }
+                Err(duty::Panicked(_)) => Heard::Unclear { shard },
+            };
+            vec![heard]
         });
-        self.announce(OwnershipChange::Lost { shard, reason, handover: Handover(Some(handover)) }).await
-    }
-
-    async fn release(&mut self, shard: ShardId) {
-        // Taken or isolated: there is nothing of ours to release.
-        let Some(held) = self.held.remove(&shard) else { return };
-        match self.leases.remove(&shard.to_string(), Expected::Revision(held.revision)).await {
-            Ok(revision) => drop(self.known.insert(shard, Known { revision, lease: None })),
-            Err(failure) => tracing::debug!(%shard, error = %failure, "lease left to run out"),
-        }
     }
 
     async fn announce(&mut self, change: OwnershipChange) -> Result<(), OwnershipError> {
@@ -275,16 +303,17 @@ impl Ownership {
 
     async fn leave(mut self) -> Result<(), OwnershipError> {
         // Said first, so that the others assign our shards to themselves while we still hold the leases.
-        let told = self.heartbeat(true).await;
-        let held: Vec<ShardId> = self.held.keys().copied().collect();
-        for shard in held {
-            self.give_up(shard, LossReason::Stopping).await?;
-        }
+        self.leaving = true;
+        let told = self.heartbeat().await;
+        self.hear(Heard::Leave).await?;
         let mut tick = tokio::time::interval(self.config.ttl / HEARTBEATS_PER_TTL);
-        while !self.resting.is_empty() {
+        let deadline = tokio::time::sleep(self.config.handover_max + self.config.ttl);
+        let mut deadline = std::pin::pin!(deadline);
+        while !self.seat.is_empty() {
             tokio::select! {
-                Some(Ok(shard)) = self.resting.join_next() => self.release(shard).await,
-                _ = tick.tick() => drop(self.heartbeat(true).await),
+                () = &mut deadline => break,
+                event = self.event() => self.take_in(event).await?,
+                _ = tick.tick() => self.beat().await?,
             }
         }
         let gone = self.members.remove(self.config.member.as_str(), Expected::Anything).await;
@@ -297,5 +326,22 @@ impl Ownership {
     /// Returns who we are.
     pub fn member(&self) -> &MemberId {
         &self.config.member
+    }
+}
+
+enum Event {
+    Heard(Vec<Heard>),
+    News(News),
+    Unfit(ShardId),
+}
+
+/// Panics with what a task panicked with: without it the ownership would not hear of something for ever.
+fn unpanicked<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+    match ended {
+        Ok(output) => output,
+        Err(error) => std::panic::resume_unwind(match error.try_into_panic() {
+            Ok(panic) => panic,
+            Err(error) => Box::new(error.to_string()),
+        }),
     }
 }

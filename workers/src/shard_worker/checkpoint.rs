@@ -6,8 +6,10 @@ use std::sync::Arc;
 use headwater_core::ShardId;
 use headwater_core::shard::{Owner, ShardMap};
 use headwater_streams::checkpoints::{Checkpoints, Replaced};
+use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::{Broker, ExchangeError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::recover::{Growth, RecoverError, Recovered, aside, recover};
@@ -65,8 +67,20 @@ impl CheckpointWriter {
         (Self { broker, map, counters, due }, sender)
     }
 
+    /// Writes what becomes due until `shutdown`, and goes on after a panic.
+    pub async fn keep(mut self, shutdown: CancellationToken) {
+        let mut backoff = Backoff::new();
+        loop {
+            let began = Instant::now();
+            if duty::attempt(Duty::CheckpointWriter, self.run(&shutdown)).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(backoff.after(began.elapsed())).await;
+        }
+    }
+
     /// Writes what becomes due until `shutdown`; what is half done then is dropped.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    async fn run(&mut self, shutdown: &CancellationToken) {
         let mut waiting = BTreeSet::new();
         loop {
             if waiting.is_empty() {
@@ -95,7 +109,10 @@ impl CheckpointWriter {
                     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     tracing::warn!(%shard, %error, cause, "no checkpoint was written");
                 }
-                Err(error) => tracing::warn!(%shard, %error, "no checkpoint was written: folding panicked"),
+                Err(error) => {
+                    tracing::warn!(%shard, %error, "no checkpoint was written");
+                    Duty::CheckpointWriter.note_panic(&error.to_string());
+                }
             }
         }
     }
@@ -115,7 +132,7 @@ pub(super) async fn write(
         return Ok(());
     }
     let sequence = owner.last();
-    let bytes = aside(move || Owner::checkpoint(&owner)).await;
+    let bytes = aside(move || Owner::checkpoint(&owner)).await.map_err(RecoverError::from)?;
     let length = bytes.len();
     match checkpoints.replace(shard, seen.as_ref(), bytes.into()).await? {
         Replaced::Stored => {

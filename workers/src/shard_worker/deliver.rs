@@ -128,7 +128,21 @@ impl Deliverer {
                 }
             },
         }
-        while self.running.try_join_next().is_some() {}
+    }
+
+    /// Waits until a way breaks: what was on it would never be delivered, so whoever drives the shard begins anew.
+    ///
+    /// # Panics
+    /// With what the way panicked with; it never returns.
+    pub async fn broken(&mut self) {
+        loop {
+            match self.running.join_next().await {
+                Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // A cancellation that was announced.
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
     }
 }
 

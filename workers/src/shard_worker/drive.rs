@@ -168,6 +168,7 @@ impl Driver {
                     self.take(Input::Due);
                 }
                 _ = sweep.tick() => self.take(Input::Sweep),
+                () = self.deliverer.broken() => {}
             }
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             self.desk.turn(shutdown.is_cancelled(), moment(self.began), &mut self.said);

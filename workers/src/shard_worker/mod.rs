@@ -8,13 +8,17 @@
 //! | `append` | whether an append landed, also when the broker did not say |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
+//! | `tenancy` | what becomes of a driver that fails or panics |
+//! | `poisons` | what is left alone because it made a driver panic |
 
 mod append;
 mod checkpoint;
 mod deliver;
 mod drive;
+mod poisons;
 mod recover;
 mod supervise;
+mod tenancy;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

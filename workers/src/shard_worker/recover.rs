@@ -3,11 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use headwater_core::shard::{Bundle, CheckpointError, Mismatch, Owner, Shard, ShardMap};
+use headwater_core::shard::{
+    AggregateId, Bundle, CheckpointError, CommitPlace, Mismatch, Owner, Poison, Shard, ShardMap,
+};
 use headwater_core::{Sequence, ShardId};
 use headwater_streams::checkpoints::Checkpoints;
+use headwater_streams::duty::{Duty, Panicked};
 use headwater_streams::journal::{Entry, Journal, JournalInfo, JournalReader, ReadError};
 use headwater_streams::{Broker, ExchangeError};
 
@@ -24,7 +29,36 @@ pub(super) enum RecoverError {
     Malformed { sequence: Sequence, source: serde_json::Error },
     #[error("entry {sequence} of the journal does not follow")]
     Mismatch { sequence: Sequence, source: Mismatch },
+    #[error("folding a commit of {} panicked: {}", .0.aggregate, .0.said)]
+    Poisoned(Poisoned),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
+
+impl RecoverError {
+    /// Whether it says nothing of the shard: the broker is away, or slow.
+    pub fn is_of_the_broker(&self) -> bool {
+        match self {
+            Self::Open(_) | Self::Read(_) => true,
+            Self::Purged { .. }
+            | Self::Malformed { .. }
+            | Self::Mismatch { .. }
+            | Self::Poisoned(_)
+            | Self::Panicked(_) => false,
+        }
+    }
+}
+
+/// A commit that cannot be folded without a panic.
+#[derive(Debug)]
+pub(super) struct Poisoned {
+    place: CommitPlace,
+    aggregate: AggregateId,
+    said: String,
+}
+
+/// How many such commits of one shard are got round in one recovery. Each costs a fold from the start.
+const SPARED_MAX: usize = 64;
 
 /// Says why a checkpoint is not used. The whole journal is folded instead.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +73,8 @@ enum Unusable {
     Ahead { taken_at: Sequence, end: Sequence },
     #[error("entry {taken_at} of the journal is another one than it was taken at")]
     Foreign { taken_at: Sequence },
+    #[error("reading it panicked")]
+    Panicked(#[source] Panicked),
 }
 
 /// A stretch of a journal.
@@ -66,7 +102,8 @@ pub(super) struct Recovered<C> {
     pub folded: Growth,
 }
 
-/// Folds what the newest checkpoint of a shard does not hold, or the whole journal where there is no usable one.
+/// Folds what the newest checkpoint of a shard does not hold, or the whole journal where there is no usable one. Where a
+/// commit makes folding panic, it is folded once more from a clean state in which that commit's aggregate is set aside.
 ///
 /// # Errors
 /// See [`RecoverError`].
@@ -74,6 +111,27 @@ pub(super) async fn recover<C: Send + 'static>(
     broker: &Broker,
     shard: ShardId,
     map: &ShardMap,
+) -> Result<Recovered<C>, RecoverError> {
+    let mut spared = BTreeMap::new();
+    loop {
+        match recover_sparing(broker, shard, map, &spared).await {
+            Err(RecoverError::Poisoned(Poisoned { place, aggregate, said }))
+                if spared.len() < SPARED_MAX && !spared.contains_key(&place) =>
+            {
+                tracing::error!(%shard, %aggregate, sequence = %place.0, said, "folding a commit panicked");
+                Duty::ShardDriver.note_panic(&said);
+                spared.insert(place, format!("folding its commit in entry {} panicked: {said}", place.0));
+            }
+            recovered => return recovered,
+        }
+    }
+}
+
+async fn recover_sparing<C: Send + 'static>(
+    broker: &Broker,
+    shard: ShardId,
+    map: &ShardMap,
+    spared: &BTreeMap<CommitPlace, String>,
 ) -> Result<Recovered<C>, RecoverError> {
     let journal = Journal::open(broker, shard).await.map_err(RecoverError::Open)?;
     let info = journal.info().await.map_err(RecoverError::Open)?;
@@ -89,7 +147,10 @@ pub(super) async fn recover<C: Send + 'static>(
     if checkpoint.is_none() && info.first > Sequence::FIRST {
         return Err(RecoverError::Purged { first: info.first });
     }
-    let owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
+    let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
+    for (place, reason) in spared {
+        owner.spare(*place, reason.clone());
+    }
     let (owner, folded) = fold_to(owner, &journal, info.last).await?;
     Ok(Recovered { journal, owner, checkpoint, folded })
 }
@@ -110,7 +171,8 @@ async fn from_checkpoint<C: Send + 'static>(
     };
     let Some(bytes) = latest.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
-    let owner: Owner<C> = aside(move || Owner::restore(shard, map, &bytes)).await.map_err(Unusable::Refused)?;
+    let restored = aside(move || Owner::restore(shard, map, &bytes)).await;
+    let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
     let taken_at = owner.last();
     if taken_at < first {
         return Err(Unusable::Purged { taken_at, first });
@@ -140,7 +202,7 @@ async fn fold_to<C: Send + 'static>(
         entries.iter().for_each(|entry| folded.add(entry.bytes.len()));
         let folding = aside(move || fold(owner, &entries));
         let (done, next) = tokio::join!(folding, next_entries(&mut reader, end));
-        owner = done?;
+        owner = done??;
         entries = next?;
     }
     reader.close().await;
@@ -161,16 +223,28 @@ fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverEr
         let sequence = *sequence;
         let bundle: Bundle =
             serde_json::from_slice(bytes).map_err(|source| RecoverError::Malformed { sequence, source })?;
+        let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, &bundle, bytes)));
         // Who is quarantined stands in the state.
-        owner.fold(sequence, &bundle, bytes).map_err(|source| RecoverError::Mismatch { sequence, source })?;
+        match folded.map_err(Poison::of) {
+            Ok(folded) => folded.map_err(|source| RecoverError::Mismatch { sequence, source })?,
+            Err(Ok(Poison::Commit { place, aggregate, said })) => {
+                return Err(RecoverError::Poisoned(Poisoned { place, aggregate, said }));
+            }
+            Err(Ok(Poison::Command { said, .. }) | Err(said)) => return Err(Panicked(said).into()),
+        };
     }
     Ok(owner)
 }
 
 /// Computes on a thread that nothing else waits for: these stretches are long, and others share the async ones.
-pub(super) async fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(compute).await {
-        Ok(computed) => computed,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+///
+/// # Errors
+/// When it panicked.
+pub(super) async fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
+    tokio::task::spawn_blocking(compute).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => match Poison::of(panic) {
+            Ok(Poison::Command { said, .. } | Poison::Commit { said, .. }) | Err(said) => Panicked(said),
+        },
+        Err(error) => Panicked(error.to_string()),
+    })
 }

@@ -1,6 +1,7 @@
 //! Which shards this process drives: those whose lease it holds.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,22 +10,25 @@ use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
 use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
-use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError};
+use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError, Tenure};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{CheckpointWriter, Tally};
+use super::checkpoint::CheckpointWriter;
 use super::deliver::Outlets;
-use super::drive::{Driver, Stopped};
-use super::recover::{Recovered, recover};
+use super::poisons::Poisons;
+use super::tenancy::Tenancy;
 use super::{ShardCounters, ShardSettings};
 use crate::shard_client::ShardClient;
 
-/// How long a shard that could not be taken over is left alone.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long after its time to come to rest a driver is ended from outside.
+const REST_GRACE: Duration = Duration::from_secs(1);
 
 /// Drives every shard this process owns.
+#[derive(Clone)]
 pub struct ShardSupervisor {
     pub broker: Broker,
     pub map: ShardMap,
@@ -34,108 +38,130 @@ pub struct ShardSupervisor {
     pub counters: Arc<ShardCounters>,
 }
 
+/// A driver that runs.
 struct Driving {
+    tenure: Tenure,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// A set ends its tasks when it is dropped.
+    task: JoinSet<()>,
+}
+
+impl Driving {
+    fn begin(tenure: Tenure, tenancy: Tenancy) -> Self {
+        let (stop, mut task) = (CancellationToken::new(), JoinSet::new());
+        task.spawn(tenancy.run(stop.clone()));
+        Self { tenure, stop, task }
+    }
+
+    /// Lets it finish its append, or ends it when that takes too long. A bundle that lands all the same is either
+    /// folded by the next driver or fenced by its first.
+    async fn end(mut self, shard: ShardId, patience: Duration) {
+        self.stop.cancel();
+        match tokio::time::timeout(patience, self.task.join_next()).await {
+            Ok(Some(Err(error))) => tracing::error!(%shard, %error, "the shard worker ended badly"),
+            Ok(Some(Ok(())) | None) => {}
+            Err(_) => {
+                tracing::warn!(%shard, "the shard worker does not come to rest, and is ended");
+                self.task.shutdown().await;
+            }
+        }
+    }
 }
 
 impl ShardSupervisor {
-    /// Runs until `shutdown`; then lets every shard finish its append and gives the leases back.
+    /// Runs until `shutdown`; then lets every shard finish its append and gives the leases back. What panics is begun
+    /// anew: a driver by itself, the ownership with all its shards.
     ///
     /// # Errors
     /// See [`OwnershipError`]: then this process cannot drive shards any more.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), OwnershipError> {
-        let Self { broker, map, ownership, client, settings, counters } = self;
-        let (ownership, mut changes) = Ownership::join(&broker, ownership).await?;
-        let outlets = Outlets { definitions: Definitions::new(&broker), broker, client, map };
-        let (writer, due) = CheckpointWriter::new(outlets.broker.clone(), outlets.map.clone(), counters.clone());
+        let outlets = Outlets {
+            definitions: Definitions::new(&self.broker),
+            broker: self.broker.clone(),
+            client: self.client.clone(),
+            map: self.map.clone(),
+        };
+        let (writer, due) = CheckpointWriter::new(self.broker.clone(), self.map.clone(), self.counters.clone());
         let stop_writing = shutdown.child_token();
-        let writing = tokio::spawn(writer.run(stop_writing.clone()));
-        let owning = tokio::spawn(ownership.run(shutdown.cancelled_owned()));
+        let mut writing = JoinSet::new();
+        writing.spawn(writer.keep(stop_writing.clone()));
+        let poisons = Poisons::default();
+        let (mut backoff, mut began) = (Backoff::new(), Instant::now());
+        let outcome = loop {
+            let (outlets, due, poisons) = (outlets.clone(), due.clone(), poisons.clone());
+            match duty::attempt(Duty::Ownership, self.take_part(outlets, due, poisons, &shutdown)).await {
+                Ok(outcome) => break outcome,
+                Err(_) if shutdown.is_cancelled() => break Ok(()),
+                Err(_) => tokio::time::sleep(backoff.after(began.elapsed())).await,
+            }
+            began = Instant::now();
+        };
+        // It may not be for a shutdown that nobody drives any more.
+        stop_writing.cancel();
+        while writing.join_next().await.is_some() {}
+        outcome
+    }
+
+    /// Joins the members and drives what it is given, until `shutdown`. Dropping the future ends every driver.
+    async fn take_part(
+        &self,
+        outlets: Outlets,
+        due: mpsc::Sender<ShardId>,
+        poisons: Poisons,
+        shutdown: &CancellationToken,
+    ) -> Result<(), OwnershipError> {
+        let (ownership, mut changes) = Ownership::join(&self.broker, self.ownership.clone()).await?;
+        let unfit = ownership.unfit();
+        let patience = self.ownership.handover_max + REST_GRACE;
+        let mut owning = JoinSet::new();
+        owning.spawn(ownership.run(shutdown.clone().cancelled_owned()));
         let mut driving: HashMap<ShardId, Driving> = HashMap::new();
+        let mut retiring = JoinSet::new();
         // The channel closes when ownership has left, after every shard was announced as lost.
         while let Some(change) = changes.recv().await {
             match change {
-                OwnershipChange::Acquired { shard, .. } => {
-                    let stop = CancellationToken::new();
-                    let (outlets, due) = (outlets.clone(), due.clone());
-                    let task = drive(shard, outlets, settings.clone(), counters.clone(), due, stop.clone());
-                    driving.insert(shard, Driving { stop, task: tokio::spawn(task) });
+                OwnershipChange::Acquired { shard, tenure } => {
+                    if let Some(before) = driving.remove(&shard) {
+                        tracing::error!(%shard, tenure = before.tenure.0, "a driver was never told to stop");
+                        before.end(shard, Duration::ZERO).await;
+                    }
+                    let tenancy = Tenancy {
+                        shard,
+                        outlets: outlets.clone(),
+                        settings: self.settings.clone(),
+                        counters: self.counters.clone(),
+                        due: due.clone(),
+                        poisons: poisons.clone(),
+                        unfit: unfit.clone(),
+                    };
+                    driving.insert(shard, Driving::begin(tenure, tenancy));
                 }
-                OwnershipChange::Lost { shard, reason, handover } => {
+                OwnershipChange::Lost { shard, tenure, reason, handover } => {
                     tracing::info!(%shard, ?reason, "giving the shard up");
-                    if let Some(Driving { stop, task }) = driving.remove(&shard) {
-                        stop.cancel();
-                        tokio::spawn(async move {
-                            if let Err(error) = task.await {
-                                tracing::error!(%shard, %error, "the shard worker panicked");
-                            }
+                    if let Entry::Occupied(driven) = driving.entry(shard)
+                        && driven.get().tenure == tenure
+                    {
+                        let driven = driven.remove();
+                        retiring.spawn(async move {
+                            driven.end(shard, patience).await;
                             drop(handover);
                         });
                     }
                 }
             }
-            counters.shards_owned.store(driving.len() as u64, Ordering::Relaxed);
+            while retiring.try_join_next().is_some() {}
+            self.counters.shards_owned.store(driving.len() as u64, Ordering::Relaxed);
         }
-        for Driving { stop, task } in driving.into_values() {
-            stop.cancel();
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a shard worker panicked");
-            }
+        // Those that ownership had no time to announce as lost.
+        for (shard, driven) in driving {
+            retiring.spawn(driven.end(shard, patience));
         }
-        // It may not be for a shutdown that nobody drives any more.
-        stop_writing.cancel();
-        if let Err(error) = writing.await {
-            tracing::error!(%error, "the writer of checkpoints panicked");
-        }
-        owning.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the ownership task panicked");
-            Ok(())
-        })
-    }
-}
-
-/// Recovers and drives one shard, again and again while its lease is held.
-async fn drive(
-    shard: ShardId,
-    outlets: Outlets,
-    settings: ShardSettings,
-    counters: Arc<ShardCounters>,
-    due: mpsc::Sender<ShardId>,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        let recovered = tokio::select! {
-            () = stop.cancelled() => return,
-            recovered = recover(&outlets.broker, shard, &outlets.map) => recovered,
-        };
-        match recovered {
-            Ok(Recovered { journal, owner, checkpoint, folded }) => {
-                let (runs, checkpoint) = (owner.shard().active_runs(), checkpoint.map(|sequence| sequence.get()));
-                let folded_bundles = folded.bundles;
-                tracing::info!(%shard, epoch = %owner.epoch(), runs, checkpoint, folded_bundles, "driving the shard");
-                for (aggregate, reason) in owner.shard().quarantined() {
-                    tracing::error!(%shard, %aggregate, reason, "quarantined");
-                }
-                ShardCounters::add(&counters.take_overs, 1);
-                ShardCounters::add(&counters.bundles_folded, folded_bundles);
-                let tally = Tally::new(shard, folded, settings.clone(), due.clone());
-                let driver = Driver::new(journal, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
-                match driver.run(stop.clone()).await {
-                    Stopped::Asked => return,
-                    stopped @ (Stopped::Lost(_) | Stopped::Serve(_)) => {
-                        tracing::warn!(%shard, reason = %stopped, "stepped down");
-                    }
-                }
-            }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::error!(%shard, %error, cause, "the shard cannot be taken over, trying again");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(RETRY_PAUSE) => {}
+        while retiring.join_next().await.is_some() {}
+        self.counters.shards_owned.store(0, Ordering::Relaxed);
+        match owning.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => Ok(()),
         }
     }
 }

@@ -5,8 +5,8 @@ mod speed;
 use headwater_core::credit::Hands;
 use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Command, Submission, WorkflowKey};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Timestamp};
+use headwater_core::shard::{Command, Commit, Event, Submission, WorkflowKey, digest};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp};
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
 
@@ -191,4 +191,38 @@ async fn where_the_journal_begins_later_only_a_checkpoint_helps() {
     let first = Sequence::new(end + 1);
     assert!(matches!(refusal, RecoverError::Purged { first: found } if found == first), "{refusal}");
     assert!(write(&house.broker, shard(), &house.map, &house.counters).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
+    let house = House::new().await;
+    house.append(2).await;
+    let Recovered { owner, .. } = house.recover().await;
+    let last = house.journal.last().await.unwrap().unwrap();
+    // It does not compile.
+    let document = Json::from_text(r#"{"slug":"bad","steps":[],"x":1e400}"#.to_owned()).unwrap();
+    let commit = Commit {
+        aggregate: "definition/acme/bad/1".parse().unwrap(),
+        revision: Revision::FIRST,
+        command: CommandId::from_uuid(uuid::Uuid::new_v4()),
+        time: now(),
+        events: vec![Event::DefinitionAdopted { document }],
+    };
+    let bundle = Bundle {
+        shard: shard(),
+        epoch: owner.epoch(),
+        id: BundleId::from_uuid(uuid::Uuid::new_v4()),
+        previous: digest(&last.bytes),
+        effects_done: Sequence::ZERO,
+        commits: vec![commit],
+    };
+    house.journal.append(serde_json::to_vec(&bundle).unwrap().into(), last.sequence).await.unwrap();
+    house.append(5).await;
+    house.write().await;
+    for recovered in [house.recover().await, house.recover().await] {
+        let shard = recovered.owner.shard();
+        let quarantined: Vec<_> = shard.quarantined().map(|(aggregate, _)| aggregate.to_string()).collect();
+        assert_eq!((shard.active_runs(), quarantined), (5, vec!["definition/acme/bad/1".to_owned()]));
+        assert!(recovered.checkpoint.is_some(), "the checkpoint holds who is quarantined");
+    }
 }
