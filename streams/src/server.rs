@@ -106,9 +106,8 @@ impl NatsServer {
 
     fn launch(&mut self) -> Result<(), ServerError> {
         let dir = &self.config.data_dir;
-        let path = self
-            .settings
-            .write(dir, &self.ports)
+        let path = settings::adopt_streams(dir)
+            .and_then(|()| self.settings.write(dir, &self.ports))
             .map_err(|source| ServerError::DataDir { path: dir.clone(), source })?;
         let child = Child::spawn(&self.binary.path, &path)
             .map_err(|source| ServerError::Spawn { path: self.binary.path.clone(), source })?;

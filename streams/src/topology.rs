@@ -165,7 +165,7 @@ mod tests {
             for (other, b) in &owned[i + 1..] {
                 assert!(!overlap(a, b), "{one} and {other}: {a} and {b}");
             }
-            for free in ["hw.cmd.*", "hw.work.*", "hw.cancel.*"] {
+            for free in ["hw.cmd.*", "hw.work.*.*", "hw.hand.*.*", "hw.call.*", "hw.cancel.*"] {
                 assert!(!overlap(a, free), "{one}: {a} and {free}");
             }
         }
@@ -175,6 +175,6 @@ mod tests {
     fn a_number_of_shards_outside_the_range_is_refused() {
         assert!(Topology::new(0, 1).is_err());
         assert!(Topology::new(1025, 1).is_err());
-        assert_eq!(Topology::new(1024, 1).unwrap().streams.len(), 1024 + 7);
+        assert_eq!(Topology::new(1024, 1).unwrap().streams.len(), 1024 + 6);
     }
 }

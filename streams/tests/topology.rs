@@ -4,10 +4,11 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{House, shard};
+use harness::{House, quick, shard};
 use headwater_core::Sequence;
 use headwater_streams::broker::{ConnectionState, Shortcoming, SyncSetting};
 use headwater_streams::journal::Journal;
+use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::{StreamSpec, Topology, TopologyError};
 use headwater_streams::{Broker, ConnectError, Credentials};
 
@@ -20,6 +21,26 @@ async fn applying_twice_changes_nothing_the_second_time() {
     assert_eq!(topology.apply(&house.broker).await.unwrap(), plan);
     let again = topology.apply(&house.broker).await.unwrap();
     assert!(again.is_empty(), "{again:?}");
+}
+
+/// Before workers had an account of their own, everything was in the broker's global one.
+#[tokio::test]
+async fn streams_of_a_server_without_accounts_are_there_with_accounts() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = || ServerConfig::new(directory.path().join("nats"));
+    let binary = ServerBinary::find().unwrap();
+    let mut server = NatsServer::start(&binary, config()).unwrap();
+    let broker = Broker::connect(&quick(server.engine())).await.unwrap();
+    Topology::new(1, 1).unwrap().apply(&broker).await.unwrap();
+    let journal = Journal::open(&broker, shard(0)).await.unwrap();
+    journal.append("first".into(), Sequence::ZERO).await.unwrap();
+    server.stop();
+    let store = directory.path().join("nats/streams/jetstream");
+    std::fs::rename(store.join("ENGINE"), store.join("$G")).unwrap();
+    let server = NatsServer::start(&binary, config()).unwrap();
+    let broker = Broker::connect(&quick(server.engine())).await.unwrap();
+    let last = Journal::open(&broker, shard(0)).await.unwrap().last().await.unwrap().unwrap();
+    assert_eq!((last.sequence, &last.bytes[..]), (Sequence::FIRST, &b"first"[..]));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
 //! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
 
+mod queue;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,14 @@ use headwater_core::asset::Declaration;
 use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
-use headwater_core::{Epoch, QueueName, RunId, ShardId, WorkspaceId};
+use headwater_core::{Epoch, RunId, ShardId};
 use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+
+pub use queue::QueueDepth;
 
 /// Says why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -61,15 +65,6 @@ struct Waiting {
     /// Somebody may have got it: a frame that carried it was answered, or neither answered nor turned back.
     heard: bool,
     answer: oneshot::Sender<Result<ShardReply, ClientError>>,
-}
-
-/// How full a queue is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct QueueDepth {
-    /// Attempts that wait for a worker.
-    pub waiting: u64,
-    /// Attempts that workers were granted and have not ended.
-    pub held: u64,
 }
 
 /// How many commands wait for the next frame of a shard before callers are refused.
@@ -130,37 +125,6 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
-    }
-
-    /// Asks every shard how many attempts wait for a queue and how many workers hold. For advice only.
-    ///
-    /// # Errors
-    /// See [`ClientError`]: one shard that does not answer is enough.
-    pub async fn describe_queue(
-        &self,
-        workspace: &WorkspaceId,
-        queue: &QueueName,
-        within: Duration,
-    ) -> Result<QueueDepth, ClientError> {
-        let mut asked = Vec::with_capacity(self.lanes.len());
-        for number in 0..self.lanes.len() {
-            let number = u16::try_from(number).expect("a shard map has at most 1,024 shards");
-            let shard = ShardId::new(number).expect("a shard map has at most 1,024 shards");
-            let (workspace, queue) = (workspace.clone(), queue.clone());
-            asked.push(async move {
-                match self.ask(shard, ShardRequest::DescribeQueue { workspace, queue }, within).await? {
-                    ShardReply::Queue { waiting, held } => Ok(QueueDepth { waiting, held }),
-                    ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
-                    ShardReply::Done { .. }
-                    | ShardReply::Ended { .. }
-                    | ShardReply::Asset { .. }
-                    | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
-                }
-            });
-        }
-        let depths: Vec<QueueDepth> = futures_util::future::try_join_all(asked).await?;
-        let sum = |of: fn(&QueueDepth) -> u64| depths.iter().map(of).sum();
-        Ok(QueueDepth { waiting: sum(|depth| depth.waiting), held: sum(|depth| depth.held) })
     }
 
     async fn ask(&self, shard: ShardId, request: ShardRequest, within: Duration) -> Result<ShardReply, ClientError> {

@@ -5,6 +5,9 @@ use rustc_hash::FxHashMap;
 use super::{Room, Term};
 use crate::{Epoch, LeaseSecret, QueueName, SessionId, WorkerId, WorkspaceId};
 
+/// How many sessions of one workspace a shard knows at a time.
+pub const SESSIONS_MAX: usize = 8_192;
+
 /// A worker in one session, and its room.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hand {
@@ -15,23 +18,30 @@ pub struct Hand {
     pub room: Room,
 }
 
-impl Hand {
-    fn serves(&self, workspace: &WorkspaceId, queue: &QueueName) -> bool {
-        self.workspace == *workspace && self.queues.contains(queue)
-    }
-}
-
 /// Every worker a shard knows, and the secret that its leases are made from.
 #[derive(Debug, Default)]
 pub struct Hands {
     pub secret: LeaseSecret,
-    hands: Vec<Hand>,
-    by_session: FxHashMap<SessionId, usize>,
+    hands: FxHashMap<SessionId, Hand>,
+    workspaces: FxHashMap<WorkspaceId, Serving>,
     /// How many sessions were met, the same one again among them.
     met: u64,
     /// Comes first: what becomes ready by its report stays with it.
-    preferred: Option<usize>,
-    /// Where the search begins otherwise, so that idle workers share what comes.
+    preferred: Option<SessionId>,
+}
+
+/// The workers of one workspace.
+#[derive(Debug, Default)]
+struct Serving {
+    sessions: usize,
+    queues: FxHashMap<QueueName, Turns>,
+}
+
+/// The workers that serve one queue.
+#[derive(Debug, Default)]
+struct Turns {
+    sessions: Vec<SessionId>,
+    /// Where the search for room begins, so that idle workers share what comes.
     next: usize,
 }
 
@@ -43,15 +53,15 @@ impl Hands {
 
     /// Returns a worker by its session.
     pub fn get(&self, session: SessionId) -> Option<&Hand> {
-        self.by_session.get(&session).map(|place| &self.hands[*place])
+        self.hands.get(&session)
     }
 
     /// Returns a worker's room by its session.
     pub fn room(&mut self, session: SessionId) -> Option<&mut Room> {
-        self.by_session.get(&session).map(|place| &mut self.hands[*place].room)
+        self.hands.get_mut(&session).map(|hand| &mut hand.room)
     }
 
-    /// Adds a worker, or learns which queues it serves now.
+    /// Adds a worker, or learns which queues it serves now. Says no to one too many, and to one that uses another's session.
     pub fn meet(
         &mut self,
         worker: &WorkerId,
@@ -59,71 +69,112 @@ impl Hands {
         workspace: &WorkspaceId,
         queues: &[QueueName],
         epoch: Epoch,
-    ) {
-        match self.by_session.get(&session) {
-            Some(place) => {
-                let hand = &mut self.hands[*place];
-                if hand.queues != queues {
-                    hand.queues = queues.to_vec();
-                }
+    ) -> bool {
+        if let Some(hand) = self.hands.get_mut(&session) {
+            if hand.workspace != *workspace || hand.worker != *worker {
+                return false;
             }
-            None => {
-                self.met += 1;
-                self.by_session.insert(session, self.hands.len());
-                self.hands.push(Hand {
-                    worker: worker.clone(),
-                    session,
-                    workspace: workspace.clone(),
-                    queues: queues.to_vec(),
-                    room: Room::new(Term { epoch, meeting: self.met }),
-                });
+            if hand.queues == queues {
+                return true;
             }
+            let before = std::mem::replace(&mut hand.queues, queues.to_vec());
+            let serving = self.workspaces.entry(workspace.clone()).or_default();
+            serving.forget(session, &before);
+            serving.add(session, queues);
+            return true;
         }
+        let serving = self.workspaces.entry(workspace.clone()).or_default();
+        if serving.sessions >= SESSIONS_MAX {
+            return false;
+        }
+        serving.sessions += 1;
+        serving.add(session, queues);
+        self.met += 1;
+        let room = Room::new(Term { epoch, meeting: self.met });
+        let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
+        self.hands.insert(session, Hand { worker, session, workspace, queues, room });
+        true
     }
 
     /// Removes a worker.
     pub fn part(&mut self, session: SessionId) {
-        let Some(place) = self.by_session.remove(&session) else { return };
-        self.hands.swap_remove(place);
-        if let Some(moved) = self.hands.get(place) {
-            self.by_session.insert(moved.session, place);
+        let Some(hand) = self.hands.remove(&session) else { return };
+        if let Some(serving) = self.workspaces.get_mut(&hand.workspace) {
+            serving.forget(session, &hand.queues);
+            serving.sessions -= 1;
+            if serving.sessions == 0 {
+                self.workspaces.remove(&hand.workspace);
+            }
         }
-        self.preferred = None;
+        self.preferred = self.preferred.filter(|preferred| *preferred != session);
     }
 
     /// Lets a worker come first until the next is named.
     pub fn prefer(&mut self, session: Option<SessionId>) {
-        self.preferred = session.and_then(|session| self.by_session.get(&session).copied());
+        self.preferred = session;
     }
 
     /// Returns the worker that comes first.
     pub fn preferred(&self) -> Option<SessionId> {
-        self.preferred.map(|place| self.hands[place].session)
+        self.preferred
     }
 
     /// Takes one task's room from a worker that serves the queue, and returns that worker.
     pub fn take(&mut self, workspace: &WorkspaceId, queue: &QueueName) -> Option<&Hand> {
-        let has_room = |hand: &Hand| hand.room.free() > 0 && hand.serves(workspace, queue);
-        let preferred = self.preferred.filter(|place| has_room(&self.hands[*place]));
-        let place = preferred.or_else(|| {
-            let count = self.hands.len();
-            let places = (0..count).map(|step| (self.next + step) % count);
-            let found = places.into_iter().find(|place| has_room(&self.hands[*place]))?;
-            self.next = (found + 1) % count;
-            Some(found)
-        })?;
-        self.hands[place].room.hand(1);
-        Some(&self.hands[place])
+        let has_room = |hand: &Hand| hand.room.free() > 0;
+        let serves = |hand: &Hand| hand.workspace == *workspace && hand.queues.contains(queue);
+        let first = self.preferred.and_then(|session| self.hands.get(&session));
+        let session = match first.filter(|hand| has_room(hand) && serves(hand)) {
+            Some(hand) => hand.session,
+            None => {
+                let turns = self.workspaces.get_mut(workspace)?.queues.get_mut(queue)?;
+                let count = turns.sessions.len();
+                let mut places = (0..count).map(|step| (turns.next + step) % count);
+                let found = places.find(|place| self.hands.get(&turns.sessions[*place]).is_some_and(has_room))?;
+                turns.next = (found + 1) % count;
+                turns.sessions[found]
+            }
+        };
+        let hand = self.hands.get_mut(&session)?;
+        hand.room.hand(1);
+        Some(hand)
+    }
+
+    fn serving(&self, workspace: &WorkspaceId, queue: &QueueName) -> &[SessionId] {
+        let turns = self.workspaces.get(workspace).and_then(|serving| serving.queues.get(queue));
+        turns.map_or(&[], |turns| &turns.sessions)
     }
 
     /// Returns how many tasks of a queue can be handed over now.
     pub fn free(&self, workspace: &WorkspaceId, queue: &QueueName) -> usize {
-        let serving = self.hands.iter().filter(|hand| hand.serves(workspace, queue));
+        let serving = self.serving(workspace, queue).iter().filter_map(|session| self.hands.get(session));
         serving.map(|hand| hand.room.free() as usize).sum()
     }
 
     /// Returns whether any worker serves a queue, with room or without.
     pub fn is_served(&self, workspace: &WorkspaceId, queue: &QueueName) -> bool {
-        self.hands.iter().any(|hand| hand.serves(workspace, queue))
+        !self.serving(workspace, queue).is_empty()
+    }
+}
+
+impl Serving {
+    fn add(&mut self, session: SessionId, queues: &[QueueName]) {
+        for queue in queues {
+            let turns = self.queues.entry(queue.clone()).or_default();
+            if !turns.sessions.contains(&session) {
+                turns.sessions.push(session);
+            }
+        }
+    }
+
+    fn forget(&mut self, session: SessionId, queues: &[QueueName]) {
+        for queue in queues {
+            let Some(turns) = self.queues.get_mut(queue) else { continue };
+            turns.sessions.retain(|serving| *serving != session);
+            turns.next = 0;
+            if turns.sessions.is_empty() {
+                self.queues.remove(queue);
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ mod room;
 
 use serde::{Deserialize, Serialize};
 
-pub use hands::{Hand, Hands};
+pub use hands::{Hand, Hands, SESSIONS_MAX};
 pub use lender::Lender;
 pub use room::Room;
 

@@ -90,7 +90,8 @@ impl<R, T> Desk<R, T> {
             room.number();
         }
         let (shard, standing) = (self.owner.shard().id(), self.is_open.then(|| self.standing(session)));
-        let (bytes, spilled) = fit(WorkAnswer { shard, standing, replies }, self.settings.message_bytes_max);
+        let (bytes, spilled) =
+            fit(WorkAnswer { shard, standing, replies, malformed: None }, self.settings.message_bytes_max);
         out.push(Output::Answer { reply, bytes });
         // What did not fit goes by itself.
         self.handed.extend(spilled.into_iter().map(|task| (session, task)));

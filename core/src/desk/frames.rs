@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn answer(replies: Vec<WorkReply>) -> WorkAnswer {
-        WorkAnswer { shard: ShardId::new(0).unwrap(), standing: None, replies }
+        WorkAnswer { shard: ShardId::new(0).unwrap(), standing: None, replies, malformed: None }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Asker, Desk, Lease, Moment, Output};
 use crate::protocol::{Handed, Task};
 use crate::run::{Report, ReportOutcome, RunCommand, task_of};
 use crate::shard::{Command, HandedTasks};
-use crate::{SessionId, WorkerId};
+use crate::{SessionId, WorkerId, WorkspaceId};
 
 /// How many tasks go to a worker in one message.
 const TASKS_AT_ONCE: usize = 32;
@@ -55,18 +55,37 @@ impl<R, T> Desk<R, T> {
             // A session that was forgotten loses its attempts by silence.
             let Some(hand) = self.rooms.hands.get(session) else { continue };
             let (workspace, worker) = (hand.workspace.clone(), hand.worker.clone());
-            let shard = self.owner.shard().id();
-            let mut tasks = tasks.into_iter().peekable();
-            while tasks.peek().is_some() {
-                let tasks = tasks.by_ref().take(TASKS_AT_ONCE).collect();
-                if let Some(room) = self.rooms.hands.room(session) {
-                    room.number();
+            let mut message = Vec::new();
+            let mut bytes = 0;
+            for task in tasks {
+                let more = bytes_of(&task);
+                if message.len() >= TASKS_AT_ONCE
+                    || !message.is_empty() && bytes + more > self.settings.message_bytes_max
+                {
+                    self.send_tasks(&workspace, &worker, session, std::mem::take(&mut message), out);
+                    bytes = 0;
                 }
-                let standing = self.standing(session);
-                let handed = Handed { shard, standing, tasks };
-                out.push(Output::Hand { workspace: workspace.clone(), worker: worker.clone(), session, handed });
+                bytes += more;
+                message.push(task);
             }
+            self.send_tasks(&workspace, &worker, session, message, out);
         }
+    }
+
+    /// Sends one message with tasks, under a number of its own.
+    fn send_tasks(
+        &mut self,
+        workspace: &WorkspaceId,
+        worker: &WorkerId,
+        session: SessionId,
+        tasks: Vec<Task>,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        if let Some(room) = self.rooms.hands.room(session) {
+            room.number();
+        }
+        let handed = Handed { shard: self.owner.shard().id(), standing: self.standing(session), tasks };
+        out.push(Output::Hand { workspace: workspace.clone(), worker: worker.clone(), session, handed });
     }
 
     /// Hands again what nobody has spoken of, to the same session and under the same lease.
@@ -99,8 +118,23 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    /// What it means for an attempt that its task fits no message: it has failed, and trying again is useless.
-    pub(super) fn fail_too_large(&mut self, task: Task, bytes: usize, at: Moment) {
+    /// What it means for attempts that their tasks fit no message: each of several gets one of its own, and one alone has
+    /// failed, and trying again is useless.
+    pub(super) fn split_or_fail(&mut self, tasks: Vec<Task>, bytes: usize, at: Moment, out: &mut Vec<Output<R, T>>) {
+        match <[Task; 1]>::try_from(tasks) {
+            Ok([task]) => self.fail_too_large(task, bytes, at),
+            Err(tasks) => {
+                for task in tasks {
+                    let Some(lease) = self.leases.get_mut(task.lease).map(|lease| lease.clone()) else { continue };
+                    let Some(hand) = lease.session.and_then(|session| self.rooms.hands.get(session)) else { continue };
+                    let (workspace, session) = (hand.workspace.clone(), hand.session);
+                    self.send_tasks(&workspace, &lease.worker, session, vec![task], out);
+                }
+            }
+        }
+    }
+
+    fn fail_too_large(&mut self, task: Task, bytes: usize, at: Moment) {
         let Some(worker) = self.leases.release(task.lease).map(|lease| {
             self.spoken_of(&lease);
             lease.worker
@@ -125,4 +159,11 @@ impl<R, T> Desk<R, T> {
         };
         self.decide(Asker::Nobody, Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) }, at);
     }
+}
+
+/// Estimates what a task takes in a message, rather more than less.
+fn bytes_of(task: &Task) -> usize {
+    const NAMES: usize = 2_048;
+    let assets: usize = task.assets.iter().map(|consumed| NAMES + consumed.payload.len_bytes()).sum();
+    NAMES + task.input.len_bytes() + assets
 }

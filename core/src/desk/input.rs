@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Needed;
-use crate::protocol::{Hello, ShardRequest, Task, WorkFrame};
+use crate::protocol::{Hello, Malformed, ReadFrame, ShardRequest, Task};
 use crate::shard::Submission;
 use crate::{Json, Sequence, Timestamp, WorkspaceId};
 
@@ -20,7 +20,9 @@ pub struct Moment {
 #[derive(Debug)]
 pub enum Input<R, T> {
     /// A worker's frame, and the workspace whose subject it came on.
-    Work { workspace: WorkspaceId, frame: WorkFrame, reply: R },
+    Work { workspace: WorkspaceId, frame: ReadFrame, reply: R },
+    /// A frame that cannot be read.
+    Unreadable { malformed: Malformed, reply: R },
     /// A frame of one of the engine's own processes.
     Commands { requests: Vec<ShardRequest>, reply: R },
     /// A worker introduces itself.
@@ -30,8 +32,8 @@ pub enum Input<R, T> {
     Follows { submission: Submission, ticket: T },
     /// What [`super::Output::Find`] asked for, or that there is none.
     Found { needed: Needed, document: Option<Json> },
-    /// A task is too large to be handed over, alone in its message, which would have had so many bytes.
-    TooLarge { task: Box<Task>, bytes: usize },
+    /// The tasks of a [`super::Output::Hand`] are too large for one message, which would have had so many bytes.
+    TooLarge { tasks: Vec<Task>, bytes: usize },
     /// The bundle in flight is durable.
     Appended(Sequence),
     /// All effects of a bundle have been delivered.

@@ -127,11 +127,12 @@ impl<R, T> Desk<R, T> {
     pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
         match input {
             Input::Work { workspace, frame, reply } => self.take_work(&workspace, frame, reply, at, out),
+            Input::Unreadable { malformed, reply } => self.refuse_frame(malformed, reply, out),
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
             Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
             Input::Found { needed, document } => self.adopt(needed, document, at),
-            Input::TooLarge { task, bytes } => self.fail_too_large(*task, bytes, at),
+            Input::TooLarge { tasks, bytes } => self.split_or_fail(tasks, bytes, at, out),
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered(sequence) => self.owner.effects_delivered(sequence),
             Input::Due => self.fire_timers(at),

@@ -12,8 +12,8 @@ pub enum Output<R, T> {
     Append(Append),
     /// Send this answer.
     Answer { reply: R, bytes: Vec<u8> },
-    /// Hand this to a worker. It need not arrive: what nobody speaks of is said again. What is too large for one message is
-    /// split, and a single task that is comes back as [`super::Input::TooLarge`].
+    /// Hand this to a worker. It need not arrive: what nobody speaks of is said again. What is too large for one message
+    /// comes back as [`super::Input::TooLarge`].
     Hand { workspace: WorkspaceId, worker: WorkerId, session: SessionId, handed: Handed },
     /// Call for workers of a workspace. It need not arrive.
     Call { workspace: WorkspaceId, call: Call },

@@ -77,7 +77,9 @@ impl<R, T> Desk<R, T> {
             return self.rooms.forget(session);
         }
         let is_new = self.rooms.hands.get(session).is_none();
-        self.rooms.hands.meet(&worker, session, workspace, &queues, self.owner.epoch());
+        if !self.rooms.hands.meet(&worker, session, workspace, &queues, self.owner.epoch()) {
+            return;
+        }
         self.rooms.seen.insert(session, at.steady);
         if is_new && self.is_open {
             self.greet_one(session, out);
@@ -98,7 +100,7 @@ impl<R, T> Desk<R, T> {
         out.push(Output::Hand { workspace, worker, session, handed });
     }
 
-    /// Learns what a worker lends; it comes first for what its reports make ready.
+    /// Learns what a worker lends; it comes first for what its reports make ready. Says no where there are too many.
     pub(super) fn take_credit(
         &mut self,
         worker: &WorkerId,
@@ -107,14 +109,17 @@ impl<R, T> Desk<R, T> {
         queues: &[QueueName],
         credit: Credit,
         at: Moment,
-    ) {
-        self.rooms.hands.meet(worker, session, workspace, queues, self.owner.epoch());
+    ) -> bool {
+        if !self.rooms.hands.meet(worker, session, workspace, queues, self.owner.epoch()) {
+            return false;
+        }
         self.rooms.seen.insert(session, at.steady);
         if let Some(room) = self.rooms.hands.room(session) {
             room.hear(credit);
         }
         self.rooms.refresh(session);
         self.rooms.hands.prefer(Some(session));
+        true
     }
 
     /// Returns how this shard stands with a worker.

@@ -13,7 +13,8 @@ impl<R, T> Desk<R, T> {
         let mut tell_worker = |place: Place| {
             let complete = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner })?;
             let Complete { reply: (reply, _), answers: replies } = complete;
-            let (bytes, _) = fit(WorkAnswer { shard, standing: None, replies }, settings.message_bytes_max);
+            let (bytes, _) =
+                fit(WorkAnswer { shard, standing: None, replies, malformed: None }, settings.message_bytes_max);
             Some(Output::Answer { reply, bytes })
         };
         let mut tell_process = |place: Place| {

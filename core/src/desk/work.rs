@@ -1,7 +1,8 @@
 //! What workers say to a shard, and what it means.
 
+use super::frames::fit;
 use super::{Asker, Caller, Desk, Moment, Output, Place};
-use crate::protocol::{Held, WorkFrame, WorkReply, WorkRequest};
+use crate::protocol::{Held, Malformed, ReadFrame, WorkAnswer, WorkReply, WorkRequest};
 use crate::run::{RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
 use crate::{Attempt, CommandId, LeaseToken, NodeId, RunId, WorkerId, WorkspaceId};
@@ -17,13 +18,16 @@ impl<R, T> Desk<R, T> {
     pub(super) fn take_work(
         &mut self,
         workspace: &WorkspaceId,
-        frame: WorkFrame,
+        frame: ReadFrame,
         reply: R,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let WorkFrame { protocol: _, worker, session, queues, credit, requests } = frame;
-        self.take_credit(&worker, session, workspace, &queues, credit, at);
+        let ReadFrame { worker, session, queues, credit, requests } = frame;
+        if !self.take_credit(&worker, session, workspace, &queues, credit, at) {
+            let reason = "this workspace has as many workers as a shard takes".to_owned();
+            return self.refuse_frame(Malformed { path: "/session".to_owned(), reason }, reply, out);
+        }
         let sender = Sender { workspace, worker: &worker, session };
         if requests.is_empty() {
             // Credit alone needs no fence: it is the worker's own word, and what was handed out under it is counted.
@@ -34,13 +38,24 @@ impl<R, T> Desk<R, T> {
         let overloaded = self.is_overloaded();
         for (index, request) in requests.into_iter().enumerate() {
             let place = Place { frame, index };
-            if overloaded {
-                self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }, out);
-            } else {
-                self.take_request(place, &sender, request, at, out);
+            match request {
+                Err(malformed) => self.reply_work(place, WorkReply::Malformed(malformed), out),
+                Ok(_) if overloaded => {
+                    self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }, out);
+                }
+                Ok(request) => self.take_request(place, &sender, request, at, out),
             }
         }
         self.rooms.hands.prefer(None);
+    }
+
+    /// Tells a worker that nothing of what it said could be read.
+    pub(super) fn refuse_frame(&mut self, malformed: Malformed, reply: R, out: &mut Vec<Output<R, T>>) {
+        self.refusals += 1;
+        let shard = self.owner.shard().id();
+        let answer = WorkAnswer { shard, standing: None, replies: Vec::new(), malformed: Some(malformed) };
+        let (bytes, _) = fit(answer, self.settings.message_bytes_max);
+        out.push(Output::Answer { reply, bytes });
     }
 
     fn take_request(

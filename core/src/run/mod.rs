@@ -11,6 +11,7 @@
 //! | `evolve` | what an event means for the state |
 //! | `react` | what follows from an event outside |
 //! | `waiting` | which attempts wait for a worker, and who holds the others |
+//! | `status` | where runs and nodes stand, in the words users see |
 //! | `checkpoint` | what a checkpoint holds of a run |
 
 mod checkpoint;
@@ -25,6 +26,7 @@ mod retry;
 mod schedule;
 mod settle;
 mod state;
+mod status;
 mod waiting;
 
 pub(crate) use checkpoint::RunRecord;
@@ -35,6 +37,7 @@ pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_o
 pub(crate) use evolve::evolve;
 pub use react::{outstanding, react, task_of};
 pub use report::read_assets;
-pub use state::{NodeStatus, Run, RunStatus};
+pub use state::Run;
+pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;

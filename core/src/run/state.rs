@@ -1,11 +1,11 @@
 //! What a run is, folded from its events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{AssetNeed, RunFailure, Trigger};
 use crate::asset::InputVersion;
@@ -13,73 +13,6 @@ use crate::definition::{Definition, NodeIx};
 use crate::expr::{ConsumedAsset, Scope};
 use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkerId, WorkspaceId};
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RunStatus {
-    Queued,
-    Running,
-    Waiting,
-    Paused,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl RunStatus {
-    /// Returns whether the run has ended; a run that has ended never changes again (`RUN-1`).
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-
-    /// Returns the word users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Paused => "paused",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for RunStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Where a node of a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum NodeStatus {
-    Pending,
-    Running,
-    Waiting,
-    Succeeded,
-    Failed,
-    Skipped,
-    Cancelled,
-}
-
-impl NodeStatus {
-    /// Returns the word users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
 
 /// One execution of one definition version.
 #[derive(Debug, Clone)]
@@ -291,6 +224,7 @@ impl Run {
             Phase::Pending => NodeStatus::Pending,
             Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => NodeStatus::Waiting,
             Phase::Current(current) if current.wakes_at.is_some() => NodeStatus::Waiting,
+            Phase::Current(current) if current.is_waiting() => NodeStatus::Queued,
             Phase::Current(_) => NodeStatus::Running,
             Phase::Succeeded => NodeStatus::Succeeded,
             Phase::Failed => NodeStatus::Failed,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::owner::{Folded, Inherited};
 use super::state::Shard;
@@ -134,10 +135,11 @@ fn inherited<'de, R: serde_json::de::Read<'de>>(
     if format > 1 {
         return Vec::deserialize(values);
     }
-    let before: Vec<(Sequence, Vec<serde_json::Value>)> = Vec::deserialize(values)?;
+    let before: Vec<(Sequence, Vec<Box<RawValue>>)> = Vec::deserialize(values)?;
     let kept = before.into_iter().map(|(sequence, effects)| {
-        let effects = effects.into_iter().filter(|effect| effect.get("offerTask").is_none());
-        Ok((sequence, effects.map(serde_json::from_value).collect::<Result<Vec<_>, _>>()?))
+        let effects = effects.iter().filter(|effect| !effect.get().starts_with(r#"{"offerTask""#));
+        let read = effects.map(|effect| serde_json::from_str(effect.get()));
+        Ok((sequence, read.collect::<Result<Vec<_>, _>>()?))
     });
     kept.filter(|kept| !matches!(kept, Ok((_, effects)) if effects.is_empty())).collect()
 }

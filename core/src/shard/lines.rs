@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Shard;
+use super::{Owner, Shard};
 use crate::run::{Move, Run};
 use crate::{Attempt, NodeId, QueueName, RunId, WorkspaceId};
 
@@ -126,5 +126,17 @@ impl Shard {
             turn.push((id, waiting));
         }
         turn
+    }
+}
+
+impl<C> Owner<C> {
+    /// Returns whose turn it is to be granted attempts: see [`Shard::next_turn`].
+    pub fn next_turn(&mut self, queue: &QueueKey, count: usize) -> Turn {
+        self.shard.next_turn(queue, count)
+    }
+
+    /// Takes the queues that something has begun to wait for: see [`Shard::take_stirred`].
+    pub fn take_stirred(&mut self) -> Vec<QueueKey> {
+        self.shard.take_stirred()
     }
 }

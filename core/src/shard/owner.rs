@@ -15,8 +15,7 @@ use serde::Serialize;
 use super::bundle::digest;
 use super::poison::{self, CommitPlace, Poison};
 use super::{
-    AggregateId, Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, QueueKey, Rejection, Shard,
-    Submission, Turn,
+    AggregateId, Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, Rejection, Shard, Submission,
 };
 use crate::credit::Hands;
 use crate::protocol::Granted;
@@ -101,7 +100,7 @@ impl<C> Load<C> {
 /// The one process that decides for a shard, as long as nobody else appends.
 #[derive(Debug)]
 pub struct Owner<C> {
-    shard: Shard,
+    pub(super) shard: Shard,
     epoch: Epoch,
     /// Of the last bundle that is durable.
     last: Sequence,
@@ -255,16 +254,6 @@ impl<C> Owner<C> {
     /// Returns the state, which includes decisions that are not durable yet.
     pub fn shard(&self) -> &Shard {
         &self.shard
-    }
-
-    /// Returns whose turn it is to be granted attempts: see [`Shard::next_turn`].
-    pub fn next_turn(&mut self, queue: &QueueKey, count: usize) -> Turn {
-        self.shard.next_turn(queue, count)
-    }
-
-    /// Takes the queues that something has begun to wait for: see [`Shard::take_stirred`].
-    pub fn take_stirred(&mut self) -> Vec<QueueKey> {
-        self.shard.take_stirred()
     }
 
     /// Returns the epoch this owner writes.

@@ -131,7 +131,8 @@ proptest! {
             for task in world.tasks() {
                 let _may_be_stale = world.report(&task, ok(json!(1)));
             }
-            // Tasks that the story left lying are offered again, as after a take-over.
+            // Tasks that the story left lying are there again, as after a take-over.
+            world.name_again();
             let outstanding = world.shard.outstanding();
             world.effects.extend(outstanding);
             world.pass(10);

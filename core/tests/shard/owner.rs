@@ -8,7 +8,7 @@ use headwater_core::shard::{
 use headwater_core::{BundleId, CommandId, Json, RunId, Sequence, Timestamp};
 use serde_json::json;
 
-use crate::world::{chain, key, shard_zero};
+use crate::world::{key, shard_zero};
 
 fn id(number: u128) -> CommandId {
     CommandId::from_uuid(uuid::Uuid::from_u128(number))
@@ -35,8 +35,14 @@ fn start(number: u128) -> Submission {
     Submission { id: id(number), command: Command::Run { run, command: RunCommand::StartRun(start) } }
 }
 
+/// A workflow whose runs ask an asset first: what they ask is an effect.
+fn asking() -> serde_json::Value {
+    json!({"slug": "chain", "steps": [
+        {"id": "a", "jobSlug": "work", "consumes": [{"assetId": "x.y", "onMiss": "wait"}]}]})
+}
+
 fn adopt() -> Submission {
-    let (definition, _) = headwater_core::definition::compile(&chain(&["a"])).unwrap();
+    let (definition, _) = headwater_core::definition::compile(&asking()).unwrap();
     let version = headwater_core::DefinitionVersion::FIRST;
     Submission {
         id: id(9_999),

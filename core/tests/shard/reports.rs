@@ -1,7 +1,7 @@
 //! What workers in every language write: what cannot be read fails its attempt, says where and why, and nothing else.
 
 use headwater_core::asset::AssetEvent;
-use headwater_core::protocol::{Task, WorkFrame, WorkRequest};
+use headwater_core::protocol::{ReadFrame, Task, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome, RunCommand, RunEvent};
 use headwater_core::shard::{Command, Event};
 use headwater_core::{RunFailure, Timestamp};
@@ -153,6 +153,7 @@ fn what_was_a_good_report_is_one() {
 
 #[test]
 fn a_bad_report_leaves_the_others_of_its_frame_alone() {
+    const CREDIT: &str = r#"{"term":{"epoch":1,"meeting":0},"word":1,"lent":0}"#;
     let mut world = World::with(&chain(&["a"]));
     let (first, second) = (world.start("chain", json!({})), world.start("chain", json!({})));
     let tasks = world.tasks();
@@ -168,12 +169,11 @@ fn a_bad_report_leaves_the_others_of_its_frame_alone() {
         wrap(&tasks[1], "1764100000000000", r#"{"succeeded":{"output":1}}"#),
     ];
     let frame = format!(
-        r#"{{"worker":"w","workspace":"default","queues":[],"freeSlots":0,"requests":[{}]}}"#,
+        r#"{{"protocol":2,"worker":"w","session":"00000000000000aa","queues":[],"credit":{CREDIT},"requests":[{}]}}"#,
         requests.join(",")
     );
-    let frame: WorkFrame = serde_json::from_str(&frame).unwrap();
-    for request in frame.requests {
-        let WorkRequest::Report { run, report, .. } = request else { panic!() };
+    for request in ReadFrame::read(frame.as_bytes()).unwrap().requests {
+        let Ok(WorkRequest::Report { run, report, .. }) = request else { panic!() };
         world.decide(Command::Run { run, command: RunCommand::ReportAttempt(report) }).unwrap();
     }
     assert!(world.timeline(first).starts_with("started a:try1 a:failed(result_invalid)"), "{}", world.timeline(first));

@@ -103,6 +103,14 @@ impl World {
         run
     }
 
+    pub fn start_with(&mut self, workflow: &str, input: Value, hands: &mut Hands) -> (RunId, Decided) {
+        self.next_id += 1;
+        let run = RunId::new(shard_zero(), self.now, self.next_id << 12);
+        let command = Command::Run { run, command: RunCommand::StartRun(self.start_of(workflow, input)) };
+        let submission = Submission { id: self.fresh_id(), command };
+        (run, self.decide_as(submission, hands).unwrap())
+    }
+
     pub fn try_start(&mut self, run: RunId, workflow: &str, input: Value) -> Result<Decided, Rejection> {
         let start = self.start_of(workflow, input);
         self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
@@ -141,6 +149,11 @@ impl World {
         });
         let waiting: Vec<_> = waiting.collect();
         waiting.into_iter().filter(|task| self.named.insert(task.lease)).collect()
+    }
+
+    /// Lets [`World::tasks`] return every task again.
+    pub fn name_again(&mut self) {
+        self.named.clear();
     }
 
     /// Lets [`World::tasks`] return a task again.

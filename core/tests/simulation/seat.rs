@@ -158,7 +158,7 @@ impl Cluster {
                     credit: *credit,
                     requests: request.iter().cloned().collect(),
                 };
-                Input::Work { workspace: workspace(), frame, reply: ask }
+                Input::Work { workspace: workspace(), frame: frame.into(), reply: ask }
             }
         };
         self.put(seat, [input]);

@@ -245,7 +245,8 @@ impl Cluster {
         if self.workers[worker].session != *session {
             return;
         }
-        let WorkAnswer { shard, standing, replies } = answer;
+        let WorkAnswer { shard, standing, replies, malformed } = answer;
+        assert_eq!(malformed, None);
         let is_news = standing.is_some_and(|standing| self.workers[worker].lender.is_news(shard, standing));
         for (request, reply) in request.iter().zip(replies) {
             let reply = match reply {

@@ -81,6 +81,6 @@ async fn an_answer_too_large_for_its_tasks_loses_none() {
     let (run, token) = (ended.body["data"]["runId"].as_str().unwrap(), ended.body["data"]["token"].as_str().unwrap());
     let run = engine.get(&format!("/runs/{run}?minSeq={token}")).await;
     let traces = run.data(200)["traces"].as_array().unwrap();
-    assert_eq!(traces.len(), 1 + FOLLOWERS, "each ran once");
+    assert_eq!(traces.len(), 1 + FOLLOWERS, "each ran once: {traces:?}");
     engine.stop().await;
 }

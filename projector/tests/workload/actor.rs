@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::run::{RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, Json, LeaseToken, NodeId, Revision, RunId, Timestamp};
+use headwater_core::{Attempt, Json, LeaseToken, NodeId, Revision, RunId, SessionId, Timestamp};
 use serde_json::json;
 
 use super::Dice;
@@ -12,6 +12,7 @@ use super::Dice;
 enum State {
     Pending,
     Awaiting,
+    Queued(u32),
     Scheduled(u32),
     Retrying(u32),
     Over(&'static str, u32),
@@ -30,6 +31,7 @@ fn shown(state: State) -> Option<(&'static str, u32)> {
     match state {
         State::Pending => None,
         State::Awaiting => Some(("waiting", 1)),
+        State::Queued(attempt) => Some(("queued", attempt)),
         State::Scheduled(attempt) => Some(("running", attempt)),
         State::Retrying(attempt) => Some(("waiting", attempt)),
         State::Over(status, attempt) => Some((status, attempt)),
@@ -90,10 +92,7 @@ impl Actor {
                     State::Awaiting
                 }
                 4 => return self.fail(node, at, 0, events, failure(dice, None)),
-                _ => {
-                    events.push(scheduled(dice, self.run, node, 1));
-                    State::Scheduled(1)
-                }
+                _ => scheduled(dice, self.run, node, 1, events),
             },
             State::Awaiting => match dice.below(6) {
                 0 => return self.fail(node, at, 1, events, failure(dice, None)),
@@ -107,8 +106,7 @@ impl Actor {
                         asset: "x.z".parse().unwrap(),
                         chosen: None,
                     });
-                    events.push(scheduled(dice, self.run, node, 1));
-                    State::Scheduled(1)
+                    scheduled(dice, self.run, node, 1, events)
                 }
             },
             State::Scheduled(attempt) => match dice.below(8) {
@@ -121,6 +119,15 @@ impl Actor {
                         started_at: now,
                     });
                     State::Scheduled(attempt)
+                }
+                1 if attempt < 3 => {
+                    let worker = "w.4".parse().unwrap();
+                    events.push(RunEvent::AttemptReturned {
+                        node: node.clone(),
+                        attempt: Attempt::new(attempt),
+                        worker,
+                    });
+                    scheduled(dice, self.run, node, attempt + 1, events)
                 }
                 1 | 2 => {
                     let failure = failure(dice, Some((&node, attempt)));
@@ -143,8 +150,12 @@ impl Actor {
                     State::Over("succeeded", attempt)
                 }
             },
-            State::Retrying(attempt) => {
-                events.push(scheduled(dice, self.run, node, attempt));
+            State::Retrying(attempt) => scheduled(dice, self.run, node, attempt, events),
+            State::Queued(attempt) => {
+                let (lease, session) = (LeaseToken::from_bits(dice.roll()), SessionId::from_bits(9));
+                let worker = "w.4".parse().unwrap();
+                let attempt_number = Attempt::new(attempt);
+                events.push(RunEvent::AttemptGranted { node, attempt: attempt_number, lease, worker, session });
                 State::Scheduled(attempt)
             }
             State::Over(..) => state,
@@ -171,7 +182,7 @@ impl Actor {
                 State::Over(..) => continue,
                 State::Pending => 0,
                 State::Awaiting => 1,
-                State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
+                State::Queued(attempt) | State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
             };
             events.push(RunEvent::NodeCancelled { node: node.clone() });
             *state = State::Over("cancelled", attempt);
@@ -195,10 +206,11 @@ fn failure(dice: &mut Dice, at: Option<(&NodeId, u32)>) -> RunFailure {
     }
 }
 
-fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32) -> RunEvent {
+fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32, events: &mut Vec<RunEvent>) -> State {
     let lease = LeaseToken::derived(&[run.as_uuid().as_bytes(), node.as_str().as_bytes(), &attempt.to_be_bytes()]);
-    let handed_to = dice.one_in(2).then(|| "w.2".parse().unwrap());
-    RunEvent::AttemptScheduled {
+    let handed_to: Option<headwater_core::WorkerId> = dice.one_in(2).then(|| "w.2".parse().unwrap());
+    let state = if handed_to.is_some() { State::Scheduled(attempt) } else { State::Queued(attempt) };
+    events.push(RunEvent::AttemptScheduled {
         node,
         attempt: Attempt::new(attempt),
         lease,
@@ -206,7 +218,8 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32) -> RunEven
         wakes_at: None,
         handed_to,
         session: None,
-    }
+    });
+    state
 }
 
 fn succeeded(dice: &mut Dice, node: NodeId, attempt: u32, started_at: Option<Timestamp>) -> RunEvent {

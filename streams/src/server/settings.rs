@@ -40,6 +40,13 @@ pub(super) struct Ports {
     pub(super) monitor: i32,
 }
 
+/// Gives the engine's account the streams of a server from before there were accounts: it kept them in the global one.
+pub(super) fn adopt_streams(data_dir: &Path) -> io::Result<()> {
+    let store = data_dir.join("streams/jetstream");
+    let (global, ours) = (store.join("$G"), store.join(ENGINE_ACCOUNT));
+    if global.is_dir() && !ours.exists() { fs::rename(global, ours) } else { Ok(()) }
+}
+
 impl Settings {
     pub(super) fn random() -> Self {
         let password = || uuid::Uuid::new_v4().simple().to_string();

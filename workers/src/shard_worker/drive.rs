@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::desk::{Desk, DeskSettings, Input, Moment, Needed, Output};
-use headwater_core::protocol::Handed;
+use headwater_core::protocol::{self, Handed, Hello, Malformed, ReadFrame, ShardRequest};
 use headwater_core::shard::Owner;
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
 use headwater_streams::journal::Journal;
@@ -38,6 +38,8 @@ pub(super) enum Stopped {
 
 /// How often what nobody has heard is said again, at least.
 const SWEEP_EVERY_MAX: Duration = Duration::from_millis(500);
+/// How often it is logged that workers cannot be understood, at most.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
 
@@ -58,6 +60,9 @@ pub(super) struct Driver {
     append_began: Instant,
     /// How many requests the desk has refused, as far as they are counted.
     refusals: u64,
+    /// When it was last logged that something could not be read, and how much could not since.
+    complained_at: Option<Instant>,
+    unsaid: u64,
     confirmed: mpsc::UnboundedReceiver<Sequence>,
     local: mpsc::UnboundedReceiver<Local>,
     tally: Tally,
@@ -99,6 +104,8 @@ impl Driver {
             appending: None.into(),
             append_began: Instant::now(),
             refusals: 0,
+            complained_at: None,
+            unsaid: 0,
             confirmed,
             local,
             tally,
@@ -181,28 +188,42 @@ impl Driver {
     }
 
     fn take_hello(&mut self, workspace: WorkspaceId, payload: &[u8]) {
-        match serde_json::from_slice(payload) {
+        match Hello::read(payload) {
             Ok(hello) => self.take(Input::Hello { workspace, hello }),
-            Err(error) => tracing::debug!(shard = %self.shard, %error, "a malformed hello"),
+            Err(error) => self.complain(&workspace, &error),
+        }
+    }
+
+    /// Counts what cannot be read, and says so once a second at most: whoever floods a shard does not flood the log.
+    fn complain(&mut self, workspace: &WorkspaceId, malformed: &Malformed) {
+        ShardCounters::add(&self.counters.malformed, 1);
+        self.unsaid += 1;
+        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            tracing::warn!(shard = %self.shard, %workspace, %malformed, count = self.unsaid, "a worker cannot be understood");
+            (self.complained_at, self.unsaid) = (Some(Instant::now()), 0);
         }
     }
 
     fn take_work(&mut self, said: Said) {
         let Said { workspace, payload, reply } = said;
-        match serde_json::from_slice(&payload) {
+        match ReadFrame::read(&payload) {
             Ok(frame) => {
-                let frame: headwater_core::protocol::WorkFrame = frame;
                 ShardCounters::add(&self.counters.requests, frame.requests.len() as u64);
+                for malformed in frame.requests.iter().filter_map(|request| request.as_ref().err()) {
+                    self.complain(&workspace, malformed);
+                }
                 self.take(Input::Work { workspace, frame, reply });
             }
-            Err(error) => tracing::warn!(shard = %self.shard, %error, "a malformed frame of a worker"),
+            Err(malformed) => {
+                self.complain(&workspace, &malformed);
+                self.take(Input::Unreadable { malformed, reply });
+            }
         }
     }
 
     fn take_commands(&mut self, request: Request) {
-        match serde_json::from_slice(&request.payload) {
+        match protocol::read_requests::<ShardRequest>(&request.payload) {
             Ok(requests) => {
-                let requests: Vec<headwater_core::protocol::ShardRequest> = requests;
                 ShardCounters::add(&self.counters.requests, requests.len() as u64);
                 self.take(Input::Commands { requests, reply: request.reply });
             }
@@ -269,24 +290,13 @@ impl Driver {
         }
     }
 
-    /// Hands tasks over; those that are too large for one message one by one.
     async fn hand(&mut self, workspace: WorkspaceId, session: SessionId, handed: Handed) {
         match work::hand(&self.outlets.broker, &workspace, session, &handed).await {
             Ok(()) => {}
             Err(HandError::Unavailable(error)) => {
                 tracing::debug!(%error, "a hand-over is not on its way; it is said again");
             }
-            Err(HandError::TooLarge { bytes }) => {
-                let Handed { shard, standing, tasks } = handed;
-                if let [_] = tasks.as_slice() {
-                    let tasks = tasks.into_iter().map(Box::new);
-                    return tasks.for_each(|task| self.take(Input::TooLarge { task, bytes }));
-                }
-                for task in tasks {
-                    let handed = Handed { shard, standing, tasks: vec![task] };
-                    Box::pin(self.hand(workspace.clone(), session, handed)).await;
-                }
-            }
+            Err(HandError::TooLarge { bytes }) => self.take(Input::TooLarge { tasks: handed.tasks, bytes }),
         }
     }
 

@@ -64,6 +64,8 @@ pub struct ShardCounters {
     pub bytes: AtomicU64,
     pub requests: AtomicU64,
     pub refusals: AtomicU64,
+    /// What workers said and nobody could read.
+    pub malformed: AtomicU64,
     pub attempts_lost: AtomicU64,
     pub effects: AtomicU64,
     pub take_overs: AtomicU64,

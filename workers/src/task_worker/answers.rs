@@ -63,11 +63,11 @@ impl TaskWorker {
                 self.settle(report.lease);
             }
             (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.settle(lease),
-            (WorkRequest::Report { report, .. }, WorkReply::Malformed { path, reason }) => {
-                tracing::error!(node = %report.node, path, reason, "the report could not be read");
+            (WorkRequest::Report { report, .. }, WorkReply::Malformed(malformed)) => {
+                tracing::error!(node = %report.node, %malformed, "the report could not be read");
                 let is_result = matches!(report.outcome, ReportOutcome::Succeeded { .. });
                 if is_result {
-                    let message = format!("the result could not be read: {reason}, at {path:?}");
+                    let message = format!("the result could not be read: {malformed}");
                     let code = "result_invalid".to_owned();
                     self.report(report.lease, ReportOutcome::Failed { code, message, permanent: true });
                 } else {

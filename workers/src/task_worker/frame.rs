@@ -64,6 +64,10 @@ pub(super) async fn offer(
     let answer = loop {
         match requests::request(&broker, &subject, bytes.clone(), TRY_WAIT).await {
             Ok(answer) => match serde_json::from_slice::<WorkAnswer>(&answer) {
+                Ok(WorkAnswer { malformed: Some(malformed), .. }) => {
+                    tracing::error!(%shard, %malformed, "the shard cannot read what this worker says");
+                    break None;
+                }
                 Ok(answer) if answer.replies.len() == frame.requests.len() => break Some(answer),
                 Ok(answer) => {
                     tracing::warn!(%shard, asked = frame.requests.len(), got = answer.replies.len(), "wrong answer")

@@ -169,7 +169,7 @@ impl House {
     pub async fn send(&mut self, reply: ReplyTo, replies: Vec<WorkReply>) {
         let carried = |reply: &WorkReply| if let WorkReply::Accepted { next } = reply { next.len() } else { 0 };
         let standing = Some(self.standing(replies.iter().map(carried).sum()));
-        let answer = WorkAnswer { shard: shard(), standing, replies };
+        let answer = WorkAnswer { shard: shard(), standing, replies, malformed: None };
         reply.send(serde_json::to_vec(&answer).unwrap().into()).await.unwrap();
     }
 

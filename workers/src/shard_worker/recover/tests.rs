@@ -157,7 +157,7 @@ async fn a_checkpoint_that_cannot_be_used_costs_the_whole_journal_and_is_replace
     let cases: [(String, IsWhy<'_>); 7] = [
         ("gibberish".into(), &is_refused),
         (good[..good.len() / 2].into(), &is_refused),
-        (good.replacen(r#""format":1"#, r#""format":0"#, 1), &is_refused),
+        (good.replacen(r#""format":2"#, r#""format":0"#, 1), &is_refused),
         (good.replacen(r#""shard":0"#, r#""shard":1"#, 1), &is_refused),
         (good.replacen(&sequence, r#""sequence":99"#, 1), &|unusable| matches!(unusable, Unusable::Ahead { .. })),
         (good.replacen(&sequence, r#""sequence":2"#, 1), &|unusable| matches!(unusable, Unusable::Foreign { .. })),

@@ -5,7 +5,11 @@
 //! one sender to one shard; the answer comes after the bundle that holds their decisions is durable, one reply for each
 //! request, in order.
 
+mod reading;
+
 use serde::{Deserialize, Serialize};
+
+pub use reading::{Malformed, QUEUES_MAX, REQUESTS_MAX, ReadFrame, read_requests};
 
 use crate::asset::Declaration;
 use crate::credit::{Credit, Standing};
@@ -86,6 +90,9 @@ pub struct WorkAnswer {
     pub standing: Option<Standing>,
     /// One for each request, in order.
     pub replies: Vec<WorkReply>,
+    /// The frame as a whole could not be read: there are no replies. Never send it again as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<Malformed>,
 }
 
 /// A worker introduces itself to every shard (subject `hw.work.<workspace>.all`): at its start, with every heartbeat, and
@@ -171,11 +178,7 @@ pub enum WorkReply {
     /// No; never ask again with the same request.
     Refused { rejection: Rejection },
     /// It could not be read. Never send it again as it is.
-    Malformed {
-        /// Where in the request, as a JSON pointer.
-        path: String,
-        reason: String,
-    },
+    Malformed(Malformed),
 }
 
 /// Requests of the engine's own processes to one shard (subject `hw.cmd.<shard>`).

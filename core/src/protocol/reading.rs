@@ -1,0 +1,167 @@
+//! How what a worker says is read: frame by frame, request by request, so that one that cannot be read silences no other.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
+
+use super::{Hello, PROTOCOL, WorkFrame, WorkRequest};
+use crate::credit::Credit;
+use crate::{QueueName, SessionId, WorkerId};
+
+/// How many requests one frame may carry.
+pub const REQUESTS_MAX: usize = 4_096;
+/// How many queues one worker may serve.
+pub const QUEUES_MAX: usize = 1_024;
+
+/// Says why, and where, something a worker said cannot be read. It will not be readable the next time either.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
+#[error("{reason} (at {path:?})")]
+pub struct Malformed {
+    /// JSON Pointer into the frame or the request; empty for the whole.
+    pub path: String,
+    pub reason: String,
+}
+
+/// A frame whose requests were read one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadFrame {
+    pub worker: WorkerId,
+    pub session: SessionId,
+    pub queues: Vec<QueueName>,
+    pub credit: Credit,
+    pub requests: Vec<Result<WorkRequest, Malformed>>,
+}
+
+#[derive(Deserialize)]
+struct Spoken {
+    protocol: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'f> {
+    #[expect(dead_code, reason = "looked at before the rest, and named so that it is no unknown field")]
+    protocol: u16,
+    worker: WorkerId,
+    session: SessionId,
+    queues: Vec<QueueName>,
+    credit: Credit,
+    #[serde(borrow)]
+    requests: Vec<&'f RawValue>,
+}
+
+impl ReadFrame {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the envelope cannot be read; a request that cannot stands as that in its place.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let text = text(bytes)?;
+        let version = spoken(text)?;
+        let envelope: Envelope<'_> = read(text, version)?;
+        bounded(envelope.requests.len(), REQUESTS_MAX, "/requests")?;
+        bounded(envelope.queues.len(), QUEUES_MAX, "/queues")?;
+        let requests = envelope.requests.into_iter().map(|request| read_request(request.get(), version)).collect();
+        let Envelope { worker, session, queues, credit, .. } = envelope;
+        Ok(Self { worker, session, queues, credit, requests })
+    }
+}
+
+impl From<WorkFrame> for ReadFrame {
+    fn from(frame: WorkFrame) -> Self {
+        let WorkFrame { protocol: _, worker, session, queues, credit, requests } = frame;
+        Self { worker, session, queues, credit, requests: requests.into_iter().map(Ok).collect() }
+    }
+}
+
+impl Hello {
+    /// Reads what a worker says of itself.
+    ///
+    /// # Errors
+    /// [`Malformed`]: nobody answers it.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let text = text(bytes)?;
+        let hello: Self = read(text, spoken(text)?)?;
+        bounded(hello.queues.len(), QUEUES_MAX, "/queues")?;
+        Ok(hello)
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|error| Malformed {
+        path: String::new(),
+        reason: format!("not UTF-8 from byte {} on", error.valid_up_to()),
+    })
+}
+
+/// Returns the version of the protocol that is spoken. A newer one may say more than this release knows.
+fn spoken(text: &str) -> Result<u16, Malformed> {
+    let at = |path: &str, reason: String| Malformed { path: path.to_owned(), reason };
+    let Spoken { protocol } = serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => {
+            at("/protocol", format!("a frame names its protocol, {PROTOCOL}: {error}"))
+        }
+        _ => at("", format!("not valid JSON: {error}")),
+    })?;
+    match protocol {
+        0..PROTOCOL => Err(at("/protocol", format!("this engine speaks protocol {PROTOCOL}, not {protocol}"))),
+        PROTOCOL.. => Ok(protocol),
+    }
+}
+
+fn read_request(text: &str, version: u16) -> Result<WorkRequest, Malformed> {
+    read(text, version).map_err(|malformed: Malformed| {
+        // Unknown fields are found without the name of what they stand in.
+        let said: HashMap<String, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
+        let name = said.into_keys().next().map(|name| pointer(std::iter::once(name.as_str()))).unwrap_or_default();
+        let path = if malformed.path.starts_with(&name) { malformed.path } else { name + &malformed.path };
+        Malformed { path, ..malformed }
+    })
+}
+
+/// Reads a value strictly: a field that nobody knows is refused where this very version is spoken.
+fn read<'t, T: Deserialize<'t>>(text: &'t str, version: u16) -> Result<T, Malformed> {
+    let mut unknown = None;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+    let mut note = |path: serde_ignored::Path<'_>| {
+        unknown.get_or_insert_with(|| pointer(path.to_string().split('.')));
+    };
+    let value = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
+    let value = value.map_err(|error| Malformed { path: of_track(&track.path()), reason: error.to_string() })?;
+    match unknown.filter(|_| version == PROTOCOL) {
+        Some(path) => Err(Malformed { path, reason: "nobody knows this field".to_owned() }),
+        None => Ok(value),
+    }
+}
+
+fn of_track(path: &serde_path_to_error::Path) -> String {
+    let text = path.to_string();
+    if text == "." { String::new() } else { pointer(text.split(['.', '[']).map(|part| part.trim_end_matches(']'))) }
+}
+
+/// Writes steps as a JSON Pointer.
+fn pointer<'p>(steps: impl Iterator<Item = &'p str>) -> String {
+    // What is optional is a step of its own to the reader, and none to whoever wrote it.
+    let steps = steps.filter(|step| !step.is_empty() && *step != "?");
+    steps.map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+fn bounded(count: usize, max: usize, path: &str) -> Result<(), Malformed> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(Malformed { path: path.to_owned(), reason: format!("there are {count}, at most {max} are taken") })
+}
+
+/// Reads the requests of one of the engine's own processes.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn read_requests<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Malformed> {
+    serde_json::from_slice(bytes).map_err(|error| Malformed { path: String::new(), reason: error.to_string() })
+}
