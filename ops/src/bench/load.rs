@@ -132,6 +132,17 @@ pub async fn run_one(access: &Access, workflow: &Workflow) -> Result<(), Failure
     }
 }
 
+/// Starts runs together and waits for all their ends.
+pub async fn run_group(access: &Access, workflow: &Workflow, count: usize) -> Result<(), Failure> {
+    let starts = (0..count).map(|_| start(access, workflow));
+    let runs = futures_util::future::try_join_all(starts).await?;
+    let ends = access.client.await_runs(&runs, PATIENCE).await.map_err(|error| Failure::of(&error))?;
+    match ends.iter().find(|(_, status)| *status != RunStatus::Succeeded) {
+        Some((run, status)) => Err(Failure::new(format!("run {run} ended {status}"))),
+        None => Ok(()),
+    }
+}
+
 /// Keeps `in_flight` runs going for `seconds`; returns how many ended in each second.
 pub async fn keep_going(access: &Access, workflow: &Workflow, in_flight: usize, seconds: u64) -> Result<f64, Failure> {
     let ended = Arc::new(AtomicU64::new(0));
@@ -141,13 +152,8 @@ pub async fn keep_going(access: &Access, workflow: &Workflow, in_flight: usize, 
         let (access, workflow, ended) = (access.clone(), workflow.clone(), Arc::clone(&ended));
         groups.spawn(async move {
             while Instant::now() < until {
-                let starts = (0..GROUP).map(|_| start(&access, &workflow));
-                let runs = futures_util::future::try_join_all(starts).await?;
-                let ends = access.client.await_runs(&runs, PATIENCE).await.map_err(|error| Failure::of(&error))?;
-                if let Some((run, status)) = ends.iter().find(|(_, status)| *status != RunStatus::Succeeded) {
-                    return Err(Failure::new(format!("run {run} ended {status}")));
-                }
-                ended.fetch_add(runs.len() as u64, Ordering::Relaxed);
+                run_group(&access, &workflow, GROUP).await?;
+                ended.fetch_add(GROUP as u64, Ordering::Relaxed);
             }
             Ok(())
         });

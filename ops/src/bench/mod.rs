@@ -6,6 +6,7 @@
 mod cluster;
 mod figures;
 mod load;
+mod queued;
 mod scenarios;
 mod worker;
 
@@ -32,6 +33,10 @@ pub enum Scenario {
     FirstAttempt,
     /// One node to a thousand and back to one.
     FanOut,
+    /// A thousand wide graphs at once on few slots, beside chains that just fill theirs.
+    Queued,
+    /// Chains of 10 jobs on fleets of ever smaller workers.
+    Fleet,
     /// Resident memory, idle and with many waiting runs.
     Memory,
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Cluster;
 use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
+use super::queued;
 use super::worker;
 use super::{BenchSettings, Scenario};
 use crate::failure::Failure;
@@ -29,6 +30,8 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::Single => single(settings, report).await,
         Scenario::FirstAttempt => first_attempt(settings, report).await,
         Scenario::FanOut => fan_out(settings, report).await,
+        Scenario::Queued => queued::queued(settings, report).await,
+        Scenario::Fleet => queued::fleet(settings, report).await,
         Scenario::Memory => memory(settings, report).await,
     }
 }
@@ -50,7 +53,7 @@ const TURN_RUNS: usize = 10;
 const TURN_PUBLISHES: usize = 15;
 
 /// The bare broker, as a yardstick: one 512-byte publish at a time.
-async fn bare_publish(cluster: &Cluster) -> Result<f64, Failure> {
+pub(super) async fn bare_publish(cluster: &Cluster) -> Result<f64, Failure> {
     let yardstick = yardstick(cluster).await?;
     let took = yardstick.publish(BARE).await.map_err(|error| Failure::of(&error))?;
     yardstick.close().await.map_err(|error| Failure::of(&error))?;
