@@ -1,6 +1,7 @@
 //! How to reach the broker.
 
 mod check;
+mod wall;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 pub(crate) use check::parse_version;
 pub use check::{BrokerCheck, Shortcoming, SyncSetting};
+pub use wall::{Wall, WallError};
 
 use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};

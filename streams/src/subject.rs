@@ -6,10 +6,11 @@
 //! | subject | what |
 //! |---|---|
 //! | `hw.journal.<shard>` | the journal of a shard (stream `HW_JOURNAL_<shard>`) |
-//! | `hw.task.<workspace>.<queue>` | tasks (stream `HW_TASKS`) |
+//! | `hw.hand.<workspace>.<session>` | tasks that shards hand to a worker |
+//! | `hw.call.<workspace>` | shards that have tasks and nobody to hand them to |
 //! | `hw.asset.<workspace>.<change>.<partition>.<asset.id.tokens>` | the asset feed (stream `HW_ASSETS`) |
 //! | `hw.cmd.<shard>` | requests of the engine's processes to a shard (not stored) |
-//! | `hw.work.<shard>` | reports of workers to a shard (not stored) |
+//! | `hw.work.<workspace>.<shard>` | reports of workers to a shard (not stored) |
 //! | `hw.cancel.<workspace>` | best-effort word to workers that attempts are cancelled (not stored) |
 
 use std::fmt;

@@ -9,6 +9,7 @@ use headwater_core::credit::{Standing, Term};
 use headwater_core::protocol::{Call, Handed, Hello, PROTOCOL};
 use headwater_core::shard::ShardMap;
 use headwater_core::{AssetId, Epoch, NodeId, Sequence, SessionId, Timestamp};
+use headwater_streams::broker::Wall;
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, RequestError};
@@ -177,6 +178,16 @@ async fn a_worker_cannot_make_the_broker_or_the_engine_write_for_it() {
     assert_eq!(answer.unwrap().payload, "answer");
     house.broker.flush().await.unwrap();
     assert_untouched(&house, &map).await;
+}
+
+#[tokio::test]
+async fn the_wall_around_workers_is_tried_without_harm() {
+    let house = House::with_shards(1).await;
+    let worker = quick(house.server.worker());
+    assert_eq!(house.broker.try_wall(&worker).await.unwrap(), Wall::Holds);
+    // Whoever is in the engine's own account has it all.
+    assert_eq!(house.broker.try_wall(&quick(house.server.engine())).await.unwrap(), Wall::Broken);
+    assert!(Topology::new(1, 1).unwrap().plan(&house.broker).await.unwrap().is_empty(), "nothing else is touched");
 }
 
 #[tokio::test]

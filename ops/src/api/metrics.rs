@@ -39,7 +39,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 23] = [
+pub const METRICS: [Metric; 24] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -48,6 +48,7 @@ pub const METRICS: [Metric; 23] = [
     metric("headwater_shard_append_microseconds_total", Kind::Counter, "", "sum of the times the appends took"),
     metric("headwater_shard_requests_total", Kind::Counter, "", "requests that the shards of this process were asked"),
     metric("headwater_shard_refusals_total", Kind::Counter, "", "requests they refused"),
+    metric("headwater_shard_malformed_total", Kind::Counter, "", "frames, requests and hellos of workers that could not be read"),
     metric("headwater_shard_attempts_lost_total", Kind::Counter, "", "attempts whose worker fell silent"),
     metric("headwater_shard_effects_total", Kind::Counter, "", "effects delivered"),
     metric("headwater_shard_take_overs_total", Kind::Counter, "", "shards taken over"),
@@ -111,6 +112,7 @@ fn shards(counters: &ShardCounters) {
         ("headwater_shard_bytes_total", &counters.bytes),
         ("headwater_shard_requests_total", &counters.requests),
         ("headwater_shard_refusals_total", &counters.refusals),
+        ("headwater_shard_malformed_total", &counters.malformed),
         ("headwater_shard_attempts_lost_total", &counters.attempts_lost),
         ("headwater_shard_effects_total", &counters.effects),
         ("headwater_shard_take_overs_total", &counters.take_overs),

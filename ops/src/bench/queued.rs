@@ -82,7 +82,12 @@ pub async fn fleet(settings: &BenchSettings, report: &mut Report) -> Result<(), 
     Ok(())
 }
 
-async fn start(settings: &BenchSettings, workers: usize, slots: usize, bare: &mut Vec<f64>) -> Result<Cluster, Failure> {
+async fn start(
+    settings: &BenchSettings,
+    workers: usize,
+    slots: usize,
+    bare: &mut Vec<f64>,
+) -> Result<Cluster, Failure> {
     let mut cluster = Cluster::start(settings.shards, &[Role::Shards]).await?;
     bare.push(bare_publish(&cluster).await?);
     for _ in 0..workers {

@@ -1,5 +1,6 @@
 //! `doctor`: whether broker, streams, database and shards are as they should be.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
 use headwater_projector::Database;
 use headwater_projector::queries::Reads;
-use headwater_streams::broker::{Shortcoming, SyncSetting};
+use headwater_streams::broker::{Shortcoming, SyncSetting, Wall};
 use headwater_streams::topology::Topology;
 use headwater_streams::{Broker, ownership, shard_map};
+use headwater_workers::connection::Connection;
 use headwater_workers::shard_client::ShardClient;
 use serde_json::json;
 
@@ -27,6 +29,9 @@ pub struct DoctorSettings {
     /// A libpq connection string or postgres:// address; without one the database is not looked at.
     #[arg(long, env = "HEADWATER_POSTGRES_URL", hide_env_values = true)]
     postgres_url: Option<String>,
+    /// A worker's connection.json: tries whether its credentials can harm the engine's streams, on a stream made for that.
+    #[arg(long, env = "HEADWATER_CONNECTION")]
+    worker_connection: Option<PathBuf>,
     /// How many replicas each stream should have.
     #[arg(long, env = "HEADWATER_REPLICAS", default_value_t = 1)]
     replicas: usize,
@@ -57,6 +62,7 @@ pub async fn run(settings: DoctorSettings) -> Result<ExitCode, Failure> {
         Ok(broker) => {
             check_broker(&broker, &mut findings).await;
             check_cluster(&broker, settings.replicas, &mut findings).await;
+            findings.push(check_wall(&broker, settings.worker_connection.as_deref()).await);
         }
         Err(error) => findings.push(wrong("broker", Failure::of(&error).to_string())),
     }
@@ -154,6 +160,26 @@ async fn check_owners(broker: &Broker, map: &ShardMap) -> Finding {
     owners.sort();
     owners.dedup();
     ok("shards", format!("all {} answer; driven by {}", shards.len(), owners.join(", ")))
+}
+
+/// Tries what a hostile worker would.
+async fn check_wall(broker: &Broker, connection: Option<&Path>) -> Finding {
+    const WHAT: &str = "workers";
+    let Some(path) = connection else {
+        let detail = "not tried: give --worker-connection".to_owned();
+        return Finding { what: WHAT, verdict: Verdict::Warning, detail };
+    };
+    let worker = match Connection::read(path) {
+        Ok(connection) => connection.worker(),
+        Err(error) => return wrong(WHAT, Failure::of(&error).to_string()),
+    };
+    match broker.try_wall(&worker).await {
+        Ok(Wall::Holds) => ok(WHAT, "walled off: their credentials reach no stream"),
+        Ok(Wall::Broken) => {
+            wrong(WHAT, "their credentials delete streams: give them an account of their own (docs/security.md)")
+        }
+        Err(error) => wrong(WHAT, Failure::of(&error).to_string()),
+    }
 }
 
 async fn check_database(url: &str) -> Finding {

@@ -121,7 +121,7 @@ impl TaskWorker {
 
     async fn settle_until(&mut self, deadline: Instant) {
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline).fuse());
-        // What is under way beside reports and claims is a sign of life, and not missed.
+        // What is under way beside reports is a sign of life, and not missed.
         while !self.attempts.is_empty() {
             self.send();
             match self.event(deadline.as_mut()).await {
