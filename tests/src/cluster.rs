@@ -31,6 +31,8 @@ pub struct WorkerProcess {
     child: Child,
 }
 
+/// Where test workers write down what they begin.
+const BEGUN: &str = "begun";
 /// How often the engines of tests give signs of life: faster than in life, so that tests are too.
 const MEMBER_TTL_MS: &str = "1000";
 const LEASE_TTL_MS: &str = "2000";
@@ -84,9 +86,19 @@ impl Cluster {
     /// When it does not become ready.
     pub async fn worker(&self, slots: usize) -> WorkerProcess {
         let mut command = Command::new(binary("test-worker"));
-        command.arg(slots.to_string());
+        command.arg(slots.to_string()).arg(self.folder().join(BEGUN));
         let (child, _) = spawn(&mut command, &self.nats.worker()).await;
         WorkerProcess { child }
+    }
+
+    /// Returns the attempts that test workers have begun, in order: `run/node/attempt` each.
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    pub fn begun(&self) -> Vec<String> {
+        let path = self.folder().join(BEGUN);
+        let text = if path.exists() { std::fs::read_to_string(path).expect("readable") } else { String::new() };
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Starts any worker program of this workspace and waits for its first line.
@@ -126,9 +138,8 @@ impl Engine {
         self.signal("-CONT").await;
     }
 
-    async fn signal(&self, signal: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().await.expect("kill is there").success());
+    async fn signal(&self, name: &str) {
+        signal(&self.child, name).await;
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has.
@@ -146,6 +157,30 @@ impl WorkerProcess {
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }
+
+    /// Stops it in its tracks (SIGSTOP).
+    pub async fn freeze(&self) {
+        signal(&self.child, "-STOP").await;
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub async fn thaw(&self) {
+        signal(&self.child, "-CONT").await;
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not stop in time.
+    pub async fn stop(mut self) {
+        signal(&self.child, "-TERM").await;
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.expect("in time").expect("a status");
+    }
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().await.expect("kill is there").success());
 }
 
 /// The account Postgres runs under must be able to pass through.
