@@ -91,6 +91,12 @@ impl RunId {
         self.0.as_u128() & (u128::MAX >> 48)
     }
 
+    /// Returns when the id was made, by the clock of whoever made it, in whole milliseconds.
+    pub fn made_at(self) -> crate::Timestamp {
+        let millis = u64::try_from(self.0.as_u128() >> 80).expect("48 bits are left");
+        crate::Timestamp::from_micros(millis.saturating_mul(1000))
+    }
+
     /// Returns the shard that owns the run. Numbers at or above the cluster's count name no shard.
     pub fn shard(self) -> ShardId {
         ShardId::new((self.0.as_u128() & Self::SHARD_MASK) as u16).expect("ten bits are below 1,024")

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::asked::Asked;
 use super::body::Body;
 use super::token::Token;
-use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, neighbours};
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, neighbours, readable};
 use crate::codes::Code;
 use crate::documents::{self, Located};
 
@@ -59,12 +59,22 @@ pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> 
 }
 
 /// `POST /workflows`
-pub async fn apply(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
+    let readable_within = readable::asked(&mut asked, false)?;
     let workspace = asked.finish()?;
     let compiled = read_among_others(&api, &workspace, &body).await?;
     let applied = compiled.iter().map(|(definition, _)| apply_one(&api, &workspace, definition));
     let applied = futures_util::future::try_join_all(applied).await?;
-    let token = Token::of(applied.iter().map(|applied| applied.position));
+    // The declarations of their assets are recorded there at the latest.
+    let nodes = compiled.iter().flat_map(|(definition, _)| &definition.nodes);
+    let assets = nodes.flat_map(|node| {
+        let produced = node.produces.iter().map(|produces| produces.asset.clone());
+        produced.chain(node.consumes.iter().map(|consumes| consumes.asset.clone()))
+    });
+    let ends = api.ends_of(&api.shards_of(&workspace, assets)).await;
+    let all_ends = ends.is_some();
+    let token = Token::of(applied.iter().map(|applied| applied.position).chain(ends.unwrap_or_default()));
+    let readable = all_ends && api.is_readable(&token, readable_within).await;
     let any_created = applied.iter().any(|applied| applied.created);
     let workflows: Vec<_> = compiled
         .iter()
@@ -80,7 +90,8 @@ pub async fn apply(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Res
         })
         .collect();
     let status = if any_created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(answer::written(status, &token, json!({"workflows": workflows, "token": token.to_string()})))
+    let answered = json!({"workflows": workflows, "token": token.to_string(), "readable": readable});
+    Ok(answer::written(status, &token, answered))
 }
 
 struct Applied {

@@ -130,15 +130,15 @@ impl Asked {
         Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "limit"))
     }
 
-    /// Takes `wait`: how long the answer may take, `30s` and the like, at most `longest`.
+    /// Takes a parameter that says how long something may take: `30s` and the like, at most `longest`.
     ///
     /// # Errors
     /// [`Code::InvalidParameter`].
-    pub fn wait(&mut self, longest: Duration) -> Result<Option<Duration>, Problem> {
-        let Some(text) = self.take("wait") else { return Ok(None) };
+    pub fn span(&mut self, name: &str, longest: Duration) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.take(name) else { return Ok(None) };
         let span = headwater_core::definition::parse_span(&text).ok().filter(|span| *span <= longest);
-        let detail = || format!("`wait` is not a span like 500ms or 30s of at most {} s", longest.as_secs());
-        span.map(Some).ok_or_else(|| Problem::new(Code::InvalidParameter, detail()).with("parameter", "wait"))
+        let detail = || format!("`{name}` is not a span like 500ms or 30s of at most {} s", longest.as_secs());
+        span.map(Some).ok_or_else(|| Problem::new(Code::InvalidParameter, detail()).with("parameter", name))
     }
 
     /// Refuses parameters that nobody took, and waits until the read models contain what the request must see.

@@ -9,6 +9,7 @@
 //! | `answer`, `token`, `problem` | what an answer looks like |
 //! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
+//! | `readable` | when what was written can be read |
 //! | `assets` | what was made, by whom, for whom |
 //! | `operations`, `health`, `metrics` | how the engine is |
 //! | `catalog` | which version a start without one means |
@@ -31,6 +32,7 @@ mod neighbours;
 mod openapi;
 mod operations;
 mod problem;
+mod readable;
 mod routes;
 mod runs;
 mod start;
@@ -64,6 +66,7 @@ use catalog::Catalog;
 use connections::Limits;
 use lag::LagView;
 use metrics::Metrics;
+use readable::AssetShards;
 use token::Token;
 
 pub use admission::Admission;
@@ -82,6 +85,7 @@ pub struct Api {
     lag: LagView,
     definitions: Definitions,
     catalog: Catalog,
+    asset_shards: AssetShards,
     counters: Arc<ShardCounters>,
     metrics: Metrics,
     /// Long answers end when this process stops.
@@ -104,7 +108,12 @@ impl Api {
         for &position in token.positions() {
             self.refuse_future(position).await?;
         }
-        let deadline = tokio::time::Instant::now() + CATCH_UP_WAIT;
+        self.see(token, CATCH_UP_WAIT).await
+    }
+
+    /// Waits until the read models contain what the token stands for.
+    async fn see(&self, token: &Token, within: Duration) -> Result<(), Problem> {
+        let deadline = tokio::time::Instant::now() + within;
         for &position in token.positions() {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             match &self.progress {
@@ -163,6 +172,7 @@ pub async fn serve(
         progress: process.progress.clone(),
         lag,
         catalog: Catalog::default(),
+        asset_shards: AssetShards::default(),
         definitions,
         counters: process.counters.clone(),
         metrics: Metrics::new(),

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::asked::Asked;
 use super::body::Body;
 use super::token::Token;
-use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command};
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
 
 const LIMIT: u32 = 50;
@@ -83,8 +83,9 @@ fn not_found(run: RunId) -> Problem {
 }
 
 /// `POST /runs/{runId}/cancel`
-pub async fn cancel(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let run: RunId = asked.name("runId")?;
+    let readable_within = readable::asked(&mut asked, false)?;
     let workspace = asked.finish()?;
     let mut fields = body.fields()?;
     let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
@@ -105,8 +106,14 @@ pub async fn cancel(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Re
         submitted => submitted?,
     };
     let token = Token::of([position]);
-    let status = RunStatus::Cancelled;
-    Ok(answer::written(StatusCode::OK, &token, json!({"runId": run, "status": status, "token": token.to_string()})))
+    let readable = api.is_readable(&token, readable_within).await;
+    let cancelled = json!({
+        "runId": run,
+        "status": RunStatus::Cancelled,
+        "token": token.to_string(),
+        "readable": readable,
+    });
+    Ok(answer::written(StatusCode::OK, &token, cancelled))
 }
 
 /// Returns a run of this workspace. Only the read models know whose it is; one that its shard knows is waited for.

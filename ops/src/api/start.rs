@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::asked::{self, Asked};
 use super::body::{Body, Fields};
 use super::token::Token;
-use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, now, workflows};
+use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, now, readable, workflows};
 use crate::codes::Code;
 
 /// How long an answer may wait for the run's end.
@@ -28,7 +28,8 @@ const KEY_BYTES_MAX: usize = 200;
 /// `POST /workflows/{slug}/runs`
 pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let workflow: Slug = asked.name("slug")?;
-    let wait = asked.wait(WAIT_MAX)?;
+    let wait = asked.span("wait", WAIT_MAX)?;
+    let readable_within = readable::asked(&mut asked, wait.is_some())?;
     let idempotency_key = idempotency_key(&asked)?.map(str::to_owned);
     let workspace = asked.finish()?;
     let mut fields = body.fields()?;
@@ -51,8 +52,8 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
         }
     };
     let start = StartRun {
-        workspace: key.workspace,
-        workflow: key.workflow,
+        workspace: key.workspace.clone(),
+        workflow: key.workflow.clone(),
         version,
         input,
         trigger: Trigger::Manual {},
@@ -64,19 +65,50 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
     // The same start came before: its run goes on under the id it has.
-    let run = if let Some(Granted::Run { run }) = granted { run } else { run };
+    let (run, replayed) = if let Some(Granted::Run { run }) = granted { (run, true) } else { (run, false) };
     let (status, position) = match wait {
         Some(wait) => await_end(&api, run, position, wait).await?,
         None => (RunStatus::Running, position),
     };
     let code = if status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let token = Token::of([position]);
-    let started = json!({"runId": run, "status": status, "version": version, "token": token.to_string()});
+    let (token, readable) = seen(&api, &key, version, status, position, readable_within).await;
+    let started = json!({
+        "runId": run,
+        "status": status,
+        "version": version,
+        "token": token.to_string(),
+        "readable": readable,
+        "replayed": replayed,
+    });
     let mut response = answer::written(code, &token, started);
     if let Ok(location) = HeaderValue::try_from(format!("/runs/{run}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// Returns what a read must wait for to see the run and the assets it left behind, and whether reads see it now.
+async fn seen(
+    api: &Api,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+    status: RunStatus,
+    position: Position,
+    within: Duration,
+) -> (Token, bool) {
+    if within.is_zero() || !status.is_terminal() {
+        let token = Token::of([position]);
+        let readable = api.is_readable(&token, within).await;
+        return (token, readable);
+    }
+    match api.asset_ends(key, version).await {
+        Some(ends) => {
+            let token = Token::of(ends.into_iter().chain([position]));
+            let readable = api.is_readable(&token, within).await;
+            (token, readable)
+        }
+        None => (Token::of([position]), false),
+    }
 }
 
 async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> Result<(RunStatus, Position), Problem> {

@@ -71,7 +71,10 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     terminal.exits(2, &["run", "start", "pure", "--input", "[]"]).await;
     terminal.exits(4, &["run", "start", "nope"]).await;
     let keyed = ["run", "start", "pure", "--idempotency-key", "k", "-p"];
-    terminal.exits(0, &[&keyed[..], &["n=1"]].concat()).await;
+    let (_, silent) = terminal.exits(0, &[&keyed[..], &["n=1"]].concat()).await;
+    assert!(!silent.contains("this key"), "{silent}");
+    let (_, said) = terminal.exits(0, &[&keyed[..], &["n=1", "--wait"]].concat()).await;
+    assert!(said.contains("this key started run ") && said.contains(" on 20"), "{said}");
     terminal.exits(5, &[&keyed[..], &["n=2"]].concat()).await;
 
     let started = terminal.json(&["run", "start", "sleeper"]).await;

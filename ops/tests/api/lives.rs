@@ -126,6 +126,7 @@ async fn keys_start_once(engine: &Engine) {
     let first = start(r#"{"input":{"n":1}}"#).await;
     let again = start(r#"{"parameters":  {"n": 1} }"#).await;
     assert_eq!(first.data(200)["runId"], again.data(200)["runId"]);
+    assert_eq!((&first.data(200)["replayed"], &again.data(200)["replayed"]), (&json!(false), &json!(true)));
     let other = start(r#"{"input":{"n":2}}"#).await;
     assert_eq!(other.problem("run/key_reused")["runId"], first.data(200)["runId"]);
 }

@@ -10,4 +10,5 @@ mod lives;
 mod marks;
 mod neighbours;
 mod outages;
+mod readable;
 mod symbols;

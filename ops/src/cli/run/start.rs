@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use headwater_core::{Flaw, InvalidJson, Json};
+use headwater_core::{Flaw, InvalidJson, Json, RunId};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,11 @@ pub async fn run(settings: StartSettings) -> Result<ExitCode, Failure> {
         request = request.header("idempotency-key", key);
     }
     let started = client.send(request).await?;
+    if started["replayed"] == true {
+        let run = show::cell(&started["runId"]);
+        let when = run.parse::<RunId>().map_or_else(|_| "-".to_owned(), |run| run.made_at().to_string());
+        eprintln!("this key started run {run} on {when}: what follows is of that run, nothing was started now");
+    }
     if settings.wait || settings.watch {
         let progress = if settings.watch { Progress::Shown } else { Progress::Hidden };
         let (run, token) = (show::cell(&started["runId"]), show::cell(&started["token"]));
