@@ -168,7 +168,7 @@ async fn fold(journal: &Journal) -> Owner<()> {
 }
 
 fn cancel(run: RunId) -> Submission {
-    let command = Command::Run { run, command: RunCommand::CancelRun { reason: "enough".into() } };
+    let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
     Submission { id: fresh_id(), command }
 }
 

@@ -25,8 +25,12 @@ pub enum RunCommand {
     StartAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, started_at: Timestamp },
     /// Nobody holds the attempt any more: its worker fell silent.
     LoseAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
-    /// Stop it.
-    CancelRun { reason: String },
+    /// Stop it. A run of another workspace than the asker's is not there for him; `None`: whoever asks may.
+    CancelRun {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workspace: Option<WorkspaceId>,
+        reason: String,
+    },
     /// Something of the run is due.
     FireTimers {},
     /// An asset chose a version for a waiting node, or none.

@@ -127,6 +127,11 @@ pub(crate) fn complete_input(input: &Json, definition: &Definition) -> Result<Js
 /// # Errors
 /// The fact in the way; the run is as it was.
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
+    if let RunCommand::CancelRun { workspace: Some(asker), .. } = &command
+        && *asker != run.workspace
+    {
+        return Err(RunRejection::RunNotFound);
+    }
     if run.status.is_terminal() {
         return refuse_closed(run.status, &command);
     }
@@ -152,7 +157,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
             let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
             decision.fail_attempt(ix, failure, false, None);
         }
-        RunCommand::CancelRun { reason } => {
+        RunCommand::CancelRun { workspace: _, reason } => {
             decision.cancel_active();
             decision.emit(RunEvent::RunCancelled { reason: shortened(reason) });
         }

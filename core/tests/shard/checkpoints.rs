@@ -88,7 +88,8 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     // Ids that were granted are answered again, also for another wish.
     for commit in &world.commits {
         if let headwater_core::shard::AggregateId::Run(run) = commit.aggregate {
-            let command = Command::Run { run, command: RunCommand::CancelRun { reason: "again".into() } };
+            let command =
+                Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "again".into() } };
             wishes.push(Submission { id: commit.command, command: command.clone() });
             wishes.push(Submission { id: id(wishes.len() as u128), command });
         }

@@ -33,7 +33,9 @@ fn a_question_is_asked_again_until_it_is_answered_or_its_run_is_over() {
     let before = world.shard.outstanding();
     assert!(matches!(before.as_slice(), [Effect::Submit(_)]), "one question: {before:?}");
     assert_eq!(world.shard.still_outstanding(before.clone()), before);
-    world.decide(Command::Run { run, command: RunCommand::CancelRun { reason: "enough".to_owned() } }).unwrap();
+    world
+        .decide(Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() } })
+        .unwrap();
     assert_eq!(world.shard.still_outstanding(before), [], "nobody would let it be forgotten");
 }
 

@@ -91,7 +91,7 @@ pub fn world() -> World {
     world.report(&make, with_asset("site.day", Some("monday"))).unwrap();
     world.deliver_submissions();
     let cancelled = world.start("long", json!({"n": 1}));
-    let enough = RunCommand::CancelRun { reason: "enough".into() };
+    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
     world.decide(Command::Run { run: cancelled, command: enough }).unwrap();
     world.tasks();
     // In every phase: handed over, seen to run, asleep, retrying, stored, skipped.

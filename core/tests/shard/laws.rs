@@ -66,7 +66,7 @@ pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
             (3, _) => {
                 let run = runs[which % runs.len()];
-                let command = RunCommand::CancelRun { reason: "chance".into() };
+                let command = RunCommand::CancelRun { workspace: None, reason: "chance".into() };
                 let _may_be_over = world.decide(Command::Run { run, command });
             }
             (_, true) => {}

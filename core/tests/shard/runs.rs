@@ -192,12 +192,27 @@ fn cancelling_ends_the_run_at_once_and_only_once() {
     let mut world = World::with(&chain(&["a", "b"]));
     let run = world.start("chain", json!({}));
     let task = world.tasks().remove(0);
-    let cancel = || Command::Run { run, command: RunCommand::CancelRun { reason: "enough".into() } };
+    let cancel = || Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
     world.decide(cancel()).unwrap();
     assert_eq!(world.timeline(run), "started a:try1 a:cancelled CANCELLED");
     let closed = refused(RunRejection::RunClosed { status: RunStatus::Cancelled });
     assert_eq!(world.decide(cancel()).unwrap_err(), closed);
     assert_eq!(world.report(&task, ok(json!(1))).unwrap_err(), closed);
+}
+
+#[test]
+fn a_run_of_another_workspace_cannot_be_cancelled_and_is_not_there_for_the_asker() {
+    let mut world = World::with(&chain(&["a"]));
+    let run = world.start("chain", json!({}));
+    let cancel = |workspace: &str| {
+        let workspace = Some(workspace.parse().unwrap());
+        Command::Run { run, command: RunCommand::CancelRun { workspace, reason: "enough".into() } }
+    };
+    assert_eq!(world.decide(cancel("elsewhere")).unwrap_err(), refused(RunRejection::RunNotFound));
+    assert_eq!(world.timeline(run), "started a:try1");
+    let own = world.shard.run(run).unwrap().workspace().to_string();
+    world.decide(cancel(&own)).unwrap();
+    assert_eq!(world.timeline(run), "started a:try1 a:cancelled CANCELLED");
 }
 
 #[test]

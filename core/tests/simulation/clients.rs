@@ -97,7 +97,7 @@ impl Cluster {
             return;
         }
         let run = *self.chance.pick(&self.clients.runs);
-        let command = Command::Run { run, command: RunCommand::CancelRun { reason: "enough".into() } };
+        let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
         let submission = Submission { id: self.command_id(), command };
         let started = self.audit.is_acknowledged(run);
         self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));

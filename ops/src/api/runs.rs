@@ -22,9 +22,8 @@ use crate::codes::Code;
 
 const LIMIT: u32 = 50;
 const REASON_CHARS_MAX: usize = 1_000;
-/// How often a run is looked for that its shard knows and the read models do not, yet.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-const LOOK_WAIT: Duration = Duration::from_secs(2);
+/// How long the read models may take to say whose run it is that has ended.
+const ENDED_WAIT: Duration = Duration::from_secs(1);
 
 /// `GET /runs`
 pub async fn list(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Response, Problem> {
@@ -94,14 +93,17 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
         let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));
     }
-    let known = known(&api, &workspace, run).await?;
-    let command = Command::Run { run, command: RunCommand::CancelRun { reason } };
-    let submission = Submission { id: fresh_command(), command };
+    if run.shard().number() >= api.map.shards {
+        return Err(not_found(run));
+    }
+    let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
+    let submission = Submission { id: fresh_command(), command: Command::Run { run, command } };
     let (position, _) = match api.client.submit(run.shard(), submission, COMMAND_WAIT).await {
-        // It ended so long ago that its shard has forgotten it.
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
-            let detail = format!("the run has ended: {}", known.summary.status);
-            return Err(Problem::new(Code::RunClosed, detail).with("runStatus", known.summary.status));
+            return Err(long_ended(&api, &workspace, run).await);
+        }
+        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status }))) => {
+            return Err(ended(&api, &workspace, run, status).await);
         }
         submitted => submitted?,
     };
@@ -116,31 +118,27 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     Ok(answer::written(StatusCode::OK, &token, cancelled))
 }
 
-/// Returns a run of this workspace. Only the read models know whose it is; one that its shard knows is waited for.
-async fn known(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDetail, Problem> {
-    if let Some(found) = api.reads.run(workspace, run).await? {
-        return Ok(found);
+/// Says why a run cannot be cancelled that its shard does not have: it may have ended so long ago that it was forgotten.
+async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
+    match api.reads.run(workspace, run).await {
+        Ok(Some(found)) => closed(&found.summary.status),
+        Ok(None) | Err(_) => not_found(run),
     }
-    if run.shard().number() >= api.map.shards {
-        return Err(not_found(run));
+}
+
+/// Says that a run has ended, to its own workspace only: of one that has ended its shard no longer knows whose it is.
+/// Where the read models cannot say so either, it is said to whoever knows the id.
+async fn ended(api: &Api, workspace: &WorkspaceId, run: RunId, status: RunStatus) -> Problem {
+    let Some(ends) = api.ends_of([&run.shard()]).await else { return closed(status.as_str()) };
+    if !api.is_readable(&Token::of(ends), ENDED_WAIT).await {
+        return closed(status.as_str());
     }
-    let unknown_to_shard = async {
-        match api.client.await_run(run, LOOK_WAIT).await {
-            Err(ClientError::Refused(_)) => {}
-            Ok(_) | Err(_) => std::future::pending().await,
-        }
-    };
-    let projected = async {
-        loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            if let Some(found) = api.reads.run(workspace, run).await? {
-                return Ok(found);
-            }
-        }
-    };
-    tokio::select! {
-        () = unknown_to_shard => Err(not_found(run)),
-        found = projected => found,
-        () = tokio::time::sleep(LOOK_WAIT) => Err(not_found(run)),
+    match api.reads.run(workspace, run).await {
+        Ok(None) => not_found(run),
+        Ok(Some(_)) | Err(_) => closed(status.as_str()),
     }
+}
+
+fn closed(status: &str) -> Problem {
+    Problem::new(Code::RunClosed, format!("the run has ended: {status}")).with("runStatus", status)
 }

@@ -147,6 +147,9 @@ async fn runs_are_followed_and_cancelled(engine: &Engine) {
     engine.send(elsewhere).await.problem("run/not_found");
     let cancelled = engine.post(&format!("/runs/{run}/cancel"), json!({"reason": "enough"})).await;
     assert_eq!(cancelled.data(200)["status"], "cancelled");
+    let late = engine.request(Method::POST, &format!("/runs/{run}/cancel")).header("headwater-workspace", "other");
+    engine.send(late).await.problem("run/not_found");
+    engine.post(&format!("/runs/{run}/cancel"), json!({})).await.problem("run/closed");
     while let Some(chunk) = following.chunk().await.unwrap() {
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }

@@ -12,12 +12,22 @@ use crate::engine::{DEADLINE, Engine};
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_runs_go_on_and_reads_say_so() {
     let mut engine = Engine::start().await;
-    engine.apply(json!({"slug": "pure", "steps": [{"id": "a", "action": "noop"}]})).await;
+    let pure = json!({"slug": "pure", "steps": [{"id": "a", "action": "noop"}]});
+    let sleeper = json!({"slug": "sleeper", "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]});
+    engine.apply(json!([pure, sleeper])).await;
     engine.servers.postgres.kill().await.unwrap();
     engine.get("/runs").await.problem("read/database_unavailable");
     let ended = engine.post("/workflows/pure/runs?wait=30s", json!({})).await;
     let token = ended.data(200)["token"].as_str().unwrap();
     assert_eq!((&ended.body["data"]["status"], &ended.body["data"]["readable"]), (&json!("succeeded"), &json!(false)));
+    // Nothing that decides asks the database: a run is stopped, and one that nobody has is not there.
+    let started = engine.post("/workflows/sleeper/runs", json!({})).await;
+    let cancel = format!("/runs/{}/cancel", started.data(202)["runId"].as_str().unwrap());
+    let foreign = engine.request(reqwest::Method::POST, &cancel).header("headwater-workspace", "other");
+    engine.send(foreign).await.problem("run/not_found");
+    assert_eq!(engine.post(&cancel, json!({})).await.data(200)["status"], "cancelled");
+    engine.post(&cancel, json!({})).await.problem("run/closed");
+    engine.post("/runs/01a1fd57-1f7e-7daa-8743-cc3c4dfbf400/cancel", json!({})).await.problem("run/not_found");
     let not_ready = engine.get("/readyz").await;
     let checks = not_ready.problem("engine/not_ready")["checks"].as_array().unwrap();
     let missing: Vec<_> = checks.iter().filter(|check| check["ok"] == false).map(|check| &check["name"]).collect();
@@ -31,7 +41,7 @@ async fn without_a_database_runs_go_on_and_reads_say_so() {
         }
     };
     tokio::time::timeout(DEADLINE, back).await.expect("the read models catch up");
-    assert_eq!(engine.get("/runs").await.data(200)["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(engine.get("/runs").await.data(200)["runs"].as_array().unwrap().len(), 2);
     engine.stop().await;
 }
 
