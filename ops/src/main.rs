@@ -6,6 +6,7 @@ use clap::Parser as _;
 use headwater::{cli, descriptors, telemetry};
 
 fn main() -> ExitCode {
+    headwater_workers::actions::supervise_if_asked();
     let arguments = cli::Arguments::parse();
     if let Err(failure) = telemetry::log_to_stderr(arguments.log_format, arguments.is_server()) {
         eprintln!("headwater: {failure}");

@@ -130,7 +130,7 @@ impl ServeSettings {
     /// Returns what built-in actions may do.
     pub fn action_policy(&self) -> ActionPolicy {
         let ActionSettings { allow_private_addresses, allow_processes } = self.actions;
-        ActionPolicy { allow_private_addresses, allow_processes }
+        ActionPolicy { allow_private_addresses, allow_processes, supervisor: None }
     }
 
     /// Returns how the shards of this process are driven.

@@ -136,7 +136,7 @@ pub enum Action {
 pub enum BuiltIn {
     /// A request; input `{method, url, headers, query, body, json, expectStatus[], maxResponseBytes, timeoutMs}`.
     HttpRequest,
-    /// A command in its own process group; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
+    /// A command and all it starts; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
     Process,
 }
 

@@ -5,6 +5,7 @@
 pub mod http_request;
 pub mod process;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use headwater_core::QueueName;
@@ -14,6 +15,8 @@ use crate::sdk::{Context, Handle, WorkerBuilder};
 use http_request::{HttpClient, HttpRequest};
 use process::ProcessRequest;
 
+pub use process::supervise_if_asked;
+
 /// What built-in actions may do on this machine.
 #[derive(Debug, Clone, Default)]
 pub struct ActionPolicy {
@@ -21,6 +24,9 @@ pub struct ActionPolicy {
     pub allow_private_addresses: bool,
     /// Whether `process` may run commands, with the rights of this process.
     pub allow_processes: bool,
+    /// The program that supervises a command, such as `headwater-supervise`. `None`: this program, which then has to
+    /// begin with [`supervise_if_asked`].
+    pub supervisor: Option<PathBuf>,
 }
 
 /// Says why the built-in actions are not available.
@@ -43,9 +49,10 @@ pub fn serve(builder: WorkerBuilder, policy: &ActionPolicy) -> Result<WorkerBuil
         let client = client.clone();
         async move { http_request::execute(&client, &context, request).await }
     };
-    let allow = policy.allow_processes;
-    let process = move |context: Context, request: ProcessRequest| async move {
-        process::execute(allow, &context, request).await
+    let policy = Arc::new(policy.clone());
+    let process = move |context: Context, request: ProcessRequest| {
+        let policy = policy.clone();
+        async move { process::execute(&policy, &context, request).await }
     };
     let builder = builder.built_in(queue(), BuiltIn::HttpRequest, Handle::new(http));
     Ok(builder.built_in(queue(), BuiltIn::Process, Handle::new(process)))

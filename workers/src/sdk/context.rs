@@ -28,7 +28,8 @@ struct Inner {
 }
 
 impl Context {
-    pub(crate) fn new(task: Task) -> Self {
+    /// Makes the context of an attempt; the worker does so for its handlers, others to try a handler without an engine.
+    pub fn new(task: Task) -> Self {
         Self(Arc::new(Inner {
             task,
             cancelled: AtomicBool::new(false),
@@ -43,7 +44,8 @@ impl Context {
         &self.0.task
     }
 
-    pub(crate) fn cancel(&self) {
+    /// Tells the handler to stop, as the worker does when nobody wants the result any more.
+    pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         self.0.cancellation.notify_waiters();
     }

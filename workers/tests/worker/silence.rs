@@ -106,7 +106,8 @@ async fn a_handler_that_falls_silent_later_is_stopped_also_where_it_keeps_a_thre
 #[tokio::test]
 async fn what_a_command_writes_is_its_sign_of_life() {
     let mut house = House::new().await;
-    let policy = ActionPolicy { allow_processes: true, ..ActionPolicy::default() };
+    let supervisor = Some(env!("CARGO_BIN_EXE_headwater-supervise").into());
+    let policy = ActionPolicy { allow_processes: true, supervisor, ..ActionPolicy::default() };
     let worker = actions::serve(house.worker(), &policy).unwrap();
     let _running = Running::start(worker.cancel_grace(Duration::from_millis(100)));
     let command = |n: u32, line: &str| {

@@ -229,7 +229,8 @@ async fn no_more_attempts_run_at_once_than_there_are_slots() {
 #[tokio::test]
 async fn built_in_actions_are_handlers_like_others() {
     let mut house = House::new().await;
-    let policy = ActionPolicy { allow_processes: true, ..ActionPolicy::default() };
+    let supervisor = Some(env!("CARGO_BIN_EXE_headwater-supervise").into());
+    let policy = ActionPolicy { allow_processes: true, supervisor, ..ActionPolicy::default() };
     let _running = Running::start(actions::serve(house.worker(), &policy).unwrap());
     let built_in = |action: BuiltIn, n: u32, input: serde_json::Value| Task {
         queue: actions::queue(),

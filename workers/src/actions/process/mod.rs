@@ -1,23 +1,24 @@
-//! `process`: one command in a process group of its own.
+//! `process`: one command under a supervisor, which leaves nothing behind of what the command started.
 
-mod group;
+mod descendants;
+mod supervised;
+mod supervisor;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headwater_core::Json;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
 
+use super::ActionPolicy;
 use crate::sdk::{Context, HandlerError, JobResult, Outcome};
-use group::ProcessGroup;
+use supervised::{Ended, Supervised};
+use supervisor::Order;
+
+pub use supervisor::supervise_if_asked;
 
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// How long a command that is told to end may take before it is killed.
-const TERM_GRACE: Duration = Duration::from_secs(2);
 /// What of this process's environment a command gets. The rest may hold secrets of the engine.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 /// How much of the error output goes into the failure's message.
@@ -80,116 +81,74 @@ struct ProcessAnswer {
     truncated: bool,
 }
 
-/// Runs the command. Whatever it started is gone when this returns, or is dropped.
+/// Runs the command. It is over when the command ends; whatever else the command started is gone when this returns, in
+/// whatever session or group it was. Where this is dropped, its supervisor sees to that within seconds.
 ///
 /// # Errors
 /// `process_forbidden` and `process_invalid` are permanent; `process_exit`, `process_timeout`, `process_output` and
 /// `process_failed` may go well another time.
-pub async fn execute(allowed: bool, context: &Context, request: ProcessRequest) -> Result<Outcome, HandlerError> {
-    if !allowed {
-        return Err(HandlerError::new("process_forbidden", "this worker runs no commands").permanent());
-    }
-    let mut child = command(&request)?
-        .spawn()
-        .map_err(|error| HandlerError::new("process_failed", format!("the command cannot be started: {error}")))?;
-    let mut group = ProcessGroup::of(&child);
+pub async fn execute(
+    policy: &ActionPolicy,
+    context: &Context,
+    request: ProcessRequest,
+) -> Result<Outcome, HandlerError> {
+    let supervisor = supervisor_of(policy)?;
+    let (parse, timeout_ms) = (request.parse, request.timeout_ms);
+    let bytes_max = request.max_output_bytes.unwrap_or(OUTPUT_BYTES_MAX).min(OUTPUT_BYTES_MAX);
+    let order = order(request)?;
+    let started = Supervised::start(supervisor, &order).await;
+    let mut supervised = started.map_err(|error| {
+        HandlerError::new("process_failed", format!("the supervisor of the command cannot be started: {error}"))
+    })?;
     let timeout = async {
-        match request.timeout_ms {
+        match timeout_ms {
             Some(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
             None => std::future::pending().await,
         }
     };
-    let bytes_max = request.max_output_bytes.unwrap_or(OUTPUT_BYTES_MAX).min(OUTPUT_BYTES_MAX);
     let stop = tokio::select! {
-        ended = run(context, &mut child, &mut group, request.stdin.as_ref(), bytes_max) => return ended.and_then(|ended| judge(ended, request.parse)),
+        ended = supervised.end(context, bytes_max) => return ended.and_then(|ended| judge(ended, parse)),
         () = context.cancelled() => HandlerError::new("cancelled", "the attempt was cancelled"),
         () = timeout => HandlerError::new("process_timeout", "the command did not end in time"),
     };
-    group.terminate();
-    // Whether it ends or not, the group is killed after this.
-    let _ = tokio::time::timeout(TERM_GRACE, child.wait()).await;
-    group.kill();
+    supervised.stop().await;
     Err(stop)
 }
 
-fn command(request: &ProcessRequest) -> Result<Command, HandlerError> {
+/// Returns the program that supervises; `None`: this one.
+fn supervisor_of(policy: &ActionPolicy) -> Result<Option<&Path>, HandlerError> {
+    let forbidden = |message: &str| Err(HandlerError::new("process_forbidden", message).permanent());
+    match &policy.supervisor {
+        _ if !policy.allow_processes => forbidden("this worker runs no commands"),
+        Some(program) => Ok(Some(program)),
+        None if supervisor::this_program_can_supervise() => Ok(None),
+        None => forbidden(
+            "this worker program cannot supervise commands: call `actions::supervise_if_asked` first in its `main`",
+        ),
+    }
+}
+
+fn ended_without_verdict() -> HandlerError {
+    HandlerError::new("process_failed", "the supervisor of the command ended before it")
+}
+
+fn order(request: ProcessRequest) -> Result<Order, HandlerError> {
     let invalid = |message: &str| HandlerError::new("process_invalid", message).permanent();
-    let words = match (&request.command, request.shell) {
-        (CommandLine::Line(line), true) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-        (CommandLine::Words(words), true) => match words.as_slice() {
-            [line] => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-            _ => return Err(invalid("with shell, command is one line")),
+    let shell = |line: String| vec!["/bin/sh".to_owned(), "-c".to_owned(), line];
+    let words = match (request.command, request.shell) {
+        (CommandLine::Line(line), true) => shell(line),
+        (CommandLine::Words(words), true) => match <[String; 1]>::try_from(words) {
+            Ok([line]) => shell(line),
+            Err(_) => return Err(invalid("with shell, command is one line")),
         },
-        (CommandLine::Words(words), false) => words.clone(),
+        (CommandLine::Words(words), false) => words,
         (CommandLine::Line(_), false) => return Err(invalid("without shell, command is a list of words")),
     };
-    let (program, arguments) = words.split_first().ok_or_else(|| invalid("command is empty"))?;
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear();
-    command.envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))));
-    command.envs(&request.env).process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(cwd) = &request.cwd {
-        command.current_dir(cwd);
+    if words.is_empty() {
+        return Err(invalid("command is empty"));
     }
-    Ok(command)
-}
-
-struct Ended {
-    exit_code: i32,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    truncated: bool,
-}
-
-async fn run(
-    context: &Context,
-    child: &mut Child,
-    group: &mut ProcessGroup,
-    stdin: Option<&Json>,
-    bytes_max: usize,
-) -> Result<Ended, HandlerError> {
-    let input = stdin.map(|json| serde_json::from_str(json.as_str()).unwrap_or_else(|_| json.as_str().to_owned()));
-    let pipe = child.stdin.take();
-    let feed = async {
-        if let (Some(mut pipe), Some(input)) = (pipe, input) {
-            // A command that does not want its input is its own business.
-            let _ = pipe.write_all(input.as_bytes()).await;
-        }
-    };
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let end = async {
-        let status = child.wait().await;
-        // What it left behind would keep the pipes open.
-        group.kill();
-        status
-    };
-    let (stdout, stderr, (), status) =
-        tokio::join!(collect(context, stdout, bytes_max), collect(context, stderr, bytes_max), feed, end);
-    let status = status?;
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    Ok(Ended {
-        exit_code: status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),
-        truncated: stdout.1 || stderr.1,
-        stdout: stdout.0,
-        stderr: stderr.0,
-    })
-}
-
-/// Reads to the end, keeping no more than `bytes_max`; says whether something was dropped. What it reads is a sign of
-/// life.
-async fn collect(context: &Context, pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> (Vec<u8>, bool) {
-    let mut kept = Vec::new();
-    let mut truncated = false;
-    let Some(mut pipe) = pipe else { return (kept, truncated) };
-    let mut buffer = [0; 8192];
-    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        context.heartbeat();
-        let room = bytes_max - kept.len();
-        kept.extend_from_slice(&buffer[..read.min(room)]);
-        truncated |= read > room;
-    }
-    (kept, truncated)
+    let text = |json: Json| serde_json::from_str(json.as_str()).unwrap_or_else(|_| json.as_str().to_owned());
+    Ok(Order { words, env: request.env, cwd: request.cwd, stdin: request.stdin.map(text) })
 }
 
 fn judge(ended: Ended, parse: Parse) -> Result<Outcome, HandlerError> {
@@ -214,6 +173,3 @@ fn judge(ended: Ended, parse: Parse) -> Result<Outcome, HandlerError> {
     let Ended { exit_code, truncated, .. } = ended;
     Ok(Outcome::of(&ProcessAnswer { exit_code, stdout, stderr, truncated }))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,101 @@
+//! The worker's end of a command under its supervisor.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Socket;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+
+use super::supervisor::{self, KILL_WAIT, Order, TERM_GRACE, Verdict};
+use super::{INHERITED, ended_without_verdict};
+use crate::sdk::{Context, HandlerError};
+
+/// A command under way. Its supervisor ends everything the command started as soon as this is dropped.
+pub(super) struct Supervised {
+    supervisor: Child,
+    stop: Option<OwnedWriteHalf>,
+    verdict: OwnedReadHalf,
+}
+
+/// What a command left behind.
+pub(super) struct Ended {
+    pub exit_code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub truncated: bool,
+}
+
+impl Supervised {
+    /// Starts a supervisor, `program` or this program anew, and gives it its order.
+    pub(super) async fn start(program: Option<&Path>, order: &Order) -> io::Result<Self> {
+        let (ours, theirs) = Socket::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = Command::new(program.unwrap_or(Path::new("/proc/self/exe")));
+        command.arg(supervisor::ARGUMENT).env_clear().process_group(0);
+        command.envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))));
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn()?;
+        // It holds the other end of the socket.
+        drop(command);
+        let (verdict, mut stop) = UnixStream::from_std(ours)?.into_split();
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        stop.write_all(&line).await?;
+        Ok(Self { supervisor: child, stop: Some(stop), verdict })
+    }
+
+    /// Waits until the command has ended and nothing it started is left.
+    pub(super) async fn end(&mut self, context: &Context, bytes_max: usize) -> Result<Ended, HandlerError> {
+        let (stdout, stderr) = (self.supervisor.stdout.take(), self.supervisor.stderr.take());
+        let mut line = Vec::new();
+        let (stdout, stderr, said) = tokio::join!(
+            collect(context, stdout, bytes_max),
+            collect(context, stderr, bytes_max),
+            self.verdict.read_to_end(&mut line)
+        );
+        let _ = self.supervisor.wait().await;
+        let verdict = said.ok().and_then(|_| serde_json::from_slice(&line).ok());
+        match verdict {
+            Some(Verdict::Ended { exit_code, left: 0 }) => {
+                Ok(Ended { exit_code, truncated: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
+            }
+            Some(Verdict::Ended { left, .. }) => {
+                let message = format!("the command ended, but {left} of the processes it started could not be killed");
+                Err(HandlerError::new("process_failed", message))
+            }
+            Some(Verdict::NotStarted { reason }) => {
+                Err(HandlerError::new("process_failed", format!("the command cannot be started: {reason}")))
+            }
+            None => Err(ended_without_verdict()),
+        }
+    }
+
+    /// Tells the command to end, and waits until it and everything it started is gone.
+    pub(super) async fn stop(mut self) {
+        self.stop = None;
+        // It kills what does not listen, and what it cannot kill nobody can.
+        let patience = TERM_GRACE + KILL_WAIT * 2;
+        let _ = tokio::time::timeout(patience, self.supervisor.wait()).await;
+    }
+}
+
+/// Reads to the end, keeping no more than `bytes_max`; says whether something was dropped. What it reads is a sign of
+/// life.
+async fn collect(context: &Context, pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> (Vec<u8>, bool) {
+    let mut kept = Vec::new();
+    let mut truncated = false;
+    let Some(mut pipe) = pipe else { return (kept, truncated) };
+    let mut buffer = [0; 8192];
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        context.heartbeat();
+        let room = bytes_max - kept.len();
+        kept.extend_from_slice(&buffer[..read.min(room)]);
+        truncated |= read > room;
+    }
+    (kept, truncated)
+}
