@@ -22,8 +22,18 @@ const LATER: [&str; 8] = [
     "mcp_tool",
 ];
 
-const HTTP_FIELDS: [&str; 9] =
-    ["method", "url", "headers", "query", "body", "json", "expectStatus", "maxResponseBytes", "timeoutMs"];
+const HTTP_FIELDS: [&str; 10] = [
+    "method",
+    "url",
+    "headers",
+    "query",
+    "body",
+    "json",
+    "expectStatus",
+    "followRedirects",
+    "maxResponseBytes",
+    "timeoutMs",
+];
 const PROCESS_FIELDS: [&str; 8] = ["command", "env", "cwd", "stdin", "shell", "maxOutputBytes", "parse", "timeoutMs"];
 
 /// Reads `jobSlug`, `type` or `action`, and `input`.

@@ -134,7 +134,8 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuiltIn {
-    /// A request; input `{method, url, headers, query, body, json, expectStatus[], maxResponseBytes, timeoutMs}`.
+    /// A request; input `{method, url, headers, query, body, json, expectStatus[], followRedirects, maxResponseBytes,
+    /// timeoutMs}`.
     HttpRequest,
     /// A command and all it starts; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
     Process,

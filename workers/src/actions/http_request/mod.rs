@@ -1,5 +1,7 @@
 //! `http_request`: one request and its answer.
 
+mod body;
+mod follow;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -8,17 +10,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::Json;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::actions::ActionsError;
 use crate::sdk::{Context, HandlerError, Outcome};
+use follow::{Outgoing, Redirects};
 use target::PublicOnly;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
-const REDIRECTS_MAX: usize = 5;
 const RESPONSE_BYTES_MAX: usize = 512 * 1024;
 /// How much of an unexpected answer goes into the failure's message.
 const EXCERPT_CHARS: usize = 300;
@@ -45,6 +47,9 @@ pub struct HttpRequest {
     /// Default: 200–299.
     #[serde(default)]
     pub expect_status: Vec<u16>,
+    /// Default: at most five are followed. `false`: a redirect is the answer.
+    #[serde(default)]
+    pub follow_redirects: Option<bool>,
     /// At most, and by default, 512 KiB.
     #[serde(default)]
     pub max_response_bytes: Option<usize>,
@@ -78,18 +83,10 @@ impl HttpClient {
         // Whoever was first has installed the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let public_only = (!allow_private).then_some(PublicOnly);
-        let redirect = reqwest::redirect::Policy::custom(move |attempt| {
-            if attempt.previous().len() > REDIRECTS_MAX {
-                return attempt.error("too many redirects");
-            }
-            match target::check(attempt.url(), public_only) {
-                Ok(()) => attempt.follow(),
-                Err(refusal) => attempt.error(refusal),
-            }
-        });
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
             .no_proxy()
             .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")));
         if let Some(resolver) = public_only {
@@ -102,8 +99,9 @@ impl HttpClient {
 /// Makes the request.
 ///
 /// # Errors
-/// `http_invalid`, `http_forbidden_target`, `http_too_large` and `http_body_invalid` are permanent; `http_status` is for 4xx but 408, 425 and
-/// 429; `http_failed` and `http_timeout` may go well another time.
+/// `http_invalid`, `http_forbidden_target`, `http_redirect`, `http_too_large` and `http_body_invalid` are permanent;
+/// `http_status` is for 3xx and for 4xx but 408, 425 and 429, `http_failed` for a certificate that is not good for the
+/// name; otherwise, as `http_timeout`, they may go well another time.
 pub async fn execute(client: &HttpClient, context: &Context, request: HttpRequest) -> Result<Outcome, HandlerError> {
     let timeout = request.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
     tokio::select! {
@@ -118,90 +116,88 @@ async fn exchange(client: &HttpClient, context: &Context, request: HttpRequest) 
     let invalid = |message: String| HandlerError::new("http_invalid", message).permanent();
     let bytes_max = request.max_response_bytes.unwrap_or(RESPONSE_BYTES_MAX).min(RESPONSE_BYTES_MAX);
     let method = request.method.as_deref().unwrap_or("GET").to_ascii_uppercase();
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| invalid(format!("{method:?} is no method")))?;
-    let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("the url is none: {error}")))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| invalid(format!("{method:?} is not a method")))?;
+    let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("`url` is not a URL: {error}")))?;
     for (name, value) in &request.query {
         let text: String = serde_json::from_str(value.as_str()).unwrap_or_else(|_| value.as_str().to_owned());
         url.query_pairs_mut().append_pair(name, &text);
     }
-    target::check(&url, client.public_only)
-        .map_err(|refusal| HandlerError::new("http_forbidden_target", refusal.to_string()).permanent())?;
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
-        let name: HeaderName = name.parse().map_err(|_| invalid(format!("{name:?} is no header")))?;
-        let value: HeaderValue = value.parse().map_err(|_| invalid(format!("the value of {name} is none")))?;
+        let name: HeaderName = name.parse().map_err(|_| invalid(format!("{name:?} is not the name of a header")))?;
+        let not_a_value = |_| invalid(format!("what {name} is to be cannot be sent in a header"));
+        let value: HeaderValue = value.parse().map_err(not_a_value)?;
         headers.insert(name, value);
     }
-    let mut wire = client.client.request(method, url);
-    match (request.body, request.json) {
+    let body = match (request.body, request.json) {
         (Some(_), Some(_)) => return Err(invalid("give body or json, not both".into())),
-        (Some(body), None) => wire = wire.body(body),
         (None, Some(json)) => {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-            wire = wire.body(json.as_str().to_owned());
+            Some(json.as_str().to_owned())
         }
-        (None, None) => {}
-    }
-    let answer = wire.headers(headers).send().await.map_err(failed)?;
-    context.heartbeat();
+        (body, None) => body,
+    };
+    let redirects = if request.follow_redirects == Some(false) { Redirects::Answered } else { Redirects::Followed };
+    let outgoing = Outgoing { method, url, headers, body };
+    let answer = follow::send(&client.client, context, client.public_only, outgoing, redirects).await?;
     let status = answer.status();
     let expected = match request.expect_status.as_slice() {
         [] => status.is_success(),
         some => some.contains(&status.as_u16()),
     };
     let headers = answer.headers().clone();
-    let body = read(context, answer, bytes_max).await?;
+    let read = body::read(context, answer, bytes_max).await;
     if !expected {
-        return Err(unexpected(status, &body));
+        return Err(unexpected(status, &headers, &read.unwrap_or_default()));
     }
-    let body = decode(&headers, &body)?;
+    let body = body::decode(&headers, &read?)?;
     Ok(Outcome::of(&HttpAnswer { status: status.as_u16(), body, headers: readable(&headers) }))
-}
-
-async fn read(context: &Context, mut answer: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, HandlerError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        context.heartbeat();
-        if body.len() + chunk.len() > bytes_max {
-            let message = format!("the answer has more than {bytes_max} bytes");
-            return Err(HandlerError::new("http_too_large", message).permanent());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn failed(error: reqwest::Error) -> HandlerError {
     // The url may carry secrets in its query.
     let error = error.without_url();
-    let forbidden = target::is_refusal(&error);
+    let (is_refusal, is_certificate) = (target::is_refusal(&error), is_certificate(&error));
     let HandlerError { message, .. } = HandlerError::from(error);
-    if forbidden {
-        HandlerError::new("http_forbidden_target", message).permanent()
-    } else {
-        HandlerError::new("http_failed", message)
+    if is_refusal {
+        return forbidden(message);
     }
+    let failure = HandlerError::new("http_failed", message);
+    if is_certificate { failure.permanent() } else { failure }
 }
 
-fn unexpected(status: StatusCode, body: &[u8]) -> HandlerError {
-    let excerpt: String = String::from_utf8_lossy(body).chars().take(EXCERPT_CHARS).collect();
-    let error = HandlerError::new("http_status", format!("the answer was {status}: {excerpt}"));
-    let again = matches!(status.as_u16(), 408 | 425 | 429) || !status.is_client_error();
+fn forbidden(message: String) -> HandlerError {
+    HandlerError::new("http_forbidden_target", message).permanent()
+}
+
+/// Returns whether an error began with a certificate that is not good for the name: another try meets the same one.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = match inner {
+            // An input or output error passes over what it holds when it is asked for its source.
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = match inner {
+            Some(inner) if inner.is::<std::io::Error>() => Some(inner),
+            Some(_) | None => error.source(),
+        };
+    }
+    false
+}
+
+fn unexpected(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> HandlerError {
+    let later = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let later = later.map(|when| format!(" (Retry-After: {when})")).unwrap_or_default();
+    let excerpt = body::excerpt(headers, body, EXCERPT_CHARS);
+    let error = HandlerError::new("http_status", format!("the answer was {status}{later}: {excerpt}"));
+    let again = matches!(status.as_u16(), 408 | 425 | 429) || !(status.is_client_error() || status.is_redirection());
     if again { error } else { error.permanent() }
-}
-
-/// A body that says it is JSON is the value, or a failure that says why not; an empty one is an empty text.
-fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Json, HandlerError> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = kind == "application/json" || kind.ends_with("+json");
-    if is_json && !body.is_empty() {
-        return Json::parse_bytes(body).map_err(|error| {
-            let message = format!("the answer says that it is JSON, and cannot be kept as such: {error}");
-            HandlerError::new("http_body_invalid", message).permanent()
-        });
-    }
-    Ok(Json::of(&String::from_utf8_lossy(body).replace('\0', "\u{fffd}")))
 }
 
 /// Returns the headers as text, several of one name joined.

@@ -23,6 +23,20 @@ fn context() -> Context {
     })
 }
 
+/// Answers one connection with these bytes.
+async fn byte_server(answer: Vec<u8>) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let read = connection.read(&mut request).await.unwrap();
+        connection.write_all(&answer).await.unwrap();
+        String::from_utf8_lossy(&request[..read]).into_owned()
+    });
+    (url, asked)
+}
+
 /// Answers one connection after another with these texts; returns what it was asked.
 async fn server(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,9 +129,12 @@ async fn redirects_are_followed_where_requests_may_go_and_not_for_ever() {
     assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap()["body"], "here");
     let around = answer("302 Found", "location: /again\r\n", "");
     let (url, _asked) = server(vec![around; 8]).await;
-    assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap_err().code(), "http_failed");
-    let (url, _asked) = server(vec![answer("302 Found", "location: file:///etc/passwd\r\n", "")]).await;
-    assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap_err().code(), "http_status");
+    let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+    assert_eq!((failure.code(), failure.permanent), ("http_redirect", true));
+    for (location, code) in [("file:///etc/passwd", "http_forbidden_target"), ("http://[", "http_redirect")] {
+        let (url, _asked) = server(vec![answer("302 Found", &format!("location: {location}\r\n"), "")]).await;
+        assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap_err().code(), code, "{location}");
+    }
 }
 
 #[tokio::test]
@@ -172,4 +189,175 @@ async fn a_json_body_is_the_value_or_a_failure_that_says_why_not() {
         assert_eq!(failure.code(), "http_body_invalid", "{body}");
         assert!(failure.permanent && failure.message().contains(reason), "{}", failure.message());
     }
+}
+
+#[tokio::test]
+async fn another_origin_gets_nothing_that_was_meant_for_the_first() {
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
+        let (target, told) = server(vec![answer("200 OK", "", "there")]).await;
+        // Out by way of a page of the same origin, which does get them.
+        let elsewhere = answer(status, &format!("location: {target}/x\r\n"), "");
+        let (url, asked) = server(vec![answer(status, "location: /next\r\n", ""), elsewhere]).await;
+        let request = serde_json::json!({
+            "url": format!("{url}/first?token=SECRET"),
+            "headers": {"X-Api-Key": "SECRET", "Authorization": "Bearer SECRET", "Cookie": "a=SECRET", "Accept": "text/x"},
+        });
+        assert_eq!(ask(true, request).await.unwrap()["body"], "there", "{status}");
+        let asked = asked.await.unwrap();
+        assert!(asked[1].starts_with("GET /next ") && asked[1].contains("x-api-key: SECRET"), "{}", asked[1]);
+        let told = told.await.unwrap().remove(0).to_ascii_lowercase();
+        for secret in ["secret", "referer", "authorization", "cookie", "text/x"] {
+            assert!(!told.contains(secret), "{status}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_stays_with_its_origin() {
+    for (status, method) in [("301 Moved", "GET"), ("302 Found", "GET"), ("303 See Other", "GET")] {
+        let (target, told) = server(vec![answer("200 OK", "", "there")]).await;
+        let (url, _asked) = server(vec![answer(status, &format!("location: {target}/x\r\n"), "")]).await;
+        let request = serde_json::json!({"url": url, "method": "POST", "json": {"card": "SECRET"}});
+        assert_eq!(ask(true, request).await.unwrap()["body"], "there");
+        let told = told.await.unwrap().remove(0);
+        assert!(told.starts_with(&format!("{method} /x ")) && !told.contains("SECRET"), "{told}");
+        assert!(!told.contains("content-type"), "{told}");
+    }
+    for (status, method) in [("307 Temporary", "POST"), ("308 Permanent", "PUT"), ("307 Temporary", "DELETE")] {
+        let (target, _told) = server(vec![answer("200 OK", "", "there")]).await;
+        let (url, _asked) = server(vec![answer(status, &format!("location: {target}/x\r\n"), "")]).await;
+        let failure = ask(true, serde_json::json!({"url": url, "method": method})).await.unwrap_err();
+        assert_eq!((failure.code(), failure.permanent), ("http_redirect", true), "{status} {method}");
+        // At its own origin it is repeated as it is.
+        let (url, asked) = server(vec![answer(status, "location: /x\r\n", ""), answer("200 OK", "", "here")]).await;
+        let request = serde_json::json!({"url": url, "method": method, "body": "kept"});
+        assert_eq!(ask(true, request).await.unwrap()["body"], "here");
+        let again = asked.await.unwrap().remove(1);
+        assert!(again.starts_with(&format!("{method} /x ")) && again.ends_with("kept"), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_that_is_not_followed_is_the_answer() {
+    let moved = || answer("302 Found", "location: http://127.0.0.1:1/\r\n", "");
+    let (url, _asked) = server(vec![moved()]).await;
+    let request = serde_json::json!({"url": url, "followRedirects": false, "expectStatus": [302]});
+    assert_eq!(ask(true, request).await.unwrap()["headers"]["location"], "http://127.0.0.1:1/");
+    let (url, _asked) = server(vec![moved()]).await;
+    let failure = ask(true, serde_json::json!({"url": url, "followRedirects": false})).await.unwrap_err();
+    assert_eq!((failure.code(), failure.permanent), ("http_status", true));
+}
+
+#[tokio::test]
+async fn text_is_decoded_as_its_charset_says_or_the_charset_is_named() {
+    let typed = |kind: &str, body: &[u8]| {
+        let head = answer("200 OK", &format!("content-type: {kind}\r\n"), "");
+        let head = head.replace("content-length: 0", &format!("content-length: {}", body.len()));
+        [head.as_bytes(), body].concat()
+    };
+    let kept: [(&str, &[u8], &str); 7] = [
+        ("text/plain; charset=iso-8859-1", b"caf\xe9", "café"),
+        ("text/plain;charset=\"Windows-1252\"", b"\x80", "€"),
+        ("text/html; charset=utf-8; a=b", "é".as_bytes(), "é"),
+        ("text/plain; charset=utf-16le", b"a\0", "a"),
+        ("text/plain; charset=Shift_JIS", b"\x93\xfa", "日"),
+        ("text/plain; charset=", b"a", "a"),
+        ("application/octet-stream", b"a\xff", "a\u{fffd}"),
+    ];
+    for (kind, body, text) in kept {
+        let (url, _asked) = byte_server(typed(kind, body)).await;
+        assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap()["body"], text, "{kind}");
+    }
+    let (url, _asked) = byte_server(typed("application/json; charset=latin1", b"{\"a\":\"\xe9\"}")).await;
+    assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap()["body"]["a"], "é");
+    let refused: [(&str, &[u8], &str); 3] = [
+        ("text/plain; charset=utf-7", b"a", "\"utf-7\""),
+        ("text/plain; charset=utf-8", b"a\xff", "UTF-8"),
+        ("text/plain; charset=iso-2022-kr", b"a", "\"iso-2022-kr\""),
+    ];
+    for (kind, body, name) in refused {
+        let (url, _asked) = byte_server(typed(kind, body)).await;
+        let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+        assert_eq!((failure.code(), failure.permanent), ("http_body_invalid", true), "{kind}");
+        assert!(failure.message().contains(name), "{}", failure.message());
+    }
+}
+
+fn packed(bytes: &[u8], write: impl Fn(&mut Vec<u8>, &[u8])) -> Vec<u8> {
+    let mut packed = Vec::new();
+    write(&mut packed, bytes);
+    packed
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, |out, bytes| {
+        use std::io::Write as _;
+        flate2::write::GzEncoder::new(out, flate2::Compression::best()).write_all(bytes).unwrap();
+    })
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, |out, bytes| {
+        use std::io::Write as _;
+        flate2::write::ZlibEncoder::new(out, flate2::Compression::best()).write_all(bytes).unwrap();
+    })
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_decompressed_within_bounds_or_its_coding_is_named() {
+    let coded = |coding: &str, body: &[u8]| {
+        let head = answer("200 OK", &format!("content-type: application/json\r\ncontent-encoding: {coding}\r\n"), "");
+        let head = head.replace("content-length: 0", &format!("content-length: {}", body.len()));
+        [head.as_bytes(), body].concat()
+    };
+    let value = br#"{"a":"caf"}"#;
+    let good = [
+        ("gzip", gzip(value)),
+        ("X-GZIP", gzip(value)),
+        ("deflate", zlib(value)),
+        ("identity", value.to_vec()),
+        ("deflate, gzip", gzip(&zlib(value))),
+    ];
+    for (coding, body) in good {
+        let (url, asked) = byte_server(coded(coding, &body)).await;
+        assert_eq!(ask(true, serde_json::json!({"url": url})).await.unwrap()["body"]["a"], "caf", "{coding}");
+        assert!(asked.await.unwrap().contains("accept-encoding: identity"));
+    }
+    let bomb = gzip(&vec![b' '; 64 * 1024 * 1024]);
+    assert!(bomb.len() < RESPONSE_BYTES_MAX);
+    let bad = [
+        ("gzip", bomb.clone(), "http_too_large"),
+        ("gzip, gzip", gzip(&bomb), "http_too_large"),
+        ("gzip, gzip, gzip", gzip(&bomb), "http_body_invalid"),
+        ("gzip", gzip(value)[..12].to_vec(), "http_body_invalid"),
+        ("gzip", value.to_vec(), "http_body_invalid"),
+        ("br", value.to_vec(), "http_body_invalid"),
+        ("zstd", value.to_vec(), "http_body_invalid"),
+    ];
+    for (coding, body, code) in bad {
+        let (url, _asked) = byte_server(coded(coding, &body)).await;
+        let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+        assert_eq!((failure.code(), failure.permanent), (code, true), "{coding}");
+        assert!(
+            code == "http_too_large"
+                || failure.message().contains(coding.split(',').next().unwrap())
+                || coding.len() > 10
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_when_to_come_back_is_in_the_failure() {
+    let (url, _asked) = server(vec![answer("503 Down", "retry-after: 120\r\n", "busy")]).await;
+    let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+    assert!(failure.message().contains("(Retry-After: 120): busy"), "{}", failure.message());
+}
+
+#[test]
+fn a_bad_certificate_is_no_better_the_next_time() {
+    let certificate = || rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName);
+    let wrapped = std::io::Error::other(std::io::Error::other(certificate()));
+    assert!(is_certificate(&certificate()) && is_certificate(&wrapped));
+    let cut = std::io::Error::other(rustls::Error::HandshakeNotComplete);
+    assert!(!is_certificate(&cut) && !is_certificate(&std::io::Error::other("text")));
 }
