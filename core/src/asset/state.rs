@@ -14,7 +14,7 @@ pub const VERSIONS_KEPT_MAX: usize = 32;
 
 /// A named logical data product: who declares it, which versions there are, who waits for one.
 ///
-/// Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+/// Checkpoints hold it as it is: a change is a new format of their section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Asset {

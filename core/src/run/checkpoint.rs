@@ -15,7 +15,7 @@ use crate::shard::WorkflowKey;
 use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId};
 
 /// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition
-/// stands elsewhere in the checkpoint. A change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+/// stands elsewhere in the checkpoint. A change is a new format of the section `runs`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RunRecord {

@@ -47,7 +47,7 @@ pub struct Run {
     pub(super) facts: OnceLock<(Json, Json)>,
 }
 
-/// Where one node stands. Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+/// Where one node stands. Checkpoints hold it as it is: a change is a new format of their section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NodeState {

@@ -9,6 +9,9 @@ use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
 use crate::{BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
 
+/// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
+pub const BUNDLE_FORMAT: u32 = 1;
+
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,8 +23,52 @@ pub struct Bundle {
     pub previous: String,
     /// Every effect of the bundles up to here has been delivered.
     pub effects_done: Sequence,
+    /// Who does not know this format would fold the bundle wrongly, and gives the shard up. Absent: 1.
+    #[serde(default = "first_format", skip_serializing_if = "is_first_format")]
+    pub needs: u32,
     /// In order. Empty only in the bundle that opens an epoch.
     pub commits: Vec<Commit>,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+fn is_first_format(format: &u32) -> bool {
+    *format == 1
+}
+
+/// Says why a message of a journal is not folded.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The history is right, only its reader is old: nothing is to be quarantined for it.
+    #[error("it needs a release that knows format {needs} of bundles, and this one knows {BUNDLE_FORMAT}")]
+    Newer { needs: u32 },
+    #[error("it is not a bundle")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Bundle {
+    /// Reads a message of a journal. What it needs is looked at before what it holds.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        #[derive(Deserialize)]
+        struct Needs {
+            #[serde(default = "first_format")]
+            needs: u32,
+        }
+        let needs = match serde_json::from_slice::<Self>(bytes) {
+            Ok(bundle) if bundle.needs <= BUNDLE_FORMAT => return Ok(bundle),
+            Ok(bundle) => bundle.needs,
+            Err(error) => match serde_json::from_slice(bytes) {
+                Ok(Needs { needs }) if needs > BUNDLE_FORMAT => needs,
+                Ok(Needs { .. }) | Err(_) => return Err(error.into()),
+            },
+        };
+        Err(BundleError::Newer { needs })
+    }
 }
 
 /// The first 16 bytes of SHA-256 over a bundle's bytes, as 32 hex digits.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// One thing to do outside. Checkpoints hold those that may not have been delivered: a change is a new
-/// [`super::CHECKPOINT_FORMAT`].
+/// format of their section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {

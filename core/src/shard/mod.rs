@@ -28,8 +28,8 @@ mod state;
 mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
-pub use bundle::{Bundle, Commit, Event, Position, digest};
-pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError};
+pub use bundle::{BUNDLE_FORMAT, Bundle, BundleError, Commit, Event, Position, digest};
+pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
 pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};

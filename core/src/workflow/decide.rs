@@ -10,7 +10,7 @@ use crate::{DefinitionVersion, Json, Revision};
 /// How many bytes of defaults all declarations of a version may hold together.
 const DECLARED_BYTES_MAX: usize = 2 << 20;
 
-/// The versions of one workflow. Checkpoints hold it as it is: a change is a new [`crate::shard::CHECKPOINT_FORMAT`].
+/// The versions of one workflow. Checkpoints hold it as it is: a change is a new format of their section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workflow {

@@ -29,6 +29,7 @@ pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
                 id: bundle_id(journal.len()),
                 previous: journal.last().map(|bytes| digest(bytes)).unwrap_or_default(),
                 effects_done: Sequence::new(sequence.saturating_sub(2 + sequence % 4)),
+                needs: 1,
                 commits: commits.to_vec(),
             };
             journal.push(serde_json::to_vec(&bundle).unwrap());
@@ -180,10 +181,42 @@ fn a_checkpoint_knows_the_entry_it_stands_on() {
 }
 
 #[test]
-fn a_checkpoint_of_another_format_is_refused_whatever_else_it_says() {
+fn a_checkpoint_of_a_later_format_is_refused_whatever_else_it_says_and_names_the_release_it_needs() {
     let later = format!(r#"{{"format":{},"somethingNew":[1]}} and what nobody reads"#, CHECKPOINT_FORMAT + 1);
     let refusal = restore(later.as_bytes()).unwrap_err();
-    assert!(matches!(refusal, CheckpointError::Format { found } if found == CHECKPOINT_FORMAT + 1), "{refusal}");
+    assert!(matches!(refusal, CheckpointError::Format { found, .. } if found == CHECKPOINT_FORMAT + 1), "{refusal}");
+    assert!(refusal.to_string().ends_with("it needs a later release"), "{refusal}");
+    let later = format!(r#"{{"release":"9.1.0","format":{}}}"#, CHECKPOINT_FORMAT + 1);
+    let refusal = restore(later.as_bytes()).unwrap_err();
+    assert!(refusal.to_string().contains("needs release 9.1.0"), "{refusal}");
+}
+
+/// Every section is refused in a format that is not its own, and the refusal says what to do.
+#[test]
+fn a_section_of_a_later_format_or_of_an_unknown_kind_is_refused_and_names_the_release_it_needs() {
+    let (text, _) = sample();
+    let text = text.replacen(env!("CARGO_PKG_VERSION"), "9.1.0", 1);
+    let heads = text.lines().filter_map(|line| section_head(line).map(|head| (line, head)));
+    let mut kinds = 0;
+    for (line, head) in heads {
+        kinds += 1;
+        let (kind, format) = (head["kind"].as_str().unwrap(), head["format"].as_u64().unwrap());
+        let changed = |name: &str, format: u64| {
+            let head = json!({"kind": name, "format": format, "records": head["records"]});
+            restore(text.replacen(line, &head.to_string(), 1).as_bytes()).unwrap_err()
+        };
+        for refusal in [changed(kind, format + 1), changed("somethingNew", 1)] {
+            assert!(matches!(refusal, CheckpointError::Newer { .. }), "{kind}: {refusal}");
+            assert!(refusal.to_string().contains("needs release 9.1.0"), "{kind}: {refusal}");
+        }
+        let refusal = changed(kind, 0);
+        assert!(matches!(refusal, CheckpointError::Older { .. }), "{kind}: {refusal}");
+    }
+    assert!(kinds > 9, "{kinds} sections");
+}
+
+fn section_head(line: &str) -> Option<Value> {
+    serde_json::from_str::<Value>(line).ok().filter(|head| head.get("records").is_some())
 }
 
 #[test]
@@ -199,30 +232,43 @@ fn damaged_bytes_are_refused() {
     let (text, _) = sample();
     let half = &text[..text.len() / 2];
     let more = format!("{text}{{}}");
-    let unknown = text.replacen(r#""clock":"#, r#""wrist":1,"clock":"#, 1);
+    let unknown = text.replacen(r#""kind":"clock""#, r#""wrist":1,"kind":"clock""#, 1);
     let missing = text.replacen(r#""keyed":false,"#, "", 1);
+    let lines: Vec<_> = text.lines().collect();
+    let cut = (1..lines.len()).map(|count| lines[..count].join("\n"));
+    let short = (1..lines.len()).map(|out| [&lines[..out], &lines[out + 1..]].concat().join("\n"));
     for damaged in ["", "{}", "gibberish", half, &more, &unknown, &missing] {
         let refusal = restore(damaged.as_bytes()).unwrap_err();
-        assert!(matches!(refusal, CheckpointError::Malformed(_)), "{refusal}");
+        assert!(matches!(refusal, CheckpointError::Malformed(_)), "{refusal}: {damaged}");
+    }
+    for damaged in cut.chain(short) {
+        assert!(restore(damaged.as_bytes()).is_err(), "a line is missing: {damaged}");
     }
 }
 
 #[test]
 fn a_checkpoint_that_does_not_hold_together_is_refused() {
     let (text, _) = sample();
-    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let (head, inherited, state) = (lines.next().unwrap(), lines.next().unwrap(), lines.next().unwrap());
-    let refused = |change: &dyn Fn(&mut Value)| {
-        let mut state = state.clone();
-        change(&mut state);
-        restore(format!("{head}\n{inherited}\n{state}").as_bytes()).unwrap_err()
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let first_of = |kind: &str| lines.iter().position(|line| line["kind"] == kind).unwrap() + 1;
+    let refused = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut lines = lines.clone();
+        change(&mut lines);
+        let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
+        restore(lines.join("\n").as_bytes()).unwrap_err()
     };
-    let refusal = refused(&|state| state["definitions"] = json!([]));
+    let (definition, run, clock) = (first_of("definitions"), first_of("runs"), first_of("clock"));
+    let refusal = refused(&|lines| lines[definition][0]["workflow"] = json!("elsewhere"));
     assert!(matches!(refusal, CheckpointError::DefinitionMissing { .. }), "{refusal}");
-    let refusal = refused(&|state| state["definitions"][0][2] = json!({"slug": "chain"}));
+    let refusal = refused(&|lines| lines[definition][2] = json!({"slug": "chain"}));
     assert!(matches!(refusal, CheckpointError::Definition { .. }), "{refusal}");
-    let refusal = refused(&|state| state["runs"][0]["nodes"][0][0] = json!("elsewhere"));
+    let refusal = refused(&|lines| lines[run]["nodes"][0][0] = json!("elsewhere"));
     assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+    let refusal = refused(&|lines| {
+        lines[0]["sections"] = json!(lines[0]["sections"].as_u64().unwrap() + 1);
+        lines.extend_from_within(clock - 1..=clock);
+    });
+    assert!(matches!(refusal, CheckpointError::Twice { .. }), "{refusal}");
 }
 
 #[test]

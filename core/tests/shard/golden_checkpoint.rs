@@ -1,56 +1,76 @@
-//! The golden checkpoint: a journal and the checkpoint that folding it gave when the format was new. What this release
-//! writes under the same format number is the same, byte for byte.
+//! The golden checkpoints: a journal and the checkpoint that folding it gave, one pair for each time a format was new. What
+//! this release writes is the newest, byte for byte; what it reads is all of them.
 //!
-//! A failure means that checkpoints hold something else than before, or that folding means something else by an event:
-//! raise `CHECKPOINT_FORMAT`, and write the files of the new format with `UPDATE_GOLDEN=1 cargo test -p headwater-core
-//! --test shard golden`. Files that are there are never changed.
+//! A failure means that checkpoints hold something else than before, or that folding means something else by an event: give
+//! the section a new format, and write the next pair with `UPDATE_GOLDEN=1 cargo test -p headwater-core --test shard golden`.
+//! Files that are there are never changed.
 
 use std::path::PathBuf;
 
-use headwater_core::shard::CHECKPOINT_FORMAT;
-
-use crate::checkpoints::{fold, journal, owner, restore};
+use crate::checkpoints::{fold, owner, restore};
 use crate::everything;
 
-fn file(format: u32, what: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/shard/golden/{what}.v{format}.jsonl"))
+fn file(number: u32, what: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/shard/golden/{what}.v{number}.jsonl"))
 }
 
-fn golden(format: u32) -> (Vec<Vec<u8>>, Vec<u8>) {
-    let journal = std::fs::read_to_string(file(format, "journal")).unwrap();
-    let checkpoint = std::fs::read(file(format, "checkpoint")).unwrap();
+fn newest() -> u32 {
+    (1..).take_while(|number| file(*number, "checkpoint").exists()).last().unwrap()
+}
+
+/// A journal, and its checkpoint as text.
+fn golden(number: u32) -> (Vec<Vec<u8>>, String) {
+    let journal = std::fs::read_to_string(file(number, "journal")).unwrap();
+    let checkpoint = std::fs::read_to_string(file(number, "checkpoint")).unwrap();
     (journal.lines().map(|line| line.as_bytes().to_vec()).collect(), checkpoint)
 }
 
-fn write_missing() {
-    if file(CHECKPOINT_FORMAT, "journal").exists() || std::env::var_os("UPDATE_GOLDEN").is_none() {
+/// What this release writes of a journal; the release's own name is left out.
+fn written(journal: &[Vec<u8>]) -> String {
+    let mut owner = owner();
+    fold(&mut owner, journal);
+    without_release(&String::from_utf8(owner.checkpoint()).unwrap())
+}
+
+fn without_release(checkpoint: &str) -> String {
+    let (head, rest) = checkpoint.split_once('\n').unwrap();
+    let mut head: serde_json::Value = serde_json::from_str(head).unwrap();
+    head["release"] = "".into();
+    format!("{head}\n{rest}")
+}
+
+/// The formats of a checkpoint and of its sections.
+fn formats(checkpoint: &str) -> Vec<(String, u64)> {
+    let heads = checkpoint.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    heads.filter_map(|head| Some((head.get("kind").map(ToString::to_string)?, head.get("format")?.as_u64()?))).collect()
+}
+
+#[test]
+fn a_checkpoint_is_written_as_its_formats_say() {
+    let (journal, checkpoint) = golden(newest());
+    let found = written(&journal);
+    if found == without_release(&checkpoint) {
         return;
     }
-    let journal = journal(&everything::world().commits, 3);
+    assert!(formats(&found) != formats(&checkpoint), "give the section that has changed a new format: {found}");
+    assert!(std::env::var_os("UPDATE_GOLDEN").is_some(), "write the next pair with UPDATE_GOLDEN=1");
+    let next = newest() + 1;
+    let journal = crate::checkpoints::journal(&everything::world().commits, 3);
     let mut owner = owner();
     fold(&mut owner, &journal);
     let lines: Vec<u8> = journal.iter().flat_map(|entry| entry.iter().copied().chain([b'\n'])).collect();
-    std::fs::write(file(CHECKPOINT_FORMAT, "journal"), lines).unwrap();
-    std::fs::write(file(CHECKPOINT_FORMAT, "checkpoint"), owner.checkpoint()).unwrap();
+    std::fs::write(file(next, "journal"), lines).unwrap();
+    std::fs::write(file(next, "checkpoint"), owner.checkpoint()).unwrap();
 }
 
+/// Going on from a checkpoint of any release is having folded its journal today.
 #[test]
-fn a_checkpoint_is_written_as_its_format_says() {
-    write_missing();
-    let (journal, checkpoint) = golden(CHECKPOINT_FORMAT);
-    let mut owner = owner();
-    fold(&mut owner, &journal);
-    let (written, golden) = (String::from_utf8(owner.checkpoint()), String::from_utf8(checkpoint));
-    assert!(written == golden, "raise CHECKPOINT_FORMAT: {written:?}");
-}
-
-#[test]
-fn a_checkpoint_of_this_format_and_of_the_one_before_is_read() {
-    write_missing();
-    for format in CHECKPOINT_FORMAT - 1..=CHECKPOINT_FORMAT {
-        let (journal, checkpoint) = golden(format);
-        let restored = restore(&checkpoint).unwrap_or_else(|refusal| panic!("format {format}: {refusal}"));
-        assert!(restored.stands_on(journal.last().unwrap()), "format {format}");
-        assert_eq!(restored.checkpoint() == checkpoint, format == CHECKPOINT_FORMAT, "format {format}");
+fn every_checkpoint_that_was_ever_written_is_read() {
+    for number in 1..=newest() {
+        let (journal, checkpoint) = golden(number);
+        let restored = restore(checkpoint.as_bytes()).unwrap_or_else(|refusal| panic!("pair {number}: {refusal}"));
+        assert!(restored.stands_on(journal.last().unwrap()), "pair {number}");
+        let found = without_release(&String::from_utf8(restored.checkpoint()).unwrap());
+        assert_eq!(found, written(&journal), "pair {number}");
     }
 }

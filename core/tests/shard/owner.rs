@@ -3,7 +3,8 @@
 use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{
-    Answer, Bundle, Command, Mismatch, Owner, Rejection, Released, Shard, ShardMap, Submission, digest,
+    Answer, BUNDLE_FORMAT, Bundle, BundleError, Command, Mismatch, Owner, Rejection, Released, Shard, ShardMap,
+    Submission, digest,
 };
 use headwater_core::{BundleId, CommandId, Json, RunId, Sequence, Timestamp};
 use serde_json::json;
@@ -221,4 +222,24 @@ fn a_journal_with_a_hole_is_not_trusted() {
     let mut after = owner();
     let refusal = after.fold(Sequence::new(2), &bundle, &second.bytes).unwrap_err();
     assert_eq!(refusal, Mismatch::Previous { expected: String::new(), found: digest(&first.bytes) });
+}
+
+#[test]
+fn a_bundle_that_needs_more_than_this_release_knows_is_not_read_whatever_else_it_says() {
+    let mut owner = owner();
+    let written = String::from_utf8(owner.next_append(bundle_id(1)).unwrap().bytes).unwrap();
+    assert!(!written.contains("needs"), "absent, it is 1: {written}");
+    assert_eq!(Bundle::read(written.as_bytes()).unwrap().needs, 1);
+    let later = format!(r#""needs":{},"#, BUNDLE_FORMAT + 1);
+    let known = written.replacen('{', &format!("{{{later}"), 1);
+    let foreign = known.replace(r#""commits":[]"#, r#""commits":[{"of":"another kind"}]"#);
+    let other = format!(r#"{{{later}"commits":"packed"}}"#);
+    for bytes in [known, foreign, other] {
+        let refusal = Bundle::read(bytes.as_bytes()).unwrap_err();
+        assert!(matches!(refusal, BundleError::Newer { needs } if needs == BUNDLE_FORMAT + 1), "{refusal}: {bytes}");
+    }
+    for bytes in ["{}", "gibberish", r#"{"needs":1,"commits":7}"#, r#"{"needs":"all"}"#] {
+        let refusal = Bundle::read(bytes.as_bytes()).unwrap_err();
+        assert!(matches!(refusal, BundleError::Malformed(_)), "{refusal}: {bytes}");
+    }
 }

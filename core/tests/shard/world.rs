@@ -215,6 +215,7 @@ impl World {
                 id: BundleId::from_uuid(uuid::Uuid::from_u128(1)),
                 previous: String::new(),
                 effects_done: Sequence::ZERO,
+                needs: 1,
                 commits: commits.to_vec(),
             })
             .collect()

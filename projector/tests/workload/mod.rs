@@ -91,6 +91,7 @@ impl Shard {
             id: BundleId::from_uuid(uuid::Uuid::from_u128(dice.wide())),
             previous: std::mem::take(&mut self.previous),
             effects_done: Sequence::new(self.appended),
+            needs: 1,
             commits: std::mem::take(&mut self.commits),
         };
         self.chain(serde_json::to_vec(&bundle).unwrap().into())

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use headwater_core::shard::{
-    AggregateId, Bundle, CheckpointError, CommitPlace, Mismatch, Owner, Poison, Shard, ShardMap,
+    AggregateId, BUNDLE_FORMAT, Bundle, BundleError, CheckpointError, CommitPlace, Mismatch, Owner, Poison, Shard,
+    ShardMap,
 };
 use headwater_core::{Sequence, ShardId};
 use headwater_streams::checkpoints::Checkpoints;
@@ -24,9 +25,17 @@ pub(super) enum RecoverError {
     #[error("the journal cannot be read")]
     Read(#[source] ReadError),
     #[error("the journal begins at entry {first}, and there is no checkpoint to go on from")]
-    Purged { first: Sequence },
+    Purged {
+        first: Sequence,
+        #[source]
+        unusable: Option<Box<Unusable>>,
+    },
     #[error("entry {sequence} of the journal is not a bundle")]
     Malformed { sequence: Sequence, source: serde_json::Error },
+    #[error(
+        "entry {sequence} of the journal cannot be folded: it needs a release that knows format {needs} of bundles, and this one knows {BUNDLE_FORMAT}"
+    )]
+    Newer { sequence: Sequence, needs: u32 },
     #[error("entry {sequence} of the journal does not follow")]
     Mismatch { sequence: Sequence, source: Mismatch },
     #[error("folding a commit of {} panicked: {}", .0.aggregate, .0.said)]
@@ -41,6 +50,21 @@ impl RecoverError {
         match self {
             Self::Open(_) | Self::Read(_) => true,
             Self::Purged { .. }
+            | Self::Malformed { .. }
+            | Self::Newer { .. }
+            | Self::Mismatch { .. }
+            | Self::Poisoned(_)
+            | Self::Panicked(_) => false,
+        }
+    }
+
+    /// Whether a process of a later release could, and this one never can.
+    pub fn is_of_a_later_release(&self) -> bool {
+        match self {
+            Self::Newer { .. } => true,
+            Self::Purged { unusable, .. } => unusable.as_deref().is_some_and(Unusable::is_of_a_later_release),
+            Self::Open(_)
+            | Self::Read(_)
             | Self::Malformed { .. }
             | Self::Mismatch { .. }
             | Self::Poisoned(_)
@@ -62,7 +86,7 @@ const SPARED_MAX: usize = 64;
 
 /// Says why a checkpoint is not used. The whole journal is folded instead.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub(super) enum Unusable {
     #[error("it cannot be read")]
     Unreadable(#[source] ExchangeError),
     #[error(transparent)]
@@ -75,6 +99,12 @@ enum Unusable {
     Foreign { taken_at: Sequence },
     #[error("reading it panicked")]
     Panicked(#[source] Panicked),
+}
+
+impl Unusable {
+    fn is_of_a_later_release(&self) -> bool {
+        matches!(self, Self::Refused(CheckpointError::Format { .. } | CheckpointError::Newer { .. }))
+    }
 }
 
 /// A stretch of a journal.
@@ -135,7 +165,12 @@ async fn recover_sparing<C: Send + 'static>(
 ) -> Result<Recovered<C>, RecoverError> {
     let journal = Journal::open(broker, shard).await.map_err(RecoverError::Open)?;
     let info = journal.info().await.map_err(RecoverError::Open)?;
+    let is_purged = info.first > Sequence::FIRST;
     let restored = match from_checkpoint(broker, &journal, info, map).await {
+        Ok(None) if is_purged => return Err(RecoverError::Purged { first: info.first, unusable: None }),
+        Err(unusable) if is_purged => {
+            return Err(RecoverError::Purged { first: info.first, unusable: Some(Box::new(unusable)) });
+        }
         Ok(restored) => restored,
         Err(unusable) => {
             let cause = std::error::Error::source(&unusable).map(ToString::to_string).unwrap_or_default();
@@ -144,9 +179,6 @@ async fn recover_sparing<C: Send + 'static>(
         }
     };
     let checkpoint = restored.as_ref().map(Owner::last);
-    if checkpoint.is_none() && info.first > Sequence::FIRST {
-        return Err(RecoverError::Purged { first: info.first });
-    }
     let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
     for (place, reason) in spared {
         owner.spare(*place, reason.clone());
@@ -221,8 +253,10 @@ async fn next_entries(reader: &mut JournalReader, end: Sequence) -> Result<Vec<E
 fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverError> {
     for Entry { sequence, bytes, .. } in entries {
         let sequence = *sequence;
-        let bundle: Bundle =
-            serde_json::from_slice(bytes).map_err(|source| RecoverError::Malformed { sequence, source })?;
+        let bundle = Bundle::read(bytes).map_err(|error| match error {
+            BundleError::Newer { needs } => RecoverError::Newer { sequence, needs },
+            BundleError::Malformed(source) => RecoverError::Malformed { sequence, source },
+        })?;
         let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, &bundle, bytes)));
         // Who is quarantined stands in the state.
         match folded.map_err(Poison::of) {

@@ -46,6 +46,8 @@ enum Ended {
     Passing,
     /// What the journal holds cannot be gone on from here.
     Failed,
+    /// What the journal holds is of a later release: only a process of that one can go on.
+    Outgrown,
 }
 
 impl Tenancy {
@@ -62,12 +64,16 @@ impl Tenancy {
                     failures += 1;
                     backoff.after(began.elapsed())
                 }
+                Ok(Ended::Outgrown) => {
+                    failures = UNFIT_AFTER;
+                    backoff.after(began.elapsed())
+                }
                 Err(panic) => {
                     failures += u32::from(!self.learns_from(panic));
                     backoff.after(began.elapsed())
                 }
             };
-            if began.elapsed() >= LASTED {
+            if began.elapsed() >= LASTED && failures < UNFIT_AFTER {
                 failures = 0;
             }
             if failures >= UNFIT_AFTER {
@@ -111,7 +117,11 @@ impl Tenancy {
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(%shard, %error, cause, "the shard cannot be taken over, trying again");
-                return if error.is_of_the_broker() { Ended::Passing } else { Ended::Failed };
+                return match error {
+                    _ if error.is_of_a_later_release() => Ended::Outgrown,
+                    _ if error.is_of_the_broker() => Ended::Passing,
+                    _ => Ended::Failed,
+                };
             }
         };
         poisons.brief(*shard, &mut owner);

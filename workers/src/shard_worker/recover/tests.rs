@@ -157,7 +157,7 @@ async fn a_checkpoint_that_cannot_be_used_costs_the_whole_journal_and_is_replace
     let cases: [(String, IsWhy<'_>); 7] = [
         ("gibberish".into(), &is_refused),
         (good[..good.len() / 2].into(), &is_refused),
-        (good.replacen(r#""format":2"#, r#""format":0"#, 1), &is_refused),
+        (good.replacen(r#""format":"#, r#""format":9"#, 1), &is_refused),
         (good.replacen(r#""shard":0"#, r#""shard":1"#, 1), &is_refused),
         (good.replacen(&sequence, r#""sequence":99"#, 1), &|unusable| matches!(unusable, Unusable::Ahead { .. })),
         (good.replacen(&sequence, r#""sequence":2"#, 1), &|unusable| matches!(unusable, Unusable::Foreign { .. })),
@@ -189,8 +189,58 @@ async fn where_the_journal_begins_later_only_a_checkpoint_helps() {
     assert!(matches!(unusable, Unusable::Purged { .. }), "{unusable}");
     let Err(refusal) = recover::<()>(&house.broker, shard(), &house.map).await else { panic!("nobody knows") };
     let first = Sequence::new(end + 1);
-    assert!(matches!(refusal, RecoverError::Purged { first: found } if found == first), "{refusal}");
+    assert!(matches!(refusal, RecoverError::Purged { first: found, .. } if found == first), "{refusal}");
     assert!(write(&house.broker, shard(), &house.map, &house.counters).await.is_err());
+}
+
+/// A journal and its checkpoint, as a release before wrote them.
+fn golden(number: u32) -> (Vec<Vec<u8>>, String) {
+    let read = |what| {
+        let folder = format!("{}/../core/tests/shard/golden", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(format!("{folder}/{what}.v{number}.jsonl")).unwrap()
+    };
+    let journal = read("journal").lines().map(|line| line.as_bytes().to_vec()).collect();
+    (journal, read("checkpoint"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_a_release_before_is_gone_on_from_where_nothing_before_it_is_left() {
+    for number in 1..=2 {
+        let house = House::new().await;
+        let (journal, checkpoint) = golden(number);
+        for (bytes, expected) in journal.iter().zip(0..) {
+            house.journal.append(bytes.clone().into(), Sequence::new(expected)).await.unwrap();
+        }
+        let whole = house.recover().await;
+        assert_eq!(whole.checkpoint, None);
+        let end = house.end().await;
+        house.checkpoints.put(shard(), checkpoint.into_bytes().into()).await.unwrap();
+        house.journal.purge_below(Sequence::new(end)).await.unwrap();
+        let recovered = house.recover().await;
+        assert_eq!((recovered.checkpoint, recovered.folded.bundles), (Some(Sequence::new(end)), 0), "pair {number}");
+        assert_eq!(recovered.owner.checkpoint(), whole.owner.checkpoint(), "pair {number}");
+        // The owner goes on from there, and what it writes then is of this release.
+        house.append(2).await;
+        house.write().await;
+        assert_eq!(house.recover().await.folded.bundles, 0, "pair {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_a_later_release_is_named_where_it_is_the_only_way() {
+    let house = House::new().await;
+    house.append(3).await;
+    let good = house.write().await;
+    let end = house.end().await;
+    let later = good.replacen(env!("CARGO_PKG_VERSION"), "9.1.0", 1);
+    let later = later.replacen(r#""kind":"runs","format":1"#, r#""kind":"runs","format":2"#, 1);
+    house.checkpoints.put(shard(), later.into_bytes().into()).await.unwrap();
+    assert_eq!(house.recover().await.checkpoint, None, "the journal is whole, and is folded");
+    house.journal.purge_below(Sequence::new(end)).await.unwrap();
+    let Err(refusal) = recover::<()>(&house.broker, shard(), &house.map).await else { panic!("it cannot be read") };
+    assert!(matches!(refusal, RecoverError::Purged { .. }), "{refusal}");
+    let cause = std::error::Error::source(&refusal).unwrap().to_string();
+    assert!(cause.contains("needs release 9.1.0"), "{cause}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,6 +264,7 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         id: BundleId::from_uuid(uuid::Uuid::new_v4()),
         previous: digest(&last.bytes),
         effects_done: Sequence::ZERO,
+        needs: 1,
         commits: vec![commit],
     };
     house.journal.append(serde_json::to_vec(&bundle).unwrap().into(), last.sequence).await.unwrap();
@@ -225,4 +276,19 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         assert_eq!((shard.active_runs(), quarantined), (5, vec!["definition/acme/bad/1".to_owned()]));
         assert!(recovered.checkpoint.is_some(), "the checkpoint holds who is quarantined");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_needs_a_later_release_is_left_to_it_and_nothing_is_quarantined() {
+    let house = House::new().await;
+    house.append(2).await;
+    let last = house.journal.last().await.unwrap().unwrap();
+    let commits = r#"[{"something":"new"}]"#;
+    let head = format!(r#""needs":99,"shard":0,"epoch":9,"previous":"{}""#, digest(&last.bytes));
+    let bundle = format!("{{{head},\"commits\":{commits}}}");
+    house.journal.append(bundle.into_bytes().into(), last.sequence).await.unwrap();
+    let Err(refusal) = recover::<()>(&house.broker, shard(), &house.map).await else { panic!("it is not folded") };
+    assert!(matches!(refusal, RecoverError::Newer { needs: 99, .. }), "{refusal}");
+    assert!(refusal.is_of_a_later_release(), "another process may be of one");
+    assert!(write(&house.broker, shard(), &house.map, &house.counters).await.is_err(), "nor is it checkpointed");
 }

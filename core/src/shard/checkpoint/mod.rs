@@ -1,0 +1,261 @@
+//! The state of an owner that has folded its journal up to a sequence and decided nothing yet, as bytes; and back.
+//!
+//! A checkpoint saves folding the entries it stands for, and stands for them where they were purged. It is JSON, one value a
+//! line: the head, then sections, one for each kind of thing, `{"kind", "format", "records"}` and so many records. Each kind
+//! has a format of its own, and the one before is read too (`section`), so that a release that changes one of them still
+//! takes over where an older one left off (ADR 15). What follows from the state (timers, what is due, indexes, compiled
+//! definitions) is made again.
+
+mod legacy;
+mod section;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use self::section::{Contents, Kind, SectionHead};
+use super::owner::{Folded, Inherited};
+use super::state::Shard;
+use super::window::{EndedRuns, GrantedCommands};
+use super::{Owner, ShardMap, WorkflowKey};
+use crate::definition::compile;
+use crate::run::Run;
+use crate::{DefinitionVersion, Epoch, NodeId, RunId, Sequence, ShardId};
+
+/// How checkpoints are divided: into sections, since 3. What a section holds has a format of its own; whole checkpoints of
+/// formats 1 and 2 are read.
+pub const CHECKPOINT_FORMAT: u32 = 3;
+
+/// Says why a checkpoint cannot be used. Fold the journal from its first entry instead.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("it is damaged")]
+    Malformed(#[from] serde_json::Error),
+    #[error("it has format {found}, and this release reads formats 1 to {CHECKPOINT_FORMAT}: it needs {needed}")]
+    Format { found: u32, needed: Needed },
+    #[error("it has {found}: it needs {needed}")]
+    Newer { found: String, needed: Needed },
+    #[error("it has its section {kind} in format {format}, which this release does not read any more")]
+    Older { kind: String, format: u32 },
+    #[error("it has its section {kind} twice")]
+    Twice { kind: String },
+    #[error("it is of shard {found}, not {expected}")]
+    Shard { expected: ShardId, found: ShardId },
+    #[error("its definition {}/{}/{version} does not compile: {problems}", .key.workspace, .key.workflow)]
+    Definition { key: WorkflowKey, version: DefinitionVersion, problems: String },
+    #[error("its run {run} is frozen at a definition that it does not hold")]
+    DefinitionMissing { run: RunId },
+    #[error("its run {run} has a node {node} that its definition does not have")]
+    Node { run: RunId, node: NodeId },
+}
+
+/// Which release can read it: the one that wrote it, if it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed(Option<String>);
+
+impl Needed {
+    fn of(release: &str) -> Self {
+        Self(Some(release.to_owned()).filter(|release| !release.is_empty()))
+    }
+}
+
+impl std::fmt::Display for Needed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(release) => write!(f, "release {release}, which wrote it, or a later one"),
+            None => f.write_str("a later release"),
+        }
+    }
+}
+
+/// What every format begins with.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+    #[serde(default)]
+    release: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Head {
+    format: u32,
+    /// That wrote it.
+    release: String,
+    shard: ShardId,
+    epoch: Epoch,
+    /// Of the last bundle folded.
+    sequence: Sequence,
+    /// Of the same bundle's bytes.
+    digest: String,
+    /// How many follow.
+    sections: usize,
+}
+
+/// Writes a run as its record, one at a time.
+struct Recorded<'a>(&'a Run);
+
+impl Serialize for Recorded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.record().serialize(serializer)
+    }
+}
+
+impl<C> Owner<C> {
+    /// Returns its checkpoint: of what it folded, before anything was decided. The same state gives the same bytes.
+    ///
+    /// # Panics
+    /// When anything was submitted or handed out, or [`Self::inherit`] has given effects away.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let (shard, Folded { epoch, last, digest, inherited }) = self.folded();
+        let mut sections = Sections::default();
+        sections.write(Kind::Effects, inherited.iter());
+        write_state(shard, &mut sections);
+        let mut bytes = Vec::with_capacity(sections.bytes.len() + 256);
+        let head = Head {
+            format: CHECKPOINT_FORMAT,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            shard: shard.id(),
+            epoch,
+            sequence: last,
+            digest: digest.into_owned(),
+            sections: sections.count,
+        };
+        write_line(&mut bytes, &head);
+        bytes.append(&mut sections.bytes);
+        bytes
+    }
+
+    /// Takes over a shard where a checkpoint left off. Compare the entry at [`Self::last`] by [`Self::stands_on`]
+    /// before folding those after it: the checkpoint may be of another journal.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub fn restore(shard: ShardId, map: ShardMap, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let Format { format, release } = Format::deserialize(&mut serde_json::Deserializer::from_slice(bytes))?;
+        let (head, contents) = match format {
+            CHECKPOINT_FORMAT => read_sections(bytes)?,
+            1 | 2 => legacy::read(bytes)?,
+            found => return Err(CheckpointError::Format { found, needed: Needed::of(&release) }),
+        };
+        if head.shard != shard {
+            return Err(CheckpointError::Shard { expected: shard, found: head.shard });
+        }
+        let (shard, inherited) = restored(Shard::new(shard, map), contents)?;
+        let Head { epoch, sequence: last, digest, .. } = head;
+        Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited: inherited.into() }))
+    }
+}
+
+fn read_sections(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
+    let mut values = serde_json::Deserializer::from_slice(bytes);
+    let head = Head::deserialize(&mut values)?;
+    let (mut contents, mut kinds) = (Contents::default(), BTreeSet::new());
+    for _ in 0..head.sections {
+        let kind = section::read(&mut values, &head.release, &mut contents)?;
+        if !kinds.insert(kind) {
+            return Err(CheckpointError::Twice { kind: format!("{kind:?}") });
+        }
+    }
+    values.end()?;
+    Ok((head, contents))
+}
+
+/// Sections as they are written.
+#[derive(Default)]
+struct Sections {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Sections {
+    fn write<T: Serialize>(&mut self, kind: Kind, records: impl ExactSizeIterator<Item = T>) {
+        self.count += 1;
+        write_line(&mut self.bytes, &SectionHead { kind, format: *kind.formats().end(), records: records.len() });
+        records.for_each(|record| write_line(&mut self.bytes, &record));
+    }
+}
+
+fn write_line(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(&mut *bytes, value).expect("checkpoints have text keys, and a Vec takes every byte");
+    bytes.push(b'\n');
+}
+
+/// Writes what a shard knows, sorted.
+fn write_state(shard: &Shard, sections: &mut Sections) {
+    // Every field is named, so that a new one does not compile until it is written here or known to follow.
+    let Shard {
+        id: _,
+        map: _,
+        clock,
+        runs,
+        ended,
+        keyed,
+        assets,
+        workflows,
+        definitions,
+        granted,
+        due: _,
+        lines: _,
+        quarantine,
+    } = shard;
+    sections.write(Kind::Clock, [clock].into_iter());
+    let mut documents: Vec<_> = definitions
+        .iter()
+        .flat_map(|(key, versions)| versions.iter().map(move |(version, found)| (key, version, &found.source)))
+        .collect();
+    documents.sort_unstable_by_key(|(key, version, _)| (*key, *version));
+    sections.write(Kind::Definitions, documents.iter());
+    let mut workflows: Vec<_> = workflows.values().collect();
+    workflows.sort_unstable_by_key(|workflow| workflow.key());
+    sections.write(Kind::Workflows, workflows.iter());
+    let mut assets: Vec<_> = assets.values().collect();
+    assets.sort_unstable_by_key(|asset| asset.key());
+    sections.write(Kind::Assets, assets.iter());
+    let mut keys_held: Vec<_> =
+        keyed.values().filter(|id| !runs.contains_key(id) && ended.find(**id).is_none()).collect();
+    keys_held.sort_unstable();
+    let mut runs: Vec<_> = runs.values().collect();
+    runs.sort_unstable_by_key(|run| run.id());
+    sections.write(Kind::Runs, runs.into_iter().map(Recorded));
+    let [ended_keyed, ended_unkeyed] = ended.entries();
+    sections.write(Kind::EndedKeyed, ended_keyed.iter());
+    sections.write(Kind::EndedUnkeyed, ended_unkeyed.iter());
+    sections.write(Kind::KeysHeld, keys_held.iter());
+    sections.write(Kind::Granted, granted.entries().iter());
+    let mut quarantine: Vec<_> = quarantine.iter().collect();
+    quarantine.sort_unstable();
+    sections.write(Kind::Quarantine, quarantine.iter());
+}
+
+/// Fills an empty shard.
+fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>), CheckpointError> {
+    shard.clock = state.clock;
+    for (key, version, document) in state.definitions {
+        let (definition, _) = compile(&document.to_value()).map_err(|problems| CheckpointError::Definition {
+            key: key.clone(),
+            version,
+            problems: problems.to_string(),
+        })?;
+        shard.definitions.entry(key).or_default().insert(version, Arc::new(definition));
+    }
+    for record in state.runs {
+        let ((key, version), id) = (record.definition(), record.id());
+        let definition =
+            shard.definition(&key, version).cloned().ok_or(CheckpointError::DefinitionMissing { run: id })?;
+        let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
+        shard.lines.follow(&mut run);
+        shard.due.extend(run.next_due().map(|at| (at, id)));
+        shard.runs.insert(id, run);
+    }
+    shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed]);
+    let active = shard.runs.values().filter(|run| run.is_keyed()).map(Run::id);
+    let holders = active.chain(shard.ended.keyed()).chain(state.keys_held);
+    shard.keyed = holders.map(|id| (id.cause(), id)).collect();
+    shard.workflows = state.workflows.into_iter().map(|workflow| (workflow.key().clone(), workflow)).collect();
+    shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
+    shard.granted = GrantedCommands::restored(state.granted);
+    shard.quarantine = state.quarantine.into_iter().collect();
+    Ok((shard, state.effects))
+}

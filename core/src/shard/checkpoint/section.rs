@@ -1,0 +1,149 @@
+//! The sections of a checkpoint: which kinds there are, in which formats each is read, and in which it is written.
+//!
+//! A change of what the records of a kind hold is a new format of that kind: the reader of the format before stays, and
+//! [`read`] does not compile without it being named. A kind that a checkpoint does not have is empty.
+
+use std::ops::RangeInclusive;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use serde_json::de::{Deserializer, SliceRead};
+use serde_json::value::RawValue;
+
+use super::{CheckpointError, Needed};
+use crate::asset::Asset;
+use crate::run::RunRecord;
+use crate::shard::owner::Inherited;
+use crate::shard::window::{EndedEntry, GrantedEntry};
+use crate::shard::{AggregateId, Effect, WorkflowKey};
+use crate::workflow::Workflow;
+use crate::{DefinitionVersion, Json, RunId, Sequence, Timestamp};
+
+/// What the records of a section are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Kind {
+    /// One: the time of the last commit.
+    Clock,
+    /// Those that may not have been delivered, by bundle.
+    Effects,
+    /// The documents of the versions that were adopted.
+    Definitions,
+    Workflows,
+    Assets,
+    Runs,
+    EndedKeyed,
+    EndedUnkeyed,
+    /// The runs that still hold their idempotency keys and are neither active nor remembered: quarantined ones.
+    KeysHeld,
+    Granted,
+    Quarantine,
+}
+
+impl Kind {
+    /// Returns the formats that are read; the last is the one that is written.
+    pub fn formats(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Effects => 1..=2,
+            Self::Clock
+            | Self::Definitions
+            | Self::Workflows
+            | Self::Assets
+            | Self::Runs
+            | Self::EndedKeyed
+            | Self::EndedUnkeyed
+            | Self::KeysHeld
+            | Self::Granted
+            | Self::Quarantine => 1..=1,
+        }
+    }
+}
+
+/// What stands before the records of a section.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SectionHead<K> {
+    pub kind: K,
+    pub format: u32,
+    /// How many follow.
+    pub records: usize,
+}
+
+/// Everything that sections hold.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub clock: Timestamp,
+    pub effects: Vec<Inherited>,
+    pub definitions: Vec<(WorkflowKey, DefinitionVersion, Json)>,
+    pub workflows: Vec<Workflow>,
+    pub assets: Vec<Asset>,
+    pub runs: Vec<RunRecord>,
+    pub ended_keyed: Vec<EndedEntry>,
+    pub ended_unkeyed: Vec<EndedEntry>,
+    pub keys_held: Vec<RunId>,
+    pub granted: Vec<GrantedEntry>,
+    pub quarantine: Vec<(AggregateId, String)>,
+}
+
+type Values<'b> = Deserializer<SliceRead<'b>>;
+
+/// Reads the next section into `contents`; returns its kind. `release` wrote it.
+pub(super) fn read(values: &mut Values<'_>, release: &str, contents: &mut Contents) -> Result<Kind, CheckpointError> {
+    let SectionHead { kind: name, format, records: count } = SectionHead::<String>::deserialize(&mut *values)?;
+    let needed = || Needed::of(release);
+    let kind = serde_json::from_value(serde_json::Value::String(name.clone()));
+    let Ok(kind) = kind else {
+        let found = format!("a section {name:?}, which this release does not know");
+        return Err(CheckpointError::Newer { found, needed: needed() });
+    };
+    let formats = Kind::formats(kind);
+    if format > *formats.end() {
+        let found = format!("its section {name:?} in format {format}, where this release reads {}", formats.end());
+        return Err(CheckpointError::Newer { found, needed: needed() });
+    }
+    match (kind, format) {
+        (Kind::Clock, 1) => contents.clock = Timestamp::deserialize(&mut *values)?,
+        (Kind::Effects, 1) => contents.effects = effects_of_format_1(records(values, count)?)?,
+        (Kind::Effects, 2) => contents.effects = records(values, count)?,
+        (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
+        (Kind::Workflows, 1) => contents.workflows = records(values, count)?,
+        (Kind::Assets, 1) => contents.assets = records(values, count)?,
+        (Kind::Runs, 1) => contents.runs = records(values, count)?,
+        (Kind::EndedKeyed, 1) => contents.ended_keyed = records(values, count)?,
+        (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,
+        (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,
+        (Kind::Granted, 1) => contents.granted = records(values, count)?,
+        (Kind::Quarantine, 1) => contents.quarantine = records(values, count)?,
+        (kind, format) => return Err(CheckpointError::Older { kind: format!("{kind:?}"), format }),
+    }
+    Ok(kind)
+}
+
+fn records<T: DeserializeOwned>(values: &mut Values<'_>, count: usize) -> Result<Vec<T>, serde_json::Error> {
+    (0..count).map(|_| T::deserialize(&mut *values)).collect()
+}
+
+/// The effects of bundles as format 1 has them, with tasks on their way to a queue among them: what waits for a worker
+/// follows from the runs now. Whatever else they hold keeps its text.
+pub(super) fn effects_of_format_1(
+    before: Vec<(Sequence, Vec<Box<RawValue>>)>,
+) -> Result<Vec<Inherited>, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Offer {
+        offer_task: Option<IgnoredAny>,
+    }
+    let mut inherited = Vec::new();
+    for (sequence, effects) in before {
+        let mut kept: Vec<Effect> = Vec::new();
+        for effect in &effects {
+            if serde_json::from_str::<Offer>(effect.get())?.offer_task.is_none() {
+                kept.push(serde_json::from_str(effect.get())?);
+            }
+        }
+        if !kept.is_empty() {
+            inherited.push((sequence, kept));
+        }
+    }
+    Ok(inherited)
+}
