@@ -329,7 +329,9 @@ fn what_waits_goes_with_the_end_of_its_run() {
     let run = world.start("chain", json!({}));
     let task = world.tasks().remove(0);
     assert_eq!(world.shard.waiting_for(&task.workspace, &task.queue), 1);
-    world.decide(Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } }).unwrap();
+    world
+        .decide(Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } })
+        .unwrap();
     assert_eq!(world.shard.waiting_for(&task.workspace, &task.queue), 0);
     assert!(world.decide(grant(run, 1, 1)).unwrap().tasks.is_empty(), "nobody gets it any more");
 }
