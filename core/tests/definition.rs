@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use headwater_core::Json;
 use headwater_core::definition::{Action, Backoff, BuiltIn, Definition, Jitter, Join, OnMiss, OnNoRoute, Outcome};
-use headwater_core::definition::{Require, Severity, compile};
+use headwater_core::definition::{ProblemCode, Require, Severity, compile};
 use serde_json::{Value, json};
 
+/// Compiles what is fine, but for fields that nothing reads yet.
 fn good(document: &Value) -> Definition {
     match compile(document) {
-        Ok((definition, warnings)) => {
+        Ok((definition, mut warnings)) => {
+            warnings.retain(|warning| warning.code != ProblemCode::NotInEffect);
             assert_eq!(warnings, [], "{document}");
             definition
         }
@@ -98,7 +100,7 @@ fn spelling_and_formatting_do_not_change_the_content() {
         .replace("defaultParameters", "defaults")
         .replace("retryPolicy", "retry")
         .replace("\"strategy\"", "\"backoff\"")
-        .replace("initialDelayMs", "delay")
+        .replace(r#""initialDelayMs": 250"#, r#""delay": "250ms""#)
         .replace("\"with\"", "\"parameters\"")
         .replace("\"1h\"", "\"60m\"")
         .replace("\"type\": \"job\",", "");
@@ -115,7 +117,8 @@ fn a_version_in_the_document_is_ignored_with_a_warning() {
     document["version"] = json!(7);
     let (definition, warnings) = compile(&document).unwrap();
     assert_eq!(definition.source.as_str(), REPORT);
-    let paths: Vec<_> = warnings.iter().map(|warning| (warning.severity, warning.path.as_str())).collect();
+    let about_version = warnings.iter().filter(|warning| warning.code != ProblemCode::NotInEffect);
+    let paths: Vec<_> = about_version.map(|warning| (warning.severity, warning.path.as_str())).collect();
     assert_eq!(paths, [(Severity::Warning, "/version")]);
 }
 
@@ -136,7 +139,7 @@ fn a_time_that_changes_nothing_is_warned_of() {
             &["heartbeatTimeoutMs", "timeout"],
         ),
         (
-            json!({"id": "a", "action": transform, "timeoutMs": 10, "heartbeatTimeout": 20}),
+            json!({"id": "a", "action": transform, "timeoutMs": 10, "heartbeatTimeout": "20ms"}),
             &["heartbeatTimeout", "timeoutMs"],
         ),
     ];

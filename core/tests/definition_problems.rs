@@ -147,7 +147,7 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
                 "/steps/0/produces/0/assetId invalid_name",
                 "/steps/0/produces/1/freshness/tll unknown_field",
                 "/steps/0/produces/1/freshness/ttl invalid_value",
-                "/steps/0/produces/1/schema bad_schema",
+                "/steps/0/produces/1/schema/type bad_schema",
                 "/steps/0/produces/2/assetId duplicate",
                 "/steps/0/produces/2/autoMaterialize invalid_value",
                 "/steps/0/produces/2/optional invalid_value",

@@ -47,7 +47,7 @@ impl CancelNotices {
             let message = self.0.next().await?;
             match serde_json::from_slice(&message.payload) {
                 Ok(notice) => return Some(notice),
-                Err(error) => tracing::warn!(%error, "a cancel notice that is not one"),
+                Err(error) => tracing::warn!(%error, "a malformed cancel notice"),
             }
         }
     }

@@ -159,7 +159,7 @@ fn definition(slot: &Slot) -> Option<StoredDefinition> {
         Some(StoredDefinition { key, version, document })
     })();
     if parsed.is_none() {
-        tracing::warn!(key = slot.key, "the table of definitions holds something that is not one");
+        tracing::warn!(key = slot.key, "the table of definitions holds a malformed entry");
     }
     parsed
 }

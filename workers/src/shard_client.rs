@@ -322,7 +322,7 @@ impl Lane {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(replies) => replies,
                 Err(error) => {
-                    tracing::warn!(shard = %self.shard, %error, "an answer that is none");
+                    tracing::warn!(shard = %self.shard, %error, "a malformed answer");
                     frame.iter_mut().for_each(|waiting| waiting.heard = true);
                     return frame;
                 }

@@ -125,11 +125,20 @@ impl Decision<'_, '_> {
 
     fn refuse_missing(&mut self, need: ResolveConsumption) {
         let wanted = match need.require {
-            Require::Exists => "a version".to_owned(),
-            Require::Fresh { max_age_ms } => format!("a version not older than {max_age_ms} ms"),
+            Require::Exists => "version".to_owned(),
+            Require::Fresh { max_age_ms } => format!("version not older than {max_age_ms} ms"),
             Require::Version(version) => format!("version {version}"),
         };
-        let message = format!("the asset {} has not {wanted}", self.asset.key.asset);
+        let place = need.partition.as_ref().map(|key| format!(" in partition {key:?}", key = key.as_str()));
+        let made = match producer::choose(self.asset, &need.partition) {
+            Some((declaration, _)) => format!("{} produces it", declaration.workflow),
+            None if self.asset.partitions.is_empty() => {
+                "no workflow produces it: is it spelt as its producer does?".to_owned()
+            }
+            None => "no workflow produces it any more".to_owned(),
+        };
+        let message =
+            format!("the asset {} has no {wanted}{}; {made}", self.asset.key.asset, place.unwrap_or_default());
         let failure = RunFailure::new("asset_missing", message);
         self.emit(AssetEvent::ConsumptionRefused { waiter: need.waiter, failure });
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::document::{Field, Fields, escaped, nearest};
 use super::template::{Use, template};
-use super::{Action, BuiltIn, ProblemCode, parse_span};
+use super::{Action, BuiltIn, ProblemCode, parse_span, span};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
@@ -223,4 +223,5 @@ fn check_sleep(field: &Field<'_>, duration: &Template) {
     if !fits {
         field.error(ProblemCode::InvalidValue, "must be a duration like `90s` or a number of milliseconds");
     }
+    span::warn_of_millis(field, &constant.to_value());
 }

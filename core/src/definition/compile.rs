@@ -43,7 +43,12 @@ fn fits(document: &Value, found: &Findings) -> bool {
         return false;
     }
     if Json::of(document).len_bytes() > DOCUMENT_BYTES_MAX {
-        found.error("", ProblemCode::TooLarge, format!("is larger than {DOCUMENT_BYTES_MAX} bytes"));
+        let bytes = Json::of(document).len_bytes();
+        let message = format!(
+            "has {bytes} bytes without white space, and at most {DOCUMENT_BYTES_MAX} are taken: keep large values elsewhere \
+             and pass their address, or split the workflow"
+        );
+        found.error("", ProblemCode::TooLarge, message);
         return false;
     }
     true
@@ -107,8 +112,8 @@ fn entries<'d>(fields: &mut Fields<'d>, name: &'static str) -> (Vec<Field<'d>>, 
     if field.value.as_array().is_some_and(Vec::is_empty) {
         field.error(ProblemCode::InvalidValue, "a workflow needs at least one");
     }
-    if items.len() > NODES_MAX {
-        field.error(ProblemCode::TooLarge, format!("more than {NODES_MAX}"));
+    let how = "let one node do more, or split the workflow and join the parts by an asset";
+    if !field.at_most(NODES_MAX, items.len(), name, how) {
         return (Vec::new(), Ids::new());
     }
     let mut ids = Ids::new();
@@ -139,7 +144,10 @@ fn steps_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
         drafts.extend(draft);
     }
     if edges.len() > edges::TRANSITIONS_MAX {
-        fields.error(ProblemCode::TooLarge, format!("more than {} dependencies", edges::TRANSITIONS_MAX));
+        let (count, max) = (edges.len(), edges::TRANSITIONS_MAX);
+        let how = "put a `noop` between many that depend on many";
+        let message = format!("has {count} dependencies, and at most {max} are taken: {how}");
+        fields.error(ProblemCode::TooLarge, message);
         edges.clear();
     }
     fields.keep("steps", Value::Array(source));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::document::{Field, Fields, Findings};
+use super::document::{Field, Fields, Findings, escaped};
 use super::template::{Use, template};
-use super::{Consumes, OnMiss, ProblemCode, Produces, Require, Schema, policy};
+use super::{Consumes, Definition, OnMiss, Problem, ProblemCode, Produces, Require, Schema, Severity, hints, policy};
 use crate::{AssetId, Json, Version};
 
 /// The most assets one node may declare on either side.
@@ -20,7 +20,13 @@ pub(super) fn produces(node: &mut Fields<'_>) -> Vec<Produces> {
     let mut source = Vec::new();
     for entry in entries(&field) {
         let Some((mut fields, asset)) = open(&entry) else { continue };
-        let about = about(&mut fields);
+        for name in ["partition", "partitionKey"] {
+            if let Some(field) = fields.take(&[name]) {
+                let message = "the key of a partition comes with the result: a produced asset names its `partitionKey`";
+                field.error(ProblemCode::UnknownField, message);
+            }
+        }
+        let about = about(&mut fields, &["parameterDefaults"]);
         let optional = flag(&mut fields, "optional");
         let primary = flag(&mut fields, "primary");
         source.push(Value::Object(fields.finish()));
@@ -56,7 +62,7 @@ pub(super) fn consumes(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Vec<Wanted
     let mut source = Vec::new();
     for entry in entries(&field) {
         let Some((mut fields, asset)) = open(&entry) else { continue };
-        let about = about(&mut fields);
+        let about = about(&mut fields, &[]);
         let (require, fresh_without_age) = require(&mut fields, about.freshness.as_ref());
         let on_miss = on_miss(&mut fields);
         let mut mapping = |name: &'static str| {
@@ -96,9 +102,7 @@ pub(super) fn age_of(freshness: &Json) -> Option<u64> {
 /// Lists the entries, each asset once.
 fn entries<'d>(field: &Field<'d>) -> Vec<Field<'d>> {
     let items = field.items();
-    if items.len() > ASSETS_MAX {
-        field.error(ProblemCode::TooLarge, format!("more than {ASSETS_MAX} assets"));
-    }
+    field.at_most(ASSETS_MAX, items.len(), "assets", "share them out among several nodes");
     let mut seen = BTreeSet::new();
     for item in &items {
         let id = item.value.get("assetId").and_then(Value::as_str);
@@ -114,7 +118,8 @@ fn entries<'d>(field: &Field<'d>) -> Vec<Field<'d>> {
 }
 
 fn open<'d>(entry: &Field<'d>) -> Option<(Fields<'d>, Option<AssetId>)> {
-    let mut fields = entry.fields()?;
+    let like = |given: &Value| given.as_str().map(|id| format!("{{assetId: {id}}}"));
+    let mut fields = entry.fields_like(like)?;
     let asset: Option<AssetId> = fields.need(&["assetId"]).and_then(|field| field.name());
     if let Some(asset) = &asset {
         fields.keep("assetId", json!(asset.as_str()));
@@ -135,13 +140,46 @@ struct Freshness {
     age_ms: Option<u64>,
 }
 
-fn about(fields: &mut Fields<'_>) -> About {
-    About {
+/// Reads it; of `autoMaterialize`, the fields in `read` are in effect.
+fn about(fields: &mut Fields<'_>, read: &[&str]) -> About {
+    let about = About {
         schema: schema(fields, &["schema"]),
         freshness: freshness(fields),
         partitioning: object(fields, "partitioning"),
         auto_materialize: object(fields, "autoMaterialize"),
+    };
+    if about.partitioning.is_some() {
+        not_in_effect(fields.findings(), &fields.below("partitioning"), "partitions are made by their keys alone");
     }
+    if let Some(auto) = &about.auto_materialize {
+        let (at, auto) = (fields.below("autoMaterialize"), auto.to_value());
+        let instead = "nothing starts a producer by itself but a consumer that waits (`onMiss: materialize`)";
+        let unread =
+            auto.as_object().into_iter().flatten().map(|(name, _)| name).filter(|name| !read.contains(&name.as_str()));
+        unread.for_each(|name| not_in_effect(fields.findings(), &format!("{at}/{}", escaped(name)), instead));
+    }
+    about
+}
+
+fn not_in_effect(found: &Findings, at: &str, instead: &str) {
+    found.warning(at, ProblemCode::NotInEffect, format!("has no effect in this release: {instead}"));
+}
+
+/// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
+pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
+    let mut refused = Vec::new();
+    let source = definition.source.to_value();
+    for node in &definition.nodes {
+        for consumes in node.consumes.iter().filter(|consumes| consumes.partition.is_some()) {
+            let path = format!("{}/partition", definition.place_of(&node.id, "consumes", &consumes.asset));
+            if source.pointer(&path).is_some_and(|key| key.is_array() || key.is_object()) {
+                let message = "a partition is one key, a text: consume each partition in a node of its own";
+                let (code, severity) = (ProblemCode::InvalidValue, Severity::Error);
+                refused.push(Problem { path, code, severity, message: message.to_owned() });
+            }
+        }
+    }
+    refused
 }
 
 /// Reads a JSON Schema under any of its spellings.
@@ -154,13 +192,20 @@ pub(super) fn schema(fields: &mut Fields<'_>, spellings: &[&'static str]) -> Opt
     if let Some(name) = spellings.first() {
         fields.keep(name, field.value.clone());
     }
-    Schema::compile(field.value).map_err(|reason| field.error(ProblemCode::BadSchema, reason)).ok()
+    let wrong = |reason: String| match hints::odd_type(field.value) {
+        Some((at, message)) => field.findings().error(&format!("{}{at}", field.at), ProblemCode::BadSchema, message),
+        None => field.error(ProblemCode::BadSchema, reason),
+    };
+    Schema::compile(field.value).map_err(wrong).ok()
 }
 
 fn freshness(fields: &mut Fields<'_>) -> Option<Freshness> {
     let mut inner = fields.take(&["freshness"])?.fields()?;
     let shortest = Duration::from_millis(1);
     let ttl = policy::time(&mut inner, &["ttlMs", "ttl"], shortest);
+    for name in ["cadenceMs", "cadence"].into_iter().filter(|name| inner.has(name)) {
+        not_in_effect(inner.findings(), &inner.below(name), "nothing makes versions by a clock");
+    }
     policy::time(&mut inner, &["cadenceMs", "cadence"], shortest);
     let max_age = policy::time(&mut inner, &["maxAgeMs", "maxAge"], shortest);
     let source = inner.finish();

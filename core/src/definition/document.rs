@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Problem, ProblemCode, Severity};
+use super::{Problem, ProblemCode, Severity, hints};
 
 /// The longest name or description, in characters.
 const TEXT_CHARS_MAX: usize = 10_000;
@@ -107,15 +107,30 @@ impl<'d> Field<'d> {
 
     /// Reads it as an object with fields of its own.
     pub(super) fn fields(&self) -> Option<Fields<'d>> {
+        self.fields_like(|_| None)
+    }
+
+    /// Reads it as an object; of what is none, `instead` may know how it is written.
+    pub(super) fn fields_like(&self, instead: impl FnOnce(&Value) -> Option<String>) -> Option<Fields<'d>> {
         match self.value {
             Value::Object(map) => {
                 Some(Fields { at: self.at.clone(), map, asked: Vec::new(), source: Map::new(), found: self.found })
             }
             other => {
-                self.wrong_kind("an object", other);
+                let how = instead(other).map(|how| format!(": write `{how}`")).unwrap_or_default();
+                self.error(ProblemCode::InvalidValue, format!("must be an object, not {}{how}", kind_of(other)));
                 None
             }
         }
+    }
+
+    /// Refuses a list that is too long, and says how long it is and what to do.
+    pub(super) fn at_most(&self, max: usize, count: usize, what: &str, how: &str) -> bool {
+        if count > max {
+            let message = format!("has {count} {what}, and at most {max} are taken: {how}");
+            self.error(ProblemCode::TooLarge, message);
+        }
+        count <= max
     }
 
     /// Reads it as an array.
@@ -136,8 +151,10 @@ impl<'d> Field<'d> {
     pub(super) fn text(&self) -> Option<&'d str> {
         match self.value {
             Value::String(text) if text.chars().count() <= TEXT_CHARS_MAX => Some(text),
-            Value::String(_) => {
-                self.error(ProblemCode::TooLarge, format!("is longer than {TEXT_CHARS_MAX} characters"));
+            Value::String(text) => {
+                let chars = text.chars().count();
+                let message = format!("has {chars} characters, and at most {TEXT_CHARS_MAX} are taken");
+                self.error(ProblemCode::TooLarge, message);
                 None
             }
             other => {
@@ -188,15 +205,18 @@ impl<'d> Field<'d> {
 
     /// Says that the value is of the wrong kind.
     pub(super) fn wrong_kind(&self, wanted: &str, got: &Value) {
-        let kind = match got {
-            Value::Null => "null",
-            Value::Bool(_) => "a truth value",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a text",
-            Value::Array(_) => "an array",
-            Value::Object(_) => "an object",
-        };
-        self.error(ProblemCode::InvalidValue, format!("must be {wanted}, not {kind}"));
+        self.error(ProblemCode::InvalidValue, format!("must be {wanted}, not {}", kind_of(got)));
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -274,7 +294,9 @@ impl<'d> Fields<'d> {
             let message = if NOT_YET.contains(&name.as_str()) {
                 format!("`{name}` is not in this release")
             } else {
-                format!("there is no field `{name}` here{}", nearest(name, self.asked.iter().copied()))
+                let hint = hints::of_field(name, &self.asked);
+                let hint = hint.unwrap_or_else(|| nearest(name, self.asked.iter().copied()));
+                format!("there is no field `{name}` here{hint}")
             };
             self.found.error(&self.below(name), ProblemCode::UnknownField, message);
         }
@@ -299,8 +321,8 @@ pub(super) fn sorted(value: Value) -> Value {
     }
 }
 
-/// Says `: did you mean …?` when one of the known names is close.
-pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+/// Says `: did you mean …?` when one of the first 200 known names is close; else nothing.
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let near = known.take(NEAREST_MAX).map(|k| (distance(&name.to_lowercase(), &k.to_lowercase()), k)).min();
     match near {
         Some((distance, known)) if distance <= 1 + name.len() / 4 => format!(": did you mean `{known}`?"),

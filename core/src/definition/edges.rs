@@ -81,8 +81,7 @@ pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids) -> (Vec<Edge>, Vec<Va
     let (mut edges, mut source) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     let items = field.items();
-    if items.len() > TRANSITIONS_MAX {
-        field.error(ProblemCode::TooLarge, format!("more than {TRANSITIONS_MAX} transitions"));
+    if !field.at_most(TRANSITIONS_MAX, items.len(), "transitions", "put a `noop` between many that lead to many") {
         return (edges, source);
     }
     for item in items {

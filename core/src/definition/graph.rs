@@ -53,16 +53,7 @@ pub struct Definition {
 impl Definition {
     /// Returns where a node declares an asset, as a JSON Pointer into `source`: `side` is `produces` or `consumes`.
     pub fn place_of(&self, node: &NodeId, side: &'static str, asset: &AssetId) -> String {
-        let source = self.source.to_value();
-        let find = |list: &str, is_it: &dyn Fn(&serde_json::Value) -> bool| {
-            source.pointer(list)?.as_array()?.iter().position(is_it).map(|at| format!("{list}/{at}"))
-        };
-        let is_node = |found: &serde_json::Value| found["id"] == node.as_str();
-        let is_asset = |found: &serde_json::Value| {
-            found["assetId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(asset.as_str()))
-        };
-        let place = find("/steps", &is_node).or_else(|| find("/nodes", &is_node)).unwrap_or_default();
-        find(&format!("{place}/{side}"), &is_asset).unwrap_or(place)
+        place_of(&self.source, node, side, asset)
     }
 
     /// Finds a node by its id.
@@ -84,6 +75,19 @@ impl Definition {
     pub fn transition(&self, ix: TransitionIx) -> &Transition {
         &self.transitions[ix.0 as usize]
     }
+}
+
+/// Returns where a canonical document says something of an asset at a node: see [`Definition::place_of`].
+pub fn place_of(source: &Json, node: &NodeId, side: &'static str, asset: &AssetId) -> String {
+    let source = source.to_value();
+    let find = |list: &str, is_it: &dyn Fn(&serde_json::Value) -> bool| {
+        source.pointer(list)?.as_array()?.iter().position(is_it).map(|at| format!("{list}/{at}"))
+    };
+    let is_node = |found: &serde_json::Value| found["id"] == node.as_str();
+    let is_asset =
+        |found: &serde_json::Value| found["assetId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(asset.as_str()));
+    let place = find("/steps", &is_node).or_else(|| find("/nodes", &is_node)).unwrap_or_default();
+    find(&format!("{place}/{side}"), &is_asset).unwrap_or(place)
 }
 
 /// A step of the graph.

@@ -73,7 +73,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
 fn triggers(fields: &mut Fields<'_>) {
     let Some(field) = fields.take(&["triggers"]) else { return };
     for item in field.items() {
-        let Some(mut trigger) = item.fields() else { continue };
+        let like = |given: &Value| given.as_str().map(|kind| format!("{{type: {kind}}}"));
+        let Some(mut trigger) = item.fields_like(like) else { continue };
         let Some(kind) = trigger.need(&["type"]) else { continue };
         if kind.text().is_some_and(|kind| kind != "manual") {
             kind.error(ProblemCode::InvalidValue, "only `manual` triggers are in this release; others come later");
@@ -105,7 +106,7 @@ fn defaults(fields: &mut Fields<'_>, input_schema: Option<&Schema>) -> Json {
         schema.as_object_mut()?.remove("required");
         Schema::compile(&schema).ok()
     });
-    if let Some(Err(breach)) = partial.map(|schema| schema.check(&defaults)) {
+    for breach in partial.map(|schema| schema.breaches(&defaults)).unwrap_or_default() {
         let at = format!("{}{}", field.at, breach.path.trim_end_matches('/'));
         let message = format!("does not fit the input schema: {}", breach.message);
         field.findings().error(&at, ProblemCode::InvalidValue, message);
@@ -119,9 +120,7 @@ fn labels(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         field.wrong_kind("an object", field.value);
         return BTreeMap::new();
     };
-    if entries.len() > LABELS_MAX {
-        field.error(ProblemCode::TooLarge, format!("more than {LABELS_MAX} labels"));
-    }
+    field.at_most(LABELS_MAX, entries.len(), "labels", "keep others in `metadata`");
     let mut labels = BTreeMap::new();
     for (key, value) in entries {
         let at = format!("{}/{}", field.at, escaped(key));

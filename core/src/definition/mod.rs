@@ -17,6 +17,7 @@
 //! | `order` | in which order they run, and what runs in circles |
 //! | `references` | whether every name an expression uses is there by then |
 //! | `span` | how long `90s` is |
+//! | `hints` | what people mean who come from other tools |
 //! | `graph` | what a run walks in the end |
 
 mod action;
@@ -26,6 +27,7 @@ mod document;
 mod edges;
 mod graph;
 mod header;
+mod hints;
 mod node;
 mod order;
 mod policy;
@@ -36,11 +38,12 @@ mod span;
 mod template;
 
 pub use compile::compile;
-pub(crate) use document::nearest;
+pub use contract::refused_at_the_door;
+pub use document::nearest;
 pub use graph::{
     Action, Backoff, BuiltIn, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
-    Require, RetryPolicy, Transition, TransitionIx,
+    Require, RetryPolicy, Transition, TransitionIx, place_of,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
-pub use schema::{Schema, SchemaBreach};
+pub use schema::{Schema, SchemaBreach, SchemaBreaches};
 pub use span::{InvalidSpan, parse_span};

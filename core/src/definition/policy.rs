@@ -44,7 +44,8 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
 /// Reads `retry`.
 pub(super) fn retry(node: &mut Fields<'_>) -> Option<RetryPolicy> {
     let field = node.take(&["retry", "retryPolicy"])?;
-    let mut fields = field.fields()?;
+    let like = |given: &Value| given.is_u64().then(|| format!("{{maxAttempts: {given}}}"));
+    let mut fields = field.fields_like(like)?;
     let mut policy = RetryPolicy::default();
     if let Some(field) = fields.take(&["maxAttempts"]) {
         if field.value.as_str() == Some("unlimited") {
@@ -99,9 +100,7 @@ pub(super) fn retry(node: &mut Fields<'_>) -> Option<RetryPolicy> {
 
 fn codes(field: &Field<'_>) -> Vec<String> {
     let items = field.items();
-    if items.len() > CODES_MAX {
-        field.error(ProblemCode::TooLarge, format!("names more than {CODES_MAX} codes"));
-    }
+    field.at_most(CODES_MAX, items.len(), "codes", "let the handler say which failures are permanent");
     items.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
 }
 

@@ -55,6 +55,10 @@ pub enum ProblemCode {
     AssetCircle,
     /// What a producer promises of an asset is less than a consumer needs.
     ContractBreak,
+    /// A consumed asset that nobody produces.
+    NoProducer,
+    /// A field that is kept, and that nothing in this release reads.
+    NotInEffect,
     /// More nodes, levels or bytes than the engine takes.
     TooLarge,
 }

@@ -12,15 +12,39 @@ pub struct Schema {
     validator: Arc<jsonschema::Validator>,
 }
 
+/// The most breaches that are named.
+const BREACHES_MAX: usize = 20;
+/// The most that one message names.
+const MESSAGE_BREACHES_MAX: usize = 3;
+
 /// Says where and why a value breaks a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (at {path})")]
 pub struct SchemaBreach {
     /// JSON Pointer into the value; `/` for the whole.
     pub path: String,
-    /// The first few breaches, for people.
+    /// For people.
     pub message: String,
 }
+
+/// The breaches of one value, at least one, each with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaBreaches(Vec<SchemaBreach>);
+
+impl fmt::Display for SchemaBreaches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, breach) in self.0.iter().take(MESSAGE_BREACHES_MAX).enumerate() {
+            write!(f, "{}{breach}", if n == 0 { "" } else { "; " })?;
+        }
+        match self.0.len() {
+            0..=MESSAGE_BREACHES_MAX => Ok(()),
+            BREACHES_MAX => f.write_str("; and more"),
+            count => write!(f, "; and {} more", count - MESSAGE_BREACHES_MAX),
+        }
+    }
+}
+
+impl std::error::Error for SchemaBreaches {}
 
 impl Schema {
     /// Compiles a schema.
@@ -43,20 +67,24 @@ impl Schema {
     /// Checks a value. Costs a parse of the value.
     ///
     /// # Errors
-    /// The first breach's place, and the text of up to three.
-    pub fn check(&self, value: &Json) -> Result<(), SchemaBreach> {
+    /// Every breach with its place, up to 20; the text names three.
+    pub fn check(&self, value: &Json) -> Result<(), SchemaBreaches> {
+        let breaches = self.breaches(value);
+        if breaches.is_empty() { Ok(()) } else { Err(SchemaBreaches(breaches)) }
+    }
+
+    /// Returns every breach with its place, up to 20. Costs a parse of the value.
+    pub fn breaches(&self, value: &Json) -> Vec<SchemaBreach> {
         let value = value.to_value();
         if self.validator.is_valid(&value) {
-            return Ok(());
+            return Vec::new();
         }
-        let mut path = None;
-        let mut messages = Vec::new();
-        for error in self.validator.iter_errors(&value).take(3) {
+        let errors = self.validator.iter_errors(&value).take(BREACHES_MAX);
+        let breach = |error: jsonschema::ValidationError<'_>| {
             let at = error.instance_path().to_string();
-            path.get_or_insert(if at.is_empty() { "/".to_owned() } else { at });
-            messages.push(error.to_string());
-        }
-        Err(SchemaBreach { path: path.unwrap_or_else(|| "/".to_owned()), message: messages.join("; ") })
+            SchemaBreach { path: if at.is_empty() { "/".to_owned() } else { at }, message: error.to_string() }
+        };
+        errors.map(breach).collect()
     }
 }
 

@@ -73,7 +73,17 @@ pub(super) fn read(field: &Field<'_>, min: Duration) -> Option<Duration> {
         field.error(ProblemCode::InvalidValue, format!("must be at least {} ms", min.as_millis()));
         return None;
     }
+    warn_of_millis(field, field.value);
     Some(span)
+}
+
+/// Warns of a bare number below a second under a name that does not say that it counts milliseconds.
+pub(super) fn warn_of_millis(field: &Field<'_>, value: &Value) {
+    let Some(millis) = value.as_u64().filter(|millis| (1..1000).contains(millis)) else { return };
+    if !field.at.ends_with("Ms") {
+        let message = format!("is {millis} milliseconds: write `{millis}s` for seconds, or `{millis}ms`");
+        field.warning(ProblemCode::InvalidValue, message);
+    }
 }
 
 /// Returns a span as the canonical form writes it: a number of milliseconds.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::ProblemCode;
 use super::document::{Field, Findings, escaped};
+use super::{ProblemCode, hints};
 use crate::expr::{Expression, Template};
 
 const OLD_TEMPLATE: &str = "is an older spelling: write `${{ input.x }}` for a parameter, `${{ state.x }}` for what a \
@@ -37,6 +37,10 @@ pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec
         if text.as_str().is_some_and(is_old) {
             let shown: String = text.as_str().unwrap_or_default().chars().take(80).collect();
             found.error(path, ProblemCode::BadExpression, format!("{shown:?} {OLD_TEMPLATE}"));
+        } else if let Some(unmarked) = text.as_str().and_then(hints::unmarked_expression) {
+            let shown: String = unmarked.chars().take(80).collect();
+            let message = format!("`{shown}` is text here, no expression: an expression is written `${{{{ … }}}}`");
+            found.warning(path, ProblemCode::BadExpression, message);
         }
     });
     match Template::parse(value) {

@@ -104,7 +104,10 @@ fn check_schema(declared: &Produces, asset: &ProducedAsset) -> Result<(), RunFai
     }
     if let Some(own) = &asset.schema {
         let own = Schema::compile(&own.to_value()).map_err(|error| {
-            RunFailure::new("asset_schema", format!("the schema returned for {} is none: {error}", asset.asset_id))
+            RunFailure::new(
+                "asset_schema",
+                format!("what was returned as the schema of {} is not a JSON Schema: {error}", asset.asset_id),
+            )
         })?;
         own.check(&asset.payload).map_err(|error| breach(error.to_string()))?;
     }

@@ -150,6 +150,10 @@ fn need(consumes: &Consumes, scope: &Scope<'_>) -> Result<AssetNeed, RunFailure>
         None => None,
         Some(template) => {
             let key = template.render(scope).map_err(failed)?.to_value();
+            if key.is_array() || key.is_object() {
+                let message = format!("the partition of {} is one key, a text, not {key}", consumes.asset);
+                return Err(RunFailure::new("partition_key", message));
+            }
             let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
             Some(key.parse().map_err(|error: crate::InvalidName| RunFailure::new("partition_key", error.to_string()))?)
         }

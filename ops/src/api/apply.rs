@@ -1,11 +1,11 @@
 //! How definitions come in: all of a request, or none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::definition::{Definition, Severity};
 use headwater_core::protocol::Granted;
 use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
@@ -18,43 +18,44 @@ use super::body::Body;
 use super::token::Token;
 use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, neighbours, readable};
 use crate::codes::Code;
-use crate::documents::{self, Located};
+use crate::documents::{self, Checked, Located, Refused, check_all};
 
-fn read(body: &Body) -> Result<Vec<documents::Compiled>, Problem> {
+/// Reads definitions that go with what is applied already.
+async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Vec<Checked>, Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
-    documents::compile_all(&documents).map_err(|findings| refused(&findings, documents.len()))
+    let mut checked = check_all(&documents).map_err(|found| refused(&found, documents.len()))?;
+    neighbours::compare(api, workspace, &mut checked).await?;
+    refuse_errors(&checked)?;
+    Ok(checked)
 }
 
-/// Reads definitions that go with what is applied already.
-async fn read_among_others(
-    api: &Api,
-    workspace: &WorkspaceId,
-    body: &Body,
-) -> Result<Vec<documents::Compiled>, Problem> {
-    let mut compiled = read(body)?;
-    neighbours::compare(api, workspace, &mut compiled).await?;
-    let findings: Vec<_> = documents::located(&compiled).collect();
-    if findings.iter().any(|located| located.finding.severity == Severity::Error) {
-        return Err(refused(&findings, compiled.len()));
+/// Refuses definitions that do not go with those of other workflows.
+pub fn refuse_errors(checked: &[Checked]) -> Result<(), Problem> {
+    let mut found = Refused::default();
+    for (document, one) in checked.iter().enumerate() {
+        for finding in &one.findings {
+            found.add(Located { document, slug: Some(one.slug.to_string()), finding: finding.clone() });
+        }
     }
-    Ok(compiled)
+    if found.errors == 0 { Ok(()) } else { Err(refused(&found, checked.len())) }
 }
 
-fn refused(findings: &[Located], documents: usize) -> Problem {
-    let errors = findings.iter().filter(|located| located.finding.severity == Severity::Error).count();
-    let detail = format!("{errors} error(s) in {documents} document(s); nothing was applied");
-    Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(findings))
+/// Says what is wrong with definitions.
+pub fn refused(found: &Refused, documents: usize) -> Problem {
+    let detail = format!("{} error(s) in {documents} document(s); nothing was applied", found.errors);
+    Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(found.findings))
 }
 
 /// `POST /workflows/validate`
 pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
     let workspace = asked.finish()?;
-    let valid = read_among_others(&api, &workspace, &body).await?.into_iter().map(|(definition, warnings)| {
-        json!({"slug": definition.slug, "contentHash": definition.content_hash, "warnings": warnings})
-    });
+    let valid = read_among_others(&api, &workspace, &body)
+        .await?
+        .into_iter()
+        .map(|one| json!({"slug": one.slug, "contentHash": one.content_hash, "warnings": one.findings}));
     Ok(answer::data(StatusCode::OK, json!({"workflows": valid.collect::<Vec<_>>()})))
 }
 
@@ -62,50 +63,59 @@ pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> 
 pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
     let workspace = asked.finish()?;
-    let compiled = read_among_others(&api, &workspace, &body).await?;
-    let applied = compiled.iter().map(|(definition, _)| apply_one(&api, &workspace, definition));
+    let checked = read_among_others(&api, &workspace, &body).await?;
+    let applied = checked.iter().map(|one| apply_one(&api, &workspace, one));
     let applied = futures_util::future::try_join_all(applied).await?;
+    Ok(answer(&api, &workspace, &checked, &applied, readable_within).await)
+}
+
+/// Answers what was applied, when it can be read or `readable_within` is over.
+pub async fn answer(
+    api: &Api,
+    workspace: &WorkspaceId,
+    checked: &[Checked],
+    applied: &[Applied],
+    readable_within: Duration,
+) -> Response {
     // The declarations of their assets are recorded there at the latest.
-    let nodes = compiled.iter().flat_map(|(definition, _)| &definition.nodes);
-    let assets = nodes.flat_map(|node| {
-        let produced = node.produces.iter().map(|produces| produces.asset.clone());
-        produced.chain(node.consumes.iter().map(|consumes| consumes.asset.clone()))
-    });
-    let ends = api.ends_of(&api.shards_of(&workspace, assets)).await;
+    let assets = checked.iter().flat_map(|one| one.declares.keys().cloned());
+    let ends = api.ends_of(&api.shards_of(workspace, assets)).await;
     let all_ends = ends.is_some();
     let token = Token::of(applied.iter().map(|applied| applied.position).chain(ends.unwrap_or_default()));
     let readable = all_ends && api.is_readable(&token, readable_within).await;
     let any_created = applied.iter().any(|applied| applied.created);
-    let workflows: Vec<_> = compiled
+    let workflows: Vec<_> = checked
         .iter()
-        .zip(&applied)
-        .map(|((definition, warnings), applied)| {
+        .zip(applied)
+        .map(|(one, applied)| {
             json!({
-                "slug": definition.slug,
+                "slug": one.slug,
                 "version": applied.version,
                 "created": applied.created,
-                "contentHash": definition.content_hash,
-                "warnings": warnings,
+                "contentHash": one.content_hash,
+                "warnings": one.findings,
             })
         })
         .collect();
     let status = if any_created { StatusCode::CREATED } else { StatusCode::OK };
     let answered = json!({"workflows": workflows, "token": token.to_string(), "readable": readable});
-    Ok(answer::written(status, &token, answered))
+    answer::written(status, &token, answered)
 }
 
-struct Applied {
+/// What became of a definition.
+pub struct Applied {
     version: DefinitionVersion,
     created: bool,
     position: Position,
 }
 
-async fn apply_one(api: &Api, workspace: &WorkspaceId, definition: &Definition) -> Result<Applied, Problem> {
-    let key = WorkflowKey { workspace: workspace.clone(), workflow: definition.slug.clone() };
+/// Applies a definition, and waits until every process can start it.
+pub async fn apply_one(api: &Api, workspace: &WorkspaceId, checked: &Checked) -> Result<Applied, Problem> {
+    let key = WorkflowKey { workspace: workspace.clone(), workflow: checked.slug.clone() };
     let internal = |detail: &str| Problem::new(Code::Internal, detail);
     let shard = api.map.shard_of(&AggregateId::Workflow(key.clone()));
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
-    let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash.clone() };
+    let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission { id: fresh_command(), command };
     let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
@@ -113,14 +123,14 @@ async fn apply_one(api: &Api, workspace: &WorkspaceId, definition: &Definition) 
         return Err(internal("the workflow was applied without a version"));
     };
     await_published(api, &key, version).await?;
-    neighbours::await_declared(api, &key, definition, version).await?;
+    neighbours::await_declared(api, &key, checked, version).await?;
     Ok(Applied { version, created, position })
 }
 
 /// Waits until every process can find the version, so that a start right after works.
 async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
-    let mut pause = std::time::Duration::from_millis(2);
+    let mut pause = Duration::from_millis(2);
     loop {
         // Another version is there when somebody else has applied one meanwhile: then ours was there before.
         match api.definitions.current(key).await? {
@@ -133,6 +143,6 @@ async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersio
             return Err(Problem::new(Code::Indeterminate, detail));
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(std::time::Duration::from_millis(50));
+        pause = (pause * 2).min(Duration::from_millis(50));
     }
 }

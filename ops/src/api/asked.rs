@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Api>> for Asked {
 fn parameters(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
     let invalid = |name: &str, detail: String| Problem::new(Code::InvalidParameter, detail).with("parameter", name);
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-    let Query(pairs) = pairs.map_err(|_| invalid("", "the query is not one".to_owned()))?;
+    let Query(pairs) = pairs.map_err(|_| invalid("", "the query cannot be read".to_owned()))?;
     let mut parameters = BTreeMap::new();
     for (name, value) in pairs {
         if value.chars().any(char::is_control) {

@@ -7,7 +7,7 @@
 //! | `admission` | which requests web pages must not send |
 //! | `connections` | how many connections there may be, and how long they may be silent |
 //! | `answer`, `token`, `problem` | what an answer looks like |
-//! | `apply`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
+//! | `apply`, `batch`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
 //! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
 //! | `readable` | when what was written can be read |
 //! | `assets` | what was made, by whom, for whom |
@@ -21,6 +21,7 @@ mod answer;
 mod apply;
 mod asked;
 mod assets;
+pub mod batch;
 mod body;
 mod catalog;
 mod connections;
@@ -56,6 +57,7 @@ use headwater_streams::duty::{self, Duty};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -70,6 +72,7 @@ use readable::AssetShards;
 use token::Token;
 
 pub use admission::Admission;
+pub use body::BYTES_MAX as BODY_BYTES_MAX;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use routes::paths;
@@ -86,6 +89,8 @@ pub struct Api {
     definitions: Definitions,
     catalog: Catalog,
     asset_shards: AssetShards,
+    /// Whoever takes in a batch, one at a time: it is held in memory.
+    batches: Semaphore,
     counters: Arc<ShardCounters>,
     metrics: Metrics,
     /// Long answers end when this process stops.
@@ -173,6 +178,7 @@ pub async fn serve(
         lag,
         catalog: Catalog::default(),
         asset_shards: AssetShards::default(),
+        batches: Semaphore::new(1),
         definitions,
         counters: process.counters.clone(),
         metrics: Metrics::new(),
@@ -204,12 +210,12 @@ fn router(api: Arc<Api>, admission: Admission, body_wait: Duration) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
         let patience = middleware::from_fn_with_state(route.patience, within);
-        router = router.route(route.path, route.handler.layer(patience));
+        let body = middleware::from_fn_with_state(route.body_wait.unwrap_or(body_wait), connections::body_in_time);
+        router = router.route(route.path, route.handler.layer(patience).layer(body));
     }
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(body_wait, connections::body_in_time))
         .layer(middleware::from_fn_with_state(Arc::new(admission), admission::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(api.clone(), measure))

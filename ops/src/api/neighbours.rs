@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headwater_core::asset::{Clash, ClashKind, Declaration, Maker, awaited, circle, clashes};
-use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
+use headwater_core::definition::{Problem as Finding, ProblemCode, Severity, compile, nearest};
 use headwater_core::shard::{AggregateId, AssetKey, WorkflowKey};
-use headwater_core::workflow::declarations;
-use headwater_core::{AssetId, DefinitionVersion, Slug, WorkspaceId};
+use headwater_core::{AssetId, DefinitionVersion, NodeId, Slug, WorkspaceId};
 use tokio::time::Instant;
 
 use super::{Api, COMMAND_WAIT, Problem};
 use crate::codes::Code;
-use crate::documents::Compiled;
+use crate::documents::Checked;
 
+/// How much of a name is taken to be spelt right, when it is not known.
+const MEANT_PREFIX: usize = 3;
 /// How many assets are followed in search of circles.
 const FOLLOWED_MAX: usize = 1_000;
 
@@ -22,18 +23,18 @@ const FOLLOWED_MAX: usize = 1_000;
 ///
 /// # Errors
 /// When the shard of an asset, or the broker, does not answer.
-pub async fn compare(api: &Api, workspace: &WorkspaceId, compiled: &mut [Compiled]) -> Result<(), Problem> {
-    let definitions: Vec<_> = compiled.iter().map(|(definition, _)| definition).collect();
-    let mut around = Neighbours::new(api, workspace, &definitions);
-    let mut found = Vec::with_capacity(definitions.len());
-    for definition in definitions.iter().copied() {
+pub async fn compare(api: &Api, workspace: &WorkspaceId, checked: &mut [Checked]) -> Result<(), Problem> {
+    let mut around = Neighbours::new(api, workspace, checked);
+    let mut found = Vec::with_capacity(checked.len());
+    for one in checked.iter() {
         let mut findings = Vec::new();
-        around.find_clashes(definition, &mut findings).await?;
-        around.find_circles(definition, &mut findings).await?;
+        around.find_clashes(one, &mut findings).await?;
+        around.find_circles(one, &mut findings).await?;
+        around.find_orphans(one, &mut findings).await?;
         found.push(findings);
     }
-    for ((_, findings), more) in compiled.iter_mut().zip(found) {
-        findings.extend(more);
+    for (one, more) in checked.iter_mut().zip(found) {
+        one.findings.extend(more);
     }
     Ok(())
 }
@@ -42,8 +43,8 @@ pub async fn compare(api: &Api, workspace: &WorkspaceId, compiled: &mut [Compile
 struct Neighbours<'a> {
     api: &'a Api,
     workspace: &'a WorkspaceId,
-    /// Of the request, and what they declare.
-    given: BTreeMap<Slug, (&'a Definition, BTreeMap<AssetId, Declaration>)>,
+    /// Of the request.
+    given: BTreeMap<Slug, &'a Checked>,
     /// By asset, as far as it was asked: all that is declared of it, the request's declarations among them.
     declared: BTreeMap<AssetId, Vec<Declaration>>,
     /// By asset, as far as it was asked.
@@ -51,10 +52,8 @@ struct Neighbours<'a> {
 }
 
 impl<'a> Neighbours<'a> {
-    fn new(api: &'a Api, workspace: &'a WorkspaceId, definitions: &[&'a Definition]) -> Self {
-        // Which version it will be is not known yet, and says nothing here.
-        let declares = |definition| declarations(definition, DefinitionVersion::FIRST);
-        let given = definitions.iter().map(|of| (of.slug.clone(), (*of, declares(of)))).collect();
+    fn new(api: &'a Api, workspace: &'a WorkspaceId, checked: &'a [Checked]) -> Self {
+        let given = checked.iter().map(|one| (one.slug.clone(), one)).collect();
         Self { api, workspace, given, declared: BTreeMap::new(), makers: BTreeMap::new() }
     }
 
@@ -63,37 +62,36 @@ impl<'a> Neighbours<'a> {
             let key = AssetKey { workspace: self.workspace.clone(), asset: asset.clone() };
             let mut all = applied(self.api, key).await?;
             all.retain(|other| !self.given.contains_key(&other.workflow));
-            all.extend(self.given.values().filter_map(|(_, declares)| declares.get(asset).cloned()));
+            all.extend(self.given.values().filter_map(|one| one.declares.get(asset).cloned()));
             self.declared.insert(asset.clone(), all);
         }
         Ok(&self.declared[asset])
     }
 
-    async fn find_clashes(&mut self, definition: &Definition, findings: &mut Vec<Finding>) -> Result<(), Problem> {
-        let Some((_, own)) = self.given.get(&definition.slug) else { return Ok(()) };
-        for (asset, own) in own.clone() {
-            let others = self.declared(&asset).await?.iter().filter(|other| other.workflow != own.workflow);
+    async fn find_clashes(&mut self, definition: &Checked, findings: &mut Vec<Finding>) -> Result<(), Problem> {
+        for (asset, own) in &definition.declares {
+            let others = self.declared(asset).await?.iter().filter(|other| other.workflow != own.workflow);
             let others: Vec<_> = others.cloned().collect();
-            for Clash { node, kind, message } in clashes(&asset, &own, &others) {
+            for Clash { node, kind, message } in clashes(asset, own, &others) {
                 let (side, code, severity) = match kind {
                     ClashKind::SeveralProducers => ("produces", ProblemCode::SeveralProducers, Severity::Warning),
                     ClashKind::PromisesTooLittle => ("produces", ProblemCode::ContractBreak, Severity::Error),
                     ClashKind::NeedsTooMuch => ("consumes", ProblemCode::ContractBreak, Severity::Warning),
                 };
-                let path = definition.place_of(&node, side, &asset);
+                let path = definition.place_of(&node, side, asset);
                 findings.push(Finding { path, code, severity, message });
             }
         }
         Ok(())
     }
 
-    async fn find_circles(&mut self, definition: &Definition, findings: &mut Vec<Finding>) -> Result<(), Problem> {
-        let made: BTreeSet<AssetId> =
-            definition.nodes.iter().flat_map(|node| &node.produces).map(|produces| produces.asset.clone()).collect();
+    async fn find_circles(&mut self, definition: &Checked, findings: &mut Vec<Finding>) -> Result<(), Problem> {
+        let made = definition.declares.iter().filter(|(_, declares)| !declares.producers.is_empty());
+        let made: BTreeSet<AssetId> = made.map(|(asset, _)| asset.clone()).collect();
         if made.is_empty() {
             return Ok(());
         }
-        let awaited = awaited(definition);
+        let awaited = definition.awaited.clone();
         self.learn_makers(awaited.iter().map(|(_, asset)| asset.clone()).collect()).await?;
         for (node, asset) in awaited {
             let Some((way, back)) = circle(&asset, &made, &self.makers) else { continue };
@@ -110,6 +108,41 @@ impl<'a> Neighbours<'a> {
             findings.push(Finding { path, code: ProblemCode::AssetCircle, severity: Severity::Warning, message });
         }
         Ok(())
+    }
+
+    /// Finds consumed assets that nobody produces, here or elsewhere.
+    async fn find_orphans(&mut self, definition: &Checked, findings: &mut Vec<Finding>) -> Result<(), Problem> {
+        for (asset, own) in definition.declares.iter().filter(|(_, own)| !own.consumers.is_empty()) {
+            if self.declared(asset).await?.iter().any(|declaration| !declaration.producers.is_empty()) {
+                continue;
+            }
+            let message = format!("no workflow produces `{asset}`{}", self.meant(asset).await);
+            findings.extend(own.consumers.iter().map(|consumer| Finding {
+                path: definition.place_of(&consumer.node, "consumes", asset),
+                code: ProblemCode::NoProducer,
+                severity: Severity::Warning,
+                message: message.clone(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Says which known asset may be meant, as far as the read models know them; they decide nothing here.
+    async fn meant(&self, asset: &AssetId) -> String {
+        let (api, workspace) = (self.api, self.workspace);
+        // Among those that begin alike first: there may be many.
+        let start: String = asset.as_str().chars().take(MEANT_PREFIX).collect();
+        let (mut known, mut here) = (Vec::new(), BTreeSet::new());
+        for prefix in [start.as_str(), ""] {
+            let page = api.reads.assets(workspace, prefix, None, headwater_projector::queries::PAGE_MAX).await;
+            known.extend(page.into_iter().flat_map(|page| page.assets).map(|found| found.asset_id));
+        }
+        for one in self.given.values() {
+            let made = one.declares.iter().filter(|(_, declaration)| !declaration.producers.is_empty());
+            here.extend(made.map(|(asset, _)| asset.to_string()));
+        }
+        let others = here.iter().chain(&known).map(String::as_str);
+        nearest(asset.as_str(), others.filter(|known| !known.eq_ignore_ascii_case(asset.as_str())))
     }
 
     /// Learns who makes these assets, and what those are made from, and so on.
@@ -132,14 +165,14 @@ impl<'a> Neighbours<'a> {
     }
 
     async fn needs_of(&self, workflow: &Slug) -> Result<Vec<AssetId>, Problem> {
-        let needs = |of: &Definition| awaited(of).into_iter().map(|(_, asset)| asset).collect();
-        if let Some((definition, _)) = self.given.get(workflow) {
-            return Ok(needs(definition));
+        let needs = |awaited: &[(NodeId, AssetId)]| awaited.iter().map(|(_, asset)| asset.clone()).collect();
+        if let Some(one) = self.given.get(workflow) {
+            return Ok(needs(&one.awaited));
         }
         let key = WorkflowKey { workspace: self.workspace.clone(), workflow: workflow.clone() };
         let stored = self.api.definitions.current(&key).await?;
         let compiled = stored.and_then(|stored| compile(&stored.document.to_value()).ok());
-        Ok(compiled.map(|(definition, _)| needs(&definition)).unwrap_or_default())
+        Ok(compiled.map(|(definition, _)| needs(&awaited(&definition))).unwrap_or_default())
     }
 }
 
@@ -151,12 +184,12 @@ impl<'a> Neighbours<'a> {
 pub async fn await_declared(
     api: &Api,
     key: &WorkflowKey,
-    definition: &Definition,
+    checked: &Checked,
     version: DefinitionVersion,
 ) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
-    for asset in declarations(definition, version).into_keys() {
-        let asset = AssetKey { workspace: key.workspace.clone(), asset };
+    for asset in checked.declares.keys() {
+        let asset = AssetKey { workspace: key.workspace.clone(), asset: asset.clone() };
         let mut pause = Duration::from_millis(2);
         loop {
             let known = applied(api, asset.clone()).await?;

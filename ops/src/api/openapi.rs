@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::asked::Asked;
@@ -19,8 +20,42 @@ pub fn document() -> &'static Value {
         document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
         let codes: Vec<_> = TABLE.iter().map(|entry| entry.text).collect();
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = json!(codes);
+        for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+                // Anything else would be a mistake of ours, or of something in between.
+                for status in errors(method, path) {
+                    responses.insert(status.to_string(), json!({"$ref": "#/components/responses/Problem"}));
+                }
+            }
+        }
         document
     })
+}
+
+/// Lists the statuses with which an operation can fail.
+fn errors(method: &str, path: &str) -> BTreeSet<u16> {
+    // A parameter or header that is not valid, a body where none is read, a name of the host; a mistake of ours, time.
+    let mut errors = BTreeSet::from([400, 415, 421, 500, 504]);
+    if method == "post" {
+        // A web page; a body too slow or too large; a shard that has too much to do, or that nobody drives.
+        errors.extend([403, 408, 413, 429, 503]);
+    }
+    let is_static = ["/livez", "/metrics", "/openapi.json", "/problems"].iter().any(|part| path.starts_with(part));
+    if !is_static {
+        errors.insert(503);
+    }
+    if path.contains('{') && path != "/queues/{queue}" {
+        errors.insert(404);
+    }
+    match path {
+        "/workflows" if method == "post" => drop(errors.insert(422)),
+        "/workflows/validate" | "/batches" => drop(errors.insert(422)),
+        "/workflows/{slug}/runs" => errors.extend([409, 422]),
+        "/runs/{runId}/cancel" => drop(errors.insert(409)),
+        _ => {}
+    }
+    errors
 }
 
 /// `GET /openapi.json`
@@ -49,6 +84,40 @@ mod tests {
         let routes: Vec<(&str, Vec<&str>)> =
             routes.into_iter().map(|(path, methods)| (path, methods.to_vec())).collect();
         assert_eq!(listed, routes);
+    }
+
+    #[test]
+    fn the_papers_list_every_operation_with_what_it_does() {
+        let papers = include_str!("../../../docs/api.md");
+        for (path, item) in document()["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+                let (method, summary) = (method.to_uppercase(), operation["summary"].as_str().unwrap());
+                let row = format!("| `{method} {path}` | {summary} |");
+                assert!(papers.contains(&row), "docs/api.md lacks this row:\n{row}");
+            }
+        }
+        for row in papers.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let Some((operation, _)) = row.split_once('`') else { continue };
+            let Some((method @ ("GET" | "POST"), path)) = operation.split_once(' ') else { continue };
+            let method = method.to_lowercase();
+            assert!(document()["paths"][path][&method].is_object(), "docs/api.md has a row of {operation}");
+        }
+    }
+
+    #[test]
+    fn every_status_of_a_code_is_listed_with_some_operation() {
+        let listed: BTreeSet<String> = document()["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|item| {
+                let operations = item.as_object().unwrap().values();
+                operations.filter_map(|one| one["responses"].as_object()).flat_map(|them| them.keys().cloned())
+            })
+            .collect();
+        for entry in TABLE.iter().filter(|entry| entry.status != 405) {
+            assert!(listed.contains(&entry.status.to_string()), "{} is {}", entry.text, entry.status);
+        }
     }
 
     #[test]

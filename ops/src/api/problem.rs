@@ -38,6 +38,13 @@ impl Problem {
         self
     }
 
+    /// Puts something before the detail.
+    #[must_use]
+    pub fn prefixed(mut self, before: &str) -> Self {
+        self.detail = format!("{before}: {}", self.detail);
+        self
+    }
+
     /// Returns its code.
     pub fn code(&self) -> Code {
         self.code

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Api, apply, assets, events, health, metrics, openapi, operations, runs, start, workflows};
+use super::{Api, apply, assets, batch, events, health, metrics, openapi, operations, runs, start, workflows};
 
 /// A path, what answers there, and how long that may take until the answer begins.
 pub struct Route {
@@ -14,16 +14,18 @@ pub struct Route {
     pub methods: &'static [&'static str],
     pub handler: MethodRouter<Arc<Api>>,
     pub patience: Duration,
+    /// How long its body may take to arrive; absent: as long as any.
+    pub body_wait: Option<Duration>,
 }
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
 fn reads(path: &'static str, handler: MethodRouter<Arc<Api>>) -> Route {
-    Route { path, methods: &["get"], handler, patience: PATIENCE }
+    Route { path, methods: &["get"], handler, patience: PATIENCE, body_wait: None }
 }
 
 fn writes(path: &'static str, handler: MethodRouter<Arc<Api>>) -> Route {
-    Route { path, methods: &["post"], handler, patience: PATIENCE }
+    Route { path, methods: &["post"], handler, patience: PATIENCE, body_wait: None }
 }
 
 /// Every route.
@@ -34,6 +36,12 @@ pub fn all() -> Vec<Route> {
             methods: &["get", "post"],
             handler: get(workflows::list).post(apply::apply),
             patience: PATIENCE,
+            body_wait: None,
+        },
+        Route {
+            patience: batch::PATIENCE,
+            body_wait: Some(batch::BODY_WAIT),
+            ..writes("/batches", post(batch::apply))
         },
         writes("/workflows/validate", post(apply::validate)),
         reads("/workflows/{slug}", get(workflows::current)),

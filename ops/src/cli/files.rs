@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::codes::Exit;
-use crate::documents::{self, Compiled, Located, Spelling};
+use crate::documents::{self, Checked, Located, Spelling, check_all};
 use crate::failure::Failure;
 
 /// A definition and the file it stands in.
@@ -16,46 +16,98 @@ pub struct Sourced {
     pub document: Value,
 }
 
+/// What of a folder is not looked into: what tools keep there, not people.
+const NOT_ENTERED: [&str; 2] = ["node_modules", "target"];
+/// The fields by which a document shows that it is meant to be a definition.
+const SIGNS: [&str; 4] = ["slug", "steps", "nodes", "workflows"];
+
+/// What was found in files and folders.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub sourced: Vec<Sourced>,
+    /// What was passed over in folders, and why.
+    pub skipped: Vec<String>,
+}
+
 /// Reads every definition of these files, and of the `.json`, `.yaml` and `.yml` files of these folders and the folders
-/// in them, in order of their names.
+/// in them, in order of their names. In folders, hidden ones, `node_modules` and `target` are passed over, and files that
+/// are no definitions; what is named itself is not.
 ///
 /// # Errors
 /// Everything that cannot be read, at once.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Sourced>, Failure> {
+pub fn read(paths: &[PathBuf]) -> Result<Found, Failure> {
     let mut problems = Vec::new();
-    let mut files = Vec::new();
+    let (mut files, mut found) = (Vec::new(), Found::default());
     for path in paths {
-        if let Err(error) = collect(path, true, &mut files) {
+        if let Err(error) = collect(path, true, &mut files, &mut found.skipped) {
             problems.push(format!("{}: {error}", path.display()));
         }
     }
-    let mut sourced = Vec::new();
-    for path in files {
-        match fs::read_to_string(&path) {
-            Ok(text) => match documents::definitions(&text, spelling(&path).unwrap_or(Spelling::Json)) {
-                Ok(documents) => {
-                    sourced.extend(documents.into_iter().map(|document| Sourced { path: path.clone(), document }));
-                }
-                Err(error) => problems.push(format!("{}: [{}] {error}", path.display(), error.code.entry().text)),
-            },
-            Err(error) => problems.push(format!("{}: {error}", path.display())),
+    for File { path, named } in files {
+        let Some(spelling) = spelling(&path) else {
+            problems.push(format!("{}: a definition is a .json, .yaml or .yml file", path.display()));
+            continue;
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(format!("{}: {error}", path.display()));
+                continue;
+            }
+        };
+        match documents::definitions(&text, spelling) {
+            Ok(documents) if named || documents.iter().any(is_meant) => {
+                found.sourced.extend(documents.into_iter().map(|document| Sourced { path: path.clone(), document }));
+            }
+            Err(error) if named || SIGNS.iter().any(|sign| text.contains(sign)) => {
+                problems.push(format!("{}: [{}] {error}", path.display(), error.code.entry().text));
+            }
+            Ok(_) | Err(_) => found.skipped.push(format!("{} (no definition)", path.display())),
         }
     }
-    if problems.is_empty() && sourced.is_empty() {
+    if problems.is_empty() && found.sourced.is_empty() {
         problems.push("there is no definition in these places".to_owned());
     }
-    if problems.is_empty() { Ok(sourced) } else { Err(Failure::new(problems.join("\n")).exit(Exit::InvalidInput)) }
+    if problems.is_empty() { Ok(found) } else { Err(Failure::new(problems.join("\n")).exit(Exit::InvalidInput)) }
 }
 
-fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// Says on the error output what was passed over.
+pub fn print_skipped(skipped: &[String]) {
+    if !skipped.is_empty() {
+        let more = skipped.len().saturating_sub(SKIPPED_SHOWN);
+        let shown = skipped.iter().take(SKIPPED_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        eprintln!("passed over: {shown}{more}");
+    }
+}
+
+/// How many names of what was passed over are printed.
+const SKIPPED_SHOWN: usize = 10;
+
+/// Whether a document has a field that only definitions have.
+fn is_meant(document: &Value) -> bool {
+    SIGNS.iter().any(|sign| document.get(sign).is_some())
+}
+
+struct File {
+    path: PathBuf,
+    /// By the caller, not found in a folder.
+    named: bool,
+}
+
+fn collect(path: &Path, named: bool, files: &mut Vec<File>, skipped: &mut Vec<String>) -> std::io::Result<()> {
     if fs::metadata(path)?.is_dir() {
         let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         entries.sort();
         for entry in entries.iter().filter(|entry| !is_hidden(entry)) {
-            collect(entry, false, files)?;
+            if entry.is_dir() && NOT_ENTERED.iter().any(|name| entry.ends_with(name)) {
+                skipped.push(format!("{}/", entry.display()));
+            } else {
+                collect(entry, false, files, skipped)?;
+            }
         }
     } else if named || spelling(path).is_some() {
-        files.push(path.to_owned());
+        files.push(File { path: path.to_owned(), named });
     }
     Ok(())
 }
@@ -72,14 +124,13 @@ fn spelling(path: &Path) -> Option<Spelling> {
     }
 }
 
-/// Compiles all of them.
+/// Checks all of them.
 ///
 /// # Errors
 /// Every problem of every file, with its path and code; warnings too.
-pub fn compile(sourced: &[Sourced]) -> Result<Vec<Compiled>, Failure> {
-    let documents: Vec<Value> = sourced.iter().map(|sourced| sourced.document.clone()).collect();
-    documents::compile_all(&documents).map_err(|findings| {
-        let lines: Vec<_> = findings.iter().map(|located| line(sourced, located)).collect();
+pub fn check(sourced: &[Sourced]) -> Result<Vec<Checked>, Failure> {
+    check_all(sourced.iter().map(|one| &one.document)).map_err(|refused| {
+        let lines: Vec<_> = refused.findings.iter().map(|located| line(sourced, located)).collect();
         Failure::new(format!("the definitions have problems\n{}", lines.join("\n"))).exit(Exit::InvalidInput)
     })
 }
@@ -89,6 +140,10 @@ pub fn line(sourced: &[Sourced], located: &Located) -> String {
     let path = sourced.get(located.document).map_or_else(String::new, |sourced| sourced.path.display().to_string());
     let finding = &located.finding;
     let severity = format!("{:?}", finding.severity).to_lowercase();
-    let slug = located.slug.as_deref().unwrap_or("?");
-    format!("{path}: {severity} in {slug} at {:?} [{}] {}", finding.path, finding.code, finding.message)
+    let which = located.slug.clone().unwrap_or_else(|| {
+        let here = sourced.get(located.document).map(|here| &here.path);
+        let before = sourced[..located.document.min(sourced.len())].iter().filter(|one| Some(&one.path) == here);
+        format!("document {}", before.count() + 1)
+    });
+    format!("{path}: {severity} in {which} at {:?} [{}] {}", finding.path, finding.code, finding.message)
 }

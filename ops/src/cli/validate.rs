@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::files::{self, Sourced};
+use super::files::{self, Found, Sourced};
 use super::{Failure, show};
-use crate::documents::{Compiled, Located};
+use crate::documents::{Checked, Located};
 
 /// What `validate` takes.
 #[derive(Debug, Args)]
@@ -18,21 +18,23 @@ pub struct ValidateSettings {
 }
 
 pub fn run(settings: &ValidateSettings) -> Result<ExitCode, Failure> {
-    let sourced = files::read(&settings.paths)?;
-    let compiled = files::compile(&sourced)?;
-    print_warnings(&sourced, &compiled);
-    let rows = sourced.iter().zip(&compiled).map(|(sourced, (definition, _))| {
-        vec![definition.slug.to_string(), definition.nodes.len().to_string(), sourced.path.display().to_string()]
-    });
+    let Found { sourced, skipped } = files::read(&settings.paths)?;
+    files::print_skipped(&skipped);
+    let checked = files::check(&sourced)?;
+    print_warnings(&sourced, &checked);
+    let rows = sourced
+        .iter()
+        .zip(&checked)
+        .map(|(sourced, one)| vec![one.slug.to_string(), one.nodes.to_string(), sourced.path.display().to_string()]);
     println!("{}", show::table(&["workflow", "nodes", "file"], rows));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what is not forbidden and yet worth a look.
-fn print_warnings(sourced: &[Sourced], compiled: &[Compiled]) {
-    for (document, (definition, warnings)) in compiled.iter().enumerate() {
-        for finding in warnings {
-            let located = Located { document, slug: Some(definition.slug.to_string()), finding: finding.clone() };
+fn print_warnings(sourced: &[Sourced], checked: &[Checked]) {
+    for (document, one) in checked.iter().enumerate() {
+        for finding in &one.findings {
+            let located = Located { document, slug: Some(one.slug.to_string()), finding: finding.clone() };
             eprintln!("{}", files::line(sourced, &located));
         }
     }

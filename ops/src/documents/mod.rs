@@ -1,16 +1,15 @@
 //! How JSON and YAML from outside become values: strictly, so that nothing is lost or changed on the way.
 
+mod checked;
 mod yaml;
 
-use std::collections::HashSet;
-
-use headwater_core::definition::{Definition, Problem as Finding, ProblemCode, Severity, compile};
 use headwater_core::{Flaw, InvalidJson, Json};
-use serde::Serialize;
 use serde_json::Value;
 
 use self::yaml::InvalidYaml;
 use crate::codes::Code;
+
+pub use checked::{Checked, Checks, Located, Refused, check_all};
 
 /// How a text spells values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,60 +71,6 @@ pub fn definitions(text: &str, spelling: Spelling) -> Result<Vec<Value>, Unreada
         document => vec![document],
     };
     Ok(documents.into_iter().flat_map(several).collect())
-}
-
-/// A finding, and which of the documents it is about.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Located {
-    /// Counted from 0.
-    pub document: usize,
-    pub slug: Option<String>,
-    #[serde(flatten)]
-    pub finding: Finding,
-}
-
-/// A definition that can be applied, with its warnings.
-pub type Compiled = (Definition, Vec<Finding>);
-
-/// Compiles all documents.
-///
-/// # Errors
-/// Every finding about every document, warnings too; at least one is an error.
-pub fn compile_all(documents: &[Value]) -> Result<Vec<Compiled>, Vec<Located>> {
-    let (mut compiled, mut findings, mut refused) = (Vec::new(), Vec::new(), false);
-    let mut slugs = HashSet::new();
-    for (at, document) in documents.iter().enumerate() {
-        let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
-        let located = |finding| Located { document: at, slug: slug.clone(), finding };
-        match compile(document) {
-            Ok((definition, warnings)) => {
-                findings.extend(warnings.iter().cloned().map(located));
-                if !slugs.insert(definition.slug.clone()) {
-                    refused = true;
-                    findings.push(located(Finding {
-                        path: "/slug".to_owned(),
-                        code: ProblemCode::Duplicate,
-                        severity: Severity::Error,
-                        message: format!("another document is `{}` too", definition.slug),
-                    }));
-                }
-                compiled.push((definition, warnings));
-            }
-            Err(problems) => {
-                refused = true;
-                findings.extend(problems.0.into_iter().map(located));
-            }
-        }
-    }
-    if refused { Err(findings) } else { Ok(compiled) }
-}
-
-/// Lists the findings of all definitions, in order.
-pub fn located(compiled: &[Compiled]) -> impl Iterator<Item = Located> {
-    compiled.iter().enumerate().flat_map(|(document, (definition, findings))| {
-        let slug = Some(definition.slug.to_string());
-        findings.iter().cloned().map(move |finding| Located { document, slug: slug.clone(), finding })
-    })
 }
 
 #[cfg(test)]

@@ -31,7 +31,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Value>, InvalidYaml> {
     let mut documents = Vec::new();
     let mut writer = Writer::default();
     for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        let (event, span) = event.map_err(|error| InvalidYaml::Syntax(error.to_string()))?;
+        let (event, span) = event.map_err(|error| {
+            let hint = unquoted(text, error.marker().line());
+            InvalidYaml::Syntax(format!("{error}{hint}"))
+        })?;
         let ended = matches!(event, Event::DocumentEnd);
         writer.write(event).map_err(|what| InvalidYaml::Refused { what, line: line(&span) })?;
         if ended {
@@ -42,6 +45,15 @@ pub(super) fn read(text: &str) -> Result<Vec<Value>, InvalidYaml> {
         }
     }
     Ok(documents)
+}
+
+/// What to do where an expression stands without quotes on the line, or the one before: its braces are YAML's.
+fn unquoted(text: &str, line: usize) -> &'static str {
+    let mut near = text.lines().skip(line.saturating_sub(2)).take(2);
+    match near.any(|line| line.match_indices("${{").any(|(at, _)| !line[..at].ends_with(['"', '\'']))) {
+        true => ": put a value with ${{ … }} in quotes",
+        false => "",
+    }
 }
 
 fn line(span: &Span) -> usize {

@@ -60,6 +60,40 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
         }
     }
     terminal.exits(2, &["apply", "/no/such/place"]).await;
+    let mixed = folder.path().join("mixed");
+    let definition = r#"{"slug":"mixed","steps":[{"id":"a","action":"noop"}]}"#;
+    for (name, text) in [
+        ("one.json", definition),
+        ("package.json", r#"{"name":"x","version":"1"}"#),
+        ("tsconfig.json", "{ // a comment\n}"),
+        ("list.yaml", "- 1\n- 2\n"),
+        ("node_modules/deep/bad.json", r#"{"slug":1}"#),
+        ("target/bad.json", r#"{"slug":1}"#),
+        (".git/bad.json", r#"{"slug":1}"#),
+    ] {
+        write(&mixed, name, text);
+    }
+    let (table, said) = terminal.exits(0, &["validate", mixed.to_str().unwrap()]).await;
+    assert!(table.contains("mixed") && said.contains("passed over: "), "{table}{said}");
+    for passed in ["package.json (no definition)", "tsconfig.json", "list.yaml", "node_modules/", "target/"] {
+        assert!(said.contains(passed), "{passed}: {said}");
+    }
+    // What is named is meant; what says that it is a definition is one.
+    terminal.exits(2, &["validate", mixed.join("package.json").to_str().unwrap()]).await;
+    let text = write(folder.path(), "a.txt", definition);
+    let (_, said) = terminal.exits(2, &["validate", &text]).await;
+    assert!(said.contains("a definition is a .json, .yaml or .yml file"), "{said}");
+    let unquoted =
+        write(folder.path(), "u.yaml", "slug: u\nsteps:\n- {id: a, jobSlug: x, input: {x: ${{ input.y }}}}\n");
+    let (_, said) = terminal.exits(2, &["validate", &unquoted]).await;
+    assert!(said.contains("put a value with ${{ … }} in quotes"), "{said}");
+    let nameless = write(
+        folder.path(),
+        "two.yaml",
+        "slug: ok\nsteps: [{id: a, action: noop}]\n---\nsteps: [{id: a, action: noop}]\n",
+    );
+    let (_, said) = terminal.exits(2, &["validate", &nameless]).await;
+    assert!(said.contains("two.yaml: error in document 2 at \"/slug\""), "{said}");
     let applied = terminal.json(&["apply", good]).await;
     assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
 

@@ -129,7 +129,8 @@ fn check_documented(method: &str, path: &str, status: StatusCode, media: &str, b
         None => json!({"$ref": "#/components/schemas/Problem"}),
         Some(operation) => {
             let responses = &operation["responses"];
-            let response = responses.get(status.as_str()).unwrap_or(&responses["default"]);
+            let response = responses.get(status.as_str());
+            let response = response.unwrap_or_else(|| panic!("{method} {path}: {status} is not documented: {body}"));
             let response = match response["$ref"].as_str() {
                 Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
                 None => response,

@@ -33,6 +33,7 @@ async fn what_is_applied_can_be_started_read_followed_and_cancelled() {
     definitions_get_versions(&engine).await;
     runs_end_and_are_read(&engine).await;
     keys_start_once(&engine).await;
+    nodes_say_how_far_they_came(&engine).await;
     runs_are_followed_and_cancelled(&engine).await;
     assets_are_declared(&engine).await;
     operators_see_how_it_is(&engine).await;
@@ -115,6 +116,48 @@ async fn runs_end_and_are_read(engine: &Engine) {
     engine.post(&format!("/runs/{run}/cancel"), json!({})).await.problem("run/closed");
     let elsewhere = engine.request(Method::GET, &format!("/runs/{run}")).header("headwater-workspace", "other");
     engine.send(elsewhere).await.problem("run/not_found");
+}
+
+async fn nodes_say_how_far_they_came(engine: &Engine) {
+    let misses = json!({"slug": "misses", "steps": [
+        {"id": "uses", "action": "noop",
+         "consumes": [{"assetId": "retail.rwa", "partition": "2026-11-21", "onMiss": "fail"}]},
+        {"id": "after", "action": "noop", "dependsOn": ["uses"]},
+        {"id": "waits", "action": "noop", "consumes": [{"assetId": "other.thing", "onMiss": "wait"}]},
+    ]});
+    let applied = engine.post("/workflows?readable=10s", misses).await;
+    let ended = engine.post("/workflows/misses/runs?wait=30s&readable=10s", json!({})).await;
+    let run = engine.get(&format!("/runs/{}", ended.data(200)["runId"].as_str().unwrap())).await;
+    let run = run.data(200);
+    let message = run["error"]["message"].as_str().unwrap();
+    assert_eq!(run["error"]["code"], "asset_missing");
+    assert!(
+        message.contains("retail.rwa has no version in partition \"2026-11-21\"; no workflow produces it"),
+        "{message}"
+    );
+    let node = |id: &str| run["nodes"].as_array().unwrap().iter().find(|node| node["nodeId"] == id).unwrap().clone();
+    assert_eq!((&node("uses")["status"], &node("uses")["attempts"]), (&json!("failed"), &json!(0)));
+    assert_eq!((&node("after")["status"], &node("after")["reason"]), (&json!("skipped"), &json!("run_ended")));
+    assert_eq!((&node("waits")["status"], &node("waits")["attempts"]), (&json!("cancelled"), &json!(0)));
+    let tried = run["traces"].as_array().unwrap().iter().map(|trace| trace["attempt"].clone());
+    assert!(tried.into_iter().all(|attempt| attempt == 0), "{run}");
+
+    // Nobody produces what it consumes: said when it is applied, with what may have been meant.
+    let warned = |answer: &Value| answer["workflows"][0]["warnings"].as_array().unwrap().clone();
+    assert!(warned(applied.data(201)).iter().any(|one| one["code"] == "no_producer"), "{}", applied.body);
+    let maker =
+        json!({"slug": "retail", "steps": [{"id": "a", "action": "noop", "produces": [{"assetId": "retail.raw"}]}]});
+    engine.post("/workflows?readable=10s", maker).await.data(201);
+    let uses = |asset: &str| {
+        json!({"slug": "misses", "steps": [
+            {"id": "uses", "action": "noop", "consumes": [{"assetId": asset, "onMiss": "fail"}]},
+        ]})
+    };
+    let misspelt = engine.post("/workflows/validate", uses("retail.rwa")).await;
+    let warnings = warned(misspelt.data(200));
+    assert_eq!((&warnings[0]["path"], &warnings[0]["code"]), (&json!("/steps/0/consumes/0"), &json!("no_producer")));
+    assert!(warnings[0]["message"].as_str().unwrap().contains("did you mean `retail.raw`?"), "{warnings:?}");
+    assert!(warned(engine.post("/workflows/validate", uses("retail.raw")).await.data(200)).is_empty());
 }
 
 async fn keys_start_once(engine: &Engine) {

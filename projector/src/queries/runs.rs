@@ -94,6 +94,8 @@ pub struct NodeView {
     pub status: String,
     /// How often it was tried, so far.
     pub attempts: u32,
+    /// `run_ended`: the run ended before it came to this node. Absent where it did.
+    pub reason: Option<&'static str>,
 }
 
 /// One attempt of a node; attempt 0 says how a node ended that was never tried.
@@ -185,11 +187,11 @@ impl Reads {
         let traces = "SELECT * FROM traces WHERE run_id = $1
                       ORDER BY coalesce(scheduled_at, started_at, wakes_at, finished_at), node_id, attempt";
         let traces = self.rows(traces, &[&id]).await?;
-        let nodes = "SELECT node_id, n.name, kind, coalesce(t.status, 'pending') AS status,
-                            coalesce(t.attempt, 0) AS attempts
+        let nodes = "SELECT n.node_id, n.name, kind, t.status, t.attempt, t.scheduled_at, t.started_at,
+                            r.completed_at IS NOT NULL AS run_ended
                      FROM workflow_runs r
                      JOIN nodes n USING (workspace, workflow, version)
-                     LEFT JOIN LATERAL (SELECT status, attempt FROM traces t WHERE t.run_id = r.run_id
+                     LEFT JOIN LATERAL (SELECT * FROM traces t WHERE t.run_id = r.run_id
                                         AND t.node_id = n.node_id ORDER BY attempt DESC LIMIT 1) t ON true
                      WHERE r.run_id = $1 ORDER BY n.ordinal";
         let nodes = self.rows(nodes, &[&id]).await?;
@@ -242,12 +244,27 @@ fn summary(row: &Row) -> RunSummary {
 }
 
 fn node(row: &Row) -> NodeView {
+    let status: Option<String> = row.get("status");
+    // A run that has ended comes to no further node.
+    let unreached = status.is_none() && row.get("run_ended");
     NodeView {
         node_id: row.get("node_id"),
         name: row.get("name"),
         kind: row.get("kind"),
-        status: row.get("status"),
-        attempts: small_number(row, "attempts"),
+        attempts: if status.is_some() { tried(row) } else { 0 },
+        status: status.unwrap_or_else(|| if unreached { "skipped" } else { "pending" }.to_owned()),
+        reason: unreached.then_some("run_ended"),
+    }
+}
+
+/// Returns the number of an attempt. What waits for assets, or ended so, has the row of its first attempt before that
+/// begins: it was never tried.
+fn tried(row: &Row) -> u32 {
+    let is_open_or_lost = matches!(row.get("status"), "waiting" | "failed" | "cancelled");
+    let never = moment_if(row, "scheduled_at").is_none() && moment_if(row, "started_at").is_none();
+    match small_number(row, "attempt") {
+        1 if never && is_open_or_lost => 0,
+        attempt => attempt,
     }
 }
 
@@ -255,7 +272,7 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
     let scheduled_at = moment_if(row, "scheduled_at");
     TraceView {
         node_id: row.get("node_id"),
-        attempt: small_number(row, "attempt"),
+        attempt: tried(row),
         status: row.get("status"),
         worker: row.get("worker"),
         scheduled_at,
