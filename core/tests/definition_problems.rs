@@ -191,7 +191,7 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
                 "/name invalid_value",
                 "/output dangling_reference",
                 "/outputSchema bad_schema",
-                "/stateSchema bad_schema",
+                "/stateSchema/type bad_schema",
                 "/steps/0/input dangling_reference",
                 "/timeout invalid_value",
                 "/triggers/0/type invalid_value",

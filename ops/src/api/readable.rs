@@ -22,7 +22,9 @@ const VERSIONS_MAX: usize = 4_096;
 
 /// On which shards the assets of versions live. A version never changes, so what is here stays true.
 #[derive(Debug, Default)]
-pub struct AssetShards(RwLock<HashMap<(WorkflowKey, DefinitionVersion), Arc<[ShardId]>>>);
+pub struct AssetShards(RwLock<HashMap<VersionKey, Arc<[ShardId]>>>);
+
+type VersionKey = (WorkflowKey, DefinitionVersion);
 
 /// Takes `readable`: how long the answer may wait until reads see what was written.
 ///

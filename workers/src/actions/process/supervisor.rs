@@ -120,7 +120,7 @@ fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
     let deadline = Instant::now() + KILL_WAIT;
     let mut ended = status;
     loop {
-        descendants::kill_all();
+        // Most commands leave nobody, and that is known at once.
         match news.recv_timeout(PAUSE) {
             Ok(News::NobodyLeft) => return verdict(ended, 0),
             Ok(News::Ended(status)) => ended = Some(status),
@@ -129,6 +129,7 @@ fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
         if Instant::now() > deadline {
             return verdict(ended, descendants::living().len());
         }
+        descendants::kill_all();
     }
 }
 
