@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::contract::schema;
 use super::document::{Field, Fields, escaped, sorted};
 use super::template::{Use, template};
-use super::{ProblemCode, Schema, node, policy};
+use super::{ProblemCode, Schema, SchemaRefusal, node, policy};
 use crate::expr::Template;
 use crate::{Json, Slug};
 
@@ -106,10 +106,19 @@ fn defaults(fields: &mut Fields<'_>, input_schema: Option<&Schema>) -> Json {
         schema.as_object_mut()?.remove("required");
         Schema::compile(&schema).ok()
     });
-    for breach in partial.map(|schema| schema.breaches(&defaults)).unwrap_or_default() {
-        let at = format!("{}{}", field.at, breach.path.trim_end_matches('/'));
-        let message = format!("does not fit the input schema: {}", breach.message);
-        field.findings().error(&at, ProblemCode::InvalidValue, message);
+    match partial.map_or(Ok(()), |schema| schema.check(&defaults)) {
+        Ok(()) => {}
+        Err(SchemaRefusal::Breach(breaches)) => {
+            for breach in breaches.iter() {
+                let at = format!("{}{}", field.at, breach.path.trim_end_matches('/'));
+                let message = format!("does not fit the input schema: {}", breach.message);
+                field.findings().error(&at, ProblemCode::InvalidValue, message);
+            }
+        }
+        Err(SchemaRefusal::Limit(limit)) => {
+            let message = format!("is not checked against the input schema: {limit}");
+            field.findings().error(&field.at, ProblemCode::InvalidValue, message);
+        }
     }
     defaults
 }

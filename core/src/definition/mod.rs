@@ -16,11 +16,15 @@
 //! | `edges` | how nodes are joined, in both spellings |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `references` | whether every name an expression uses is there by then |
+//! | `schema` | whether a value keeps a JSON Schema |
+//! | `charge` | what it costs to find out |
+//! | `unfold` | how large it becomes where references are followed |
 //! | `span` | how long `90s` is |
 //! | `hints` | what people mean who come from other tools |
 //! | `graph` | what a run walks in the end |
 
 mod action;
+mod charge;
 mod compile;
 mod contract;
 mod document;
@@ -36,6 +40,7 @@ mod references;
 mod schema;
 mod span;
 mod template;
+mod unfold;
 
 pub use compile::compile;
 pub use contract::refused_at_the_door;
@@ -45,5 +50,5 @@ pub use graph::{
     Require, RetryPolicy, Transition, TransitionIx, place_of,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
-pub use schema::{Schema, SchemaBreach, SchemaBreaches};
+pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub use span::{InvalidSpan, parse_span};

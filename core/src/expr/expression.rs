@@ -1,13 +1,16 @@
 //! One CEL expression, parsed once.
 
-use cel::IdedExpr;
-use cel::common::ast::Expr;
+use std::cell::OnceCell;
+use std::sync::{Arc, LazyLock};
 
-use super::library::ENVIRONMENT;
+use cel::{Env, IdedExpr};
+
+use super::check::check_made;
+use super::eval::{self, Fault, Machine, Slots, Term, Value};
 use super::lower::{self, Slot};
 use super::path::{Found, Path, Root, Step};
-use super::program::Program;
-use super::{EvaluationError, Scope, source, value};
+use super::work::Meter;
+use super::{EvaluationError, Scope, Work, source};
 use crate::Json;
 
 /// A parsed expression.
@@ -20,10 +23,21 @@ pub struct Expression {
 /// How it is evaluated.
 #[derive(Debug)]
 enum Plan {
-    /// By taking a path, without CEL.
+    /// By taking a path, without building a value.
     Path(Path),
-    Program(Box<Program>),
+    Program {
+        term: Term,
+        slots: Vec<Slot>,
+    },
 }
+
+/// What expressions are parsed in; made once. Only its parser and its macros are used.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    let added = [env.add_extension(cel::extensions::strings), env.add_extension(cel::extensions::math)];
+    debug_assert!(added.iter().all(Result::is_ok), "the names are free: {added:?}");
+    Arc::new(env)
+});
 
 /// Says why a text is not an expression the engine takes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,41 +83,68 @@ impl Expression {
         self.first_keys(Root::Input)
     }
 
+    /// Evaluates to a JSON value, as the only thing a decision does: see [`Self::evaluate_within`].
+    ///
+    /// # Errors
+    /// As [`Self::evaluate_within`].
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
+        self.evaluate_within(scope, &Work::of_a_decision())
+    }
+
     /// Evaluates to a JSON value. A plain path costs a scan of what lies on the way; a whole value a reference count.
     ///
     /// # Errors
-    /// A missing key, a type error, an overflow: the reason in words.
-    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
+    /// A missing key, a type error, an overflow: the reason in words. A limit of the expression or of the decision.
+    pub fn evaluate_within(&self, scope: &Scope<'_>, work: &Work) -> Result<Json, EvaluationError> {
+        let meter = Meter::of(work);
         let result = match &self.plan {
-            Plan::Path(path) => path.resolve(scope).and_then(|found| match &found {
-                Found::Made(json) => value::check_made(json.as_str()).map(|()| found.into_json()),
-                Found::Whole(_) | Found::Part(_) => Ok(found.into_json()),
+            Plan::Path(path) => path.resolve(scope, &meter).and_then(|found| {
+                if let Found::Made(json) = &found {
+                    meter.scan(json.len_bytes())?;
+                    check_made(json.as_str())?;
+                }
+                if let Found::Part(raw) = &found {
+                    meter.scan(raw.get().len())?;
+                }
+                Ok(found.into_json())
             }),
-            Plan::Program(program) => program.evaluate(scope),
+            Plan::Program { term, slots } => run(term, slots, scope, &meter, |value| eval::write(value, &meter)),
         };
-        result.map_err(|reason| self.error(reason))
+        result.map_err(|fault| self.error(fault))
+    }
+
+    /// Evaluates to a truth value, as the only thing a decision does: see [`Self::holds_within`].
+    ///
+    /// # Errors
+    /// As [`Self::holds_within`].
+    pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, EvaluationError> {
+        self.holds_within(scope, &Work::of_a_decision())
     }
 
     /// Evaluates to a truth value.
     ///
     /// # Errors
-    /// As [`Self::evaluate`]; a value other than `true` or `false` is an error too.
-    pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, EvaluationError> {
+    /// As [`Self::evaluate_within`]; a value other than `true` or `false` is an error too.
+    pub fn holds_within(&self, scope: &Scope<'_>, work: &Work) -> Result<bool, EvaluationError> {
+        let meter = Meter::of(work);
         let result = match &self.plan {
-            Plan::Path(path) => path.resolve(scope).and_then(|found| match found.text() {
+            Plan::Path(path) => path.resolve(scope, &meter).and_then(|found| match found.text() {
                 "true" => Ok(true),
                 "false" => Ok(false),
-                _ => Err("the value is not true or false".to_owned()),
+                _ => Err(Fault::new("the value is not true or false")),
             }),
-            Plan::Program(program) => program.holds(scope),
+            Plan::Program { term, slots } => run(term, slots, scope, &meter, |value| match value {
+                Value::Bool(truth) => Ok(*truth),
+                other => Err(Fault::new(format!("the result is of the type {}, not true or false", other.kind_name()))),
+            }),
         };
-        result.map_err(|reason| self.error(reason))
+        result.map_err(|fault| self.error(fault))
     }
 
     fn paths(&self) -> Box<dyn Iterator<Item = &Path> + '_> {
         match &self.plan {
             Plan::Path(path) => Box::new(std::iter::once(path)),
-            Plan::Program(program) => Box::new(program.slots.iter().map(Slot::path)),
+            Plan::Program { slots, .. } => Box::new(slots.iter().map(Slot::path)),
         }
     }
 
@@ -120,8 +161,46 @@ impl Expression {
         keys
     }
 
-    fn error(&self, reason: String) -> EvaluationError {
-        EvaluationError { source_text: self.source.chars().take(200).collect(), reason }
+    fn error(&self, fault: Fault) -> EvaluationError {
+        let (reason, limit) = fault.into_parts();
+        EvaluationError { source_text: self.source.chars().take(200).collect(), reason, limit }
+    }
+}
+
+fn run<T>(
+    term: &Term,
+    slots: &[Slot],
+    scope: &Scope<'_>,
+    meter: &Meter<'_>,
+    finish: impl FnOnce(&Value<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let found = slots.iter().map(|_| OnceCell::new()).collect();
+    let bound = Bound { slots, scope, found };
+    finish(&Machine::new(&bound, slots.len(), meter).evaluate(term)?)
+}
+
+/// The slots of an expression, cut out of a scope when they are first used.
+struct Bound<'e, 'r> {
+    slots: &'e [Slot],
+    scope: &'e Scope<'r>,
+    found: Vec<OnceCell<Found<'r>>>,
+}
+
+impl<'s, 'r: 's> Slots<'s> for Bound<'s, 'r> {
+    fn text(&'s self, slot: usize, meter: &Meter<'_>) -> Result<&'s str, Fault> {
+        if let Some(found) = self.found[slot].get() {
+            return Ok(found.text());
+        }
+        let found = self.slots[slot].path().resolve(self.scope, meter)?;
+        Ok(self.found[slot].get_or_init(|| found).text())
+    }
+
+    fn is_present(&'s self, slot: usize, meter: &Meter<'_>) -> Result<bool, Fault> {
+        match self.slots[slot].path().resolve(self.scope, meter) {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.is_limit() => Err(fault),
+            Err(_) => Ok(false),
+        }
     }
 }
 
@@ -129,17 +208,17 @@ fn parse(text: &str) -> Result<Plan, String> {
     if text.trim().is_empty() {
         return Err("the expression is empty".to_owned());
     }
-    let mut expr: IdedExpr = ENVIRONMENT.parser().parse(text).map_err(|errors| match errors.errors.first() {
+    let expr: IdedExpr = ENVIRONMENT.parser().parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) => format!("not an expression: {} (column {})", error.msg, error.pos.1),
         None => "not an expression".to_owned(),
     })?;
-    let mut slots = lower::lower(&mut expr)?;
-    match (&expr.expr, slots.as_slice()) {
-        (Expr::Ident(name), [Slot::Value(_)]) if lower::slot_number(name) == Some(0) => match slots.remove(0) {
-            Slot::Value(path) => Ok(Plan::Path(path)),
-            slot @ Slot::Presence(_) => Ok(Plan::Program(Box::new(Program { expr, slots: vec![slot] }))),
-        },
-        _ => Ok(Plan::Program(Box::new(Program { expr, slots }))),
+    let (term, mut slots) = lower::lower(&expr)?;
+    match (&term, slots.pop()) {
+        (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Ok(Plan::Path(path)),
+        (_, last) => {
+            slots.extend(last);
+            Ok(Plan::Program { term, slots })
+        }
     }
 }
 

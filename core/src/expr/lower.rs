@@ -1,12 +1,13 @@
-//! What is done to a parsed expression once: variables are checked, and every literal path becomes one slot.
+//! What is done to a parsed expression once: variables are checked, every literal path becomes one slot, and names and
+//! macros become what they mean.
 //!
 //! `input.a.b > 1 && has(state.k)` is lowered to `@0 > 1 && @1`, where slot 0 is the path `input.a.b` and slot 1
-//! the presence of `state.k`. So an evaluation converts only what the expression names.
+//! the presence of `state.k`. So an evaluation reads only what the expression names.
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators};
 
-use super::library;
+use super::eval::{self, Access, Body, Constant, Entry, Function, Item, Kind, Loop, Operator, Style, Term};
 use super::path::{Path, Root, Step};
 
 /// How deeply loops may stand in one another's bodies.
@@ -29,123 +30,199 @@ impl Slot {
     }
 }
 
-/// Lowers an expression in place and returns its slots.
+/// Lowers an expression; returns its slots too.
 ///
 /// # Errors
 /// An unknown variable or function, `nodes` without a literal id, loops too deep: in words.
-pub(super) fn lower(expr: &mut IdedExpr) -> Result<Vec<Slot>, String> {
+pub(super) fn lower(expr: &IdedExpr) -> Result<(Term, Vec<Slot>), String> {
     let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0 };
-    lowering.visit(expr)?;
-    Ok(lowering.slots)
-}
-
-/// Returns the slot an identifier of a lowered expression stands for.
-pub(super) fn slot_number(identifier: &str) -> Option<usize> {
-    identifier.strip_prefix('@')?.parse().ok()
+    let term = lowering.term(expr)?;
+    Ok((term, lowering.slots))
 }
 
 struct Lowering {
     slots: Vec<Slot>,
-    /// Loop variables in scope.
+    /// Variables in scope: of loops, and what `optMap` binds.
     locals: Vec<String>,
     loops: usize,
 }
 
 impl Lowering {
-    fn visit(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
+    fn term(&mut self, expr: &IdedExpr) -> Result<Term, String> {
         if let Some(slot) = self.slot_of(expr)? {
             let number = self.slots.iter().position(|known| *known == slot).unwrap_or(self.slots.len());
+            let term = match slot {
+                Slot::Value(_) => Term::Slot(number),
+                Slot::Presence(_) => Term::Presence(number),
+            };
             if number == self.slots.len() {
                 self.slots.push(slot);
             }
-            expr.expr = Expr::Ident(format!("@{number}"));
-            return Ok(());
+            return Ok(term);
         }
-        match &mut expr.expr {
+        match &expr.expr {
             Expr::Unspecified => Err("the expression is empty".to_owned()),
-            Expr::Literal(_) => Ok(()),
-            Expr::Ident(name) => self.check_variable(name),
-            Expr::Select(select) => self.visit(&mut select.operand),
-            Expr::List(list) => list.elements.iter_mut().try_for_each(|item| self.visit_kept(item)),
-            Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| self.visit_entry(entry)),
-            Expr::Struct(made) => Err(format!("there is no type `{}` to construct", made.type_name)),
-            Expr::Call(_) => self.visit_call(expr),
-            Expr::Comprehension(_) => self.visit_loop(expr),
-        }
-    }
-
-    fn visit_entry(&mut self, entry: &mut IdedEntryExpr) -> Result<(), String> {
-        match &mut entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                self.visit(&mut entry.key)?;
-                self.visit_kept(&mut entry.value)
+            Expr::Literal(literal) => Ok(Term::Constant(constant(literal))),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) if select.test => {
+                Ok(Term::Has(Box::new(self.term(&select.operand)?), select.field.clone()))
             }
-            EntryExpr::StructField(field) => self.visit(&mut field.value),
+            Expr::Select(_) => self.steps(expr),
+            Expr::List(list) => {
+                let items = list.elements.iter().enumerate().map(|(at, item)| {
+                    Ok(Item { value: self.term(item)?, optional: list.optional_indices.contains(&at) })
+                });
+                items.collect::<Result<_, String>>().map(Term::List)
+            }
+            Expr::Map(map) => {
+                map.entries.iter().map(|entry| self.entry(entry)).collect::<Result<_, _>>().map(Term::Map)
+            }
+            Expr::Struct(made) => Err(format!("there is no type `{}` to construct", made.type_name)),
+            Expr::Call(call) => self.call(expr, call),
+            Expr::Comprehension(made) => self.comprehension(made),
         }
     }
 
-    /// Visits what becomes part of a new value: that is what can grow without end.
-    fn visit_kept(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
-        self.visit(expr)?;
-        if !matches!(expr.expr, Expr::Literal(_)) {
-            charge(expr, library::KEEP);
-        }
-        Ok(())
+    fn terms(&mut self, exprs: &[IdedExpr]) -> Result<Vec<Term>, String> {
+        exprs.iter().map(|expr| self.term(expr)).collect()
     }
 
-    fn visit_call(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
-        let Expr::Call(call) = &mut expr.expr else { return Ok(()) };
+    fn pair(&mut self, left: &IdedExpr, right: &IdedExpr) -> Result<Box<[Term; 2]>, String> {
+        Ok(Box::new([self.term(left)?, self.term(right)?]))
+    }
+
+    fn entry(&mut self, entry: &IdedEntryExpr) -> Result<Entry, String> {
+        match &entry.expr {
+            EntryExpr::MapEntry(entry) => {
+                Ok(Entry { key: self.term(&entry.key)?, value: self.term(&entry.value)?, optional: entry.optional })
+            }
+            EntryExpr::StructField(field) => Err(format!("`{}` is not the key of a map", field.field)),
+        }
+    }
+
+    /// Lowers a chain of steps (`x.a[i].?b`) without going deeper for each.
+    fn steps(&mut self, expr: &IdedExpr) -> Result<Term, String> {
+        let mut chain = Vec::new();
+        let mut base = expr;
+        while let Some((operand, step)) = step_of(base) {
+            chain.push((base, step));
+            base = operand;
+        }
+        let literal = match &base.expr {
+            Expr::Ident(name) if !self.locals.contains(name) && Root::named(name).is_some() => {
+                chain.iter().rev().take_while(|(_, step)| step.literal().is_some()).count()
+            }
+            _ => 0,
+        };
+        let mut taken = chain.drain(chain.len() - literal..);
+        let base = self.term(taken.next().map_or(base, |(expr, _)| expr))?;
+        drop(taken);
+        let steps = chain.into_iter().rev().map(|(_, step)| self.access(step)).collect::<Result<_, _>>()?;
+        Ok(Term::Steps(Box::new(base), steps))
+    }
+
+    fn access(&mut self, step: Syntax<'_>) -> Result<Access, String> {
+        match step {
+            Syntax::Field(field) => Ok(Access::Field(field.to_owned())),
+            Syntax::MaybeField(field) => Ok(Access::MaybeField(field.to_owned())),
+            Syntax::Index(index) => self.term(index).map(Access::Index),
+            Syntax::MaybeIndex(index) => self.term(index).map(Access::MaybeIndex),
+        }
+    }
+
+    fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<Term, String> {
+        if step_of(expr).is_some() {
+            return self.steps(expr);
+        }
+        let name = call.func_name.as_str();
+        match (name, &call.target, call.args.as_slice()) {
+            (operators::CONDITIONAL, None, [condition, then, otherwise]) => {
+                Ok(Term::Choose(Box::new([self.term(condition)?, self.term(then)?, self.term(otherwise)?])))
+            }
+            (operators::LOGICAL_AND, None, [left, right]) => self.pair(left, right).map(Term::And),
+            (operators::LOGICAL_OR, None, [left, right]) => self.pair(left, right).map(Term::Or),
+            (operators::LOGICAL_NOT, None, [of]) => Ok(Term::Not(Box::new(self.term(of)?))),
+            (operators::NEGATE, None, [of]) => Ok(Term::Negate(Box::new(self.term(of)?))),
+            (_, None, [left, right]) => match Operator::ALL.iter().find(|(known, ..)| *known == name) {
+                Some((_, _, operator)) => Ok(Term::Binary(*operator, self.pair(left, right)?)),
+                None => self.function(call),
+            },
+            _ => self.function(call),
+        }
+    }
+
+    fn function(&mut self, call: &CallExpr) -> Result<Term, String> {
         let namespace = match call.target.as_deref() {
-            Some(IdedExpr { expr: Expr::Ident(name), .. }) if library::NAMESPACES.contains(&name.as_str()) => {
-                Some(name.clone()).filter(|name| !self.locals.contains(name))
+            Some(IdedExpr { expr: Expr::Ident(name), .. })
+                if eval::NAMESPACES.contains(&name.as_str()) && !self.locals.contains(name) =>
+            {
+                Some(name.as_str())
             }
             _ => None,
         };
-        let function = match &namespace {
-            Some(namespace) => format!("{namespace}.{}", call.func_name),
-            None => call.func_name.clone(),
+        let (name, receiver) = match (namespace, call.target.as_deref()) {
+            (Some(namespace), _) => (format!("{namespace}.{}", call.func_name), None),
+            (None, receiver) => (call.func_name.clone(), receiver),
         };
-        if !library::knows(&function) {
-            return Err(format!("there is no function `{function}`"));
+        if !eval::knows(&name) {
+            return Err(format!("there is no function `{name}`"));
         }
-        if let (None, Some(target)) = (&namespace, &mut call.target) {
-            self.visit(target)?;
+        let style = if receiver.is_some() { Style::Member } else { Style::Free };
+        let mut arguments = Vec::with_capacity(call.args.len() + 1);
+        if let Some(receiver) = receiver {
+            arguments.push(self.term(receiver)?);
         }
-        call.args.iter_mut().try_for_each(|argument| self.visit(argument))?;
-        let guarded = library::GUARDED.iter().find(|(name, _)| *name == function);
-        if let (Some((_, guarded)), Some(target)) = (guarded, call.target.take_if(|_| guarded.is_some())) {
-            call.args.insert(0, *target);
-            call.args.push(budget(expr.id));
-            call.func_name = (*guarded).to_owned();
-        } else if function == operators::ADD && !self.appends(call) {
-            charge(expr, library::KEEP);
-        }
-        Ok(())
+        arguments.extend(self.terms(&call.args)?);
+        Ok(match Function::find(&name, style, arguments.len()) {
+            Some(function) => Term::Call(function, arguments),
+            None => Term::Unfit(name, arguments),
+        })
     }
 
-    /// Tells the step of a loop that collects, which CEL runs in place as long as it looks like this.
-    fn appends(&self, call: &CallExpr) -> bool {
-        matches!(&call.args[..], [IdedExpr { expr: Expr::Ident(name), .. }, _] if name.starts_with('@') && slot_number(name).is_none())
-    }
-
-    fn visit_loop(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
-        let Expr::Comprehension(body) = &mut expr.expr else { return Ok(()) };
-        self.visit(&mut body.iter_range)?;
-        self.visit(&mut body.accu_init)?;
+    /// Recognizes a macro by what the parser makes of it.
+    fn comprehension(&mut self, made: &ComprehensionExpr) -> Result<Term, String> {
         self.loops += 1;
         if self.loops > LOOP_NESTING_MAX {
             return Err(format!("loops stand deeper than {LOOP_NESTING_MAX} in one another"));
         }
-        let before = self.locals.len();
-        self.locals.extend([body.iter_var.clone(), body.accu_var.clone()]);
-        self.locals.extend(body.iter_var2.clone());
-        self.visit(&mut body.loop_cond)?;
-        self.visit(&mut body.loop_step)?;
-        self.visit(&mut body.result)?;
-        self.locals.truncate(before);
+        let term = match parts(made) {
+            Some(Macro::Bind) => {
+                self.loops -= 1;
+                let value = self.term(&made.accu_init)?;
+                self.loops += 1;
+                let result = self.within(&made.accu_var, |lowering| lowering.term(&made.result))?;
+                Term::Let(Box::new([value, result]))
+            }
+            Some(Macro::Loop(parts)) => {
+                self.loops -= 1;
+                let range = self.term(&made.iter_range)?;
+                self.loops += 1;
+                let body = self.within(&made.iter_var, |lowering| lowering.body(&parts))?;
+                Term::Loop(Box::new(Loop { range, body }))
+            }
+            None => return Err("there is no such macro".to_owned()),
+        };
         self.loops -= 1;
-        charge(&mut body.iter_range, library::ITEMS);
-        Ok(())
+        Ok(term)
+    }
+
+    fn body(&mut self, parts: &Parts<'_>) -> Result<Body, String> {
+        match parts {
+            Parts::All(holds) => self.term(holds).map(Body::All),
+            Parts::Exists(holds) => self.term(holds).map(Body::Exists),
+            Parts::ExistsOne(holds) => self.term(holds).map(Body::ExistsOne),
+            Parts::Collect { filter, item } => {
+                let filter = filter.map(|filter| self.term(filter)).transpose()?;
+                Ok(Body::Collect { filter, item: self.term(item)? })
+            }
+        }
+    }
+
+    fn within<T>(&mut self, local: &str, lower: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        self.locals.push(local.to_owned());
+        let lowered = lower(self);
+        self.locals.pop();
+        lowered
     }
 
     fn slot_of(&self, expr: &IdedExpr) -> Result<Option<Slot>, String> {
@@ -166,33 +243,28 @@ impl Lowering {
 
     /// Reads a variable with literal steps below it.
     fn path_of(&self, expr: &IdedExpr) -> Option<Path> {
-        match &expr.expr {
-            Expr::Ident(name) if !self.locals.contains(name) => {
-                Root::named(name).map(|root| Path { root, steps: Vec::new() })
-            }
-            Expr::Select(select) if !select.test => {
-                let mut path = self.path_of(&select.operand)?;
-                path.steps.push(Step::Key(select.field.clone()));
-                Some(path)
-            }
-            Expr::Call(call) if call.func_name == operators::INDEX && call.target.is_none() => {
-                let [operand, index] = call.args.as_slice() else { return None };
-                let step = match &index.expr {
-                    Expr::Literal(LiteralValue::String(key)) => Step::Key(key.inner().to_owned()),
-                    Expr::Literal(LiteralValue::Int(index)) => Step::Index(usize::try_from(*index.inner()).ok()?),
-                    _ => return None,
-                };
-                let mut path = self.path_of(operand)?;
-                path.steps.push(step);
-                Some(path)
-            }
-            _ => None,
+        let mut steps = Vec::new();
+        let mut base = expr;
+        loop {
+            let (operand, step) = match (&base.expr, step_of(base)) {
+                (Expr::Ident(name), _) if !self.locals.contains(name) => {
+                    steps.reverse();
+                    return Root::named(name).map(|root| Path { root, steps });
+                }
+                (_, Some(step)) => step,
+                _ => return None,
+            };
+            steps.push(step.literal()?);
+            base = operand;
         }
     }
 
-    fn check_variable(&self, name: &str) -> Result<(), String> {
-        if self.locals.iter().any(|local| local == name) || library::TYPES.contains(&name) {
-            return Ok(());
+    fn variable(&self, name: &str) -> Result<Term, String> {
+        if let Some(place) = self.locals.iter().rposition(|local| local == name) {
+            return Ok(Term::Local(place));
+        }
+        if let Some(kind) = Kind::named(name) {
+            return Ok(Term::Constant(Constant::Kind(kind)));
         }
         let known: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).collect();
         let instead = match name {
@@ -206,15 +278,103 @@ impl Lowering {
     }
 }
 
-fn budget(id: u64) -> IdedExpr {
-    IdedExpr { id, expr: Expr::Ident(library::BUDGET.to_owned()) }
+/// One step as it is written.
+enum Syntax<'e> {
+    Field(&'e str),
+    Index(&'e IdedExpr),
+    MaybeField(&'e str),
+    MaybeIndex(&'e IdedExpr),
 }
 
-/// Puts a guard around an expression.
-fn charge(expr: &mut IdedExpr, guard: &str) {
-    let id = expr.id;
-    let args = vec![std::mem::take(expr), budget(id)];
-    *expr = IdedExpr { id, expr: Expr::Call(CallExpr { func_name: guard.to_owned(), target: None, args }) };
+impl Syntax<'_> {
+    /// Returns the step if it is written out.
+    fn literal(&self) -> Option<Step> {
+        match self {
+            Self::Field(field) => Some(Step::Key((*field).to_owned())),
+            Self::Index(IdedExpr { expr: Expr::Literal(LiteralValue::String(key)), .. }) => {
+                Some(Step::Key(key.inner().to_owned()))
+            }
+            Self::Index(IdedExpr { expr: Expr::Literal(LiteralValue::Int(index)), .. }) => {
+                usize::try_from(*index.inner()).ok().map(Step::Index)
+            }
+            Self::Index(_) | Self::MaybeField(_) | Self::MaybeIndex(_) => None,
+        }
+    }
+}
+
+/// Splits the last step off.
+fn step_of(expr: &IdedExpr) -> Option<(&IdedExpr, Syntax<'_>)> {
+    match &expr.expr {
+        Expr::Select(select) if !select.test => Some((&select.operand, Syntax::Field(&select.field))),
+        Expr::Call(call) if call.target.is_none() => match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::INDEX, [of, index]) => Some((of, Syntax::Index(index))),
+            (operators::OPT_INDEX, [of, index]) => Some((of, Syntax::MaybeIndex(index))),
+            (operators::OPT_SELECT, [of, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) => {
+                Some((of, Syntax::MaybeField(field.inner())))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+enum Macro<'e> {
+    Loop(Parts<'e>),
+    Bind,
+}
+
+enum Parts<'e> {
+    All(&'e IdedExpr),
+    Exists(&'e IdedExpr),
+    ExistsOne(&'e IdedExpr),
+    Collect { filter: Option<&'e IdedExpr>, item: &'e IdedExpr },
+}
+
+/// Undoes what the parser made of a macro; its accumulator cannot be written in CEL.
+fn parts(made: &ComprehensionExpr) -> Option<Macro<'_>> {
+    let is_result = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == made.accu_var);
+    if made.iter_var == "#unused" {
+        return Some(Macro::Bind);
+    }
+    let Expr::Call(step) = &made.loop_step.expr else { return None };
+    let parts = match (step.func_name.as_str(), step.args.as_slice()) {
+        (operators::LOGICAL_AND, [result, holds]) if is_result(result) => Parts::All(holds),
+        (operators::LOGICAL_OR, [result, holds]) if is_result(result) => Parts::Exists(holds),
+        (operators::ADD, [result, item]) if is_result(result) => Parts::Collect { filter: None, item: only(item)? },
+        (operators::CONDITIONAL, [condition, then, result]) if is_result(result) => {
+            let Expr::Call(then) = &then.expr else { return None };
+            match (&made.accu_init.expr, then.args.as_slice()) {
+                (Expr::Literal(LiteralValue::Int(_)), _) => Parts::ExistsOne(condition),
+                (_, [_, item]) => Parts::Collect { filter: Some(condition), item: only(item)? },
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(Macro::Loop(parts))
+}
+
+/// Takes the item out of a list of one.
+fn only(list: &IdedExpr) -> Option<&IdedExpr> {
+    match &list.expr {
+        Expr::List(list) => match list.elements.as_slice() {
+            [item] => Some(item),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn constant(literal: &LiteralValue) -> Constant {
+    match literal {
+        LiteralValue::Null => Constant::Null,
+        LiteralValue::Boolean(truth) => Constant::Bool(*truth.inner()),
+        LiteralValue::Int(number) => Constant::Int(*number.inner()),
+        LiteralValue::UInt(number) => Constant::UInt(*number.inner()),
+        LiteralValue::Double(number) => Constant::Double(*number.inner()),
+        LiteralValue::String(text) => Constant::Text(text.inner().to_owned()),
+        LiteralValue::Bytes(bytes) => Constant::Bytes(bytes.inner().to_vec()),
+    }
 }
 
 fn check_node_path(path: &Path) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Plain paths (`input.a.b`, `nodes["x"].output.y`): the commonest expressions, taken without CEL.
+//! Plain paths (`input.a.b`, `nodes["x"].output.y`): the commonest expressions, taken without evaluating.
 //!
 //! A path is resolved by slicing JSON text; only what lies on the way is scanned, and nothing is built.
 
@@ -8,6 +8,8 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::eval::Fault;
+use super::work::Meter;
 use super::{ConsumedAsset, Scope};
 use crate::Json;
 
@@ -86,16 +88,20 @@ impl Found<'_> {
 }
 
 impl Path {
-    /// Takes the path in a scope; the reason says what is missing where.
-    pub(super) fn resolve<'a>(&self, scope: &Scope<'a>) -> Result<Found<'a>, String> {
-        let (base, used) = self.base(scope)?;
+    /// Takes the path in a scope; the fault says what is missing where. Charged for the text on the way.
+    pub(super) fn resolve<'a>(&self, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<Found<'a>, Fault> {
+        meter.charge(1)?;
+        let (base, used) = self.base(scope).map_err(Fault::new)?;
+        if let Found::Made(made) = &base {
+            meter.keep(made.len_bytes())?;
+        }
         if used == self.steps.len() {
             return Ok(base);
         }
         match base {
-            Found::Whole(json) => self.descend(json.as_str(), used).map(Found::Part),
-            Found::Part(raw) => self.descend(raw.get(), used).map(Found::Part),
-            Found::Made(json) => self.descend(json.as_str(), used).map(|raw| Found::Made(Json::of(&raw))),
+            Found::Whole(json) => self.descend(json.as_str(), used, meter).map(Found::Part),
+            Found::Part(raw) => self.descend(raw.get(), used, meter).map(Found::Part),
+            Found::Made(json) => self.descend(json.as_str(), used, meter).map(|raw| Found::Made(Json::of(&raw))),
         }
     }
 
@@ -134,15 +140,23 @@ impl Path {
         }
     }
 
-    fn descend<'t>(&self, text: &'t str, from: usize) -> Result<&'t RawValue, String> {
+    fn descend<'t>(&self, text: &'t str, from: usize, meter: &Meter<'_>) -> Result<&'t RawValue, Fault> {
         let mut text = text;
         let mut found = None;
         for (at, step) in self.steps.iter().enumerate().skip(from) {
-            let raw = slice(text, step).map_err(|miss| self.explain(at, step, miss))?;
+            let sliced = slice(text, step);
+            // What lies before the piece, and the piece itself, were scanned; without a piece it was everything.
+            let scanned = match &sliced {
+                Ok(raw) => raw.get().as_ptr() as usize - text.as_ptr() as usize + raw.get().len(),
+                Err(_) => text.len(),
+            };
+            meter.charge(2)?;
+            meter.scan(scanned)?;
+            let raw = sliced.map_err(|miss| Fault::new(self.explain(at, step, miss)))?;
             text = raw.get();
             found = Some(raw);
         }
-        found.ok_or_else(|| format!("`{self}` leads nowhere"))
+        found.ok_or_else(|| Fault::new(format!("`{self}` leads nowhere")))
     }
 
     fn explain(&self, at: usize, step: &Step, miss: Miss) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Limit;
 use crate::{AssetId, Json, RunFailure, Version};
 
 /// A version of an asset that was chosen for a node: `assets["id"].{payload, version, partitionKey}`.
@@ -43,4 +44,22 @@ pub struct EvaluationError {
     /// The expression, at most 200 characters of it.
     pub source_text: String,
     pub reason: String,
+    /// The limit it went over, if that is why.
+    pub limit: Option<Limit>,
+}
+
+impl EvaluationError {
+    /// Returns the code a node fails with: `expression_error`, `expression_limit` or `decision_limit`.
+    pub fn code(&self) -> &'static str {
+        match self.limit {
+            None => "expression_error",
+            Some(Limit::Expression) => "expression_limit",
+            Some(Limit::Decision) => "decision_limit",
+        }
+    }
+
+    /// Returns the failure of the node that needed the value.
+    pub(crate) fn into_failure(self) -> RunFailure {
+        RunFailure::new(self.code(), self.to_string())
+    }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{EvaluationError, Expression, ExpressionProblem, Scope, source, value};
+use super::check::{RESULT_BYTES_MAX, check_made};
+use super::eval::Fault;
+use super::{EvaluationError, Expression, ExpressionProblem, Scope, Work, source};
 use crate::Json;
 
 /// What opens an expression inside a text; `$${{` stands for the text `${{`.
@@ -71,19 +73,28 @@ impl Template {
         }
     }
 
+    /// Renders the value, as the only thing a decision does: see [`Self::render_within`].
+    ///
+    /// # Errors
+    /// As [`Self::render_within`].
+    pub fn render(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
+        self.render_within(scope, &Work::of_a_decision())
+    }
+
     /// Renders the value. A template without expressions costs a reference count.
     ///
     /// # Errors
     /// The first expression that has no value here; a value made larger than [`super::RESULT_BYTES_MAX`] or deeper
-    /// than any JSON of the engine.
-    pub fn render(&self, scope: &Scope<'_>) -> Result<Json, EvaluationError> {
+    /// than any JSON of the engine; no work left in the decision.
+    pub fn render_within(&self, scope: &Scope<'_>, work: &Work) -> Result<Json, EvaluationError> {
         match &self.shape {
             Shape::Ready(json) => Ok(json.clone()),
-            Shape::Value(expression) => expression.evaluate(scope),
+            Shape::Value(expression) => expression.evaluate_within(scope, work),
             shape @ (Shape::Text(_) | Shape::Array(_) | Shape::Object(_)) => {
                 let mut out = String::new();
-                write(shape, scope, &mut out)?;
-                value::check_made(&out).map_err(too_much)?;
+                write(shape, scope, work, &mut out)?;
+                work.scan(2 * out.len()).map_err(|limit| failed(limit.into()))?;
+                check_made(&out).map_err(failed)?;
                 Ok(Json::joined(out).expect("pieces of JSON, joined as JSON"))
             }
         }
@@ -232,23 +243,31 @@ fn collect<'t>(shape: &'t Shape, at: &mut String, all: &mut Vec<(String, &'t Exp
     }
 }
 
-fn too_much(reason: String) -> EvaluationError {
-    EvaluationError { source_text: "the whole value".to_owned(), reason }
+fn failed(fault: Fault) -> EvaluationError {
+    let (reason, limit) = fault.into_parts();
+    EvaluationError { source_text: "the whole value".to_owned(), reason, limit }
 }
 
-fn write(shape: &Shape, scope: &Scope<'_>, out: &mut String) -> Result<(), EvaluationError> {
-    if out.len() > value::RESULT_BYTES_MAX {
-        return value::check_made(out).map_err(too_much);
+fn write(shape: &Shape, scope: &Scope<'_>, work: &Work, out: &mut String) -> Result<(), EvaluationError> {
+    if out.len() > RESULT_BYTES_MAX {
+        return check_made(out).map_err(failed);
     }
     match shape {
         Shape::Ready(json) => out.push_str(json.as_str()),
-        Shape::Value(expression) => out.push_str(expression.evaluate(scope)?.as_str()),
+        Shape::Value(expression) => out.push_str(expression.evaluate_within(scope, work)?.as_str()),
         Shape::Text(pieces) => {
             let mut text = String::new();
             for piece in pieces {
                 match piece {
                     Piece::Literal(literal) => text.push_str(literal),
-                    Piece::Expression(expression) => interpolate(&expression.evaluate(scope)?, &mut text),
+                    Piece::Expression(expression) => {
+                        let value = expression.evaluate_within(scope, work)?;
+                        work.scan(value.len_bytes()).map_err(|limit| failed(limit.into()))?;
+                        interpolate(&value, &mut text);
+                    }
+                }
+                if text.len() > RESULT_BYTES_MAX {
+                    return check_made(&text).map_err(failed);
                 }
             }
             out.push_str(Json::of(&text).as_str());
@@ -257,7 +276,7 @@ fn write(shape: &Shape, scope: &Scope<'_>, out: &mut String) -> Result<(), Evalu
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
-                write(item, scope, out)?;
+                write(item, scope, work, out)?;
             }
             out.push(']');
         }
@@ -267,7 +286,7 @@ fn write(shape: &Shape, scope: &Scope<'_>, out: &mut String) -> Result<(), Evalu
                 out.push_str(if at > 0 { "," } else { "" });
                 out.push_str(key);
                 out.push(':');
-                write(entry, scope, out)?;
+                write(entry, scope, work, out)?;
             }
             out.push('}');
         }

@@ -12,7 +12,7 @@ use super::state::{Phase, Run, Timer};
 use super::{RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::{Definition, NodeIx};
-use crate::expr::ConsumedAsset;
+use crate::expr::{ConsumedAsset, Work};
 use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkspaceId};
 
 /// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
@@ -43,6 +43,9 @@ pub(super) struct Decision<'r, 'g, 'h> {
     pub ended: Vec<NodeIx>,
     /// Of the events, about.
     pub bytes: usize,
+    /// What everything evaluated here may still do. Where it runs out, the node that needs more fails
+    /// (`decision_limit`): an agenda that goes on in another decision would ask it in [`Self::settle`] instead.
+    pub work: Work,
 }
 
 impl Decision<'_, '_, '_> {
@@ -82,11 +85,12 @@ pub fn start(
     ground: &mut Ground<'_>,
 ) -> Result<(Run, Vec<RunEvent>), RunRejection> {
     let StartRun { workspace, workflow, version, input, trigger, keyed } = command;
-    let input = complete_input(&input, definition)?;
+    let work = Work::of_a_decision();
+    let input = complete_input_within(&input, definition, &work)?;
     let event = RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
     let bytes = event.weight_bytes();
-    let mut decision = Decision { run: &mut run, ground, events: vec![event], ended: Vec::new(), bytes };
+    let mut decision = Decision { run: &mut run, ground, events: vec![event], ended: Vec::new(), bytes, work };
     for ix in &definition.starts {
         if decision.run.status.is_terminal() {
             break;
@@ -98,8 +102,12 @@ pub fn start(
     Ok((run, events))
 }
 
-/// Fills in the defaults and checks the schema.
+/// Fills in the defaults and checks the schema, as the only thing a decision does.
 pub(crate) fn complete_input(input: &Json, definition: &Definition) -> Result<Json, RunRejection> {
+    complete_input_within(input, definition, &Work::of_a_decision())
+}
+
+fn complete_input_within(input: &Json, definition: &Definition, work: &Work) -> Result<Json, RunRejection> {
     let invalid = |message: String| RunRejection::InputInvalid { message };
     if !input.as_str().trim_start().starts_with('{') {
         return Err(invalid("the input must be a JSON object".to_owned()));
@@ -117,7 +125,7 @@ pub(crate) fn complete_input(input: &Json, definition: &Definition) -> Result<Js
         return Err(invalid(format!("it has more than {INPUT_BYTES_MAX} bytes")));
     }
     if let Some(schema) = &definition.input_schema {
-        schema.check(&complete).map_err(|breach| invalid(breach.to_string()))?;
+        schema.check_within(&complete, work).map_err(|breach| invalid(breach.to_string()))?;
     }
     Ok(complete)
 }
@@ -135,7 +143,8 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     if run.status.is_terminal() {
         return refuse_closed(run.status, &command);
     }
-    let mut decision = Decision { run, ground, events: Vec::new(), ended: Vec::new(), bytes: 0 };
+    let work = Work::of_a_decision();
+    let mut decision = Decision { run, ground, events: Vec::new(), ended: Vec::new(), bytes: 0, work };
     match command {
         // The shard answers a repeated start from what it knows; here it changes nothing.
         RunCommand::StartRun(_) => {}
@@ -229,7 +238,7 @@ impl Decision<'_, '_, '_> {
                     }
                 };
                 let definition = self.definition();
-                match produce::check(definition.node(ix), assets) {
+                match produce::check(definition.node(ix), assets, &self.work) {
                     Ok(assets) => self.succeed_node(ix, report.attempt, output, assets, seen),
                     Err(failure) => self.fail_attempt(ix, failure, false, seen),
                 }
@@ -271,7 +280,7 @@ impl Decision<'_, '_, '_> {
         let now = self.ground.now;
         while let Some((_, timer)) = self.run.timers.first().copied().filter(|(due, _)| *due <= now) {
             // What is still due stays due: the next decision goes on.
-            if self.run.status.is_terminal() || self.bytes > DECISION_BYTES_MAX / 2 {
+            if self.run.status.is_terminal() || self.bytes > DECISION_BYTES_MAX / 2 || self.work.is_half_spent() {
                 return;
             }
             match timer {

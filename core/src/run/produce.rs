@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::RunFailure;
 use super::event::ProducedAsset;
-use crate::definition::{Node, Produces, Schema};
+use crate::definition::{Node, Produces, Schema, SchemaRefusal};
+use crate::expr::Work;
 use crate::{Json, Timestamp};
 
 /// Checks what a node returned.
 ///
 /// # Errors
 /// `asset_undeclared`, `asset_missing_output`, `asset_duplicate` or `asset_schema`; then nothing is published.
-pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<ProducedAsset>, RunFailure> {
+pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>, work: &Work) -> Result<Vec<ProducedAsset>, RunFailure> {
     if node.produces.is_empty() && assets.is_empty() {
         return Ok(assets);
     }
@@ -27,7 +28,7 @@ pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>) -> Result<Vec<Produ
             let message = format!("the node returned the asset {} twice", asset.asset_id);
             return Err(RunFailure::new("asset_duplicate", message));
         }
-        check_schema(declared, asset)?;
+        check_schema(declared, asset, work)?;
     }
     let returned = |declared: &Produces| assets.iter().any(|asset| asset.asset_id == declared.asset);
     let missing = node.produces.iter().find(|declared| !declared.optional && !returned(declared));
@@ -94,22 +95,21 @@ fn declaration<'n>(node: &'n Node, asset: &ProducedAsset) -> Option<&'n Produces
     node.produces.iter().find(|declared| declared.asset == asset.asset_id)
 }
 
-fn check_schema(declared: &Produces, asset: &ProducedAsset) -> Result<(), RunFailure> {
-    let breach = |reason: String| {
-        let message = format!("the payload of {} breaks its schema: {reason}", asset.asset_id);
-        RunFailure::new("asset_schema", message)
-    };
+fn check_schema(declared: &Produces, asset: &ProducedAsset, work: &Work) -> Result<(), RunFailure> {
+    let prefix = || format!("the payload of {} breaks its schema: ", asset.asset_id);
+    let refused = |refusal: SchemaRefusal| refusal.into_failure("asset_schema", &prefix());
     if let Some(schema) = &declared.schema {
-        schema.check(&asset.payload).map_err(|error| breach(error.to_string()))?;
+        schema.check_within(&asset.payload, work).map_err(refused)?;
     }
     if let Some(own) = &asset.schema {
+        work.take(Schema::COMPILE_WORK.saturating_mul(own.len_bytes() as u64))?;
         let own = Schema::compile(&own.to_value()).map_err(|error| {
             RunFailure::new(
                 "asset_schema",
                 format!("what was returned as the schema of {} is not a JSON Schema: {error}", asset.asset_id),
             )
         })?;
-        own.check(&asset.payload).map_err(|error| breach(error.to_string()))?;
+        own.check_within(&asset.payload, work).map_err(refused)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::event::AssetNeed;
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
 use crate::definition::{Action, Consumes, Join, Node, NodeIx, parse_span};
-use crate::expr::Scope;
+use crate::expr::{Scope, Work};
 use crate::{Attempt, Json, LeaseToken};
 
 /// What the incoming transitions say about a pending node.
@@ -45,7 +45,7 @@ impl Decision<'_, '_, '_> {
             return self.schedule(ix);
         }
         let needs: Result<Vec<_>, _> =
-            self.run.with_scope(ix, None, |scope| node.consumes.iter().map(|c| need(c, scope)).collect());
+            self.run.with_scope(ix, None, |scope| node.consumes.iter().map(|c| need(c, scope, &self.work)).collect());
         match needs {
             Ok(needs) => self.emit(RunEvent::NodeAwaitedAssets { node: node.id.clone(), needs }),
             Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
@@ -58,33 +58,35 @@ impl Decision<'_, '_, '_> {
         let node = definition.node(ix);
         let input = match &node.input {
             None => None,
-            Some(template) => match self.run.with_scope(ix, None, |scope| template.render(scope)) {
+            Some(template) => match self.run.with_scope(ix, None, |scope| template.render_within(scope, &self.work)) {
                 Ok(input) => Some(input),
                 Err(error) => {
-                    let failure = RunFailure::new("expression_error", error.to_string());
-                    return self.fail_node(ix, failure.at(&node.id, None));
+                    return self.fail_node(ix, error.into_failure().at(&node.id, None));
                 }
             },
         };
         match &node.action {
             Action::Job { .. } | Action::BuiltIn(_) => self.schedule_attempt(ix, input, None),
             Action::Noop => self.succeed_pure(ix, input.unwrap_or_default()),
-            Action::Transform { output } => match self.run.with_scope(ix, None, |scope| output.render(scope)) {
-                Ok(output) => self.succeed_pure(ix, output),
-                Err(error) => {
-                    let failure = RunFailure::new("expression_error", error.to_string());
-                    self.fail_node(ix, failure.at(&node.id, None));
+            Action::Transform { output } => {
+                match self.run.with_scope(ix, None, |scope| output.render_within(scope, &self.work)) {
+                    Ok(output) => self.succeed_pure(ix, output),
+                    Err(error) => {
+                        self.fail_node(ix, error.into_failure().at(&node.id, None));
+                    }
                 }
-            },
+            }
             Action::Sleep { duration } => {
                 let span = self.run.with_scope(ix, None, |scope| {
-                    duration.render(scope).map_err(|error| error.to_string()).and_then(|value| span_of(&value))
+                    let value = duration.render_within(scope, &self.work).map_err(|error| match error.limit {
+                        None => RunFailure::new("sleep_duration", error.to_string()),
+                        Some(_) => error.into_failure(),
+                    })?;
+                    span_of(&value).map_err(|reason| RunFailure::new("sleep_duration", reason))
                 });
                 match span {
                     Ok(span) => self.schedule_attempt(ix, input, Some(span)),
-                    Err(reason) => {
-                        self.fail_node(ix, RunFailure::new("sleep_duration", reason).at(&node.id, None));
-                    }
+                    Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
                 }
             }
         }
@@ -144,12 +146,12 @@ impl Decision<'_, '_, '_> {
     }
 }
 
-fn need(consumes: &Consumes, scope: &Scope<'_>) -> Result<AssetNeed, RunFailure> {
-    let failed = |error: crate::expr::EvaluationError| RunFailure::new("expression_error", error.to_string());
+fn need(consumes: &Consumes, scope: &Scope<'_>, work: &Work) -> Result<AssetNeed, RunFailure> {
+    let failed = crate::expr::EvaluationError::into_failure;
     let partition = match &consumes.partition {
         None => None,
         Some(template) => {
-            let key = template.render(scope).map_err(failed)?.to_value();
+            let key = template.render_within(scope, work).map_err(failed)?.to_value();
             if key.is_array() || key.is_object() {
                 let message = format!("the partition of {} is one key, a text, not {key}", consumes.asset);
                 return Err(RunFailure::new("partition_key", message));
@@ -161,7 +163,7 @@ fn need(consumes: &Consumes, scope: &Scope<'_>) -> Result<AssetNeed, RunFailure>
     let producer_input = match &consumes.producer_input {
         None => None,
         // A mapping of inputs that the consumer has not itself says nothing.
-        Some(template) => Some(template.render(scope).map_err(failed)?).filter(|input| !input.is_null()),
+        Some(template) => Some(template.render_within(scope, work).map_err(failed)?).filter(|input| !input.is_null()),
     };
     Ok(AssetNeed {
         asset: consumes.asset.clone(),

@@ -6,7 +6,7 @@ use super::schedule::{Readiness, readiness};
 use super::state::Phase;
 use super::{RunEvent, RunFailure};
 use crate::definition::{Definition, Node, NodeIx, OnNoRoute, TransitionIx};
-use crate::expr::{EvaluationError, Scope};
+use crate::expr::{EvaluationError, Scope, Work};
 use crate::{Attempt, Json, Timestamp, WorkerId};
 
 /// Which transitions leave.
@@ -19,13 +19,18 @@ enum Route {
 }
 
 /// The first tier with a true condition wins, and all its true transitions fire.
-fn route(tiers: &[Vec<TransitionIx>], definition: &Definition, scope: &Scope<'_>) -> Result<Route, EvaluationError> {
+fn route(
+    tiers: &[Vec<TransitionIx>],
+    definition: &Definition,
+    scope: &Scope<'_>,
+    work: &Work,
+) -> Result<Route, EvaluationError> {
     for tier in tiers {
         let mut taken = Vec::new();
         for ix in tier {
             let holds = match &definition.transition(*ix).when {
                 None => true,
-                Some(condition) => condition.holds(scope)?,
+                Some(condition) => condition.holds_within(scope, work)?,
             };
             if holds {
                 taken.push(ix.0);
@@ -65,8 +70,8 @@ impl Decision<'_, '_, '_> {
             Ok(Route::All)
         } else {
             self.run
-                .with_scope_after(ix, &output, |scope| route(&node.on_success, &definition, scope))
-                .map_err(|error| RunFailure::new("expression_error", error.to_string()).at(&node.id, None))
+                .with_scope_after(ix, &output, |scope| route(&node.on_success, &definition, scope, &self.work))
+                .map_err(|error| error.into_failure().at(&node.id, None))
         };
         let (taken, failure) = match route {
             Ok(Route::All) => (None, None),
@@ -104,7 +109,7 @@ impl Decision<'_, '_, '_> {
         let definition = self.definition();
         let node = definition.node(ix);
         let assets = super::produce::of_pure(node, &output);
-        match super::produce::check(node, assets) {
+        match super::produce::check(node, assets, &self.work) {
             Ok(assets) => self.succeed_node(ix, Attempt::FIRST, output, assets, None),
             Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
         }
@@ -114,13 +119,12 @@ impl Decision<'_, '_, '_> {
     pub fn fail_node(&mut self, ix: NodeIx, failure: RunFailure) {
         let definition = self.definition();
         let node = definition.node(ix);
-        let routed = self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, &definition, scope));
+        let routed =
+            self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, &definition, scope, &self.work));
         let (taken, failure) = match routed {
             Ok(Route::Taken(taken)) => (taken, failure),
             Ok(Route::Blocked | Route::All) => (Vec::new(), failure),
-            Err(error) => {
-                (Vec::new(), RunFailure::new("expression_error", error.to_string()).at(&node.id, failure.attempt))
-            }
+            Err(error) => (Vec::new(), error.into_failure().at(&node.id, failure.attempt)),
         };
         let fatal = taken.is_empty();
         self.emit(RunEvent::NodeFailed { node: node.id.clone(), failure: failure.clone(), taken });
@@ -183,16 +187,17 @@ impl Decision<'_, '_, '_> {
 
     fn finish(&mut self, definition: &Definition) {
         let output = match &definition.output {
-            Some(template) => self.run.with_scope_of_end(|scope| template.render(scope)).map_err(|error| {
-                RunFailure::new("expression_error", format!("the run's output has no value: {error}"))
-            }),
+            Some(template) => self
+                .run
+                .with_scope_of_end(|scope| template.render_within(scope, &self.work))
+                .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
             None => Ok(self.outputs_of_ends(definition)),
         };
         let checked = output.and_then(|output| match &definition.output_schema {
             None => Ok(output),
-            Some(schema) => match schema.check(&output) {
+            Some(schema) => match schema.check_within(&output, &self.work) {
                 Ok(()) => Ok(output),
-                Err(breach) => Err(RunFailure::new("output_schema", breach.to_string())),
+                Err(refusal) => Err(refusal.into_failure("output_schema", "")),
             },
         });
         match checked {
@@ -211,8 +216,11 @@ impl Decision<'_, '_, '_> {
 
     fn check_state(&self, definition: &Definition, node: &Node, output: &Json) -> Result<(), RunFailure> {
         let (Some(schema), Some(key)) = (&definition.state_schema, &node.store_as) else { return Ok(()) };
+        let bytes = output.len_bytes() + self.run.state.values().map(Json::len_bytes).sum::<usize>();
+        self.work.scan(bytes).map_err(RunFailure::from)?;
         let mut state = self.run.state.clone();
         state.insert(key.clone(), output.clone());
-        schema.check(&Json::of(&state)).map_err(|breach| RunFailure::new("state_schema", breach.to_string()))
+        let state = Json::of(&state);
+        schema.check_within(&state, &self.work).map_err(|refusal| refusal.into_failure("state_schema", ""))
     }
 }

@@ -87,3 +87,26 @@ fn a_result_that_cannot_be_kept_fails_its_attempt() {
         assert_eq!(world.timeline(run), expected);
     }
 }
+
+/// Work is bounded by decision: many nodes that are each within the limit of an expression are too many together.
+#[test]
+fn a_fan_of_pure_nodes_shares_the_work_of_one_decision() {
+    let product = "${{ size(input.l.map(a, input.l.map(b, a * b))) }}";
+    let transform = |n: usize| json!({"id": format!("t{n:03}"), "action": {"kind": "transform", "output": product}});
+    let steps: Vec<serde_json::Value> = (0..100).map(transform).collect();
+    let mut world = World::with(&json!({"slug": "fan", "steps": steps}));
+    let run = world.start("fan", json!({"l": (0..300).collect::<Vec<_>>()}));
+    let timeline = world.timeline(run);
+    assert!(timeline.starts_with("started t000"), "{timeline}");
+    assert!(timeline.contains("FAILED(decision_limit)"), "{timeline}");
+}
+
+#[test]
+fn an_expression_over_its_limit_fails_its_node_by_that_code() {
+    let steps = json!([
+        {"id": "a", "action": {"kind": "transform", "output": "${{ input.l.all(x, input.l == input.l) }}"}},
+    ]);
+    let mut world = World::with(&json!({"slug": "limit", "steps": steps}));
+    let run = world.start("limit", json!({"l": (0..20_000).collect::<Vec<_>>()}));
+    assert_eq!(world.timeline(run), "started a:dead(expression_limit) FAILED(expression_limit)");
+}

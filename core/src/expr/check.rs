@@ -1,0 +1,32 @@
+//! How large and how deep a value may be that an expression or a template makes.
+
+use super::eval::Fault;
+use crate::Json;
+
+/// The largest value an expression or a template makes, in bytes of JSON. Values handed on whole are not counted.
+pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+/// How deeply a result may be nested, as deep as any JSON inside the engine.
+pub(super) const RESULT_DEPTH_MAX: usize = Json::DEPTH_MAX;
+
+/// Refuses JSON that is too large or too deep to be handed on. Embedding value in value, a chain of nodes could make
+/// one that no parser takes.
+pub(super) fn check_made(text: &str) -> Result<(), Fault> {
+    if text.len() > RESULT_BYTES_MAX {
+        return Err(Fault::limit(format!("the result is larger than {RESULT_BYTES_MAX} bytes")));
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > RESULT_DEPTH_MAX {
+            return Err(Fault::limit(format!("the result is nested deeper than {RESULT_DEPTH_MAX} levels")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! The functions an expression may call: CEL's own, those for texts and numbers.
+//!
+//! None reads a clock, none is random. A function charges for what it reads before it reads it, and for what it makes
+//! before it makes it.
+
+use std::rc::Rc;
+
+use super::fault::Fault;
+use super::operators;
+use super::value::{ITEM_BYTES, Kind, Value};
+use super::{numbers, texts};
+use crate::expr::work::Meter;
+
+/// Names that may stand before a dot and a function.
+pub(in super::super) const NAMESPACES: [&str; 2] = ["math", "optional"];
+
+/// How a function is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Style {
+    /// `size(x)`, `math.abs(x)`.
+    Free,
+    /// `x.size()`.
+    Member,
+}
+
+/// A function, by its full name (`math.greatest` is `math.@max` after macros).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Function {
+    pub(super) name: &'static str,
+    run: Run,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Size,
+    Type,
+    Dyn,
+    Bytes,
+    Text,
+    Number,
+    Matches,
+    Optional,
+}
+
+/// Name, style, arguments (the receiver counted), and who runs it.
+const FUNCTIONS: [(&str, Style, usize, Run); 59] = [
+    ("bool", Style::Free, 1, Run::Number),
+    ("bytes", Style::Free, 1, Run::Bytes),
+    ("charAt", Style::Member, 2, Run::Text),
+    ("contains", Style::Member, 2, Run::Text),
+    ("double", Style::Free, 1, Run::Number),
+    ("dyn", Style::Free, 1, Run::Dyn),
+    ("endsWith", Style::Member, 2, Run::Text),
+    ("hasValue", Style::Member, 1, Run::Optional),
+    ("indexOf", Style::Member, 2, Run::Text),
+    ("indexOf", Style::Member, 3, Run::Text),
+    ("int", Style::Free, 1, Run::Number),
+    ("join", Style::Member, 1, Run::Text),
+    ("join", Style::Member, 2, Run::Text),
+    ("lastIndexOf", Style::Member, 2, Run::Text),
+    ("lastIndexOf", Style::Member, 3, Run::Text),
+    ("lowerAscii", Style::Member, 1, Run::Text),
+    ("matches", Style::Free, 2, Run::Matches),
+    ("matches", Style::Member, 2, Run::Matches),
+    ("math.@max", Style::Free, 1, Run::Number),
+    ("math.@max", Style::Free, 2, Run::Number),
+    ("math.@min", Style::Free, 1, Run::Number),
+    ("math.@min", Style::Free, 2, Run::Number),
+    ("math.abs", Style::Free, 1, Run::Number),
+    ("math.bitAnd", Style::Free, 2, Run::Number),
+    ("math.bitNot", Style::Free, 1, Run::Number),
+    ("math.bitOr", Style::Free, 2, Run::Number),
+    ("math.bitShiftLeft", Style::Free, 2, Run::Number),
+    ("math.bitShiftRight", Style::Free, 2, Run::Number),
+    ("math.bitXor", Style::Free, 2, Run::Number),
+    ("math.ceil", Style::Free, 1, Run::Number),
+    ("math.floor", Style::Free, 1, Run::Number),
+    ("math.isFinite", Style::Free, 1, Run::Number),
+    ("math.isInf", Style::Free, 1, Run::Number),
+    ("math.isNaN", Style::Free, 1, Run::Number),
+    ("math.round", Style::Free, 1, Run::Number),
+    ("math.sign", Style::Free, 1, Run::Number),
+    ("math.sqrt", Style::Free, 1, Run::Number),
+    ("math.trunc", Style::Free, 1, Run::Number),
+    ("optional.none", Style::Free, 0, Run::Optional),
+    ("optional.of", Style::Free, 1, Run::Optional),
+    ("optional.ofNonZeroValue", Style::Free, 1, Run::Optional),
+    ("or", Style::Member, 2, Run::Optional),
+    ("orValue", Style::Member, 2, Run::Optional),
+    ("replace", Style::Member, 3, Run::Text),
+    ("replace", Style::Member, 4, Run::Text),
+    ("reverse", Style::Member, 1, Run::Text),
+    ("size", Style::Free, 1, Run::Size),
+    ("size", Style::Member, 1, Run::Size),
+    ("split", Style::Member, 2, Run::Text),
+    ("split", Style::Member, 3, Run::Text),
+    ("startsWith", Style::Member, 2, Run::Text),
+    ("string", Style::Free, 1, Run::Text),
+    ("substring", Style::Member, 2, Run::Text),
+    ("substring", Style::Member, 3, Run::Text),
+    ("trim", Style::Member, 1, Run::Text),
+    ("type", Style::Free, 1, Run::Type),
+    ("uint", Style::Free, 1, Run::Number),
+    ("upperAscii", Style::Member, 1, Run::Text),
+    ("value", Style::Member, 1, Run::Optional),
+];
+
+/// Returns whether there is a function of that name.
+pub(in super::super) fn knows(name: &str) -> bool {
+    FUNCTIONS.iter().any(|(known, ..)| *known == name)
+}
+
+impl Function {
+    /// Finds a function by name, the way it is called, and how many arguments there are, the receiver counted.
+    pub(in super::super) fn find(name: &str, style: Style, arguments: usize) -> Option<Self> {
+        let found = FUNCTIONS.iter().find(|(known, s, count, _)| *known == name && *s == style && *count == arguments);
+        found.map(|(name, _, _, run)| Self { name, run: *run })
+    }
+
+    pub(super) fn is_matches(self) -> bool {
+        self.run == Run::Matches
+    }
+
+    /// Calls it.
+    pub(super) fn call<'a>(self, arguments: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+        match (self.run, arguments) {
+            (Run::Size, [value]) => self.size(value, meter),
+            (Run::Type, [value]) => Ok(Value::Type(value.kind())),
+            (Run::Dyn, [value]) => Ok(value.clone()),
+            (Run::Bytes, [Value::Text(text)]) => {
+                meter.keep(ITEM_BYTES + text.as_str().len())?;
+                Ok(Value::Bytes(text.as_str().as_bytes().into()))
+            }
+            (Run::Bytes, [Value::Bytes(bytes)]) => Ok(Value::Bytes(Rc::clone(bytes))),
+            (Run::Text, _) => texts::call(self, arguments, meter),
+            (Run::Number, _) => numbers::call(self, arguments, meter),
+            (Run::Optional, _) => self.optional(arguments),
+            (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches, _) => Err(self.unfit(arguments)),
+        }
+    }
+
+    pub(super) fn unfit(self, arguments: &[Value<'_>]) -> Fault {
+        unfit(self.name, arguments)
+    }
+
+    fn size<'a>(self, value: &Value<'a>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+        let size = match value {
+            Value::Text(text) => {
+                meter.scan(text.as_str().len())?;
+                text.as_str().chars().count()
+            }
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(items) => items.len(),
+            Value::Map(map) => map.entries().len(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Double(_)
+            | Value::Type(_)
+            | Value::Optional(_) => return Err(self.unfit(std::slice::from_ref(value))),
+        };
+        Ok(count(size))
+    }
+
+    fn optional<'a>(self, arguments: &[Value<'a>]) -> Result<Value<'a>, Fault> {
+        match (self.name, arguments) {
+            ("optional.none", []) => Ok(Value::none()),
+            ("optional.of", [value]) => Ok(Value::some(value.clone())),
+            ("optional.ofNonZeroValue", [value]) if is_zero(value) => Ok(Value::none()),
+            ("optional.ofNonZeroValue", [value]) => Ok(Value::some(value.clone())),
+            ("hasValue", [Value::Optional(held)]) => Ok(Value::Bool(held.is_some())),
+            ("value", [Value::Optional(Some(held))]) => Ok(Value::clone(held)),
+            ("value", [Value::Optional(None)]) => Err(Fault::of_function("value", "the optional is empty")),
+            ("or", [Value::Optional(Some(_)), Value::Optional(_)]) => Ok(arguments[0].clone()),
+            ("or", [Value::Optional(None), Value::Optional(_)]) => Ok(arguments[1].clone()),
+            ("orValue", [Value::Optional(Some(held)), _]) => Ok(Value::clone(held)),
+            ("orValue", [Value::Optional(None), other]) => Ok(other.clone()),
+            _ => Err(self.unfit(arguments)),
+        }
+    }
+}
+
+/// Says which kinds a function was given in vain, with a hand where it is commonly wanted.
+pub(super) fn unfit(name: &str, arguments: &[Value<'_>]) -> Fault {
+    let kinds: Vec<Kind> = arguments.iter().map(Value::kind).collect();
+    Fault::unfit(name, &kinds)
+}
+
+pub(super) fn count<'a>(count: usize) -> Value<'a> {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+fn is_zero(value: &Value<'_>) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Int(_) | Value::UInt(_) | Value::Double(_) => {
+            operators::compare(value, &Value::Int(0)) == Some(std::cmp::Ordering::Equal)
+        }
+        Value::Text(text) => text.as_str().is_empty(),
+        Value::Bytes(bytes) => bytes.is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Map(map) => map.entries().is_empty(),
+        Value::Type(_) | Value::Optional(_) => false,
+    }
+}

@@ -1,0 +1,30 @@
+//! The evaluator of expressions: every step it takes is charged to a [`super::work::Meter`].
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `term` | what does an expression look like once its names are resolved |
+//! | `machine` | what is it worth |
+//! | `value` | what does it compute with |
+//! | `read`, `write` | how does JSON become a value, and a value JSON |
+//! | `operators`, `functions`, `texts`, `numbers`, `pattern` | what can be done with values |
+//! | `fault` | why has it no value |
+
+mod fault;
+mod functions;
+mod machine;
+mod numbers;
+mod operators;
+mod pattern;
+mod read;
+mod term;
+mod texts;
+mod value;
+mod write;
+
+pub(super) use fault::Fault;
+pub(super) use functions::{Function, NAMESPACES, Style, knows};
+pub(super) use machine::{Machine, Slots};
+pub(super) use operators::Operator;
+pub(super) use term::{Access, Body, Constant, Entry, Item, Loop, Term};
+pub(super) use value::{Kind, Value};
+pub(super) use write::write;
