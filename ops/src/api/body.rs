@@ -21,13 +21,16 @@ pub struct Body {
 
 /// The largest body.
 pub const BYTES_MAX: usize = 1024 * 1024;
+/// How much of a body that is too large is read and thrown away, so that the sender hears the answer on this connection and
+/// can go on using it. Beyond that, the connection ends.
+const DRAINED_MAX: usize = 8 * BYTES_MAX;
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let spelling = spelling(request.headers())?;
-        if content_length(request.headers()).is_some_and(|length| length > BYTES_MAX as u64) {
+        if content_length(request.headers()).is_some_and(|length| length > (BYTES_MAX + DRAINED_MAX) as u64) {
             return Err(too_large());
         }
         let bytes = collect(request.into_body()).await?;
@@ -62,15 +65,17 @@ fn spelling(headers: &HeaderMap) -> Result<Spelling, Problem> {
 
 async fn collect(body: Stream) -> Result<Vec<u8>, Problem> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
+    let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Problem::new(Code::Incomplete, error.to_string()))?;
-        if bytes.len() + chunk.len() > BYTES_MAX {
-            return Err(too_large());
+        length += chunk.len();
+        match length {
+            0..=BYTES_MAX => bytes.extend_from_slice(&chunk),
+            _ if length > BYTES_MAX + DRAINED_MAX => return Err(too_large()),
+            _ => bytes = Vec::new(),
         }
-        bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    if length > BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
 }
 
 impl Body {
