@@ -35,6 +35,8 @@
 //! * `SHD-4` Nothing negative, and nothing that changes nothing, leaves a shard before an append that was sent after
 //!   the decision is acknowledged.
 //! * `SHD-5` A checkpoint and the entries behind it give the state that the whole journal gives.
+//! * `SHD-6` What one shard sends another is decided once and in order, however long ago it was sent first.
+//! * `SHD-7` A run that was forgotten does not start again.
 
 pub mod asset;
 pub mod credit;

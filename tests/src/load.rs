@@ -60,7 +60,7 @@ impl Load {
         let apply = ApplyWorkflow { document: definition.source, content_hash: definition.content_hash };
         let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
         let shard = map.shard_of(&AggregateId::Workflow(key.clone())).expect("workflows have a shard");
-        let granted = client.submit(shard, Submission { id: fresh_id(), command }, PATIENCE).await.expect("applied").1;
+        let granted = client.submit(shard, Submission::new(fresh_id(), command), PATIENCE).await.expect("applied").1;
         let Some(Granted::Workflow { version, .. }) = granted else { panic!("applied without a version") };
         let definitions = Definitions::new(&broker);
         until("the definition is published", || async { definitions.get(&key, version).await.ok().flatten() }).await;
@@ -79,7 +79,7 @@ impl Load {
             trigger: Trigger::Manual {},
             keyed: false,
         };
-        (run, Submission { id: fresh_id(), command: Command::Run { run, command: RunCommand::StartRun(start) } })
+        (run, Submission::new(fresh_id(), Command::Run { run, command: RunCommand::StartRun(start) }))
     }
 
     /// Starts a run; returns its id once the start is acknowledged.

@@ -1,7 +1,7 @@
 //! Checkpoints of real processes: the next owner goes on from them, and does without those that are no good.
 
 use headwater_core::run::RunStatus;
-use headwater_core::shard::Owner;
+use headwater_core::shard::{Owner, Shard};
 use headwater_core::{RunId, ShardId};
 use headwater_streams::checkpoints::Checkpoints;
 use headwater_streams::journal::Journal;
@@ -27,7 +27,7 @@ async fn extent(load: &Load, number: u16) -> (u64, u64) {
     let checkpoints = Checkpoints::open(&load.broker).await.unwrap();
     // One that is replaced while it is read must be asked for again.
     let latest = until("the checkpoint can be read", || async { checkpoints.latest(shard).await.ok() }).await;
-    let restored = latest.and_then(|bytes| Owner::<()>::restore(shard, load.map.clone(), &bytes).ok());
+    let restored = latest.and_then(|bytes| Owner::<()>::restore(Shard::new(shard, load.map.clone()), &bytes).ok());
     (end, restored.map_or(0, |owner| owner.last().get()))
 }
 

@@ -60,7 +60,7 @@ async fn what_waits_when_its_run_ends_is_never_begun() {
     for run in &ended {
         let command =
             Command::Run { run: *run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
-        let submission = Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), command };
+        let submission = Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command);
         load.client.submit(run.shard(), submission, headwater_tests::PATIENCE).await.unwrap();
     }
     let wanted = load.start(&json!({})).await.unwrap();

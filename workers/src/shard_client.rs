@@ -264,9 +264,11 @@ fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Option<u64>)>,
 fn is_passing(rejection: &Rejection) -> bool {
     match rejection {
         Rejection::NotOwner | Rejection::Overloaded => true,
-        Rejection::Run(_) | Rejection::Workflow(_) | Rejection::Quarantined { .. } | Rejection::Poisoned { .. } => {
-            false
-        }
+        Rejection::Run(_)
+        | Rejection::Workflow(_)
+        | Rejection::Gap { .. }
+        | Rejection::Quarantined { .. }
+        | Rejection::Poisoned { .. } => false,
     }
 }
 

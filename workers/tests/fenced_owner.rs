@@ -101,7 +101,7 @@ impl House {
             let run = RunId::new(shard(), now(), uuid::Uuid::new_v4().as_u128());
             let start = Command::Run { run, command: RunCommand::StartRun(start) };
             for command in [adopt, start] {
-                owner.submit((), Submission { id: fresh_id(), command }, now(), &mut Hands::default());
+                owner.submit((), Submission::new(fresh_id(), command), now(), &mut Hands::default());
             }
             let bundle = owner.next_append(BundleId::from_uuid(uuid::Uuid::new_v4())).expect("a start to append");
             match journal.append(bundle.bytes.into(), bundle.expected).await {
@@ -169,7 +169,7 @@ async fn fold(journal: &Journal) -> Owner<()> {
 
 fn cancel(run: RunId) -> Submission {
     let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
-    Submission { id: fresh_id(), command }
+    Submission::new(fresh_id(), command)
 }
 
 #[tokio::test(flavor = "multi_thread")]

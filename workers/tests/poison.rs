@@ -51,7 +51,7 @@ fn declare(number: u128, name: &str) -> Submission {
         consumers: Vec::new(),
     };
     let command = Command::Asset { key: asset(name), command: AssetCommand::DeclareAsset(declaration) };
-    Submission { id: id(number), command }
+    Submission::new(id(number), command)
 }
 
 /// A need that is met by starting a run somewhere: over a map that names too many shards, a panic.
@@ -65,7 +65,7 @@ fn need(number: u128, name: &str) -> Submission {
         producer_input: None,
     };
     let command = Command::Asset { key: asset(name), command: AssetCommand::ResolveConsumption(need) };
-    Submission { id: id(number), command }
+    Submission::new(id(number), command)
 }
 
 struct House {

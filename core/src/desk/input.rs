@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Needed;
 use crate::protocol::{Hello, Malformed, ReadFrame, ShardRequest, Task};
-use crate::shard::Submission;
+use crate::shard::{Submission, Way};
 use crate::{Json, Sequence, Timestamp, WorkspaceId};
 
 /// When something happens, by both clocks.
@@ -36,8 +36,8 @@ pub enum Input<R, T> {
     TooLarge { tasks: Vec<Task>, bytes: usize },
     /// The bundle in flight is durable.
     Appended(Sequence),
-    /// All effects of a bundle have been delivered.
-    Delivered(Sequence),
+    /// All effects of a bundle on one way have been delivered.
+    Delivered { way: Way, sequence: Sequence },
     /// Something of a run is due.
     Due,
     /// A moment is over: come at least four times in a lease's time, and twice a second.

@@ -131,10 +131,10 @@ impl<R, T> Desk<R, T> {
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
             Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
-            Input::Found { needed, document } => self.adopt(needed, document, at),
+            Input::Found { needed, document } => self.adopt(needed, document, at, out),
             Input::TooLarge { tasks, bytes } => self.split_or_fail(tasks, bytes, at, out),
             Input::Appended(sequence) => self.appended(sequence, at, out),
-            Input::Delivered(sequence) => self.owner.effects_delivered(sequence),
+            Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
             Input::Due => self.fire_timers(at),
             Input::Sweep => self.sweep(at, out),
         }
@@ -212,7 +212,7 @@ impl<R, T> Desk<R, T> {
 
     /// Decides a command of the shard itself.
     fn decide(&mut self, asker: Asker<T>, command: Command, at: Moment) {
-        let submission = Submission { id: CommandId::from_uuid(self.names.next()), command };
+        let submission = Submission::new(CommandId::from_uuid(self.names.next()), command);
         self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands);
     }
 
@@ -240,7 +240,7 @@ impl<R, T> Desk<R, T> {
             out.push(Output::FellSilent { run, node, attempt, worker });
         }
         self.hand_again(at, out);
-        self.offer_inherited(at, out);
+        self.offer_inherited(at);
     }
 }
 

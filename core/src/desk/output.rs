@@ -17,8 +17,7 @@ pub enum Output<R, T> {
     Hand { workspace: WorkspaceId, worker: WorkerId, session: SessionId, handed: Handed },
     /// Call for workers of a workspace. It need not arrive.
     Call { workspace: WorkspaceId, call: Call },
-    /// Deliver these effects, each until it is acknowledged, and say when all of them are; nobody asks for those at
-    /// sequence zero.
+    /// Deliver these effects, each until it is acknowledged, and say for each way when all that leave on it are.
     Deliver { sequence: Sequence, effects: Vec<Effect> },
     /// What this ticket stands for is durable.
     Done(T),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Caller, Desk, DeskSettings, Frames, Lease, Leases, Moment, Names, Output, Parking, Rooms, Watchers};
+use super::{
+    Asker, Caller, Desk, DeskSettings, Frames, Lease, Leases, Moment, Names, Output, Parking, Rooms, Watchers,
+};
 use crate::credit::Hands;
 use crate::shard::{Effect, Owner, Shard};
-use crate::{LeaseSecret, Sequence};
+use crate::{CommandId, LeaseSecret, Sequence};
 
 /// What was outstanding at the take-over, kept back until holders had time to show themselves.
 #[derive(Debug, Default)]
@@ -61,11 +63,17 @@ impl<R, T> Desk<R, T> {
         desk
     }
 
-    pub(super) fn offer_inherited(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn offer_inherited(&mut self, at: Moment) {
         let Some((_, before)) = self.inheritance.0.take_if(|(due, _)| *due <= at.steady) else { return };
-        let effects = self.owner.shard().still_outstanding(before);
+        let mut effects = self.owner.shard().still_outstanding(before);
+        for effect in &mut effects {
+            match effect {
+                Effect::Submit(submission) => submission.id = CommandId::from_uuid(self.names.next()),
+                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
+            }
+        }
         if !effects.is_empty() {
-            out.push(Output::Deliver { sequence: Sequence::ZERO, effects });
+            self.owner.ask_anew(Caller(Asker::Nobody), effects);
         }
     }
 }

@@ -74,7 +74,7 @@ impl<R, T> Desk<R, T> {
                 }
                 self.let_go(report.lease);
                 let command = Command::Run { run, command: RunCommand::ReportAttempt(report) };
-                self.submit(caller, Submission { id, command }, at, out);
+                self.submit(caller, Submission::new(id, command), at, out);
             }
             WorkRequest::Return { id, run, node, attempt, lease } => {
                 if !self.is_of(run, sender.workspace) {
@@ -82,7 +82,7 @@ impl<R, T> Desk<R, T> {
                 }
                 self.let_go(lease);
                 let command = Command::Run { run, command: RunCommand::ReturnAttempt { node, attempt, lease } };
-                self.submit(caller, Submission { id, command }, at, out);
+                self.submit(caller, Submission::new(id, command), at, out);
             }
             WorkRequest::Started { run, node, attempt, lease, started_at } => {
                 if !self.is_of(run, sender.workspace) {
@@ -92,7 +92,7 @@ impl<R, T> Desk<R, T> {
                 let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &lease.bits().to_be_bytes()]);
                 let worker = sender.worker.clone();
                 let command = RunCommand::StartAttempt { node, attempt, lease, worker, started_at };
-                self.submit(caller, Submission { id, command: Command::Run { run, command } }, at, out);
+                self.submit(caller, Submission::new(id, Command::Run { run, command }), at, out);
             }
             WorkRequest::Heartbeat { held } => {
                 let mut cancelled = Vec::new();

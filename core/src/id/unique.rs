@@ -86,6 +86,12 @@ impl RunId {
         Self::new(shard, at, u128::from_be_bytes(digest128(cause)))
     }
 
+    /// Returns when the run started, in whole milliseconds, as whoever made the id says.
+    pub fn time(self) -> crate::Timestamp {
+        let millis = u64::try_from(self.0.as_u128() >> 80).expect("48 bits");
+        crate::Timestamp::from_micros(millis * 1000)
+    }
+
     /// Returns everything but the time: what a derived id has of its cause, shard included.
     pub fn cause(self) -> u128 {
         self.0.as_u128() & (u128::MAX >> 48)

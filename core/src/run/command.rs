@@ -111,6 +111,9 @@ pub enum RunRejection {
     InputInvalid { message: String },
     #[error("the idempotency key was used before for another workflow or another input")]
     KeyReused { run: RunId },
+    /// It may have started, ended and been forgotten.
+    #[error("whether this start came before is not known any more")]
+    StartUnclear,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

@@ -1,16 +1,21 @@
 //! The Bundle: everything a shard decided since its previous append, in one journal message.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::Digest as _;
 
-use super::AggregateId;
+use super::{AggregateId, Way};
 use crate::asset::AssetEvent;
 use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
 use crate::{BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
-pub const BUNDLE_FORMAT: u32 = 1;
+pub const BUNDLE_FORMAT: u32 = 2;
+
+/// Since which format bundles say what was heard.
+const HEARD_SINCE: u32 = 2;
 
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,8 +31,39 @@ pub struct Bundle {
     /// Who does not know this format would fold the bundle wrongly, and gives the shard up. Absent: 1.
     #[serde(default = "first_format", skip_serializing_if = "is_first_format")]
     pub needs: u32,
-    /// In order. Empty only in the bundle that opens an epoch.
+    /// The ways on which more has been delivered. Absent: on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Ahead>,
+    /// The places of other shards' journals that were heard with this bundle, by shard. Who ignores them would decide again
+    /// what was decided, so a bundle with any needs format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<(ShardId, EffectPlace)>,
+    /// In order; empty where nothing changed.
     pub commits: Vec<Commit>,
+}
+
+/// Which effects have been delivered beyond `effectsDone`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ahead {
+    /// Up to where on every way that is not named.
+    pub done: Sequence,
+    /// Up to where on the others.
+    pub behind: Vec<(Way, Sequence)>,
+}
+
+/// Which effect of a shard: of which bundle, and which of that bundle's, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectPlace {
+    pub sequence: Sequence,
+    pub index: u32,
+}
+
+impl std::fmt::Display for EffectPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.sequence, self.index)
+    }
 }
 
 fn first_format() -> u32 {
@@ -68,6 +104,44 @@ impl Bundle {
             },
         };
         Err(BundleError::Newer { needs })
+    }
+}
+
+/// What a [`Bundle`] says before its commits, which are JSON already when it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Head<'a> {
+    pub shard: ShardId,
+    pub epoch: Epoch,
+    pub id: BundleId,
+    pub previous: &'a str,
+    pub effects_done: Sequence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Ahead>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "as_pairs")]
+    pub heard: &'a BTreeMap<ShardId, EffectPlace>,
+}
+
+/// Enough for nearly every head.
+const HEAD_BYTES: usize = 512;
+
+fn as_pairs<S: Serializer>(heard: &BTreeMap<ShardId, EffectPlace>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(heard)
+}
+
+impl Head<'_> {
+    /// Returns the bytes of the bundle; commits are separated by commas.
+    pub fn write(&self, commits: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
+        serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
+        bytes.pop();
+        if !self.heard.is_empty() {
+            bytes.extend_from_slice(format!(",\"needs\":{HEARD_SINCE}").as_bytes());
+        }
+        bytes.extend_from_slice(b",\"commits\":[");
+        bytes.extend_from_slice(commits);
+        bytes.extend_from_slice(b"]}");
+        bytes
     }
 }
 

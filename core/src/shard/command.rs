@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, WorkflowKey};
+use super::{AggregateId, AssetKey, EffectPlace, Origin, WorkflowKey};
 use crate::asset::AssetCommand;
 use crate::run::{RunCommand, RunRejection};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
@@ -14,6 +14,16 @@ use crate::{CommandId, DefinitionVersion, Json, RunId};
 pub struct Submission {
     pub id: CommandId,
     pub command: Command,
+    /// Where it comes from, if another shard or this one sends it. Absent: it is known by its id alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
+}
+
+impl Submission {
+    /// Makes a wish of a caller.
+    pub fn new(id: CommandId, command: Command) -> Self {
+        Self { id, command, from: None }
+    }
 }
 
 /// A wish and the aggregate it is for.
@@ -75,6 +85,9 @@ pub enum Rejection {
     /// This process does not own the shard (any more). Ask again.
     #[error("the shard is owned elsewhere")]
     NotOwner,
+    /// Something the same shard sent before it has not come yet. Go back to what follows `heard`, and send in order.
+    #[error("something that was sent before it has not come yet")]
+    Gap { heard: Option<EffectPlace> },
     /// The history of this aggregate breaks the rules; it is set aside until somebody has looked at it.
     #[error("the aggregate is quarantined: {reason}")]
     Quarantined { reason: String },

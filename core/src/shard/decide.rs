@@ -3,13 +3,14 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::lane::Hearing;
 use super::state::{Shard, start_hash};
-use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Rejection, Submission, WorkflowKey};
+use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Origin, Rejection, Submission, WorkflowKey};
 use crate::asset::{self, Asset, AssetCommand};
 use crate::credit::Hands;
 use crate::definition::compile;
 use crate::protocol::{Granted, Task};
-use crate::run::{self, RunCommand, RunEvent, RunRejection, RunStatus, StartRun};
+use crate::run::{self, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
 use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
@@ -40,7 +41,13 @@ impl Shard {
     /// The fact in the way; nothing has changed.
     pub fn decide(&mut self, submission: Submission, now: Timestamp, hands: &mut Hands) -> Result<Decided, Rejection> {
         let now = now.max(self.clock);
-        let Submission { id, command } = submission;
+        let Submission { id, command, from } = submission;
+        if let Some(from) = from {
+            match self.hear(from, &command)? {
+                Hearing::Decide => {}
+                Hearing::Heard => return Ok(Decided::default()),
+            }
+        }
         if !self.quarantine.is_empty()
             && let Some(reason) = self.quarantine.get(&command.target())
         {
@@ -50,7 +57,10 @@ impl Shard {
             return Ok(self.answer_again(&command, hands.preferred(), first, last));
         }
         match command {
-            Command::Run { run, command: RunCommand::StartRun(start) } => self.start_run(id, run, start, now, hands),
+            Command::Run { run, command: RunCommand::StartRun(start) } => {
+                self.refuse_unclear(run, &start, from)?;
+                self.start_run(id, run, start, now, hands)
+            }
             Command::Run { run, command } => self.decide_run(id, run, command, now, hands),
             Command::Asset { key, command } => Ok(self.decide_asset(id, key, command, now)),
             Command::Workflow { key, command } => self.decide_workflow(id, key, command, now),
@@ -92,6 +102,18 @@ impl Shard {
         let events = events.into_iter().map(Event::Run).collect();
         let decided = self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None);
         Ok(Decided { tasks, ..decided })
+    }
+
+    /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
+    /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
+    fn refuse_unclear(&self, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
+        let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run);
+        let is_known = self.started_as(holder).is_some() || self.quarantine.contains_key(&AggregateId::Run(holder));
+        let may_be_old = match start.trigger {
+            Trigger::Manual {} => from.is_none() && self.ended.may_have_forgotten(run),
+            Trigger::Materialize { .. } => false,
+        };
+        if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
     }
 
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.

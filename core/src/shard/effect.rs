@@ -45,7 +45,7 @@ impl Submission {
     pub fn following(aggregate: &AggregateId, revision: Revision, index: u64, command: Command) -> Self {
         let name = aggregate.to_string();
         let id = CommandId::derived(&[name.as_bytes(), &revision.get().to_be_bytes(), &index.to_be_bytes()]);
-        Self { id, command }
+        Self::new(id, command)
     }
 
     /// Returns what follows for its sender when it is refused, to be delivered in its place: a producer that cannot
@@ -57,7 +57,7 @@ impl Submission {
         let failure = RunFailure::new("producer_not_started", rejection.to_string());
         let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
         let id = CommandId::derived(&[b"refused", self.id.as_uuid().as_bytes()]);
-        Some(Self { id, command: Command::Asset { key, command } })
+        Some(Self::new(id, Command::Asset { key, command }))
     }
 }
 

@@ -53,6 +53,7 @@ impl Shard {
         spared: &BTreeMap<CommitPlace, String>,
     ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
+        self.heard.extend(bundle.heard.iter().copied());
         for (number, commit) in bundle.commits.iter().enumerate() {
             if self.quarantine.contains_key(&commit.aggregate) {
                 continue;

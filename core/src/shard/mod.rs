@@ -7,10 +7,12 @@
 //! | `state` | what a shard knows |
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
+//! | `lane` | what was heard of other shards, and on which way an effect leaves |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `lines` | which runs wait for workers, and whose turn it is |
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
+//! | `outbox` | which effects may not have been delivered |
 //! | `owner` | what may leave before and after an append is acknowledged |
 //! | `poison` | what was worked on when something panicked |
 
@@ -21,21 +23,24 @@ mod command;
 mod decide;
 mod effect;
 mod fold;
+mod lane;
 mod lines;
+mod outbox;
 mod owner;
 mod poison;
 mod state;
 mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
-pub use bundle::{BUNDLE_FORMAT, Bundle, BundleError, Commit, Event, Position, digest};
+pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Commit, EffectPlace, Event, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
 pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::{AssetNotice, Effect};
 pub use fold::{Corrupt, Mismatch};
+pub use lane::{Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use owner::{Answer, Append, Outcome, Owner, Released};
 pub use poison::{CommitPlace, Poison};
 pub use state::Shard;
-pub use window::EndedRun;
+pub use window::{Bounds, EndedRun};

@@ -7,15 +7,17 @@
 //! appended before it: an owner that was stopped and lost its shard unawares learns of it before it says no.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
-use serde::Serialize;
 
-use super::bundle::digest;
+use super::bundle::{Head, digest};
+use super::lane;
+use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::{
-    AggregateId, Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Position, Rejection, Shard, Submission,
+    AggregateId, Bundle, Corrupt, Decided, Effect, EffectPlace, HandedTasks, Mismatch, Origin, Position, Rejection,
+    Shard, Submission, Way,
 };
 use crate::credit::Hands;
 use crate::protocol::Granted;
@@ -39,20 +41,6 @@ pub struct Outcome {
     pub tasks: HandedTasks,
 }
 
-/// What a [`Bundle`] says before its commits, which are JSON already when it is written.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Head<'a> {
-    shard: ShardId,
-    epoch: Epoch,
-    id: BundleId,
-    previous: &'a str,
-    effects_done: Sequence,
-}
-
-/// Enough for every head.
-const HEAD_BYTES: usize = 256;
-
 /// One bundle to append, expecting the journal to end where `expected` says.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -70,7 +58,7 @@ pub struct Released<C> {
     pub effects: Vec<Effect>,
     /// The runs that ended, at the place where they did.
     pub ended: Vec<(RunId, RunStatus, Position)>,
-    /// To be named in [`Owner::effects_delivered`] when all the effects are; absent when there are none.
+    /// To be named in [`Owner::effects_delivered`] with each way that its effects leave on; absent when there are none.
     pub sequence: Option<Sequence>,
 }
 
@@ -88,12 +76,24 @@ struct Load<C> {
     count: usize,
     waiting: Vec<Waiting<C>>,
     effects: Vec<Effect>,
+    /// What is asked anew with it and follows from no commit of it: behind its effects, so that they keep their places.
+    anew: Vec<Effect>,
     ended: Vec<(RunId, RunStatus)>,
+    /// The places of other shards' journals that were heard with it.
+    heard: BTreeMap<ShardId, EffectPlace>,
 }
 
 impl<C> Load<C> {
     fn empty() -> Self {
-        Self { commits: Vec::new(), count: 0, waiting: Vec::new(), effects: Vec::new(), ended: Vec::new() }
+        Self {
+            commits: Vec::new(),
+            count: 0,
+            waiting: Vec::new(),
+            effects: Vec::new(),
+            anew: Vec::new(),
+            ended: Vec::new(),
+            heard: BTreeMap::new(),
+        }
     }
 }
 
@@ -110,10 +110,7 @@ pub struct Owner<C> {
     in_flight: Option<(Load<C>, String)>,
     /// Whether the bundle that opens the epoch was handed out.
     opened: bool,
-    /// Bundles whose effects have not all been delivered.
-    undelivered: BTreeSet<Sequence>,
-    /// Folded effects that the owner before may not have delivered.
-    inherited: Vec<Inherited>,
+    outbox: Outbox,
     /// Commands that are refused unseen, and why.
     refused: FxHashMap<CommandId, String>,
     /// Commits that are not looked at, and why.
@@ -125,11 +122,8 @@ pub(super) struct Folded<'o> {
     pub epoch: Epoch,
     pub last: Sequence,
     pub digest: Cow<'o, str>,
-    pub inherited: Cow<'o, [Inherited]>,
+    pub inherited: Vec<Inherited>,
 }
-
-/// The effects of one bundle that may not have been delivered.
-pub(super) type Inherited = (Sequence, Vec<Effect>);
 
 impl<C> Owner<C> {
     /// How many bytes of commits one bundle takes before the owner asks for patience.
@@ -147,8 +141,7 @@ impl<C> Owner<C> {
             filling: Load::empty(),
             in_flight: None,
             opened: false,
-            undelivered: BTreeSet::new(),
-            inherited: Vec::new(),
+            outbox: Outbox::default(),
             refused: FxHashMap::default(),
             spared: BTreeMap::new(),
         }
@@ -160,29 +153,20 @@ impl<C> Owner<C> {
     /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
     pub(super) fn folded(&self) -> (&Shard, Folded<'_>) {
         // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
-        let Self {
-            shard,
-            epoch,
-            last,
-            digest,
-            filling,
-            in_flight,
-            opened,
-            undelivered,
-            inherited,
-            refused: _,
-            spared: _,
-        } = self;
-        let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || !undelivered.is_empty();
+        let Self { shard, epoch, last, digest, filling, in_flight, opened, outbox, refused: _, spared: _ } = self;
+        let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || outbox.has_sent();
         assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
-        (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: inherited.into() })
+        (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: outbox.inherited() })
     }
 
     /// Goes on where an owner that had folded this much stood.
     pub(super) fn resumed(shard: Shard, folded: Folded<'_>) -> Self {
         let Folded { epoch, last, digest, inherited } = folded;
-        let (digest, inherited) = (digest.into_owned(), inherited.into_owned());
-        Self { epoch, last, digest, inherited, ..Self::new(shard) }
+        let mut outbox = Outbox::default();
+        for (sequence, effects) in inherited {
+            outbox.inherit(&shard, sequence, effects);
+        }
+        Self { epoch, last, digest: digest.into_owned(), outbox, ..Self::new(shard) }
     }
 
     /// Returns the sequence of the last bundle that is durable.
@@ -230,10 +214,9 @@ impl<C> Owner<C> {
         }
         let mut effects = Vec::new();
         let corrupt = self.shard.fold_at(sequence, bundle, Some(&mut effects), &self.spared);
-        self.inherited.retain(|(sequence, _)| *sequence > bundle.effects_done);
-        if !effects.is_empty() {
-            self.inherited.push((sequence, effects));
-        }
+        lane::number(self.shard.id(), sequence, &mut effects);
+        self.outbox.delivered(bundle);
+        self.outbox.inherit(&self.shard, sequence, effects);
         self.epoch = bundle.epoch.next();
         self.last = sequence;
         self.digest = digest(bytes);
@@ -243,9 +226,9 @@ impl<C> Owner<C> {
     /// Returns the effects that the owner before may not have delivered, with the sequence each batch is confirmed
     /// by, and after them whatever active runs still wait for. Once, after the last fold.
     pub fn inherit(&mut self) -> Vec<(Sequence, Vec<Effect>)> {
-        let mut effects = std::mem::take(&mut self.inherited);
-        for (sequence, _) in &effects {
-            self.undelivered.insert(*sequence);
+        let mut effects = self.outbox.take_inherited();
+        for (sequence, effects) in &effects {
+            self.outbox.sent(&self.shard, *sequence, effects);
         }
         effects.push((Sequence::ZERO, self.shard.outstanding()));
         effects
@@ -281,8 +264,11 @@ impl<C> Owner<C> {
             Some(reason) => Err(Rejection::Poisoned { reason: reason.clone() }),
             None => {
                 let (id, own, aggregate) = (submission.id, submission.command.is_own(), submission.command.target());
+                let from = submission.from;
                 let name = |said| Poison::Command { id, aggregate, own, said };
-                poison::named(|| self.decide(submission, now, hands), name)
+                let outcome = poison::named(|| self.decide(submission, now, hands), name);
+                self.note_heard(from);
+                outcome
             }
         };
         self.filling.waiting.push(Waiting { caller, outcome });
@@ -308,6 +294,22 @@ impl<C> Owner<C> {
         Ok((granted, tasks))
     }
 
+    /// Sends effects that follow from what was folded long ago, with the next bundle: as all effects they have a place in the
+    /// journal, and are heard once. The next owner does not inherit them.
+    pub fn ask_anew(&mut self, caller: C, effects: Vec<Effect>) {
+        self.filling.anew.extend(effects);
+        self.hold(caller);
+    }
+
+    /// Whatever was decided, the next bundle says what was heard.
+    fn note_heard(&mut self, from: Option<Origin>) {
+        if let Some(Origin { shard, place, .. }) = from
+            && self.shard.heard(shard) == Some(place)
+        {
+            self.filling.heard.insert(shard, place);
+        }
+    }
+
     /// Keeps a caller whose answer was read off [`Self::shard`] without a command. It comes out of [`Self::appended`]
     /// like the caller of a command that is granted and changes nothing: when what was read is known to have been
     /// true (`SHD-4`).
@@ -329,14 +331,11 @@ impl<C> Owner<C> {
             epoch: self.epoch,
             id,
             previous: &self.digest,
-            effects_done: self.effects_done(),
+            effects_done: self.outbox.done(self.last),
+            ahead: self.outbox.ahead(self.last),
+            heard: &load.heard,
         };
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + load.commits.len());
-        serde_json::to_writer(&mut bytes, &head).expect("a head has text keys, and a Vec takes every byte");
-        bytes.pop();
-        bytes.extend_from_slice(b",\"commits\":[");
-        bytes.extend_from_slice(&load.commits);
-        bytes.extend_from_slice(b"]}");
+        let bytes = head.write(&load.commits);
         let commits = load.count;
         self.in_flight = Some((Load { commits: Vec::new(), ..load }, digest(&bytes)));
         Some(Append { id, bytes, expected: self.last, commits })
@@ -356,13 +355,14 @@ impl<C> Owner<C> {
             outcome: outcome.map(|(granted, tasks)| Outcome { position, granted, tasks }),
         };
         let answers = load.waiting.into_iter().map(answer).collect();
-        let has_effects = !load.effects.is_empty();
-        if has_effects {
-            self.undelivered.insert(sequence);
-        }
+        let mut effects = load.effects;
+        effects.extend(load.anew);
+        lane::number(self.shard.id(), sequence, &mut effects);
+        self.outbox.sent(&self.shard, sequence, &effects);
+        let has_effects = !effects.is_empty();
         Released {
             answers,
-            effects: load.effects,
+            effects,
             ended: load.ended.into_iter().map(|(run, status)| (run, status, position)).collect(),
             sequence: has_effects.then_some(sequence),
         }
@@ -377,9 +377,9 @@ impl<C> Owner<C> {
         Some((ended.status, (!pending).then_some(position)))
     }
 
-    /// Learns that all effects of a bundle have been delivered. Unknown sequences are ignored.
-    pub fn effects_delivered(&mut self, sequence: Sequence) {
-        self.undelivered.remove(&sequence);
+    /// Learns that all effects of a bundle on one way have been delivered. Unknown ones are ignored.
+    pub fn effects_delivered(&mut self, way: Way, sequence: Sequence) {
+        self.outbox.confirmed(way, sequence);
     }
 
     /// Gives every caller back, also those that were held, for an owner that steps down: whether their commands were
@@ -387,12 +387,5 @@ impl<C> Owner<C> {
     pub fn abandon(self) -> Vec<C> {
         let in_flight = self.in_flight.into_iter().flat_map(|(load, _)| load.waiting);
         in_flight.chain(self.filling.waiting).map(|waiting| waiting.caller).collect()
-    }
-
-    fn effects_done(&self) -> Sequence {
-        match self.undelivered.first() {
-            Some(first) => Sequence::new(first.get() - 1),
-            None => self.last,
-        }
     }
 }

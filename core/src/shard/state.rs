@@ -1,14 +1,14 @@
 //! What a shard knows: its aggregates, what is due, and what it remembers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::address::stable_hash;
 use super::lines::Lines;
-use super::window::{EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Commit, Effect, Event, ShardMap, WorkflowKey};
+use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
+use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
 use crate::asset::Asset;
 use crate::definition::Definition;
 use crate::run::{Run, RunStatus};
@@ -20,6 +20,7 @@ use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
 pub struct Shard {
     pub(super) id: ShardId,
     pub(super) map: ShardMap,
+    pub(super) bounds: Bounds,
     /// The time of the last commit (`SHD-2`).
     pub(super) clock: Timestamp,
     /// The runs that have not ended.
@@ -35,6 +36,8 @@ pub struct Shard {
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
     /// What waits for workers, and whose turn it is.
     pub(super) lines: Lines,
+    /// The last place of each shard's journal that was heard here, its own too.
+    pub(super) heard: BTreeMap<ShardId, EffectPlace>,
     /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
     pub(super) quarantine: FxHashMap<AggregateId, String>,
 }
@@ -42,9 +45,15 @@ pub struct Shard {
 impl Shard {
     /// Makes a shard with an empty journal.
     pub fn new(id: ShardId, map: ShardMap) -> Self {
+        Self::bounded(id, map, Bounds::default())
+    }
+
+    /// Makes a shard with an empty journal that remembers so much. Whoever folds the journal must have the same bounds.
+    pub fn bounded(id: ShardId, map: ShardMap, bounds: Bounds) -> Self {
         Self {
             id,
             map,
+            bounds,
             clock: Timestamp::default(),
             runs: FxHashMap::default(),
             ended: EndedRuns::default(),
@@ -55,6 +64,7 @@ impl Shard {
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
             lines: Lines::default(),
+            heard: BTreeMap::new(),
             quarantine: FxHashMap::default(),
         }
     }
@@ -118,7 +128,15 @@ impl Shard {
     pub(super) fn book(&mut self, commit: &Commit, due_before: Option<Timestamp>) -> Option<(RunId, RunStatus)> {
         self.clock = commit.time;
         let last = commit.revision.after(commit.events.len() as u64 - 1);
-        self.granted.remember(commit.command, commit.revision, last);
+        match commit.aggregate {
+            AggregateId::Workflow(_) => {
+                let revisions = (commit.revision, last);
+                self.granted.remember_lasting(commit.command, revisions, commit.time, &self.bounds);
+            }
+            AggregateId::Run(_) | AggregateId::Asset(_) | AggregateId::Definition(..) => {
+                self.granted.remember(commit.command, commit.revision, last, &self.bounds);
+            }
+        }
         let AggregateId::Run(id) = commit.aggregate else { return None };
         let run = self.runs.get_mut(&id)?;
         self.lines.follow(run);
@@ -135,7 +153,7 @@ impl Shard {
             return None;
         }
         let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
-        for forgotten in self.ended.remember(id, ended, run.is_keyed(), commit.time) {
+        for forgotten in self.ended.remember(id, ended, run.is_keyed(), commit.time, &self.bounds) {
             self.keyed.remove(&forgotten.cause());
         }
         self.runs.remove(&id);

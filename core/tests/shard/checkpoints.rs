@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::everything;
 use crate::laws::{graphs, play};
-use crate::world::{World, hands, ok, shard_zero};
+use crate::world::{World, empty, hands, ok, shard_zero};
 
 fn bundle_id(number: usize) -> BundleId {
     BundleId::from_uuid(uuid::Uuid::from_u128(number as u128))
@@ -30,6 +30,8 @@ pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
                 previous: journal.last().map(|bytes| digest(bytes)).unwrap_or_default(),
                 effects_done: Sequence::new(sequence.saturating_sub(2 + sequence % 4)),
                 needs: 1,
+                ahead: None,
+                heard: Vec::new(),
                 commits: commits.to_vec(),
             };
             journal.push(serde_json::to_vec(&bundle).unwrap());
@@ -44,11 +46,11 @@ pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
 }
 
 pub fn owner() -> Owner<u32> {
-    Owner::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()))
+    Owner::new(empty())
 }
 
 pub fn restore(bytes: &[u8]) -> Result<Owner<u32>, CheckpointError> {
-    Owner::restore(shard_zero(), ShardMap::even(1).unwrap(), bytes)
+    Owner::restore(empty(), bytes)
 }
 
 /// Folds what of the journal the owner has not folded yet.
@@ -68,7 +70,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     let mut wishes: Vec<Submission> = Vec::new();
     for run in owner.shard().due_runs(now, usize::MAX) {
         let command = Command::Run { run, command: RunCommand::FireTimers {} };
-        wishes.push(Submission { id: id(wishes.len() as u128), command });
+        wishes.push(Submission::new(id(wishes.len() as u128), command));
     }
     for effect in inherited.iter().flat_map(|(_, effects)| effects) {
         match effect {
@@ -83,7 +85,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
         for held in run.held().collect::<Vec<_>>() {
             let task = task_of(run, &held.node).unwrap();
             let command = world.report_of(&task, ok(json!({"n": 1})));
-            wishes.push(Submission { id: id(wishes.len() as u128), command });
+            wishes.push(Submission::new(id(wishes.len() as u128), command));
         }
     }
     // Ids that were granted are answered again, also for another wish.
@@ -91,8 +93,8 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
         if let headwater_core::shard::AggregateId::Run(run) = commit.aggregate {
             let command =
                 Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "again".into() } };
-            wishes.push(Submission { id: commit.command, command: command.clone() });
-            wishes.push(Submission { id: id(wishes.len() as u128), command });
+            wishes.push(Submission::new(commit.command, command.clone()));
+            wishes.push(Submission::new(id(wishes.len() as u128), command));
         }
     }
     for (caller, wish) in (0..).zip(wishes) {
@@ -223,7 +225,7 @@ fn section_head(line: &str) -> Option<Value> {
 fn a_checkpoint_of_another_shard_is_refused() {
     let (text, _) = sample();
     let other = ShardId::new(1).unwrap();
-    let refusal = Owner::<u32>::restore(other, ShardMap::even(2).unwrap(), text.as_bytes()).unwrap_err();
+    let refusal = Owner::<u32>::restore(Shard::new(other, ShardMap::even(2).unwrap()), text.as_bytes()).unwrap_err();
     assert!(matches!(refusal, CheckpointError::Shard { expected, .. } if expected == other), "{refusal}");
 }
 
@@ -291,6 +293,6 @@ fn an_owner_that_has_decided_takes_no_checkpoint() {
         version: headwater_core::DefinitionVersion::FIRST,
         document: headwater_core::Json::of(&document),
     };
-    owner.submit(0, Submission { id: world.fresh_id(), command }, Timestamp::default(), &mut hands(2));
+    owner.submit(0, Submission::new(world.fresh_id(), command), Timestamp::default(), &mut hands(2));
     owner.checkpoint();
 }

@@ -100,7 +100,7 @@ pub fn world() -> World {
     let scan = task(&mut world, "long", "scan");
     let id = world.fresh_id();
     let command = world.report_of(&scan, ok(json!({"files": "many"})));
-    world.decide_as(headwater_core::shard::Submission { id, command }, &mut hands(3)).unwrap();
+    world.decide_as(headwater_core::shard::Submission::new(id, command), &mut hands(3)).unwrap();
     let other = task(&mut world, "long", "other");
     world.report(&other, failed("chance")).unwrap();
     let frail = task(&mut world, "long", "frail");

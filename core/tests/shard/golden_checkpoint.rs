@@ -7,8 +7,19 @@
 
 use std::path::PathBuf;
 
-use crate::checkpoints::{fold, owner, restore};
+use headwater_core::shard::{Owner, Shard, ShardMap};
+
+use crate::checkpoints::fold;
 use crate::everything;
+
+/// A shard as it is outside of tests.
+fn empty() -> Shard {
+    Shard::new(crate::world::shard_zero(), ShardMap::even(1).unwrap())
+}
+
+fn owner() -> Owner<u32> {
+    Owner::new(empty())
+}
 
 fn file(number: u32, what: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/shard/golden/{what}.v{number}.jsonl"))
@@ -68,9 +79,25 @@ fn a_checkpoint_is_written_as_its_formats_say() {
 fn every_checkpoint_that_was_ever_written_is_read() {
     for number in 1..=newest() {
         let (journal, checkpoint) = golden(number);
-        let restored = restore(checkpoint.as_bytes()).unwrap_or_else(|refusal| panic!("pair {number}: {refusal}"));
+        let restored = Owner::<u32>::restore(empty(), checkpoint.as_bytes())
+            .unwrap_or_else(|refusal| panic!("pair {number}: {refusal}"));
         assert!(restored.stands_on(journal.last().unwrap()), "pair {number}");
         let found = without_release(&String::from_utf8(restored.checkpoint()).unwrap());
-        assert_eq!(found, written(&journal), "pair {number}");
+        match number < 4 {
+            true => assert_eq!(without_commands(&found), without_commands(&written(&journal)), "pair {number}"),
+            false => assert_eq!(found, written(&journal), "pair {number}"),
+        }
     }
+}
+
+/// Leaves out which commands were granted: until pair 4 those of workflows were among the others.
+fn without_commands(checkpoint: &str) -> String {
+    let mut is_kept = true;
+    let kept = checkpoint.lines().filter(|line| {
+        if line.contains(r#""kind""#) && line.contains(r#""records""#) {
+            is_kept = !line.contains(r#"{"kind":"granted"#);
+        }
+        is_kept
+    });
+    kept.collect::<Vec<_>>().join("\n")
 }

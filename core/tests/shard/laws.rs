@@ -1,12 +1,12 @@
 //! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
 
 use headwater_core::run::RunCommand;
-use headwater_core::shard::{Command, Shard, ShardMap};
+use headwater_core::shard::{Command, Shard};
 use headwater_core::{RunId, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{World, failed, ok, shard_zero};
+use crate::world::{World, empty, failed, ok};
 
 /// A graph of up to eight nodes with edges forward only, a mix of actions, joins, conditions and retries.
 pub fn graphs() -> impl Strategy<Value = Value> {
@@ -88,7 +88,7 @@ pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
 }
 
 fn fold(world: &World, size: usize) -> Shard {
-    let mut shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+    let mut shard = empty();
     for bundle in world.bundles(size) {
         // Through the wire form: what is not written is not folded.
         let text = serde_json::to_string(&bundle).unwrap();

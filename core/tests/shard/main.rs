@@ -6,6 +6,7 @@ mod checkpoints;
 mod effects;
 mod everything;
 mod golden_checkpoint;
+mod lanes;
 mod laws;
 mod owner;
 mod panics;

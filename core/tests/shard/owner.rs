@@ -3,13 +3,12 @@
 use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{
-    Answer, BUNDLE_FORMAT, Bundle, BundleError, Command, Mismatch, Owner, Rejection, Released, Shard, ShardMap,
-    Submission, digest,
+    Answer, BUNDLE_FORMAT, Bundle, BundleError, Command, Mismatch, Owner, Rejection, Released, Submission, Way, digest,
 };
 use headwater_core::{BundleId, CommandId, Json, RunId, Sequence, Timestamp};
 use serde_json::json;
 
-use crate::world::{key, shard_zero};
+use crate::world::{empty, key, shard_zero};
 
 fn id(number: u128) -> CommandId {
     CommandId::from_uuid(uuid::Uuid::from_u128(number))
@@ -33,7 +32,7 @@ fn start(number: u128) -> Submission {
         trigger: Trigger::Manual {},
         keyed: false,
     };
-    Submission { id: id(number), command: Command::Run { run, command: RunCommand::StartRun(start) } }
+    Submission::new(id(number), Command::Run { run, command: RunCommand::StartRun(start) })
 }
 
 /// A workflow whose runs ask an asset first: what they ask is an effect.
@@ -45,10 +44,8 @@ fn asking() -> serde_json::Value {
 fn adopt() -> Submission {
     let (definition, _) = headwater_core::definition::compile(&asking()).unwrap();
     let version = headwater_core::DefinitionVersion::FIRST;
-    Submission {
-        id: id(9_999),
-        command: Command::AdoptDefinition { key: key("chain"), version, document: definition.source },
-    }
+    let command = Command::AdoptDefinition { key: key("chain"), version, document: definition.source };
+    Submission::new(id(9_999), command)
 }
 
 /// A start that is refused for its input.
@@ -61,7 +58,7 @@ fn refused(number: u128) -> Submission {
 }
 
 fn owner() -> Owner<u32> {
-    Owner::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()))
+    Owner::new(empty())
 }
 
 /// An owner that knows the definition and has nothing to append.
@@ -189,7 +186,7 @@ fn a_new_owner_knows_everything_and_sends_what_was_not_delivered() {
         let append = before.next_append(bundle_id(number as u128)).unwrap();
         let released = before.appended(append.expected.next());
         if number == 1 {
-            before.effects_delivered(released.sequence.unwrap());
+            before.effects_delivered(Way::Lane(shard_zero()), released.sequence.unwrap());
         }
         journal.push(append.bytes);
     }

@@ -11,7 +11,7 @@ use headwater_core::shard::{
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, Timestamp};
 use serde_json::json;
 
-use crate::world::{World, chain, shard_zero};
+use crate::world::{World, chain, empty, shard_zero};
 
 fn id(number: u128) -> CommandId {
     CommandId::from_uuid(uuid::Uuid::from_u128(number))
@@ -51,7 +51,7 @@ fn declare() -> Submission {
         consumers: Vec::new(),
     };
     let command = Command::Asset { key: asset(), command: AssetCommand::DeclareAsset(declaration) };
-    Submission { id: id(1), command }
+    Submission::new(id(1), command)
 }
 
 /// A need that is met by starting a run somewhere.
@@ -64,7 +64,7 @@ fn need() -> Submission {
         on_miss: Some(OnMiss::Materialize),
         producer_input: None,
     };
-    Submission { id: id(2), command: Command::Asset { key: asset(), command: AssetCommand::ResolveConsumption(need) } }
+    Submission::new(id(2), Command::Asset { key: asset(), command: AssetCommand::ResolveConsumption(need) })
 }
 
 fn poison_of(work: impl FnOnce()) -> Poison {
@@ -94,7 +94,7 @@ fn a_command_that_panics_is_named_and_refused_by_the_next_owner() {
 fn an_aggregate_that_makes_the_shards_own_commands_panic_is_set_aside() {
     let mut world = World::with(&chain(&["a"]));
     let run = world.start("chain", json!({}));
-    let mut owner: Owner<u32> = Owner::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()));
+    let mut owner: Owner<u32> = Owner::new(empty());
     fold(&mut owner, &world.bundles(1)).unwrap();
     owner.set_aside(&AggregateId::Run(run), "its timer panics".to_owned());
     assert!(owner.shard().run(run).is_none());
@@ -124,7 +124,7 @@ fn a_commit_that_is_to_be_spared_costs_its_aggregate_and_nothing_else() {
     let holds = |bundle: &Bundle| bundle.commits[0].aggregate == AggregateId::Run(spared);
     let at = bundles.iter().position(holds).unwrap();
 
-    let mut next = Owner::<u32>::new(Shard::new(shard_zero(), ShardMap::even(1).unwrap()));
+    let mut next = Owner::<u32>::new(empty());
     next.spare((Sequence::new(at as u64 + 1), 0), "it panics".to_owned());
     assert_eq!(fold(&mut next, &bundles), Ok(1));
     let quarantined: Vec<_> = next.shard().quarantined().collect();

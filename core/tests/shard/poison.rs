@@ -2,10 +2,10 @@
 
 use headwater_core::Json;
 use headwater_core::run::{ReportOutcome, RunCommand};
-use headwater_core::shard::{Bundle, Command, Effect, Shard, ShardMap};
+use headwater_core::shard::{Bundle, Command, Effect};
 use serde_json::{Value, json};
 
-use crate::world::{World, shard_zero};
+use crate::world::{World, empty};
 
 /// Stands in the journal where an old one has what follows.
 const MARK: &str = "\"what follows\"";
@@ -44,7 +44,7 @@ fn journal(written: &str) -> String {
 /// Folds a journal and goes on with it: every effect is written, a consumer renders, a checkpoint is made.
 fn go_on(journal: &str, seed: &str) {
     let bundles: Vec<Bundle> = serde_json::from_str(journal).unwrap_or_else(|error| panic!("{seed}: {error}"));
-    let mut shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+    let mut shard = empty();
     let mut effects = Vec::new();
     for bundle in &bundles {
         let corrupt = shard.fold(bundle, Some(&mut effects));

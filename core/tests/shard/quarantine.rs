@@ -2,11 +2,11 @@
 
 use headwater_core::credit::Hands;
 use headwater_core::run::RunCommand;
-use headwater_core::shard::{Command, Rejection, Shard, ShardMap};
+use headwater_core::shard::{Command, Rejection, Shard};
 use headwater_core::{CommandId, Revision, RunId};
 use serde_json::json;
 
-use crate::world::{World, chain, shard_zero};
+use crate::world::{World, chain, empty};
 
 /// A shard that folded a run with a timer, and then a commit of it that leaves a revision out.
 fn with_corrupt_run() -> (World, Shard, RunId) {
@@ -18,7 +18,7 @@ fn with_corrupt_run() -> (World, Shard, RunId) {
     hole.revision = Revision::new(9);
     hole.events.remove(0);
     world.commits.push(hole);
-    let mut shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+    let mut shard = empty();
     let corrupt: Vec<_> = world.bundles(1).iter().flat_map(|bundle| shard.fold(bundle, None)).collect();
     assert_eq!(corrupt.len(), 1);
     world.pass(3600);
@@ -39,7 +39,8 @@ fn a_quarantined_run_takes_no_command() {
     let (world, mut shard, run) = with_corrupt_run();
     let id = CommandId::from_uuid(uuid::Uuid::from_u128(99));
     let command = Command::Run { run, command: RunCommand::FireTimers {} };
-    let refusal =
-        shard.decide(headwater_core::shard::Submission { id, command }, world.now, &mut Hands::default()).unwrap_err();
+    let refusal = shard
+        .decide(headwater_core::shard::Submission::new(id, command), world.now, &mut Hands::default())
+        .unwrap_err();
     assert!(matches!(refusal, Rejection::Quarantined { .. }), "{refusal}");
 }

@@ -247,7 +247,7 @@ fn a_worker_with_room_is_handed_what_follows() {
     let [(_, task)] = &decided.tasks[..] else { panic!("handed over at once: {:?}", decided.tasks) };
     let id = world.fresh_id();
     let command = world.report_of(task, ok(json!(1)));
-    let submission = Submission { id, command };
+    let submission = Submission::new(id, command);
     let decided = world.decide_as(submission.clone(), &mut hands).unwrap();
     assert_eq!(decided.tasks.len(), 1);
     assert_eq!(hands.free(&task.workspace, &task.queue), 0);
@@ -344,7 +344,7 @@ fn runs_that_wait_take_turns() {
     let mut world = World::with(&document);
     let runs: Vec<_> = (0..3).map(|_| world.start("chain", json!({}))).collect();
     let queue = ("default".parse().unwrap(), "work".parse().unwrap());
-    assert_eq!(world.shard.take_stirred(), [queue.clone()]);
+    assert_eq!(world.shard.take_stirred(), *std::slice::from_ref(&queue));
     let mut counts = std::collections::BTreeMap::new();
     let mut left = 18;
     while left > 0 {

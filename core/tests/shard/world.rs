@@ -6,7 +6,8 @@ use headwater_core::credit::{Credit, Hands, Term};
 use headwater_core::protocol::Task;
 use headwater_core::run::{Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of};
 use headwater_core::shard::{
-    AggregateId, Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission, WorkflowKey,
+    AggregateId, Bounds, Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission,
+    WorkflowKey,
 };
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{
@@ -30,6 +31,12 @@ pub fn shard_zero() -> ShardId {
     ShardId::new(0).unwrap()
 }
 
+/// A shard with an empty journal. What it remembers is next to nothing, so that nothing can rest on it.
+pub fn empty() -> Shard {
+    let bounds = Bounds { granted: 4, ended: 4, keys: 4, ..Bounds::default() };
+    Shard::bounded(shard_zero(), ShardMap::even(1).unwrap(), bounds)
+}
+
 pub fn worker() -> WorkerId {
     "worker-1".parse().unwrap()
 }
@@ -51,7 +58,7 @@ pub fn key(workflow: &str) -> WorkflowKey {
 
 impl World {
     pub fn new() -> Self {
-        let shard = Shard::new(shard_zero(), ShardMap::even(1).unwrap());
+        let shard = empty();
         let now = Timestamp::from_micros(1_750_000_000_000_000);
         Self { shard, now, commits: Vec::new(), effects: Vec::new(), named: BTreeSet::new(), next_id: 1 }
     }
@@ -73,7 +80,7 @@ impl World {
 
     pub fn decide(&mut self, command: Command) -> Result<Decided, Rejection> {
         let id = self.fresh_id();
-        self.decide_as(Submission { id, command }, &mut Hands::default())
+        self.decide_as(Submission::new(id, command), &mut Hands::default())
     }
 
     pub fn decide_as(&mut self, submission: Submission, hands: &mut Hands) -> Result<Decided, Rejection> {
@@ -107,7 +114,7 @@ impl World {
         self.next_id += 1;
         let run = RunId::new(shard_zero(), self.now, self.next_id << 12);
         let command = Command::Run { run, command: RunCommand::StartRun(self.start_of(workflow, input)) };
-        let submission = Submission { id: self.fresh_id(), command };
+        let submission = Submission::new(self.fresh_id(), command);
         (run, self.decide_as(submission, hands).unwrap())
     }
 
@@ -216,6 +223,8 @@ impl World {
                 previous: String::new(),
                 effects_done: Sequence::ZERO,
                 needs: 1,
+                ahead: None,
+                heard: Vec::new(),
                 commits: commits.to_vec(),
             })
             .collect()

@@ -14,7 +14,7 @@ use headwater_core::{
     Attempt, CommandId, Epoch, LeaseToken, NodeId, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp, Version,
 };
 
-use crate::cluster::{Cluster, Said, Wish};
+use crate::cluster::{BOUNDS, Cluster, Said, Wish};
 use crate::journal::Journal;
 use crate::timeline::word;
 
@@ -62,7 +62,7 @@ struct NodeBooks {
 impl Audit {
     pub fn new(map: &ShardMap) -> Self {
         let books = |number| Books {
-            folded: Shard::new(ShardId::new(number).unwrap(), map.clone()),
+            folded: Shard::bounded(ShardId::new(number).unwrap(), map.clone(), BOUNDS),
             clock: Timestamp::default(),
             epochs: BTreeMap::new(),
             commands: BTreeSet::new(),
@@ -99,7 +99,8 @@ impl Audit {
             let books = &mut self.shards[usize::from(bundle.shard.number())];
             assert!(commit.time >= books.clock, "SHD-2: {} after {}", commit.time, books.clock);
             books.clock = commit.time;
-            assert!(books.commands.insert(commit.command), "SHD-3: {} is decided twice", commit.command);
+            let is_new = books.commands.insert(commit.command);
+            assert!(is_new, "SHD-3: {} is decided twice: {} {:?}", commit.command, commit.aggregate, commit.events);
             let last = books.revisions.entry(commit.aggregate.clone()).or_insert(Revision::new(0));
             assert_eq!(commit.revision, last.next(), "SHD-1: {}", commit.aggregate);
             *last = last.after(commit.events.len() as u64);
@@ -312,6 +313,16 @@ impl Audit {
         self.runs.get(&run)?.end
     }
 
+    /// Whether the run that is asked for has ended.
+    pub fn has_ended(&self, wish: &Wish) -> bool {
+        let run = match wish {
+            Wish::Await(run) => *run,
+            Wish::Submit(Submission { command: Command::Run { run, .. }, .. }) => *run,
+            Wish::Submit(_) | Wish::Work { .. } => return false,
+        };
+        self.end_of(run).is_some()
+    }
+
     /// Whether somebody waits for whatever comes.
     pub fn is_waited_for(&self) -> bool {
         self.waiters.values().any(|on_miss| *on_miss == OnMiss::Wait)
@@ -351,7 +362,7 @@ impl Cluster {
     pub fn compare_owners(&mut self) {
         for seat in self.current.iter().flatten() {
             let at = &self.seats[*seat];
-            let mut owner: Owner<()> = Owner::new(Shard::new(at.shard, self.map.clone()));
+            let mut owner: Owner<()> = Owner::new(self.empty(at.shard));
             for (sequence, entry) in self.journals[usize::from(at.shard.number())].read() {
                 assert_eq!(owner.fold(sequence, &entry.bundle, &entry.bytes), Ok(Vec::new()));
             }

@@ -66,7 +66,7 @@ impl Cluster {
         let apply = ApplyWorkflow { document: definition.source, content_hash: definition.content_hash };
         let command = Command::Workflow { key: key(slug), command: WorkflowCommand::ApplyWorkflow(apply) };
         let shard = self.map.shard_of(&AggregateId::Workflow(key(slug))).expect("a workflow has a shard");
-        let submission = Submission { id: self.command_id(), command };
+        let submission = Submission::new(self.command_id(), command);
         self.run_errand(Errand::Apply(slug), shard, Wish::Submit(submission));
     }
 
@@ -87,7 +87,7 @@ impl Cluster {
         self.clients.runs.push(run);
         // Who starts twice under one key gets one run.
         for _ in 0..if self.mishap(15) { 2 } else { 1 } {
-            let submission = Submission { id: self.command_id(), command: command.clone() };
+            let submission = Submission::new(self.command_id(), command.clone());
             self.run_errand(Errand::Start(run), shard, Wish::Submit(submission));
         }
     }
@@ -98,7 +98,7 @@ impl Cluster {
         }
         let run = *self.chance.pick(&self.clients.runs);
         let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
-        let submission = Submission { id: self.command_id(), command };
+        let submission = Submission::new(self.command_id(), command);
         let started = self.audit.is_acknowledged(run);
         self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));
     }
@@ -127,6 +127,14 @@ impl Cluster {
         }
         let pause = self.chance.between(100 * MILLI, 3 * SECOND);
         self.at(pause, Happening::ClientTurn);
+    }
+
+    /// Nobody answered in time; what became of it is not known.
+    pub fn client_gives_up(&mut self, errand: usize) {
+        self.clients.open -= 1;
+        if let Errand::Apply(slug) = self.clients.errands[errand] {
+            self.apply(slug, 0);
+        }
     }
 
     pub fn client_hears(&mut self, errand: usize, wish: &Wish, reply: ShardReply) {
@@ -158,6 +166,13 @@ impl Cluster {
                 Errand::Cancel { started: false },
                 ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
             ) => {}
+            // It may have started before, as far as the shard knows. Nobody was promised anything.
+            (Errand::Start(_), ShardReply::Refused { rejection: Rejection::Run(RunRejection::StartUnclear) }) => {}
+            // It has ended, and is forgotten.
+            (
+                Errand::Cancel { .. } | Errand::Await(_),
+                ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
+            ) if self.audit.has_ended(wish) => {}
             (_, reply) => panic!("SHD-4: {wish:?} is answered with {reply:?}"),
         }
     }

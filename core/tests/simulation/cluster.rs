@@ -8,7 +8,7 @@ use std::time::Duration;
 use headwater_core::credit::Credit;
 use headwater_core::desk::Needed;
 use headwater_core::protocol::{Call, Handed, Hello, ShardReply, WorkAnswer, WorkReply, WorkRequest};
-use headwater_core::shard::{Append, AssetNotice, ShardMap, Submission, WorkflowKey};
+use headwater_core::shard::{Append, AssetNotice, Bounds, Shard, ShardMap, Submission, WorkflowKey};
 use headwater_core::{
     BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, SessionId, ShardId, Timestamp,
 };
@@ -24,8 +24,13 @@ use crate::workers::Worker;
 pub const CHAOS: u64 = 45_000_000;
 /// Everything must have come to rest by then.
 const REST: u64 = CHAOS + 900_000_000;
+/// How often a client asks before it gives up, in ten seconds or so: clocks that jump by forty do not let it be forgotten.
+const CLIENT_TRIES: u32 = 4;
 /// How long an answer is waited for before the same is asked again.
 const PATIENCE: u64 = 3_000_000;
+
+/// What shards remember is next to nothing, so that nothing can rest on it.
+pub const BOUNDS: Bounds = Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60) };
 
 pub const MILLI: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;
@@ -40,7 +45,8 @@ pub enum Asker {
     Effect {
         seat: usize,
         lane: ShardId,
-        ticket: Ticket,
+        /// Which of those that are on their way together.
+        number: usize,
     },
     Worker {
         worker: usize,
@@ -204,6 +210,8 @@ pub struct Cluster {
     pub seats: Vec<Seat>,
     /// Who owns each shard, as far as the leases say.
     pub current: Vec<Option<usize>>,
+    /// Until when each shard has no owner, whatever happens.
+    pub orphaned_until: Vec<u64>,
     pub processes: Vec<Process>,
     pub workers: Vec<Worker>,
     pub clients: Clients,
@@ -232,6 +240,7 @@ impl Cluster {
             checkpoints: vec![None; usize::from(shards)],
             seats: Vec::new(),
             current: vec![None; usize::from(shards)],
+            orphaned_until: vec![0; usize::from(shards)],
             processes,
             workers: Vec::new(),
             clients: Clients::default(),
@@ -381,6 +390,11 @@ impl Cluster {
             .after(Duration::from_micros((self.time + 600 * SECOND).saturating_add_signed(offset)))
     }
 
+    /// A shard with an empty journal.
+    pub fn empty(&self, shard: ShardId) -> Shard {
+        Shard::bounded(shard, self.map.clone(), BOUNDS)
+    }
+
     pub fn command_id(&mut self) -> CommandId {
         CommandId::from_uuid(self.chance.uuid())
     }
@@ -401,6 +415,14 @@ impl Cluster {
         }
         let Some(Ask { shard, wish, asker, tries }) = self.asks.get_mut(&ask) else { return };
         *tries += 1;
+        let is_command = matches!(**wish, Wish::Submit(_));
+        if let Asker::Client { errand } = *asker
+            && is_command
+            && *tries > CLIENT_TRIES
+        {
+            self.asks.remove(&ask);
+            return self.client_gives_up(errand);
+        }
         // An effect keeps its lane's order: it is asked for again only when its answer is overdue.
         let (shard, wish, in_order) = (*shard, wish.clone(), matches!(asker, Asker::Effect { .. }));
         for copy in 0..2 {
@@ -461,9 +483,7 @@ impl Cluster {
         let Ask { asker, wish, .. } = self.asks.remove(&ask).expect("it is asked");
         match (asker, said) {
             (Asker::Client { errand }, Said::Shard(reply)) => self.client_hears(errand, &wish, reply),
-            (Asker::Effect { seat, lane, ticket }, Said::Shard(reply)) => {
-                self.lane_hears(seat, lane, ticket, &wish, reply);
-            }
+            (Asker::Effect { seat, lane, number }, Said::Shard(reply)) => self.lane_hears(seat, lane, number, reply),
             (Asker::Worker { worker, .. }, Said::Work(answer)) => self.worker_hears(worker, &wish, answer),
             (Asker::Nobody, _) => {}
             (asker, said) => panic!("{asker:?} is told {said:?}"),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use headwater_core::desk::Input;
 use headwater_core::protocol::ShardReply;
-use headwater_core::shard::{Append, AssetNotice, Effect, Submission, WorkflowKey};
+use headwater_core::shard::{Append, AssetNotice, Effect, Rejection, Submission, WorkflowKey};
 use headwater_core::{BundleId, Sequence, ShardId};
 
 use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
@@ -89,17 +89,19 @@ impl Cluster {
 
     /// Sends the effects of one bundle on their ways.
     pub fn deliver(&mut self, seat: usize, sequence: Sequence, effects: Vec<Effect>) {
-        if sequence != Sequence::ZERO {
-            self.seats[seat].tickets.insert(sequence, effects.len());
+        for way in effects.iter().filter_map(|effect| effect.way(&self.map)) {
+            *self.seats[seat].tickets.entry((way, sequence)).or_default() += 1;
         }
         for effect in effects {
-            self.send(seat, effect, sequence);
+            if let Some(way) = effect.way(&self.map) {
+                self.send(seat, effect, (way, sequence));
+            }
         }
     }
 
     fn send(&mut self, seat: usize, effect: Effect, ticket: Ticket) {
         match effect {
-            Effect::CancelTasks { .. } => self.effect_done(seat, ticket),
+            Effect::CancelTasks { .. } => unreachable!("nobody waits for it"),
             Effect::PublishAsset(notice) => {
                 self.seats[seat].notices.push_back((notice, ticket));
                 if self.seats[seat].notices.len() == 1 {
@@ -122,38 +124,61 @@ impl Cluster {
             return self.at(delay, Happening::Local { seat });
         }
         let lane = self.seats[seat].lanes.entry(target).or_default();
-        lane.push_back((submission, ticket));
-        if lane.len() == 1 {
+        lane.queue.push_back((submission, ticket));
+        if lane.heard.is_empty() {
             self.next_of_lane(seat, target);
         }
     }
 
-    fn next_of_lane(&mut self, seat: usize, lane: ShardId) {
-        if let Some((submission, ticket)) = self.seats[seat].lanes[&lane].front().cloned() {
-            self.ask(Asker::Effect { seat, lane, ticket }, lane, Wish::Submit(submission));
+    /// Sends the first of a lane on their way, each after the one before.
+    fn next_of_lane(&mut self, seat: usize, target: ShardId) {
+        let count = self.chance.between(1, 3) as usize;
+        let lane = self.seats[seat].lanes.get_mut(&target).expect("something is on it");
+        let batch: Vec<_> = lane.queue.iter().take(count).map(|(submission, _)| submission.clone()).collect();
+        lane.heard = batch.iter().map(|_| None).collect();
+        let mut before = None;
+        for (number, mut submission) in batch.into_iter().enumerate() {
+            if let Some(from) = &mut submission.from {
+                from.after = before.replace(from.place);
+            }
+            self.ask(Asker::Effect { seat, lane: target, number }, target, Wish::Submit(submission));
         }
     }
 
-    pub fn lane_hears(&mut self, seat: usize, lane: ShardId, ticket: Ticket, wish: &Wish, reply: ShardReply) {
-        let Wish::Submit(submission) = wish else { panic!("a lane submits") };
-        let _sent = self.seats[seat].lanes.get_mut(&lane).expect("it asked").pop_front();
-        let follows = match reply {
-            ShardReply::Refused { rejection } => {
-                self.note(format_args!("shard {lane} refuses seat {seat}: {rejection}"));
-                submission.refused(&rejection)
-            }
-            ShardReply::Done { .. }
-            | ShardReply::Queue { .. }
-            | ShardReply::Ended { .. }
-            | ShardReply::Asset { .. }
-            | ShardReply::Driven { .. } => None,
-        };
-        match follows {
-            // The bundle is delivered only when the consequence is durable too.
-            Some(submission) => self.put(seat, [Input::Follows { submission, ticket }]),
-            None => self.effect_done(seat, ticket),
+    pub fn lane_hears(&mut self, seat: usize, target: ShardId, number: usize, reply: ShardReply) {
+        let lane = self.seats[seat].lanes.get_mut(&target).expect("it asked");
+        lane.heard[number] = Some(reply);
+        if lane.heard.iter().any(Option::is_none) {
+            return;
         }
-        self.next_of_lane(seat, lane);
+        // What came too early goes again, and all that is behind it.
+        let came_too_early =
+            |reply: &ShardReply| matches!(reply, ShardReply::Refused { rejection: Rejection::Gap { .. } });
+        let heard: Vec<_> = std::mem::take(&mut lane.heard).into_iter().flatten().collect();
+        let answered = heard.into_iter().take_while(|reply| !came_too_early(reply));
+        let answered: Vec<_> = answered.zip(std::iter::from_fn(|| lane.queue.pop_front())).collect();
+        for (reply, (submission, ticket)) in answered {
+            let follows = match reply {
+                ShardReply::Refused { rejection } => {
+                    self.note(format_args!("shard {target} refuses seat {seat}: {rejection}"));
+                    submission.refused(&rejection)
+                }
+                ShardReply::Done { .. }
+                | ShardReply::Queue { .. }
+                | ShardReply::Ended { .. }
+                | ShardReply::Asset { .. }
+                | ShardReply::Driven { .. } => None,
+            };
+            match follows {
+                // The bundle is delivered only when the consequence is durable too.
+                Some(submission) => self.put(seat, [Input::Follows { submission, ticket }]),
+                None => self.effect_done(seat, ticket),
+            }
+        }
+        let lane = &self.seats[seat].lanes[&target];
+        if lane.heard.is_empty() && !lane.queue.is_empty() && self.seats[seat].is_alive() {
+            self.next_of_lane(seat, target);
+        }
     }
 
     fn next_notice(&mut self, seat: usize) {
@@ -187,15 +212,13 @@ impl Cluster {
 
     /// Counts the effects of a bundle down; the last one confirms it.
     pub fn effect_done(&mut self, seat: usize, ticket: Ticket) {
-        if ticket == Sequence::ZERO {
-            return;
-        }
+        let (way, sequence) = ticket;
         let at = &mut self.seats[seat];
         let left = at.tickets.get_mut(&ticket).expect("an effect is done once");
         *left -= 1;
         if *left == 0 {
             at.tickets.remove(&ticket);
-            self.put(seat, [Input::Delivered(ticket)]);
+            self.put(seat, [Input::Delivered { way, sequence }]);
         }
     }
 }

@@ -8,7 +8,7 @@ impl Cluster {
         if self.time >= CHAOS {
             return;
         }
-        match self.chance.below(10) {
+        match self.chance.below(11) {
             0 | 1 => self.process_crashes(),
             2 | 3 => self.shard_moves(),
             4 => self.process_freezes(),
@@ -24,6 +24,7 @@ impl Cluster {
                 self.workers[worker].frozen_until = self.time + self.chance.between(SECOND, 12 * SECOND);
                 self.note(format_args!("worker {worker} falls silent"));
             }
+            8 => self.shard_is_orphaned(),
             _ => self.clock_jumps(),
         }
         let pause = self.chance.between(300 * MILLI, 6 * SECOND);
@@ -54,6 +55,18 @@ impl Cluster {
         }
         let delay = self.chance.between(MILLI, SECOND);
         self.at(delay, Happening::TakeOver { shard });
+    }
+
+    /// A shard has no owner for half a minute: whatever is meant for it waits where it is.
+    fn shard_is_orphaned(&mut self) {
+        let shard = *self.chance.pick(&self.shards());
+        let number = usize::from(shard.number());
+        self.note(format_args!("shard {shard} has no owner for half a minute"));
+        self.orphaned_until[number] = self.time + 30 * SECOND;
+        match self.current[number] {
+            Some(seat) => self.step_down(seat, "nobody is to own the shard"),
+            None => self.at(SECOND, Happening::TakeOver { shard }),
+        }
     }
 
     /// A process stops in its tracks; its shards may move meanwhile, and then it goes on as if nothing had happened.

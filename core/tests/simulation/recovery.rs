@@ -1,7 +1,7 @@
 //! How the next owner of a shard learns what there is: from its journal, or from a checkpoint and the journal behind it.
 
 use headwater_core::desk::Caller;
-use headwater_core::shard::{Owner, Shard};
+use headwater_core::shard::Owner;
 use headwater_core::{Sequence, ShardId};
 
 use crate::cluster::Cluster;
@@ -13,10 +13,10 @@ impl Cluster {
     pub fn recover(&mut self, shard: ShardId) -> Owner<Caller<Ticket>> {
         let number = usize::from(shard.number());
         let journal = &self.journals[number];
-        let mut owner = Owner::new(Shard::new(shard, self.map.clone()));
+        let mut owner = Owner::new(self.empty(shard));
         fold(&mut owner, journal);
         if let Some(bytes) = self.checkpoints[number].as_ref().filter(|_| self.chance.percent(60)) {
-            let mut restored = Owner::restore(shard, self.map.clone(), bytes).expect("a checkpoint is readable");
+            let mut restored = Owner::restore(self.empty(shard), bytes).expect("a checkpoint is readable");
             let entry = &journal.entries[restored.last().get() as usize - 1];
             assert!(restored.stands_on(&entry.bytes), "a checkpoint stands on its entry");
             let from = restored.last();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater_core::desk::{Caller, Desk, DeskSettings, Input, Moment, Needed, Output};
 use headwater_core::protocol::{Hello, PROTOCOL, ShardReply, ShardRequest, WorkAnswer, WorkFrame};
-use headwater_core::shard::{Append, AssetNotice, Owner, Rejection, Submission};
+use headwater_core::shard::{Append, AssetNotice, Owner, Rejection, Submission, Way};
 use headwater_core::{LeaseSecret, Sequence, ShardId};
 
 use crate::cluster::{Cluster, Happening, MILLI, SECOND, Said, Wish};
@@ -15,8 +15,8 @@ use crate::workers::{self, workspace};
 /// How long a silent holder keeps an attempt.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// One effect of the bundle at `sequence`; zero for what nobody has to confirm.
-pub type Ticket = Sequence;
+/// One effect of the bundle at a sequence, on its way.
+pub type Ticket = (Way, Sequence);
 
 /// An answer goes to whoever asked, an effect is confirmed by its bundle.
 type In = Input<u64, Ticket>;
@@ -30,11 +30,19 @@ pub struct Seat {
     pub serves_from: u64,
     pub appending: Option<Rc<Append>>,
     pub local: VecDeque<(Submission, Ticket)>,
-    /// Commands for other shards, in the order the facts happened; the first of each is on its way.
-    pub lanes: BTreeMap<ShardId, VecDeque<(Submission, Ticket)>>,
+    /// Commands for other shards, in the order the facts happened.
+    pub lanes: BTreeMap<ShardId, Lane>,
     /// Notices on their way to the feed, one after the other.
     pub notices: VecDeque<(AssetNotice, Ticket)>,
-    pub tickets: BTreeMap<Sequence, usize>,
+    pub tickets: BTreeMap<Ticket, usize>,
+}
+
+/// The way to one other shard. Some commands are on their way together; before any other is, all of them have been heard of.
+#[derive(Default)]
+pub struct Lane {
+    pub queue: VecDeque<(Submission, Ticket)>,
+    /// What is said of the first of the queue; `None` before it is.
+    pub heard: VecDeque<Option<ShardReply>>,
 }
 
 impl Seat {
@@ -53,7 +61,7 @@ impl Seat {
     pub fn is_at_rest(&self) -> bool {
         self.desk.as_ref().is_some_and(|desk| desk.is_at_rest() && desk.owner().shard().active_runs() == 0)
             && self.local.is_empty()
-            && self.lanes.values().all(VecDeque::is_empty)
+            && self.lanes.values().all(|lane| lane.queue.is_empty())
             && self.notices.is_empty()
             && self.tickets.is_empty()
     }
@@ -219,6 +227,9 @@ impl Cluster {
         let number = usize::from(shard.number());
         if self.current[number].is_some_and(|seat| self.seats[seat].is_alive()) {
             return;
+        }
+        if self.orphaned_until[number] > self.time {
+            return self.at(self.orphaned_until[number] - self.time, Happening::TakeOver { shard });
         }
         let awake: Vec<_> =
             (0..self.processes.len()).filter(|process| self.processes[*process].frozen_until <= self.time).collect();

@@ -117,7 +117,7 @@ pub async fn apply_one(api: &Api, workspace: &WorkspaceId, checked: &Checked) ->
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
     let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
-    let submission = Submission { id: fresh_command(), command };
+    let submission = Submission::new(fresh_command(), command);
     let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
     let Some(Granted::Workflow { version, created }) = granted else {
         return Err(internal("the workflow was applied without a version"));

@@ -161,7 +161,9 @@ impl From<Rejection> for Problem {
                 | WorkflowRejection::ContentMismatch,
             ) => Code::DefinitionInvalid,
             Rejection::Overloaded => Code::Overloaded,
-            Rejection::NotOwner => Code::Unavailable,
+            Rejection::Run(RunRejection::StartUnclear) => Code::StartUnclear,
+            // Only shards are told to go back.
+            Rejection::NotOwner | Rejection::Gap { .. } => Code::Unavailable,
             Rejection::Quarantined { .. } => Code::Quarantined,
             Rejection::Poisoned { .. } => Code::Poisoned,
         };

@@ -97,7 +97,7 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
         return Err(not_found(run));
     }
     let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
-    let submission = Submission { id: fresh_command(), command: Command::Run { run, command } };
+    let submission = Submission::new(fresh_command(), Command::Run { run, command });
     let (position, _) = match api.client.submit(run.shard(), submission, COMMAND_WAIT).await {
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
             return Err(long_ended(&api, &workspace, run).await);

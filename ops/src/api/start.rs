@@ -60,8 +60,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
         keyed: idempotency_key.is_some(),
     };
     // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
-    let submission =
-        Submission { id: fresh_command(), command: Command::Run { run, command: RunCommand::StartRun(start) } };
+    let submission = Submission::new(fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });
     let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
     // The same start came before: its run goes on under the id it has.

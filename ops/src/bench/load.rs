@@ -84,7 +84,7 @@ pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failur
     let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let shard = access.map.shard_of(&AggregateId::Workflow(key.clone())).ok_or_else(|| Failure::new("no shard"))?;
-    let submission = Submission { id: fresh_id(), command };
+    let submission = Submission::new(fresh_id(), command);
     let (_, granted) = access.client.submit(shard, submission, PATIENCE).await.map_err(|error| Failure::of(&error))?;
     let Some(Granted::Workflow { version, .. }) = granted else {
         return Err(Failure::new("the workflow was applied without a version"));
@@ -118,7 +118,7 @@ pub async fn start_at(access: &Access, workflow: &Workflow) -> Result<(RunId, Po
         keyed: false,
     };
     let command = Command::Run { run, command: RunCommand::StartRun(start) };
-    let submission = Submission { id: fresh_id(), command };
+    let submission = Submission::new(fresh_id(), command);
     let submitted = access.client.submit(run.shard(), submission, PATIENCE).await;
     submitted.map(|(position, _)| (run, position)).map_err(|error| Failure::of(&error))
 }

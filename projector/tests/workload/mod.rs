@@ -92,6 +92,8 @@ impl Shard {
             previous: std::mem::take(&mut self.previous),
             effects_done: Sequence::new(self.appended),
             needs: 1,
+            ahead: None,
+            heard: Vec::new(),
             commits: std::mem::take(&mut self.commits),
         };
         self.chain(serde_json::to_vec(&bundle).unwrap().into())

@@ -1,12 +1,12 @@
-//! How effects leave, each until it is acknowledged. Only then does its bundle count as delivered, and an owner to
-//! come does not send it again.
+//! How effects leave, each until it is acknowledged. Only then does its bundle count as delivered on its way, and an owner
+//! to come does not send it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, WorkflowKey};
+use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, Way, WorkflowKey};
 use headwater_core::{DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::definitions::Definitions;
@@ -17,12 +17,15 @@ use tokio::task::JoinSet;
 
 use crate::shard_client::{ClientError, ShardClient};
 
-/// Counts the effects of one bundle down; the last one confirms the bundle.
+/// That all effects of a bundle on a way have been delivered.
+pub(super) type Confirmed = (Way, Sequence);
+
+/// Counts the effects of one bundle on one way down; the last one confirms them.
 #[derive(Debug, Clone)]
 pub(super) struct Ticket {
-    sequence: Sequence,
+    of: Confirmed,
     left: Arc<AtomicUsize>,
-    confirm: mpsc::UnboundedSender<Sequence>,
+    confirm: mpsc::UnboundedSender<Confirmed>,
 }
 
 impl Ticket {
@@ -30,7 +33,7 @@ impl Ticket {
     pub fn done(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             // The owner may be gone; then nobody needs to know.
-            let _ = self.confirm.send(self.sequence);
+            let _ = self.confirm.send(self.of);
         }
     }
 }
@@ -55,7 +58,7 @@ pub(super) struct Local {
 pub(super) struct Deliverer {
     shard: ShardId,
     outlets: Outlets,
-    confirm: mpsc::UnboundedSender<Sequence>,
+    confirm: mpsc::UnboundedSender<Confirmed>,
     local: mpsc::UnboundedSender<Local>,
     notices: mpsc::UnboundedSender<(AssetNotice, Ticket)>,
     definitions: mpsc::UnboundedSender<(Publication, Ticket)>,
@@ -69,7 +72,7 @@ impl Deliverer {
     pub fn new(
         shard: ShardId,
         outlets: Outlets,
-        confirm: mpsc::UnboundedSender<Sequence>,
+        confirm: mpsc::UnboundedSender<Confirmed>,
         local: mpsc::UnboundedSender<Local>,
     ) -> Self {
         let mut running = JoinSet::new();
@@ -83,37 +86,36 @@ impl Deliverer {
 
     /// Sends the effects of one bundle.
     pub fn deliver(&mut self, sequence: Sequence, effects: Vec<Effect>) {
-        let left = Arc::new(AtomicUsize::new(effects.len()));
-        let ticket = Ticket { sequence, left, confirm: self.confirm.clone() };
+        let mut tickets: HashMap<Way, Ticket> = HashMap::new();
+        for way in effects.iter().filter_map(|effect| effect.way(&self.outlets.map)) {
+            let fresh = || Ticket { of: (way, sequence), left: Arc::default(), confirm: self.confirm.clone() };
+            tickets.entry(way).or_insert_with(fresh).left.fetch_add(1, Ordering::AcqRel);
+        }
         for effect in effects {
-            self.send(effect, ticket.clone());
+            let ticket = effect.way(&self.outlets.map).and_then(|way| tickets.get(&way)).cloned();
+            self.send(effect, ticket);
         }
     }
 
-    fn send(&mut self, effect: Effect, ticket: Ticket) {
+    fn send(&mut self, effect: Effect, ticket: Option<Ticket>) {
         let gone = "the ways stay open as long as the deliverer";
-        match effect {
-            Effect::PublishAsset(notice) => self.notices.send((notice, ticket)).expect(gone),
-            Effect::PublishDefinition { workspace, workflow, version, document } => {
+        match (effect, ticket) {
+            (Effect::PublishAsset(notice), Some(ticket)) => self.notices.send((notice, ticket)).expect(gone),
+            (Effect::PublishDefinition { workspace, workflow, version, document }, Some(ticket)) => {
                 let key = WorkflowKey { workspace, workflow };
                 self.definitions.send(((key, version, document), ticket)).expect(gone);
             }
-            Effect::CancelTasks { workspace, run, node } => {
+            (Effect::CancelTasks { workspace, run, node }, _) => {
                 let broker = self.outlets.broker.clone();
                 self.running.spawn(async move {
                     // Best effort: the heartbeat carries it too.
                     if let Err(error) = cancel::announce(&broker, &workspace, &CancelNotice { run, node }).await {
                         tracing::debug!(%error, "a cancellation was not announced");
                     }
-                    ticket.done();
                 });
             }
-            Effect::Submit(submission) => match self.outlets.map.shard_of(&submission.command.target()) {
-                Some(shard) if shard == self.shard => {
-                    // The receiver is the driver that owns this deliverer.
-                    let _ = self.local.send(Local { submission, ticket });
-                }
-                Some(shard) => {
+            (Effect::Submit(submission), Some(ticket)) => match ticket.of.0 {
+                Way::Lane(shard) if shard != self.shard => {
                     let lane = self.lanes.entry(shard).or_insert_with(|| {
                         let (lane, submitted) = mpsc::unbounded_channel();
                         let client = self.outlets.client.clone();
@@ -122,11 +124,15 @@ impl Deliverer {
                     });
                     lane.send((submission, ticket)).expect(gone);
                 }
-                None => {
-                    tracing::error!(target = %submission.command.target(), "no shard decides for it");
-                    ticket.done();
-                }
+                // The receiver is the driver that owns this deliverer.
+                Way::Lane(_) | Way::Feed | Way::Definitions => drop(self.local.send(Local { submission, ticket })),
             },
+            (Effect::Submit(submission), None) => {
+                tracing::error!(target = %submission.command.target(), "no shard decides for it");
+            }
+            (Effect::PublishAsset(_) | Effect::PublishDefinition { .. }, None) => {
+                unreachable!("what is published has a way")
+            }
         }
     }
 
@@ -144,12 +150,6 @@ impl Deliverer {
             }
         }
     }
-}
-
-/// Takes everything that is waiting, at least one.
-async fn take<T>(from: &mut mpsc::UnboundedReceiver<T>, count_max: usize) -> Option<Vec<T>> {
-    let mut taken = Vec::new();
-    (from.recv_many(&mut taken, count_max).await > 0).then_some(taken)
 }
 
 async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::UnboundedReceiver<(AssetNotice, Ticket)>) {
@@ -184,41 +184,81 @@ async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::Unb
     }
 }
 
-/// Submits to one other shard, in the order the facts happened.
+/// How many commands are on their way to one shard at once.
+const LANE_BURST: usize = 256;
+
+/// Submits to one other shard, strictly in the order the facts happened: what is not answered is sent again before what
+/// comes behind it, and the shard refuses what comes too early (ADR 14).
 async fn submit_in_order(
     shard: ShardId,
     client: ShardClient,
     local: mpsc::UnboundedSender<Local>,
     mut submitted: mpsc::UnboundedReceiver<(Submission, Ticket)>,
 ) {
-    while let Some(batch) = take(&mut submitted, 256).await {
+    let mut unanswered: VecDeque<(Submission, Ticket)> = VecDeque::new();
+    let mut pause = Pause::new();
+    loop {
+        let room = LANE_BURST - unanswered.len();
+        if unanswered.is_empty() {
+            let mut taken = Vec::new();
+            if submitted.recv_many(&mut taken, room).await == 0 {
+                return;
+            }
+            unanswered.extend(taken);
+        } else {
+            unanswered.extend(std::iter::from_fn(|| submitted.try_recv().ok()).take(room));
+        }
         // The client's lane keeps the order in which they are first polled, which is that of the batch.
-        let answers = batch.iter().map(|(submission, _)| submit_until_answered(shard, &client, submission));
+        let batch = linked(unanswered.iter().map(|(submission, _)| submission));
+        let answers = batch.into_iter().map(|submission| submit(shard, &client, submission));
         let answers = futures_util::future::join_all(answers).await;
-        for ((submission, ticket), refusal) in batch.into_iter().zip(answers) {
-            match refusal.and_then(|rejection| submission.refused(&rejection)) {
+        let answered: Vec<_> = answers.into_iter().map_while(|answer| answer).collect();
+        if !answered.is_empty() {
+            pause = Pause::new();
+        }
+        let done = unanswered.drain(..answered.len());
+        for (outcome, (submission, ticket)) in answered.into_iter().zip(done) {
+            match outcome.err().and_then(|rejection| submission.refused(&rejection)) {
                 // The bundle is delivered only when the consequence is durable too.
                 Some(submission) => drop(local.send(Local { submission, ticket })),
                 None => ticket.done(),
             }
         }
+        if !unanswered.is_empty() {
+            pause.wait().await;
+        }
     }
 }
 
-async fn submit_until_answered(shard: ShardId, client: &ShardClient, submission: &Submission) -> Option<Rejection> {
-    let mut pause = Pause::new();
-    loop {
-        match client.submit(shard, submission.clone(), Duration::from_secs(30)).await {
-            Ok(_) => return None,
-            Err(ClientError::Refused(rejection)) => return Some(rejection),
-            Err(error @ ClientError::TooLarge) => {
-                tracing::error!(%error, %shard, "a command cannot be delivered");
-                return None;
-            }
-            Err(error) => {
-                tracing::debug!(%error, %shard, "a command is not answered yet, trying again");
-                pause.wait().await;
-            }
+/// Says of each command which one of the batch it comes after. Before the first all has been answered.
+fn linked<'s>(batch: impl Iterator<Item = &'s Submission>) -> Vec<Submission> {
+    let mut before = None;
+    let linked = batch.map(|submission| {
+        let mut submission = submission.clone();
+        if let Some(from) = &mut submission.from {
+            from.after = before.replace(from.place);
+        }
+        submission
+    });
+    linked.collect()
+}
+
+/// Gives a command to a shard. `None`: there is no answer yet, and it must be sent again.
+async fn submit(shard: ShardId, client: &ShardClient, submission: Submission) -> Option<Result<(), Rejection>> {
+    match client.submit(shard, submission, Duration::from_secs(30)).await {
+        Ok(_) => Some(Ok(())),
+        Err(ClientError::Refused(Rejection::Gap { heard })) => {
+            tracing::debug!(%shard, ?heard, "a command came too early, sending again in order");
+            None
+        }
+        Err(ClientError::Refused(rejection)) => Some(Err(rejection)),
+        Err(error @ ClientError::TooLarge) => {
+            tracing::error!(%error, %shard, "a command cannot be delivered");
+            Some(Ok(()))
+        }
+        Err(error) => {
+            tracing::debug!(%error, %shard, "a command is not answered yet, trying again");
+            None
         }
     }
 }
@@ -234,5 +274,34 @@ impl Pause {
     async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(Duration::from_secs(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_core::run::RunCommand;
+    use headwater_core::shard::{Command, EffectPlace, Origin};
+    use headwater_core::{CommandId, RunId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn each_command_says_what_it_comes_after_and_the_first_that_all_before_was_answered() {
+        let shard = ShardId::new(3).unwrap();
+        let place = |index| EffectPlace { sequence: Sequence::new(8), index };
+        let sent = |from| {
+            let run = RunId::new(shard, Timestamp::default(), 1 << 20);
+            let command = Command::Run { run, command: RunCommand::FireTimers {} };
+            Submission { from, ..Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command) }
+        };
+        let of = |index| sent(Some(Origin { shard, place: place(index), after: Some(place(77)) }));
+        // One of a release before is among them.
+        let batch = [of(1), of(4), sent(None), of(5)];
+        let after = |batch: &[Submission]| {
+            let linked = linked(batch.iter());
+            linked.iter().map(|submission| submission.from.map(|from| from.after)).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&batch), [Some(None), Some(Some(place(1))), None, Some(Some(place(4)))]);
+        assert_eq!(after(&batch[1..]), [Some(None), None, Some(Some(place(4)))], "when the first is answered");
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::append::{Lost, append};
 use super::checkpoint::Tally;
-use super::deliver::{Deliverer, Local, Outlets, Ticket};
+use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
 use super::{ShardCounters, ShardSettings, now};
 
 /// Who asked for a command.
@@ -63,7 +63,7 @@ pub(super) struct Driver {
     /// When it was last logged that something could not be read, and how much could not since.
     complained_at: Option<Instant>,
     unsaid: u64,
-    confirmed: mpsc::UnboundedReceiver<Sequence>,
+    confirmed: mpsc::UnboundedReceiver<Confirmed>,
     local: mpsc::UnboundedReceiver<Local>,
     tally: Tally,
 }
@@ -169,7 +169,7 @@ impl Driver {
                     self.take(Input::Follows { submission, ticket });
                 }
                 Some((workspace, payload)) = hellos.next() => self.take_hello(workspace, &payload),
-                Some(sequence) = self.confirmed.recv() => self.take(Input::Delivered(sequence)),
+                Some((way, sequence)) = self.confirmed.recv() => self.take(Input::Delivered { way, sequence }),
                 Some((needed, document)) = self.finding.next() => self.take(Input::Found { needed, document }),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
                     self.take(Input::Due);

@@ -203,7 +203,7 @@ async fn from_checkpoint<C: Send + 'static>(
     };
     let Some(bytes) = latest.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
-    let restored = aside(move || Owner::restore(shard, map, &bytes)).await;
+    let restored = aside(move || Owner::restore(Shard::new(shard, map), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
     let taken_at = owner.last();
     if taken_at < first {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::section::{Contents, effects_of_format_1};
+use super::section::{Contents, effects_of_format_1, numbered};
 use super::{CheckpointError, Head};
 use crate::asset::Asset;
 use crate::run::RunRecord;
@@ -61,7 +61,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
     let head = Head { format, release: String::new(), shard, epoch, sequence, digest, sections: 0 };
     let contents = Contents {
         clock,
-        effects,
+        effects: numbered(shard, effects),
         definitions,
         workflows,
         assets,
@@ -71,6 +71,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
         keys_held,
         granted,
         quarantine,
+        granted_lasting: Vec::new(),
+        heard: Vec::new(),
+        forgotten: Vec::new(),
     };
     Ok((head, contents))
 }

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::section::{Contents, Kind, SectionHead};
-use super::owner::{Folded, Inherited};
+use super::outbox::Inherited;
+use super::owner::Folded;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
-use super::{Owner, ShardMap, WorkflowKey};
+use super::{Owner, WorkflowKey};
 use crate::definition::compile;
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeId, RunId, Sequence, ShardId};
@@ -127,24 +128,24 @@ impl<C> Owner<C> {
         bytes
     }
 
-    /// Takes over a shard where a checkpoint left off. Compare the entry at [`Self::last`] by [`Self::stands_on`]
+    /// Takes over a shard, `empty` so far, where a checkpoint left off. Compare the entry at [`Self::last`] by [`Self::stands_on`]
     /// before folding those after it: the checkpoint may be of another journal.
     ///
     /// # Errors
     /// See [`CheckpointError`].
-    pub fn restore(shard: ShardId, map: ShardMap, bytes: &[u8]) -> Result<Self, CheckpointError> {
+    pub fn restore(empty: Shard, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let Format { format, release } = Format::deserialize(&mut serde_json::Deserializer::from_slice(bytes))?;
         let (head, contents) = match format {
             CHECKPOINT_FORMAT => read_sections(bytes)?,
             1 | 2 => legacy::read(bytes)?,
             found => return Err(CheckpointError::Format { found, needed: Needed::of(&release) }),
         };
-        if head.shard != shard {
-            return Err(CheckpointError::Shard { expected: shard, found: head.shard });
+        if head.shard != empty.id() {
+            return Err(CheckpointError::Shard { expected: empty.id(), found: head.shard });
         }
-        let (shard, inherited) = restored(Shard::new(shard, map), contents)?;
+        let (shard, inherited) = restored(empty, contents)?;
         let Head { epoch, sequence: last, digest, .. } = head;
-        Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited: inherited.into() }))
+        Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited }))
     }
 }
 
@@ -153,7 +154,7 @@ fn read_sections(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
     let head = Head::deserialize(&mut values)?;
     let (mut contents, mut kinds) = (Contents::default(), BTreeSet::new());
     for _ in 0..head.sections {
-        let kind = section::read(&mut values, &head.release, &mut contents)?;
+        let kind = section::read(&mut values, &head, &mut contents)?;
         if !kinds.insert(kind) {
             return Err(CheckpointError::Twice { kind: format!("{kind:?}") });
         }
@@ -188,6 +189,7 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     let Shard {
         id: _,
         map: _,
+        bounds: _,
         clock,
         runs,
         ended,
@@ -198,6 +200,7 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         granted,
         due: _,
         lines: _,
+        heard,
         quarantine,
     } = shard;
     sections.write(Kind::Clock, [clock].into_iter());
@@ -224,9 +227,12 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     sections.write(Kind::EndedUnkeyed, ended_unkeyed.iter());
     sections.write(Kind::KeysHeld, keys_held.iter());
     sections.write(Kind::Granted, granted.entries().iter());
+    sections.write(Kind::GrantedLasting, granted.lasting_entries().iter());
     let mut quarantine: Vec<_> = quarantine.iter().collect();
     quarantine.sort_unstable();
     sections.write(Kind::Quarantine, quarantine.iter());
+    sections.write(Kind::Heard, heard.iter());
+    sections.write(Kind::Forgotten, ended.newest_forgotten().iter());
 }
 
 /// Fills an empty shard.
@@ -249,13 +255,14 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
         shard.due.extend(run.next_due().map(|at| (at, id)));
         shard.runs.insert(id, run);
     }
-    shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed]);
+    shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
     let active = shard.runs.values().filter(|run| run.is_keyed()).map(Run::id);
     let holders = active.chain(shard.ended.keyed()).chain(state.keys_held);
     shard.keyed = holders.map(|id| (id.cause(), id)).collect();
     shard.workflows = state.workflows.into_iter().map(|workflow| (workflow.key().clone(), workflow)).collect();
     shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
-    shard.granted = GrantedCommands::restored(state.granted);
+    shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
+    shard.heard = state.heard.into_iter().collect();
     shard.quarantine = state.quarantine.into_iter().collect();
     Ok((shard, state.effects))
 }

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::de::{Deserializer, SliceRead};
 use serde_json::value::RawValue;
 
-use super::{CheckpointError, Needed};
+use super::{CheckpointError, Head, Needed};
 use crate::asset::Asset;
 use crate::run::RunRecord;
-use crate::shard::owner::Inherited;
+use crate::shard::lane;
+use crate::shard::outbox::Inherited;
 use crate::shard::window::{EndedEntry, GrantedEntry};
-use crate::shard::{AggregateId, Effect, WorkflowKey};
+use crate::shard::{AggregateId, Effect, EffectPlace, WorkflowKey};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, RunId, Sequence, Timestamp};
+use crate::{DefinitionVersion, Json, RunId, Sequence, ShardId, Timestamp};
 
 /// What the records of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,14 +38,20 @@ pub(super) enum Kind {
     /// The runs that still hold their idempotency keys and are neither active nor remembered: quarantined ones.
     KeysHeld,
     Granted,
+    /// With the times they were granted at, which say for how long they are remembered.
+    GrantedLasting,
     Quarantine,
+    /// The last place of each shard's journal that was heard.
+    Heard,
+    /// One at most: when the newest run started that was ever forgotten.
+    Forgotten,
 }
 
 impl Kind {
     /// Returns the formats that are read; the last is the one that is written.
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
-            Self::Effects => 1..=2,
+            Self::Effects => 2..=3,
             Self::Clock
             | Self::Definitions
             | Self::Workflows
@@ -54,7 +61,10 @@ impl Kind {
             | Self::EndedUnkeyed
             | Self::KeysHeld
             | Self::Granted
-            | Self::Quarantine => 1..=1,
+            | Self::GrantedLasting
+            | Self::Quarantine
+            | Self::Heard
+            | Self::Forgotten => 1..=1,
         }
     }
 }
@@ -82,13 +92,17 @@ pub(super) struct Contents {
     pub ended_unkeyed: Vec<EndedEntry>,
     pub keys_held: Vec<RunId>,
     pub granted: Vec<GrantedEntry>,
+    pub granted_lasting: Vec<(Timestamp, GrantedEntry)>,
     pub quarantine: Vec<(AggregateId, String)>,
+    pub heard: Vec<(ShardId, EffectPlace)>,
+    pub forgotten: Vec<Timestamp>,
 }
 
 type Values<'b> = Deserializer<SliceRead<'b>>;
 
-/// Reads the next section into `contents`; returns its kind. `release` wrote it.
-pub(super) fn read(values: &mut Values<'_>, release: &str, contents: &mut Contents) -> Result<Kind, CheckpointError> {
+/// Reads the next section into `contents`; returns its kind.
+pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents) -> Result<Kind, CheckpointError> {
+    let (release, shard) = (&head.release, head.shard);
     let SectionHead { kind: name, format, records: count } = SectionHead::<String>::deserialize(&mut *values)?;
     let needed = || Needed::of(release);
     let kind = serde_json::from_value(serde_json::Value::String(name.clone()));
@@ -103,8 +117,8 @@ pub(super) fn read(values: &mut Values<'_>, release: &str, contents: &mut Conten
     }
     match (kind, format) {
         (Kind::Clock, 1) => contents.clock = Timestamp::deserialize(&mut *values)?,
-        (Kind::Effects, 1) => contents.effects = effects_of_format_1(records(values, count)?)?,
-        (Kind::Effects, 2) => contents.effects = records(values, count)?,
+        (Kind::Effects, 2) => contents.effects = numbered(shard, records(values, count)?),
+        (Kind::Effects, 3) => contents.effects = records(values, count)?,
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
         (Kind::Workflows, 1) => contents.workflows = records(values, count)?,
         (Kind::Assets, 1) => contents.assets = records(values, count)?,
@@ -113,7 +127,10 @@ pub(super) fn read(values: &mut Values<'_>, release: &str, contents: &mut Conten
         (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,
         (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,
         (Kind::Granted, 1) => contents.granted = records(values, count)?,
+        (Kind::GrantedLasting, 1) => contents.granted_lasting = records(values, count)?,
         (Kind::Quarantine, 1) => contents.quarantine = records(values, count)?,
+        (Kind::Heard, 1) => contents.heard = records(values, count)?,
+        (Kind::Forgotten, 1) => contents.forgotten = records(values, count)?,
         (kind, format) => return Err(CheckpointError::Older { kind: format!("{kind:?}"), format }),
     }
     Ok(kind)
@@ -121,6 +138,12 @@ pub(super) fn read(values: &mut Values<'_>, release: &str, contents: &mut Conten
 
 fn records<T: DeserializeOwned>(values: &mut Values<'_>, count: usize) -> Result<Vec<T>, serde_json::Error> {
     (0..count).map(|_| T::deserialize(&mut *values)).collect()
+}
+
+/// The effects of bundles as format 2 has them: all those of a bundle, and not said where they come from.
+pub(super) fn numbered(shard: ShardId, mut before: Vec<Inherited>) -> Vec<Inherited> {
+    before.iter_mut().for_each(|(sequence, effects)| lane::number(shard, *sequence, effects));
+    before
 }
 
 /// The effects of bundles as format 1 has them, with tasks on their way to a queue among them: what waits for a worker

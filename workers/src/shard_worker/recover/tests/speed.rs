@@ -46,7 +46,7 @@ impl Story {
         let command = Command::AdoptDefinition { key, version, document };
         story.owner.submit(
             (),
-            Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), command },
+            Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command),
             now(),
             &mut story.hands,
         );
@@ -62,7 +62,7 @@ impl Story {
                 *run = RunId::new(shard(), now(), self.starts << 20);
                 start.input = Json::of(&serde_json::json!({"customer": self.starts, "note": "x".repeat(100)}));
             }
-            Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), ..start }
+            Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), start.command)
         })
     }
 
@@ -86,10 +86,10 @@ impl Story {
                     outcome: ReportOutcome::Succeeded { output: Json::of(&"done"), assets: Vec::new() },
                 };
                 let command = Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) };
-                self.reports.push_back(Submission { id: CommandId::from_uuid(uuid::Uuid::new_v4()), command });
+                self.reports.push_back(Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command));
             }
         }
-        self.owner.effects_delivered(sequence);
+        self.owner.effects_delivered(Way::Lane(shard()), sequence);
     }
 
     async fn go_on(&mut self, house: &House, is_over: impl Fn(&Self) -> bool) {

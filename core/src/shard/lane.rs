@@ -1,0 +1,107 @@
+//! The lanes between shards: one for each sender at each receiver, strictly in order, so that what was heard is one place
+//! and not a memory of commands (ADR 14).
+
+use serde::{Deserialize, Serialize};
+
+use super::bundle::EffectPlace;
+use super::state::Shard;
+use super::{Bundle, Command, Effect, Rejection, ShardMap};
+use crate::run::RunCommand;
+use crate::{Sequence, ShardId};
+
+/// Where a command between shards comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    pub shard: ShardId,
+    pub place: EffectPlace,
+    /// What was sent before it on the same lane and has not been answered yet. Absent: whatever came before was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EffectPlace>,
+}
+
+/// On which way an effect leaves. What is on one does not hold up what is on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Way {
+    /// To a shard, perhaps the same.
+    Lane(ShardId),
+    Feed,
+    Definitions,
+}
+
+impl Effect {
+    /// Returns on which way it leaves. `None`: nobody waits until it is delivered, or nobody can be told.
+    pub fn way(&self, map: &ShardMap) -> Option<Way> {
+        match self {
+            Self::Submit(submission) => map.shard_of(&submission.command.target()).map(Way::Lane),
+            Self::PublishAsset(_) => Some(Way::Feed),
+            Self::PublishDefinition { .. } => Some(Way::Definitions),
+            Self::CancelTasks { .. } => None,
+        }
+    }
+}
+
+/// Says of commands among the effects of the bundle at `sequence` where they come from.
+pub(super) fn number(shard: ShardId, sequence: Sequence, effects: &mut [Effect]) {
+    for (index, effect) in (0..).zip(effects) {
+        match effect {
+            Effect::Submit(submission) => {
+                submission.from = Some(Origin { shard, place: EffectPlace { sequence, index }, after: None });
+            }
+            Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
+        }
+    }
+}
+
+impl Bundle {
+    /// Returns up to where the effects on a way have been delivered.
+    pub(super) fn delivered_on(&self, way: Way) -> Sequence {
+        let Some(ahead) = &self.ahead else { return self.effects_done };
+        ahead.behind.iter().find(|(behind, _)| *behind == way).map_or(ahead.done, |(_, done)| *done)
+    }
+}
+
+/// What is to be done with a command that came on a lane.
+pub(super) enum Hearing {
+    Decide,
+    /// It was heard before, and has changed what it changes.
+    Heard,
+}
+
+impl Shard {
+    /// Returns the last place of another shard's journal that was heard here.
+    pub fn heard(&self, sender: ShardId) -> Option<EffectPlace> {
+        self.heard.get(&sender).copied()
+    }
+
+    /// Takes a command in that comes on a lane. Whatever is decided of it then, it has been heard.
+    ///
+    /// # Errors
+    /// [`Rejection::Gap`]: something before it was not heard.
+    pub(super) fn hear(&mut self, from: Origin, command: &Command) -> Result<Hearing, Rejection> {
+        let heard = self.heard(from.shard);
+        if Some(from.place) <= heard {
+            return Ok(if self.never_happened(command) { Hearing::Decide } else { Hearing::Heard });
+        }
+        if from.after > heard {
+            return Err(Rejection::Gap { heard });
+        }
+        self.heard.insert(from.shard, from.place);
+        Ok(Hearing::Decide)
+    }
+
+    /// Whether a command that was heard before was certainly refused, and is to be refused again: its sender acts on
+    /// that. Of the others none does.
+    fn never_happened(&self, command: &Command) -> bool {
+        match command {
+            Command::Run { run, command: RunCommand::StartRun(_) } => {
+                !self.runs.contains_key(run) && self.ended.find(*run).is_none() && !self.ended.may_have_forgotten(*run)
+            }
+            Command::Run { .. }
+            | Command::Asset { .. }
+            | Command::Workflow { .. }
+            | Command::AdoptDefinition { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Which effects may not have been delivered: sent by this owner and not confirmed, or folded and not known to be. Each way has
+//! a mark of its own, so that a shard without an owner holds up what is meant for it and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Ahead, Bundle, Effect, Shard, Way};
+use crate::Sequence;
+
+/// The effects of one bundle that may not have been delivered.
+pub(super) type Inherited = (Sequence, Vec<Effect>);
+
+/// How many ways a bundle names as being behind the others.
+const BEHIND_MAX: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Bundles whose effects on a way have not all been delivered.
+    undelivered: BTreeMap<Way, BTreeSet<Sequence>>,
+    /// Folded effects that the owner before may not have delivered, by way, in their order.
+    inherited: BTreeMap<Way, VecDeque<(Sequence, Effect)>>,
+}
+
+impl Outbox {
+    /// Effects were folded. What nobody waits for is not inherited.
+    pub fn inherit(&mut self, shard: &Shard, sequence: Sequence, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Some(way) = effect.way(&shard.map) {
+                self.inherited.entry(way).or_default().push_back((sequence, effect));
+            }
+        }
+    }
+
+    /// A bundle was folded that says what has been delivered.
+    pub fn delivered(&mut self, bundle: &Bundle) {
+        self.inherited.retain(|way, effects| {
+            let done = bundle.delivered_on(*way);
+            while effects.front().is_some_and(|(sequence, _)| *sequence <= done) {
+                effects.pop_front();
+            }
+            !effects.is_empty()
+        });
+    }
+
+    /// Returns what was inherited, by bundle.
+    pub fn inherited(&self) -> Vec<Inherited> {
+        let mut by_bundle: BTreeMap<Sequence, Vec<Effect>> = BTreeMap::new();
+        for (sequence, effect) in self.inherited.values().flatten() {
+            by_bundle.entry(*sequence).or_default().push(effect.clone());
+        }
+        by_bundle.into_iter().collect()
+    }
+
+    /// Gives away what was inherited.
+    pub fn take_inherited(&mut self) -> Vec<Inherited> {
+        let inherited = self.inherited();
+        self.inherited = BTreeMap::new();
+        inherited
+    }
+
+    /// The effects of a bundle leave.
+    pub fn sent(&mut self, shard: &Shard, sequence: Sequence, effects: &[Effect]) {
+        for way in effects.iter().filter_map(|effect| effect.way(&shard.map)) {
+            self.undelivered.entry(way).or_default().insert(sequence);
+        }
+    }
+
+    /// Returns whether anything was sent that is not confirmed.
+    pub fn has_sent(&self) -> bool {
+        !self.undelivered.is_empty()
+    }
+
+    /// All effects of a bundle on a way have been delivered.
+    pub fn confirmed(&mut self, way: Way, sequence: Sequence) {
+        if let Some(sequences) = self.undelivered.get_mut(&way) {
+            sequences.remove(&sequence);
+            if sequences.is_empty() {
+                self.undelivered.remove(&way);
+            }
+        }
+    }
+
+    /// Returns the mark of every way on which something is under way.
+    fn marks(&self) -> impl Iterator<Item = (Way, Sequence)> {
+        let firsts = self.undelivered.iter().filter_map(|(way, sequences)| Some((*way, sequences.first()?)));
+        firsts.map(|(way, first)| (way, Sequence::new(first.get() - 1)))
+    }
+
+    /// Returns up to where everything has been delivered, of what ends at `last`.
+    pub fn done(&self, last: Sequence) -> Sequence {
+        self.marks().map(|(_, mark)| mark).min().unwrap_or(last)
+    }
+
+    /// Returns which ways are behind the others, if any is: those that are most.
+    pub fn ahead(&self, last: Sequence) -> Option<Ahead> {
+        let mut behind: Vec<_> = self.marks().collect();
+        behind.sort_unstable_by_key(|(way, mark)| (*mark, *way));
+        let done = behind.get(BEHIND_MAX).map_or(last, |(_, mark)| *mark);
+        behind.truncate(BEHIND_MAX);
+        behind.retain(|(_, mark)| *mark < done);
+        (!behind.is_empty()).then_some(Ahead { done, behind })
+    }
+}
