@@ -121,7 +121,8 @@ impl Schema {
     /// # Errors
     /// As [`Self::check`], and that the decision has no work left.
     pub fn check_within(&self, value: &Json, work: &Work) -> Result<(), SchemaRefusal> {
-        work.scan(4 * value.len_bytes())?;
+        // Parsing it takes some twenty nanoseconds a byte where it is made of small parts.
+        work.take(value.len_bytes() as u64)?;
         let value = value.to_value();
         if metered(work, 1, || self.validator.is_valid(&value))? {
             return Ok(());

@@ -91,10 +91,7 @@ impl Path {
     /// Takes the path in a scope; the fault says what is missing where. Charged for the text on the way.
     pub(super) fn resolve<'a>(&self, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<Found<'a>, Fault> {
         meter.charge(1)?;
-        let (base, used) = self.base(scope).map_err(Fault::new)?;
-        if let Found::Made(made) = &base {
-            meter.keep(made.len_bytes())?;
-        }
+        let (base, used) = self.base(scope, meter)?;
         if used == self.steps.len() {
             return Ok(base);
         }
@@ -105,37 +102,50 @@ impl Path {
         }
     }
 
-    /// Finds the value of the run the path leads into, and how many steps that took.
-    fn base<'a>(&self, scope: &Scope<'a>) -> Result<(Found<'a>, usize), String> {
+    /// Finds the value of the run the path leads into, and how many steps that took. What is made is charged first.
+    fn base<'a>(&self, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<(Found<'a>, usize), Fault> {
         match (self.root, self.steps.as_slice()) {
             (Root::Input, _) => Ok((Found::Whole(scope.input), 0)),
             (Root::Run, _) => Ok((Found::Whole(scope.run), 0)),
             (Root::Trigger, _) => Ok((Found::Whole(scope.trigger), 0)),
             (Root::State, [Step::Key(key), ..]) => match scope.state.get(key.as_str()) {
                 Some(value) => Ok((Found::Whole(value), 1)),
-                None => Err(format!("there is no key `{key}` in `state`")),
+                None => Err(Fault::new(format!("there is no key `{key}` in `state`"))),
             },
-            (Root::State, _) => Ok((Found::Made(Json::of(scope.state)), 0)),
+            (Root::State, _) => {
+                meter.charge(scope.state.len() as u64)?;
+                meter.keep(scope.state.iter().map(|(key, value)| key.len() + value.len_bytes()).sum())?;
+                Ok((Found::Made(Json::of(scope.state)), 0))
+            }
             (Root::Nodes, [Step::Key(id), Step::Key(_), ..]) => match (scope.output)(id) {
                 Some(output) => Ok((Found::Whole(output), 2)),
-                None => Err(format!("node `{id}` has no output here")),
+                None => Err(Fault::new(format!("node `{id}` has no output here"))),
             },
-            (Root::Nodes, _) => Err("`nodes` needs the id of a node and `.output`".to_owned()),
+            (Root::Nodes, _) => Err(Fault::new("`nodes` needs the id of a node and `.output`")),
             (Root::Assets, [Step::Key(id), rest @ ..]) => {
+                meter.charge(scope.assets.len() as u64 / 2)?;
                 let consumed = scope.assets.iter().find(|c| c.asset.as_str().eq_ignore_ascii_case(id));
-                let consumed = consumed.ok_or_else(|| format!("asset `{id}` has no version here"))?;
+                let consumed = consumed.ok_or_else(|| Fault::new(format!("asset `{id}` has no version here")))?;
                 match rest {
                     [Step::Key(key), ..] if key == "payload" => Ok((Found::Whole(&consumed.payload), 2)),
-                    _ => Ok((Found::Made(described(consumed)), 1)),
+                    _ => {
+                        meter.keep(consumed.payload.len_bytes())?;
+                        Ok((Found::Made(described(consumed)), 1))
+                    }
                 }
             }
             (Root::Assets, _) => {
+                meter.charge(20 * scope.assets.len() as u64)?;
+                meter.keep(scope.assets.iter().map(|consumed| 3 * consumed.payload.len_bytes()).sum())?;
                 let all = scope.assets.iter().map(|c| (c.asset.as_str().to_owned(), described(c)));
                 Ok((Found::Made(Json::of(&all.collect::<std::collections::BTreeMap<_, _>>())), 0))
             }
             (Root::Error, _) => match scope.error {
-                Some(failure) => Ok((Found::Made(Json::of(failure)), 0)),
-                None => Err("there is no `error` here: it exists behind an `on: failure` transition".to_owned()),
+                Some(failure) => {
+                    meter.keep(2 * failure.message.len())?;
+                    Ok((Found::Made(Json::of(failure)), 0))
+                }
+                None => Err(Fault::new("there is no `error` here: it exists behind an `on: failure` transition")),
             },
         }
     }

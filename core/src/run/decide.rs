@@ -57,11 +57,9 @@ impl Decision<'_, '_, '_> {
         }
         let bytes = event.weight_bytes();
         if bytes > 0 && self.bytes + bytes > DECISION_BYTES_MAX {
-            let message = format!("what follows from one step has more than {DECISION_BYTES_MAX} bytes");
-            let failure = RunFailure::new("decision_too_large", message);
             return self.fail_run(match event.node() {
-                Some(node) => failure.at(node, None),
-                None => failure,
+                Some(node) => too_large().at(node, None),
+                None => too_large(),
             });
         }
         self.bytes += bytes;
@@ -72,6 +70,11 @@ impl Decision<'_, '_, '_> {
     pub fn definition(&self) -> Arc<Definition> {
         Arc::clone(&self.run.definition)
     }
+}
+
+pub(super) fn too_large() -> RunFailure {
+    let message = format!("what follows from one step has more than {DECISION_BYTES_MAX} bytes");
+    RunFailure::new("decision_too_large", message)
 }
 
 /// Starts a run.

@@ -1,5 +1,6 @@
 //! Whether a handler's result keeps the node's contract: declared assets, all of them, in their schemas.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::RunFailure;
@@ -16,15 +17,14 @@ pub(super) fn check(node: &Node, assets: Vec<ProducedAsset>, work: &Work) -> Res
     if node.produces.is_empty() && assets.is_empty() {
         return Ok(assets);
     }
-    for (position, asset) in assets.iter().enumerate() {
+    let mut returned_before = BTreeSet::new();
+    for asset in &assets {
         let declared = declaration(node, asset).ok_or_else(|| {
             let message =
                 format!("the node returned the asset {}, which it does not declare to produce", asset.asset_id);
             RunFailure::new("asset_undeclared", message)
         })?;
-        let same =
-            |other: &ProducedAsset| other.asset_id == asset.asset_id && other.partition_key == asset.partition_key;
-        if assets[..position].iter().any(same) {
+        if !returned_before.insert((&asset.asset_id, &asset.partition_key)) {
             let message = format!("the node returned the asset {} twice", asset.asset_id);
             return Err(RunFailure::new("asset_duplicate", message));
         }

@@ -1,6 +1,6 @@
 //! What follows when a node ends: its transitions, the failure of the run, or its end.
 
-use super::decide::Decision;
+use super::decide::{DECISION_BYTES_MAX, Decision, too_large};
 use super::event::ProducedAsset;
 use super::schedule::{Readiness, readiness};
 use super::state::Phase;
@@ -68,6 +68,8 @@ impl Decision<'_, '_, '_> {
         }
         let route = if is_unconditional(&node.on_success, &definition) {
             Ok(Route::All)
+        } else if let Err(limit) = self.work.take(self.run.state.len() as u64) {
+            Err(RunFailure::from(limit).at(&node.id, None))
         } else {
             self.run
                 .with_scope_after(ix, &output, |scope| route(&node.on_success, &definition, scope, &self.work))
@@ -191,7 +193,7 @@ impl Decision<'_, '_, '_> {
                 .run
                 .with_scope_of_end(|scope| template.render_within(scope, &self.work))
                 .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
-            None => Ok(self.outputs_of_ends(definition)),
+            None => self.outputs_of_ends(definition),
         };
         let checked = output.and_then(|output| match &definition.output_schema {
             None => Ok(output),
@@ -207,11 +209,14 @@ impl Decision<'_, '_, '_> {
     }
 
     /// The outputs of the nodes without a successor, by node id.
-    fn outputs_of_ends(&self, definition: &Definition) -> Json {
+    fn outputs_of_ends(&self, definition: &Definition) -> Result<Json, RunFailure> {
         let ends = definition.nodes.iter().zip(&self.run.nodes).filter(|(node, _)| node.on_success.is_empty());
         let outputs: std::collections::BTreeMap<&str, &Json> =
             ends.filter_map(|(node, state)| Some((node.id.as_str(), state.output.as_ref()?))).collect();
-        Json::of(&outputs)
+        if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > DECISION_BYTES_MAX {
+            return Err(too_large());
+        }
+        Ok(Json::of(&outputs))
     }
 
     fn check_state(&self, definition: &Definition, node: &Node, output: &Json) -> Result<(), RunFailure> {

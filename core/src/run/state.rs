@@ -281,12 +281,9 @@ impl Run {
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
     pub(super) fn with_scope_of_end<T>(&self, look: impl FnOnce(&Scope<'_>) -> T) -> T {
         let output = |id: &str| self.definition.find_str(id).and_then(|ix| self.node(ix).output.as_ref());
-        let mut assets: Vec<ConsumedAsset> = Vec::new();
-        for consumed in self.nodes.iter().rev().flat_map(|node| &node.consumed) {
-            if !assets.iter().any(|known| known.asset == consumed.asset) {
-                assets.push(consumed.clone());
-            }
-        }
+        let mut known = std::collections::BTreeSet::new();
+        let last = self.nodes.iter().rev().flat_map(|node| &node.consumed);
+        let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
         look(&self.scope(&assets, &self.state, &output, None))
     }
 

@@ -178,6 +178,9 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
     fn steps(&mut self, of: &'s Term, steps: &'s [Access]) -> Result<Value<'s>, Fault> {
         let mut value = self.evaluate(of)?;
         for step in steps {
+            if matches!(value, Value::Optional(None)) {
+                return Ok(value);
+            }
             self.meter.charge(1)?;
             value = match step {
                 Access::Field(field) => self.step(value, &field_key(field), ".", false)?,
@@ -198,7 +201,6 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
     /// Takes one step. Into an optional, and with `?`, the result is an optional.
     fn step(&self, value: Value<'s>, key: &Value<'s>, sign: &str, optional: bool) -> Result<Value<'s>, Fault> {
         let (value, optional) = match value {
-            Value::Optional(None) => return Ok(Value::none()),
             Value::Optional(Some(held)) => {
                 if sign == "." && !matches!(*held, Value::List(_) | Value::Map(_)) {
                     return Err(Fault::unfit(sign, &[held.kind(), key.kind()]));

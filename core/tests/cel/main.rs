@@ -1,0 +1,27 @@
+//! Whether expressions mean what CEL says: against the library's own evaluator, and case by case.
+
+mod cases;
+mod differential;
+
+use std::collections::BTreeMap;
+
+use headwater_core::Json;
+use headwater_core::expr::{Expression, Scope};
+use serde_json::Value;
+
+/// Evaluates over an input; the reason in words where there is no value.
+fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
+    let expression = Expression::parse(source).map_err(|problem| format!("parse: {problem}"))?;
+    let (input, state, nothing) = (Json::of(input), BTreeMap::new(), Json::empty_object());
+    let output = |_: &str| None;
+    let scope = Scope {
+        input: &input,
+        state: &state,
+        output: &output,
+        assets: &[],
+        error: None,
+        run: &nothing,
+        trigger: &nothing,
+    };
+    expression.evaluate(&scope).map(|json| json.to_value()).map_err(|error| error.reason)
+}
