@@ -97,7 +97,7 @@ impl Shard {
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
         let mut ground = run::Ground { now, hands, is_contended: &is_contended };
         let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
-        let tasks = handed_tasks(&run, &events);
+        let tasks = handed_tasks(&run, &events, hands);
         self.runs.insert(id, run);
         let events = events.into_iter().map(Event::Run).collect();
         let decided = self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None);
@@ -162,7 +162,7 @@ impl Shard {
         if events.is_empty() {
             return Ok(Decided::default());
         }
-        let tasks = handed_tasks(run, &events);
+        let tasks = handed_tasks(run, &events, hands);
         let events = events.into_iter().map(Event::Run).collect();
         let decided = self.commit(AggregateId::Run(id), revision, command, now, events, due);
         Ok(Decided { tasks, ..decided })
@@ -274,12 +274,24 @@ impl Shard {
     }
 }
 
-/// The tasks that these events granted to workers.
-fn handed_tasks(run: &run::Run, events: &[RunEvent]) -> HandedTasks {
-    let granted = events.iter().filter_map(|event| match event {
-        RunEvent::AttemptScheduled { node, session: Some(session), .. }
-        | RunEvent::AttemptGranted { node, session, .. } => Some((*session, run::task_of(run, node)?)),
-        _ => None,
-    });
-    granted.collect()
+/// The tasks that these events granted to workers. One that is over already goes to nobody: its worker is not expected to
+/// speak of it.
+fn handed_tasks(run: &run::Run, events: &[RunEvent], hands: &mut Hands) -> HandedTasks {
+    let mut tasks = HandedTasks::new();
+    for event in events {
+        let (RunEvent::AttemptScheduled { node, session: Some(session), .. }
+        | RunEvent::AttemptGranted { node, session, .. }) = event
+        else {
+            continue;
+        };
+        match run::task_of(run, node) {
+            Some(task) => tasks.push((*session, task)),
+            None => {
+                if let Some(room) = hands.room(*session) {
+                    room.heard();
+                }
+            }
+        }
+    }
+    tasks
 }

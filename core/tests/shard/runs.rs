@@ -468,3 +468,22 @@ fn a_missing_value_fails_the_node_and_says_which() {
     let text = Json::of(world.commits.last().unwrap()).as_str().to_owned();
     assert!(text.contains("nothing"), "{text}");
 }
+
+#[test]
+fn who_is_handed_what_is_over_in_the_same_moment_is_not_expected_to_speak_of_it() {
+    let mut world = World::with(&json!({"slug": "hasty", "timeout": "2m", "nodes": [
+        {"id": "a", "action": {"kind": "job", "jobSlug": "work"},
+            "retry": {"maxAttempts": 3, "backoff": "fixed", "delay": "1m"}},
+    ]}));
+    let run = world.start("hasty", json!({}));
+    let task = world.tasks().remove(0);
+    world.report(&task, failed("chance")).unwrap();
+    world.pass(200);
+    let mut hands = hands(1);
+    let submission = Submission::new(world.fresh_id(), Command::Run { run, command: RunCommand::FireTimers {} });
+    let decided = world.decide_as(submission, &mut hands).unwrap();
+    assert!(world.timeline(run).contains("a:handed2 a:cancelled FAILED"), "{}", world.timeline(run));
+    assert!(decided.tasks.is_empty(), "nobody is to begin it");
+    let room = hands.room(headwater_core::SessionId::from_bits(1)).unwrap();
+    assert_eq!(room.standing(false).unheard, 0, "or nothing would be lent again");
+}
