@@ -91,6 +91,12 @@ impl Lender {
         standing.term > loan.term || standing.term == loan.term && standing.message > loan.message
     }
 
+    /// Returns whether a message comes before one that was sent earlier: an answer that is still on its way, or one that is lost.
+    pub fn is_early(&self, shard: ShardId, standing: Standing) -> bool {
+        let loan = self.shards.get(&shard).filter(|loan| loan.term == standing.term);
+        loan.is_some_and(|loan| standing.message > loan.message + 1)
+    }
+
     /// Learns that the frame with this credit was answered. Where nothing was said since, the shard goes by it now.
     pub fn answered(&mut self, shard: ShardId, credit: Credit, standing: Standing) {
         if !self.hear(shard, standing) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::FusedFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use headwater_core::credit::Lender;
-use headwater_core::protocol::{Call, Handed, PROTOCOL, Task, WorkFrame, WorkRequest};
+use headwater_core::protocol::{Call, Handed, PROTOCOL, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{CommandId, LeaseToken, QueueName, ShardId};
 use headwater_streams::cancel::{self, CancelNotice, CancelNotices};
@@ -21,11 +21,11 @@ use super::attempts::{Attempts, Due, Stage};
 use super::frame::{self, Answered, UnderWay};
 use super::outbox::{Entry, Outbox};
 use super::{Settings, now, report};
-use crate::sdk::{Context, HandlerError, Handlers, Outcome};
+use crate::sdk::{HandlerError, Handlers, Outcome};
 use crate::unique::Unique;
 
 /// A heartbeat that is so much overdue says that this process stood still.
-const STALLED_AFTER: Duration = Duration::from_secs(1);
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// How long the last reports may take when the worker stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 const ENDED_AT_ONCE: usize = 256;
@@ -45,11 +45,13 @@ pub(crate) struct TaskWorker {
     /// The shards whose tasks have left a slot since something was last lent.
     freed: Vec<ShardId>,
     attention: Attention,
+    /// What came before the answer that may have been sent earlier.
+    pub(super) early: HashMap<ShardId, Vec<Handed>>,
     ended: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
     heartbeat: Interval,
-    heartbeat_at: Instant,
+    pub(super) heartbeat_at: Instant,
     ids: Unique,
     pub(super) stopping: bool,
 }
@@ -89,6 +91,7 @@ impl TaskWorker {
             handlers,
             attempts: Attempts::default(),
             outboxes: HashMap::new(),
+            early: HashMap::new(),
             frames: frame::under_way(),
             ended,
             end,
@@ -141,14 +144,17 @@ impl TaskWorker {
             }
         };
         let mut ended = Vec::new();
+        // Messages before answers: a shard sends both on one connection, and what an answer says of messages makes those that
+        // come after it old.
         tokio::select! {
+            biased;
             () = &mut stop, if !stop.is_terminated() => Event::Stop,
+            _ = self.heartbeat.tick() => Event::Heartbeat,
+            () = due => Event::Due,
+            Some(heard) = self.attention.next() => Event::Heard(heard),
             Some(answered) = self.frames.next() => Event::Answered(answered),
             _ = self.ended.recv_many(&mut ended, ENDED_AT_ONCE) => Event::Ended(ended),
-            _ = self.heartbeat.tick() => Event::Heartbeat,
             Some(notice) = self.notices.next() => Event::Notice(notice),
-            Some(heard) = self.attention.next() => Event::Heard(heard),
-            () = due => Event::Due,
         }
     }
 
@@ -160,15 +166,12 @@ impl TaskWorker {
                     self.end_of(lease, result);
                 }
             }
-            Event::Answered(answered) => self.answered(answered),
-            Event::Heard(Heard::Handed(Handed { shard, standing, tasks })) => {
-                let is_news = self.lender.is_news(shard, standing);
-                if self.lender.hear(shard, standing) && is_news {
-                    for task in tasks {
-                        self.accept(task);
-                    }
-                }
+            Event::Answered(answered) => {
+                let shard = answered.shard;
+                self.answered(answered);
+                self.take_early(shard);
             }
+            Event::Heard(Heard::Handed(handed)) => self.take_handed(handed),
             Event::Heard(Heard::Call(Call { shard, epoch, queues })) => {
                 if queues.iter().any(|queue| self.queues.contains(queue)) {
                     self.lender.called(shard, epoch);
@@ -245,38 +248,13 @@ impl TaskWorker {
         self.outboxes.entry(shard).or_insert_with(Outbox::new).push(Entry { request, give_up_at });
     }
 
-    fn say_held(&mut self, only: Option<&[LeaseToken]>) {
+    pub(super) fn say_held(&mut self, only: Option<&[LeaseToken]>) {
         // Where an older one has not even been sent, a newer one would say the same.
         let outboxes = &self.outboxes;
         let said = |shard: ShardId| outboxes.get(&shard).is_some_and(Outbox::has_heartbeat);
         for (shard, held) in self.attempts.held(only, said) {
             self.say(shard, WorkRequest::Heartbeat { held });
         }
-    }
-
-    /// Takes a task that was granted to this session: now, or when a slot is free.
-    pub(super) fn accept(&mut self, task: Task) {
-        let (shard, lease) = (task.run.shard(), task.lease);
-        if self.attempts.get_mut(lease).is_some() {
-            // It was said again because nobody spoke of it.
-            return self.say_held(Some(&[lease]));
-        }
-        self.lender.took(shard);
-        let is_free = self.attempts.busy() < self.settings.slots;
-        if is_free && !self.stopping {
-            let stood_still = self.heartbeat_at.elapsed() > self.settings.heartbeat + STALLED_AFTER;
-            let lease = self.attempts.insert(Context::new(task), Stage::Ended);
-            if stood_still { self.ask_first(lease) } else { self.begin(lease) }
-        } else {
-            self.attempts.insert(Context::new(task), Stage::Waiting);
-        }
-    }
-
-    /// Asks the shard whether a task is still wanted before it is begun (`WRK-2`).
-    fn ask_first(&mut self, lease: LeaseToken) {
-        let Some(attempt) = self.attempts.get_mut(lease) else { return };
-        attempt.stage = Stage::Asking;
-        self.say_held(Some(&[lease]));
     }
 
     /// Runs the handler: to its end, if it gets there without waiting.

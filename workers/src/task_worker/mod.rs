@@ -15,6 +15,7 @@ mod answers;
 mod attempts;
 mod drive;
 mod frame;
+mod handed;
 mod lending;
 mod outbox;
 mod report;

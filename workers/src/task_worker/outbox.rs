@@ -62,6 +62,10 @@ impl Outbox {
         }
     }
 
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
     pub(super) fn has_heartbeat(&self) -> bool {
         self.waiting.iter().any(|entry| matches!(entry.request, WorkRequest::Heartbeat { .. }))
     }

@@ -123,23 +123,22 @@ impl House {
         Worker::builder().workspace("acme".parse().unwrap()).broker(config).heartbeat_every(Duration::from_millis(200))
     }
 
-    /// Waits for the next request that `wanted` takes; answers signs of life on the way.
+    /// Waits for the next request that `wanted` takes; answers signs of life while there is none.
     pub async fn request<T>(&mut self, mut wanted: impl FnMut(&WorkRequest) -> Option<T>) -> (T, (usize, usize)) {
         let look = async {
             loop {
+                if let Some(ix) = self.open.iter().position(|(.., request)| wanted(request).is_some()) {
+                    let (frame, place, request) = self.open.remove(ix);
+                    return (wanted(&request).unwrap(), (frame, place));
+                }
                 for (frame, place, request) in std::mem::take(&mut self.open) {
                     match request {
-                        request if wanted(&request).is_some() => self.open.push((frame, place, request)),
                         WorkRequest::Heartbeat { .. } => {
                             self.answer((frame, place), WorkReply::Alive { cancelled: Vec::new() }).await;
                         }
                         WorkRequest::Started { .. } => self.accept((frame, place), Vec::new()).await,
                         other => self.open.push((frame, place, other)),
                     }
-                }
-                if let Some(ix) = self.open.iter().position(|(.., request)| wanted(request).is_some()) {
-                    let (frame, place, request) = self.open.remove(ix);
-                    return (wanted(&request).unwrap(), (frame, place));
                 }
                 let Said { payload, reply, .. } = self.shard.next().await.unwrap();
                 let frame: WorkFrame = serde_json::from_slice(&payload).unwrap();

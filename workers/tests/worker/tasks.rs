@@ -161,7 +161,12 @@ fn held(request: &WorkRequest) -> Option<Vec<Held>> {
 #[tokio::test]
 async fn a_task_that_had_to_wait_is_asked_for_before_it_is_begun() {
     let mut house = House::new().await;
-    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double).slots(1));
+    // What is done at once holds no slot; this takes a while.
+    let slow = |context: Context, n: u32| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        double(context, n).await
+    };
+    let _running = Running::start(house.worker().handler("double".parse().unwrap(), slow).slots(1));
     let gate = house.greeted().await;
     // More than was lent: two wait for the slot of the first.
     house.hand_to(gate, vec![task("double", 1), task("double", 2), task("double", 3)]).await;
