@@ -172,6 +172,17 @@ impl House {
         reply.send(serde_json::to_vec(&answer).unwrap().into()).await.unwrap();
     }
 
+    /// Accepts the only report of a frame, but a message that was sent after the answer comes before it.
+    pub async fn accept_overtaken(&mut self, frame: usize, next: Vec<Task>, session: SessionId, later: Vec<Task>) {
+        let (reply, _) = self.frames.remove(&frame).unwrap();
+        let standing = Some(self.standing(next.len()));
+        let replies = vec![WorkReply::Accepted { next }];
+        let answer = WorkAnswer { shard: shard(), standing, replies, malformed: None };
+        self.hand_to(session, later).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        reply.send(serde_json::to_vec(&answer).unwrap().into()).await.unwrap();
+    }
+
     pub async fn report(&mut self) -> (Report, CommandId, (usize, usize)) {
         let ((report, id), place) = self
             .request(|request| match request {

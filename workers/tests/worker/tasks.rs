@@ -182,6 +182,24 @@ async fn a_task_that_had_to_wait_is_asked_for_before_it_is_begun() {
 }
 
 #[tokio::test]
+async fn an_answer_that_a_later_message_overtook_still_brings_its_tasks() {
+    let mut house = House::new().await;
+    let _running = Running::start(house.worker().handler("double".parse().unwrap(), double).slots(4));
+    let session = house.greeted().await;
+    house.hand_to(session, vec![task("double", 1)]).await;
+    let (report, _, (frame, _)) = house.report().await;
+    assert_eq!(report.lease.bits(), 1);
+    house.accept_overtaken(frame, vec![task("double", 2)], session, vec![task("double", 3)]).await;
+    let mut came = Vec::new();
+    for _ in 0..2 {
+        let (report, _, place) = house.report().await;
+        came.push(report.lease.bits());
+        house.accept(place, Vec::new()).await;
+    }
+    assert_eq!(came, [2, 3], "neither is thrown away, and in the order in which they were sent");
+}
+
+#[tokio::test]
 async fn a_worker_lends_what_it_has_free_and_no_more() {
     let mut house = House::new().await;
     let _running = Running::start(house.worker().handler("double".parse().unwrap(), double).slots(3));
