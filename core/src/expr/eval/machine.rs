@@ -160,10 +160,10 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
 
     fn has(&mut self, of: &'s Term, field: &str) -> Result<Value<'s>, Fault> {
         let of = self.evaluate(of)?;
-        let held = match &of {
+        let (held, is_optional) = match &of {
             Value::Optional(None) => return Ok(Value::Bool(false)),
-            Value::Optional(Some(held)) => held,
-            other => other,
+            Value::Optional(Some(held)) => (&**held, true),
+            other => (other, false),
         };
         match held {
             Value::Map(map) => {
@@ -171,6 +171,8 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
                 self.meter.scan(map.search_bytes(key))?;
                 Ok(Value::Bool(map.get(key).is_some()))
             }
+            // As the library had it.
+            Value::List(_) if is_optional => Ok(Value::Bool(false)),
             other => Err(Fault::unfit(".", &[other.kind(), Kind::Text])),
         }
     }
