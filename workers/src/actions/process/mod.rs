@@ -106,13 +106,15 @@ pub async fn execute(
             None => std::future::pending().await,
         }
     };
-    let stop = tokio::select! {
+    let (code, why) = tokio::select! {
         ended = supervised.end(context, bytes_max) => return ended.and_then(|ended| judge(ended, parse)),
-        () = context.cancelled() => HandlerError::new("cancelled", "the attempt was cancelled"),
-        () = timeout => HandlerError::new("process_timeout", "the command did not end in time"),
+        () = context.cancelled() => ("cancelled", "the attempt was cancelled"),
+        () = timeout => ("process_timeout", "the command did not end in time"),
     };
-    supervised.stop().await;
-    Err(stop)
+    match supervised.stop().await {
+        Ok(()) => Err(HandlerError::new(code, why)),
+        Err(left) => Err(HandlerError::new(code, format!("{why}; {left}"))),
+    }
 }
 
 /// Returns the program that supervises; `None`: this one.

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
-use super::supervisor::{self, KILL_WAIT, Order, TERM_GRACE, Verdict};
+use super::supervisor::{self, KILL_MAX, Order, TERM_GRACE, Verdict};
 use super::{INHERITED, ended_without_verdict};
 use crate::sdk::{Context, HandlerError};
 
@@ -59,14 +59,12 @@ impl Supervised {
             self.verdict.read_to_end(&mut line)
         );
         let _ = self.supervisor.wait().await;
-        let verdict = said.ok().and_then(|_| serde_json::from_slice(&line).ok());
-        match verdict {
+        match said.ok().and_then(|_| serde_json::from_slice(&line).ok()) {
             Some(Verdict::Ended { exit_code, left: 0 }) => {
                 Ok(Ended { exit_code, truncated: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
             }
             Some(Verdict::Ended { left, .. }) => {
-                let message = format!("the command ended, but {left} of the processes it started could not be killed");
-                Err(HandlerError::new("process_failed", message))
+                Err(HandlerError::new("process_failed", format!("the command ended, but {}", left_behind(left))))
             }
             Some(Verdict::NotStarted { reason }) => {
                 Err(HandlerError::new("process_failed", format!("the command cannot be started: {reason}")))
@@ -76,12 +74,29 @@ impl Supervised {
     }
 
     /// Tells the command to end, and waits until it and everything it started is gone.
-    pub(super) async fn stop(mut self) {
+    ///
+    /// # Errors
+    /// Says what is left: what runs as somebody else or waits for a device does not go.
+    pub(super) async fn stop(mut self) -> Result<(), String> {
         self.stop = None;
-        // It kills what does not listen, and what it cannot kill nobody can.
-        let patience = TERM_GRACE + KILL_WAIT * 2;
-        let _ = tokio::time::timeout(patience, self.supervisor.wait()).await;
+        let mut line = Vec::new();
+        // It kills what does not listen, says what it could not kill, and ends. On a machine that is too busy for that it
+        // goes on by itself.
+        let patience = TERM_GRACE + KILL_MAX * 2;
+        match tokio::time::timeout(patience, self.verdict.read_to_end(&mut line)).await {
+            Err(_) => return Err("what it started is still being ended".to_owned()),
+            // An order that was not even read yet leaves no verdict, and nothing was started.
+            Ok(_) => drop(self.supervisor.wait().await),
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Verdict::Ended { left: left @ 1.., .. }) => Err(left_behind(left)),
+            Ok(Verdict::Ended { left: 0, .. } | Verdict::NotStarted { .. }) | Err(_) => Ok(()),
+        }
     }
+}
+
+fn left_behind(count: usize) -> String {
+    format!("{count} of the processes it started could not be killed")
 }
 
 /// Reads to the end, keeping no more than `bytes_max`; says whether something was dropped. What it reads is a sign of

@@ -4,7 +4,7 @@
 //! It speaks over the socket that is its standard input: one line of [`Order`] in, one line of [`Verdict`] out; the end
 //! of what the worker says means stop. Its standard output and error output are the command's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, set_child_subreaper, wait};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, set_child_subreaper, wait, waitid};
 use serde::{Deserialize, Serialize};
 
 use super::descendants;
@@ -25,8 +25,10 @@ use super::descendants;
 pub(super) const ARGUMENT: &str = "__supervise-a-command";
 /// How long a command that is told to end may take before it is killed.
 pub(super) const TERM_GRACE: Duration = Duration::from_secs(2);
-/// How long killing may take: what waits for a device or runs as somebody else does not go.
-pub(super) const KILL_WAIT: Duration = Duration::from_secs(10);
+/// How long what was killed may stay as it is: what waits for a device or runs as somebody else does not go.
+const KILL_WAIT: Duration = Duration::from_secs(10);
+/// How long killing may take in all, as long as something changes.
+pub(super) const KILL_MAX: Duration = Duration::from_secs(60);
 /// How long to wait between two rounds of killing.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -116,9 +118,9 @@ fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
         let _ = stop.send(News::Stop);
     });
     std::thread::spawn(move || reap(command, &sender));
-    let status = until_ended(&news);
-    let deadline = Instant::now() + KILL_WAIT;
-    let mut ended = status;
+    let mut ended = until_ended(&news);
+    let begun = Instant::now();
+    let (mut changed, mut before) = (begun, BTreeSet::new());
     loop {
         // Most commands leave nobody, and that is known at once.
         match news.recv_timeout(PAUSE) {
@@ -126,10 +128,15 @@ fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
             Ok(News::Ended(status)) => ended = Some(status),
             Ok(News::Stop) | Err(_) => {}
         }
-        if Instant::now() > deadline {
+        let found = descendants::kill_children();
+        if found != before {
+            (changed, before) = (Instant::now(), found);
+        } else if changed.elapsed() > KILL_WAIT {
             return verdict(ended, descendants::living().len());
         }
-        descendants::kill_all();
+        if begun.elapsed() > KILL_MAX {
+            return verdict(ended, descendants::living().len());
+        }
     }
 }
 
@@ -148,9 +155,16 @@ fn until_ended(news: &Receiver<News>) -> Option<WaitStatus> {
 /// Takes leave of every child that ends, until there is none.
 fn reap(command: Pid, news: &Sender<News>) {
     loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == command => drop(news.send(News::Ended(status))),
-            Ok(_) | Err(Errno::INTR) => {}
+        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            Ok(_) => {
+                let _leave = descendants::hold_leave();
+                while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+                    if pid == command {
+                        let _ = news.send(News::Ended(status));
+                    }
+                }
+            }
+            Err(Errno::INTR) => {}
             Err(_) => {
                 let _ = news.send(News::NobodyLeft);
                 return;
