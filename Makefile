@@ -19,7 +19,7 @@ dev: release
 test: setup check
 	@echo 'test: compiling the programs and the tests, some minutes the first time' >&2
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 
 ## Format and lints.
 check:

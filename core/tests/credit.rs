@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use headwater_core::credit::{Credit, Lender, Room, Standing, Term};
-use headwater_core::{Epoch, ShardId};
+use headwater_core::{Epoch, SessionId, ShardId};
 use proptest::prelude::*;
 
 const SHARDS: u16 = 3;
@@ -27,6 +27,7 @@ struct World {
     shards: BTreeMap<ShardId, Shard>,
     /// Tasks that run, by shard.
     held: Vec<ShardId>,
+    turn: u64,
 }
 
 fn shard(number: u16) -> ShardId {
@@ -41,16 +42,17 @@ impl World {
             (shard(number), Shard { room, meeting: 1, waiting: 0, frames, answers, tasks })
         };
         let shards: BTreeMap<_, _> = (0..SHARDS).map(new).collect();
-        let mut lender = Lender::default();
+        let mut lender = Lender::new(SessionId::from_bits(1), SLOTS);
         for (shard, at) in &shards {
             lender.hear(*shard, at.room.standing(false));
         }
-        Self { lender, shards, held: Vec::new() }
+        Self { lender, shards, held: Vec::new(), turn: 0 }
     }
 
     fn share(&mut self, freed: &[ShardId]) {
         let free = SLOTS - self.held.len() as u64;
-        for shard in self.lender.share(free, freed) {
+        self.turn += 1;
+        for shard in self.lender.share(free, freed, self.turn) {
             let credit = self.lender.credit(shard);
             self.shards.get_mut(&shard).unwrap().frames.push_back(credit);
         }
@@ -193,7 +195,7 @@ proptest! {
             }
         }
         let waiting: u64 = world.shards.values().map(|at| at.waiting).sum();
-        prop_assert_eq!((waiting, world.held.len()), (0, 0));
+        prop_assert_eq!((waiting, world.held.len()), (0, 0), "{:#?}", world.lender);
     }
 }
 
@@ -212,4 +214,47 @@ fn an_old_word_that_comes_late_changes_nothing() {
     assert_eq!(room.free(), 0, "nor does one of another term");
     room.hear(word(3, 0));
     assert_eq!((room.free(), room.standing(false).handed), (0, 1), "what was used stays used");
+}
+
+/// Makes a lender that has heard of four shards, all with tasks waiting or none.
+fn lender(slots: u64, waiting: bool) -> (Lender, Vec<ShardId>) {
+    let shards: Vec<_> = (0..4).map(|shard| ShardId::new(shard).unwrap()).collect();
+    let mut lender = Lender::new(SessionId::from_bits(1), slots);
+    for shard in &shards {
+        lender.hear(*shard, Room::new(Term { epoch: Epoch::FIRST, meeting: 1 }).standing(waiting));
+    }
+    (lender, shards)
+}
+
+fn lent(lender: &mut Lender, shards: &[ShardId]) -> Vec<u64> {
+    let mut lent: Vec<_> = shards.iter().map(|shard| lender.credit(*shard).lent).collect();
+    lent.sort_unstable();
+    lent
+}
+
+#[test]
+fn few_slots_go_to_few_shards_with_one_for_each_where_that_leaves_many() {
+    for (slots, expected) in [(4, [0, 0, 0, 4]), (16, [1, 1, 1, 13]), (32, [1, 1, 15, 15]), (64, [16, 16, 16, 16])] {
+        let (mut lender, shards) = lender(slots, false);
+        lender.share(slots, &[], 0);
+        assert_eq!(lent(&mut lender, &shards), expected);
+    }
+}
+
+#[test]
+fn where_all_wait_each_has_its_turn() {
+    let (mut lender, shards) = lender(4, true);
+    let mut told: Vec<_> = (0..4)
+        .flat_map(|turn| {
+            let told = lender.share(4, &[], turn);
+            // All four were used at once, and end before the next turn.
+            let before = lender.credit(told[0]).lent;
+            let term = Term { epoch: Epoch::FIRST, meeting: 1 };
+            let standing = Standing { term, handed: before, unheard: 0, message: 1, waiting: true };
+            lender.hear(told[0], standing);
+            told
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, shards);
 }

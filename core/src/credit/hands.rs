@@ -129,8 +129,12 @@ impl Hands {
             None => {
                 let turns = self.workspaces.get_mut(workspace)?.queues.get_mut(queue)?;
                 let count = turns.sessions.len();
-                let mut places = (0..count).map(|step| (turns.next + step) % count);
-                let found = places.find(|place| self.hands.get(&turns.sessions[*place]).is_some_and(has_room))?;
+                let free = |place: &usize| self.hands.get(&turns.sessions[*place]).map_or(0, |hand| hand.room.free());
+                let mut places = (0..count).map(|step| (turns.next + step) % count).filter(|place| free(place) > 0);
+                // Who has lent only the one is kept for what finds nobody else.
+                let first = places.next()?;
+                let found =
+                    if free(&first) > 1 { first } else { places.find(|place| free(place) > 1).unwrap_or(first) };
                 turns.next = (found + 1) % count;
                 turns.sessions[found]
             }

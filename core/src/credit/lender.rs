@@ -3,13 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::homes::Homes;
 use super::{Credit, Standing, Term};
-use crate::{Epoch, ShardId};
+use crate::{Epoch, SessionId, ShardId};
 
 /// The worker's side: what it has lent to whom.
 #[derive(Debug, Clone, Default)]
 pub struct Lender {
     shards: BTreeMap<ShardId, Loan>,
+    homes: Homes,
 }
 
 /// What one shard was lent in its current term.
@@ -66,10 +68,16 @@ impl Loan {
 }
 
 impl Lender {
+    /// Makes the lender of a session with so many slots: nothing is lent.
+    pub fn new(session: SessionId, slots: u64) -> Self {
+        Self { shards: BTreeMap::new(), homes: Homes::new(session, slots) }
+    }
+
     /// Learns how a shard stands: by its call, or with tasks that it hands over. A word of an older term than the one
     /// known is not listened to: returns whether it was.
     pub fn hear(&mut self, shard: ShardId, standing: Standing) -> bool {
         let Standing { term, handed, unheard, message, waiting } = standing;
+        self.homes.know(shard);
         let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(term));
         if term < loan.term {
             return false;
@@ -112,6 +120,7 @@ impl Lender {
 
     /// Learns that a shard has tasks waiting.
     pub fn called(&mut self, shard: ShardId, epoch: Epoch) {
+        self.homes.know(shard);
         let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(Term::unmet(epoch)));
         if epoch > loan.term.epoch {
             *loan = Loan { held: loan.held, word: loan.word, ..Loan::new(Term::unmet(epoch)) };
@@ -144,15 +153,16 @@ impl Lender {
     /// Shares out the slots that hold nothing; some of them may be lent already. Returns the shards that are to be told.
     ///
     /// What `freed` names goes back to the shard it came from, once for each time it is named, unless tasks wait: then it
-    /// goes to the shard with tasks waiting that has least of this worker. Where nothing is left for one that has tasks
-    /// waiting, another that has none is asked to give half of what it does not use back.
-    pub fn share(&mut self, free: u64, freed: &[ShardId]) -> Vec<ShardId> {
+    /// goes to one with tasks waiting whose `turn` it is; turns are to go up with time. Where nothing is left for one that
+    /// has tasks waiting, another that has none is asked to give half of what it does not use back.
+    pub fn share(&mut self, free: u64, freed: &[ShardId], turn: u64) -> Vec<ShardId> {
         let mut told = Vec::new();
         let mut spare = free.saturating_sub(self.idle());
         let mut freed = freed.iter();
         while spare > 0 {
             let back = if self.is_wanted() { None } else { freed.next().copied() };
-            let Some(shard) = back.filter(|shard| self.shards.contains_key(shard)).or_else(|| self.neediest()) else {
+            let Some(shard) = back.filter(|shard| self.shards.contains_key(shard)).or_else(|| self.neediest(turn))
+            else {
                 break;
             };
             let Some(loan) = self.shards.get_mut(&shard) else { break };
@@ -174,12 +184,19 @@ impl Lender {
         self.shards.values().any(|loan| loan.waiting)
     }
 
-    /// The shard that has least, of those with tasks waiting if there are any.
-    fn neediest(&self) -> Option<ShardId> {
-        let wanted = self.is_wanted();
-        let needy = self.shards.iter().filter(|(_, loan)| loan.waiting || !wanted);
-        let least = needy.min_by_key(|(_, loan)| loan.unused() + if wanted { loan.held } else { 0 })?;
-        Some(*least.0)
+    /// The shard that has least, of those whose turn it is: with tasks waiting if there are any.
+    fn neediest(&self, turn: u64) -> Option<ShardId> {
+        let loan = |shard: &ShardId| self.shards.get(shard);
+        if self.is_wanted() {
+            let waits = |shard: ShardId| loan(&shard).is_some_and(|loan| loan.waiting);
+            let in_turn = self.homes.first(turn, waits);
+            return in_turn.min_by_key(|shard| loan(shard).map(|loan| loan.unused() + loan.held));
+        }
+        let bare = self.shards.iter().find(|(_, loan)| loan.unused() == 0 && loan.held == 0);
+        match bare.filter(|_| self.homes.can_reserve()) {
+            Some((shard, _)) => Some(*shard),
+            None => self.homes.first(0, |_| true).min_by_key(|shard| loan(shard).map(Loan::unused)),
+        }
     }
 
     /// Takes credit back for a shard that has tasks waiting and none, one shard at a time.
@@ -207,10 +224,11 @@ impl Lender {
         }
     }
 
-    /// Has everything said again that no shard is known to have heard: with each heartbeat.
+    /// Has everything said again that no shard is known to have heard, and asks those again that were said to have tasks
+    /// waiting and do not use what they have: with each heartbeat.
     pub fn doubt(&mut self) {
         for loan in self.shards.values_mut() {
-            loan.say_again |= !loan.is_heard;
+            loan.say_again |= !loan.is_heard || loan.waiting && loan.unused() > 0;
         }
     }
 

@@ -20,10 +20,12 @@
 //! | file | question |
 //! |---|---|
 //! | `lender` | to which shard a worker lends what is free |
+//! | `homes` | to which few first |
 //! | `room` | what a shard may still hand to a worker |
 //! | `hands` | which workers a shard knows, and who comes next |
 
 mod hands;
+mod homes;
 mod lender;
 mod room;
 

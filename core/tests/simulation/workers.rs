@@ -56,15 +56,16 @@ impl Worker {
 impl Cluster {
     pub fn hire(&mut self) {
         let worker = self.workers.len();
+        let session = SessionId::from_bits(self.chance.bits());
         self.workers.push(Worker {
             name: format!("worker-{worker}").parse().unwrap(),
             life: 0,
-            session: SessionId::from_bits(self.chance.bits()),
+            session,
             is_up: true,
             offset: 0,
             frozen_until: 0,
             held: BTreeMap::new(),
-            lender: Lender::default(),
+            lender: Lender::new(session, SLOTS as u64),
         });
         self.at(MILLI, Happening::WorkerTurn { worker, life: 0 });
     }
@@ -75,7 +76,7 @@ impl Cluster {
         at.life += 1;
         at.is_up = false;
         at.session = session;
-        at.lender = Lender::default();
+        at.lender = Lender::new(session, SLOTS as u64);
         let held = std::mem::take(&mut at.held).len();
         self.note(format_args!("worker {worker} crashes with {held} attempts"));
         let delay = self.chance.between(100 * MILLI, 8 * SECOND);
@@ -104,11 +105,17 @@ impl Cluster {
         );
     }
 
+    /// Counts how often it was another shard's turn to be lent to.
+    fn turn(&self) -> u64 {
+        self.time / (25 * MILLI)
+    }
+
     /// Lends what is free, and tells the shards.
     fn lend(&mut self, worker: usize, freed: &[ShardId]) {
+        let turn = self.turn();
         let at = &mut self.workers[worker];
         let free = at.free();
-        for shard in at.lender.share(free, freed) {
+        for shard in at.lender.share(free, freed, turn) {
             self.say(worker, shard, None);
         }
     }
@@ -231,9 +238,10 @@ impl Cluster {
         let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
         let report = Report { node, attempt, lease, worker: name.clone(), started_at, outcome };
         // What it frees goes with the report.
+        let turn = self.turn();
         let at = &mut self.workers[worker];
         let (free, shard) = (at.free(), run.shard());
-        let told = at.lender.share(free, &[shard]);
+        let told = at.lender.share(free, &[shard], turn);
         self.say(worker, shard, WorkRequest::Report { id, run, report });
         for other in told.into_iter().filter(|told| *told != shard) {
             self.say(worker, other, None);

@@ -151,20 +151,8 @@ impl Driver {
                     Err(lost) => return Stopped::Lost(lost),
                 },
                 () = shutdown.cancelled(), if !self.desk.owner().is_appending() => return Stopped::Asked,
-                Some(request) = work.next(), if open => {
-                    self.take_work(request);
-                    for _ in 0..BURST {
-                        let Some(request) = work.try_next().filter(|_| !self.desk.owner().is_full()) else { break };
-                        self.take_work(request);
-                    }
-                }
-                Some(request) = commands.next(), if open => {
-                    self.take_commands(request);
-                    for _ in 0..BURST {
-                        let Some(request) = commands.try_next().filter(|_| !self.desk.owner().is_full()) else { break };
-                        self.take_commands(request);
-                    }
-                }
+                Some(request) = work.next(), if open => self.take_work(request),
+                Some(request) = commands.next(), if open => self.take_commands(request),
                 Some(Local { submission, ticket }) = self.local.recv(), if open => {
                     self.take(Input::Follows { submission, ticket });
                 }
@@ -177,9 +165,29 @@ impl Driver {
                 _ = sweep.tick() => self.take(Input::Sweep),
                 () = self.deliverer.broken() => {}
             }
+            self.take_ready(work, commands).await;
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             self.desk.turn(shutdown.is_cancelled(), moment(self.began), &mut self.said);
             self.act().await;
+        }
+    }
+
+    /// Takes the requests that are there already, so that they go into the same bundle.
+    async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests) {
+        // Where the next bundle is about to leave, whoever reads the connection comes first.
+        if !self.desk.owner().is_appending() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..BURST {
+            if self.desk.owner().is_full() {
+                return;
+            }
+            let (frame, asked) = (work.try_next(), commands.try_next());
+            if frame.is_none() && asked.is_none() {
+                return;
+            }
+            frame.into_iter().for_each(|frame| self.take_work(frame));
+            asked.into_iter().for_each(|asked| self.take_commands(asked));
         }
     }
 

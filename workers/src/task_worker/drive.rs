@@ -29,6 +29,8 @@ pub(super) const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// How long the last reports may take when the worker stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 const ENDED_AT_ONCE: usize = 256;
+/// How many events are taken in before something is sent.
+const BURST: usize = 64;
 
 pub(super) type Ended = (LeaseToken, Result<Outcome, HandlerError>);
 
@@ -42,8 +44,11 @@ pub(crate) struct TaskWorker {
     pub(super) outboxes: HashMap<ShardId, Outbox>,
     frames: UnderWay,
     pub(super) lender: Lender,
+    pub(super) began: Instant,
+    /// When lending begins, once a shard was heard.
+    pub(super) lends_at: Option<Instant>,
     /// The shards whose tasks have left a slot since something was last lent.
-    freed: Vec<ShardId>,
+    pub(super) freed: Vec<ShardId>,
     attention: Attention,
     /// What came before the answer that may have been sent earlier.
     pub(super) early: HashMap<ShardId, Vec<Handed>>,
@@ -81,7 +86,9 @@ impl TaskWorker {
         let mut heartbeat = tokio::time::interval(settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            lender: Lender::default(),
+            lender: Lender::new(settings.session, settings.slots as u64),
+            began: Instant::now(),
+            lends_at: None,
             freed: Vec::new(),
             attention: work::attend(&broker, &settings.workspace, settings.session).await?,
             notices: cancel::subscribe(&broker, &settings.workspace).await?,
@@ -109,6 +116,7 @@ impl TaskWorker {
             self.send();
             let event = self.event(shutdown.as_mut()).await;
             self.take(event).await;
+            self.take_ready(shutdown.as_mut()).await;
         }
         self.introduce().await;
         self.settle_until(Instant::now() + self.settings.stop_grace).await;
@@ -134,9 +142,21 @@ impl TaskWorker {
         }
     }
 
+    /// Takes what is there already, so that it goes into the same frames.
+    async fn take_ready(&mut self, mut stop: Pin<&mut impl FusedFuture<Output = ()>>) {
+        // Whoever reads the connection comes first.
+        tokio::task::yield_now().await;
+        for _ in 0..BURST {
+            let Some(event) = self.event(stop.as_mut()).now_or_never() else { return };
+            self.take(event).await;
+        }
+    }
+
     /// Waits for what happens next. Loses nothing when dropped.
     async fn event(&mut self, mut stop: Pin<&mut impl FusedFuture<Output = ()>>) -> Event {
-        let due_at = self.outboxes.values().filter_map(Outbox::due_at).chain(self.attempts.due_at()).min();
+        let lends_at = self.lends_at.filter(|at| *at > Instant::now());
+        let due_at =
+            self.outboxes.values().filter_map(Outbox::due_at).chain(self.attempts.due_at()).chain(lends_at).min();
         let due = async {
             match due_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -159,6 +179,9 @@ impl TaskWorker {
     }
 
     async fn take(&mut self, event: Event) {
+        if let Event::Heard(_) = event {
+            self.begin_to_lend();
+        }
         match event {
             Event::Stop => self.stopping = true,
             Event::Ended(ended) => {
@@ -221,19 +244,6 @@ impl TaskWorker {
             let (frame, give_up_at) = frame::split(entries, frame);
             let (broker, workspace) = (self.broker.clone(), self.settings.workspace.clone());
             self.frames.push(frame::offer(broker, workspace, *shard, frame, give_up_at).boxed());
-        }
-    }
-
-    fn lend(&mut self) {
-        let told = if self.stopping {
-            self.lender.close()
-        } else {
-            let free = self.settings.slots.saturating_sub(self.attempts.wanting());
-            self.lender.share(free as u64, &self.freed)
-        };
-        self.freed.clear();
-        for shard in told {
-            self.outboxes.entry(shard).or_insert_with(Outbox::new).tell();
         }
     }
 

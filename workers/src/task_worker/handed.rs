@@ -9,12 +9,18 @@ use super::drive::{STALLED_AFTER, TaskWorker};
 use super::outbox::Outbox;
 use crate::sdk::Context;
 
+/// How many messages of one shard wait for the answer before them. The tasks of one too many come again.
+const EARLY_MAX: usize = 256;
+
 impl TaskWorker {
     /// Takes a message with tasks; later, where the answer to a frame may have been sent before it.
     pub(super) fn take_handed(&mut self, handed: Handed) {
         let is_asked = self.outboxes.get(&handed.shard).is_some_and(Outbox::is_in_flight);
         if is_asked && self.lender.is_early(handed.shard, handed.standing) {
-            self.early.entry(handed.shard).or_default().push(handed);
+            let early = self.early.entry(handed.shard).or_default();
+            if early.len() < EARLY_MAX {
+                early.push(handed);
+            }
         } else {
             self.take_tasks(handed);
         }
