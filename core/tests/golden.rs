@@ -165,6 +165,8 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
         ),
         ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
         ("run-failed", RunEvent::RunFailed { failure: failure() }),
+        ("run-ending-failed", RunEvent::RunEnding { ending: Ending::Failed { failure: failure() } }),
+        ("run-ending-cancelled", RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into() } }),
         ("run-cancelled", RunEvent::RunCancelled { reason: "enough".into() }),
     ]
 }

@@ -152,7 +152,7 @@ fn metered<T>(work: &Work, price: u64, check: impl FnOnce() -> T) -> Result<T, D
     let (result, spent) = charge::spending(work.left(), price, || catch_unwind(AssertUnwindSafe(check)));
     match result {
         Ok(result) => work.take(spent).map(|()| result),
-        Err(payload) if payload.is::<charge::Spent>() => work.take(spent).and(Err(DecisionLimit)),
+        Err(payload) if payload.is::<charge::Spent>() => work.take(spent).and(Err(work.run_out())),
         Err(payload) => resume_unwind(payload),
     }
 }

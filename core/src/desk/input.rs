@@ -40,6 +40,8 @@ pub enum Input<R, T> {
     Delivered { way: Way, sequence: Sequence },
     /// Something of a run is due.
     Due,
+    /// The next of the runs that go on by themselves has its turn: see [`super::Desk::goes_on`].
+    Continue,
     /// A moment is over: come at least four times in a lease's time, and twice a second.
     Sweep,
 }

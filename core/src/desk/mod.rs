@@ -42,6 +42,7 @@ use rooms::Rooms;
 use takeover::Inheritance;
 use watchers::Watchers;
 
+use crate::expr::DECISION_WORK_MAX;
 use crate::protocol::{ShardReply, Task, WorkReply};
 use crate::run::RunCommand;
 use crate::shard::{Command, Owner, Rejection, Released, Submission};
@@ -49,6 +50,10 @@ use crate::{BundleId, CommandId, LeaseToken, Sequence, SessionId};
 
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
+/// How much work is decided in one go before others are looked at: about the most that one decision does.
+const BURST_WORK: u64 = DECISION_WORK_MAX / 2;
+/// How many inputs go before a run that goes on by itself, and no more.
+const PASSED_OVER_MAX: u32 = 4;
 
 /// How a desk behaves.
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ pub struct Desk<R, T> {
     appending_since: Option<Duration>,
     /// When a bundle last was durable.
     appended_at: Option<Duration>,
+    /// How many inputs have gone before the run whose turn it is to go on.
+    passed_over: u32,
     /// Whether the bundle that opens the epoch is durable: until then the epoch may never be, so nobody hears of it.
     is_open: bool,
 }
@@ -89,6 +96,17 @@ pub struct Desk<R, T> {
 /// Who asked for a command, and so who hears of its outcome.
 #[derive(Debug)]
 pub struct Caller<T>(Asker<T>);
+
+/// When [`Input::Continue`] should come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// No run has more to do, or the bundle that fills is full.
+    Not,
+    /// When nothing else has come.
+    WhenIdle,
+    /// Next: enough has gone before.
+    Now,
+}
 
 #[derive(Debug)]
 enum Asker<T> {
@@ -125,6 +143,7 @@ enum Asker<T> {
 impl<R, T> Desk<R, T> {
     /// Takes in what has come.
     pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+        self.passed_over = self.passed_over.saturating_add(1);
         match input {
             Input::Work { workspace, frame, reply } => self.take_work(&workspace, frame, reply, at, out),
             Input::Unreadable { malformed, reply } => self.refuse_frame(malformed, reply, out),
@@ -136,6 +155,7 @@ impl<R, T> Desk<R, T> {
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
             Input::Due => self.fire_timers(at),
+            Input::Continue => self.go_on(at),
             Input::Sweep => self.sweep(at, out),
         }
     }
@@ -170,7 +190,10 @@ impl<R, T> Desk<R, T> {
 
     /// Returns whether nothing waits here for anybody: for tests of rest.
     pub fn is_at_rest(&self) -> bool {
-        self.parking.is_empty() && self.inheritance.is_settled() && !self.owner.is_appending()
+        self.parking.is_empty()
+            && self.inheritance.is_settled()
+            && !self.owner.is_appending()
+            && self.owner.shard().unfinished().len() == 0
     }
 
     fn appended(&mut self, sequence: Sequence, at: Moment, out: &mut Vec<Output<R, T>>) {
@@ -222,8 +245,40 @@ impl<R, T> Desk<R, T> {
         waiting > self.settings.requests_waiting_max + self.watchers.count()
     }
 
+    /// Returns when a run that has more to do should go on: fairly, neither before everybody nor after everybody.
+    pub fn goes_on(&self) -> GoesOn {
+        if self.owner.shard().unfinished().len() == 0 || self.owner.is_full() {
+            GoesOn::Not
+        } else if self.passed_over >= PASSED_OVER_MAX {
+            GoesOn::Now
+        } else {
+            GoesOn::WhenIdle
+        }
+    }
+
+    /// Returns whether so much was decided since `before` ([`crate::shard::Shard::work_spent`]) that others should be
+    /// looked at first.
+    pub fn is_burst_over(&self, before: u64) -> bool {
+        self.owner.is_full() || self.owner.shard().work_spent() - before > BURST_WORK
+    }
+
+    fn go_on(&mut self, at: Moment) {
+        self.passed_over = 0;
+        if self.owner.is_full() {
+            return;
+        }
+        if let Some(run) = self.owner.next_unfinished() {
+            self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::Continue {} }, at);
+        }
+    }
+
     fn fire_timers(&mut self, at: Moment) {
+        let before = self.owner.shard().work_spent();
         for run in self.owner.shard().due_runs(at.wall, DUE_BURST) {
+            // What is due stays due.
+            if self.is_burst_over(before) {
+                return;
+            }
             self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::FireTimers {} }, at);
         }
     }

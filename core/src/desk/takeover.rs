@@ -55,6 +55,7 @@ impl<R, T> Desk<R, T> {
             refusals: 0,
             appending_since: None,
             appended_at: None,
+            passed_over: 0,
             is_open: false,
             settings,
         };

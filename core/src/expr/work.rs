@@ -19,26 +19,59 @@ const BYTES_PER_UNIT: u64 = 16;
 
 /// What one decision may still do. Everything it evaluates draws on it; it is not shared between decisions.
 ///
-/// Whoever decides in turns asks [`Self::is_half_spent`] between two steps and goes on in another decision.
+/// Whoever decides in turns asks [`Self::is_half_spent`] between two steps and goes on in another decision; so does a step
+/// that [`Self::has_run_out`], unless it had a whole decision to itself.
 #[derive(Debug)]
 pub struct Work {
-    left: Cell<u64>,
+    allowed: Cell<u64>,
+    spent: Cell<u64>,
+    /// From where on nothing more should begin.
+    half: Cell<u64>,
+    ran_out: Cell<bool>,
 }
 
 impl Work {
     /// Returns the budget of a decision that has just begun.
     pub fn of_a_decision() -> Self {
-        Self { left: Cell::new(DECISION_WORK_MAX) }
+        Self::of(DECISION_WORK_MAX)
+    }
+
+    /// Returns a budget of so many units.
+    pub fn of(units: u64) -> Self {
+        let (allowed, half) = (Cell::new(units), Cell::new(units / 2));
+        Self { allowed, spent: Cell::new(0), half, ran_out: Cell::new(false) }
     }
 
     /// Returns how many units have been done.
     pub fn spent(&self) -> u64 {
-        DECISION_WORK_MAX - self.left.get()
+        self.spent.get()
     }
 
     /// Returns whether a decision that has a choice should leave the rest to the next.
     pub fn is_half_spent(&self) -> bool {
-        self.spent() > DECISION_WORK_MAX / 2
+        self.spent.get() > self.half.get()
+    }
+
+    /// Leaves at most so many units from here on.
+    pub(crate) fn narrow(&self, units: u64) {
+        self.allowed.set(self.allowed.get().min(self.spent.get() + units));
+        self.half.set(self.half.get().min(self.spent.get() + units / 2));
+    }
+
+    /// Returns whether anything needed more than was left, since [`Self::begin`].
+    pub(crate) fn has_run_out(&self) -> bool {
+        self.ran_out.get()
+    }
+
+    /// Begins a step.
+    pub(crate) fn begin(&self) {
+        self.ran_out.set(false);
+    }
+
+    /// Notes that something needs more than is left.
+    pub(crate) fn run_out(&self) -> DecisionLimit {
+        self.ran_out.set(true);
+        DecisionLimit
     }
 
     /// Takes units for a pass over so many bytes.
@@ -47,12 +80,15 @@ impl Work {
     }
 
     pub(crate) fn take(&self, units: u64) -> Result<(), DecisionLimit> {
-        self.left.set(self.left.get().checked_sub(units).ok_or(DecisionLimit)?);
+        if units > self.left() {
+            return Err(self.run_out());
+        }
+        self.spent.set(self.spent.get() + units);
         Ok(())
     }
 
     pub(crate) fn left(&self) -> u64 {
-        self.left.get()
+        self.allowed.get().saturating_sub(self.spent.get())
     }
 }
 
@@ -92,7 +128,7 @@ impl<'w> Meter<'w> {
                 self.left.set(left);
                 Ok(())
             }
-            None if self.allowed < EXPRESSION_WORK_MAX => Err(DecisionLimit.into()),
+            None if self.allowed < EXPRESSION_WORK_MAX => Err(self.work.run_out().into()),
             None => Err(Fault::limit(format!("it takes more than {EXPRESSION_WORK_MAX} units of work"))),
         }
     }
@@ -123,7 +159,7 @@ impl<'w> Meter<'w> {
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
         let spent = self.allowed - self.left.get();
-        self.work.left.set(self.work.left.get().saturating_sub(spent));
+        self.work.spent.set(self.work.spent.get() + spent);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::evolve::{timer_of_run, timers_of};
 use super::state::{NodeState, Run};
 use super::waiting::Waiting;
-use super::{RunStatus, Trigger};
+use super::{Ending, RunStatus, Trigger};
 use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx};
 use crate::shard::WorkflowKey;
@@ -34,6 +34,11 @@ pub(crate) struct RunRecord {
     nodes: Vec<(NodeId, NodeState)>,
     unrecorded: Vec<(NodeId, AssetId, Option<PartitionKey>)>,
     consumed: Vec<InputVersion>,
+    /// What has still to begin, in its order. Since format 2, as the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    agenda: Vec<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<Ending>,
 }
 
 impl RunRecord {
@@ -59,8 +64,8 @@ impl RunRecord {
         }
         let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((find(node)?, asset, key)));
         let unrecorded = unrecorded.collect::<Result<_, _>>()?;
+        let agenda = self.agenda.into_iter().map(find).collect::<Result<_, _>>()?;
         let state = self.state.into_iter().map(|(key, value)| shared(&definition, &nodes, key, value)).collect();
-        let timers: BTreeSet<_> = timer_of_run(&definition, self.started_at).into_iter().collect();
         let mut run = Run {
             id: self.id,
             workspace: self.workspace,
@@ -76,12 +81,19 @@ impl RunRecord {
             revision: self.revision,
             active: nodes.iter().map(|node| u32::from(node.phase.is_active())).sum(),
             nodes,
-            timers,
+            agenda,
+            ending: self.ending,
+            timers: BTreeSet::new(),
             unrecorded,
             consumed: self.consumed,
             waiting: Waiting::default(),
             facts: OnceLock::new(),
         };
+        // What ends has nothing due and waits for nobody.
+        if run.ending.is_some() {
+            return Ok(run);
+        }
+        run.timers.extend(timer_of_run(&run.definition, run.started_at));
         for position in 0..run.nodes.len() {
             let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
             let due = timers_of(&run, ix);
@@ -121,6 +133,8 @@ impl Run {
             revision,
             nodes,
             active: _,
+            agenda,
+            ending,
             timers: _,
             unrecorded,
             consumed,
@@ -145,6 +159,8 @@ impl Run {
             nodes: nodes.map(|(node, state)| (node.id.clone(), state.clone())).collect(),
             unrecorded: unrecorded.iter().map(|(ix, asset, key)| (name(ix), asset.clone(), key.clone())).collect(),
             consumed: consumed.clone(),
+            agenda: agenda.iter().map(name).collect(),
+            ending: ending.clone(),
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum RunCommand {
     },
     /// Something of the run is due.
     FireTimers {},
+    /// It goes on with what its last decision left.
+    Continue {},
     /// An asset chose a version for a waiting node, or none.
     ResolveAsset { node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset> },
     /// An asset cannot give a waiting node what it needs.

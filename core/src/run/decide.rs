@@ -5,19 +5,17 @@
 
 use std::sync::Arc;
 
+use super::budget::{Budget, Later, Standing};
 use super::command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 use super::evolve::evolve;
 use super::produce;
 use super::state::{Phase, Run, Timer};
-use super::{RunEvent, RunFailure, RunStatus};
+use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::{Definition, NodeIx};
 use crate::expr::{ConsumedAsset, Work};
 use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkspaceId};
 
-/// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
-/// full before them, they fit one message of the broker (8 MiB).
-pub const DECISION_BYTES_MAX: usize = 3 << 20;
 /// How many bytes a run's input may have, defaults included.
 pub const INPUT_BYTES_MAX: usize = 1 << 20;
 /// How many bytes of a worker's or a caller's words are kept.
@@ -32,6 +30,10 @@ pub struct Ground<'a> {
     pub hands: &'a mut Hands,
     /// Whether attempts of other runs wait for the queue: then what becomes ready waits behind them.
     pub is_contended: &'a dyn Fn(&WorkspaceId, &QueueName) -> bool,
+    /// What the decision may take.
+    pub budget: Budget,
+    /// How much work it did, to be read off afterwards.
+    pub spent: u64,
 }
 
 /// A decision under way: the run as it already is, and the events that made it so.
@@ -39,30 +41,30 @@ pub(super) struct Decision<'r, 'g, 'h> {
     pub run: &'r mut Run,
     pub ground: &'g mut Ground<'h>,
     pub events: Vec<RunEvent>,
-    /// Nodes that ended and whose transitions have not been followed yet.
-    pub ended: Vec<NodeIx>,
     /// Of the events, about.
     pub bytes: usize,
-    /// What everything evaluated here may still do. Where it runs out, the node that needs more fails
-    /// (`decision_limit`): an agenda that goes on in another decision would ask it in [`Self::settle`] instead.
+    pub budget: Budget,
+    /// What everything evaluated here may still do. A step that it does not suffice for waits for the next decision; one that
+    /// a whole decision does not suffice for fails its node (`decision_limit`).
     pub work: Work,
+    pub standing: Standing,
+    /// Whether others wait for their turn, so that little of the agenda is done now.
+    pub is_narrow: bool,
 }
 
-impl Decision<'_, '_, '_> {
-    /// Takes a fact down; one that would make the commit too large ends the run instead (`decision_too_large`).
+impl<'r, 'g, 'h> Decision<'r, 'g, 'h> {
+    fn of(run: &'r mut Run, ground: &'g mut Ground<'h>, work: Work) -> Self {
+        let budget = ground.budget;
+        Self { run, ground, events: Vec::new(), bytes: 0, budget, work, standing: Standing::Fresh, is_narrow: false }
+    }
+
+    /// Takes a fact down; whether one of any size fits, [`Self::check_room`] has said before.
     /// After the end there are no facts (`RUN-1`): what the decision goes on to say is dropped.
     pub fn emit(&mut self, event: RunEvent) {
         if self.run.status.is_terminal() {
             return;
         }
-        let bytes = event.weight_bytes();
-        if bytes > 0 && self.bytes + bytes > DECISION_BYTES_MAX {
-            return self.fail_run(match event.node() {
-                Some(node) => too_large().at(node, None),
-                None => too_large(),
-            });
-        }
-        self.bytes += bytes;
+        self.bytes += event.weight_bytes();
         evolve(self.run, &event, self.ground.now);
         self.events.push(event);
     }
@@ -70,11 +72,6 @@ impl Decision<'_, '_, '_> {
     pub fn definition(&self) -> Arc<Definition> {
         Arc::clone(&self.run.definition)
     }
-}
-
-pub(super) fn too_large() -> RunFailure {
-    let message = format!("what follows from one step has more than {DECISION_BYTES_MAX} bytes");
-    RunFailure::new("decision_too_large", message)
 }
 
 /// Starts a run.
@@ -88,20 +85,17 @@ pub fn start(
     ground: &mut Ground<'_>,
 ) -> Result<(Run, Vec<RunEvent>), RunRejection> {
     let StartRun { workspace, workflow, version, input, trigger, keyed } = command;
-    let work = Work::of_a_decision();
-    let input = complete_input_within(&input, definition, &work)?;
+    let work = Work::of(ground.budget.work);
+    let input = complete_input_within(&input, definition, &work);
+    ground.spent = work.spent();
+    let input = input?;
     let event = RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
-    let bytes = event.weight_bytes();
-    let mut decision = Decision { run: &mut run, ground, events: vec![event], ended: Vec::new(), bytes, work };
-    for ix in &definition.starts {
-        if decision.run.status.is_terminal() {
-            break;
-        }
-        decision.begin(*ix);
-    }
-    decision.settle();
-    let events = decision.events;
+    let mut decision = Decision::of(&mut run, ground, work);
+    decision.bytes = event.weight_bytes();
+    decision.events.push(event);
+    decision.narrow();
+    let events = decision.settled();
     Ok((run, events))
 }
 
@@ -146,51 +140,79 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     if run.status.is_terminal() {
         return refuse_closed(run.status, &command);
     }
-    let work = Work::of_a_decision();
-    let mut decision = Decision { run, ground, events: Vec::new(), ended: Vec::new(), bytes: 0, work };
-    match command {
-        // The shard answers a repeated start from what it knows; here it changes nothing.
-        RunCommand::StartRun(_) => {}
-        RunCommand::ReportAttempt(report) => decision.report(report)?,
-        RunCommand::GrantAttempts { grants } => grants.into_iter().for_each(|grant| decision.grant(grant)),
-        RunCommand::ReturnAttempt { node, attempt, lease } => {
-            let ix = decision.current_of(&node, attempt, lease)?;
-            decision.take_back(ix);
-        }
-        RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
-            let ix = decision.current_of(&node, attempt, lease)?;
-            if decision.run.current(ix).is_some_and(|current| !current.started) {
-                let started_at = started_at.min(decision.ground.now);
-                decision.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
-            }
-        }
-        RunCommand::LoseAttempt { node, attempt, lease } => {
-            let ix = decision.current_of(&node, attempt, lease)?;
-            let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
-            decision.fail_attempt(ix, failure, false, None);
-        }
-        RunCommand::CancelRun { workspace: _, reason } => {
-            decision.cancel_active();
-            decision.emit(RunEvent::RunCancelled { reason: shortened(reason) });
-        }
-        RunCommand::FireTimers {} => decision.fire_timers(),
-        RunCommand::ResolveAsset { node, asset, chosen } => decision.resolve_asset(node, asset, chosen),
-        RunCommand::RefuseAsset { node, asset, failure } => {
-            if let Some(ix) = decision.awaiting(&node, &asset) {
-                decision.fail_node(ix, failure.at(&node, None));
-            }
-        }
-        RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
-            let waits = |(ix, id, key): &(NodeIx, AssetId, _)| {
-                decision.run.definition.node(*ix).id == node && *id == asset && *key == partition
-            };
-            if decision.run.unrecorded.iter().any(waits) {
-                decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
-            }
-        }
+    // How it ends is certain, and nothing can come between but what is left of that.
+    if let Some(ending) = run.ending.as_ref().filter(|_| command != RunCommand::Continue {}) {
+        return refuse_closed(ending.status(), &command);
     }
-    decision.settle();
-    Ok(decision.events)
+    let work = Work::of(ground.budget.work);
+    let mut decision = Decision::of(run, ground, work);
+    decision.take(command)?.expect("the first step of a decision waits for no other");
+    Ok(decision.settled())
+}
+
+impl Decision<'_, '_, '_> {
+    /// Does what a command asks for, before anything that follows from it.
+    fn take(&mut self, command: RunCommand) -> Result<Result<(), Later>, RunRejection> {
+        let step = match command {
+            // It has a turn of its own, with all there is.
+            RunCommand::Continue {} => return Ok(Ok(())),
+            // The shard answers a repeated start from what it knows; here it changes nothing.
+            RunCommand::StartRun(_) => Ok(()),
+            RunCommand::ReportAttempt(report) => self.report(report)?,
+            RunCommand::GrantAttempts { grants } => {
+                grants.into_iter().for_each(|grant| self.grant(grant));
+                Ok(())
+            }
+            RunCommand::ReturnAttempt { node, attempt, lease } => {
+                let ix = self.current_of(&node, attempt, lease)?;
+                self.take_back(ix)
+            }
+            RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
+                let ix = self.current_of(&node, attempt, lease)?;
+                if self.run.current(ix).is_some_and(|current| !current.started) {
+                    let started_at = started_at.min(self.ground.now);
+                    self.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
+                }
+                Ok(())
+            }
+            RunCommand::LoseAttempt { node, attempt, lease } => {
+                let ix = self.current_of(&node, attempt, lease)?;
+                let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
+                self.fail_attempt(ix, failure, false, None)
+            }
+            RunCommand::CancelRun { workspace: _, reason } => {
+                self.end(Ending::Cancelled { reason: shortened(reason) });
+                Ok(())
+            }
+            RunCommand::FireTimers {} => {
+                self.fire_timers();
+                Ok(())
+            }
+            RunCommand::ResolveAsset { node, asset, chosen } => self.resolve_asset(node, asset, chosen),
+            RunCommand::RefuseAsset { node, asset, failure } => match self.awaiting(&node, &asset) {
+                Some(ix) => self.fail_node(ix, failure.at(&node, None)),
+                None => Ok(()),
+            },
+            RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
+                let waits = |(ix, id, key): &(NodeIx, AssetId, _)| {
+                    self.run.definition.node(*ix).id == node && *id == asset && *key == partition
+                };
+                if self.run.unrecorded.iter().any(waits) {
+                    self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
+                }
+                Ok(())
+            }
+        };
+        self.narrow();
+        Ok(step)
+    }
+
+    /// Does of the agenda what this decision has room for, and returns the facts.
+    fn settled(mut self) -> Vec<RunEvent> {
+        self.settle();
+        self.ground.spent = self.work.spent();
+        self.events
+    }
 }
 
 /// Cuts words from outside, and leaves out what the database cannot keep.
@@ -205,6 +227,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         RunCommand::StartRun(_)
         | RunCommand::GrantAttempts { .. }
         | RunCommand::FireTimers {}
+        | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. } => Ok(Vec::new()),
@@ -226,19 +249,16 @@ impl Decision<'_, '_, '_> {
         }
     }
 
-    fn report(&mut self, report: Report) -> Result<(), RunRejection> {
+    fn report(&mut self, report: Report) -> Result<Result<(), Later>, RunRejection> {
         let ix = self.current_of(&report.node, report.attempt, report.lease)?;
         // By the worker's clock, which may be ahead: no attempt begins after it was reported.
         let seen = Some((report.worker, report.started_at.min(self.ground.now)));
-        match report.outcome {
+        Ok(match report.outcome {
             ReportOutcome::Succeeded { output, assets } => {
                 let fits = produce::check_size(&output, &assets);
                 let assets = match fits.and_then(|()| produce::check_times(assets, self.ground.now)) {
                     Ok(assets) => assets,
-                    Err(failure) => {
-                        self.fail_attempt(ix, failure, true, seen);
-                        return Ok(());
-                    }
+                    Err(failure) => return Ok(self.fail_attempt(ix, failure, true, seen)),
                 };
                 let definition = self.definition();
                 match produce::check(definition.node(ix), assets, &self.work) {
@@ -249,10 +269,9 @@ impl Decision<'_, '_, '_> {
             ReportOutcome::Failed { code, message, permanent } => {
                 let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
                 let failure = RunFailure::new(&code, shortened(message));
-                self.fail_attempt(ix, failure, permanent, seen);
+                self.fail_attempt(ix, failure, permanent, seen)
             }
-        }
-        Ok(())
+        })
     }
 
     /// Finds a node that still waits for that asset.
@@ -271,33 +290,46 @@ impl Decision<'_, '_, '_> {
         }
     }
 
-    fn resolve_asset(&mut self, node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset>) {
-        let Some(ix) = self.awaiting(&node, &asset) else { return };
-        self.emit(RunEvent::AssetResolved { node, asset, chosen });
-        if matches!(&self.run.node(ix).phase, Phase::AwaitingAssets { missing } if missing.is_empty()) {
-            self.schedule(ix);
+    fn resolve_asset(&mut self, node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset>) -> Result<(), Later> {
+        let Some(ix) = self.awaiting(&node, &asset) else { return Ok(()) };
+        let event = RunEvent::AssetResolved { node: node.clone(), asset, chosen };
+        if !self.check_room(event.weight_bytes())? {
+            let failure = self.too_large(event.weight_bytes()).at(&node, None);
+            return self.fail_node(ix, failure);
         }
+        self.emit(event);
+        Ok(())
     }
 
+    /// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
     fn fire_timers(&mut self) {
         let now = self.ground.now;
         while let Some((_, timer)) = self.run.timers.first().copied().filter(|(due, _)| *due <= now) {
-            // What is still due stays due: the next decision goes on.
-            if self.run.status.is_terminal() || self.bytes > DECISION_BYTES_MAX / 2 || self.work.is_half_spent() {
+            if !self.may_begin() {
                 return;
             }
-            match timer {
+            let step = match timer {
                 Timer::AttemptTimeout(ix) => {
-                    self.fail_attempt(ix, RunFailure::new("timeout", "the attempt took too long"), false, None);
+                    self.fail_attempt(ix, RunFailure::new("timeout", "the attempt took too long"), false, None)
                 }
                 Timer::Retry(ix) => self.schedule_again(ix),
                 Timer::Wake(ix) => {
                     let attempt = self.run.current(ix).map_or(Attempt::FIRST, |current| current.attempt);
-                    self.succeed_node(ix, attempt, Json::null(), Vec::new(), None);
+                    self.succeed_node(ix, attempt, Json::null(), Vec::new(), None)
                 }
-                Timer::RunTimeout => self.fail_run(RunFailure::new("run_timeout", "the run took too long")),
+                Timer::RunTimeout => {
+                    self.fail_run(RunFailure::new("run_timeout", "the run took too long"));
+                    Ok(())
+                }
+            };
+            if step.is_err() {
+                return;
             }
+            self.narrow();
             self.settle();
+            if self.run.has_agenda() {
+                return;
+            }
         }
     }
 }

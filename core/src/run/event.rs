@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RunStatus;
 use crate::definition::{OnMiss, Require};
 use crate::expr::ConsumedAsset;
 use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId};
@@ -95,6 +96,9 @@ pub enum RunEvent {
     NodeSkipped { node: NodeId },
     /// The node was running or waiting when the run ended without it.
     NodeCancelled { node: NodeId },
+    /// The run ends, and how: nothing begins any more, and what is active is withdrawn, perhaps in several commits. The end
+    /// itself follows. Absent where the commit of the end has room for all of it.
+    RunEnding { ending: Ending },
     /// The asset's own shard recorded what the node produced, under this version.
     AssetRecorded {
         node: NodeId,
@@ -155,6 +159,32 @@ pub struct RunFailure {
     pub attempt: Option<Attempt>,
 }
 
+/// How a run ends that does not come to its end by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Ending {
+    Failed { failure: RunFailure },
+    Cancelled { reason: String },
+}
+
+impl Ending {
+    /// Returns where the run will stand.
+    pub fn status(&self) -> RunStatus {
+        match self {
+            Self::Failed { .. } => RunStatus::Failed,
+            Self::Cancelled { .. } => RunStatus::Cancelled,
+        }
+    }
+
+    /// Returns the end itself.
+    pub fn into_event(self) -> RunEvent {
+        match self {
+            Self::Failed { failure } => RunEvent::RunFailed { failure },
+            Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
+        }
+    }
+}
+
 /// Why a run exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -189,6 +219,7 @@ impl RunEvent {
             | Self::NodeCancelled { node }
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
+            | Self::RunEnding { .. }
             | Self::RunSucceeded { .. }
             | Self::RunFailed { .. }
             | Self::RunCancelled { .. } => None,
@@ -196,22 +227,28 @@ impl RunEvent {
     }
 }
 
+/// About how many bytes the names in an event have, its own among them.
+pub(super) const NAMES_BYTES: usize = 384;
+
 impl RunEvent {
     /// Returns about how many bytes it has as JSON: its texts, and an allowance for names. Costs no serialisation.
-    /// Nothing for the events that end things: they must always find room.
+    /// Nothing for the events that end the run: they must always find room.
     pub(super) fn weight_bytes(&self) -> usize {
-        const NAMES: usize = 384;
         let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
-        NAMES
+        NAMES_BYTES
             + match self {
                 Self::RunStarted { input, .. } => input.len_bytes(),
-                Self::NodeAwaitedAssets { needs, .. } => needs.iter().map(|n| 2 * NAMES + of(&n.producer_input)).sum(),
-                Self::AssetResolved { chosen, .. } => chosen.as_ref().map_or(0, |c| 2 * NAMES + c.payload.len_bytes()),
+                Self::NodeAwaitedAssets { needs, .. } => {
+                    needs.iter().map(|n| 2 * NAMES_BYTES + of(&n.producer_input)).sum()
+                }
+                Self::AssetResolved { chosen, .. } => {
+                    chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
+                }
                 Self::AttemptScheduled { input, .. } => of(input),
                 Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.message.len(),
                 Self::NodeSucceeded { output, assets, .. } => {
                     let of_asset =
-                        |a: &ProducedAsset| 2 * NAMES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
+                        |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
                     output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
                 }
                 Self::RunSucceeded { output } => output.len_bytes(),
@@ -220,8 +257,9 @@ impl RunEvent {
                 | Self::AttemptStarted { .. }
                 | Self::RetryArmed { .. }
                 | Self::NodeSkipped { .. }
+                | Self::NodeCancelled { .. }
                 | Self::AssetRecorded { .. } => 0,
-                Self::NodeCancelled { .. } | Self::RunFailed { .. } | Self::RunCancelled { .. } => return 0,
+                Self::RunEnding { .. } | Self::RunFailed { .. } | Self::RunCancelled { .. } => return 0,
             }
     }
 }

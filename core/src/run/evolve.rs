@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use super::agenda::Agenda;
 use super::state::{CurrentAttempt, NodeState, Phase, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
@@ -33,6 +34,8 @@ impl Run {
             revision: Revision::FIRST,
             nodes: vec![NodeState::untouched(); definition.nodes.len()],
             active: 0,
+            agenda: definition.starts.iter().copied().collect(),
+            ending: None,
             timers: timer_of_run(&definition, now).into_iter().collect(),
             definition,
             unrecorded: Vec::new(),
@@ -55,6 +58,7 @@ impl Run {
         for timer in timers_of(self, ix) {
             self.timers.remove(&timer);
         }
+        self.agenda.remove(ix);
         let before = std::mem::replace(&mut self.node_mut(ix).phase, phase);
         if let Phase::Current(current) = &before
             && current.is_waiting()
@@ -70,7 +74,7 @@ impl Run {
         before
     }
 
-    /// Decides the outgoing transitions: the taken ones fire, the others are dead.
+    /// Decides the outgoing transitions: the taken ones fire, the others are dead. Whose turn it is then goes on the agenda.
     fn leave(&mut self, ix: NodeIx, is_taken: impl Fn(TransitionIx) -> bool) {
         let definition = Arc::clone(&self.definition);
         let node = definition.node(ix);
@@ -78,6 +82,9 @@ impl Run {
             let target = self.node_mut(definition.transition(*transition).to);
             target.decided += 1;
             target.taken += u32::from(is_taken(*transition));
+        }
+        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
+            self.list_if_ready(definition.transition(*transition).to);
         }
     }
 
@@ -101,7 +108,14 @@ impl Run {
 
     fn close(&mut self, status: RunStatus) {
         self.status = status;
+        self.ending = None;
+        self.stop();
+    }
+
+    /// Lets go of everything that would have happened.
+    fn stop(&mut self) {
         self.timers = BTreeSet::new();
+        self.agenda = Agenda::default();
     }
 }
 
@@ -154,6 +168,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                 }
                 run.node_mut(ix).consumed.push(chosen.clone());
             }
+            run.list_if_ready(ix);
         }
         RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session } => {
             let ix = run.ix(node);
@@ -234,6 +249,11 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         RunEvent::AssetRecorded { node, asset, partition, .. } => {
             let ix = run.ix(node);
             run.unrecorded.retain(|waiting| !(waiting.0 == ix && waiting.1 == *asset && waiting.2 == *partition));
+        }
+        RunEvent::RunEnding { ending } => {
+            run.ending = Some(ending.clone());
+            run.stop();
+            run.waiting.clear();
         }
         RunEvent::RunSucceeded { .. } => run.close(RunStatus::Succeeded),
         RunEvent::RunFailed { .. } => run.close(RunStatus::Failed),

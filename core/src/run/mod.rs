@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `decide` | what may happen when a command comes |
 //! | `schedule` | when a node becomes ready, and what starting it means |
-//! | `settle` | what follows when a node ends: transitions, failure, the end of the run |
+//! | `agenda` | what has still to begin, and what a run does next of its own accord |
+//! | `budget` | how much one decision may do, and what is left for the next |
+//! | `settle` | what follows when a node ends: transitions, failure, the output of the run |
+//! | `ending` | how a run ends before everything was done |
 //! | `retry` | whether and when a failed attempt is tried again |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
@@ -14,9 +17,12 @@
 //! | `status` | where runs and nodes stand, in the words users see |
 //! | `checkpoint` | what a checkpoint holds of a run |
 
+mod agenda;
+mod budget;
 mod checkpoint;
 mod command;
 mod decide;
+mod ending;
 mod event;
 mod evolve;
 mod produce;
@@ -29,11 +35,12 @@ mod state;
 mod status;
 mod waiting;
 
+pub use budget::{Budget, DECISION_BYTES_MAX};
 pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 pub(crate) use decide::complete_input;
-pub use decide::{DECISION_BYTES_MAX, Ground, INPUT_BYTES_MAX, decide, start};
-pub use event::{AssetNeed, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
+pub use decide::{Ground, INPUT_BYTES_MAX, decide, start};
+pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;
 pub use react::{outstanding, react, task_of};
 pub use report::read_assets;

@@ -82,6 +82,7 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
         | RunEvent::NodeSkipped { .. }
+        | RunEvent::RunEnding { .. }
         | RunEvent::AssetRecorded { .. } => {}
     }
 }
@@ -157,7 +158,7 @@ pub fn task_of(run: &Run, node: &NodeId) -> Option<Task> {
 /// Appends everything an active run still waits for from outside, for an owner that has just taken over.
 /// Sending it again is harmless: commands keep the id they had. Attempts that wait are handed out as they were before.
 pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
-    if run.status != RunStatus::Running {
+    if run.status != RunStatus::Running || run.ending.is_some() {
         return;
     }
     for (position, state) in run.nodes.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::budget::Later;
 use super::decide::Decision;
 use super::{RunEvent, RunFailure};
 use crate::definition::{Backoff, Jitter, NodeIx, RetryPolicy};
@@ -9,32 +10,39 @@ use crate::{Attempt, LeaseToken, RunId, Timestamp, WorkerId};
 
 impl Decision<'_, '_, '_> {
     /// Ends the current attempt badly, and arms the next or ends the node.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened.
     pub fn fail_attempt(
         &mut self,
         ix: NodeIx,
         failure: RunFailure,
         permanent: bool,
         seen: Option<(WorkerId, Timestamp)>,
-    ) {
+    ) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
-        let Some(attempt) = self.run.current(ix).map(|current| current.attempt) else { return };
+        let Some(attempt) = self.run.current(ix).map(|current| current.attempt) else { return Ok(()) };
         let failure = failure.at(&node.id, Some(attempt));
         let (worker, started_at) = seen.unzip();
         let event =
             RunEvent::AttemptFailed { node: node.id.clone(), attempt, failure: failure.clone(), worker, started_at };
         let tries = attempt.get().saturating_sub(self.run.node(ix).returned);
         if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
+            let failed = self.route_failure(ix, failure)?;
             self.emit(event);
-            return self.fail_node(ix, failure);
+            self.take_failure_down(ix, failed);
+            return Ok(());
         }
         self.emit(event);
         let delay = delay_before(&node.retry, self.run.id, ix, attempt.next());
         let due_at = self.ground.now.after(delay);
         self.emit(RunEvent::RetryArmed { node: node.id.clone(), attempt: attempt.next(), due_at });
         if delay.is_zero() {
-            self.schedule_again(ix);
+            // Where it does not fit, it is due in the next decision.
+            let _it_is_due = self.schedule_again(ix);
         }
+        Ok(())
     }
 }
 

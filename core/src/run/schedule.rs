@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::budget::Later;
 use super::command::Grant;
 use super::decide::Decision;
-use super::event::AssetNeed;
+use super::event::{AssetNeed, NAMES_BYTES};
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
 use crate::definition::{Action, Consumes, Join, Node, NodeIx, parse_span};
@@ -37,23 +38,41 @@ pub(super) fn readiness(node: &Node, state: &NodeState) -> Readiness {
 }
 
 impl Decision<'_, '_, '_> {
-    /// Begins a node: waits for its assets first, if it consumes any.
-    pub fn begin(&mut self, ix: NodeIx) {
+    /// Does what the agenda says of a node: begins it, goes on with the assets it got, or skips it.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened, here and below.
+    pub fn begin(&mut self, ix: NodeIx) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
+        if self.run.node(ix).phase != Phase::Pending {
+            return self.schedule(ix);
+        }
+        if !node.incoming.is_empty() && readiness(node, self.run.node(ix)) == Readiness::Dead {
+            self.emit(RunEvent::NodeSkipped { node: node.id.clone() });
+            return Ok(());
+        }
         if node.consumes.is_empty() {
             return self.schedule(ix);
         }
         let needs: Result<Vec<_>, _> =
             self.run.with_scope(ix, None, |scope| node.consumes.iter().map(|c| need(c, scope, &self.work)).collect());
         match needs {
-            Ok(needs) => self.emit(RunEvent::NodeAwaitedAssets { node: node.id.clone(), needs }),
+            Ok(needs) => {
+                let event = RunEvent::NodeAwaitedAssets { node: node.id.clone(), needs };
+                if !self.check_room(event.weight_bytes())? {
+                    let failure = self.too_large(event.weight_bytes()).at(&node.id, None);
+                    return self.fail_node(ix, failure);
+                }
+                self.emit(event);
+                Ok(())
+            }
             Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
         }
     }
 
     /// Renders the node's input and starts its first attempt.
-    pub fn schedule(&mut self, ix: NodeIx) {
+    fn schedule(&mut self, ix: NodeIx) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
         let input = match &node.input {
@@ -71,9 +90,7 @@ impl Decision<'_, '_, '_> {
             Action::Transform { output } => {
                 match self.run.with_scope(ix, None, |scope| output.render_within(scope, &self.work)) {
                     Ok(output) => self.succeed_pure(ix, output),
-                    Err(error) => {
-                        self.fail_node(ix, error.into_failure().at(&node.id, None));
-                    }
+                    Err(error) => self.fail_node(ix, error.into_failure().at(&node.id, None)),
                 }
             }
             Action::Sleep { duration } => {
@@ -93,16 +110,32 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Starts the next attempt with the input the first one had.
-    pub fn schedule_again(&mut self, ix: NodeIx) {
-        if let Phase::Retrying { input, .. } = &self.run.node(ix).phase {
-            let input = input.clone();
-            self.schedule_attempt(ix, input, None);
+    pub fn schedule_again(&mut self, ix: NodeIx) -> Result<(), Later> {
+        match &self.run.node(ix).phase {
+            Phase::Retrying { input, .. } => {
+                let input = input.clone();
+                self.schedule_attempt(ix, input, None)
+            }
+            Phase::Pending
+            | Phase::AwaitingAssets { .. }
+            | Phase::Current(_)
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => Ok(()),
         }
     }
 
-    fn schedule_attempt(&mut self, ix: NodeIx, input: Option<Json>, sleep: Option<Duration>) {
+    fn schedule_attempt(&mut self, ix: NodeIx, input: Option<Json>, sleep: Option<Duration>) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
+        // Before a worker's room is taken for it.
+        self.check_work()?;
+        let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
+        if !self.check_room(bytes)? {
+            let failure = self.too_large(bytes).at(&node.id, None);
+            return self.fail_node(ix, failure);
+        }
         let attempt = Attempt::new(self.run.node(ix).attempts + 1);
         let lease = self.lease(ix, attempt);
         let workspace = &self.run.workspace;
@@ -112,6 +145,7 @@ impl Decision<'_, '_, '_> {
         let wakes_at = sleep.map(|span| self.ground.now.after(span));
         let node = node.id.clone();
         self.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
+        Ok(())
     }
 
     /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
@@ -125,14 +159,14 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Ends an attempt that its worker has not begun, and schedules the next: no try was made.
-    pub fn take_back(&mut self, ix: NodeIx) {
+    pub fn take_back(&mut self, ix: NodeIx) -> Result<(), Later> {
         let definition = self.definition();
-        let Some(current) = self.run.current(ix) else { return };
+        let Some(current) = self.run.current(ix) else { return Ok(()) };
         let (attempt, input) = (current.attempt, current.input.clone());
         // Who said that it runs cannot say that it was never begun.
-        let Some(worker) = current.held_by.clone().filter(|_| !current.started) else { return };
+        let Some(worker) = current.held_by.clone().filter(|_| !current.started) else { return Ok(()) };
         self.emit(RunEvent::AttemptReturned { node: definition.node(ix).id.clone(), attempt, worker });
-        self.schedule_attempt(ix, input, None);
+        self.schedule_attempt(ix, input, None)
     }
 
     /// Makes a lease: for this grant only, and for nobody to guess.

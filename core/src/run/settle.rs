@@ -1,9 +1,9 @@
 //! What follows when a node ends: its transitions, the failure of the run, or its end.
 
-use super::decide::{DECISION_BYTES_MAX, Decision, too_large};
+use super::agenda::Step;
+use super::budget::Later;
+use super::decide::Decision;
 use super::event::ProducedAsset;
-use super::schedule::{Readiness, readiness};
-use super::state::Phase;
 use super::{RunEvent, RunFailure};
 use crate::definition::{Definition, Node, NodeIx, OnNoRoute, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
@@ -51,8 +51,17 @@ fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> boo
     }
 }
 
+/// How a node ends badly: why, and over which transitions the run goes on.
+pub(super) struct Failed {
+    failure: RunFailure,
+    taken: Vec<u32>,
+}
+
 impl Decision<'_, '_, '_> {
     /// Ends a node well, once its output fits where it is stored.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened, here and below.
     pub fn succeed_node(
         &mut self,
         ix: NodeIx,
@@ -60,7 +69,7 @@ impl Decision<'_, '_, '_> {
         output: Json,
         assets: Vec<ProducedAsset>,
         seen: Option<(WorkerId, Timestamp)>,
-    ) {
+    ) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
         if let Err(failure) = self.check_state(&definition, node, &output) {
@@ -90,24 +99,23 @@ impl Decision<'_, '_, '_> {
             }
             Err(failure) => (Some(Vec::new()), Some(failure)),
         };
+        self.check_work()?;
         let (worker, started_at) = seen.unzip();
-        self.emit(RunEvent::NodeSucceeded {
-            node: node.id.clone(),
-            attempt,
-            output,
-            assets,
-            worker,
-            started_at,
-            taken,
-        });
-        match failure {
-            None => self.ended.push(ix),
-            Some(failure) => self.fail_run(failure),
+        let event =
+            RunEvent::NodeSucceeded { node: node.id.clone(), attempt, output, assets, worker, started_at, taken };
+        if !self.check_room(event.weight_bytes())? {
+            let failure = self.too_large(event.weight_bytes()).at(&node.id, Some(attempt));
+            return self.fail_node(ix, failure);
         }
+        self.emit(event);
+        if let Some(failure) = failure {
+            self.fail_run(failure);
+        }
+        Ok(())
     }
 
     /// Ends a node whose output was computed inside the decision.
-    pub fn succeed_pure(&mut self, ix: NodeIx, output: Json) {
+    pub fn succeed_pure(&mut self, ix: NodeIx, output: Json) -> Result<(), Later> {
         let definition = self.definition();
         let node = definition.node(ix);
         let assets = super::produce::of_pure(node, &output);
@@ -118,82 +126,69 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Ends a node badly; the run goes on only over an `on: failure` transition.
-    pub fn fail_node(&mut self, ix: NodeIx, failure: RunFailure) {
-        let definition = self.definition();
-        let node = definition.node(ix);
+    pub fn fail_node(&mut self, ix: NodeIx, failure: RunFailure) -> Result<(), Later> {
+        let failed = self.route_failure(ix, failure)?;
+        self.take_failure_down(ix, failed);
+        Ok(())
+    }
+
+    /// Finds the transitions that a failure takes.
+    pub fn route_failure(&self, ix: NodeIx, failure: RunFailure) -> Result<Failed, Later> {
+        self.check_work()?;
+        let node = self.run.definition.node(ix);
+        let definition = &self.run.definition;
         let routed =
-            self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, &definition, scope, &self.work));
-        let (taken, failure) = match routed {
-            Ok(Route::Taken(taken)) => (taken, failure),
-            Ok(Route::Blocked | Route::All) => (Vec::new(), failure),
-            Err(error) => (Vec::new(), error.into_failure().at(&node.id, failure.attempt)),
+            self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, definition, scope, &self.work));
+        let failed = match routed {
+            Ok(Route::Taken(taken)) => Failed { failure, taken },
+            Ok(Route::Blocked | Route::All) => Failed { failure, taken: Vec::new() },
+            Err(error) => Failed { failure: error.into_failure().at(&node.id, failure.attempt), taken: Vec::new() },
         };
-        let fatal = taken.is_empty();
-        self.emit(RunEvent::NodeFailed { node: node.id.clone(), failure: failure.clone(), taken });
-        if fatal { self.fail_run(failure) } else { self.ended.push(ix) }
+        self.check_work()?;
+        Ok(failed)
     }
 
-    /// Ends the run badly.
-    pub fn fail_run(&mut self, failure: RunFailure) {
-        self.cancel_active();
-        self.emit(RunEvent::RunFailed { failure });
+    /// Ends a node badly whose way on is known.
+    pub fn take_failure_down(&mut self, ix: NodeIx, failed: Failed) {
+        let Failed { failure, taken } = failed;
+        let is_fatal = taken.is_empty();
+        let node = self.definition().node(ix).id.clone();
+        self.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
+        if is_fatal {
+            self.fail_run(failure);
+        }
     }
 
-    /// Ends every node that runs or waits.
-    pub fn cancel_active(&mut self) {
-        let definition = self.definition();
-        for (state_ix, node) in definition.nodes.iter().enumerate() {
-            if self.run.active == 0 {
+    /// Goes on with the agenda until nothing is left on it, or this decision has no room: then the next goes on.
+    pub fn settle(&mut self) {
+        while let Some(step) = self.run.next_step() {
+            if !self.may_begin() {
                 return;
             }
-            if self.run.nodes[state_ix].phase.is_active() {
-                self.emit(RunEvent::NodeCancelled { node: node.id.clone() });
-            }
-        }
-    }
-
-    /// Follows the transitions of every node that ended, until nothing moves; then ends the run if nothing is left.
-    pub fn settle(&mut self) {
-        let definition = self.definition();
-        let mut next = 0;
-        while let Some(ix) = self.ended.get(next).copied() {
-            next += 1;
-            let node = definition.node(ix);
-            for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-                if self.run.status.is_terminal() {
-                    break;
+            let done = match step {
+                Step::Begin(ix) => self.begin(ix),
+                Step::Finish => self.finish(),
+                Step::Withdraw => {
+                    let Some(ending) = self.run.ending.clone() else { return };
+                    self.withdraw(ending);
+                    Ok(())
                 }
-                self.arrive(definition.transition(*transition).to, &definition);
-            }
-        }
-        self.ended.clear();
-        let rests = self.run.active == 0 && self.run.unrecorded.is_empty();
-        if rests && !self.run.status.is_terminal() {
-            self.finish(&definition);
-        }
-    }
-
-    fn arrive(&mut self, ix: NodeIx, definition: &Definition) {
-        if self.run.node(ix).phase != Phase::Pending {
-            return;
-        }
-        match readiness(definition.node(ix), self.run.node(ix)) {
-            Readiness::Wait => {}
-            Readiness::Ready => self.begin(ix),
-            Readiness::Dead => {
-                self.emit(RunEvent::NodeSkipped { node: definition.node(ix).id.clone() });
-                self.ended.push(ix);
+            };
+            if done.is_err() {
+                return;
             }
         }
     }
 
-    fn finish(&mut self, definition: &Definition) {
+    /// Ends the run with its output.
+    fn finish(&mut self) -> Result<(), Later> {
+        let definition = self.definition();
         let output = match &definition.output {
             Some(template) => self
                 .run
                 .with_scope_of_end(|scope| template.render_within(scope, &self.work))
                 .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
-            None => self.outputs_of_ends(definition),
+            None => self.outputs_of_ends(&definition),
         };
         let checked = output.and_then(|output| match &definition.output_schema {
             None => Ok(output),
@@ -202,10 +197,19 @@ impl Decision<'_, '_, '_> {
                 Err(refusal) => Err(refusal.into_failure("output_schema", "")),
             },
         });
-        match checked {
-            Ok(output) => self.emit(RunEvent::RunSucceeded { output }),
-            Err(failure) => self.emit(RunEvent::RunFailed { failure }),
-        }
+        self.check_work()?;
+        let event = match checked {
+            Ok(output) => RunEvent::RunSucceeded { output },
+            Err(failure) => RunEvent::RunFailed { failure },
+        };
+        let has_room = self.check_room(event.weight_bytes())?;
+        self.emit(if has_room { event } else { RunEvent::RunFailed { failure: self.output_too_large() } });
+        Ok(())
+    }
+
+    fn output_too_large(&self) -> RunFailure {
+        let message = format!("the run's output has more than {} bytes", self.budget.bytes);
+        RunFailure::new("decision_too_large", message)
     }
 
     /// The outputs of the nodes without a successor, by node id.
@@ -213,8 +217,8 @@ impl Decision<'_, '_, '_> {
         let ends = definition.nodes.iter().zip(&self.run.nodes).filter(|(node, _)| node.on_success.is_empty());
         let outputs: std::collections::BTreeMap<&str, &Json> =
             ends.filter_map(|(node, state)| Some((node.id.as_str(), state.output.as_ref()?))).collect();
-        if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > DECISION_BYTES_MAX {
-            return Err(too_large());
+        if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > self.budget.bytes {
+            return Err(self.output_too_large());
         }
         Ok(Json::of(&outputs))
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::agenda::Agenda;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
-use super::{AssetNeed, RunFailure, Trigger};
+use super::{AssetNeed, Ending, RunFailure, Trigger};
 use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx};
 use crate::expr::{ConsumedAsset, Scope};
@@ -36,6 +37,10 @@ pub struct Run {
     pub(super) nodes: Vec<NodeState>,
     /// How many nodes are neither pending nor ended.
     pub(super) active: u32,
+    /// What has still to begin.
+    pub(super) agenda: Agenda,
+    /// How it ends, once that is certain and not everything is withdrawn.
+    pub(super) ending: Option<Ending>,
     pub(super) timers: BTreeSet<(Timestamp, Timer)>,
     /// Produced, and not yet recorded by the asset's own shard.
     pub(super) unrecorded: Vec<(NodeIx, AssetId, Option<PartitionKey>)>,
@@ -172,6 +177,11 @@ impl Run {
         self.version
     }
 
+    /// Returns how it ends, where that is certain and it has not ended yet: nothing of it begins or is reported any more.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
     /// Returns where it stands.
     pub fn status(&self) -> RunStatus {
         self.status
@@ -243,9 +253,10 @@ impl Run {
         &self.nodes[ix.0 as usize]
     }
 
+    /// The attempt of a node that may report: none while the run ends.
     pub(super) fn current(&self, ix: NodeIx) -> Option<&CurrentAttempt> {
         match &self.node(ix).phase {
-            Phase::Current(current) => Some(current),
+            Phase::Current(current) => Some(&**current).filter(|_| self.ending.is_none()),
             Phase::Pending
             | Phase::AwaitingAssets { .. }
             | Phase::Retrying { .. }
@@ -329,6 +340,8 @@ impl PartialEq for Run {
             && self.revision == other.revision
             && self.nodes == other.nodes
             && self.active == other.active
+            && self.agenda == other.agenda
+            && self.ending == other.ending
             && self.timers == other.timers
             && self.unrecorded == other.unrecorded
             && self.consumed == other.consumed

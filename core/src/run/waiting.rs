@@ -24,6 +24,13 @@ pub(crate) enum Move {
 }
 
 impl Waiting {
+    /// Lets everything leave.
+    pub fn clear(&mut self) {
+        for (queue, places) in self.by_queue.drain() {
+            self.moves.extend(places.iter().map(|_| (queue.clone(), Move::Leaves)));
+        }
+    }
+
     pub fn join(&mut self, queue: &QueueName, place: (Revision, NodeIx)) {
         if self.by_queue.entry(queue.clone()).or_default().insert(place) {
             self.moves.push((queue.clone(), Move::Joins));
@@ -83,7 +90,8 @@ impl Run {
 
     /// Returns the attempts that workers were granted and have not ended.
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
-        self.definition.nodes.iter().zip(&self.nodes).filter_map(|(node, state)| match &state.phase {
+        let nodes = self.definition.nodes.iter().zip(&self.nodes).filter(|_| self.ending.is_none());
+        nodes.filter_map(|(node, state)| match &state.phase {
             Phase::Current(current) => Some(HeldAttempt {
                 node: node.id.clone(),
                 attempt: current.attempt,

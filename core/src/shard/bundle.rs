@@ -12,10 +12,12 @@ use crate::workflow::WorkflowEvent;
 use crate::{BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
-pub const BUNDLE_FORMAT: u32 = 2;
+pub const BUNDLE_FORMAT: u32 = 3;
 
 /// Since which format bundles say what was heard.
 const HEARD_SINCE: u32 = 2;
+/// Since which format a run goes on after its commits, or ends in more than one.
+const AGENDA_SINCE: u32 = 3;
 
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,6 +122,9 @@ pub(super) struct Head<'a> {
     pub ahead: Option<Ahead>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "as_pairs")]
     pub heard: &'a BTreeMap<ShardId, EffectPlace>,
+    /// Whether a commit leaves a run something to do: who does not know of that would let it lie.
+    #[serde(skip)]
+    pub leaves_agenda: bool,
 }
 
 /// Enough for nearly every head.
@@ -135,8 +140,13 @@ impl Head<'_> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
         serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        if !self.heard.is_empty() {
-            bytes.extend_from_slice(format!(",\"needs\":{HEARD_SINCE}").as_bytes());
+        let needs = match (self.leaves_agenda, self.heard.is_empty()) {
+            (true, _) => Some(AGENDA_SINCE),
+            (false, false) => Some(HEARD_SINCE),
+            (false, true) => None,
+        };
+        if let Some(needs) = needs {
+            bytes.extend_from_slice(format!(",\"needs\":{needs}").as_bytes());
         }
         bytes.extend_from_slice(b",\"commits\":[");
         bytes.extend_from_slice(commits);

@@ -64,7 +64,10 @@ impl Command {
     /// Returns whether the shard gives it to itself, under an id that is new each time.
     pub fn is_own(&self) -> bool {
         match self {
-            Self::Run { command: RunCommand::FireTimers {} | RunCommand::LoseAttempt { .. }, .. }
+            Self::Run {
+                command: RunCommand::FireTimers {} | RunCommand::Continue {} | RunCommand::LoseAttempt { .. },
+                ..
+            }
             | Self::AdoptDefinition { .. } => true,
             Self::Run { .. } | Self::Asset { .. } | Self::Workflow { .. } => false,
         }

@@ -10,7 +10,7 @@ use crate::asset::{self, Asset, AssetCommand};
 use crate::credit::Hands;
 use crate::definition::compile;
 use crate::protocol::{Granted, Task};
-use crate::run::{self, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
+use crate::run::{self, Budget, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
 use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
@@ -31,6 +31,9 @@ pub struct Decided {
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
 }
+
+/// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.
+const WAITING_COUNTED_MAX: usize = 63;
 
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
@@ -70,6 +73,13 @@ impl Shard {
         }
     }
 
+    /// What a decision may take: the more runs wait for their turns, the less it does at once.
+    fn budget(&self) -> Budget {
+        let Budget { work, bytes, work_at_once } = self.bounds.decision;
+        let waiting = self.unfinished().len().min(WAITING_COUNTED_MAX) as u64;
+        Budget { work, bytes, work_at_once: work_at_once / (1 + waiting) }
+    }
+
     fn start_run(
         &mut self,
         command: CommandId,
@@ -95,8 +105,11 @@ impl Shard {
         };
         let lines = &self.lines;
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
-        let mut ground = run::Ground { now, hands, is_contended: &is_contended };
-        let (run, events) = run::start(id, &definition, start, &mut ground).map_err(Rejection::Run)?;
+        let budget = self.budget();
+        let mut ground = run::Ground { now, hands, is_contended: &is_contended, budget, spent: 0 };
+        let started = run::start(id, &definition, start, &mut ground);
+        self.spent += ground.spent;
+        let (run, events) = started.map_err(Rejection::Run)?;
         let tasks = handed_tasks(&run, &events, hands);
         self.runs.insert(id, run);
         let events = events.into_iter().map(Event::Run).collect();
@@ -139,12 +152,14 @@ impl Shard {
         now: Timestamp,
         hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
+        let budget = self.budget();
         let Some(run) = self.runs.get_mut(&id) else {
             return match (self.ended.find(id), wish) {
                 // Late news for a run that has ended changes nothing; late wishes are refused.
                 (
                     Some(_),
                     RunCommand::FireTimers {}
+                    | RunCommand::Continue {}
                     | RunCommand::GrantAttempts { .. }
                     | RunCommand::ResolveAsset { .. }
                     | RunCommand::RefuseAsset { .. }
@@ -157,8 +172,10 @@ impl Shard {
         let (revision, due) = (run.revision().next(), run.next_due());
         let lines = &self.lines;
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
-        let mut ground = run::Ground { now, hands, is_contended: &is_contended };
-        let events = run::decide(run, wish, &mut ground).map_err(Rejection::Run)?;
+        let mut ground = run::Ground { now, hands, is_contended: &is_contended, budget, spent: 0 };
+        let decided = run::decide(run, wish, &mut ground);
+        self.spent += ground.spent;
+        let events = decided.map_err(Rejection::Run)?;
         if events.is_empty() {
             return Ok(Decided::default());
         }

@@ -82,6 +82,7 @@ impl Shard {
             if let Some(mut run) = self.runs.remove(id) {
                 self.lines.forget(&mut run);
             }
+            self.turns.forget(*id);
             self.due.retain(|(_, run)| run != id);
         }
     }

@@ -10,6 +10,7 @@
 //! | `lane` | what was heard of other shards, and on which way an effect leaves |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `lines` | which runs wait for workers, and whose turn it is |
+//! | `turns` | which runs have more to do than one decision took, and whose turn it is |
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `outbox` | which effects may not have been delivered |
@@ -29,6 +30,7 @@ mod outbox;
 mod owner;
 mod poison;
 mod state;
+mod turns;
 mod window;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::credit::Hands;
 use crate::protocol::Granted;
-use crate::run::RunStatus;
+use crate::run::{Run, RunStatus};
 use crate::{BundleId, CommandId, Epoch, RunId, Sequence, ShardId, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
@@ -81,6 +81,8 @@ struct Load<C> {
     ended: Vec<(RunId, RunStatus)>,
     /// The places of other shards' journals that were heard with it.
     heard: BTreeMap<ShardId, EffectPlace>,
+    /// Whether a commit leaves a run something to do.
+    leaves_agenda: bool,
 }
 
 impl<C> Load<C> {
@@ -93,6 +95,7 @@ impl<C> Load<C> {
             anew: Vec::new(),
             ended: Vec::new(),
             heard: BTreeMap::new(),
+            leaves_agenda: false,
         }
     }
 }
@@ -282,6 +285,9 @@ impl<C> Owner<C> {
     ) -> Result<(Option<Granted>, HandedTasks), Rejection> {
         let Decided { commit, effects, granted, tasks, ended } = self.shard.decide(submission, now, hands)?;
         if let Some(commit) = commit {
+            if let AggregateId::Run(id) = commit.aggregate {
+                self.filling.leaves_agenda |= self.shard.run(id).is_some_and(Run::has_agenda);
+            }
             if self.filling.count > 0 {
                 self.filling.commits.push(b',');
             }
@@ -334,6 +340,7 @@ impl<C> Owner<C> {
             effects_done: self.outbox.done(self.last),
             ahead: self.outbox.ahead(self.last),
             heard: &load.heard,
+            leaves_agenda: load.leaves_agenda,
         };
         let bytes = head.write(&load.commits);
         let commits = load.count;

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::address::stable_hash;
 use super::lines::Lines;
+use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
 use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
 use crate::asset::Asset;
@@ -36,6 +37,10 @@ pub struct Shard {
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
     /// What waits for workers, and whose turn it is.
     pub(super) lines: Lines,
+    /// The runs that go on by themselves.
+    pub(super) turns: Turns,
+    /// How much work its decisions have done.
+    pub(super) spent: u64,
     /// The last place of each shard's journal that was heard here, its own too.
     pub(super) heard: BTreeMap<ShardId, EffectPlace>,
     /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
@@ -64,6 +69,8 @@ impl Shard {
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
             lines: Lines::default(),
+            turns: Turns::default(),
+            spent: 0,
             heard: BTreeMap::new(),
             quarantine: FxHashMap::default(),
         }
@@ -77,6 +84,11 @@ impl Shard {
     /// Returns a run that has not ended.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.runs.get(&id)
+    }
+
+    /// Returns how many units of work its decisions have done, for whoever shares its time out.
+    pub fn work_spent(&self) -> u64 {
+        self.spent
     }
 
     /// Returns the runs that have not ended, in no order.
@@ -140,6 +152,7 @@ impl Shard {
         let AggregateId::Run(id) = commit.aggregate else { return None };
         let run = self.runs.get_mut(&id)?;
         self.lines.follow(run);
+        self.turns.follow(run);
         if commit.revision == Revision::FIRST && run.is_keyed() {
             self.keyed.insert(id.cause(), id);
         }

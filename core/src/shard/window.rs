@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::run::RunStatus;
+use crate::run::{Budget, RunStatus};
 use crate::{CommandId, DefinitionVersion, Revision, RunId, Timestamp};
 
-/// How much a shard remembers of what is over. Nothing that must not happen twice rests on it: late news of a run is refused
+/// How much a shard takes on at once, and remembers of what is over. Nothing that must not happen twice rests on it: late news of a run is refused
 /// by its lease, what other shards send by what was heard, a start by the time in its run's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -21,11 +21,19 @@ pub struct Bounds {
     pub keys: usize,
     /// How long a run that ended is remembered in any case: at least twice as long as any caller asks for an answer.
     pub kept_for: Duration,
+    /// What one decision of a run may take. Folding does not depend on it.
+    pub decision: Budget,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { granted: 32_768, ended: 16_384, keys: 1_000_000, kept_for: Duration::from_secs(120) }
+        Self {
+            granted: 32_768,
+            ended: 16_384,
+            keys: 1_000_000,
+            kept_for: Duration::from_secs(120),
+            decision: Budget::default(),
+        }
     }
 }
 

@@ -1,14 +1,18 @@
 //! One history with everything in it that a shard can fold.
 
 use headwater_core::protocol::Task;
-use headwater_core::run::{ProducedAsset, ReportOutcome, RunCommand};
+use headwater_core::run::{Budget, ProducedAsset, ReportOutcome, RunCommand};
 use headwater_core::shard::{AggregateId, Command};
 use headwater_core::{Json, Revision, RunId};
 use serde_json::{Value, json};
 
 use crate::world::{World, failed, hands, ok, shard_zero, worker};
 
-fn documents() -> [Value; 5] {
+/// So small that what many nodes do takes more than one decision.
+const SMALL: Budget = Budget { work: 100_000, bytes: 10_000, work_at_once: 10_000 };
+
+fn documents() -> [Value; 7] {
+    let many = |action: Value| (0..30).map(|n| json!({"id": format!("n{n:02}"), "action": action})).collect::<Vec<_>>();
     let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
     [
         json!({"slug": "make", "defaults": {"title": "T"}, "inputSchema": {"type": "object", "required": ["dir"]},
@@ -37,6 +41,8 @@ fn documents() -> [Value; 5] {
                 {"from": "scan", "to": "nap"}, {"from": "scan", "to": "sum"},
                 {"from": "scan", "to": "never", "when": "input.n > 100"},
                 {"from": "nap", "to": "join"}, {"from": "sum", "to": "join"}, {"from": "other", "to": "join"}]}),
+        json!({"slug": "wide", "timeout": "2h", "nodes": many(json!("noop"))}),
+        json!({"slug": "busy", "timeout": "2h", "nodes": many(json!({"kind": "job", "jobSlug": "busy"}))}),
     ]
 }
 
@@ -71,7 +77,7 @@ fn break_history(world: &mut World, aggregate: &AggregateId) {
 
 /// A shard with runs in every phase, kept and forgotten commands, keys, assets, waiters and broken histories.
 pub fn world() -> World {
-    let mut world = World::new();
+    let mut world = World::bounded(SMALL);
     for document in documents() {
         world.apply(&document);
     }
@@ -124,6 +130,14 @@ pub fn world() -> World {
     world.start("day", json!({}));
     let make = task(&mut world, "day", "make");
     world.report(&make, with_asset("site.day", Some("sunday"))).unwrap();
+    // With more to do than was done: to begin, and to withdraw.
+    world.start("wide", json!({}));
+    let busy = world.start("busy", json!({}));
+    world.settle();
+    world.start("wide", json!({}));
+    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    world.decide(Command::Run { run: busy, command: enough }).unwrap();
+    assert_eq!(world.shard.unfinished().len(), 2);
     // Broken: a run that holds a key, and an asset.
     world.try_start_keyed(keyed(3), "long", json!({"n": 4})).unwrap();
     break_history(&mut world, &AggregateId::Run(keyed(3)));

@@ -1,6 +1,6 @@
 //! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
 
-use headwater_core::run::RunCommand;
+use headwater_core::run::{Budget, RunCommand};
 use headwater_core::shard::{Command, Shard};
 use headwater_core::{RunId, Timestamp};
 use proptest::prelude::*;
@@ -52,16 +52,28 @@ pub fn graphs() -> impl Strategy<Value = Value> {
 
 /// Plays a story: each step lets time pass, reports, fails, loses or cancels something.
 pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
-    let mut world = World::with(document);
-    let mut runs = vec![world.start("any", json!({"n": 3})), world.start("any", json!({"n": 0}))];
+    play_within(Budget::default(), document, story)
+}
+
+/// Plays it where decisions take no more than that; what they leave is done before anything else happens.
+pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
+    let mut world = World::bounded(budget);
+    world.apply(document);
+    let mut runs = vec![world.start("any", json!({"n": 3}))];
+    world.settle();
+    runs.push(world.start("any", json!({"n": 0})));
     let mut tasks = Vec::new();
     for step in story {
+        world.settle();
         tasks.extend(world.tasks());
         let which = usize::from(step >> 3);
         match (step & 7, tasks.is_empty()) {
             (0 | 1, _) => {
                 world.pass(u64::from(step >> 4) + 1);
-                world.fire_timers();
+                while world.shard.next_due().is_some_and(|due| due <= world.now) {
+                    world.fire_timers();
+                    world.settle();
+                }
             }
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
             (3, _) => {
@@ -84,6 +96,7 @@ pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
             }
         }
     }
+    world.settle();
     (world, runs)
 }
 

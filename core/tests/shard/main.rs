@@ -14,5 +14,6 @@ mod poison;
 mod quarantine;
 mod reports;
 mod runs;
+mod turns;
 mod workflows;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use headwater_core::credit::{Credit, Hands, Term};
 use headwater_core::protocol::Task;
-use headwater_core::run::{Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of};
+use headwater_core::run::{Budget, Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of};
 use headwater_core::shard::{
     AggregateId, Bounds, Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission,
     WorkflowKey,
@@ -25,6 +25,8 @@ pub struct World {
     /// The attempts that [`World::tasks`] has named.
     named: BTreeSet<LeaseToken>,
     next_id: u128,
+    /// How many turns runs had of their own accord.
+    turns: u128,
 }
 
 pub fn shard_zero() -> ShardId {
@@ -33,7 +35,11 @@ pub fn shard_zero() -> ShardId {
 
 /// A shard with an empty journal. What it remembers is next to nothing, so that nothing can rest on it.
 pub fn empty() -> Shard {
-    let bounds = Bounds { granted: 4, ended: 4, keys: 4, ..Bounds::default() };
+    bounded(Budget::default())
+}
+
+fn bounded(decision: Budget) -> Shard {
+    let bounds = Bounds { granted: 4, ended: 4, keys: 4, decision, ..Bounds::default() };
     Shard::bounded(shard_zero(), ShardMap::even(1).unwrap(), bounds)
 }
 
@@ -58,9 +64,14 @@ pub fn key(workflow: &str) -> WorkflowKey {
 
 impl World {
     pub fn new() -> Self {
-        let shard = empty();
+        Self::bounded(Budget::default())
+    }
+
+    /// One whose decisions take no more than that.
+    pub fn bounded(decision: Budget) -> Self {
+        let shard = bounded(decision);
         let now = Timestamp::from_micros(1_750_000_000_000_000);
-        Self { shard, now, commits: Vec::new(), effects: Vec::new(), named: BTreeSet::new(), next_id: 1 }
+        Self { shard, now, commits: Vec::new(), effects: Vec::new(), named: BTreeSet::new(), next_id: 1, turns: 0 }
     }
 
     pub fn with(document: &Value) -> Self {
@@ -128,7 +139,7 @@ impl World {
         self.decide(Command::Run { run, command: RunCommand::StartRun(start) })
     }
 
-    fn start_of(&self, workflow: &str, input: Value) -> StartRun {
+    pub fn start_of(&self, workflow: &str, input: Value) -> StartRun {
         StartRun {
             workspace: "default".parse().unwrap(),
             workflow: workflow.parse().unwrap(),
@@ -202,6 +213,26 @@ impl World {
         }
     }
 
+    /// Gives the next run that has more to do its turn; returns what it did.
+    pub fn go_on(&mut self) -> Option<Decided> {
+        let run = self.shard.unfinished().next()?;
+        // Under ids of its own: how many turns there are changes no other id.
+        self.turns += 1;
+        let id = CommandId::from_uuid(uuid::Uuid::from_u128(self.turns << 64));
+        let submission = Submission::new(id, Command::Run { run, command: RunCommand::Continue {} });
+        Some(self.decide_as(submission, &mut Hands::default()).unwrap())
+    }
+
+    /// Lets every run go on until it waits for something. Returns how many turns it took.
+    pub fn settle(&mut self) -> usize {
+        let mut turns = 0;
+        while let Some(decided) = self.go_on() {
+            assert!(decided.commit.is_some(), "whoever has more to do does some of it in each turn");
+            turns += 1;
+        }
+        turns
+    }
+
     /// What was decided about a run, one word for each event.
     pub fn timeline(&self, run: RunId) -> String {
         let events = self.commits.iter().filter(|c| c.aggregate.to_string().ends_with(&run.to_string()));
@@ -251,6 +282,7 @@ fn word(event: &RunEvent) -> String {
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::RunEnding { ending } => format!("ENDING({})", ending.status()),
         RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
         RunEvent::RunFailed { failure } => format!("FAILED({})", failure.code),
         RunEvent::RunCancelled { .. } => "CANCELLED".into(),

@@ -46,6 +46,8 @@ struct Books {
 
 #[derive(Default)]
 struct RunBooks {
+    /// How it will end.
+    ending: Option<RunStatus>,
     end: Option<RunStatus>,
     nodes: BTreeMap<NodeId, NodeBooks>,
 }
@@ -123,6 +125,18 @@ impl Audit {
         }
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
+        if let Some(status) = run.ending {
+            let said = match event {
+                RunEvent::NodeCancelled { .. } => Some(status),
+                RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
+                RunEvent::RunCancelled { .. } => Some(RunStatus::Cancelled),
+                _ => None,
+            };
+            assert_eq!(said, Some(status), "{id} ends and learns {event:?}");
+        }
+        if let RunEvent::RunEnding { ending } = event {
+            run.ending = Some(ending.status());
+        }
         if let Some(name) = event.node() {
             let node = run.nodes.entry(name.clone()).or_default();
             assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");
@@ -168,6 +182,7 @@ impl Audit {
                 | RunEvent::RetryArmed { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
+                | RunEvent::RunEnding { .. }
                 | RunEvent::RunSucceeded { .. }
                 | RunEvent::RunFailed { .. }
                 | RunEvent::RunCancelled { .. } => unreachable!("they name no node"),
@@ -224,7 +239,8 @@ impl Audit {
                 assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
             }
             Command::Run { run, command: RunCommand::CancelRun { .. } } => {
-                assert_eq!(self.end_of(*run), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
+                let books = &self.runs[run];
+                assert_eq!(books.end.or(books.ending), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
             }
             Command::Run { .. }
             | Command::Asset { .. }

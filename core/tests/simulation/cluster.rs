@@ -8,6 +8,7 @@ use std::time::Duration;
 use headwater_core::credit::Credit;
 use headwater_core::desk::Needed;
 use headwater_core::protocol::{Call, Handed, Hello, ShardReply, WorkAnswer, WorkReply, WorkRequest};
+use headwater_core::run::Budget;
 use headwater_core::shard::{Append, AssetNotice, Bounds, Shard, ShardMap, Submission, WorkflowKey};
 use headwater_core::{
     BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, SessionId, ShardId, Timestamp,
@@ -30,7 +31,10 @@ const CLIENT_TRIES: u32 = 4;
 const PATIENCE: u64 = 3_000_000;
 
 /// What shards remember is next to nothing, so that nothing can rest on it.
-pub const BOUNDS: Bounds = Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60) };
+pub const BOUNDS: Bounds =
+    Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60), decision: DECISION };
+/// A decision takes next to nothing, so that most runs go on in many.
+const DECISION: Budget = Budget { work: 1_500, bytes: 4_000, work_at_once: 100 };
 
 pub const MILLI: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;
@@ -144,6 +148,10 @@ pub enum Happening {
         hello: Hello,
     },
     SeatTurn {
+        seat: usize,
+    },
+    /// A run that has more to do goes on.
+    GoesOn {
         seat: usize,
     },
     /// The process learns that the shard is not its own any more.
@@ -301,6 +309,7 @@ impl Cluster {
             Happening::Found { seat, needed } => self.found(seat, needed),
             Happening::Hello { seat, hello } => self.hello(seat, hello),
             Happening::SeatTurn { seat } => self.seat_turn(seat),
+            Happening::GoesOn { seat } => self.go_on(seat),
             Happening::Dismissed { seat } => self.step_down(seat, "dismissed"),
             Happening::TakeOver { shard } => self.take_over(shard),
             Happening::Handed { worker, session, handed } => self.handed(worker, session, handed),
@@ -327,6 +336,7 @@ impl Cluster {
             | Happening::Found { seat, .. }
             | Happening::Hello { seat, .. }
             | Happening::SeatTurn { seat }
+            | Happening::GoesOn { seat }
             | Happening::Dismissed { seat } => self.processes[self.seats[*seat].process].frozen_until,
             Happening::Handed { worker, .. }
             | Happening::Called { worker, .. }

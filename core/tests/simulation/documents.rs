@@ -10,8 +10,10 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 13] =
-    ["chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both"];
+pub const SLUGS: [&str; 15] = [
+    "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
+    "swarm", "crowd",
+];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
 pub fn document(slug: &str, edition: u64) -> Value {
@@ -66,11 +68,38 @@ pub fn document(slug: &str, edition: u64) -> Value {
             {"assetId": "site.note"},
             {"assetId": "site.report", "producerInput": {"dir": "/both"}},
             {"assetId": "site.archive", "producerInput": {"n": 1}}]}]}),
+        "swarm" => swarm(),
+        "crowd" => crowd(&retry),
         other => panic!("no document {other}"),
     };
     let mut document = json!({"slug": slug, "description": format!("edition {edition}")});
     document.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
     document
+}
+
+/// Pure nodes that each take much of a decision, and one that takes more than there is.
+fn swarm() -> Value {
+    let product = "${{ size([1, 2, 3, 4, 5].map(a, [1, 2, 3, 4, 5].map(b, a * b))) }}";
+    let transform = |n: usize| json!({"id": format!("t{n}"), "action": {"kind": "transform", "output": product}});
+    let mut nodes: Vec<_> = (0..9).map(transform).collect();
+    let endless = "${{ 'aaaa'.matches('(\\\\w{1,20}){1,20}b') }}";
+    nodes.push(json!({"id": "endless", "action": {"kind": "transform", "output": endless}}));
+    nodes.push(json!({"id": "large", "action": {"kind": "transform", "output": "x".repeat(3_000)}}));
+    nodes.push(json!({"id": "nap", "action": {"kind": "sleep", "duration": "2s"}, "join": "any"}));
+    nodes.push(json!({"id": "end", "action": "noop", "join": "any"}));
+    let mut edges: Vec<_> = (0..9).map(|n| json!({"from": format!("t{n}"), "to": "end"})).collect();
+    edges.push(json!({"from": "endless", "to": "nap", "on": "failure"}));
+    edges.push(json!({"from": "large", "to": "nap"}));
+    edges.push(json!({"from": "nap", "to": "end"}));
+    json!({"nodes": nodes, "transitions": edges, "output": {"n": "${{ input.n }}"}})
+}
+
+/// Jobs that begin and end together, more than a decision takes.
+fn crowd(retry: &Value) -> Value {
+    let jobs = (0..12).map(|n| json!({"id": format!("j{n}"), "jobSlug": "fragile", "dependsOn": ["first"]}));
+    let mut steps: Vec<_> = jobs.collect();
+    steps.push(json!({"id": "first", "jobSlug": "work", "retry": retry}));
+    json!({"steps": steps, "timeout": "25s"})
 }
 
 /// What a handler returns for a task.

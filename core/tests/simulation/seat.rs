@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use headwater_core::desk::{Caller, Desk, DeskSettings, Input, Moment, Needed, Output};
+use headwater_core::desk::{Caller, Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{Hello, PROTOCOL, ShardReply, ShardRequest, WorkAnswer, WorkFrame};
 use headwater_core::shard::{Append, AssetNotice, Owner, Rejection, Submission, Way};
 use headwater_core::{LeaseSecret, Sequence, ShardId};
@@ -35,6 +35,8 @@ pub struct Seat {
     /// Notices on their way to the feed, one after the other.
     pub notices: VecDeque<(AssetNotice, Ticket)>,
     pub tickets: BTreeMap<Ticket, usize>,
+    /// Whether it is on the agenda that a run goes on.
+    pub goes_on: bool,
 }
 
 /// The way to one other shard. Some commands are on their way together; before any other is, all of them have been heard of.
@@ -91,6 +93,24 @@ impl Cluster {
         }
         desk.turn(false, at, &mut said);
         self.act(seat, said);
+        self.plan_to_go_on(seat);
+    }
+
+    fn plan_to_go_on(&mut self, seat: usize) {
+        let goes_on = self.seats[seat].desk.as_ref().map_or(GoesOn::Not, Desk::goes_on);
+        let delay = match goes_on {
+            GoesOn::Not => return,
+            GoesOn::Now => 1,
+            GoesOn::WhenIdle => self.chance.between(1, 20 * MILLI),
+        };
+        if !std::mem::replace(&mut self.seats[seat].goes_on, true) {
+            self.at(delay, Happening::GoesOn { seat });
+        }
+    }
+
+    pub fn go_on(&mut self, seat: usize) {
+        self.seats[seat].goes_on = false;
+        self.put(seat, [Input::Continue]);
     }
 
     fn act(&mut self, seat: usize, said: Vec<Out>) {
@@ -252,6 +272,7 @@ impl Cluster {
             lanes: BTreeMap::new(),
             notices: VecDeque::new(),
             tickets: BTreeMap::new(),
+            goes_on: false,
         });
         self.current[number] = Some(seat);
         let settings = DeskSettings { lease_ttl: LEASE, requests_waiting_max: 16_384, message_bytes_max: 1 << 20 };

@@ -37,6 +37,7 @@ fn of_run(event: &RunEvent) -> String {
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::RunEnding { ending } => format!("ENDING({})", ending.status()),
         RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
         RunEvent::RunFailed { failure } => format!("FAILED({}: {})", failure.code, failure.message),
         RunEvent::RunCancelled { .. } => "CANCELLED".into(),

@@ -191,6 +191,8 @@ impl Changes {
                     row.finished_at = Some(time);
                 }
                 RunEvent::NodeCancelled { node } => self.settle(run, node, TraceStatus::Cancelled, time, None),
+                // Where a run stands changes with its end, which follows.
+                RunEvent::RunEnding { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use headwater_core::desk::{Desk, DeskSettings, Input, Moment, Needed, Output};
+use headwater_core::desk::{Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{self, Handed, Hello, Malformed, ReadFrame, ShardRequest};
 use headwater_core::shard::Owner;
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
@@ -144,6 +144,7 @@ impl Driver {
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let open = !self.desk.owner().is_full();
+            let (goes_on, before) = (self.desk.goes_on(), self.desk.owner().shard().work_spent());
             let due = self.next_due();
             tokio::select! {
                 Some(result) = &mut self.appending => match result {
@@ -162,32 +163,38 @@ impl Driver {
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
                     self.take(Input::Due);
                 }
+                () = std::future::ready(()), if goes_on == GoesOn::Now => self.take(Input::Continue),
+                // Pending at first, so that whatever has come goes before.
+                () = tokio::task::yield_now(), if goes_on == GoesOn::WhenIdle => self.take(Input::Continue),
                 _ = sweep.tick() => self.take(Input::Sweep),
                 () = self.deliverer.broken() => {}
             }
-            self.take_ready(work, commands).await;
+            self.take_ready(work, commands, before).await;
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             self.desk.turn(shutdown.is_cancelled(), moment(self.began), &mut self.said);
             self.act().await;
         }
     }
 
-    /// Takes the requests that are there already, so that they go into the same bundle.
-    async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests) {
+    /// Takes the requests that are there already, so that they go into the same bundle; `before` is the work that was spent
+    /// before this turn.
+    async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests, before: u64) {
         // Where the next bundle is about to leave, whoever reads the connection comes first.
         if !self.desk.owner().is_appending() {
             tokio::task::yield_now().await;
         }
         for _ in 0..BURST {
-            if self.desk.owner().is_full() {
+            // Before the next is taken out: what is taken out and not decided is lost.
+            if self.desk.is_burst_over(before) {
                 return;
             }
-            let (frame, asked) = (work.try_next(), commands.try_next());
-            if frame.is_none() && asked.is_none() {
+            if let Some(frame) = work.try_next() {
+                self.take_work(frame);
+            } else if let Some(asked) = commands.try_next() {
+                self.take_commands(asked);
+            } else {
                 return;
             }
-            frame.into_iter().for_each(|frame| self.take_work(frame));
-            asked.into_iter().for_each(|asked| self.take_commands(asked));
         }
     }
 

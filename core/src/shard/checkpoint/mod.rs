@@ -200,6 +200,8 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         granted,
         due: _,
         lines: _,
+        turns: _,
+        spent: _,
         heard,
         quarantine,
     } = shard;
@@ -252,6 +254,7 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
             shard.definition(&key, version).cloned().ok_or(CheckpointError::DefinitionMissing { run: id })?;
         let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
         shard.lines.follow(&mut run);
+        shard.turns.follow(&run);
         shard.due.extend(run.next_due().map(|at| (at, id)));
         shard.runs.insert(id, run);
     }

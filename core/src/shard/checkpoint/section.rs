@@ -52,11 +52,11 @@ impl Kind {
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
             Self::Effects => 2..=3,
+            Self::Runs => 1..=2,
             Self::Clock
             | Self::Definitions
             | Self::Workflows
             | Self::Assets
-            | Self::Runs
             | Self::EndedKeyed
             | Self::EndedUnkeyed
             | Self::KeysHeld
@@ -122,7 +122,8 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
         (Kind::Workflows, 1) => contents.workflows = records(values, count)?,
         (Kind::Assets, 1) => contents.assets = records(values, count)?,
-        (Kind::Runs, 1) => contents.runs = records(values, count)?,
+        // Those of format 1 have begun whatever they could.
+        (Kind::Runs, 1 | 2) => contents.runs = records(values, count)?,
         (Kind::EndedKeyed, 1) => contents.ended_keyed = records(values, count)?,
         (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,
         (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,
