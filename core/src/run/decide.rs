@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::budget::{Budget, Later, Standing};
 use super::command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
 use super::evolve::evolve;
+use super::legal;
 use super::produce;
 use super::state::{Phase, Run, Timer};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
@@ -64,6 +65,7 @@ impl<'r, 'g, 'h> Decision<'r, 'g, 'h> {
         if self.run.status.is_terminal() {
             return;
         }
+        debug_assert_eq!(legal::check(self.run, &event), Ok(()));
         self.bytes += event.weight_bytes();
         evolve(self.run, &event, self.ground.now);
         self.events.push(event);

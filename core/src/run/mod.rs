@@ -12,6 +12,7 @@
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `evolve` | what an event means for the state |
+//! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |
 //! | `waiting` | which attempts wait for a worker, and who holds the others |
 //! | `status` | where runs and nodes stand, in the words users see |
@@ -25,6 +26,7 @@ mod decide;
 mod ending;
 mod event;
 mod evolve;
+mod legal;
 mod produce;
 mod react;
 mod report;
@@ -42,6 +44,7 @@ pub(crate) use decide::complete_input;
 pub use decide::{Ground, INPUT_BYTES_MAX, decide, start};
 pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;
+pub(crate) use legal::check as check_legal;
 pub use react::{outstanding, react, task_of};
 pub use report::read_assets;
 pub use state::Run;

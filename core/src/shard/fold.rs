@@ -158,9 +158,7 @@ impl Shard {
         let run = self.runs.get_mut(&id).ok_or("the run is gone")?;
         for event in events {
             let Event::Run(event) = event else { return Err(foreign(event)) };
-            if event.node().is_some_and(|node| run.definition().find(node).is_none()) {
-                return Err("an event names a node that the definition does not have".to_owned());
-            }
+            run::check_legal(run, event).map_err(|illegal| illegal.to_string())?;
             run::evolve(run, event, commit.time);
         }
         Ok(())
