@@ -37,6 +37,8 @@
 //! * `SHD-5` A checkpoint and the entries behind it give the state that the whole journal gives.
 //! * `SHD-6` What one shard sends another is decided once and in order, however long ago it was sent first.
 //! * `SHD-7` A run that was forgotten does not start again.
+//! * `SHD-8` Nothing of a quarantined aggregate is folded or decided until its release, by any release of the program; what it
+//!   was sent is decided then, once and in order.
 
 pub mod asset;
 pub mod credit;

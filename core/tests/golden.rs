@@ -10,9 +10,11 @@ use headwater_core::asset::*;
 use headwater_core::definition::{OnMiss, Require};
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::run::*;
-use headwater_core::shard::Event;
+use headwater_core::shard::{Effect, Event, Record, Release, ReleaseBy};
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version};
+use headwater_core::{
+    Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunFailure, RunId, SessionId, Timestamp, Version,
+};
 use serde_json::json;
 
 fn name<T: std::str::FromStr>(text: &str) -> T
@@ -260,7 +262,33 @@ fn samples() -> Vec<(&'static str, Event)> {
     samples.push(("workflow-applied", Event::Workflow(applied)));
     samples.push(("version-selected", Event::Workflow(selected)));
     samples.push(("definition-adopted", Event::DefinitionAdopted { document }));
+    samples.extend(releases().into_iter().map(|(file, release)| (file, Event::Released(Box::new(release)))));
     samples
+}
+
+fn releases() -> Vec<(&'static str, Release)> {
+    let record = Json::of(&json!({"its": "record"}));
+    let node = name("build");
+    let told = Effect::CancelTasks { workspace: name("default"), run: run(), node };
+    let end = Record::Ended {
+        status: RunStatus::Failed,
+        version: DefinitionVersion::new(2),
+        start_hash: 0x0123_4567_89ab_cdef,
+        keyed: true,
+    };
+    let skip = ReleaseBy::Skip { revisions: vec![Revision::new(7)] };
+    let refold = |record| Release { by: ReleaseBy::Refold {}, record, owed: Vec::new() };
+    vec![
+        (
+            "released-run",
+            Release { owed: vec![told.clone()], ..refold(Record::Run { format: 1, record: record.clone() }) },
+        ),
+        ("released-asset", Release { by: skip, ..refold(Record::Asset { format: 1, record: record.clone() }) }),
+        ("released-workflow", refold(Record::Workflow { format: 1, record: record.clone() })),
+        ("released-definition", refold(Record::Definition { document: record })),
+        ("released-ended", Release { by: ReleaseBy::End {}, record: end, owed: vec![told] }),
+        ("released-unknown", Release { by: ReleaseBy::End {}, record: Record::Unknown {}, owed: Vec::new() }),
+    ]
 }
 
 fn folder() -> PathBuf {

@@ -47,6 +47,8 @@ pub enum Code {
     Indeterminate,
     NotReady,
     Quarantined,
+    NotQuarantined,
+    NotReleased,
     Poisoned,
     Internal,
 }
@@ -71,7 +73,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 45] = [
+pub const TABLE: [Entry; 47] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -114,7 +116,9 @@ pub const TABLE: [Entry; 45] = [
     entry(Code::ShardUnavailable, "engine/shard_unavailable", 503, "nobody who drives the shard can be reached", "Wait as long as Retry-After says, then repeat: the shard did not get the command. GET /readyz names shards without an owner."),
     entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),
     entry(Code::NotReady, "engine/not_ready", 503, "this process cannot serve yet", "See `checks` for what is missing."),
-    entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on."),
+    entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on. Ask again once it is released: `headwater quarantine list`."),
+    entry(Code::NotQuarantined, "quarantine/not_found", 404, "no such aggregate is quarantined", "GET /quarantine lists those that are."),
+    entry(Code::NotReleased, "quarantine/not_released", 409, "the aggregate cannot be released so, and stays quarantined", "See the detail: upgrade and refold, skip the event it names, or end the run."),
     entry(Code::Poisoned, "shard/poisoned", 500, "deciding this command made the engine panic, and it is not decided again", "Do not repeat it; report it with the log of the process that drives the shard. Nothing happened, and everything else goes on."),
     entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
 ];

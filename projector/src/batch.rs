@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use headwater_core::shard::BUNDLE_FORMAT;
 use headwater_core::{Sequence, ShardId, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -28,7 +29,8 @@ impl Cursor {
     }
 }
 
-/// Corrupt: what comes next in a journal does not follow from what is projected. The shard needs a rebuild.
+/// What comes next in a journal does not follow from what is projected: the shard needs a rebuild, or its journal a later
+/// release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Discontinuity {
     /// Entries are missing.
@@ -37,6 +39,11 @@ pub enum Discontinuity {
     /// It is another journal than the one that was projected before.
     #[error("shard {shard}: bundle {found} follows another bundle than the one that was projected")]
     ForeignChain { shard: ShardId, found: Sequence },
+    /// A later release has written it. Nothing is wrong with it, and nothing of it is buried.
+    #[error(
+        "shard {shard}: entry {found} needs a release that knows format {needs} of bundles, and this one knows {BUNDLE_FORMAT}"
+    )]
+    Newer { shard: ShardId, found: Sequence, needs: u32 },
 }
 
 /// Entries and what they change. Kept together, because what the database refuses is taken apart again.
@@ -89,6 +96,9 @@ impl Batch {
             return Err(Discontinuity::Gap { shard, cursor: reached, found: entry.sequence });
         }
         let bundle = parse(shard, &entry);
+        if bundle.needs > BUNDLE_FORMAT {
+            return Err(Discontinuity::Newer { shard, found: entry.sequence, needs: bundle.needs });
+        }
         // Within a batch the sequence tells; the first entry may come from another journal of the same name.
         let foreign = bundle.previous.as_ref().is_some_and(|previous| *previous != cursor.hash);
         if before.is_none() && foreign {

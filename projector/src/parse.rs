@@ -18,6 +18,8 @@ use crate::rows::DeadRow;
 pub struct ParsedBundle {
     /// The hash the bundle says its predecessor has. `None` where not even that could be read.
     pub previous: Option<String>,
+    /// Which format of bundles folding it takes: see [`headwater_core::shard::Bundle::needs`].
+    pub needs: u32,
     pub commits: Vec<ParsedCommit>,
     pub dead: Vec<DeadRow>,
 }
@@ -42,6 +44,8 @@ pub struct ParsedCommit {
 struct WireBundle<'a> {
     shard: ShardId,
     previous: String,
+    #[serde(default)]
+    needs: u32,
     #[serde(borrow)]
     commits: Vec<WireCommit<'a>>,
 }
@@ -63,6 +67,8 @@ struct WireCommit<'a> {
 struct LooseBundle<'a> {
     shard: ShardId,
     previous: String,
+    #[serde(default)]
+    needs: u32,
     #[serde(borrow)]
     commits: Vec<&'a RawValue>,
 }
@@ -75,7 +81,7 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
         if let Err(reason) = of_shard(bundle.shard) {
             return unreadable(shard, entry, reason);
         }
-        let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.commits.len());
+        let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.needs, bundle.commits.len());
         for (ordinal, commit) in (0..).zip(bundle.commits) {
             match events_of(entry, ordinal, &commit) {
                 Ok(commit) => parsed.commits.push(commit),
@@ -93,7 +99,7 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
     if let Err(reason) = of_shard(bundle.shard) {
         return unreadable(shard, entry, reason);
     }
-    let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.commits.len());
+    let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.needs, bundle.commits.len());
     for (ordinal, raw) in (0..).zip(bundle.commits) {
         let commit =
             serde_json::from_str::<WireCommit<'_>>(raw.get()).map_err(|error| format!("not a commit: {error}"));
@@ -106,8 +112,8 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
 }
 
 impl ParsedBundle {
-    fn with_capacity(previous: String, commits: usize) -> Self {
-        Self { previous: Some(previous), commits: Vec::with_capacity(commits), dead: Vec::new() }
+    fn with_capacity(previous: String, needs: u32, commits: usize) -> Self {
+        Self { previous: Some(previous), needs, commits: Vec::with_capacity(commits), dead: Vec::new() }
     }
 }
 
@@ -133,8 +139,15 @@ fn events_of(entry: &JournalEntry, ordinal: i32, commit: &WireCommit<'_>) -> Res
 }
 
 fn unreadable(shard: ShardId, entry: &JournalEntry, reason: String) -> ParsedBundle {
+    /// What every release says, whatever else it does.
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(default)]
+        needs: u32,
+    }
+    let needs = serde_json::from_slice(&entry.bytes).map_or(0, |Head { needs }| needs);
     let row = dead(shard, entry, DeadRow::WHOLE_BUNDLE, &reason, &entry.bytes);
-    ParsedBundle { previous: None, commits: Vec::new(), dead: vec![row] }
+    ParsedBundle { previous: None, needs, commits: Vec::new(), dead: vec![row] }
 }
 
 fn dead(shard: ShardId, entry: &JournalEntry, ordinal: i32, reason: &str, raw: &[u8]) -> DeadRow {

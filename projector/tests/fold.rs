@@ -4,10 +4,10 @@ use bytes::Bytes;
 use headwater_core::definition::{Definition, compile};
 use headwater_core::shard::Bundle;
 use headwater_core::{Json, Sequence, ShardId};
-use headwater_projector::JournalEntry;
 use headwater_projector::fold::{Changes, graph_of};
 use headwater_projector::parse::parse;
 use headwater_projector::rows::Graph;
+use headwater_projector::{Batch, Cursor, Discontinuity, JournalEntry};
 use serde_json::{Value, json};
 
 const RUN: &str = "0190a6e4-5c00-7abc-8def-000000000000";
@@ -291,6 +291,39 @@ fn a_commit_that_cannot_be_read_is_buried_and_its_neighbours_are_not() {
     }
 }
 
+/// An older process during an upgrade: what it cannot read is not its to bury.
+#[test]
+fn a_bundle_that_needs_a_later_release_stops_the_shard_and_is_not_buried() {
+    let shard = ShardId::new(0).unwrap();
+    let known = bundle(&[(&format!("run/{RUN}"), 1, json!([started()]))]);
+    let head = format!(r#""shard":0,"epoch":1,"id":"{COMMAND}","previous":"","effectsDone":0,"needs":99"#);
+    let later = [
+        // Today's words with another meaning, words nobody knows, and another form of the whole.
+        String::from_utf8(known.bytes.to_vec()).unwrap().replacen('{', r#"{"needs":99,"#, 1),
+        format!(r#"{{{head},"commits":[{{"aggregate":"robot/1","events":[]}}]}}"#),
+        format!(r#"{{{head},"groups":{{}}}}"#),
+    ];
+    for text in later {
+        let (mut batch, cursor) = (Batch::default(), Cursor::start(shard));
+        let at = |sequence, bytes: Bytes| JournalEntry { sequence: Sequence::new(sequence), bytes };
+        batch.push(&cursor, at(1, known.bytes.clone())).unwrap();
+        let stopped = batch.push(&cursor, at(2, text.clone().into())).unwrap_err();
+        assert_eq!(stopped, Discontinuity::Newer { shard, found: Sequence::new(2), needs: 99 }, "{text}");
+        assert!(stopped.to_string().contains("needs a release that knows format 99"), "{stopped}");
+        assert_eq!((batch.changes().commits.len(), batch.changes().dead.len()), (1, 0), "{text}");
+    }
+}
+
+#[test]
+fn a_release_is_kept_with_the_events_and_the_end_behind_it_is_projected() {
+    let release = json!({"released": {"by": {"end": {}}, "record": {"unknown": {}}}});
+    let failed = run(json!({"runFailed": {"failure": {"code": "quarantined", "message": "ended"}}}));
+    let changes = fold_run(&[(1, json!([started(), scheduled("a", 1)])), (7, json!([release, failed]))]);
+    assert_eq!((changes.commits.len(), changes.dead.len()), (2, 0), "{:?}", changes.dead);
+    let row = changes.runs.rows().first().unwrap();
+    assert!(format!("{row:?}").contains("quarantined"), "{row:?}");
+}
+
 #[test]
 fn a_commit_keeps_the_very_text_of_its_events() {
     let text = r#"[ {"run" : {"nodeSkipped": {"node":"s"}} } ]"#;
@@ -317,7 +350,7 @@ fn every_event_that_was_ever_written_is_projected() {
             "run" => run.as_str(),
             "asset" => "asset/default/site.report",
             "workflow" => "workflow/default/flow",
-            "definitionAdopted" => "definition/default/flow/1",
+            "definitionAdopted" | "released" => "definition/default/flow/1",
             other => panic!("{other}"),
         };
         let changes = fold(&[bundle(&[(aggregate, 1, json!([event]))])]);

@@ -68,7 +68,11 @@ impl Audit {
                     Event::Run(RunEvent::RunSucceeded { .. }) => self.ends.entry(run).or_default().push("succeeded"),
                     Event::Run(RunEvent::RunFailed { .. }) => self.ends.entry(run).or_default().push("failed"),
                     Event::Run(RunEvent::RunCancelled { .. }) => self.ends.entry(run).or_default().push("cancelled"),
-                    Event::Run(_) | Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => {}
+                    Event::Run(_)
+                    | Event::Asset(_)
+                    | Event::Workflow(_)
+                    | Event::DefinitionAdopted { .. }
+                    | Event::Released(_) => {}
                 }
             }
         }

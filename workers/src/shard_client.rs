@@ -3,6 +3,7 @@
 //! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
 //! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
 
+mod quarantine;
 mod queue;
 
 use std::collections::BTreeMap;
@@ -103,6 +104,7 @@ impl ShardClient {
             ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -123,6 +125,7 @@ impl ShardClient {
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -239,6 +242,7 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
             | ShardReply::Done { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
             | ShardReply::Driven { .. } => return Ok(None),
         }
     }
@@ -254,6 +258,7 @@ fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Option<u64>)>,
             | ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
             | ShardReply::Asset { .. },
         )
         | None => Ok(None),
@@ -268,6 +273,8 @@ fn is_passing(rejection: &Rejection) -> bool {
         | Rejection::Workflow(_)
         | Rejection::Gap { .. }
         | Rejection::Quarantined { .. }
+        | Rejection::NotQuarantined
+        | Rejection::NotReleased { .. }
         | Rejection::Poisoned { .. } => false,
     }
 }

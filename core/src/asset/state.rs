@@ -87,6 +87,16 @@ impl Asset {
         self.revision
     }
 
+    /// Puts it at a revision, where the facts before are not all folded.
+    pub(crate) fn stand_at(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    /// Returns whether a run is the producer of some partition, and has not ended as far as is known.
+    pub(crate) fn awaits_producer(&self, run: RunId) -> bool {
+        self.partitions.values().any(|partition| partition.producer == Some(run))
+    }
+
     /// Returns what each workflow's current version declares, by workflow.
     pub fn declarations(&self) -> impl Iterator<Item = &Declaration> {
         self.declarations.values()

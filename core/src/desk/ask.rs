@@ -42,6 +42,8 @@ impl<R, T> Desk<R, T> {
                     let held = shard.held_of(&workspace, &queue) as u64;
                     self.reply(place, ShardReply::Queue { waiting, held }, out);
                 }
+                ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
+                ShardRequest::Release { id, aggregate, by } => self.begin_release(place, id, aggregate, by, out),
                 ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
             }
         }

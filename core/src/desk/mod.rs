@@ -12,6 +12,7 @@
 //! | `handing` | how tasks reach the workers they were granted to |
 //! | `rooms` | which workers there are, who is granted what waits, when workers are called for |
 //! | `parking` | which commands wait for a definition |
+//! | `quarantine` | what is quarantined, and how it is released |
 //! | `watchers` | who waits for the end of which run |
 //! | `frames` | which requests came together and are answered together |
 
@@ -23,6 +24,7 @@ mod input;
 mod leases;
 mod output;
 mod parking;
+mod quarantine;
 mod rooms;
 mod stepdown;
 mod takeover;
@@ -34,10 +36,12 @@ use std::time::Duration;
 pub use input::{Input, Moment};
 pub use output::Output;
 pub use parking::Needed;
+pub use quarantine::QUARANTINED_SHOWN_MAX;
 
 use frames::{Frames, Place};
 use leases::{Lease, Leases};
 use parking::Parking;
+use quarantine::Releasing;
 use rooms::Rooms;
 use takeover::Inheritance;
 use watchers::Watchers;
@@ -80,6 +84,7 @@ pub struct Desk<R, T> {
     handed: Vec<(SessionId, Task)>,
     watchers: Watchers,
     parking: Parking<T>,
+    releasing: Vec<Releasing>,
     inheritance: Inheritance,
     names: Names,
     refusals: u64,
@@ -151,6 +156,7 @@ impl<R, T> Desk<R, T> {
             Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
             Input::Found { needed, document } => self.adopt(needed, document, at, out),
+            Input::Refolded { order, outcome } => self.end_release(&order, outcome, at, out),
             Input::TooLarge { tasks, bytes } => self.split_or_fail(tasks, bytes, at, out),
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
@@ -165,6 +171,7 @@ impl<R, T> Desk<R, T> {
     pub fn turn(&mut self, stops: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.hand_over(out);
         if !stops {
+            self.take_up_parked(at);
             self.grant(at, out);
             self.next_append(at, out);
         }
@@ -191,6 +198,7 @@ impl<R, T> Desk<R, T> {
     /// Returns whether nothing waits here for anybody: for tests of rest.
     pub fn is_at_rest(&self) -> bool {
         self.parking.is_empty()
+            && self.releasing.is_empty()
             && self.inheritance.is_settled()
             && !self.owner.is_appending()
             && self.owner.shard().unfinished().len() == 0

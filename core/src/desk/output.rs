@@ -2,7 +2,7 @@
 
 use super::Needed;
 use crate::protocol::{Call, Handed};
-use crate::shard::{Append, Effect, Rejection};
+use crate::shard::{Append, Effect, RefoldOrder, Rejection};
 use crate::{Attempt, NodeId, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
 
 /// Everything that can leave a desk, in the order in which it has to leave.
@@ -23,6 +23,8 @@ pub enum Output<R, T> {
     Done(T),
     /// Look up this definition version.
     Find(Needed),
+    /// Give a [`crate::shard::Refolding`] of this the journal up to where it says, in order, and say what came of it.
+    Refold(RefoldOrder),
     /// A worker fell silent about an attempt: it is lost. For the log.
     FellSilent { run: RunId, node: NodeId, attempt: Attempt, worker: WorkerId },
     /// A definition version that was found cannot be adopted. For the log.

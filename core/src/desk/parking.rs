@@ -32,7 +32,9 @@ impl<T> Parking<T> {
     fn needs(shard: &Shard, submission: &Submission) -> Option<Needed> {
         let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command else { return None };
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        shard.definition(&key, start.version).is_none().then_some((key, start.version))
+        // One that is quarantined is not looked for: the start waits for its release.
+        let is_here = shard.definition(&key, start.version).is_some();
+        (!is_here && !shard.is_definition_quarantined(&key, start.version)).then_some((key, start.version))
     }
 
     /// Parks a command; returns whether it is the first that needs this.

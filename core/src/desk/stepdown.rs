@@ -9,7 +9,7 @@ impl<R, T> Desk<R, T> {
     /// Tells every caller to ask the next owner: it knows what became of their commands.
     pub fn step_down(self, out: &mut Vec<Output<R, T>>) {
         let shard = self.owner.shard().id();
-        let Self { owner, mut work, mut commands, watchers, parking, settings, .. } = self;
+        let Self { owner, mut work, mut commands, watchers, parking, releasing, settings, .. } = self;
         let mut tell_worker = |place: Place| {
             let complete = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner })?;
             let Complete { reply: (reply, _), answers: replies } = complete;
@@ -33,6 +33,7 @@ impl<R, T> Desk<R, T> {
                 Asker::Effect { .. } | Asker::Adoption | Asker::Nobody => None,
             });
         }
-        out.extend(watchers.abandon().filter_map(tell_process));
+        let releasing = releasing.into_iter().map(|releasing| releasing.place);
+        out.extend(watchers.abandon().chain(releasing).filter_map(tell_process));
     }
 }

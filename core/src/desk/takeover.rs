@@ -50,6 +50,7 @@ impl<R, T> Desk<R, T> {
             handed: Vec::new(),
             watchers: Watchers::default(),
             parking: Parking::new(),
+            releasing: Vec::new(),
             inheritance,
             names: Names { own: seed, count: 0 },
             refusals: 0,

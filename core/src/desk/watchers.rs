@@ -55,7 +55,8 @@ impl Watchers {
 
 impl<R, T> Desk<R, T> {
     pub(super) fn await_run(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
-        if self.owner.shard().run(run).is_some() {
+        let shard = self.owner.shard();
+        if shard.run(run).is_some() || shard.is_quarantined(run) {
             return self.watchers.add(run, place, at.steady);
         }
         match self.owner.ended_run(run) {

@@ -97,6 +97,10 @@ impl<R, T> Desk<R, T> {
             WorkRequest::Heartbeat { held } => {
                 let mut cancelled = Vec::new();
                 for Held { run, node, attempt, lease, progress: _ } in held {
+                    // What it holds of a quarantined run is known when that is released.
+                    if self.owner.shard().is_quarantined(run) {
+                        continue;
+                    }
                     if !self.is_of(run, sender.workspace) || !self.still_holds(run, &node, attempt, lease, at) {
                         cancelled.push(lease);
                     }

@@ -16,7 +16,7 @@ use crate::credit::{Credit, Standing};
 use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
-use crate::shard::{AssetKey, Position, Rejection, Submission};
+use crate::shard::{AggregateId, AssetKey, Position, Quarantine, Rejection, ReleaseBy, Submission};
 use crate::{
     Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
     Timestamp, Version, WorkerId, WorkspaceId,
@@ -193,6 +193,13 @@ pub enum ShardRequest {
     DescribeAsset { key: AssetKey },
     /// How many attempts wait for a queue, and how many workers hold. Not fenced: for advice.
     DescribeQueue { workspace: WorkspaceId, queue: QueueName },
+    /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
+    ListQuarantine {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aggregate: Option<AggregateId>,
+    },
+    /// Release an aggregate from quarantine. Answered when that is durable.
+    Release { id: CommandId, aggregate: AggregateId, by: ReleaseBy },
     /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
     /// that has lost the shard unawares says yes too. With `prove` the answer comes when an append has landed lately, an
     /// empty one if need be: then the shard is this owner's, and can be written.
@@ -226,6 +233,11 @@ pub enum ShardReply {
         waiting: u64,
         held: u64,
     },
+    /// How many aggregates are quarantined, and the first of them.
+    Quarantine {
+        total: u64,
+        aggregates: Vec<Quarantined>,
+    },
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {
         epoch: Epoch,
@@ -237,6 +249,16 @@ pub enum ShardReply {
     Refused {
         rejection: Rejection,
     },
+}
+
+/// A quarantined aggregate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    pub aggregate: AggregateId,
+    pub quarantine: Quarantine,
+    /// How many wishes wait for its release.
+    pub parked: u64,
 }
 
 /// What a granted command made, where the caller cannot know it.

@@ -115,6 +115,17 @@ fn shared(definition: &Definition, nodes: &[NodeState], key: String, value: Json
 }
 
 impl Run {
+    /// Puts it at a revision, where the facts before are not all folded.
+    pub(crate) fn stand_at(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
+    pub(crate) fn awaits_record(&self, node: &NodeId, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
+        let is_of = |ix: &NodeIx| self.definition.node(*ix).id == *node;
+        self.unrecorded.iter().any(|(ix, id, key)| is_of(ix) && id == asset && key == partition)
+    }
+
     /// Returns what a checkpoint holds of it; texts are shared.
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow.

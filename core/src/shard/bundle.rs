@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::Digest as _;
 
-use super::{AggregateId, Way};
+use super::{AggregateId, Aside, Release, Way};
 use crate::asset::AssetEvent;
 use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
@@ -18,6 +18,9 @@ pub const BUNDLE_FORMAT: u32 = 3;
 const HEARD_SINCE: u32 = 2;
 /// Since which format a run goes on after its commits, or ends in more than one.
 const AGENDA_SINCE: u32 = 3;
+
+/// Since which format bundles say what is quarantined, and hold releases.
+const ASIDE_SINCE: u32 = 3;
 
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,9 @@ pub struct Bundle {
     /// what was decided, so a bundle with any needs format 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heard: Vec<(ShardId, EffectPlace)>,
+    /// What is said of quarantine. A bundle with it, or with a release, needs format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Box<Aside>>,
     /// In order; empty where nothing changed.
     pub commits: Vec<Commit>,
 }
@@ -125,6 +131,11 @@ pub(super) struct Head<'a> {
     /// Whether a commit leaves a run something to do: who does not know of that would let it lie.
     #[serde(skip)]
     pub leaves_agenda: bool,
+    #[serde(skip_serializing_if = "Aside::is_empty")]
+    pub aside: &'a Aside,
+    /// Whether a release is among the commits.
+    #[serde(skip)]
+    pub releases: bool,
 }
 
 /// Enough for nearly every head.
@@ -140,10 +151,12 @@ impl Head<'_> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
         serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        let needs = match (self.leaves_agenda, self.heard.is_empty()) {
-            (true, _) => Some(AGENDA_SINCE),
-            (false, false) => Some(HEARD_SINCE),
-            (false, true) => None,
+        let needs = if self.releases || !self.aside.is_empty() {
+            Some(ASIDE_SINCE)
+        } else if self.leaves_agenda {
+            Some(AGENDA_SINCE)
+        } else {
+            (!self.heard.is_empty()).then_some(HEARD_SINCE)
         };
         if let Some(needs) = needs {
             bytes.extend_from_slice(format!(",\"needs\":{needs}").as_bytes());
@@ -188,6 +201,16 @@ pub enum Event {
     DefinitionAdopted {
         document: Json,
     },
+    /// The aggregate left quarantine. The first of its commit, whatever the aggregate is; what stands behind it is for those
+    /// who read histories.
+    Released(Box<Release>),
+}
+
+impl Commit {
+    /// Returns whether it takes its aggregate out of quarantine.
+    pub(super) fn is_release(&self) -> bool {
+        matches!(self.events.first(), Some(Event::Released(_)))
+    }
 }
 
 /// A place in a journal: what a write returns and a read can wait for. Text form `shard:sequence`.

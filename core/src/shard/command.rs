@@ -94,6 +94,11 @@ pub enum Rejection {
     /// The history of this aggregate breaks the rules; it is set aside until somebody has looked at it.
     #[error("the aggregate is quarantined: {reason}")]
     Quarantined { reason: String },
+    #[error("it is not quarantined")]
+    NotQuarantined,
+    /// Nothing has changed: it stays quarantined.
+    #[error("it cannot be released so: {reason}")]
+    NotReleased { reason: String },
     /// Deciding this very command made the engine panic; it is not decided again for a while.
     #[error("the engine panicked when it decided this command, and does not decide it again: {reason}")]
     Poisoned { reason: String },

@@ -30,6 +30,8 @@ pub struct Decided {
     pub tasks: HandedTasks,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
+    /// It waits for a release; the bundle has to say so.
+    pub parked: Option<(AggregateId, Submission)>,
 }
 
 /// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.
@@ -43,19 +45,27 @@ impl Shard {
     /// # Errors
     /// The fact in the way; nothing has changed.
     pub fn decide(&mut self, submission: Submission, now: Timestamp, hands: &mut Hands) -> Result<Decided, Rejection> {
-        let now = now.max(self.clock);
-        let Submission { id, command, from } = submission;
-        if let Some(from) = from {
-            match self.hear(from, &command)? {
+        if let Some(from) = submission.from {
+            match self.hear(from, &submission.command)? {
                 Hearing::Decide => {}
                 Hearing::Heard => return Ok(Decided::default()),
             }
         }
-        if !self.quarantine.is_empty()
-            && let Some(reason) = self.quarantine.get(&command.target())
-        {
-            return Err(Rejection::Quarantined { reason: reason.clone() });
+        match self.park(&submission) {
+            Some(parked) => parked,
+            None => self.decide_now(submission, now, hands),
         }
+    }
+
+    /// Decides a command that waits for nothing.
+    pub(super) fn decide_now(
+        &mut self,
+        submission: Submission,
+        now: Timestamp,
+        hands: &mut Hands,
+    ) -> Result<Decided, Rejection> {
+        let now = now.max(self.clock);
+        let Submission { id, command, from } = submission;
         if let Some((first, last)) = self.granted.find(id) {
             return Ok(self.answer_again(&command, hands.preferred(), first, last));
         }
@@ -91,9 +101,6 @@ impl Shard {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
         // The run that holds the key already may have been started at another time, under another id.
         let holder = self.keyed.get(&id.cause()).copied().filter(|_| start.keyed).unwrap_or(id);
-        if let Some(reason) = self.quarantine.get(&AggregateId::Run(holder)) {
-            return Err(Rejection::Quarantined { reason: reason.clone() });
-        }
         if let Some(known) = self.started_as(holder) {
             return match self.is_same_start(&key, &start, known) {
                 true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
@@ -121,7 +128,7 @@ impl Shard {
     /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
     fn refuse_unclear(&self, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
         let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run);
-        let is_known = self.started_as(holder).is_some() || self.quarantine.contains_key(&AggregateId::Run(holder));
+        let is_known = self.started_as(holder).is_some();
         let may_be_old = match start.trigger {
             Trigger::Manual {} => from.is_none() && self.ended.may_have_forgotten(run),
             Trigger::Materialize { .. } => false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::poison::{self, CommitPlace, Poison};
+use super::quarantine::Quarantine;
 use super::state::Shard;
 use super::{AggregateId, Bundle, Commit, Effect, Event, WorkflowKey};
 use crate::asset::{self, Asset};
@@ -54,8 +55,15 @@ impl Shard {
     ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
         self.heard.extend(bundle.heard.iter().copied());
+        if let Some(aside) = &bundle.aside {
+            self.fold_aside(sequence, aside);
+        }
         for (number, commit) in bundle.commits.iter().enumerate() {
-            if self.quarantine.contains_key(&commit.aggregate) {
+            let last = commit.revision.after(commit.events.len().saturating_sub(1) as u64);
+            if let Some(quarantine) = self.quarantine.get_mut(&commit.aggregate)
+                && !commit.is_release()
+            {
+                quarantine.last = quarantine.last.max(last);
                 continue;
             }
             let place = (sequence, number);
@@ -67,32 +75,26 @@ impl Shard {
                 ),
             };
             if let Err(reason) = folded {
-                self.set_aside(&commit.aggregate, reason.clone());
+                let at = Some(sequence);
+                self.set_aside(&commit.aggregate, Quarantine { reason: reason.clone(), at, last, since: None });
                 corrupt.push(Corrupt { aggregate: commit.aggregate.clone(), reason });
             }
+        }
+        if let Some(aside) = &bundle.aside {
+            self.fold_taken_up(aside, effects);
         }
         corrupt
     }
 
-    /// Quarantines an aggregate. A run goes with everything it has due and waits for: its state is half of a story,
-    /// and a timer nobody may fire would come up for ever.
-    pub(super) fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
-        self.quarantine.insert(aggregate.clone(), reason);
-        if let AggregateId::Run(id) = aggregate {
-            if let Some(mut run) = self.runs.remove(id) {
-                self.lines.forget(&mut run);
-            }
-            self.turns.forget(*id);
-            self.due.retain(|(_, run)| run != id);
-        }
-    }
-
-    fn fold_commit(&mut self, commit: &Commit, effects: Option<&mut Vec<Effect>>) -> Result<(), String> {
+    pub(super) fn fold_commit(&mut self, commit: &Commit, effects: Option<&mut Vec<Effect>>) -> Result<(), String> {
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
         if commit.time < self.clock {
             return Err(format!("a commit of {} after one of {}", commit.time, self.clock));
+        }
+        if commit.is_release() {
+            return self.fold_release(commit, effects.unwrap_or(&mut Vec::new())).map(drop);
         }
         let due_before = match &commit.aggregate {
             AggregateId::Run(id) => {
@@ -176,6 +178,7 @@ fn foreign(event: &Event) -> String {
         Event::Asset(_) => "an asset",
         Event::Workflow(_) => "a workflow",
         Event::DefinitionAdopted { .. } => "a definition",
+        Event::Released(_) => "a release that is not the first",
     };
     format!("it holds an event of {kind}")
 }

@@ -14,8 +14,12 @@
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `outbox` | which effects may not have been delivered |
+//! | `load` | what waits for one append |
 //! | `owner` | what may leave before and after an append is acknowledged |
 //! | `poison` | what was worked on when something panicked |
+//! | `quarantine` | what is set aside, and what is asked of it meanwhile |
+//! | `refold`, `release` | how something quarantined comes back, and what that means for the state |
+//! | `story` | what is known of a run that cannot be folded |
 
 mod address;
 mod bundle;
@@ -26,10 +30,15 @@ mod effect;
 mod fold;
 mod lane;
 mod lines;
+mod load;
 mod outbox;
 mod owner;
 mod poison;
+mod quarantine;
+mod refold;
+mod release;
 mod state;
+mod story;
 mod turns;
 mod window;
 
@@ -44,5 +53,8 @@ pub use lane::{Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use owner::{Answer, Append, Outcome, Owner, Released};
 pub use poison::{CommitPlace, Poison};
+pub use quarantine::{Aside, Quarantine, Record, Release, ReleaseBy, TakenUp};
+pub use refold::{RefoldOrder, Refolding, SKIPPED_MAX};
+pub use release::Refolded;
 pub use state::Shard;
 pub use window::{Bounds, EndedRun};

@@ -13,16 +13,17 @@ use rustc_hash::FxHashMap;
 
 use super::bundle::{Head, digest};
 use super::lane;
+use super::load::{Load, Waiting};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::{
-    AggregateId, Bundle, Corrupt, Decided, Effect, EffectPlace, HandedTasks, Mismatch, Origin, Position, Rejection,
-    Shard, Submission, Way,
+    AggregateId, Bundle, Corrupt, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection, Shard,
+    Submission, Way,
 };
 use crate::credit::Hands;
 use crate::protocol::Granted;
 use crate::run::{Run, RunStatus};
-use crate::{BundleId, CommandId, Epoch, RunId, Sequence, ShardId, Timestamp};
+use crate::{BundleId, CommandId, Epoch, Revision, RunId, Sequence, Timestamp};
 
 /// What the caller of a command is told, once it may be told.
 #[derive(Debug)]
@@ -62,44 +63,6 @@ pub struct Released<C> {
     pub sequence: Option<Sequence>,
 }
 
-#[derive(Debug)]
-struct Waiting<C> {
-    caller: C,
-    outcome: Result<(Option<Granted>, HandedTasks), Rejection>,
-}
-
-/// A bundle that is being filled or is in flight.
-#[derive(Debug)]
-struct Load<C> {
-    /// The commits as JSON, separated by commas.
-    commits: Vec<u8>,
-    count: usize,
-    waiting: Vec<Waiting<C>>,
-    effects: Vec<Effect>,
-    /// What is asked anew with it and follows from no commit of it: behind its effects, so that they keep their places.
-    anew: Vec<Effect>,
-    ended: Vec<(RunId, RunStatus)>,
-    /// The places of other shards' journals that were heard with it.
-    heard: BTreeMap<ShardId, EffectPlace>,
-    /// Whether a commit leaves a run something to do.
-    leaves_agenda: bool,
-}
-
-impl<C> Load<C> {
-    fn empty() -> Self {
-        Self {
-            commits: Vec::new(),
-            count: 0,
-            waiting: Vec::new(),
-            effects: Vec::new(),
-            anew: Vec::new(),
-            ended: Vec::new(),
-            heard: BTreeMap::new(),
-            leaves_agenda: false,
-        }
-    }
-}
-
 /// The one process that decides for a shard, as long as nobody else appends.
 #[derive(Debug)]
 pub struct Owner<C> {
@@ -109,16 +72,21 @@ pub struct Owner<C> {
     last: Sequence,
     /// Of the last bundle that was handed out or folded.
     digest: String,
-    filling: Load<C>,
+    pub(super) filling: Load<C>,
     in_flight: Option<(Load<C>, String)>,
     /// Whether the bundle that opens the epoch was handed out.
     opened: bool,
+    /// What is quarantined, and no bundle says so yet.
+    unsaid: Vec<AggregateId>,
     outbox: Outbox,
     /// Commands that are refused unseen, and why.
-    refused: FxHashMap<CommandId, String>,
+    pub(super) refused: FxHashMap<CommandId, String>,
     /// Commits that are not looked at, and why.
     spared: BTreeMap<CommitPlace, String>,
 }
+
+/// How many aggregates one bundle quarantines at most; the next one goes on.
+const QUARANTINED_MAX: usize = 1_000;
 
 /// What an owner has folded beside the state of its shard.
 pub(super) struct Folded<'o> {
@@ -144,6 +112,7 @@ impl<C> Owner<C> {
             filling: Load::empty(),
             in_flight: None,
             opened: false,
+            unsaid: Vec::new(),
             outbox: Outbox::default(),
             refused: FxHashMap::default(),
             spared: BTreeMap::new(),
@@ -156,7 +125,8 @@ impl<C> Owner<C> {
     /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
     pub(super) fn folded(&self) -> (&Shard, Folded<'_>) {
         // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
-        let Self { shard, epoch, last, digest, filling, in_flight, opened, outbox, refused: _, spared: _ } = self;
+        let Self { shard, epoch, last, digest, filling, in_flight, opened, unsaid: _, outbox, refused: _, spared: _ } =
+            self;
         let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || outbox.has_sent();
         assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
         (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: outbox.inherited() })
@@ -192,9 +162,10 @@ impl<C> Owner<C> {
         self.refused.insert(id, reason);
     }
 
-    /// Quarantines an aggregate that makes the shard's own commands panic. Not journaled: another owner finds out anew.
+    /// Quarantines an aggregate that makes the shard's own commands panic. Before anything is handed out: the bundle that opens
+    /// the epoch says so.
     pub fn set_aside(&mut self, aggregate: &AggregateId, reason: String) {
-        self.shard.set_aside(aggregate, reason);
+        self.shard.set_aside(aggregate, Quarantine { reason, at: None, last: Revision::new(0), since: None });
     }
 
     /// Folds one message of the journal, in order, before anything is submitted.
@@ -250,7 +221,8 @@ impl<C> Owner<C> {
     /// Returns whether the bundle being filled is so large, or so many wait for it, that whatever else is asked should
     /// wait outside.
     pub fn is_full(&self) -> bool {
-        self.filling.commits.len() >= Self::BUNDLE_BYTES_MAX || self.filling.waiting.len() >= Self::WAITING_MAX
+        let bytes = self.filling.commits.len() + self.filling.aside_bytes;
+        bytes >= Self::BUNDLE_BYTES_MAX || self.filling.waiting.len() >= Self::WAITING_MAX
     }
 
     /// Returns whether a bundle is in flight.
@@ -283,21 +255,11 @@ impl<C> Owner<C> {
         now: Timestamp,
         hands: &mut Hands,
     ) -> Result<(Option<Granted>, HandedTasks), Rejection> {
-        let Decided { commit, effects, granted, tasks, ended } = self.shard.decide(submission, now, hands)?;
-        if let Some(commit) = commit {
-            if let AggregateId::Run(id) = commit.aggregate {
-                self.filling.leaves_agenda |= self.shard.run(id).is_some_and(Run::has_agenda);
-            }
-            if self.filling.count > 0 {
-                self.filling.commits.push(b',');
-            }
-            serde_json::to_writer(&mut self.filling.commits, &commit)
-                .expect("commits have text keys, and a Vec takes every byte");
-            self.filling.count += 1;
-            self.filling.effects.extend(effects);
-            self.filling.ended.extend(ended);
+        let decided = self.shard.decide(submission, now, hands)?;
+        if let Some(AggregateId::Run(id)) = decided.commit.as_ref().map(|commit| &commit.aggregate) {
+            self.filling.leaves_agenda |= self.shard.run(*id).is_some_and(Run::has_agenda);
         }
-        Ok((granted, tasks))
+        Ok(self.filling.take(decided))
     }
 
     /// Sends effects that follow from what was folded long ago, with the next bundle: as all effects they have a place in the
@@ -327,11 +289,17 @@ impl<C> Owner<C> {
     /// then all it does is to land behind everything its owner knows. The first bundle of an epoch is handed out in any
     /// case: it fences every owner before.
     pub fn next_append(&mut self, id: BundleId) -> Option<Append> {
-        if self.in_flight.is_some() || (self.filling.waiting.is_empty() && self.opened) {
+        let is_idle = self.filling.waiting.is_empty() && self.opened && self.unsaid.is_empty();
+        if self.in_flight.is_some() || is_idle {
             return None;
         }
-        self.opened = true;
-        let load = std::mem::replace(&mut self.filling, Load::empty());
+        if !std::mem::replace(&mut self.opened, true) {
+            self.unsaid = self.shard.unsaid();
+        }
+        let mut load = std::mem::replace(&mut self.filling, Load::empty());
+        // Runs come before the definitions they are frozen at.
+        let said = self.unsaid.drain(..QUARANTINED_MAX.min(self.unsaid.len())).collect();
+        load.aside.quarantined = self.shard.quarantine_of(said);
         let head = Head {
             shard: self.shard.id(),
             epoch: self.epoch,
@@ -341,6 +309,8 @@ impl<C> Owner<C> {
             ahead: self.outbox.ahead(self.last),
             heard: &load.heard,
             leaves_agenda: load.leaves_agenda,
+            aside: &load.aside,
+            releases: load.releases,
         };
         let bytes = head.write(&load.commits);
         let commits = load.count;
@@ -362,7 +332,9 @@ impl<C> Owner<C> {
             outcome: outcome.map(|(granted, tasks)| Outcome { position, granted, tasks }),
         };
         let answers = load.waiting.into_iter().map(answer).collect();
+        self.shard.quarantined_since(sequence, &load.aside);
         let mut effects = load.effects;
+        effects.extend(load.follows);
         effects.extend(load.anew);
         lane::number(self.shard.id(), sequence, &mut effects);
         self.outbox.sent(&self.shard, sequence, &effects);

@@ -37,6 +37,14 @@ impl Poison {
     }
 }
 
+/// Does what may panic, and whatever it leaves half done is not looked at then.
+///
+/// # Errors
+/// What the panic said.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(&*panic))
+}
+
 /// Does what may panic. A panic goes on under a name.
 pub(super) fn named<T>(work: impl FnOnce() -> T, name: impl FnOnce(String) -> Poison) -> T {
     // Whatever it leaves half done is dropped with its owner.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::address::stable_hash;
 use super::lines::Lines;
+use super::quarantine::{Parked, Quarantine};
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
 use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
@@ -43,8 +44,10 @@ pub struct Shard {
     pub(super) spent: u64,
     /// The last place of each shard's journal that was heard here, its own too.
     pub(super) heard: BTreeMap<ShardId, EffectPlace>,
-    /// Aggregates whose history breaks the rules, and how. A run in here is in neither `runs` nor `due`.
-    pub(super) quarantine: FxHashMap<AggregateId, String>,
+    /// Aggregates whose history breaks the rules, and how. What is in here is in no other map but `ended` and `keyed`.
+    pub(super) quarantine: FxHashMap<AggregateId, Quarantine>,
+    /// What was asked of them, and of those that were released a moment ago, in order.
+    pub(super) parked: BTreeMap<AggregateId, Parked>,
 }
 
 impl Shard {
@@ -73,6 +76,7 @@ impl Shard {
             spent: 0,
             heard: BTreeMap::new(),
             quarantine: FxHashMap::default(),
+            parked: BTreeMap::new(),
         }
     }
 
@@ -119,11 +123,6 @@ impl Shard {
     /// Returns how a run ended, as long as that is remembered.
     pub fn ended_run(&self, id: RunId) -> Option<EndedRun> {
         self.ended.find(id)
-    }
-
-    /// Returns the aggregates whose history breaks the rules, and how it does.
-    pub fn quarantined(&self) -> impl Iterator<Item = (&AggregateId, &str)> {
-        self.quarantine.iter().map(|(aggregate, reason)| (aggregate, reason.as_str()))
     }
 
     /// Returns when something is due next.
@@ -198,7 +197,11 @@ impl Shard {
                     | AggregateId::Asset(_)
                     | AggregateId::Workflow(_)
                     | AggregateId::Definition(..),
-                    Event::Run(_) | Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. },
+                    Event::Run(_)
+                    | Event::Asset(_)
+                    | Event::Workflow(_)
+                    | Event::DefinitionAdopted { .. }
+                    | Event::Released(_),
                 ) => {}
             }
             revision = revision.next();

@@ -45,6 +45,11 @@ impl Workflow {
         self.revision
     }
 
+    /// Puts it at a revision, where the facts before are not all folded.
+    pub(crate) fn stand_at(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
     pub(super) fn document(&self, version: DefinitionVersion) -> Option<&Json> {
         self.versions.get(version.get() as usize - 1).map(|(_, document)| document)
     }

@@ -32,6 +32,7 @@ pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
                 needs: 1,
                 ahead: None,
                 heard: Vec::new(),
+                aside: None,
                 commits: commits.to_vec(),
             };
             journal.push(serde_json::to_vec(&bundle).unwrap());

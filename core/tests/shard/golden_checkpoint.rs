@@ -7,10 +7,14 @@
 
 use std::path::PathBuf;
 
-use headwater_core::shard::{Owner, Shard, ShardMap};
+use headwater_core::BundleId;
+use headwater_core::asset::{AssetCommand, Waiter};
+use headwater_core::credit::Hands;
+use headwater_core::shard::{AggregateId, AssetKey, Command, Owner, Shard, ShardMap, Submission};
 
 use crate::checkpoints::fold;
 use crate::everything;
+use crate::world::World;
 
 /// A shard as it is outside of tests.
 fn empty() -> Shard {
@@ -66,12 +70,27 @@ fn a_checkpoint_is_written_as_its_formats_say() {
     assert!(formats(&found) != formats(&checkpoint), "give the section that has changed a new format: {found}");
     assert!(std::env::var_os("UPDATE_GOLDEN").is_some(), "write the next pair with UPDATE_GOLDEN=1");
     let next = newest() + 1;
-    let journal = crate::checkpoints::journal(&everything::world().commits, 3);
+    let mut world = everything::world();
+    let mut journal = crate::checkpoints::journal(&world.commits, 3);
+    append_what_is_quarantined(&mut world, &mut journal);
     let mut owner = owner();
     fold(&mut owner, &journal);
     let lines: Vec<u8> = journal.iter().flat_map(|entry| entry.iter().copied().chain([b'\n'])).collect();
     std::fs::write(file(next, "journal"), lines).unwrap();
     std::fs::write(file(next, "checkpoint"), owner.checkpoint()).unwrap();
+}
+
+/// Lets an owner say what is quarantined, and park what is asked of it.
+fn append_what_is_quarantined(world: &mut World, journal: &mut Vec<Vec<u8>>) {
+    let mut owner = owner();
+    fold(&mut owner, journal);
+    let key = AssetKey { workspace: "default".parse().unwrap(), asset: "site.archive".parse().unwrap() };
+    assert!(owner.shard().quarantine(&AggregateId::Asset(key.clone())).is_some());
+    let run = owner.shard().active().map(|run| run.id()).min().unwrap();
+    let command = AssetCommand::ForgetWaiter { waiter: Waiter { run, node: "pack".parse().unwrap() } };
+    let wish = Submission::new(world.fresh_id(), Command::Asset { key, command });
+    owner.submit(0, wish, world.now, &mut Hands::default());
+    journal.push(owner.next_append(BundleId::from_uuid(uuid::Uuid::from_u128(0))).unwrap().bytes);
 }
 
 /// Going on from a checkpoint of any release is having folded its journal today.
@@ -83,10 +102,12 @@ fn every_checkpoint_that_was_ever_written_is_read() {
             .unwrap_or_else(|refusal| panic!("pair {number}: {refusal}"));
         assert!(restored.stands_on(journal.last().unwrap()), "pair {number}");
         let found = without_release(&String::from_utf8(restored.checkpoint()).unwrap());
-        match number < 4 {
-            true => assert_eq!(without_commands(&found), without_commands(&written(&journal)), "pair {number}"),
-            false => assert_eq!(found, written(&journal), "pair {number}"),
-        }
+        let less = |text: &str| match number {
+            ..4 => without_places(&without_commands(text)),
+            4 => without_places(text),
+            5.. => text.to_owned(),
+        };
+        assert_eq!(less(&found), less(&written(&journal)), "pair {number}");
     }
 }
 
@@ -98,6 +119,15 @@ fn without_commands(checkpoint: &str) -> String {
             is_kept = !line.contains(r#"{"kind":"granted"#);
         }
         is_kept
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// Leaves out where a history is broken: until pair 5 it was not known.
+fn without_places(checkpoint: &str) -> String {
+    let kept = checkpoint.lines().map(|line| match line.rsplit_once(",\"at\":") {
+        Some((before, _)) if line.contains(r#","last":"#) => before,
+        Some(_) | None => line,
     });
     kept.collect::<Vec<_>>().join("\n")
 }

@@ -12,6 +12,7 @@ mod owner;
 mod panics;
 mod poison;
 mod quarantine;
+mod release;
 mod reports;
 mod runs;
 mod turns;

@@ -321,7 +321,7 @@ fn facts(world: &World) -> BTreeMap<String, Vec<String>> {
             Some((commit, format!("{node} {attempt} {input:?}")))
         }
         Event::Run(event) => Some((commit, Json::of(event).as_str().to_owned())),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => None,
+        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
     });
     let mut facts = BTreeMap::<_, Vec<_>>::new();
     kept.for_each(|(commit, said)| facts.entry(commit.aggregate.to_string()).or_default().push(said));

@@ -259,6 +259,7 @@ impl World {
                 needs: 1,
                 ahead: None,
                 heard: Vec::new(),
+                aside: None,
                 commits: commits.to_vec(),
             })
             .collect()

@@ -165,6 +165,7 @@ impl Cluster {
                 }
                 ShardReply::Done { .. }
                 | ShardReply::Queue { .. }
+                | ShardReply::Quarantine { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Driven { .. } => None,

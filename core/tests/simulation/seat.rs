@@ -144,6 +144,7 @@ impl Cluster {
                 Output::FellSilent { run, node, worker, .. } => {
                     self.note(format_args!("seat {seat} misses {worker} at {node} of {run}"));
                 }
+                Output::Refold(order) => panic!("nothing is quarantined: {order:?}"),
                 Output::Unadoptable(rejection) => panic!("every definition compiles: {rejection}"),
             }
         }

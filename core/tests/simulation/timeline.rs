@@ -13,6 +13,7 @@ pub fn word(event: &Event) -> String {
         Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => format!("applied({version})"),
         Event::Workflow(WorkflowEvent::VersionSelected { version }) => format!("selected({version})"),
         Event::DefinitionAdopted { .. } => "adopted".into(),
+        Event::Released(_) => "released".into(),
     }
 }
 

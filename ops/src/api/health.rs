@@ -1,6 +1,7 @@
 //! Whether this process lives, and whether it can serve.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -48,6 +49,7 @@ pub async fn ready(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response
         Check::of("broker", broker(&api)),
         Check::of("database", database),
         Check::of("shards", shards),
+        Check::of("quarantine", Ok(quarantine(&api))),
         Check::of("process", if api.stopping.is_cancelled() { Err("stopping".into()) } else { Ok("serving".into()) }),
     ];
     let missing: Vec<_> = checks.iter().filter(|check| !check.ok).map(|check| check.detail.as_str()).collect();
@@ -55,6 +57,14 @@ pub async fn ready(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response
         return Ok(answer::data(StatusCode::OK, json!({"ready": true, "checks": checks})));
     }
     Err(Problem::new(Code::NotReady, missing.join("; ")).with("checks", json!(checks)))
+}
+
+/// Keeps nobody from serving: everything else goes on.
+fn quarantine(api: &Api) -> String {
+    match api.counters.quarantined.load(Relaxed) {
+        0 => "nothing in the shards of this process".to_owned(),
+        count => format!("{count} in the shards of this process: see `headwater quarantine list`"),
+    }
 }
 
 fn broker(api: &Api) -> Result<String, String> {

@@ -33,6 +33,7 @@ mod neighbours;
 mod openapi;
 mod operations;
 mod problem;
+mod quarantine;
 mod readable;
 mod routes;
 mod runs;

@@ -52,7 +52,7 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" => errors.extend([409, 422]),
-        "/runs/{runId}/cancel" => drop(errors.insert(409)),
+        "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" => drop(errors.insert(409)),
         _ => {}
     }
     errors

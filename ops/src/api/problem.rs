@@ -165,6 +165,8 @@ impl From<Rejection> for Problem {
             // Only shards are told to go back.
             Rejection::NotOwner | Rejection::Gap { .. } => Code::Unavailable,
             Rejection::Quarantined { .. } => Code::Quarantined,
+            Rejection::NotQuarantined => Code::NotQuarantined,
+            Rejection::NotReleased { .. } => Code::NotReleased,
             Rejection::Poisoned { .. } => Code::Poisoned,
         };
         Self::new(code, detail)

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Api, apply, assets, batch, events, health, metrics, openapi, operations, runs, start, workflows};
+use super::{
+    Api, apply, assets, batch, events, health, metrics, openapi, operations, quarantine, runs, start, workflows,
+};
 
 /// A path, what answers there, and how long that may take until the answer begins.
 pub struct Route {
@@ -60,6 +62,12 @@ pub fn all() -> Vec<Route> {
         reads("/assets/{assetId}", get(assets::one)),
         reads("/assets/{assetId}/history", get(assets::history)),
         reads("/queues/{queue}", get(operations::queue)),
+        reads("/quarantine", get(quarantine::list)),
+        reads("/quarantine/{aggregate}", get(quarantine::one)),
+        Route {
+            patience: quarantine::PATIENCE,
+            ..writes("/quarantine/{aggregate}/release", post(quarantine::release))
+        },
         reads("/projection", get(operations::projection)),
         reads("/problems", get(operations::problems)),
         reads("/problems/{area}/{name}", get(operations::problem)),

@@ -6,6 +6,7 @@ pub mod client;
 mod config;
 mod doctor;
 mod files;
+mod quarantine;
 mod rebuild;
 mod run;
 mod serve;
@@ -50,6 +51,9 @@ enum Command {
     /// Look at assets: what was made, by whom, for whom.
     #[command(subcommand)]
     Asset(asset::AssetCommand),
+    /// Look at what was set aside because its history cannot be gone on from, and release it.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Say whether broker, streams, database and shards are as they should be.
     Doctor(doctor::DoctorSettings),
     /// Make the read models anew from the journals, compare, and put them in place.
@@ -71,6 +75,7 @@ impl Arguments {
             | Command::Validate(_)
             | Command::Run(_)
             | Command::Asset(_)
+            | Command::Quarantine(_)
             | Command::Doctor(_)
             | Command::Rebuild(_)
             | Command::Bench(_)
@@ -92,6 +97,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Validate(settings) => validate::run(&settings),
         Command::Run(command) => run::run(command).await,
         Command::Asset(command) => asset::run(command).await,
+        Command::Quarantine(command) => quarantine::run(command).await,
         Command::Doctor(settings) => doctor::run(settings).await,
         Command::Rebuild(settings) => rebuild::run(settings).await,
         Command::Bench(settings) => crate::bench::run(settings).await,

@@ -8,8 +8,8 @@ use tokio::process::Command;
 
 use crate::engine::{DEADLINE, Engine};
 
-struct Terminal<'e> {
-    engine: &'e Engine,
+pub struct Terminal<'e> {
+    pub engine: &'e Engine,
 }
 
 impl Terminal<'_> {
@@ -20,14 +20,14 @@ impl Terminal<'_> {
     }
 
     /// Runs a command that exits with `code`, and returns both of its outputs.
-    async fn exits(&self, code: i32, arguments: &[&str]) -> (String, String) {
+    pub async fn exits(&self, code: i32, arguments: &[&str]) -> (String, String) {
         let Output { status, stdout, stderr } = self.run(arguments).await;
         let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert_eq!(status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
         (stdout, stderr)
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub async fn json(&self, arguments: &[&str]) -> Value {
         let (stdout, _) = self.exits(0, &[arguments, &["--output", "json"]].concat()).await;
         serde_json::from_str(&stdout).unwrap()
     }

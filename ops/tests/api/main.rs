@@ -11,5 +11,6 @@ mod lives;
 mod marks;
 mod neighbours;
 mod outages;
+mod quarantine;
 mod readable;
 mod symbols;

@@ -100,34 +100,38 @@ impl Changes {
 /// An event does not belong to the aggregate whose commit it stands in.
 struct Foreign;
 
+/// A release says nothing of its aggregate that the tables do not say already: they hold what its events said.
 fn run_events(events: Vec<Event>) -> Result<Vec<RunEvent>, Foreign> {
     let of_run = |event| match event {
-        Event::Run(event) => Ok(event),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Err(Foreign),
+        Event::Run(event) => Some(Ok(event)),
+        Event::Released(_) => None,
+        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
     };
-    events.into_iter().map(of_run).collect()
+    events.into_iter().filter_map(of_run).collect()
 }
 
 fn asset_events(events: Vec<Event>) -> Result<Vec<AssetEvent>, Foreign> {
     let of_asset = |event| match event {
-        Event::Asset(event) => Ok(event),
-        Event::Run(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Err(Foreign),
+        Event::Asset(event) => Some(Ok(event)),
+        Event::Released(_) => None,
+        Event::Run(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
     };
-    events.into_iter().map(of_asset).collect()
+    events.into_iter().filter_map(of_asset).collect()
 }
 
 fn workflow_events(events: Vec<Event>) -> Result<Vec<WorkflowEvent>, Foreign> {
     let of_workflow = |event| match event {
-        Event::Workflow(event) => Ok(event),
-        Event::Run(_) | Event::Asset(_) | Event::DefinitionAdopted { .. } => Err(Foreign),
+        Event::Workflow(event) => Some(Ok(event)),
+        Event::Released(_) => None,
+        Event::Run(_) | Event::Asset(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
     };
-    events.into_iter().map(of_workflow).collect()
+    events.into_iter().filter_map(of_workflow).collect()
 }
 
 /// Adoptions have no table of their own: the definition is in `workflow_defs` already.
 fn only_adoptions(events: &[Event]) -> Result<(), Foreign> {
     let adoption = |event: &Event| match event {
-        Event::DefinitionAdopted { .. } => true,
+        Event::DefinitionAdopted { .. } | Event::Released(_) => true,
         Event::Run(_) | Event::Asset(_) | Event::Workflow(_) => false,
     };
     if events.iter().all(adoption) { Ok(()) } else { Err(Foreign) }

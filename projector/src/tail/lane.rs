@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gather::{BatchLimits, Gathering};
 use super::{LaneError, Publisher};
-use crate::batch::{Batch, Cursor};
+use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader as _};
 use crate::write::{WriteError, load_cursors, write};
@@ -130,7 +130,11 @@ impl<J: Journal> Lane<J> {
     ) -> Result<bool, LaneError> {
         for entry in entries {
             if let Err(broken) = gathering.push(shard, entry) {
-                tracing::error!(error = &broken as &dyn std::error::Error, "a shard is set aside: rebuild it");
+                let remedy = match &broken {
+                    Discontinuity::Gap { .. } | Discontinuity::ForeignChain { .. } => "rebuild it",
+                    Discontinuity::Newer { .. } => "upgrade this process",
+                };
+                tracing::error!(error = &broken as &dyn std::error::Error, remedy, "a shard is set aside");
                 self.publisher.broken(shard, Some(broken.clone()));
                 return if strict { Err(broken.into()) } else { Ok(true) };
             }

@@ -94,6 +94,7 @@ impl Shard {
             needs: 1,
             ahead: None,
             heard: Vec::new(),
+            aside: None,
             commits: std::mem::take(&mut self.commits),
         };
         self.chain(serde_json::to_vec(&bundle).unwrap().into())

@@ -39,6 +39,7 @@ impl ShardClient {
                     ShardReply::Done { .. }
                     | ShardReply::Ended { .. }
                     | ShardReply::Asset { .. }
+                    | ShardReply::Quarantine { .. }
                     | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
                 }
             });

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::desk::{Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{self, Handed, Hello, Malformed, ReadFrame, ShardRequest};
-use headwater_core::shard::Owner;
+use headwater_core::shard::{Owner, RefoldOrder, Refolded};
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, ReplyTo, Request, Requests};
@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::append::{Lost, append};
 use super::checkpoint::Tally;
 use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
-use super::{ShardCounters, ShardSettings, now};
+use super::refold::refold;
+use super::{QuarantineGauge, ShardCounters, ShardSettings, now};
 
 /// Who asked for a command.
 pub(super) type Caller = headwater_core::desk::Caller<Ticket>;
@@ -53,9 +54,11 @@ pub(super) struct Driver {
     journal: Journal,
     sweep_every: Duration,
     counters: Arc<ShardCounters>,
+    quarantined: QuarantineGauge,
     outlets: Outlets,
     deliverer: Deliverer,
     finding: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
+    refolding: FuturesUnordered<BoxFuture<'static, (RefoldOrder, Result<Refolded, String>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
     /// How many requests the desk has refused, as far as they are counted.
@@ -97,10 +100,12 @@ impl Driver {
             began,
             journal,
             sweep_every: (settings.lease_ttl / 4).min(SWEEP_EVERY_MAX),
+            quarantined: QuarantineGauge { counters: counters.clone(), count: 0 },
             counters,
             outlets,
             deliverer,
             finding: FuturesUnordered::new(),
+            refolding: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
             refusals: 0,
@@ -160,6 +165,7 @@ impl Driver {
                 Some((workspace, payload)) = hellos.next() => self.take_hello(workspace, &payload),
                 Some((way, sequence)) = self.confirmed.recv() => self.take(Input::Delivered { way, sequence }),
                 Some((needed, document)) = self.finding.next() => self.take(Input::Found { needed, document }),
+                Some((order, outcome)) = self.refolding.next() => self.take(Input::Refolded { order, outcome }),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
                     self.take(Input::Due);
                 }
@@ -262,6 +268,7 @@ impl Driver {
         }
         ShardCounters::add(&self.counters.refusals, self.desk.refusals() - self.refusals);
         self.refusals = self.desk.refusals();
+        self.quarantined.set(self.desk.owner().shard().quarantined().len() as u64);
     }
 
     async fn act_on(&mut self, output: Output<ReplyTo, Ticket>) {
@@ -296,6 +303,15 @@ impl Driver {
                     (needed, found)
                 };
                 self.finding.push(find.boxed());
+            }
+            Output::Refold(order) => {
+                tracing::info!(shard = %self.shard, aggregate = %order.aggregate, by = ?order.by, "folding a history anew");
+                let (journal, map) = (self.journal.clone(), self.outlets.map.clone());
+                let refold = async move {
+                    let outcome = refold(journal, order.clone(), map).await;
+                    (order, outcome)
+                };
+                self.refolding.push(refold.boxed());
             }
             Output::FellSilent { run, node, attempt, worker } => {
                 ShardCounters::add(&self.counters.attempts_lost, 1);

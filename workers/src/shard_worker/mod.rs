@@ -9,6 +9,7 @@
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 //! | `tenancy` | what becomes of a driver that fails or panics |
+//! | `refold` | the history that a release is made of |
 //! | `poisons` | what is left alone because it made a driver panic |
 
 mod append;
@@ -17,6 +18,7 @@ mod deliver;
 mod drive;
 mod poisons;
 mod recover;
+mod refold;
 mod supervise;
 mod tenancy;
 
@@ -77,11 +79,32 @@ pub struct ShardCounters {
     pub append_micros: AtomicU64,
     pub shards_owned: AtomicU64,
     pub active_runs: AtomicU64,
+    /// Aggregates that are quarantined in the shards this process drives.
+    pub quarantined: AtomicU64,
 }
 
 impl ShardCounters {
     fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// How many aggregates one driver has quarantined, as part of the gauge of the process for as long as it lives.
+struct QuarantineGauge {
+    counters: std::sync::Arc<ShardCounters>,
+    count: u64,
+}
+
+impl QuarantineGauge {
+    fn set(&mut self, count: u64) {
+        let before = std::mem::replace(&mut self.count, count);
+        self.counters.quarantined.fetch_add(count.wrapping_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl Drop for QuarantineGauge {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

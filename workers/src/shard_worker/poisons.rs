@@ -30,19 +30,27 @@ impl Poisons {
         remembered.push_back((Instant::now(), shard, poison));
     }
 
-    /// Tells an owner that has decided nothing what to leave alone.
+    /// Tells an owner that has decided nothing what to leave alone. What it quarantines its first bundle says, so that is told
+    /// once: whoever releases it is not contradicted.
     pub fn brief<C>(&self, shard: ShardId, owner: &mut Owner<C>) {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.retain(|(since, ..)| since.elapsed() < REMEMBERED_FOR);
-        for (_, _, poison) in remembered.iter().filter(|(_, of, _)| *of == shard) {
+        remembered.retain(|(since, of, poison)| {
+            if since.elapsed() >= REMEMBERED_FOR {
+                return false;
+            }
             match poison {
+                _ if *of != shard => true,
                 Poison::Command { aggregate, own: true, said, .. } => {
                     owner.set_aside(aggregate, format!("a command of the shard itself panicked: {said}"));
+                    false
                 }
-                Poison::Command { id, own: false, said, .. } => owner.refuse(*id, said.clone()),
+                Poison::Command { id, own: false, said, .. } => {
+                    owner.refuse(*id, said.clone());
+                    true
+                }
                 // Recovery has met it again, and spared it.
-                Poison::Commit { .. } => {}
+                Poison::Commit { .. } => false,
             }
-        }
+        });
     }
 }

@@ -128,8 +128,8 @@ impl Tenancy {
         let (runs, checkpoint) = (owner.shard().active_runs(), checkpoint.map(|sequence| sequence.get()));
         let folded_bundles = folded.bundles;
         tracing::info!(%shard, epoch = %owner.epoch(), runs, checkpoint, folded_bundles, "driving the shard");
-        for (aggregate, reason) in owner.shard().quarantined() {
-            tracing::error!(%shard, %aggregate, reason, "quarantined");
+        for (aggregate, quarantine) in owner.shard().quarantined() {
+            tracing::error!(%shard, %aggregate, reason = quarantine.reason, "quarantined");
         }
         ShardCounters::add(&counters.take_overs, 1);
         ShardCounters::add(&counters.bundles_folded, folded_bundles);

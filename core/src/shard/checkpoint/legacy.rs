@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::section::{Contents, effects_of_format_1, numbered};
+use super::section::{Contents, effects_of_format_1, numbered, quarantine_of_format_1};
 use super::{CheckpointError, Head};
 use crate::asset::Asset;
 use crate::run::RunRecord;
@@ -70,7 +70,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
         ended_unkeyed,
         keys_held,
         granted,
-        quarantine,
+        quarantine: quarantine_of_format_1(quarantine),
+        parked: Vec::new(),
         granted_lasting: Vec::new(),
         heard: Vec::new(),
         forgotten: Vec::new(),

@@ -204,6 +204,7 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         spent: _,
         heard,
         quarantine,
+        parked,
     } = shard;
     sections.write(Kind::Clock, [clock].into_iter());
     let mut documents: Vec<_> = definitions
@@ -231,8 +232,10 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     sections.write(Kind::Granted, granted.entries().iter());
     sections.write(Kind::GrantedLasting, granted.lasting_entries().iter());
     let mut quarantine: Vec<_> = quarantine.iter().collect();
-    quarantine.sort_unstable();
+    quarantine.sort_unstable_by_key(|(aggregate, _)| *aggregate);
     sections.write(Kind::Quarantine, quarantine.iter());
+    let parked = parked.iter().flat_map(|(aggregate, waiting)| waiting.iter().map(move |wish| (aggregate, wish)));
+    sections.write(Kind::Parked, parked.collect::<Vec<_>>().iter());
     sections.write(Kind::Heard, heard.iter());
     sections.write(Kind::Forgotten, ended.newest_forgotten().iter());
 }
@@ -266,6 +269,12 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
     shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
     shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
     shard.heard = state.heard.into_iter().collect();
-    shard.quarantine = state.quarantine.into_iter().collect();
+    // Until format 2 of them, what is quarantined stood among the others too.
+    for (aggregate, quarantine) in state.quarantine {
+        shard.set_aside(&aggregate, quarantine);
+    }
+    for (aggregate, wish) in state.parked {
+        shard.parked.entry(aggregate).or_default().push_back(wish);
+    }
     Ok((shard, state.effects))
 }

@@ -16,9 +16,9 @@ use crate::run::RunRecord;
 use crate::shard::lane;
 use crate::shard::outbox::Inherited;
 use crate::shard::window::{EndedEntry, GrantedEntry};
-use crate::shard::{AggregateId, Effect, EffectPlace, WorkflowKey};
+use crate::shard::{AggregateId, Effect, EffectPlace, Quarantine, Submission, WorkflowKey};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, RunId, Sequence, ShardId, Timestamp};
+use crate::{DefinitionVersion, Json, Revision, RunId, Sequence, ShardId, Timestamp};
 
 /// What the records of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub(super) enum Kind {
     /// With the times they were granted at, which say for how long they are remembered.
     GrantedLasting,
     Quarantine,
+    /// What was asked of what is quarantined, in order.
+    Parked,
     /// The last place of each shard's journal that was heard.
     Heard,
     /// One at most: when the newest run started that was ever forgotten.
@@ -52,7 +54,7 @@ impl Kind {
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
             Self::Effects => 2..=3,
-            Self::Runs => 1..=2,
+            Self::Quarantine | Self::Runs => 1..=2,
             Self::Clock
             | Self::Definitions
             | Self::Workflows
@@ -62,7 +64,7 @@ impl Kind {
             | Self::KeysHeld
             | Self::Granted
             | Self::GrantedLasting
-            | Self::Quarantine
+            | Self::Parked
             | Self::Heard
             | Self::Forgotten => 1..=1,
         }
@@ -93,7 +95,8 @@ pub(super) struct Contents {
     pub keys_held: Vec<RunId>,
     pub granted: Vec<GrantedEntry>,
     pub granted_lasting: Vec<(Timestamp, GrantedEntry)>,
-    pub quarantine: Vec<(AggregateId, String)>,
+    pub quarantine: Vec<(AggregateId, Quarantine)>,
+    pub parked: Vec<(AggregateId, Submission)>,
     pub heard: Vec<(ShardId, EffectPlace)>,
     pub forgotten: Vec<Timestamp>,
 }
@@ -129,7 +132,9 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,
         (Kind::Granted, 1) => contents.granted = records(values, count)?,
         (Kind::GrantedLasting, 1) => contents.granted_lasting = records(values, count)?,
-        (Kind::Quarantine, 1) => contents.quarantine = records(values, count)?,
+        (Kind::Quarantine, 1) => contents.quarantine = quarantine_of_format_1(records(values, count)?),
+        (Kind::Quarantine, 2) => contents.quarantine = records(values, count)?,
+        (Kind::Parked, 1) => contents.parked = records(values, count)?,
         (Kind::Heard, 1) => contents.heard = records(values, count)?,
         (Kind::Forgotten, 1) => contents.forgotten = records(values, count)?,
         (kind, format) => return Err(CheckpointError::Older { kind: format!("{kind:?}"), format }),
@@ -139,6 +144,12 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
 
 fn records<T: DeserializeOwned>(values: &mut Values<'_>, count: usize) -> Result<Vec<T>, serde_json::Error> {
     (0..count).map(|_| T::deserialize(&mut *values)).collect()
+}
+
+/// What is quarantined as format 1 has it: why, and nothing else. No bundle says so; the next owner's first one does.
+pub(super) fn quarantine_of_format_1(before: Vec<(AggregateId, String)>) -> Vec<(AggregateId, Quarantine)> {
+    let unsaid = |reason| Quarantine { reason, at: Some(Sequence::FIRST), last: Revision::new(0), since: None };
+    before.into_iter().map(|(aggregate, reason)| (aggregate, unsaid(reason))).collect()
 }
 
 /// The effects of bundles as format 2 has them: all those of a bundle, and not said where they come from.

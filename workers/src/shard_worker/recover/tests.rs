@@ -269,6 +269,7 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         needs: 1,
         ahead: None,
         heard: Vec::new(),
+        aside: None,
         commits: vec![commit],
     };
     house.journal.append(serde_json::to_vec(&bundle).unwrap().into(), last.sequence).await.unwrap();

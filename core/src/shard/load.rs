@@ -1,0 +1,78 @@
+//! What waits for one append: what it holds, what it lets go, and who is told.
+
+use std::collections::BTreeMap;
+
+use super::{Aside, Decided, Effect, EffectPlace, HandedTasks, Rejection};
+use crate::protocol::Granted;
+use crate::run::RunStatus;
+use crate::{RunId, ShardId};
+
+#[derive(Debug)]
+pub(super) struct Waiting<C> {
+    pub caller: C,
+    pub outcome: Result<(Option<Granted>, HandedTasks), Rejection>,
+}
+
+/// A bundle that is being filled or is in flight.
+#[derive(Debug)]
+pub(super) struct Load<C> {
+    /// The commits as JSON, separated by commas.
+    pub commits: Vec<u8>,
+    pub count: usize,
+    pub waiting: Vec<Waiting<C>>,
+    pub effects: Vec<Effect>,
+    /// What follows where wishes that were parked are refused.
+    pub follows: Vec<Effect>,
+    /// What is asked anew with it and follows from no commit of it: behind its effects, so that they keep their places.
+    pub anew: Vec<Effect>,
+    pub ended: Vec<(RunId, RunStatus)>,
+    /// The places of other shards' journals that were heard with it.
+    pub heard: BTreeMap<ShardId, EffectPlace>,
+    pub aside: Aside,
+    /// How large that is, as far as it may be large.
+    pub aside_bytes: usize,
+    pub releases: bool,
+    /// Whether a commit leaves a run something to do.
+    pub leaves_agenda: bool,
+}
+
+impl<C> Load<C> {
+    /// Returns one with nothing in it.
+    pub fn empty() -> Self {
+        Self {
+            commits: Vec::new(),
+            count: 0,
+            waiting: Vec::new(),
+            effects: Vec::new(),
+            follows: Vec::new(),
+            anew: Vec::new(),
+            ended: Vec::new(),
+            heard: BTreeMap::new(),
+            aside: Aside::default(),
+            aside_bytes: 0,
+            releases: false,
+            leaves_agenda: false,
+        }
+    }
+
+    /// Puts what was decided into the bundle that is being filled.
+    pub fn take(&mut self, decided: Decided) -> (Option<Granted>, HandedTasks) {
+        let Decided { commit, effects, granted, tasks, ended, parked } = decided;
+        if let Some(parked) = parked {
+            self.aside_bytes += serde_json::to_vec(&parked).map_or(0, |bytes| bytes.len());
+            self.aside.parked.push(parked);
+        }
+        if let Some(commit) = commit {
+            self.releases |= commit.is_release();
+            if self.count > 0 {
+                self.commits.push(b',');
+            }
+            serde_json::to_writer(&mut self.commits, &commit)
+                .expect("commits have text keys, and a Vec takes every byte");
+            self.count += 1;
+            self.effects.extend(effects);
+            self.ended.extend(ended);
+        }
+        (granted, tasks)
+    }
+}

@@ -1,0 +1,345 @@
+//! The history of one quarantined aggregate, folded anew beside its shard: what a release is made of.
+//!
+//! Whoever drives the shard reads its journal and gives every bundle up to the quarantine, in order; which of it counts is
+//! decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::poison;
+use super::quarantine::{Record, Release, ReleaseBy};
+use super::release::Refolded;
+use super::state::{Shard, start_hash};
+use super::story::Story;
+use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, ShardMap, Submission, WorkflowKey};
+use crate::asset::{AssetCommand, ProducerEnd, Waiter};
+use crate::definition::compile;
+use crate::run::{RunCommand, RunEvent, RunFailure, RunStatus, Trigger};
+use crate::{AssetId, DefinitionVersion, Json, Revision, Sequence, ShardId};
+
+/// How many events one release leaves out at most.
+pub const SKIPPED_MAX: usize = 64;
+
+/// What is to be folded anew, up to which entry of the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefoldOrder {
+    pub aggregate: AggregateId,
+    pub by: ReleaseBy,
+    /// The first entry with a commit that was not folded.
+    pub at: Option<Sequence>,
+    pub through: Sequence,
+}
+
+/// A refold under way.
+#[derive(Debug)]
+pub struct Refolding {
+    order: RefoldOrder,
+    /// Holds nothing but the aggregate, and the definition of a run.
+    shard: Shard,
+    /// Of the commits that nobody folded.
+    effects: Vec<Effect>,
+    documents: BTreeMap<(WorkflowKey, DefinitionVersion), Json>,
+    skipped: BTreeSet<Revision>,
+    last: Revision,
+    story: Story,
+    /// Why the history cannot be folded: the first thing in the way.
+    broken: Option<String>,
+}
+
+impl Refolding {
+    /// Begins with nothing.
+    ///
+    /// # Errors
+    /// Why this cannot be done to such an aggregate.
+    pub fn new(order: RefoldOrder, shard: ShardId, map: ShardMap) -> Result<Self, String> {
+        let skipped = match &order.by {
+            ReleaseBy::Skip { revisions } if revisions.is_empty() || revisions.len() > SKIPPED_MAX => {
+                return Err(format!("1 to {SKIPPED_MAX} events can be skipped, not {}", revisions.len()));
+            }
+            ReleaseBy::Skip { revisions } => revisions.iter().copied().collect(),
+            ReleaseBy::Refold {} => BTreeSet::new(),
+            ReleaseBy::End {} => match &order.aggregate {
+                AggregateId::Run(_) | AggregateId::Definition(..) => BTreeSet::new(),
+                AggregateId::Asset(_) => return Err("an asset does not end: refold it, or skip events".to_owned()),
+                AggregateId::Workflow(_) => return Err("a workflow does not end: refold it, or skip events".to_owned()),
+            },
+        };
+        Ok(Self {
+            order,
+            shard: Shard::new(shard, map),
+            effects: Vec::new(),
+            documents: BTreeMap::new(),
+            skipped,
+            last: Revision::new(0),
+            story: Story::default(),
+            broken: None,
+        })
+    }
+
+    /// Takes the next bundle.
+    pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle) {
+        if sequence > self.order.through {
+            return;
+        }
+        for commit in &bundle.commits {
+            if let (AggregateId::Definition(key, version), Some(Event::DefinitionAdopted { document })) =
+                (&commit.aggregate, commit.events.first())
+            {
+                self.documents.insert((key.clone(), *version), document.clone());
+            }
+            if commit.aggregate == self.order.aggregate {
+                self.last = self.last.max(commit.revision.after(commit.events.len().saturating_sub(1) as u64));
+                self.take(sequence, commit);
+            }
+        }
+    }
+
+    fn take(&mut self, sequence: Sequence, commit: &Commit) {
+        for event in &commit.events {
+            match event {
+                Event::Run(event) => self.story.follow(event),
+                Event::Released(release) => {
+                    // What was released once stands as that says, and what was owed was asked then.
+                    self.story.follow_release(release);
+                    self.shard = Shard::new(self.shard.id, self.shard.map.clone());
+                    (self.effects, self.broken) = (Vec::new(), None);
+                }
+                Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => {}
+            }
+        }
+        match &self.order.by {
+            ReleaseBy::End {} => {}
+            ReleaseBy::Refold {} | ReleaseBy::Skip { .. } if self.broken.is_some() => {}
+            ReleaseBy::Refold {} | ReleaseBy::Skip { .. } => {
+                let folded = poison::caught(|| self.refold(sequence, commit)).flatten();
+                if let Err(reason) = folded {
+                    self.broken = Some(format!("entry {sequence}, revision {}: {reason}", commit.revision));
+                }
+            }
+        }
+    }
+
+    fn refold(&mut self, sequence: Sequence, commit: &Commit) -> Result<(), String> {
+        if let Some(Event::Released(_)) = commit.events.first() {
+            self.adopt_any()?;
+            return self.shard.fold_release(commit, &mut Vec::new()).map(drop);
+        }
+        if commit.events.is_empty() && self.skipped.contains(&commit.revision) {
+            return Ok(());
+        }
+        if let (AggregateId::Run(_), Some(Event::Run(RunEvent::RunStarted { workspace, workflow, version, .. }))) =
+            (&commit.aggregate, commit.events.first())
+        {
+            let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
+            self.adopt(&key, *version)?;
+        }
+        if commit.events.is_empty() {
+            return Err("a commit without events".to_owned());
+        }
+        let mut effects = Vec::new();
+        for (revision, events) in self.kept(commit) {
+            if events.is_empty() {
+                self.shard.stand_at(&commit.aggregate, revision);
+                continue;
+            }
+            let piece = Commit { revision, events, ..commit.clone() };
+            self.shard.fold_commit(&piece, Some(&mut effects))?;
+        }
+        if self.order.at.is_some_and(|at| sequence >= at) {
+            self.effects.append(&mut effects);
+        }
+        Ok(())
+    }
+
+    /// The stretches of a commit between what is skipped: where each begins, its events; a skipped event as none, at its own
+    /// revision.
+    fn kept(&self, commit: &Commit) -> Vec<(Revision, Vec<Event>)> {
+        let mut pieces: Vec<(Revision, Vec<Event>)> = Vec::new();
+        let mut goes_on = false;
+        for (at, event) in (0..).zip(&commit.events) {
+            let revision = commit.revision.after(at);
+            if self.skipped.contains(&revision) {
+                pieces.push((revision, Vec::new()));
+                goes_on = false;
+                continue;
+            }
+            match pieces.last_mut().filter(|_| goes_on) {
+                Some((_, events)) => events.push(event.clone()),
+                None => pieces.push((revision, vec![event.clone()])),
+            }
+            goes_on = true;
+        }
+        pieces
+    }
+
+    fn adopt(&mut self, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), String> {
+        if self.shard.definition(key, version).is_some() {
+            return Ok(());
+        }
+        let Some(document) = self.documents.get(&(key.clone(), version)) else {
+            return Err(format!("{} was not adopted before", AggregateId::Definition(key.clone(), version)));
+        };
+        let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
+        self.shard.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
+        Ok(())
+    }
+
+    /// Adopts the definition that the run was started with.
+    fn adopt_any(&mut self) -> Result<(), String> {
+        let Some(RunEvent::RunStarted { workspace, workflow, version, .. }) = &self.story.start else { return Ok(()) };
+        let (key, version) = (WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() }, *version);
+        self.adopt(&key, version)
+    }
+
+    /// Returns what to release the aggregate with.
+    ///
+    /// # Errors
+    /// Why its history still cannot be folded.
+    pub fn finish(mut self) -> Result<Refolded, String> {
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
+        let RefoldOrder { aggregate, by, .. } = self.order.clone();
+        if let Some(revision) = self.skipped.iter().find(|revision| **revision > self.last) {
+            return Err(format!("it has no event {revision}: the last one is {}", self.last));
+        }
+        let (record, owed, events) = match &by {
+            ReleaseBy::End {} => self.ended(&aggregate),
+            ReleaseBy::Refold {} | ReleaseBy::Skip { .. } => {
+                let record = self.record(&aggregate)?;
+                let owed = self.owed(&aggregate);
+                (record, owed, Vec::new())
+            }
+        };
+        Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events })
+    }
+
+    fn record(&self, aggregate: &AggregateId) -> Result<Record, String> {
+        let nothing = || Err("the journal holds nothing of it".to_owned());
+        match aggregate {
+            AggregateId::Run(id) => match (self.shard.runs.get(id), self.shard.ended.find(*id)) {
+                (Some(run), _) => Ok(Record::Run { format: 2, record: Json::of(&run.record()) }),
+                (None, Some(ended)) => Ok(Record::Ended {
+                    status: ended.status,
+                    version: ended.version,
+                    start_hash: ended.start_hash,
+                    keyed: self.story.is_keyed(),
+                }),
+                (None, None) => nothing(),
+            },
+            AggregateId::Asset(key) => match self.shard.assets.get(key) {
+                Some(asset) => Ok(Record::Asset { format: 1, record: Json::of(asset) }),
+                None => nothing(),
+            },
+            AggregateId::Workflow(key) => match self.shard.workflows.get(key) {
+                Some(workflow) => Ok(Record::Workflow { format: 1, record: Json::of(workflow) }),
+                None => nothing(),
+            },
+            AggregateId::Definition(key, version) => match self.shard.definition(key, *version) {
+                Some(definition) => Ok(Record::Definition { document: definition.source.clone() }),
+                None => Ok(Record::Unknown {}),
+            },
+        }
+    }
+
+    /// What may not have been delivered and is still wanted, and what the aggregate waits for.
+    fn owed(&mut self, aggregate: &AggregateId) -> Vec<Effect> {
+        let mut owed = std::mem::take(&mut self.effects);
+        match aggregate {
+            AggregateId::Run(id) => {
+                let run = self.shard.runs.get(id);
+                let awaits = |command: &Command| match command {
+                    Command::Asset { key, command: AssetCommand::RecordAsset(record) } => {
+                        run.is_some_and(|run| run.awaits_record(&record.node, &key.asset, &record.partition))
+                    }
+                    // It is asked anew below.
+                    Command::Asset { command: AssetCommand::ResolveConsumption(_), .. } => false,
+                    Command::Run { .. }
+                    | Command::Asset { .. }
+                    | Command::Workflow { .. }
+                    | Command::AdoptDefinition { .. } => true,
+                };
+                owed.retain(|effect| is_wanted(effect, &awaits));
+                if let Some(run) = run {
+                    crate::run::outstanding(run, &mut owed);
+                }
+            }
+            AggregateId::Asset(key) => {
+                let asset = self.shard.assets.get(key);
+                let awaits = |command: &Command| match command {
+                    Command::Run { run, command: RunCommand::StartRun(_) } => {
+                        asset.is_some_and(|asset| asset.awaits_producer(*run))
+                    }
+                    Command::Run { .. }
+                    | Command::Asset { .. }
+                    | Command::Workflow { .. }
+                    | Command::AdoptDefinition { .. } => true,
+                };
+                owed.retain(|effect| is_wanted(effect, &awaits));
+            }
+            AggregateId::Workflow(_) | AggregateId::Definition(..) => {}
+        }
+        owed
+    }
+
+    /// The end of a run that nobody can fold: those who wait for it and those it waits for are told, as at any end.
+    fn ended(&self, aggregate: &AggregateId) -> (Record, Vec<Effect>, Vec<Event>) {
+        let AggregateId::Run(id) = aggregate else { return (Record::Unknown {}, Vec::new(), Vec::new()) };
+        let Some(RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed }) = &self.story.start
+        else {
+            return (Record::Unknown {}, Vec::new(), Vec::new());
+        };
+        let failure = RunFailure::new("quarantined", "its history could not be gone on from, and it was ended");
+        let end = self.story.ended.clone().unwrap_or_else(|| ProducerEnd::Failed { failure: failure.clone() });
+        let mut owed = Vec::new();
+        let mut to_asset = |asset: &AssetId, command: AssetCommand| {
+            let command =
+                Command::Asset { key: AssetKey { workspace: workspace.clone(), asset: asset.clone() }, command };
+            let index = owed.len() as u64;
+            owed.push(Effect::Submit(Submission::following(aggregate, self.last.next(), index, command)));
+        };
+        for (node, asset) in &self.story.needs {
+            to_asset(asset, AssetCommand::ForgetWaiter { waiter: Waiter { run: *id, node: node.clone() } });
+        }
+        match trigger {
+            Trigger::Materialize { asset, .. } => to_asset(asset, AssetCommand::EndProducer { run: *id, end }),
+            Trigger::Manual {} => {}
+        }
+        let active = &self.story.active;
+        owed.extend(active.iter().map(|node| Effect::CancelTasks {
+            workspace: workspace.clone(),
+            run: *id,
+            node: node.clone(),
+        }));
+        let cancelled = active.iter().map(|node| RunEvent::NodeCancelled { node: node.clone() });
+        let events = match self.story.status {
+            Some(_) => Vec::new(),
+            None => cancelled.chain([RunEvent::RunFailed { failure }]).map(Event::Run).collect(),
+        };
+        let status = self.story.status.unwrap_or(RunStatus::Failed);
+        let start_hash = start_hash(workflow, input);
+        let record = Record::Ended { status, version: *version, start_hash, keyed: *keyed };
+        (record, owed, events)
+    }
+}
+
+fn is_wanted(effect: &Effect, awaits: &dyn Fn(&Command) -> bool) -> bool {
+    match effect {
+        Effect::Submit(submission) => awaits(&submission.command),
+        Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
+    }
+}
+
+impl Shard {
+    /// Passes over one event of an aggregate.
+    fn stand_at(&mut self, aggregate: &AggregateId, revision: Revision) {
+        match aggregate {
+            AggregateId::Run(id) => self.runs.get_mut(id).into_iter().for_each(|run| run.stand_at(revision)),
+            AggregateId::Asset(key) => self.assets.get_mut(key).into_iter().for_each(|asset| asset.stand_at(revision)),
+            AggregateId::Workflow(key) => {
+                self.workflows.get_mut(key).into_iter().for_each(|workflow| workflow.stand_at(revision));
+            }
+            AggregateId::Definition(..) => {}
+        }
+    }
+}

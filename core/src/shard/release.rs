@@ -1,0 +1,202 @@
+//! What releasing an aggregate means for the state.
+
+use std::sync::Arc;
+
+use super::load::Waiting;
+use super::poison::{self, Poison};
+use super::quarantine::{Record, Release, TakenUp};
+use super::state::Shard;
+use super::window::EndedRun;
+use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection, Submission};
+use crate::asset::{Asset, AssetCommand, RecordAsset};
+use crate::credit::Hands;
+use crate::definition::compile;
+use crate::run::{RunCommand, RunRecord, RunStatus};
+use crate::workflow::Workflow;
+use crate::{CommandId, Revision, RunId, Timestamp};
+
+/// What is to be released and how, made of its history by [`super::Refolding`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refolded {
+    pub aggregate: AggregateId,
+    pub(super) release: Release,
+    /// Of the last event that the journal holds of it.
+    pub(super) last: Revision,
+    /// Behind the release itself, for those who read histories: how a run ended that is ended.
+    pub(super) events: Vec<Event>,
+}
+
+/// How many bytes a release may have as JSON: a bundle takes it, and the broker the bundle.
+const RELEASE_BYTES_MAX: usize = 4 << 20;
+
+impl<C> Owner<C> {
+    /// Releases an aggregate from quarantine. The answer is that of a command; who waited for it is taken up by
+    /// [`Self::take_up`].
+    pub fn release(&mut self, caller: C, id: CommandId, refolded: Refolded, now: Timestamp) {
+        let outcome = self.shard.release(id, refolded, now).map(|decided| self.filling.take(decided));
+        self.filling.waiting.push(Waiting { caller, outcome });
+    }
+
+    /// Decides the next of the wishes that waited for a release that has been; returns whether there was one.
+    ///
+    /// # Panics
+    /// As [`Owner::submit`].
+    pub fn take_up(&mut self, caller: impl FnOnce() -> C, now: Timestamp, hands: &mut Hands) -> bool {
+        let Some(submission) = self.shard.next_parked() else { return false };
+        let id = submission.id;
+        let outcome = match self.refused.get(&id) {
+            Some(reason) => Err(Rejection::Poisoned { reason: reason.clone() }),
+            None => {
+                let (aggregate, wish) = (submission.command.target(), submission.clone());
+                let name = |said| Poison::Command { id, aggregate, own: false, said };
+                poison::named(|| self.shard.decide_now(wish, now, hands), name)
+            }
+        };
+        let outcome = outcome.map(|decided| self.filling.take(decided));
+        let then = outcome.as_ref().err().and_then(|rejection| submission.refused(rejection));
+        self.filling.follows.extend(then.clone().map(Effect::Submit));
+        self.filling.aside.taken_up.push(TakenUp { id, then });
+        self.filling.waiting.push(Waiting { caller: caller(), outcome });
+        true
+    }
+}
+
+impl Shard {
+    /// Releases an aggregate.
+    ///
+    /// # Errors
+    /// [`Rejection::NotQuarantined`], [`Rejection::NotReleased`] with the reason, [`Rejection::NotOwner`] while its quarantine
+    /// is not durable: ask again.
+    pub(super) fn release(
+        &mut self,
+        command: CommandId,
+        refolded: Refolded,
+        now: Timestamp,
+    ) -> Result<Decided, Rejection> {
+        let Refolded { aggregate, mut release, last, events } = refolded;
+        let Some(quarantine) = self.quarantine.get(&aggregate) else { return Err(Rejection::NotQuarantined) };
+        if quarantine.since.is_none() {
+            return Err(Rejection::NotOwner);
+        }
+        self.leave_out_what_is_parked(&aggregate, &mut release.owed);
+        let revision = quarantine.last.max(last).next();
+        let events = std::iter::once(Event::Released(Box::new(release))).chain(events).collect();
+        let commit = Commit { aggregate, revision, command, time: now.max(self.clock), events };
+        let bytes = serde_json::to_vec(&commit).expect("commits have text keys, and a Vec takes every byte").len();
+        if bytes > RELEASE_BYTES_MAX {
+            let reason = format!("its record has {bytes} bytes, and a bundle takes {RELEASE_BYTES_MAX}");
+            return Err(Rejection::NotReleased { reason });
+        }
+        let mut effects = Vec::new();
+        let ended = self.fold_release(&commit, &mut effects).map_err(|reason| Rejection::NotReleased { reason })?;
+        Ok(Decided { commit: Some(commit), effects, ended, ..Decided::default() })
+    }
+
+    /// Leaves out what was certainly delivered once: its answer is parked.
+    fn leave_out_what_is_parked(&self, aggregate: &AggregateId, owed: &mut Vec<Effect>) {
+        let Some(parked) = self.parked.get(aggregate) else { return };
+        let has_started = |run: &RunId| {
+            parked.iter().any(|wish| {
+                matches!(&wish.command,
+                    Command::Asset { command: AssetCommand::EndProducer { run: ended, .. }, .. } if ended == run)
+            })
+        };
+        let is_recorded = |key: &AssetKey, record: &RecordAsset| {
+            parked.iter().any(|wish| {
+                matches!(&wish.command,
+                    Command::Run { command: RunCommand::AcknowledgeAsset { node, asset, partition, .. }, .. }
+                        if *asset == key.asset && *node == record.node && *partition == record.partition)
+            })
+        };
+        owed.retain(|effect| match effect {
+            Effect::Submit(Submission { command, .. }) => match command {
+                Command::Run { run, command: RunCommand::StartRun(_) } => !has_started(run),
+                Command::Asset { key, command: AssetCommand::RecordAsset(record) } => !is_recorded(key, record),
+                Command::Run { .. }
+                | Command::Asset { .. }
+                | Command::Workflow { .. }
+                | Command::AdoptDefinition { .. } => true,
+            },
+            Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
+        });
+    }
+
+    /// Folds the commit of a release: its aggregate stands as it says, whatever came before.
+    ///
+    /// # Errors
+    /// Why that cannot be read; nothing has changed.
+    pub(super) fn fold_release(
+        &mut self,
+        commit: &Commit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<(RunId, RunStatus)>, String> {
+        let Some(Event::Released(release)) = commit.events.first() else {
+            return Err("it is not a release".to_owned());
+        };
+        let last = commit.revision.after(commit.events.len() as u64 - 1);
+        let ended = match (&commit.aggregate, &release.record) {
+            (AggregateId::Run(id), Record::Run { format: 1..=2, record }) => {
+                self.put_run(*id, read(record)?, last)?;
+                None
+            }
+            (AggregateId::Run(id), Record::Ended { status, version, start_hash, keyed }) => {
+                let ended = EndedRun { status: *status, version: *version, start_hash: *start_hash };
+                if *keyed {
+                    self.keyed.insert(id.cause(), *id);
+                }
+                for forgotten in self.ended.remember(*id, ended, *keyed, commit.time, &self.bounds) {
+                    self.keyed.remove(&forgotten.cause());
+                }
+                Some((*id, *status))
+            }
+            // It is adopted anew when a run needs it.
+            (AggregateId::Run(_) | AggregateId::Definition(..), Record::Unknown {}) => None,
+            (AggregateId::Asset(key), Record::Asset { format: 1, record }) => {
+                let mut asset: Asset = read(record)?;
+                asset.stand_at(last);
+                self.assets.insert(key.clone(), asset);
+                None
+            }
+            (AggregateId::Workflow(key), Record::Workflow { format: 1, record }) => {
+                let mut workflow: Workflow = read(record)?;
+                workflow.stand_at(last);
+                self.workflows.insert(key.clone(), workflow);
+                None
+            }
+            (AggregateId::Definition(key, version), Record::Definition { document }) => {
+                let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
+                self.definitions.entry(key.clone()).or_default().insert(*version, Arc::new(definition));
+                None
+            }
+            (aggregate, _) => return Err(format!("this release cannot read its record of {aggregate}")),
+        };
+        self.quarantine.remove(&commit.aggregate);
+        self.clock = self.clock.max(commit.time);
+        self.granted.remember(commit.command, commit.revision, last, &self.bounds);
+        effects.extend(release.owed.iter().cloned());
+        Ok(ended)
+    }
+
+    fn put_run(&mut self, id: RunId, record: RunRecord, last: Revision) -> Result<(), String> {
+        let (key, version) = record.definition();
+        let Some(definition) = self.definition(&key, version).cloned() else {
+            let aggregate = AggregateId::Definition(key, version);
+            return Err(format!("its {aggregate} is not here; where that is quarantined, release it first"));
+        };
+        let missing = |node| format!("its definition has no node {node}");
+        let mut run = record.restore(definition).map_err(missing)?;
+        run.stand_at(last);
+        self.lines.follow(&mut run);
+        self.turns.follow(&run);
+        self.due.extend(run.next_due().map(|at| (at, id)));
+        if run.is_keyed() {
+            self.keyed.insert(id.cause(), id);
+        }
+        self.runs.insert(id, run);
+        Ok(())
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(record: &crate::Json) -> Result<T, String> {
+    serde_json::from_str(record.as_str()).map_err(|error| format!("its record cannot be read: {error}"))
+}
