@@ -42,7 +42,9 @@ impl<R, T> Desk<R, T> {
                 self.refusals += 1;
                 self.reply_work(place, WorkReply::Refused { rejection }, out);
             }
-            Asker::Heartbeat { place, cancelled } => self.reply_work(place, WorkReply::Alive { cancelled }, out),
+            Asker::Heartbeat { place, cancelled, unclear } => {
+                self.reply_work(place, WorkReply::Alive { cancelled, unclear }, out);
+            }
             Asker::Watcher(place) => self.refuse_command(place, Rejection::Run(RunRejection::RunNotFound), out),
             Asker::Prober(place) => {
                 let epoch = self.owner.epoch();

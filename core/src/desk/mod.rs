@@ -129,6 +129,7 @@ enum Asker<T> {
     Heartbeat {
         place: Place,
         cancelled: Vec<LeaseToken>,
+        unclear: Vec<LeaseToken>,
     },
     /// A worker that speaks of what is not of its workspace.
     Stranger {

@@ -95,20 +95,18 @@ impl<R, T> Desk<R, T> {
                 self.submit(caller, Submission::new(id, Command::Run { run, command }), at, out);
             }
             WorkRequest::Heartbeat { held } => {
-                let mut cancelled = Vec::new();
+                let (mut cancelled, mut unclear) = (Vec::new(), Vec::new());
                 for Held { run, node, attempt, lease, progress: _ } in held {
-                    // What it holds of a quarantined run is known when that is released.
                     if self.owner.shard().is_quarantined(run) {
-                        continue;
-                    }
-                    if !self.is_of(run, sender.workspace) || !self.still_holds(run, &node, attempt, lease, at) {
+                        unclear.push(lease);
+                    } else if !self.is_of(run, sender.workspace) || !self.still_holds(run, &node, attempt, lease, at) {
                         cancelled.push(lease);
                     }
                 }
                 if cancelled.is_empty() {
-                    self.reply_work(place, WorkReply::Alive { cancelled }, out);
+                    self.reply_work(place, WorkReply::Alive { cancelled, unclear }, out);
                 } else {
-                    self.owner.hold(Caller(Asker::Heartbeat { place, cancelled }));
+                    self.owner.hold(Caller(Asker::Heartbeat { place, cancelled, unclear }));
                 }
             }
         }

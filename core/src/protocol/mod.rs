@@ -174,7 +174,13 @@ pub enum WorkReply {
         next: Vec<Task>,
     },
     /// To a heartbeat: stop these.
-    Alive { cancelled: Vec<LeaseToken> },
+    Alive {
+        cancelled: Vec<LeaseToken>,
+        /// Whether these are still wanted cannot be said now, because their run is quarantined: go on with what has begun, and
+        /// begin nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unclear: Vec<LeaseToken>,
+    },
     /// No; never ask again with the same request.
     Refused { rejection: Rejection },
     /// It could not be read. Never send it again as it is.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::Shard;
 use super::{AggregateId, Command, Decided, Effect, Rejection, Submission, WorkflowKey};
-use crate::run::{RunCommand, RunStatus, Trigger};
+use crate::run::{ProducedAsset, ReportOutcome, RunCommand, RunStatus, Trigger};
 use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Sequence};
 
 /// Why an aggregate is quarantined, and since when.
@@ -117,6 +117,8 @@ pub enum Record {
 /// How many reports and returns of workers are parked for one aggregate; of other wishes each comes once. Whoever comes after
 /// them is refused, and the attempt is lost when its time is over.
 const REPORTS_PARKED_MAX: usize = 256;
+/// How many bytes of results these may have together.
+const REPORTED_BYTES_MAX: usize = 16 << 20;
 /// How much of a panic's words are kept.
 const REASON_BYTES_MAX: usize = 2_000;
 
@@ -150,8 +152,29 @@ impl Command {
         }
     }
 
-    fn is_of_a_worker(&self) -> bool {
-        matches!(self, Self::Run { command: RunCommand::ReportAttempt(_) | RunCommand::ReturnAttempt { .. }, .. })
+    /// Returns about how many bytes a worker's word has; `None` where it is not a worker's.
+    fn worker_bytes(&self) -> Option<usize> {
+        let Self::Run { command, .. } = self else { return None };
+        match command {
+            RunCommand::ReportAttempt(report) => Some(match &report.outcome {
+                ReportOutcome::Succeeded { output, assets } => {
+                    let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
+                    let of_asset = |a: &ProducedAsset| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
+                    output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
+                }
+                ReportOutcome::Failed { code, message, .. } => code.len() + message.len(),
+            }),
+            RunCommand::ReturnAttempt { .. } => Some(0),
+            RunCommand::StartRun(_)
+            | RunCommand::GrantAttempts { .. }
+            | RunCommand::StartAttempt { .. }
+            | RunCommand::LoseAttempt { .. }
+            | RunCommand::CancelRun { .. }
+            | RunCommand::FireTimers {}
+            | RunCommand::ResolveAsset { .. }
+            | RunCommand::RefuseAsset { .. }
+            | RunCommand::AcknowledgeAsset { .. } => None,
+        }
     }
 }
 
@@ -272,7 +295,7 @@ impl Shard {
         }
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
         let waits = self.is_definition_quarantined(&key, start.version);
-        waits.then(|| AggregateId::Definition(key, start.version))
+        waits.then_some(AggregateId::Definition(key, start.version))
     }
 
     /// Parks a command that has to wait for a release. `None`: it has not.
@@ -289,9 +312,11 @@ impl Shard {
         if waiting.is_some_and(|waiting| waiting.iter().any(|parked| parked.id == submission.id)) {
             return Some(Ok(Decided::default()));
         }
-        let is_of_a_worker = submission.command.is_of_a_worker();
-        let reports = || waiting.map_or(0, |all| all.iter().filter(|parked| parked.command.is_of_a_worker()).count());
-        if !is_kept || (is_of_a_worker && reports() >= REPORTS_PARKED_MAX) {
+        let is_one_too_many = submission.command.worker_bytes().is_some_and(|bytes| {
+            let before = || waiting.into_iter().flatten().filter_map(|parked| parked.command.worker_bytes());
+            before().count() >= REPORTS_PARKED_MAX || before().sum::<usize>() + bytes > REPORTED_BYTES_MAX
+        });
+        if !is_kept || is_one_too_many {
             let reason = self.quarantine.get(&aggregate).map(|quarantine| quarantine.reason.clone());
             return Some(Err(Rejection::Quarantined { reason: reason.unwrap_or_default() }));
         }

@@ -13,6 +13,7 @@ mod panics;
 mod poison;
 mod quarantine;
 mod release;
+mod release_desk;
 mod reports;
 mod runs;
 mod turns;

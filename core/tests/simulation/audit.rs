@@ -278,7 +278,7 @@ impl Audit {
                 | WorkRequest::Return { lease, .. },
                 WorkReply::Refused { rejection: Rejection::Run(_) },
             ) => self.given_up(*lease),
-            (_, WorkReply::Alive { cancelled }) => cancelled.iter().for_each(|lease| self.given_up(*lease)),
+            (_, WorkReply::Alive { cancelled, .. }) => cancelled.iter().for_each(|lease| self.given_up(*lease)),
             (_, WorkReply::Accepted { .. } | WorkReply::Refused { .. } | WorkReply::Malformed { .. }) => {}
         }
     }

@@ -286,7 +286,7 @@ impl Cluster {
                 self.settle(worker, report.lease);
             }
             (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.settle(worker, *lease),
-            (WorkRequest::Heartbeat { .. }, WorkReply::Alive { cancelled }) => {
+            (WorkRequest::Heartbeat { .. }, WorkReply::Alive { cancelled, .. }) => {
                 for lease in cancelled {
                     let reported = |attempt: &Attempt| attempt.stage == Stage::Reported;
                     if !self.workers[worker].held.get(&lease).is_some_and(reported) {

@@ -74,9 +74,13 @@ impl TaskWorker {
                     self.settle(report.lease);
                 }
             }
-            (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled }) => {
+            (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled, unclear }) => {
                 for Held { lease, .. } in held {
-                    if cancelled.contains(&lease) { self.cancel(lease) } else { self.go_on(lease) }
+                    if cancelled.contains(&lease) {
+                        self.cancel(lease);
+                    } else if !unclear.contains(&lease) {
+                        self.go_on(lease);
+                    }
                 }
             }
             (WorkRequest::Started { lease, .. }, WorkReply::Refused { rejection: Rejection::Run(rejection) }) => {

@@ -134,7 +134,11 @@ impl House {
                 for (frame, place, request) in std::mem::take(&mut self.open) {
                     match request {
                         WorkRequest::Heartbeat { .. } => {
-                            self.answer((frame, place), WorkReply::Alive { cancelled: Vec::new() }).await;
+                            self.answer(
+                                (frame, place),
+                                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() },
+                            )
+                            .await;
                         }
                         WorkRequest::Started { .. } => self.accept((frame, place), Vec::new()).await,
                         other => self.open.push((frame, place, other)),

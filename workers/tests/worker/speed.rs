@@ -32,7 +32,7 @@ async fn speed() {
                         steps += 1;
                         WorkReply::Accepted { next: vec![task("double", lease)] }
                     }
-                    WorkRequest::Heartbeat { .. } => WorkReply::Alive { cancelled: Vec::new() },
+                    WorkRequest::Heartbeat { .. } => WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() },
                     other => panic!("{other:?}"),
                 })
                 .collect();
