@@ -1,6 +1,6 @@
 //! What crosses the broker between processes: what an older one wrote is still read, and means the same.
 
-use headwater_core::protocol::{Hello, Malformed, ReadFrame, Task, WorkRequest};
+use headwater_core::protocol::{Hello, Malformed, ReadFrame, ShardRequest, Task, WorkRequest, read_requests};
 use headwater_core::run::ReportOutcome;
 use serde_json::{Value, json};
 
@@ -130,4 +130,26 @@ fn a_newer_worker_may_say_more_than_this_engine_knows() {
     newer["shoeSize"] = json!(44);
     let read = read(&newer).unwrap();
     assert!(matches!(&read.requests[..], [Ok(WorkRequest::Heartbeat { .. })]), "{:?}", read.requests);
+}
+
+#[test]
+fn what_is_said_of_a_frame_that_cannot_be_read_is_short_however_long_the_frame_is() {
+    let long = "é".repeat(1 << 20);
+    let reports = |report: Value| read(&frame(vec![report])).unwrap().requests.remove(0).unwrap_err();
+    let mut unknown = heartbeat();
+    unknown["heartbeat"][&long] = json!(1);
+    let named = with(report(), "/report/report/node", Some(json!(long)));
+    let malformed = [
+        reports(unknown),
+        reports(named),
+        reports(json!({ &long: {} })),
+        read(&with(frame(Vec::new()), "/worker", Some(json!({ &long: 1 })))).unwrap_err(),
+        read(&with(frame(Vec::new()), &format!("/{long}"), Some(json!(1)))).unwrap_err(),
+        read(&json!({"protocol": long})).unwrap_err(),
+        Hello::read(json!({"protocol": 2, &long: 1}).to_string().as_bytes()).unwrap_err(),
+        read_requests::<ShardRequest>(json!([{ &long: 1 }]).to_string().as_bytes()).unwrap_err(),
+    ];
+    for Malformed { path, reason } in malformed {
+        assert!(path.chars().count() <= 400 && reason.chars().count() <= 500, "{} {}", path.len(), reason.len());
+    }
 }

@@ -111,7 +111,7 @@ pub const TABLE: [Entry; 47] = [
     entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
     entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),
     entry(Code::DatabaseUnavailable, "read/database_unavailable", 503, "the database is out of reach", "Ask again after a moment; runs go on meanwhile."),
-    entry(Code::Overloaded, "engine/overloaded", 429, "the shard has as many commands waiting as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
+    entry(Code::Overloaded, "engine/overloaded", 429, "the engine has as much under way as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
     entry(Code::Unavailable, "engine/unavailable", 503, "the engine cannot take the command now", "Repeat after a moment; nothing happened."),
     entry(Code::ShardUnavailable, "engine/shard_unavailable", 503, "nobody who drives the shard can be reached", "Wait as long as Retry-After says, then repeat: the shard did not get the command. GET /readyz names shards without an owner."),
     entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),

@@ -17,6 +17,7 @@ pub(crate) use check::parse_version;
 pub use check::{BrokerCheck, Shortcoming, SyncSetting};
 pub use wall::{Wall, WallError};
 
+use crate::complaints::Complaints;
 use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};
 
@@ -265,10 +266,18 @@ async fn connect_once(config: &BrokerConfig) -> Result<Client, ConnectError> {
 fn log(event: &Event) {
     match event {
         Event::Connected | Event::Closed | Event::Draining => tracing::debug!(%event, "broker connection"),
-        Event::Disconnected
-        | Event::LameDuckMode
-        | Event::SlowConsumer(_)
-        | Event::ServerError(_)
-        | Event::ClientError(_) => tracing::warn!(%event, "broker connection"),
+        Event::Disconnected | Event::LameDuckMode => {
+            static BROKEN: Complaints = Complaints::new();
+            if let Some(count) = BROKEN.due() {
+                tracing::warn!(%event, count, "broker connection");
+            }
+        }
+        // One for each message that is dropped or refused.
+        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
+            static REFUSED: Complaints = Complaints::new();
+            if let Some(count) = REFUSED.due() {
+                tracing::warn!(%event, count, "broker connection");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use futures_util::StreamExt as _;
 use headwater_core::{NodeId, RunId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
+use crate::complaints::Complaints;
 use crate::subject::cancel_subject;
 use crate::{Broker, ExchangeError};
 
@@ -47,7 +48,12 @@ impl CancelNotices {
             let message = self.0.next().await?;
             match serde_json::from_slice(&message.payload) {
                 Ok(notice) => return Some(notice),
-                Err(error) => tracing::warn!(%error, "a malformed cancel notice"),
+                Err(error) => {
+                    static MALFORMED: Complaints = Complaints::new();
+                    if let Some(count) = MALFORMED.due() {
+                        tracing::warn!(%error, count, "a malformed cancel notice");
+                    }
+                }
             }
         }
     }

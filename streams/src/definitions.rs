@@ -8,6 +8,7 @@ use headwater_core::{DefinitionVersion, Json};
 
 use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
+use crate::complaints::Complaints;
 use crate::{Broker, Disposition, ExchangeError, topology};
 
 /// Says why a version was not stored.
@@ -159,7 +160,10 @@ fn definition(slot: &Slot) -> Option<StoredDefinition> {
         Some(StoredDefinition { key, version, document })
     })();
     if parsed.is_none() {
-        tracing::warn!(key = slot.key, "the table of definitions holds a malformed entry");
+        static MALFORMED: Complaints = Complaints::new();
+        if let Some(count) = MALFORMED.due() {
+            tracing::warn!(key = slot.key, count, "the table of definitions holds a malformed entry");
+        }
     }
     parsed
 }

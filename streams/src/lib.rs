@@ -19,6 +19,7 @@
 //! | [`checkpoints`] | where a shard's recovery starts |
 //! | [`yardstick`] | what the bare broker costs, for benchmarks |
 //! | [`duty`] | what becomes of a task that panics |
+//! | [`complaints`] | how often the same may be said in the log |
 //! | [`server`] | how to run a broker of one's own |
 //!
 //! # Invariants
@@ -34,6 +35,7 @@ pub mod broker;
 mod bucket;
 pub mod cancel;
 pub mod checkpoints;
+pub mod complaints;
 pub mod definitions;
 mod disposition;
 pub mod duty;

@@ -13,6 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::complaints::Complaints;
 use crate::{Broker, ExchangeError};
 
 /// What one pull request aims at: enough to keep a fast reader busy, and so little that many readers on one connection
@@ -289,7 +290,10 @@ impl Consumer {
             }
         }
         let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
-            tracing::warn!(stream, "a message without its place in the stream");
+            static PLACELESS: Complaints = Complaints::new();
+            if let Some(count) = PLACELESS.due() {
+                tracing::warn!(stream, count, "a message without its place in the stream");
+            }
             return Received::Broken;
         };
         if place.delivery != self.next_delivery {

@@ -11,6 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use headwater_core::protocol::{Call, Handed, Hello};
 use headwater_core::{SessionId, ShardId, WorkspaceId};
 
+use crate::complaints::Complaints;
 use crate::requests::ReplyTo;
 use crate::subject::{call_subject, hand_subject, hello_subject, speaking, work_filter};
 use crate::{Broker, ExchangeError};
@@ -190,7 +191,12 @@ impl Attention {
             };
             match read {
                 Ok(heard) => return Some(heard),
-                Err(error) => tracing::warn!(%error, "a malformed word of a shard"),
+                Err(error) => {
+                    static MALFORMED: Complaints = Complaints::new();
+                    if let Some(count) = MALFORMED.due() {
+                        tracing::warn!(%error, count, "a malformed word of a shard");
+                    }
+                }
             }
         }
     }

@@ -71,10 +71,23 @@ impl Cluster {
     /// # Panics
     /// When it does not become ready.
     pub async fn engine_with(&self, roles: &str, flags: &[&str]) -> Engine {
+        self.begun_engine(roles, |command| command.args(flags)).await
+    }
+
+    /// The same, with a file that takes its whole log.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn engine_logging(&self, roles: &str, log: std::fs::File) -> Engine {
+        self.begun_engine(roles, |command| command.env("HEADWATER_LOG", "info").stderr(log)).await
+    }
+
+    async fn begun_engine(&self, roles: &str, change: impl FnOnce(&mut Command) -> &mut Command) -> Engine {
         let mut command = Command::new(binary("headwater"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--roles", roles]);
-        command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]).args(flags);
+        command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]);
         command.env("HEADWATER_POSTGRES_URL", self.postgres.url());
+        change(&mut command);
         let (child, line) = spawn(&mut command, &self.nats.engine()).await;
         let api = line.rsplit(' ').next().unwrap_or_default().to_owned();
         Engine { child, api }
@@ -123,6 +136,14 @@ impl Cluster {
 }
 
 impl Engine {
+    /// Returns the number of its process.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Kills it as a crash would (SIGKILL).
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
@@ -207,7 +228,8 @@ async fn spawn(command: &mut Command, broker: &BrokerConfig) -> (Child, String) 
     if let Some(url) = &broker.monitor_url {
         command.env("HEADWATER_NATS_MONITOR_URL", url);
     }
-    if std::env::var_os("HEADWATER_LOG").is_none() {
+    let names_a_log = command.as_std().get_envs().any(|(name, _)| name == "HEADWATER_LOG");
+    if !names_a_log && std::env::var_os("HEADWATER_LOG").is_none() {
         command.env("HEADWATER_LOG", "error");
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);

@@ -15,6 +15,7 @@ use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
 use headwater_core::{Epoch, RunId, ShardId};
+use headwater_streams::complaints::Complaints;
 use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
@@ -331,7 +332,10 @@ impl Lane {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(replies) => replies,
                 Err(error) => {
-                    tracing::warn!(shard = %self.shard, %error, "a malformed answer");
+                    static MALFORMED: Complaints = Complaints::new();
+                    if let Some(count) = MALFORMED.due() {
+                        tracing::warn!(shard = %self.shard, %error, count, "a malformed answer");
+                    }
                     frame.iter_mut().for_each(|waiting| waiting.heard = true);
                     return frame;
                 }

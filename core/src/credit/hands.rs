@@ -7,6 +7,10 @@ use crate::{Epoch, LeaseSecret, QueueName, SessionId, WorkerId, WorkspaceId};
 
 /// How many sessions of one workspace a shard knows at a time.
 pub const SESSIONS_MAX: usize = 8_192;
+/// How many queues those sessions may name together, each session's counted by itself.
+pub const NAMES_MAX: usize = 65_536;
+/// How many workspaces may have as much; all together have no more than that.
+const WORKSPACES_FULL: usize = 4;
 
 /// A worker in one session, and its room.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +27,8 @@ pub struct Hand {
 pub struct Hands {
     pub secret: LeaseSecret,
     hands: FxHashMap<SessionId, Hand>,
+    /// How many queues all of them name.
+    names: usize,
     workspaces: FxHashMap<WorkspaceId, Serving>,
     /// How many sessions were met, the same one again among them.
     met: u64,
@@ -34,6 +40,7 @@ pub struct Hands {
 #[derive(Debug, Default)]
 struct Serving {
     sessions: usize,
+    names: usize,
     queues: FxHashMap<QueueName, Turns>,
 }
 
@@ -61,7 +68,8 @@ impl Hands {
         self.hands.get_mut(&session).map(|hand| &mut hand.room)
     }
 
-    /// Adds a worker, or learns which queues it serves now. Says no to one too many, and to one that uses another's session.
+    /// Adds a worker, or learns which queues it serves now. Says no to one too many, to one that names too many queues, and to
+    /// one that uses another's session.
     pub fn meet(
         &mut self,
         worker: &WorkerId,
@@ -77,18 +85,31 @@ impl Hands {
             if hand.queues == queues {
                 return true;
             }
+            let Some(serving) = self.workspaces.get_mut(workspace) else { return false };
+            let (named, all) = (serving.names - hand.queues.len(), self.names - hand.queues.len());
+            if named + queues.len() > NAMES_MAX || all + queues.len() > NAMES_MAX * WORKSPACES_FULL {
+                return false;
+            }
+            self.names = all;
             let before = std::mem::replace(&mut hand.queues, queues.to_vec());
-            let serving = self.workspaces.entry(workspace.clone()).or_default();
             serving.forget(session, &before);
             serving.add(session, queues);
+            self.names += queues.len();
             return true;
         }
-        let serving = self.workspaces.entry(workspace.clone()).or_default();
-        if serving.sessions >= SESSIONS_MAX {
+        let (sessions, named) =
+            self.workspaces.get(workspace).map_or((0, 0), |serving| (serving.sessions, serving.names));
+        if sessions >= SESSIONS_MAX
+            || self.hands.len() >= SESSIONS_MAX * WORKSPACES_FULL
+            || named + queues.len() > NAMES_MAX
+            || self.names + queues.len() > NAMES_MAX * WORKSPACES_FULL
+        {
             return false;
         }
+        let serving = self.workspaces.entry(workspace.clone()).or_default();
         serving.sessions += 1;
         serving.add(session, queues);
+        self.names += queues.len();
         self.met += 1;
         let room = Room::new(Term { epoch, meeting: self.met });
         let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
@@ -99,6 +120,7 @@ impl Hands {
     /// Removes a worker.
     pub fn part(&mut self, session: SessionId) {
         let Some(hand) = self.hands.remove(&session) else { return };
+        self.names -= hand.queues.len();
         if let Some(serving) = self.workspaces.get_mut(&hand.workspace) {
             serving.forget(session, &hand.queues);
             serving.sessions -= 1;
@@ -163,6 +185,7 @@ impl Hands {
 
 impl Serving {
     fn add(&mut self, session: SessionId, queues: &[QueueName]) {
+        self.names += queues.len();
         for queue in queues {
             let turns = self.queues.entry(queue.clone()).or_default();
             if !turns.sessions.contains(&session) {
@@ -172,6 +195,7 @@ impl Serving {
     }
 
     fn forget(&mut self, session: SessionId, queues: &[QueueName]) {
+        self.names -= queues.len();
         for queue in queues {
             let Some(turns) = self.queues.get_mut(queue) else { continue };
             turns.sessions.retain(|serving| *serving != session);

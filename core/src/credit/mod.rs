@@ -31,7 +31,7 @@ mod room;
 
 use serde::{Deserialize, Serialize};
 
-pub use hands::{Hand, Hands, SESSIONS_MAX};
+pub use hands::{Hand, Hands, NAMES_MAX, SESSIONS_MAX};
 pub use lender::Lender;
 pub use room::Room;
 

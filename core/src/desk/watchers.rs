@@ -11,6 +11,8 @@ use crate::shard::Rejection;
 
 /// How long a question for a run's end is kept: a little longer than those who ask wait before they ask again.
 const WATCH_WAIT: Duration = Duration::from_secs(12);
+/// How many questions are kept. Whoever asks one more is told so, and asks again after a while.
+const WATCHERS_MAX: usize = 32_768;
 
 /// The questions for the end of runs that have not ended.
 #[derive(Debug, Default)]
@@ -57,14 +59,21 @@ impl<R, T> Desk<R, T> {
     pub(super) fn await_run(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
         let shard = self.owner.shard();
         if shard.run(run).is_some() || shard.is_quarantined(run) {
-            return self.watchers.add(run, place, at.steady);
+            return self.watch(place, run, at, out);
         }
         match self.owner.ended_run(run) {
             // It ended in a bundle that is not durable yet; its release answers.
-            Some((_, None)) => self.watchers.add(run, place, at.steady),
+            Some((_, None)) => self.watch(place, run, at, out),
             Some((status, Some(position))) => self.reply(place, ShardReply::Ended { status, position }, out),
             None => self.owner.hold(Caller(Asker::Watcher(place))),
         }
+    }
+
+    fn watch(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+        if self.watchers.count() >= WATCHERS_MAX {
+            return self.refuse_command(place, Rejection::Overloaded, out);
+        }
+        self.watchers.add(run, place, at.steady);
     }
 
     pub(super) fn let_watchers_ask_again(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {

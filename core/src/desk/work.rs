@@ -25,7 +25,7 @@ impl<R, T> Desk<R, T> {
     ) {
         let ReadFrame { worker, session, queues, credit, requests } = frame;
         if !self.take_credit(&worker, session, workspace, &queues, credit, at) {
-            let reason = "this workspace has as many workers as a shard takes".to_owned();
+            let reason = "the shard knows as many workers, and queues of theirs, as it takes".to_owned();
             return self.refuse_frame(Malformed { path: "/session".to_owned(), reason }, reply, out);
         }
         let sender = Sender { workspace, worker: &worker, session };

@@ -14,15 +14,26 @@ use crate::{QueueName, SessionId, WorkerId};
 pub const REQUESTS_MAX: usize = 4_096;
 /// How many queues one worker may serve.
 pub const QUEUES_MAX: usize = 1_024;
+/// How much is said of where, and of why, something cannot be read: both quote what was said.
+const PATH_CHARS_MAX: usize = 400;
+const REASON_CHARS_MAX: usize = 500;
 
 /// Says why, and where, something a worker said cannot be read. It will not be readable the next time either.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 #[error("{reason} (at {path:?})")]
 pub struct Malformed {
-    /// JSON Pointer into the frame or the request; empty for the whole.
+    /// JSON Pointer into the frame or the request, its first 400 characters; empty for the whole.
     pub path: String,
+    /// At most 500 characters.
     pub reason: String,
+}
+
+impl Malformed {
+    fn new(path: &str, reason: &str) -> Self {
+        let clipped = |text: &str, chars: usize| text.chars().take(chars).collect();
+        Self { path: clipped(path, PATH_CHARS_MAX), reason: clipped(reason, REASON_CHARS_MAX) }
+    }
 }
 
 /// A frame whose requests were read one by one.
@@ -91,15 +102,13 @@ impl Hello {
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(bytes).map_err(|error| Malformed {
-        path: String::new(),
-        reason: format!("not UTF-8 from byte {} on", error.valid_up_to()),
-    })
+    std::str::from_utf8(bytes)
+        .map_err(|error| Malformed::new("", &format!("not UTF-8 from byte {} on", error.valid_up_to())))
 }
 
 /// Returns the version of the protocol that is spoken. A newer one may say more than this release knows.
 fn spoken(text: &str) -> Result<u16, Malformed> {
-    let at = |path: &str, reason: String| Malformed { path: path.to_owned(), reason };
+    let at = |path: &str, reason: String| Malformed::new(path, &reason);
     let Spoken { protocol } = serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             at("/protocol", format!("a frame names its protocol, {PROTOCOL}: {error}"))
@@ -118,7 +127,7 @@ fn read_request(text: &str, version: u16) -> Result<WorkRequest, Malformed> {
         let said: HashMap<String, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
         let name = said.into_keys().next().map(|name| pointer(std::iter::once(name.as_str()))).unwrap_or_default();
         let path = if malformed.path.starts_with(&name) { malformed.path } else { name + &malformed.path };
-        Malformed { path, ..malformed }
+        Malformed::new(&path, &malformed.reason)
     })
 }
 
@@ -132,9 +141,9 @@ fn read<'t, T: Deserialize<'t>>(text: &'t str, version: u16) -> Result<T, Malfor
         unknown.get_or_insert_with(|| pointer(path.to_string().split('.')));
     };
     let value = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note));
-    let value = value.map_err(|error| Malformed { path: of_track(&track.path()), reason: error.to_string() })?;
+    let value = value.map_err(|error| Malformed::new(&of_track(&track.path()), &error.to_string()))?;
     match unknown.filter(|_| version == PROTOCOL) {
-        Some(path) => Err(Malformed { path, reason: "nobody knows this field".to_owned() }),
+        Some(path) => Err(Malformed::new(&path, "nobody knows this field")),
         None => Ok(value),
     }
 }
@@ -155,7 +164,7 @@ fn bounded(count: usize, max: usize, path: &str) -> Result<(), Malformed> {
     if count <= max {
         return Ok(());
     }
-    Err(Malformed { path: path.to_owned(), reason: format!("there are {count}, at most {max} are taken") })
+    Err(Malformed::new(path, &format!("there are {count}, at most {max} are taken")))
 }
 
 /// Reads the requests of one of the engine's own processes.
@@ -163,5 +172,5 @@ fn bounded(count: usize, max: usize, path: &str) -> Result<(), Malformed> {
 /// # Errors
 /// [`Malformed`].
 pub fn read_requests<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Malformed> {
-    serde_json::from_slice(bytes).map_err(|error| Malformed { path: String::new(), reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| Malformed::new("", &error.to_string()))
 }

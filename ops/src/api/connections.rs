@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use headwater_streams::complaints::Complaints;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -41,6 +42,8 @@ pub struct Limits {
 /// For the broker, the database, and files.
 const OTHER_DESCRIPTORS: u64 = 256;
 const CONNECTIONS_MAX: u64 = 8_192;
+/// What is kept of what a connection sends until it is read, the head of a request among it.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait before the next try where the kernel has no connection to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,7 +87,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
+                    static UNACCEPTED: Complaints = Complaints::new();
+                    if let Some(count) = UNACCEPTED.due() {
+                        tracing::warn!(%error, count, "a connection cannot be accepted");
+                    }
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -129,7 +135,7 @@ async fn carry(stream: TcpStream, router: Router, limits: Limits, answering: Ans
         async move { Ok::<_, Infallible>(response.await?.map(|body| answered.until_end_of(body))) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_wait);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_wait).max_buf_size(READ_BYTES_MAX);
     let io = TokioIo::new(Listening::new(stream, limits.answer_wait));
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let outcome = tokio::select! {

@@ -12,14 +12,20 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use headwater_core::{Json, Revision, RunId, WorkspaceId};
 use headwater_projector::queries::RecordedEvent;
+use headwater_streams::complaints::Complaints;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::asked::{self, Asked};
 use super::{Api, Problem, runs};
 use crate::codes::Code;
 
 const LIMIT: u32 = 100;
+/// How many clients may follow runs at once.
+pub const FOLLOWERS_MAX: usize = 256;
+/// How many commits are read ahead for one of them.
+const READ_AHEAD: u32 = 16;
 /// How often the read models are asked for more.
 const POLL: Duration = Duration::from_millis(100);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -54,6 +60,10 @@ pub async fn stream(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Res
         after = Some(last.trim().parse().map_err(invalid)?);
     }
     let workspace = asked.read(&api).await?;
+    let turn = api.followers.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{FOLLOWERS_MAX} clients of this process follow runs already");
+        Problem::new(Code::Overloaded, detail)
+    })?;
     let detail = runs::found(&api, &workspace, run).await?;
     let after = after.unwrap_or(0);
     // Nothing follows (`RUN-1`); an `EventSource` that was answered 200 would come back for ever.
@@ -62,7 +72,8 @@ pub async fn stream(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Res
         api.mark_lag(&mut response);
         return Ok(response);
     }
-    let following = Following { api: api.clone(), workspace, run, after, ready: VecDeque::new(), done: false };
+    let following =
+        Following { api: api.clone(), workspace, run, after, ready: VecDeque::new(), done: false, _turn: turn };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(following.into_stream()).keep_alive(keep_alive).into_response();
     api.mark_lag(&mut response);
@@ -78,6 +89,7 @@ struct Following {
     after: u64,
     ready: VecDeque<RecordedEvent>,
     done: bool,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Following {
@@ -95,10 +107,13 @@ impl Following {
                 return None;
             }
             let after = Some(Revision::new(self.after));
-            match self.api.reads.run_events(&self.workspace, self.run, after, LIMIT).await {
+            match self.api.reads.run_events(&self.workspace, self.run, after, READ_AHEAD).await {
                 Ok(events) => self.ready.extend(events),
                 Err(error) => {
-                    tracing::warn!(%error, "a stream of events ends early");
+                    static ENDED: Complaints = Complaints::new();
+                    if let Some(count) = ENDED.due() {
+                        tracing::warn!(%error, count, "a stream of events ends early");
+                    }
                     return None;
                 }
             }

@@ -53,6 +53,7 @@ use headwater_core::{CommandId, Timestamp};
 use headwater_projector::queries::Reads;
 use headwater_projector::{JetStreamJournal, Journal as _, Progress};
 use headwater_streams::Broker;
+use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
 use headwater_workers::shard_client::ShardClient;
@@ -92,6 +93,8 @@ pub struct Api {
     asset_shards: AssetShards,
     /// Whoever takes in a batch, one at a time: it is held in memory.
     batches: Semaphore,
+    /// Whoever follows a run: each asks the database again and again.
+    followers: Arc<Semaphore>,
     counters: Arc<ShardCounters>,
     metrics: Metrics,
     /// Long answers end when this process stops.
@@ -180,6 +183,7 @@ pub async fn serve(
         catalog: Catalog::default(),
         asset_shards: AssetShards::default(),
         batches: Semaphore::new(1),
+        followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
         definitions,
         counters: process.counters.clone(),
         metrics: Metrics::new(),
@@ -251,7 +255,10 @@ async fn method_not_allowed(request: Request) -> Problem {
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic = said.unwrap_or("no text"), "a handler panicked");
+    static PANICKED: Complaints = Complaints::new();
+    if let Some(count) = PANICKED.due() {
+        tracing::error!(panic = said.unwrap_or("no text"), count, "a handler panicked");
+    }
     Problem::new(Code::Internal, "a handler panicked").into_response()
 }
 

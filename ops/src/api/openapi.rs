@@ -53,6 +53,7 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" => errors.extend([409, 422]),
         "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" => drop(errors.insert(409)),
+        "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }
     errors

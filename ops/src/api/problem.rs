@@ -8,6 +8,7 @@ use headwater_core::shard::Rejection;
 use headwater_core::workflow::WorkflowRejection;
 use headwater_projector::{DatabaseError, WaitError};
 use headwater_streams::ExchangeError;
+use headwater_streams::complaints::Complaints;
 use headwater_workers::shard_client::ClientError;
 use serde_json::{Map, Value, json};
 
@@ -51,8 +52,11 @@ impl Problem {
     }
 
     fn internal(what: &str, error: &dyn std::error::Error) -> Self {
-        let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%error, cause, "{what}");
+        static INTERNAL: Complaints = Complaints::new();
+        if let Some(count) = INTERNAL.due() {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, cause, count, "{what}");
+        }
         Self::new(Code::Internal, what)
     }
 }
@@ -97,8 +101,11 @@ impl From<Unreadable> for Problem {
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(%error, cause, "a read failed");
+        static UNREAD: Complaints = Complaints::new();
+        if let Some(count) = UNREAD.due() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%error, cause, count, "a read failed");
+        }
         Self::new(Code::DatabaseUnavailable, "the read models cannot be read now")
     }
 }

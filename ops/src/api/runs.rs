@@ -88,7 +88,7 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let workspace = asked.finish()?;
     let mut fields = body.fields()?;
     let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
-    fields.finish()?;
+    let _room = fields.finish()?;
     if reason.chars().count() > REASON_CHARS_MAX {
         let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));

@@ -35,7 +35,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let mut fields = body.fields()?;
     let input = input(&mut fields)?;
     let version = version(&mut fields)?;
-    fields.finish()?;
+    let room = fields.finish()?;
     let key = WorkflowKey { workspace, workflow };
     let version = match version {
         Some(version) => version,
@@ -62,6 +62,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
     let submission = Submission::new(fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });
     let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
+    drop(room);
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
     // The same start came before: its run goes on under the id it has.
     let (run, replayed) = if let Some(Granted::Run { run }) = granted { (run, true) } else { (run, false) };

@@ -6,6 +6,7 @@ mod commands;
 mod dev;
 mod edge;
 mod engine;
+mod followers;
 mod large;
 mod lives;
 mod marks;

@@ -4,6 +4,7 @@
 //! in `dead_events` is therefore the same wherever the batches were cut.
 
 use deadpool_postgres::{Object, Transaction};
+use headwater_streams::complaints::Complaints;
 
 use super::{Care, WriteError, append, apply, begin, move_cursors, write_whole};
 use crate::batch::Batch;
@@ -34,7 +35,10 @@ async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), Wr
             let mut changes = Changes::default();
             changes.fold(*shard, entry.sequence, only(commit));
             if let Some(reason) = refusal(&mut transaction, &changes).await? {
-                tracing::warn!(shard = %shard, sequence = %entry.sequence, ordinal, reason, "a commit is buried");
+                static BURIED: Complaints = Complaints::new();
+                if let Some(count) = BURIED.due() {
+                    tracing::warn!(%shard, sequence = %entry.sequence, ordinal, reason, count, "a commit is buried");
+                }
                 dead.push(DeadRow { shard: *shard, sequence: entry.sequence, ordinal, reason, raw });
             }
         }

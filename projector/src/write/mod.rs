@@ -13,6 +13,7 @@ mod isolate;
 mod upsert;
 
 use deadpool_postgres::{Object, Transaction};
+use headwater_streams::complaints::Complaints;
 use tokio_postgres::error::SqlState;
 
 use crate::batch::{Batch, Cursor};
@@ -61,7 +62,10 @@ pub(crate) enum Care {
 pub(crate) async fn write(connection: &mut Object, batch: &Batch) -> Result<(), WriteError> {
     match write_whole(connection, batch, Care::Swift).await {
         Err(WriteError::Refused { code, source }) => {
-            tracing::warn!(code, error = %source, "a batch is refused: writing it piece by piece");
+            static REFUSED: Complaints = Complaints::new();
+            if let Some(count) = REFUSED.due() {
+                tracing::warn!(code, error = %source, count, "a batch is refused: writing it piece by piece");
+            }
             isolate::write_in_pieces(connection, batch).await
         }
         outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Unavailable(_))) => outcome,

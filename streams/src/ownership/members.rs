@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::bucket::{Bucket, Slot};
+use crate::complaints::Complaints;
 use crate::{Broker, ExchangeError, topology};
 
 /// What a member says of itself.
@@ -45,7 +46,12 @@ impl View {
             Some(Ok(member)) => {
                 self.members.insert(id, Seen { member, heard_at: now });
             }
-            Some(Err(error)) => tracing::warn!(%error, key = slot.key, "the table of members holds something else"),
+            Some(Err(error)) => {
+                static MALFORMED: Complaints = Complaints::new();
+                if let Some(count) = MALFORMED.due() {
+                    tracing::warn!(%error, key = slot.key, count, "the table of members holds something else");
+                }
+            }
             None => {
                 self.members.remove(&id);
             }

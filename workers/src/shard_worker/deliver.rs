@@ -9,6 +9,7 @@ use std::time::Duration;
 use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, Way, WorkflowKey};
 use headwater_core::{DefinitionVersion, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
+use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::feed::FeedPublisher;
 use headwater_streams::{Broker, Disposition};
@@ -128,7 +129,10 @@ impl Deliverer {
                 Way::Lane(_) | Way::Feed | Way::Definitions => drop(self.local.send(Local { submission, ticket })),
             },
             (Effect::Submit(submission), None) => {
-                tracing::error!(target = %submission.command.target(), "no shard decides for it");
+                static NOWHERE: Complaints = Complaints::new();
+                if let Some(count) = NOWHERE.due() {
+                    tracing::error!(target = %submission.command.target(), count, "no shard decides for it");
+                }
             }
             (Effect::PublishAsset(_) | Effect::PublishDefinition { .. }, None) => {
                 unreachable!("what is published has a way")
@@ -157,7 +161,10 @@ async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::Unbounded
         let mut pause = Pause::new();
         while let Err(error) = feed.publish(&notice).await {
             if error.disposition() == Disposition::Rejection {
-                tracing::error!(%error, asset = %notice.asset, version = %notice.version, "not on the feed");
+                static REFUSED: Complaints = Complaints::new();
+                if let Some(count) = REFUSED.due() {
+                    tracing::error!(%error, asset = %notice.asset, version = %notice.version, count, "not on the feed");
+                }
                 break;
             }
             tracing::warn!(%error, asset = %notice.asset, "a notice is not on the feed yet, trying again");
@@ -174,7 +181,11 @@ async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::Unb
         let mut pause = Pause::new();
         while let Err(error) = definitions.publish(&key, version, &document).await {
             if matches!(error.disposition(), Disposition::Rejection | Disposition::Conflict) {
-                tracing::error!(%error, workflow = %key.workflow, %version, "the definition cannot be made known");
+                static REFUSED: Complaints = Complaints::new();
+                if let Some(count) = REFUSED.due() {
+                    let workflow = &key.workflow;
+                    tracing::error!(%error, %workflow, %version, count, "the definition cannot be made known");
+                }
                 break;
             }
             tracing::warn!(%error, workflow = %key.workflow, "a definition is not published yet, trying again");
@@ -253,7 +264,10 @@ async fn submit(shard: ShardId, client: &ShardClient, submission: Submission) ->
         }
         Err(ClientError::Refused(rejection)) => Some(Err(rejection)),
         Err(error @ ClientError::TooLarge) => {
-            tracing::error!(%error, %shard, "a command cannot be delivered");
+            static TOO_LARGE: Complaints = Complaints::new();
+            if let Some(count) = TOO_LARGE.due() {
+                tracing::error!(%error, %shard, count, "a command cannot be delivered");
+            }
             Some(Ok(()))
         }
         Err(error) => {

@@ -9,6 +9,7 @@ use headwater_core::desk::{Desk, DeskSettings, GoesOn, Input, Moment, Needed, Ou
 use headwater_core::protocol::{self, Handed, Hello, Malformed, ReadFrame, ShardRequest};
 use headwater_core::shard::{Owner, RefoldOrder, Refolded};
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
+use headwater_streams::complaints::Complaints;
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, ReplyTo, Request, Requests};
 use headwater_streams::work::{self, Frames, HandError, Hellos, Said};
@@ -39,8 +40,6 @@ pub(super) enum Stopped {
 
 /// How often what nobody has heard is said again, at least.
 const SWEEP_EVERY_MAX: Duration = Duration::from_millis(500);
-/// How often it is logged that workers cannot be understood, at most.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 /// How many requests are taken in before the loop looks for other work.
 const BURST: usize = 64;
 
@@ -63,9 +62,8 @@ pub(super) struct Driver {
     append_began: Instant,
     /// How many requests the desk has refused, as far as they are counted.
     refusals: u64,
-    /// When it was last logged that something could not be read, and how much could not since.
-    complained_at: Option<Instant>,
-    unsaid: u64,
+    /// That something of a worker could not be read.
+    unreadable: Complaints,
     confirmed: mpsc::UnboundedReceiver<Confirmed>,
     local: mpsc::UnboundedReceiver<Local>,
     tally: Tally,
@@ -109,8 +107,7 @@ impl Driver {
             appending: None.into(),
             append_began: Instant::now(),
             refusals: 0,
-            complained_at: None,
-            unsaid: 0,
+            unreadable: Complaints::new(),
             confirmed,
             local,
             tally,
@@ -215,13 +212,11 @@ impl Driver {
         }
     }
 
-    /// Counts what cannot be read, and says so once a second at most: whoever floods a shard does not flood the log.
+    /// Counts what cannot be read.
     fn complain(&mut self, workspace: &WorkspaceId, malformed: &Malformed) {
         ShardCounters::add(&self.counters.malformed, 1);
-        self.unsaid += 1;
-        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-            tracing::warn!(shard = %self.shard, %workspace, %malformed, count = self.unsaid, "a worker cannot be understood");
-            (self.complained_at, self.unsaid) = (Some(Instant::now()), 0);
+        if let Some(count) = self.unreadable.due() {
+            tracing::warn!(shard = %self.shard, %workspace, %malformed, count, "a worker cannot be understood");
         }
     }
 
@@ -248,7 +243,12 @@ impl Driver {
                 ShardCounters::add(&self.counters.requests, requests.len() as u64);
                 self.take(Input::Commands { requests, reply: request.reply });
             }
-            Err(error) => tracing::warn!(shard = %self.shard, %error, "a malformed frame"),
+            Err(error) => {
+                static MALFORMED: Complaints = Complaints::new();
+                if let Some(count) = MALFORMED.due() {
+                    tracing::warn!(shard = %self.shard, %error, count, "a malformed frame");
+                }
+            }
         }
     }
 
@@ -297,7 +297,10 @@ impl Driver {
                 let definitions = self.outlets.definitions.clone();
                 let find = async move {
                     let found = definitions.get(&needed.0, needed.1).await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, workflow = %needed.0.workflow, "a definition cannot be read");
+                        static UNREAD: Complaints = Complaints::new();
+                        if let Some(count) = UNREAD.due() {
+                            tracing::warn!(%error, workflow = %needed.0.workflow, count, "a definition cannot be read");
+                        }
                         None
                     });
                     (needed, found)
@@ -315,9 +318,17 @@ impl Driver {
             }
             Output::FellSilent { run, node, attempt, worker } => {
                 ShardCounters::add(&self.counters.attempts_lost, 1);
-                tracing::warn!(%run, %node, %attempt, %worker, "the holder of an attempt fell silent");
+                static SILENT: Complaints = Complaints::new();
+                if let Some(count) = SILENT.due() {
+                    tracing::warn!(%run, %node, %attempt, %worker, count, "the holder of an attempt fell silent");
+                }
             }
-            Output::Unadoptable(error) => tracing::error!(%error, "a stored definition does not compile"),
+            Output::Unadoptable(error) => {
+                static UNADOPTABLE: Complaints = Complaints::new();
+                if let Some(count) = UNADOPTABLE.due() {
+                    tracing::error!(%error, count, "a stored definition does not compile");
+                }
+            }
         }
     }
 

@@ -92,6 +92,19 @@ async fn who_says_nothing_or_drips_a_head_or_rests_after_an_answer_is_hung_up_on
 }
 
 #[tokio::test]
+async fn a_head_that_never_ends_is_refused() {
+    let address = serving(LIMITS).await;
+    let mut stream = connected(address).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx-long: ").await.unwrap();
+    // Less than what it is in the library, and more than here.
+    let long = vec![b'x'; 2 * READ_BYTES_MAX];
+    // It may be hung up on before all of it has gone.
+    let _ = stream.write_all(&long).await;
+    let answer = rest(stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
 async fn who_waits_for_a_late_answer_gets_it() {
     let address = serving(Limits { head_wait: SHORT, body_wait: SHORT, answer_wait: SHORT, ..LIMITS }).await;
     assert!(asked_at("/late", &mut connected(address).await).await.starts_with("HTTP/1.1 200"));
