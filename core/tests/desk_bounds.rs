@@ -64,6 +64,7 @@ impl Room {
                     | Output::Deliver { .. }
                     | Output::Done(())
                     | Output::FellSilent { .. }
+                    | Output::Refold(_)
                     | Output::Unadoptable(_) => {}
                 }
             }

@@ -171,6 +171,7 @@ impl Command {
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::FireTimers {}
+            | RunCommand::Continue {}
             | RunCommand::ResolveAsset { .. }
             | RunCommand::RefuseAsset { .. }
             | RunCommand::AcknowledgeAsset { .. } => None,
