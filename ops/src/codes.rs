@@ -50,6 +50,7 @@ pub enum Code {
     NotQuarantined,
     NotReleased,
     Poisoned,
+    ShardHeld,
     Internal,
 }
 
@@ -73,7 +74,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 47] = [
+pub const TABLE: [Entry; 48] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -120,6 +121,7 @@ pub const TABLE: [Entry; 47] = [
     entry(Code::NotQuarantined, "quarantine/not_found", 404, "no such aggregate is quarantined", "GET /quarantine lists those that are."),
     entry(Code::NotReleased, "quarantine/not_released", 409, "the aggregate cannot be released so, and stays quarantined", "See the detail: upgrade and refold, skip the event it names, or end the run."),
     entry(Code::Poisoned, "shard/poisoned", 500, "deciding this command made the engine panic, and it is not decided again", "Do not repeat it; report it with the log of the process that drives the shard. Nothing happened, and everything else goes on."),
+    entry(Code::ShardHeld, "engine/shard_held", 503, "the shard is on hold: its journal contradicts what was seen of it", "Tell your operator, who finds what to do with `headwater doctor`. Nothing happened; do not repeat it before then."),
     entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
 ];
 

@@ -7,8 +7,8 @@ use headwater_core::shard::ShardMap;
 use headwater_projector::{Database, Progress};
 use headwater_streams::broker::{BrokerCheck, ConnectError};
 use headwater_streams::ownership::OwnershipError;
-use headwater_streams::topology::{Topology, TopologyError};
-use headwater_streams::{Broker, ExchangeError, shard_map};
+use headwater_streams::topology::{self, EstablishError};
+use headwater_streams::{Broker, ExchangeError};
 use headwater_workers::actions::ActionsError;
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
@@ -31,7 +31,7 @@ pub enum ServeError {
     #[error("the worker of the built-in actions cannot start")]
     ActionWorkerStart(#[source] headwater_workers::sdk::WorkerError),
     #[error("the streams cannot be brought into shape")]
-    Topology(#[source] TopologyError),
+    Topology(#[source] EstablishError),
     #[error("the broker does not answer")]
     Broker(#[from] ExchangeError),
     #[error("the roles api and projector need a database: give --postgres-url")]
@@ -69,14 +69,14 @@ pub async fn prepare(settings: &ServeSettings) -> Result<Process, ServeError> {
     let broker =
         Broker::connect(&config).await.map_err(|source| ServeError::Connect { url: config.url.clone(), source })?;
     refuse_unfit(&broker.check().await, settings.allow_unsafe_sync)?;
-    // An existing cluster keeps its number of shards: runs carry theirs in their ids.
-    let known = shard_map::load(&broker).await?;
-    let shards = known.as_ref().map_or(settings.shards, |map| map.shards);
-    let plan = Topology::new(shards, settings.replicas)?.apply(&broker).await.map_err(ServeError::Topology)?;
+    let (map, plan) =
+        topology::establish(&broker, settings.shards, settings.replicas).await.map_err(ServeError::Topology)?;
     if !plan.create.is_empty() {
         tracing::info!(streams = plan.create.len(), "made the streams");
     }
-    let map = shard_map::create_if_absent(&broker, &ShardMap::even(shards)?).await?;
+    for stream in &plan.missing {
+        tracing::error!(stream, "a journal is gone, and is not made anew: its shard will be on hold");
+    }
     let database = match (&settings.postgres_url, needs_database(&settings.roles)) {
         (Some(url), true) => Some(Database::at(url).map_err(ServeError::Database)?),
         (None, true) => return Err(ServeError::DatabaseMissing),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::shard::BUNDLE_FORMAT;
+use headwater_core::shard::{HoldReason, Sighting, Witness};
 use headwater_core::{Sequence, ShardId, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -29,6 +30,13 @@ impl Cursor {
     }
 }
 
+impl Cursor {
+    /// Returns what it stands for: an entry whose rows readers may have seen.
+    pub(crate) fn sighting(&self) -> Sighting {
+        Sighting { witness: Witness::Cursor {}, at: self.sequence, digest: Some(self.hash.clone()) }
+    }
+}
+
 /// What comes next in a journal does not follow from what is projected: the shard needs a rebuild, or its journal a later
 /// release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +44,9 @@ pub enum Discontinuity {
     /// Entries are missing.
     #[error("shard {shard}: after {cursor} comes {found}")]
     Gap { shard: ShardId, cursor: Sequence, found: Sequence },
+    /// The journal does not show any more what was projected of it: its shard is held, and nothing is rebuilt before it does.
+    #[error("shard {shard} is on hold: {reason}")]
+    Contradicted { shard: ShardId, reason: HoldReason },
     /// It is another journal than the one that was projected before.
     #[error("shard {shard}: bundle {found} follows another bundle than the one that was projected")]
     ForeignChain { shard: ShardId, found: Sequence },

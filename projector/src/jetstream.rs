@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use headwater_core::shard::{HoldReason, Sighting};
 use headwater_core::{Sequence, ShardId};
-use headwater_streams::Broker;
+use headwater_streams::holds::{self, Hold};
 use headwater_streams::journal::{self, ReadError};
+use headwater_streams::{Broker, ExchangeError};
 
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader};
+use crate::tail::now;
+
+/// How long until a journal that contradicts what was seen of it is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
 
 /// The journals of a cluster, as its broker holds them.
 #[derive(Debug, Clone)]
@@ -18,6 +24,17 @@ impl JetStreamJournal {
     /// Reads from this broker.
     pub fn new(broker: &Broker) -> Self {
         Self { broker: broker.clone() }
+    }
+
+    async fn look(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
+        if seen.at == Sequence::ZERO {
+            return Ok(None);
+        }
+        let Some((journal, info)) = journal::Journal::look(&self.broker, shard).await? else {
+            return Ok(Some(HoldReason::Missing {}));
+        };
+        let entry = journal.entry(seen.at).await?;
+        Ok(seen.contradiction(info.last, entry.as_ref().map(|entry| &entry.bytes[..])))
     }
 
     async fn journal(&self, shard: ShardId) -> Result<journal::Journal, JournalError> {
@@ -38,6 +55,26 @@ impl Journal for JetStreamJournal {
     async fn open(&self, shard: ShardId, after: Sequence) -> Result<JetStreamReader, JournalError> {
         let journal = self.journal(shard).await?;
         Ok(JetStreamReader { shard, reader: journal.read(after.next()) })
+    }
+
+    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
+        let unavailable = |error: ExchangeError| JournalError::Unavailable { shard, source: error.into() };
+        let mut found = None;
+        // Not on the first word: who has just become the stream's leader may be behind for a moment.
+        for again in [false, true] {
+            if again {
+                tokio::time::sleep(SECOND_LOOK).await;
+            }
+            found = self.look(shard, seen).await.map_err(unavailable)?;
+            if found.is_none() {
+                return Ok(None);
+            }
+        }
+        if let Some(reason) = &found {
+            let hold = Hold { reason: reason.clone(), saw: Some(seen.clone()), raised_at: now() };
+            holds::raise(&self.broker, shard, &hold).await.map_err(unavailable)?;
+        }
+        Ok(found)
     }
 
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_core::shard::{HoldReason, Sighting};
 use headwater_core::{Sequence, ShardId};
 use tokio::sync::Notify;
 
@@ -39,6 +40,14 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Opens the journal of a shard behind `after`.
     fn open(&self, shard: ShardId, after: Sequence) -> impl Future<Output = Result<Self::Reader, JournalError>> + Send;
+
+    /// Returns how a shard's journal contradicts what was seen of it; `None`: it shows it. A journal that contradicts the
+    /// projector's cursor has lost what was told to readers, so whoever drives the shard is told to stop.
+    fn contradicts(
+        &self,
+        shard: ShardId,
+        seen: &Sighting,
+    ) -> impl Future<Output = Result<Option<HoldReason>, JournalError>> + Send;
 
     /// Returns the last sequence of a shard's journal: zero for an empty one.
     fn head(&self, shard: ShardId) -> impl Future<Output = Result<Sequence, JournalError>> + Send;
@@ -101,6 +110,12 @@ impl Journal for MemoryJournal {
 
     async fn open(&self, shard: ShardId, after: Sequence) -> Result<MemoryReader, JournalError> {
         Ok(MemoryReader { journal: self.clone(), shard, after })
+    }
+
+    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
+        let before = Sequence::new(seen.at.get().saturating_sub(1));
+        let entry = self.read(shard, before, 1).into_iter().find(|entry| entry.sequence == seen.at);
+        Ok(seen.contradiction(self.head(shard).await?, entry.as_ref().map(|entry| &entry.bytes[..])))
     }
 
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {

@@ -5,7 +5,7 @@ mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::shard::Position;
+use headwater_core::shard::{HoldReason, Position, Sighting};
 use headwater_core::{Sequence, ShardId};
 use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
@@ -165,6 +165,10 @@ impl Journal for Stutter {
         Ok(StutterReader { reader: self.0.open(shard, earlier).await?, before: Vec::new() })
     }
 
+    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
+        self.0.contradicts(shard, seen).await
+    }
+
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {
         self.0.head(shard).await
     }
@@ -311,7 +315,7 @@ async fn another_journal_of_the_same_name_sets_its_shard_aside_and_no_other() {
     running.reach_heads(&other.journal, &[second]).await;
     let head = other.journal.head(first).await.unwrap();
     let refused = running.progress.wait_for(Position { shard: first, sequence: head }, DEADLINE).await;
-    assert_eq!(refused, Err(WaitError::Broken));
+    assert_eq!(refused, Err(WaitError::Held));
     assert!(running.progress.lag()[0].broken);
     assert!(running.progress.lag()[0].bundles > 0);
     running.stop().await;

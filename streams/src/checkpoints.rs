@@ -42,6 +42,15 @@ impl Checkpoints {
         Ok(Self { store })
     }
 
+    /// Returns whether the broker says that there is a store: one that is away says nothing.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn are_there(broker: &Broker) -> Result<bool, ExchangeError> {
+        let described = topology::described(broker, &format!("OBJ_{}", topology::CHECKPOINTS)).await;
+        Ok(described?.is_some())
+    }
+
     /// Returns which checkpoint of a shard is the newest, `None` when there is none.
     ///
     /// # Errors

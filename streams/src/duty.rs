@@ -21,6 +21,8 @@ pub enum Duty {
     /// Starts and stops the drivers.
     ShardSupervisor,
     CheckpointWriter,
+    /// Follows which shards are on hold.
+    Holds,
     /// Sends the commands of this process to one shard.
     CommandLane,
     /// Projects the journals of some shards.
@@ -39,11 +41,12 @@ pub enum Duty {
 
 impl Duty {
     /// Every one there is, in the order they are declared.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ShardDriver,
         Self::Ownership,
         Self::ShardSupervisor,
         Self::CheckpointWriter,
+        Self::Holds,
         Self::CommandLane,
         Self::ProjectorLane,
         Self::ProjectorHeads,
@@ -61,6 +64,7 @@ impl Duty {
             Self::Ownership => "ownership",
             Self::ShardSupervisor => "shard_supervisor",
             Self::CheckpointWriter => "checkpoint_writer",
+            Self::Holds => "holds",
             Self::CommandLane => "command_lane",
             Self::ProjectorLane => "projector_lane",
             Self::ProjectorHeads => "projector_heads",

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_nats::header::{NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageErrorKind};
+use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageErrorKind};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
+use headwater_core::shard::Standing;
 use headwater_core::{Sequence, ShardId, Timestamp};
 
 use crate::acked::{self, PublishFailure};
 use crate::subject::{self, Subject};
 use crate::tail::{Start, Tail};
-use crate::{Broker, Cause, Disposition, ExchangeError};
+use crate::{Broker, Cause, Disposition, ExchangeError, topology};
 
 /// The journal of one shard. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,11 +36,30 @@ pub struct Entry {
 /// What a journal holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalInfo {
+    /// When the broker made the stream: another one of the same name was made at another time.
+    pub made_at: Timestamp,
     /// Of the oldest entry that is still there; one above `last` when none is.
     pub first: Sequence,
     /// [`Sequence::ZERO`] when nothing was ever appended.
     pub last: Sequence,
     pub bytes: u64,
+}
+
+impl JournalInfo {
+    fn of(info: &Info) -> Self {
+        let nanos = info.created.unix_timestamp_nanos();
+        Self {
+            made_at: timestamp(u64::try_from(nanos).unwrap_or(0)),
+            first: Sequence::new(info.state.first_sequence),
+            last: Sequence::new(info.state.last_sequence),
+            bytes: info.state.bytes,
+        }
+    }
+
+    /// Returns what is to be compared with what others have seen.
+    pub fn standing(&self) -> Standing {
+        Standing { made_at: self.made_at, end: self.last }
+    }
 }
 
 /// Says how an append ended, if not well.
@@ -98,14 +118,41 @@ impl Journal {
     /// # Errors
     /// See [`ExchangeError`]; a stream that is missing is `Unavailable`.
     pub async fn open(broker: &Broker, shard: ShardId) -> Result<Self, ExchangeError> {
-        let journal = Self {
+        let journal = Self::at(broker, shard);
+        journal.info().await?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of `shard` and returns what it holds, as the stream's leader has it (`STR-4`). `None`: the broker
+    /// says that there is no such stream, which a broker that is away or slow never does.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn look(broker: &Broker, shard: ShardId) -> Result<Option<(Self, JournalInfo)>, ExchangeError> {
+        let journal = Self::at(broker, shard);
+        let info = topology::described(broker, &journal.stream).await?;
+        Ok(info.map(|info| (journal, JournalInfo::of(&info))))
+    }
+
+    /// Makes the stream of a journal that never was, with as many replicas as the shard map has, and opens it.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; safe to repeat, and to do twice at once.
+    pub async fn make(broker: &Broker, shard: ShardId) -> Result<(Self, JournalInfo), ExchangeError> {
+        topology::make_journal(broker, shard).await?;
+        let journal = Self::at(broker, shard);
+        let info = journal.info().await?;
+        Ok((journal, info))
+    }
+
+    /// Names the journal of `shard`, whether its stream is there or not.
+    pub fn at(broker: &Broker, shard: ShardId) -> Self {
+        Self {
             broker: broker.clone(),
             shard,
             stream: subject::journal_stream(shard),
             subject: subject::journal_subject(shard),
-        };
-        journal.info().await?;
-        Ok(journal)
+        }
     }
 
     /// Returns whose journal it is.
@@ -165,6 +212,15 @@ impl Journal {
         }
     }
 
+    /// Returns what the stream's leader shows of the journal (`STR-4`). `None`: it is gone.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; a broker that is away says nothing of the journal.
+    pub async fn standing(&self) -> Result<Option<Standing>, ExchangeError> {
+        let info = topology::described(&self.broker, &self.stream).await?;
+        Ok(info.map(|info| JournalInfo::of(&info).standing()))
+    }
+
     /// Returns what the journal holds.
     ///
     /// # Errors
@@ -173,12 +229,7 @@ impl Journal {
         const WHAT: &str = "describe a journal";
         let stream = self.broker.jetstream().get_stream(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-        let state = &stream.cached_info().state;
-        Ok(JournalInfo {
-            first: Sequence::new(state.first_sequence),
-            last: Sequence::new(state.last_sequence),
-            bytes: state.bytes,
-        })
+        Ok(JournalInfo::of(stream.cached_info()))
     }
 
     /// Reads from `from` on (inclusive), for ever.

@@ -11,6 +11,7 @@
 //! | [`journal`] | what a shard appended, and how to append next |
 //! | [`ownership`] | which process drives which shard |
 //! | [`shard_map`] | which shard decides for which aggregate |
+//! | [`holds`] | which shards are on hold, and why |
 //! | [`requests`] | how processes ask each other |
 //! | [`cancel`] | how workers hear of cancellation before their next heartbeat |
 //! | [`work`] | how workers and shards speak with each other |
@@ -28,6 +29,7 @@
 //! * `STR-3` A reader returns a journal's entries in order, each once, or says that some are gone.
 //! * `STR-4` Whatever decides is read from the stream's leader, never from a replica.
 //! * `STR-5` Applying a topology never loses anything that is stored.
+//! * `STR-6` A journal is made once: one that has begun and is not there is missed.
 
 mod acked;
 mod answerable;
@@ -40,6 +42,7 @@ pub mod definitions;
 mod disposition;
 pub mod duty;
 pub mod feed;
+pub mod holds;
 pub mod journal;
 pub mod ownership;
 pub mod requests;

@@ -58,6 +58,9 @@ pub enum OwnershipError {
     /// The receiver of the changes does not take them: whatever drives the shards is stuck.
     #[error("nobody takes the changes of ownership")]
     ReceiverStalled,
+    /// The table of members or of leases was made anew while this process took part: what it knows is of another one.
+    #[error("the tables of members and leases were made anew")]
+    TablesRemade,
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
 }
@@ -66,7 +69,7 @@ impl OwnershipError {
     /// Returns what to do next.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::ReceiverStalled => Disposition::Unavailable,
+            Self::ReceiverStalled | Self::TablesRemade => Disposition::Unavailable,
             Self::Exchange(error) => error.disposition(),
         }
     }

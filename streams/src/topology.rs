@@ -1,5 +1,7 @@
 //! Which streams there are, as data.
 
+mod establish;
+mod passing;
 mod plan;
 
 use std::time::Duration;
@@ -7,6 +9,9 @@ use std::time::Duration;
 use headwater_core::shard::ShardMap;
 use headwater_core::{InvalidName, ShardId};
 
+pub use establish::{EstablishError, establish};
+pub(crate) use passing::{Passing, make_journal};
+pub(crate) use plan::described;
 pub use plan::{Change, Drift, Plan, TopologyError};
 
 use crate::subject;
@@ -54,6 +59,8 @@ pub struct StreamSpec {
     pub allow_rollup: bool,
     /// Whether replicas may answer reads.
     pub allow_direct: bool,
+    /// It is never made: what it held cannot be made again.
+    pub must_exist: bool,
 }
 
 impl StreamSpec {
@@ -71,6 +78,7 @@ impl StreamSpec {
             deny_delete: false,
             allow_rollup: false,
             allow_direct: false,
+            must_exist: false,
         }
     }
 

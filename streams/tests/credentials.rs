@@ -7,7 +7,7 @@ use std::time::Duration;
 use harness::{House, PATIENCE, quick, shard, workspace};
 use headwater_core::credit::{Standing, Term};
 use headwater_core::protocol::{Call, Handed, Hello, PROTOCOL};
-use headwater_core::shard::ShardMap;
+use headwater_core::shard::{JournalState, ShardMap};
 use headwater_core::{AssetId, Epoch, NodeId, Sequence, SessionId, Timestamp};
 use headwater_streams::broker::Wall;
 use headwater_streams::cancel::{self, CancelNotice};
@@ -73,7 +73,7 @@ async fn a_worker_can_do_nothing_else() {
     let house = House::with_shards(1).await;
     let engine = Journal::open(&house.broker, shard(0)).await.unwrap();
     let worker = worker(&house).await;
-    shard_map::create_if_absent(&house.broker, &ShardMap::even(1).unwrap()).await.unwrap();
+    shard_map::create_if_absent(&house.broker, &ShardMap::even(1).unwrap(), JournalState::New {}).await.unwrap();
 
     assert!(Journal::open(&worker, shard(0)).await.is_err());
     assert!(Topology::new(2, 1).unwrap().apply(&worker).await.is_err());
@@ -125,7 +125,8 @@ async fn assert_untouched(house: &House, map: &ShardMap) {
 #[tokio::test]
 async fn an_answer_goes_to_an_inbox_whatever_the_request_says() {
     let house = House::with_shards(2).await;
-    let map = shard_map::create_if_absent(&house.broker, &ShardMap::even(2).unwrap()).await.unwrap();
+    let map =
+        shard_map::create_if_absent(&house.broker, &ShardMap::even(2).unwrap(), JournalState::New {}).await.unwrap();
     let mut frames = work::hear_frames(&house.broker, shard(0)).await.unwrap();
     let raw = raw(&house, house.server.engine()).await;
     for reply in NOT_FOR_ANSWERS {
@@ -148,7 +149,8 @@ async fn an_answer_goes_to_an_inbox_whatever_the_request_says() {
 #[tokio::test]
 async fn a_worker_cannot_make_the_broker_or_the_engine_write_for_it() {
     let house = House::with_shards(2).await;
-    let map = shard_map::create_if_absent(&house.broker, &ShardMap::even(2).unwrap()).await.unwrap();
+    let map =
+        shard_map::create_if_absent(&house.broker, &ShardMap::even(2).unwrap(), JournalState::New {}).await.unwrap();
     let mut frames = work::hear_frames(&house.broker, shard(0)).await.unwrap();
     let raw = raw(&house, house.server.worker()).await;
     for reply in NOT_FOR_ANSWERS {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::{House, PATIENCE, shard, workspace};
-use headwater_core::shard::{AssetNotice, ShardMap, WorkflowKey};
+use headwater_core::shard::{AssetNotice, JournalState, ShardMap, WorkflowKey};
 use headwater_core::{DefinitionVersion, Json, Sequence, Timestamp, Version};
 use headwater_streams::checkpoints::{Checkpoints, Replaced};
 use headwater_streams::definitions::{DefinitionError, Definitions};
@@ -159,8 +159,8 @@ async fn the_first_shard_map_holds_until_its_successor() {
     let house = House::with_shards(2).await;
     assert_eq!(shard_map::load(&house.broker).await.unwrap(), None);
     let (two, four) = (ShardMap::even(2).unwrap(), ShardMap::even(4).unwrap());
-    assert_eq!(shard_map::create_if_absent(&house.broker, &two).await.unwrap(), two);
-    assert_eq!(shard_map::create_if_absent(&house.broker, &four).await.unwrap(), two);
+    assert_eq!(shard_map::create_if_absent(&house.broker, &two, JournalState::New {}).await.unwrap(), two);
+    assert_eq!(shard_map::create_if_absent(&house.broker, &four, JournalState::New {}).await.unwrap(), two);
     let mut watch = shard_map::watch(&house.broker);
     assert_eq!(watch.next(PATIENCE).await.unwrap(), Some(two));
     let refusal = shard_map::replace(&house.broker, &four).await.unwrap_err();

@@ -106,6 +106,7 @@ impl ShardClient {
             | ShardReply::Asset { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -127,6 +128,7 @@ impl ShardClient {
             | ShardReply::Ended { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -244,6 +246,7 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
             | ShardReply::Asset { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
             | ShardReply::Driven { .. } => return Ok(None),
         }
     }
@@ -254,12 +257,16 @@ fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, Client
 fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Option<u64>)>, ClientError> {
     match replies.into_iter().next() {
         Some(ShardReply::Driven { epoch, appending_ms }) => Ok(Some((epoch, appending_ms))),
+        Some(ShardReply::Refused { rejection: rejection @ Rejection::Held { .. } }) => {
+            Err(ClientError::Refused(rejection))
+        }
         Some(
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
             | ShardReply::Asset { .. },
         )
         | None => Ok(None),
@@ -276,7 +283,8 @@ fn is_passing(rejection: &Rejection) -> bool {
         | Rejection::Quarantined { .. }
         | Rejection::NotQuarantined
         | Rejection::NotReleased { .. }
-        | Rejection::Poisoned { .. } => false,
+        | Rejection::Poisoned { .. }
+        | Rejection::Held { .. } => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_core::asset::{AssetCommand, Declaration, ProducerDeclaration, ResolveConsumption, Waiter};
 use headwater_core::definition::{OnMiss, Require};
-use headwater_core::shard::{AssetKey, Command, Rejection, ShardMap, Submission};
+use headwater_core::shard::{AssetKey, Command, HoldReason, Rejection, ShardMap, Submission};
 use headwater_core::{CommandId, DefinitionVersion, Json, RunId, ShardId, Timestamp};
 use headwater_streams::duty::Duty;
 use headwater_streams::ownership::OwnershipConfig;
@@ -143,24 +143,20 @@ async fn a_command_that_panics_its_driver_is_refused_and_the_shard_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shard_whose_journal_is_gone_says_that_it_cannot_append() {
+async fn a_shard_whose_journal_is_gone_is_on_hold_and_says_so() {
     let house = House::driven_over(ShardMap::even(1).unwrap()).await;
     house.publish("$JS.API.STREAM.DELETE.HW_JOURNAL_0").await;
-    let stalled = async {
+    let held = async {
         // Until then one that landed lately counts as proof.
-        while !matches!(house.client.prove(shard(), PATIENCE).await, Err(ClientError::Stalled { .. })) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    // It is asked as `/readyz` asks, which gives up on an answer sooner; so does this.
-    let asked = async {
         loop {
-            let _ = house.client.prove(shard(), Duration::from_secs(2)).await;
+            match house.client.prove(shard(), Duration::from_secs(2)).await {
+                Err(ClientError::Refused(rejection)) => return rejection,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
         }
     };
-    tokio::select! {
-        said = tokio::time::timeout(PATIENCE, stalled) => said.unwrap(),
-        () = asked => {}
-    }
+    let rejection = tokio::time::timeout(PATIENCE, held).await.unwrap();
+    assert_eq!(rejection, Rejection::Held { reason: HoldReason::Missing {} });
+    assert_eq!(house.refused(declare(1, "a.b")).await, rejection, "at once, not after a time-out");
     house.stop().await;
 }

@@ -44,6 +44,10 @@ impl<R, T> Desk<R, T> {
                 }
                 ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
                 ShardRequest::Release { id, aggregate, by } => self.begin_release(place, id, aggregate, by, out),
+                ShardRequest::NameHeard { of } => {
+                    let heard = self.owner.shard().heard(of);
+                    self.reply(place, ShardReply::Heard { place: heard }, out);
+                }
                 ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
             }
         }

@@ -16,7 +16,7 @@ use crate::credit::{Credit, Standing};
 use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
-use crate::shard::{AggregateId, AssetKey, Position, Quarantine, Rejection, ReleaseBy, Submission};
+use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
 use crate::{
     Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
     Timestamp, Version, WorkerId, WorkspaceId,
@@ -206,6 +206,9 @@ pub enum ShardRequest {
     },
     /// Release an aggregate from quarantine. Answered when that is durable.
     Release { id: CommandId, aggregate: AggregateId, by: ReleaseBy },
+    /// Up to where was a shard's journal heard? Not fenced: what was sent from there was durable there before. Releases that
+    /// do not know the question do not answer it.
+    NameHeard { of: ShardId },
     /// Is anybody there? Answered at once and without an append, so it may be asked as often as one likes; an owner
     /// that has lost the shard unawares says yes too. With `prove` the answer comes when an append has landed lately, an
     /// empty one if need be: then the shard is this owner's, and can be written.
@@ -243,6 +246,11 @@ pub enum ShardReply {
     Quarantine {
         total: u64,
         aggregates: Vec<Quarantined>,
+    },
+    /// The last place of that shard's journal that was heard; absent: none.
+    Heard {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<EffectPlace>,
     },
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {

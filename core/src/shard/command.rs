@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, EffectPlace, Origin, WorkflowKey};
+use super::{AggregateId, AssetKey, EffectPlace, HoldReason, Origin, WorkflowKey};
 use crate::asset::AssetCommand;
 use crate::run::{RunCommand, RunRejection};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
@@ -102,4 +102,7 @@ pub enum Rejection {
     /// Deciding this very command made the engine panic; it is not decided again for a while.
     #[error("the engine panicked when it decided this command, and does not decide it again: {reason}")]
     Poisoned { reason: String },
+    /// The shard's journal contradicts what was seen of it: nothing is written to it until somebody has looked at it.
+    #[error("the shard is on hold: {reason}")]
+    Held { reason: HoldReason },
 }

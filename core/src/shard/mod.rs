@@ -16,6 +16,7 @@
 //! | `outbox` | which effects may not have been delivered |
 //! | `load` | what waits for one append |
 //! | `owner` | what may leave before and after an append is acknowledged |
+//! | `witness` | what a journal must not contradict, and why a shard is held |
 //! | `poison` | what was worked on when something panicked |
 //! | `quarantine` | what is set aside, and what is asked of it meanwhile |
 //! | `refold`, `release` | how something quarantined comes back, and what that means for the state |
@@ -41,6 +42,7 @@ mod state;
 mod story;
 mod turns;
 mod window;
+mod witness;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Commit, EffectPlace, Event, Position, digest};
@@ -58,3 +60,4 @@ pub use refold::{RefoldOrder, Refolding, SKIPPED_MAX};
 pub use release::Refolded;
 pub use state::Shard;
 pub use window::{Bounds, EndedRun};
+pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};

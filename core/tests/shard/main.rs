@@ -17,5 +17,6 @@ mod release_desk;
 mod reports;
 mod runs;
 mod turns;
+mod witnesses;
 mod workflows;
 mod world;

@@ -166,6 +166,7 @@ impl Cluster {
                 ShardReply::Done { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Quarantine { .. }
+                | ShardReply::Heard { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Driven { .. } => None,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::ShardId;
+use headwater_core::shard::Rejection;
 use headwater_streams::broker::ConnectionState;
 use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
@@ -89,8 +90,11 @@ async fn shards(api: &Api) -> Result<String, String> {
         match api.client.prove(*shard, CHECK_WAIT).await {
             Ok(_) => None,
             Err(ClientError::Stalled { millis, .. }) => Some(format!(
-                "shard {shard} has been trying to append for {millis} ms: see whether the broker's disk is full"
+                "shard {shard} has been trying to append for {millis} ms: see whether the broker's disk is full; once it has space, restart the broker"
             )),
+            Err(ClientError::Refused(Rejection::Held { reason })) => {
+                Some(format!("shard {shard} is on hold: {reason}; `headwater doctor` says what to do"))
+            }
             Err(_) => {
                 Some(format!("no owner of shard {shard} shows within {} s that it can append", CHECK_WAIT.as_secs()))
             }

@@ -39,7 +39,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 25] = [
+pub const METRICS: [Metric; 26] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -55,6 +55,7 @@ pub const METRICS: [Metric; 25] = [
     metric("headwater_shard_folded_bundles_total", Kind::Counter, "", "bundles folded at take-overs: what no checkpoint held"),
     metric("headwater_shard_checkpoints_total", Kind::Counter, "", "checkpoints written"),
     metric("headwater_shards_owned", Kind::Gauge, "", "shards this process drives"),
+    metric("headwater_shards_held", Kind::Gauge, "", "shards this process would drive, and does not write to: their journals contradict what was seen of them"),
     metric("headwater_runs_active", Kind::Gauge, "", "runs of those shards that have not ended"),
     metric("headwater_quarantined_aggregates", Kind::Gauge, "", "aggregates of those shards that are quarantined"),
     metric("headwater_projection_lag_bundles", Kind::Gauge, "shard", "bundles appended and not yet projected"),
@@ -126,6 +127,7 @@ fn shards(counters: &ShardCounters) {
     ::metrics::counter!("headwater_shard_append_microseconds_total").absolute(counters.append_micros.load(Relaxed));
     ::metrics::gauge!("headwater_shards_owned").set(counters.shards_owned.load(Relaxed) as f64);
     ::metrics::gauge!("headwater_quarantined_aggregates").set(counters.quarantined.load(Relaxed) as f64);
+    ::metrics::gauge!("headwater_shards_held").set(counters.shards_held.load(Relaxed) as f64);
     ::metrics::gauge!("headwater_runs_active").set(counters.active_runs.load(Relaxed) as f64);
 }
 

@@ -116,6 +116,7 @@ impl From<WaitError> for Problem {
             WaitError::DeadlinePassed => Code::NotCaughtUp,
             WaitError::ForeignShard => Code::InvalidToken,
             WaitError::Broken => Code::ProjectionBroken,
+            WaitError::Held => Code::ShardHeld,
         };
         Self::new(code, error.to_string())
     }
@@ -175,6 +176,7 @@ impl From<Rejection> for Problem {
             Rejection::NotQuarantined => Code::NotQuarantined,
             Rejection::NotReleased { .. } => Code::NotReleased,
             Rejection::Poisoned { .. } => Code::Poisoned,
+            Rejection::Held { .. } => Code::ShardHeld,
         };
         Self::new(code, detail)
     }

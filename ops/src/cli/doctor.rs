@@ -10,10 +10,11 @@ use headwater_core::shard::ShardMap;
 use headwater_projector::Database;
 use headwater_projector::queries::Reads;
 use headwater_streams::broker::{Shortcoming, SyncSetting, Wall};
+use headwater_streams::journal::Journal;
 use headwater_streams::topology::Topology;
-use headwater_streams::{Broker, ownership, shard_map};
+use headwater_streams::{Broker, ExchangeError, holds, ownership, shard_map};
 use headwater_workers::connection::Connection;
-use headwater_workers::shard_client::ShardClient;
+use headwater_workers::shard_client::{ClientError, ShardClient};
 use serde_json::json;
 
 use super::client::Output;
@@ -125,33 +126,79 @@ async fn check_cluster(broker: &Broker, replicas: usize, findings: &mut Vec<Find
     };
     findings.push(check_streams(broker, &map, replicas).await);
     findings.push(check_owners(broker, &map).await);
+    findings.push(check_journals(broker, &map).await);
 }
 
 async fn check_streams(broker: &Broker, map: &ShardMap, replicas: usize) -> Finding {
-    let plan = match Topology::new(map.shards, replicas) {
-        Ok(topology) => topology.plan(broker).await.map_err(|error| Failure::of(&error).to_string()),
-        Err(error) => Err(error.to_string()),
+    let states = shard_map::journal_states(broker, map.shards).await;
+    let plan = match (Topology::new(map.shards, replicas), states) {
+        (Ok(topology), Ok(states)) => {
+            topology.keeping(&states).plan(broker).await.map_err(|error| Failure::of(&error).to_string())
+        }
+        (Err(error), _) => Err(error.to_string()),
+        (_, Err(error)) => Err(Failure::of(&error).to_string()),
     };
     let plan = match plan {
         Ok(plan) if plan.is_empty() => return ok("streams", format!("as they should be, {replicas} replica(s) each")),
         Ok(plan) => plan,
         Err(error) => return wrong("streams", error),
     };
+    let gone = plan.missing.iter().map(|stream| format!("{stream} is gone, and is never made anew"));
     let missing = plan.create.iter().map(|stream| format!("{stream} is missing"));
     let changes = plan.update.iter().map(|c| format!("{}: {} is {}, not {}", c.stream, c.field, c.from, c.to));
     let drifts = plan.refused.iter().map(|drift| format!("{drift} (a start will not change that)"));
-    wrong("streams", missing.chain(changes).chain(drifts).collect::<Vec<_>>().join("; "))
+    wrong("streams", gone.chain(missing).chain(changes).chain(drifts).collect::<Vec<_>>().join("; "))
+}
+
+/// Holds the journals against what was seen of them.
+async fn check_journals(broker: &Broker, map: &ShardMap) -> Finding {
+    const WHAT: &str = "journals";
+    let found = async {
+        Ok::<_, ExchangeError>((holds::list(broker).await?, shard_map::journal_states(broker, map.shards).await?))
+    };
+    let (holds, states) = match found.await {
+        Ok(found) => found,
+        Err(error) => return wrong(WHAT, Failure::of(&error).to_string()),
+    };
+    let mut held = Vec::new();
+    for (shard, state) in states {
+        let reason = match holds.get(&shard) {
+            Some(hold) => Some(hold.reason.clone()),
+            None if state.may_be_made() => None,
+            None => match Journal::look(broker, shard).await {
+                Ok(found) => state.contradiction(found.map(|(_, info)| info.standing()).as_ref()),
+                Err(error) => return wrong(WHAT, Failure::of(&error).to_string()),
+            },
+        };
+        held.extend(reason.map(|reason| format!("shard {shard} is on hold, {reason}: {}", reason.remedy())));
+    }
+    if held.is_empty() {
+        return ok(WHAT, format!("all {} show what was seen of them", map.shards));
+    }
+    held.push("see docs/operations.md, \"When a journal is gone\"".to_owned());
+    wrong(WHAT, held.join("; "))
 }
 
 /// Asks every shard whether anybody drives it.
 async fn check_owners(broker: &Broker, map: &ShardMap) -> Finding {
     let client = ShardClient::new(broker, map.shards);
     let shards: Vec<_> = (0..map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
-    let asked =
-        shards.iter().map(|shard| async { client.epoch_of(*shard, OWNER_WAIT).await.err().map(|_| shard.to_string()) });
+    let client = &client;
+    let asked = shards.iter().map(|&shard| async move {
+        match client.prove(shard, OWNER_WAIT).await {
+            Ok(_) => None,
+            Err(ClientError::Refused(_)) => Some(format!("shard {shard} is on hold")),
+            Err(ClientError::Stalled { millis, .. }) => {
+                Some(format!(
+                "shard {shard} has been trying to append for {millis} ms: give the broker's disk space, then restart the broker"
+            ))
+            }
+            Err(_) => Some(format!("no owner answers for shard {shard}")),
+        }
+    });
     let silent: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
     if !silent.is_empty() {
-        return wrong("shards", format!("no owner answers for shard {}", silent.join(", ")));
+        return wrong("shards", silent.join("; "));
     }
     let mut owners: Vec<_> = match ownership::leases(broker).await {
         Ok(leases) => leases.into_values().map(|lease| lease.member.to_string()).collect(),

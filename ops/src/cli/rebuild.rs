@@ -7,7 +7,7 @@ use clap::Args;
 use headwater_core::ShardId;
 use headwater_projector::rebuild::{RebuildError, RebuildReport, Switch, rebuild};
 use headwater_projector::{Database, JetStreamJournal};
-use headwater_streams::{Broker, shard_map};
+use headwater_streams::{Broker, holds, shard_map};
 use serde_json::json;
 
 use super::client::Output;
@@ -40,6 +40,11 @@ pub async fn run(settings: RebuildSettings) -> Result<ExitCode, Failure> {
     let broker = Broker::connect(&settings.broker.config()).await.map_err(|error| unavailable(&error))?;
     let map = shard_map::load(&broker).await.map_err(|error| unavailable(&error))?;
     let map = map.ok_or_else(|| Failure::new("the broker holds no shard map: no engine ever ran here"))?;
+    // The rows may be the last copy of what a journal has lost.
+    if let Some((shard, hold)) = holds::list(&broker).await.map_err(|error| unavailable(&error))?.first_key_value() {
+        let said = format!("shard {shard} is on hold, {}: nothing is rebuilt before its journal is back", hold.reason);
+        return Err(Failure::new(said).exit(Exit::Conflict));
+    }
     let invalid = |error: headwater_projector::DatabaseError| Failure::of(&error).exit(Exit::InvalidInput);
     let database = Database::at(&settings.postgres_url).map_err(invalid)?;
     let shards: Vec<ShardId> = (0..map.shards).filter_map(|number| ShardId::new(number).ok()).collect();

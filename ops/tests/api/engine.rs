@@ -1,5 +1,6 @@
 //! An engine with servers of its own, and a client that holds every answer against the OpenAPI document.
 
+use std::path::Path;
 use std::time::Duration;
 
 use headwater::api::openapi_document;
@@ -18,7 +19,7 @@ pub struct Engine {
     pub servers: Servers,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), process::ServeError>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, already found to be as documented.
@@ -62,6 +63,21 @@ impl Engine {
         let folder = tempfile::tempdir().unwrap();
         // Postgres never runs as root, and must pass through.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+        Self::on(folder, change).await
+    }
+
+    /// Stops everything, lets something happen to what it has stored, and starts it again.
+    pub async fn restarted(self, meanwhile: impl AsyncFnOnce(&Path)) -> Self {
+        let Self { servers, stop, serving, folder, .. } = self;
+        stop.cancel();
+        tokio::time::timeout(DEADLINE, serving).await.expect("it stops in time").unwrap().unwrap();
+        servers.stop().await;
+        meanwhile(folder.path()).await;
+        Self::on(folder, |settings| settings).await
+    }
+
+    /// Starts on what a folder holds.
+    async fn on(folder: tempfile::TempDir, change: impl FnOnce(ServeSettings) -> ServeSettings) -> Self {
         let servers = Servers::start(folder.path()).await.unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
         let settings = change(ServeSettings { listen, shards: 2, ..servers.settings() });
@@ -76,7 +92,7 @@ impl Engine {
         let address = tokio::time::timeout(DEADLINE, listening).await.unwrap().unwrap();
         headwater::cli::client::use_ring();
         let http = reqwest::Client::new();
-        Self { base: format!("http://{address}"), http, servers, stop, serving, _folder: folder }
+        Self { base: format!("http://{address}"), http, servers, stop, serving, folder }
     }
 
     pub async fn stop(self) {

@@ -7,6 +7,7 @@ mod dev;
 mod edge;
 mod engine;
 mod followers;
+mod holds;
 mod large;
 mod lives;
 mod marks;

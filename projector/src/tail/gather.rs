@@ -72,6 +72,11 @@ impl Gathering {
         Ok(())
     }
 
+    /// Returns where a shard stood before the batch.
+    pub(super) fn cursor(&self, shard: ShardId) -> Option<Cursor> {
+        self.cursors.get(&shard).cloned()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }

@@ -35,6 +35,8 @@ type Tried = (Object, Batch, Result<(), WriteError>);
 
 const FETCH_MESSAGES_MAX: usize = 256;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// How long a journal is left alone that does not show what was projected of it.
+const CONTRADICTED_PAUSE: Duration = Duration::from_secs(1);
 /// Waits in a row that a journal with a known end may let pass.
 const SILENCES_MAX: u32 = 10;
 
@@ -71,7 +73,8 @@ impl<J: Journal> Lane<J> {
             let end = until.and_then(|until| until.get(&cursor.shard).copied());
             open.insert(cursor.shard, end);
             if end.is_none_or(|end| cursor.sequence < end) {
-                readers.spawn(read(Arc::clone(&self.journal), cursor.clone(), end, sender.clone()));
+                let publisher = self.publisher.clone();
+                readers.spawn(read(Arc::clone(&self.journal), cursor.clone(), end, sender.clone(), publisher));
             } else {
                 open.remove(&cursor.shard);
             }
@@ -106,7 +109,19 @@ impl<J: Journal> Lane<J> {
                     let (shard, entries) = arrival?;
                     if let Some(end) = open.get(&shard).copied() {
                         let done = entries.last().is_some_and(|last| Some(last.sequence) == end);
-                        if self.gather(&mut gathering, shard, entries, until.is_some())? || done {
+                        let before = gathering.cursor(shard);
+                        let is_set_aside = self.gather(&mut gathering, shard, entries, until.is_some())?;
+                        if let Some(cursor) = before.filter(|_| is_set_aside) {
+                            // It may be another journal than the one that was projected: then whoever drives it is told.
+                            let (journal, publisher) = (Arc::clone(&self.journal), self.publisher.clone());
+                            readers.spawn(async move {
+                                match journal.contradicts(shard, &cursor.sighting()).await {
+                                    Ok(reason) => publisher.held(shard, reason),
+                                    Err(error) => tracing::warn!(%error, "a journal that does not follow is not looked at"),
+                                }
+                            });
+                        }
+                        if is_set_aside || done {
                             open.remove(&shard);
                         }
                     }
@@ -133,6 +148,7 @@ impl<J: Journal> Lane<J> {
                 let remedy = match &broken {
                     Discontinuity::Gap { .. } | Discontinuity::ForeignChain { .. } => "rebuild it",
                     Discontinuity::Newer { .. } => "upgrade this process",
+                    Discontinuity::Contradicted { .. } => "look at `headwater doctor`",
                 };
                 tracing::error!(error = &broken as &dyn std::error::Error, remedy, "a shard is set aside");
                 self.publisher.broken(shard, Some(broken.clone()));
@@ -161,8 +177,39 @@ async fn try_write(mut connection: Object, batch: Batch) -> Tried {
 }
 
 /// Reads a journal into the lane, to its end if it has one.
-async fn read<J: Journal>(journal: Arc<J>, cursor: Cursor, end: Option<Sequence>, to: mpsc::Sender<Arrival>) {
+async fn read<J: Journal>(
+    journal: Arc<J>,
+    cursor: Cursor,
+    end: Option<Sequence>,
+    to: mpsc::Sender<Arrival>,
+    publisher: Publisher,
+) {
     let (shard, mut after) = (cursor.shard, cursor.sequence);
+    let (seen, mut said) = (cursor.sighting(), None);
+    loop {
+        match journal.contradicts(shard, &seen).await {
+            Ok(None) => break publisher.held(shard, None),
+            Ok(Some(reason)) => {
+                if said.as_ref() != Some(&reason) {
+                    tracing::error!(%shard, %reason, "the journal does not show what was projected of it");
+                    said = Some(reason.clone());
+                }
+                publisher.held(shard, Some(reason));
+                if end.is_some() {
+                    let _ = to.send(Err(JournalError::Gone { shard, after })).await;
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = to.send(Err(error)).await;
+                return;
+            }
+        }
+        tokio::select! {
+            () = to.closed() => return,
+            () = tokio::time::sleep(CONTRADICTED_PAUSE) => {}
+        }
+    }
     let mut reader = match journal.open(shard, after).await {
         Ok(reader) => reader,
         Err(error) => {

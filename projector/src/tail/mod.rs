@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::shard::{Sighting, Witness};
 use headwater_core::{Sequence, ShardId};
 use headwater_streams::duty::{self, Duty, Panicked};
 use tokio::task::JoinSet;
@@ -23,8 +24,8 @@ use crate::write::WriteError;
 use lane::Lane;
 
 pub use gather::BatchLimits;
-pub(crate) use progress::Publisher;
 pub use progress::{Lag, Progress, ShardState, WaitError};
+pub(crate) use progress::{Publisher, now};
 
 /// Says why a lane stopped for a moment.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +154,9 @@ async fn watch_heads<J: Journal>(
     loop {
         for &shard in &shards {
             // Without an answer the last known head stands, and the lag behind it grows older, which is true.
-            if let Ok(Ok(head)) = tokio::time::timeout(HEAD_INTERVAL * 5, journal.head(shard)).await {
-                publisher.head(shard, head);
+            let asked = look_at(&*journal, shard, &publisher);
+            if let Ok(Err(error)) = tokio::time::timeout(HEAD_INTERVAL * 5, asked).await {
+                tracing::debug!(%error, "how long a journal is is not known now");
             }
         }
         tokio::select! {
@@ -162,6 +164,22 @@ async fn watch_heads<J: Journal>(
             () = tokio::time::sleep(HEAD_INTERVAL) => {}
         }
     }
+}
+
+/// Asks how long a journal is. One that is shorter than what was projected of it has lost something.
+async fn look_at<J: Journal>(journal: &J, shard: ShardId, publisher: &Publisher) -> Result<(), JournalError> {
+    // Before the question: the journal cannot have been shorter then.
+    let cursor = publisher.progress().of(shard).map_or(Sequence::ZERO, |state| state.cursor);
+    let seen = Sighting { witness: Witness::Cursor {}, at: cursor, digest: None };
+    let head = match journal.head(shard).await {
+        Ok(head) if head >= cursor => head,
+        Ok(_) | Err(_) => {
+            publisher.held(shard, journal.contradicts(shard, &seen).await?);
+            return Ok(());
+        }
+    };
+    publisher.head(shard, head);
+    Ok(())
 }
 
 /// Projects journals up to the given places, and no further, in so many lanes. Returns the number of events.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use headwater_core::shard::Position;
+use headwater_core::shard::{HoldReason, Position};
 use headwater_core::{Sequence, ShardId, Timestamp};
 use tokio::sync::watch;
 
@@ -24,6 +24,16 @@ pub struct ShardState {
     pub time: Option<Timestamp>,
     /// Corrupt: the shard is set aside until it is rebuilt.
     pub broken: Option<Discontinuity>,
+}
+
+impl ShardState {
+    fn is_held(&self) -> bool {
+        match &self.broken {
+            Some(Discontinuity::Contradicted { .. }) => true,
+            Some(Discontinuity::Gap { .. } | Discontinuity::ForeignChain { .. } | Discontinuity::Newer { .. })
+            | None => false,
+        }
+    }
 }
 
 /// How far a shard's projection is behind its journal.
@@ -50,6 +60,9 @@ pub enum WaitError {
     /// Corrupt: the shard has to be rebuilt first.
     #[error("the shard's projection is broken")]
     Broken,
+    /// Corrupt: the journal does not show what was projected of it, so nobody knows what the position stands for.
+    #[error("the shard is on hold: its journal does not show what was projected of it")]
+    Held,
 }
 
 /// A view of a projector's progress. Cheap to clone.
@@ -94,6 +107,7 @@ impl Progress {
         };
         match state {
             None => Err(WaitError::ForeignShard),
+            Some(state) if state.is_held() => Err(WaitError::Held),
             Some(state) if state.cursor >= sequence => Ok(()),
             Some(_) => Err(WaitError::Broken),
         }
@@ -161,6 +175,16 @@ impl Publisher {
         });
     }
 
+    /// Says whether a journal contradicts what was projected of it; nothing else that is wrong with the shard is touched.
+    pub(crate) fn held(&self, shard: ShardId, reason: Option<HoldReason>) {
+        let is_held = self.shards.borrow().get(&shard).is_some_and(ShardState::is_held);
+        match reason {
+            Some(reason) => self.broken(shard, Some(Discontinuity::Contradicted { shard, reason })),
+            None if is_held => self.broken(shard, None),
+            None => {}
+        }
+    }
+
     pub(crate) fn broken(&self, shard: ShardId, broken: Option<Discontinuity>) {
         self.shards.send_if_modified(|shards| match shards.get_mut(&shard) {
             Some(state) if state.broken != broken => {
@@ -172,7 +196,8 @@ impl Publisher {
     }
 }
 
-fn now() -> Timestamp {
+/// Returns the time by this machine's clock.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

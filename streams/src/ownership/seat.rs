@@ -16,6 +16,7 @@ use super::{Handover, OwnershipChange, OwnershipConfig, OwnershipError};
 use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
 use crate::duty::{self, Duty};
+use crate::topology::Passing;
 use crate::{Broker, ExchangeError, topology};
 
 /// Signs of life within one time to live.
@@ -49,6 +50,8 @@ pub struct Ownership {
     alive_at: Instant,
     leaving: bool,
     changes: mpsc::Sender<OwnershipChange>,
+    /// Resolves when a table was made anew: what is known here stood in another one.
+    remade: oneshot::Receiver<()>,
 }
 
 /// Tells the ownership of a process that it cannot drive a shard. Cheap to clone.
@@ -91,6 +94,21 @@ async fn listen(mut watch: BucketWatch, table: Table, tell: mpsc::Sender<News>) 
     }
 }
 
+/// Makes the tables anew wherever they are missing, and tells once that one is not the one it was.
+async fn keep_tables(broker: Broker, known: Passing, every: Duration, tell: oneshot::Sender<()>) {
+    loop {
+        tokio::time::sleep(every).await;
+        match Passing::keep(&broker).await {
+            Ok(found) if found != known => break,
+            Ok(_) => {}
+            // It says nothing of the tables, and the heartbeat notices too.
+            Err(error) => tracing::debug!(%error, "whether the tables of members and leases are there is not known"),
+        }
+    }
+    // Nobody who does not listen any more needs to know.
+    let _ = tell.send(());
+}
+
 impl Ownership {
     /// Joins the members and returns the channel on which changes will come. Call [`Self::run`] to begin.
     ///
@@ -106,7 +124,11 @@ impl Ownership {
         let members = Bucket::new(broker, topology::MEMBERS);
         let leases = Bucket::new(broker, topology::LEASES);
         let (tell, news) = mpsc::channel(NEWS_MAX);
+        let known = Passing::keep(broker).await?;
+        let (tell_remade, remade) = oneshot::channel();
         let mut listeners = JoinSet::new();
+        let every = config.ttl / HEARTBEATS_PER_TTL;
+        listeners.spawn(keep_tables(broker.clone(), known, every, tell_remade));
         listeners.spawn(listen(members.watch(">"), Table::Members, tell.clone()));
         listeners.spawn(listen(leases.watch(">"), Table::Leases, tell));
         let mut ownership = Self {
@@ -127,6 +149,7 @@ impl Ownership {
             alive_at: Instant::now(),
             leaving: false,
             changes,
+            remade,
         };
         ownership.heartbeat().await.map_err(|failure| failure.exchange("join the members"))?;
         Ok((ownership, receiver))
@@ -141,6 +164,7 @@ impl Ownership {
     ///
     /// # Errors
     /// [`OwnershipError::ReceiverStalled`] when changes are not taken; what was held runs out by itself.
+    /// [`OwnershipError::TablesRemade`]: let everything go that was acquired, and join again.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), OwnershipError> {
         let mut tick = tokio::time::interval(self.config.ttl / HEARTBEATS_PER_TTL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,6 +188,7 @@ impl Ownership {
                 Some(overdue) = self.late.1.recv() => return Event::Heard(vec![overdue]),
                 Some(news) = self.news.recv() => return Event::News(news),
                 Some(shard) = self.reports.1.recv() => return Event::Unfit(shard),
+                Ok(()) = &mut self.remade => return Event::Remade,
                 Some(ended) = self.listeners.join_next() => unpanicked(ended),
             }
         }
@@ -178,6 +203,7 @@ impl Ownership {
                 Ok(())
             }
             Event::News(news) => self.learn(news).await,
+            Event::Remade => Err(OwnershipError::TablesRemade),
             Event::Unfit(shard) => {
                 tracing::warn!(%shard, "this process cannot drive the shard, and leaves it to another for a while");
                 self.unfit.insert(shard, Instant::now() + self.config.unfit_for);
@@ -333,6 +359,7 @@ enum Event {
     Heard(Vec<Heard>),
     News(News),
     Unfit(ShardId),
+    Remade,
 }
 
 /// Panics with what a task panicked with: without it the ownership would not hear of something for ever.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Discard, Retention, StreamSpec, Topology};
@@ -20,6 +20,8 @@ const STREAMS_AT_ONCE: usize = 16;
 pub struct Plan {
     /// Streams that are missing.
     pub create: Vec<String>,
+    /// Journals that are missing and have begun. They are not made: their shards are held.
+    pub missing: Vec<String>,
     /// Harmless differences.
     pub update: Vec<Change>,
     /// Differences that would lose something; one of these and nothing at all is done.
@@ -29,7 +31,7 @@ pub struct Plan {
 impl Plan {
     /// Returns whether the broker is as it should be.
     pub fn is_empty(&self) -> bool {
-        self.create.is_empty() && self.update.is_empty() && self.refused.is_empty()
+        self.create.is_empty() && self.missing.is_empty() && self.update.is_empty() && self.refused.is_empty()
     }
 }
 
@@ -118,6 +120,7 @@ impl Topology {
         let compared: Vec<_> = compared.buffered(STREAMS_AT_ONCE).try_collect().await?;
         for (spec, actual) in compared {
             match actual {
+                None if spec.must_exist => plan.missing.push(spec.name.clone()),
                 None => {
                     plan.create.push(spec.name.clone());
                     steps.push(Step::Create(Box::new(config_of(&spec))));
@@ -174,8 +177,13 @@ impl Step {
 }
 
 async fn existing(broker: &Broker, name: &str) -> Result<Option<Config>, ExchangeError> {
+    Ok(described(broker, name).await?.map(|info| info.config))
+}
+
+/// Returns a stream as its leader describes it. `None`: the broker says that there is none.
+pub(crate) async fn described(broker: &Broker, name: &str) -> Result<Option<Info>, ExchangeError> {
     match broker.jetstream().get_stream(name).await {
-        Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
             _ => Err(ExchangeError::unavailable("describe a stream", error)),
@@ -183,7 +191,7 @@ async fn existing(broker: &Broker, name: &str) -> Result<Option<Config>, Exchang
     }
 }
 
-fn config_of(spec: &StreamSpec) -> Config {
+pub(super) fn config_of(spec: &StreamSpec) -> Config {
     Config {
         name: spec.name.clone(),
         description: Some(spec.description.to_owned()),

@@ -30,6 +30,7 @@ impl ShardClient {
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Queue { .. }
+                | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },
             )
             | None => Ok(None),
@@ -59,6 +60,7 @@ impl ShardClient {
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Queue { .. }
+                | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },
             )
             | None => Ok(None),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_core::shard::Append;
+use headwater_core::shard::{Append, HoldReason, Sighting, Standing, Witness};
 use headwater_core::{BundleId, Sequence};
 use headwater_streams::journal::{AppendError, Journal};
 
@@ -14,12 +14,19 @@ pub(super) enum Lost {
     Fenced,
     #[error("the bundle is larger than the broker takes")]
     TooLarge,
+    /// What this owner knows to be durable is not there any more.
+    #[error("what was appended is gone: {reason}")]
+    Gone { reason: HoldReason, saw: Sighting },
 }
+
+/// How often in a row the leader has to say that entries are gone: one that has just become it may be behind for a moment.
+const SAID_MIN: u32 = 3;
 
 /// Appends a bundle, and keeps at it until it is known to be there or known never to be.
 pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence, Lost> {
     let bytes = Bytes::from(append.bytes);
     let mut pause = Duration::from_millis(10);
+    let mut said_gone = 0;
     loop {
         match journal.append(bytes.clone(), append.expected).await {
             Ok(sequence) => return Ok(sequence),
@@ -43,8 +50,31 @@ pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence,
             }
             Err(error) => tracing::debug!(shard = %journal.shard(), %error, "the journal cannot be read back yet"),
         }
+        match journal.standing().await {
+            Ok(standing) => match gone(standing, append.expected) {
+                Some(reason) if said_gone + 1 >= SAID_MIN => {
+                    let saw = Sighting { witness: Witness::Owner {}, at: append.expected, digest: None };
+                    return Err(Lost::Gone { reason, saw });
+                }
+                Some(_) => said_gone += 1,
+                None => said_gone = 0,
+            },
+            Err(error) => {
+                tracing::debug!(shard = %journal.shard(), %error, "whether the journal is there is not known")
+            }
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+fn gone(standing: Option<Standing>, reached: Sequence) -> Option<HoldReason> {
+    match standing {
+        None => Some(HoldReason::Missing {}),
+        Some(Standing { end, .. }) if end < reached => {
+            Some(HoldReason::Behind { witness: Witness::Owner {}, reached, end })
+        }
+        Some(_) => None,
     }
 }
 

@@ -262,6 +262,10 @@ async fn submit(shard: ShardId, client: &ShardClient, submission: Submission) ->
             tracing::debug!(%shard, ?heard, "a command came too early, sending again in order");
             None
         }
+        Err(ClientError::Refused(Rejection::Held { reason })) => {
+            tracing::debug!(%shard, %reason, "a command waits for a shard that is on hold");
+            None
+        }
         Err(ClientError::Refused(rejection)) => Some(Err(rejection)),
         Err(error @ ClientError::TooLarge) => {
             static TOO_LARGE: Complaints = Complaints::new();

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::append::{Lost, append};
+use super::begin::Beginning;
 use super::checkpoint::Tally;
 use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
 use super::refold::refold;
@@ -60,6 +61,8 @@ pub(super) struct Driver {
     refolding: FuturesUnordered<BoxFuture<'static, (RefoldOrder, Result<Refolded, String>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
+    /// What the shard map is to be told with the first bundle.
+    begins: Option<Beginning>,
     /// How many requests the desk has refused, as far as they are counted.
     refusals: u64,
     /// That something of a worker could not be read.
@@ -72,6 +75,7 @@ pub(super) struct Driver {
 impl Driver {
     pub fn new(
         journal: Journal,
+        begins: Beginning,
         owner: Owner<Caller>,
         settings: ShardSettings,
         counters: Arc<ShardCounters>,
@@ -106,6 +110,7 @@ impl Driver {
             refolding: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
+            begins: Some(begins),
             refusals: 0,
             unreadable: Complaints::new(),
             confirmed,
@@ -279,7 +284,13 @@ impl Driver {
                 ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
                 self.tally.add(next.bytes.len());
                 self.append_began = Instant::now();
-                self.appending = Some(append(self.journal.clone(), next).boxed()).into();
+                let landed = append(self.journal.clone(), next);
+                self.appending = Some(match self.begins.take() {
+                    // Nothing is answered before the map says that the journal has begun.
+                    Some(begins) => begins.with(self.outlets.broker.clone(), self.shard, landed).boxed(),
+                    None => landed.boxed(),
+                })
+                .into();
             }
             Output::Answer { reply, bytes } => answer(reply, bytes).await,
             Output::Hand { workspace, session, handed, .. } => self.hand(workspace, session, handed).await,

@@ -6,6 +6,9 @@
 //! | `checkpoint` | when a checkpoint is due, and how one is made |
 //! | `drive` | what comes to the desk next, and doing what it says |
 //! | `append` | whether an append landed, also when the broker did not say |
+//! | `begin` | how the shard map hears that a journal has begun |
+//! | `heard` | what other shards have heard of a journal |
+//! | `held` | what becomes of a shard whose journal contradicts what was seen of it |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 //! | `tenancy` | what becomes of a driver that fails or panics |
@@ -13,9 +16,12 @@
 //! | `poisons` | what is left alone because it made a driver panic |
 
 mod append;
+mod begin;
 mod checkpoint;
 mod deliver;
 mod drive;
+mod heard;
+mod held;
 mod poisons;
 mod recover;
 mod refold;
@@ -78,6 +84,8 @@ pub struct ShardCounters {
     /// Sum of the times appends took, in microseconds.
     pub append_micros: AtomicU64,
     pub shards_owned: AtomicU64,
+    /// Shards this process would drive, and holds.
+    pub shards_held: AtomicU64,
     pub active_runs: AtomicU64,
     /// Aggregates that are quarantined in the shards this process drives.
     pub quarantined: AtomicU64,

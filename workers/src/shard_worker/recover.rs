@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bytes::Bytes;
 use headwater_core::shard::{
-    AggregateId, BUNDLE_FORMAT, Bundle, BundleError, CheckpointError, CommitPlace, Mismatch, Owner, Poison, Shard,
-    ShardMap,
+    AggregateId, BUNDLE_FORMAT, Bundle, BundleError, CheckpointError, CommitPlace, HoldReason, JournalState, Owner,
+    Poison, Shard, ShardMap, Witness,
 };
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Sequence, ShardId, Timestamp};
 use headwater_streams::checkpoints::Checkpoints;
 use headwater_streams::duty::{Duty, Panicked};
 use headwater_streams::journal::{Entry, Journal, JournalInfo, JournalReader, ReadError};
-use headwater_streams::{Broker, ExchangeError};
+use headwater_streams::{Broker, ExchangeError, shard_map};
+use tokio::time::Instant;
 
 /// Says why a shard cannot be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -24,20 +26,21 @@ pub(super) enum RecoverError {
     Open(#[source] ExchangeError),
     #[error("the journal cannot be read")]
     Read(#[source] ReadError),
+    #[error("the journal cannot be made")]
+    Make(#[source] ExchangeError),
+    /// A process of a later release can read the checkpoint without which nothing can be gone on from.
     #[error("the journal begins at entry {first}, and there is no checkpoint to go on from")]
-    Purged {
-        first: Sequence,
-        #[source]
-        unusable: Option<Box<Unusable>>,
-    },
-    #[error("entry {sequence} of the journal is not a bundle")]
-    Malformed { sequence: Sequence, source: serde_json::Error },
+    Outgrown { first: Sequence, source: Box<Unusable> },
+    /// The checkpoint without which nothing can be gone on from cannot be read now.
+    #[error("the journal begins at entry {first}, and its checkpoint cannot be read now")]
+    Unread { first: Sequence, source: Box<Unusable> },
+    /// The journal contradicts what was seen of it.
+    #[error("the shard is on hold: {reason}")]
+    Held { reason: HoldReason, because: Option<Box<Unusable>> },
     #[error(
         "entry {sequence} of the journal cannot be folded: it needs a release that knows format {needs} of bundles, and this one knows {BUNDLE_FORMAT}"
     )]
     Newer { sequence: Sequence, needs: u32 },
-    #[error("entry {sequence} of the journal does not follow")]
-    Mismatch { sequence: Sequence, source: Mismatch },
     #[error("folding a commit of {} panicked: {}", .0.aggregate, .0.said)]
     Poisoned(Poisoned),
     #[error(transparent)]
@@ -48,25 +51,26 @@ impl RecoverError {
     /// Whether it says nothing of the shard: the broker is away, or slow.
     pub fn is_of_the_broker(&self) -> bool {
         match self {
-            Self::Open(_) | Self::Read(_) => true,
-            Self::Purged { .. }
-            | Self::Malformed { .. }
-            | Self::Newer { .. }
-            | Self::Mismatch { .. }
-            | Self::Poisoned(_)
-            | Self::Panicked(_) => false,
+            Self::Open(_) | Self::Read(_) | Self::Make(_) | Self::Unread { .. } => true,
+            Self::Outgrown { .. } | Self::Held { .. } | Self::Newer { .. } | Self::Poisoned(_) | Self::Panicked(_) => {
+                false
+            }
         }
+    }
+
+    fn held(reason: HoldReason) -> Self {
+        Self::Held { reason, because: None }
     }
 
     /// Whether a process of a later release could, and this one never can.
     pub fn is_of_a_later_release(&self) -> bool {
         match self {
-            Self::Newer { .. } => true,
-            Self::Purged { unusable, .. } => unusable.as_deref().is_some_and(Unusable::is_of_a_later_release),
+            Self::Newer { .. } | Self::Outgrown { .. } => true,
             Self::Open(_)
             | Self::Read(_)
-            | Self::Malformed { .. }
-            | Self::Mismatch { .. }
+            | Self::Make(_)
+            | Self::Unread { .. }
+            | Self::Held { .. }
             | Self::Poisoned(_)
             | Self::Panicked(_) => false,
         }
@@ -84,7 +88,7 @@ pub(super) struct Poisoned {
 /// How many such commits of one shard are got round in one recovery. Each costs a fold from the start.
 const SPARED_MAX: usize = 64;
 
-/// Says why a checkpoint is not used. The whole journal is folded instead.
+/// Says why a checkpoint is not used. The whole journal is folded instead, unless the two contradict each other.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unusable {
     #[error("it cannot be read")]
@@ -102,6 +106,16 @@ pub(super) enum Unusable {
 }
 
 impl Unusable {
+    /// How it shows that the journal is not what it was. `None`: it says nothing of the journal.
+    fn contradiction(&self) -> Option<HoldReason> {
+        let witness = Witness::Checkpoint {};
+        match self {
+            Self::Ahead { taken_at, end } => Some(HoldReason::Behind { witness, reached: *taken_at, end: *end }),
+            Self::Foreign { taken_at } => Some(HoldReason::Different { witness, at: *taken_at }),
+            Self::Unreadable(_) | Self::Refused(_) | Self::Purged { .. } | Self::Panicked(_) => None,
+        }
+    }
+
     fn is_of_a_later_release(&self) -> bool {
         matches!(self, Self::Refused(CheckpointError::Format { .. } | CheckpointError::Newer { .. }))
     }
@@ -125,6 +139,10 @@ impl Growth {
 /// An owner that has folded everything there was, and decided nothing.
 pub(super) struct Recovered<C> {
     pub journal: Journal,
+    /// When the broker made the journal.
+    pub made_at: Timestamp,
+    /// How far the shard map says it has come to be.
+    pub state: JournalState,
     pub owner: Owner<C>,
     /// The entry whose checkpoint it went on from; absent: it folded the whole journal.
     pub checkpoint: Option<Sequence>,
@@ -163,16 +181,26 @@ async fn recover_sparing<C: Send + 'static>(
     map: &ShardMap,
     spared: &BTreeMap<CommitPlace, String>,
 ) -> Result<Recovered<C>, RecoverError> {
-    let journal = Journal::open(broker, shard).await.map_err(RecoverError::Open)?;
-    let info = journal.info().await.map_err(RecoverError::Open)?;
-    let is_purged = info.first > Sequence::FIRST;
+    let (journal, info, state) = open(broker, shard).await?;
+    let (first, is_purged) = (info.first, info.first > Sequence::FIRST);
     let restored = match from_checkpoint(broker, &journal, info, map).await {
-        Ok(None) if is_purged => return Err(RecoverError::Purged { first: info.first, unusable: None }),
-        Err(unusable) if is_purged => {
-            return Err(RecoverError::Purged { first: info.first, unusable: Some(Box::new(unusable)) });
-        }
+        Ok(None) if is_purged => return Err(RecoverError::held(HoldReason::Beginning { first })),
         Ok(restored) => restored,
         Err(unusable) => {
+            let source = Box::new(unusable);
+            match source.contradiction() {
+                Some(reason) => return Err(RecoverError::held(reason)),
+                None if !is_purged => {}
+                None if source.is_of_a_later_release() => return Err(RecoverError::Outgrown { first, source }),
+                None if matches!(*source, Unusable::Unreadable(_)) => {
+                    return Err(RecoverError::Unread { first, source });
+                }
+                None => {
+                    let reason = HoldReason::Beginning { first };
+                    return Err(RecoverError::Held { reason, because: Some(source) });
+                }
+            }
+            let unusable = source;
             let cause = std::error::Error::source(&unusable).map(ToString::to_string).unwrap_or_default();
             tracing::warn!(%shard, reason = %unusable, cause, "the checkpoint is not used, folding the whole journal");
             None
@@ -184,7 +212,23 @@ async fn recover_sparing<C: Send + 'static>(
         owner.spare(*place, reason.clone());
     }
     let (owner, folded) = fold_to(owner, &journal, info.last).await?;
-    Ok(Recovered { journal, owner, checkpoint, folded })
+    Ok(Recovered { journal, made_at: info.made_at, state, owner, checkpoint, folded })
+}
+
+/// Opens the journal, which is made only where there never was one, and holds it against the shard map.
+async fn open(broker: &Broker, shard: ShardId) -> Result<(Journal, JournalInfo, JournalState), RecoverError> {
+    // The map first: what it says then was durable before the journal is looked at.
+    let state = shard_map::journal_state(broker, shard).await.map_err(RecoverError::Open)?;
+    let found = match Journal::look(broker, shard).await.map_err(RecoverError::Open)? {
+        None if state.may_be_made() => Some(Journal::make(broker, shard).await.map_err(RecoverError::Make)?),
+        found => found,
+    };
+    let standing = found.as_ref().map(|(_, info)| info.standing());
+    match (state.contradiction(standing.as_ref()), found) {
+        (Some(reason), _) => Err(RecoverError::held(reason)),
+        (None, Some((journal, info))) => Ok((journal, info, state)),
+        (None, None) => Err(RecoverError::held(HoldReason::Missing {})),
+    }
 }
 
 /// Returns an owner as the newest checkpoint holds it, if there is one, and it was taken from this journal.
@@ -195,13 +239,7 @@ async fn from_checkpoint<C: Send + 'static>(
     map: &ShardMap,
 ) -> Result<Option<Owner<C>>, Unusable> {
     let shard = journal.shard();
-    let checkpoints = Checkpoints::open(broker).await.map_err(Unusable::Unreadable)?;
-    let latest = match checkpoints.latest(shard).await {
-        // It may have been replaced while it was read.
-        Err(_) => checkpoints.latest(shard).await,
-        read => read,
-    };
-    let Some(bytes) = latest.map_err(Unusable::Unreadable)? else { return Ok(None) };
+    let Some(bytes) = newest_checkpoint(broker, shard).await.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
     let restored = aside(move || Owner::restore(Shard::new(shard, map), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
@@ -218,6 +256,31 @@ async fn from_checkpoint<C: Send + 'static>(
     }
 }
 
+/// Reads the newest checkpoint. Where the broker is not available for a moment it is waited for: folding everything instead
+/// takes longer.
+async fn newest_checkpoint(broker: &Broker, shard: ShardId) -> Result<Option<Bytes>, ExchangeError> {
+    let give_up_at = Instant::now() + CHECKPOINT_PATIENCE;
+    let mut failed_while_there = false;
+    loop {
+        let read = async { Checkpoints::open(broker).await?.latest(shard).await };
+        let error = match read.await {
+            Ok(read) => return Ok(read),
+            Err(error) => error,
+        };
+        // It may have been replaced while it was read; a second time it is damaged, or pieces of it are gone.
+        let is_there = Checkpoints::are_there(broker).await.is_ok_and(|are_there| are_there);
+        if Instant::now() >= give_up_at || (is_there && failed_while_there) {
+            return Err(error);
+        }
+        failed_while_there |= is_there;
+        tracing::debug!(%shard, %error, is_there, "the checkpoint cannot be read yet, trying again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// How long a take-over waits for a checkpoint that the broker cannot show, before everything is folded.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Folds the journal from where the owner stands up to `end` at least. The next entries are read while some are folded.
 async fn fold_to<C: Send + 'static>(
     mut owner: Owner<C>,
@@ -229,11 +292,11 @@ async fn fold_to<C: Send + 'static>(
         return Ok((owner, folded));
     }
     let mut reader = journal.read(owner.last().next());
-    let mut entries = next_entries(&mut reader, end).await?;
+    let mut entries = next_entries(journal, &mut reader, end).await?;
     while !entries.is_empty() {
         entries.iter().for_each(|entry| folded.add(entry.bytes.len()));
         let folding = aside(move || fold(owner, &entries));
-        let (done, next) = tokio::join!(folding, next_entries(&mut reader, end));
+        let (done, next) = tokio::join!(folding, next_entries(journal, &mut reader, end));
         owner = done??;
         entries = next?;
     }
@@ -242,25 +305,44 @@ async fn fold_to<C: Send + 'static>(
 }
 
 /// Reads on; nothing when everything up to `end` has been read.
-async fn next_entries(reader: &mut JournalReader, end: Sequence) -> Result<Vec<Entry>, RecoverError> {
-    let mut entries = Vec::new();
-    while entries.is_empty() && reader.position() <= end {
-        entries = reader.next(256, Duration::from_secs(10)).await.map_err(RecoverError::Read)?;
+async fn next_entries(
+    journal: &Journal,
+    reader: &mut JournalReader,
+    end: Sequence,
+) -> Result<Vec<Entry>, RecoverError> {
+    while reader.position() <= end {
+        let at = reader.position();
+        match reader.next(256, READ_WAIT).await {
+            // What is not delivered may be gone, also where nothing is behind it: the leader knows.
+            Ok(entries) if entries.is_empty() => {
+                if journal.entry(at).await.map_err(RecoverError::Open)?.is_none() {
+                    return Err(RecoverError::held(HoldReason::Hole { at }));
+                }
+            }
+            Ok(entries) => return Ok(entries),
+            Err(ReadError::Purged { wanted, .. }) => return Err(RecoverError::held(HoldReason::Hole { at: wanted })),
+            Err(error @ ReadError::Exchange(_)) => return Err(RecoverError::Read(error)),
+        }
     }
-    Ok(entries)
+    Ok(Vec::new())
 }
+
+/// How long one read of the journal waits.
+const READ_WAIT: Duration = Duration::from_secs(10);
 
 fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverError> {
     for Entry { sequence, bytes, .. } in entries {
         let sequence = *sequence;
         let bundle = Bundle::read(bytes).map_err(|error| match error {
             BundleError::Newer { needs } => RecoverError::Newer { sequence, needs },
-            BundleError::Malformed(source) => RecoverError::Malformed { sequence, source },
+            BundleError::Malformed(_) => RecoverError::held(HoldReason::NotABundle { at: sequence }),
         })?;
         let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, &bundle, bytes)));
         // Who is quarantined stands in the state.
         match folded.map_err(Poison::of) {
-            Ok(folded) => folded.map_err(|source| RecoverError::Mismatch { sequence, source })?,
+            Ok(folded) => folded.map_err(|mismatch| {
+                RecoverError::held(HoldReason::NotFollowing { at: sequence, why: mismatch.to_string() })
+            })?,
             Err(Ok(Poison::Commit { place, aggregate, said })) => {
                 return Err(RecoverError::Poisoned(Poisoned { place, aggregate, said }));
             }

@@ -12,13 +12,14 @@ use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError, Tenure};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::CheckpointWriter;
 use super::deliver::Outlets;
+use super::held::{Holds, follow};
 use super::poisons::Poisons;
 use super::tenancy::Tenancy;
 use super::{ShardCounters, ShardSettings};
@@ -86,10 +87,20 @@ impl ShardSupervisor {
         let mut writing = JoinSet::new();
         writing.spawn(writer.keep(stop_writing.clone()));
         let poisons = Poisons::default();
-        let (mut backoff, mut began) = (Backoff::new(), Instant::now());
+        let (mut backoff, mut began, mut rejoins) = (Backoff::new(), Instant::now(), false);
         let outcome = loop {
             let (outlets, due, poisons) = (outlets.clone(), due.clone(), poisons.clone());
             match duty::attempt(Duty::Ownership, self.take_part(outlets, due, poisons, &shutdown)).await {
+                // Every driver has ended: what is known of the leases is gone with their table, and nothing else.
+                Ok(Err(OwnershipError::TablesRemade)) if !shutdown.is_cancelled() => {
+                    tracing::warn!("the tables of members and leases were made anew; joining again");
+                    rejoins = true;
+                }
+                Ok(Err(OwnershipError::Exchange(error))) if rejoins && !shutdown.is_cancelled() => {
+                    tracing::warn!(%error, "this process cannot join the members again yet");
+                    tokio::time::sleep(backoff.after(began.elapsed())).await;
+                }
+                Ok(Err(OwnershipError::TablesRemade)) => break Ok(()),
                 Ok(outcome) => break outcome,
                 Err(_) if shutdown.is_cancelled() => break Ok(()),
                 Err(_) => tokio::time::sleep(backoff.after(began.elapsed())).await,
@@ -115,6 +126,10 @@ impl ShardSupervisor {
         let patience = self.ownership.handover_max + REST_GRACE;
         let mut owning = JoinSet::new();
         owning.spawn(ownership.run(shutdown.clone().cancelled_owned()));
+        let (tell_holds, holds) = watch::channel(Holds::new());
+        let mut following = JoinSet::new();
+        let broker = self.broker.clone();
+        following.spawn(duty::keep(Duty::Holds, move || follow(broker.clone(), tell_holds.clone())));
         let mut driving: HashMap<ShardId, Driving> = HashMap::new();
         let mut retiring = JoinSet::new();
         // The channel closes when ownership has left, after every shard was announced as lost.
@@ -133,6 +148,7 @@ impl ShardSupervisor {
                         due: due.clone(),
                         poisons: poisons.clone(),
                         unfit: unfit.clone(),
+                        holds: holds.clone(),
                     };
                     driving.insert(shard, Driving::begin(tenure, tenancy));
                 }

@@ -8,20 +8,27 @@ use futures_util::FutureExt as _;
 use headwater_core::ShardId;
 use headwater_core::shard::Poison;
 use headwater_streams::duty::{Backoff, Duty};
+use headwater_streams::holds::Hold;
 use headwater_streams::ownership::Unfit;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::append::Lost;
+use super::begin::Beginning;
 use super::checkpoint::Tally;
 use super::deliver::Outlets;
 use super::drive::{Driver, Stopped};
+use super::heard;
+use super::held::{self, Holds, Refusing};
 use super::poisons::Poisons;
-use super::recover::{Recovered, recover};
+use super::recover::{RecoverError, Recovered, recover};
 use super::{ShardCounters, ShardSettings};
 
 /// How long a shard is left alone that was lost, or whose broker is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long until a journal that contradicts what was seen of it is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
 /// After how many failures in a row that are not the broker's another process may try.
 const UNFIT_AFTER: u32 = 5;
 /// A driver that lasted this long was not a failure.
@@ -37,6 +44,7 @@ pub(super) struct Tenancy {
     pub due: mpsc::Sender<ShardId>,
     pub poisons: Poisons,
     pub unfit: Unfit,
+    pub holds: watch::Receiver<Holds>,
 }
 
 /// How one try ended.
@@ -46,6 +54,8 @@ enum Ended {
     Passing,
     /// What the journal holds cannot be gone on from here.
     Failed,
+    /// The journal contradicts what was seen of it.
+    Held(Hold),
     /// What the journal holds is of a later release: only a process of that one can go on.
     Outgrown,
 }
@@ -55,11 +65,24 @@ impl Tenancy {
     /// then. Where that does not help either, the shard is left to another process, if there is one.
     pub async fn run(self, stop: CancellationToken) {
         let (mut backoff, mut failures) = (Backoff::new(), 0);
+        let mut suspected = None;
+        let mut refusing = Refusing::new(&self.outlets.broker, self.shard, &self.counters);
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let pause = match AssertUnwindSafe(self.once(&stop)).catch_unwind().await {
+            let ended = AssertUnwindSafe(self.once(&stop, &mut refusing)).catch_unwind().await;
+            let suspicion = std::mem::take(&mut suspected);
+            let pause = match ended {
                 Ok(Ended::Asked) => return,
                 Ok(Ended::Passing) => RETRY_PAUSE,
+                Ok(Ended::Held(hold)) => {
+                    // Not on the first word: who has just become the stream's leader may be behind for a moment.
+                    let is_sure = suspicion.as_ref() == Some(&hold.reason);
+                    if is_sure {
+                        refusing.begin(&hold);
+                    }
+                    suspected = Some(hold.reason);
+                    if is_sure { held::LOOK_EVERY } else { SECOND_LOOK }
+                }
                 Ok(Ended::Failed) => {
                     failures += 1;
                     backoff.after(began.elapsed())
@@ -106,14 +129,19 @@ impl Tenancy {
         }
     }
 
-    async fn once(&self, stop: &CancellationToken) -> Ended {
+    async fn once(&self, stop: &CancellationToken, refusing: &mut Refusing) -> Ended {
         let Self { shard, outlets, settings, counters, due, poisons, .. } = self;
         let recovered = tokio::select! {
             () = stop.cancelled() => return Ended::Asked,
             recovered = recover(&outlets.broker, *shard, &outlets.map) => recovered,
         };
-        let Recovered { journal, mut owner, checkpoint, folded } = match recovered {
+        let Recovered { journal, made_at, state, mut owner, checkpoint, folded } = match recovered {
             Ok(recovered) => recovered,
+            Err(RecoverError::Held { reason, because }) => {
+                let because = because.map(|unusable| unusable.to_string());
+                tracing::debug!(%shard, %reason, because, "the journal contradicts what was seen of it");
+                return Ended::Held(held::hold_for(reason));
+            }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(%shard, %error, cause, "the shard cannot be taken over, trying again");
@@ -124,6 +152,20 @@ impl Tenancy {
                 };
             }
         };
+        let mut holds = self.holds.clone();
+        let known = holds.borrow().get(shard).cloned();
+        if let Some(hold) = heard::contradiction(&outlets.broker, *shard, outlets.map.shards, owner.last()).await {
+            return Ended::Held(hold);
+        }
+        match held::still_held(&outlets.broker, &journal).await {
+            Ok(None) => {}
+            Ok(Some(reason)) => return Ended::Held(held::hold_for(reason)),
+            Err(error) => {
+                tracing::warn!(%shard, %error, "whether the shard is on hold is not known, trying again");
+                return Ended::Passing;
+            }
+        }
+        refusing.end().await;
         poisons.brief(*shard, &mut owner);
         let (runs, checkpoint) = (owner.shard().active_runs(), checkpoint.map(|sequence| sequence.get()));
         let folded_bundles = folded.bundles;
@@ -134,9 +176,30 @@ impl Tenancy {
         ShardCounters::add(&counters.take_overs, 1);
         ShardCounters::add(&counters.bundles_folded, folded_bundles);
         let tally = Tally::new(*shard, folded, settings.clone(), due.clone());
-        let driver = Driver::new(journal, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
-        match driver.run(stop.clone()).await {
-            Stopped::Asked => Ended::Asked,
+        let begins = Beginning { state, made_at };
+        let driver = Driver::new(journal, begins, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
+        let stop_driving = stop.child_token();
+        let mut driving = std::pin::pin!(driver.run(stop_driving.clone()));
+        let stopped = tokio::select! {
+            stopped = &mut driving => stopped,
+            () = held::raised(*shard, known, &mut holds) => {
+                tracing::error!(%shard, "somebody has put the shard on hold");
+                stop_driving.cancel();
+                driving.await
+            }
+        };
+        match stopped {
+            Stopped::Asked if stop.is_cancelled() => Ended::Asked,
+            Stopped::Asked => Ended::Passing,
+            Stopped::Lost(Lost::Gone { reason, saw }) => {
+                tracing::error!(%shard, %reason, "stepped down");
+                let hold = Hold { saw: Some(saw), ..held::hold_for(reason) };
+                // What this owner knows is told before it is forgotten.
+                tokio::select! {
+                    () = stop.cancelled() => Ended::Asked,
+                    () = held::raise(&outlets.broker, *shard, &hold) => Ended::Held(hold),
+                }
+            }
             stopped @ (Stopped::Lost(_) | Stopped::Serve(_)) => {
                 tracing::warn!(%shard, reason = %stopped, "stepped down");
                 Ended::Passing

@@ -1,0 +1,121 @@
+//! Which shards are on hold, and why: beside the shard map, so that every process sees it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use headwater_core::shard::{HoldReason, Sighting};
+use headwater_core::{ShardId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::acked::PublishFailure;
+use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
+use crate::{Broker, ExchangeError, topology};
+
+const PREFIX: &str = "hold.";
+
+/// A shard that nothing is written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    pub reason: HoldReason,
+    /// What the journal has to show before the hold may go, beside agreeing with the map and its checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saw: Option<Sighting>,
+    pub raised_at: Timestamp,
+}
+
+/// Tells one writing of a hold from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldRevision(u64);
+
+/// Puts a shard on hold. One that is on hold already stays so for the reason it has.
+///
+/// # Errors
+/// See [`ExchangeError`]; safe to repeat.
+pub async fn raise(broker: &Broker, shard: ShardId, hold: &Hold) -> Result<(), ExchangeError> {
+    const WHAT: &str = "put a shard on hold";
+    let bucket = bucket(broker);
+    let revision = match bucket.get(&key(shard)).await? {
+        Some(Slot { value: Some(_), .. }) => return Ok(()),
+        Some(Slot { value: None, revision, .. }) => revision,
+        None => 0,
+    };
+    let bytes = serde_json::to_vec(hold).expect("a hold has text keys only");
+    match bucket.put(&key(shard), bytes.into(), Expected::Revision(revision)).await {
+        // Somebody else was first.
+        Ok(_) | Err(PublishFailure::WrongSequence(_)) => Ok(()),
+        Err(failure) => Err(failure.exchange(WHAT)),
+    }
+}
+
+/// Returns the hold of a shard, as the leader has it (`STR-4`).
+///
+/// # Errors
+/// See [`ExchangeError`]; ask again.
+pub async fn of(broker: &Broker, shard: ShardId) -> Result<Option<(Hold, HoldRevision)>, ExchangeError> {
+    match bucket(broker).get(&key(shard)).await? {
+        Some(Slot { value: Some(value), revision, .. }) => {
+            let hold = serde_json::from_slice(&value);
+            let hold = hold.map_err(|error| ExchangeError::malformed("read a hold", error))?;
+            Ok(Some((hold, HoldRevision(revision))))
+        }
+        Some(Slot { value: None, .. }) | None => Ok(None),
+    }
+}
+
+/// Takes a hold away, if it still is the one that was read.
+///
+/// # Errors
+/// See [`ExchangeError`]; read it again.
+pub async fn lift(broker: &Broker, shard: ShardId, HoldRevision(revision): HoldRevision) -> Result<(), ExchangeError> {
+    let removed = bucket(broker).remove(&key(shard), Expected::Revision(revision)).await;
+    removed.map(drop).map_err(|failure| failure.exchange("take a hold away"))
+}
+
+/// Returns every shard on hold.
+///
+/// # Errors
+/// See [`ExchangeError`]; ask again.
+pub async fn list(broker: &Broker) -> Result<BTreeMap<ShardId, Hold>, ExchangeError> {
+    let (mut watch, mut holds) = (watch(broker), BTreeMap::new());
+    while !watch.0.is_caught_up() {
+        watch.apply(broker.request_timeout(), &mut holds).await?;
+    }
+    Ok(holds)
+}
+
+/// Follows which shards are on hold: first as it stands, then as it changes.
+pub fn watch(broker: &Broker) -> HoldWatch {
+    HoldWatch(bucket(broker).watch(&format!("{PREFIX}>")))
+}
+
+/// Follows which shards are on hold; made by [`watch`].
+pub struct HoldWatch(BucketWatch);
+
+impl HoldWatch {
+    /// Brings `holds` up to what is known, waiting for news at most `wait`. Returns whether there was any.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn apply(&mut self, wait: Duration, holds: &mut BTreeMap<ShardId, Hold>) -> Result<bool, ExchangeError> {
+        let slots = self.0.next(wait).await?;
+        for slot in &slots {
+            let shard = slot.key.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
+            let Some(shard) = shard else { continue };
+            match slot.value.as_ref().map(|value| serde_json::from_slice(value)) {
+                Some(Ok(hold)) => drop(holds.insert(shard, hold)),
+                Some(Err(error)) => return Err(ExchangeError::malformed("read a hold", error)),
+                None => drop(holds.remove(&shard)),
+            }
+        }
+        Ok(!slots.is_empty())
+    }
+}
+
+fn key(shard: ShardId) -> String {
+    format!("{PREFIX}{shard}")
+}
+
+fn bucket(broker: &Broker) -> Bucket {
+    Bucket::new(broker, topology::SHARD_MAP)
+}
