@@ -1,4 +1,4 @@
-//! What somebody outside can make grow, read off the sources: whether `docs/bounds.md` is true, and whether what can be brought
+//! What the papers say of the sources: whether `docs/bounds.md` and `docs/promises.md` are true, and whether what can be brought
 //! about again and again is said in the log once a second at most.
 
 use std::fs;
@@ -92,8 +92,8 @@ fn rows() -> Vec<Vec<String>> {
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
-#[test]
-fn every_bound_that_is_documented_is_there_and_so_is_its_test() {
+/// All sources, one behind the other.
+fn everything() -> String {
     let mut all = Vec::new();
     for folder in ["core", "streams", "workers", "projector", "ops", "tests"] {
         for part in ["src", "tests"] {
@@ -103,7 +103,25 @@ fn every_bound_that_is_documented_is_there_and_so_is_its_test() {
             }
         }
     }
-    let all: String = all.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    all.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn every_test_that_holds_a_promise_is_there() {
+    let all = everything();
+    let text = fs::read_to_string(root().join("docs/promises.md")).unwrap();
+    let tests =
+        text.lines().filter(|line| line.starts_with("| ")).filter_map(|row| row.trim_end_matches('|').rsplit_once('|'));
+    let named: Vec<_> =
+        tests.flat_map(|(_, cell)| cell.split('`')).filter(|word| word.len() > 1 && !word.contains(' ')).collect();
+    assert!(named.len() > 80, "the tables are not read: {named:?}");
+    let missing: Vec<_> = named.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "not there: {missing:#?}");
+}
+
+#[test]
+fn every_bound_that_is_documented_is_there_and_so_is_its_test() {
+    let all = everything();
     let rows = rows();
     assert!(rows.len() > 50, "the tables are not read: {rows:?}");
     let mut missing = Vec::new();
