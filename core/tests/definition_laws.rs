@@ -171,10 +171,13 @@ fn check(document: &Value) -> Result<bool, TestCaseError> {
     match compile(document) {
         Ok((definition, warnings)) => {
             prop_assert!(warnings.iter().all(|problem| problem.severity == Severity::Warning));
+            let said: Vec<_> = warnings.iter().map(|problem| problem.code).collect();
             let (again, warnings) = compile(&definition.source.to_value()).map_err(|problems| {
                 TestCaseError::fail(format!("the canonical form is refused: {problems:?}\n{:?}", definition.source))
             })?;
-            prop_assert!(warnings.is_empty());
+            // What is spelt otherwise is spelt right now; what is odd in itself still is.
+            let new: Vec<_> = warnings.iter().filter(|problem| !said.contains(&problem.code)).collect();
+            prop_assert!(new.is_empty(), "{new:?}");
             prop_assert_eq!(&again.source, &definition.source);
             prop_assert_eq!(&again.content_hash, &definition.content_hash);
             prop_assert_eq!(shown(&again), shown(&definition));
