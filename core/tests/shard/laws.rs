@@ -65,7 +65,10 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
     let mut tasks = Vec::new();
     for step in story {
         world.settle();
-        tasks.extend(world.tasks());
+        // In an order that does not depend on how decisions of several runs fall between each other.
+        let mut new = world.tasks();
+        new.sort_by(|a, b| (a.run, &a.node, a.attempt).cmp(&(b.run, &b.node, b.attempt)));
+        tasks.extend(new);
         let which = usize::from(step >> 3);
         match (step & 7, tasks.is_empty()) {
             (0 | 1, _) => {
