@@ -16,7 +16,7 @@ const SPEAKING: [&str; 7] = [
 ];
 
 /// What is said every time, and what keeps it from being said often: each words and a reason.
-const PACED: [(&str, &str); 20] = [
+const PACED: [(&str, &str); 30] = [
     ("a task panicked; it is begun anew", "a pause before each new begin"),
     ("this process cannot drive the shard", "once for each time a shard is given up"),
     ("no sign of life given", "once a heartbeat"),
@@ -34,7 +34,17 @@ const PACED: [(&str, &str); 20] = [
     ("the checkpoint is not used", "once for each take-over"),
     ("the database may have given our turn", "once for each session"),
     ("projecting stopped; it will go on", "a pause before each new begin"),
-    ("a shard is set aside: rebuild it", "its reader ends with it"),
+    ("a shard is set aside", "its reader ends with it"),
+    ("a journal that does not follow is not looked at", "once for each shard that is set aside"),
+    ("a table is missing and is made anew", "once for each time it is gone"),
+    ("the tables of members and leases were made anew", "once for each time they are"),
+    ("this process cannot join the members again yet", "a pause before each try"),
+    ("the journal shows again what was seen of it", "once for each hold"),
+    ("the shard is on hold, and nothing is written to it", "once for each hold"),
+    ("that the shard is on hold cannot be told yet", "a pause before each try"),
+    ("whether the shard is on hold is not known, trying again", "a pause before each try"),
+    ("somebody has put the shard on hold", "once for each hold"),
+    ("that the journal has begun cannot be told yet", "a pause before each try"),
     ("some requests did not end in time", "once, at the stop"),
     ("the database is not ready, trying again", "a pause before each try"),
 ];

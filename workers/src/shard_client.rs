@@ -5,6 +5,7 @@
 
 mod quarantine;
 mod queue;
+mod replies;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use queue::QueueDepth;
+use replies::{Ends, ends, is_passing, named_epoch};
 
 /// Says why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -226,65 +228,6 @@ impl ShardClient {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-}
-
-/// How runs ended, and where that can be read.
-type Ends = Vec<(RunId, RunStatus, Position)>;
-
-/// Reads the ends of runs; `None` when the question must be asked again.
-fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, ClientError> {
-    let mut ends = Vec::with_capacity(runs.len());
-    for (run, reply) in runs.iter().zip(replies) {
-        match reply {
-            ShardReply::Ended { status, position } => ends.push((*run, status, position)),
-            ShardReply::Refused { rejection } if !is_passing(&rejection) => {
-                return Err(ClientError::Refused(rejection));
-            }
-            ShardReply::Refused { .. }
-            | ShardReply::Done { .. }
-            | ShardReply::Asset { .. }
-            | ShardReply::Queue { .. }
-            | ShardReply::Quarantine { .. }
-            | ShardReply::Heard { .. }
-            | ShardReply::Driven { .. } => return Ok(None),
-        }
-    }
-    Ok((ends.len() == runs.len()).then_some(ends))
-}
-
-/// Reads the epoch, and how long an append has been stalled; `None` when the question must be asked again.
-fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Option<u64>)>, ClientError> {
-    match replies.into_iter().next() {
-        Some(ShardReply::Driven { epoch, appending_ms }) => Ok(Some((epoch, appending_ms))),
-        Some(ShardReply::Refused { rejection: rejection @ Rejection::Held { .. } }) => {
-            Err(ClientError::Refused(rejection))
-        }
-        Some(
-            ShardReply::Refused { .. }
-            | ShardReply::Done { .. }
-            | ShardReply::Ended { .. }
-            | ShardReply::Queue { .. }
-            | ShardReply::Quarantine { .. }
-            | ShardReply::Heard { .. }
-            | ShardReply::Asset { .. },
-        )
-        | None => Ok(None),
-    }
-}
-
-/// Returns whether a refusal says nothing about the command itself.
-fn is_passing(rejection: &Rejection) -> bool {
-    match rejection {
-        Rejection::NotOwner | Rejection::Overloaded => true,
-        Rejection::Run(_)
-        | Rejection::Workflow(_)
-        | Rejection::Gap { .. }
-        | Rejection::Quarantined { .. }
-        | Rejection::NotQuarantined
-        | Rejection::NotReleased { .. }
-        | Rejection::Poisoned { .. }
-        | Rejection::Held { .. } => false,
     }
 }
 

@@ -7,7 +7,8 @@ use headwater_core::protocol::{Quarantined, ShardReply, ShardRequest};
 use headwater_core::shard::{AggregateId, Position, Rejection, ReleaseBy};
 use headwater_core::{CommandId, ShardId};
 
-use super::{ClientError, ShardClient, is_passing};
+use super::replies::is_passing;
+use super::{ClientError, ShardClient};
 
 impl ShardClient {
     /// Returns how many aggregates a shard has quarantined, and the first of them; of one aggregate only where `aggregate`
