@@ -16,7 +16,7 @@ const SPEAKING: [&str; 7] = [
 ];
 
 /// What is said every time, and what keeps it from being said often: each words and a reason.
-const PACED: [(&str, &str); 30] = [
+const PACED: [(&str, &str); 31] = [
     ("a task panicked; it is begun anew", "a pause before each new begin"),
     ("this process cannot drive the shard", "once for each time a shard is given up"),
     ("no sign of life given", "once a heartbeat"),
@@ -36,6 +36,7 @@ const PACED: [(&str, &str); 30] = [
     ("projecting stopped; it will go on", "a pause before each new begin"),
     ("a shard is set aside", "its reader ends with it"),
     ("a journal that does not follow is not looked at", "once for each shard that is set aside"),
+    ("the journal does not show what was projected of it", "its reader ends with it"),
     ("a table is missing and is made anew", "once for each time it is gone"),
     ("the tables of members and leases were made anew", "once for each time they are"),
     ("this process cannot join the members again yet", "a pause before each try"),
