@@ -1,5 +1,6 @@
 //! From the document to the graph, or to everything that is wrong with it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
@@ -20,6 +21,16 @@ const NODES_MAX: usize = 2_000;
 /// The largest document, in bytes of JSON without white space.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
+thread_local! {
+    /// For tests of what is not done.
+    static COMPILED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns how many documents this thread has compiled so far.
+pub fn compilations() -> u64 {
+    COMPILED.get()
+}
+
 /// Compiles a document (already strict JSON) into its graph; warnings come beside it.
 ///
 /// Compiling the `source` of the result gives the same definition with the same hash.
@@ -27,6 +38,7 @@ const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// # Errors
 /// All problems at once, in document order; at least one is an error.
 pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems> {
+    COMPILED.set(COMPILED.get() + 1);
     let found = Findings::default();
     let definition = if fits(document, &found) { read(document, &found) } else { None };
     let problems = found.into_document_order(document);

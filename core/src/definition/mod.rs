@@ -42,7 +42,7 @@ mod span;
 mod template;
 mod unfold;
 
-pub use compile::compile;
+pub use compile::{compilations, compile};
 pub use contract::refused_at_the_door;
 pub use document::nearest;
 pub use graph::{

@@ -1,9 +1,11 @@
 //! How a command finds its aggregate, and what its commit is.
 
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
 
+use super::definitions::Unusable;
 use super::lane::Hearing;
+use super::quarantine::Quarantine;
+use super::reactions::Reactions;
 use super::state::{Shard, start_hash};
 use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Origin, Rejection, Submission, WorkflowKey};
 use crate::asset::{self, Asset, AssetCommand};
@@ -51,6 +53,7 @@ impl Shard {
                 Hearing::Heard => return Ok(Decided::default()),
             }
         }
+        self.set_aside_what_is_broken(&submission);
         match self.park(&submission) {
             Some(parked) => parked,
             None => self.decide_now(submission, now, hands),
@@ -102,14 +105,15 @@ impl Shard {
         // The run that holds the key already may have been started at another time, under another id.
         let holder = self.keyed.get(&id.cause()).copied().filter(|_| start.keyed).unwrap_or(id);
         if let Some(known) = self.started_as(holder) {
-            return match self.is_same_start(&key, &start, known) {
+            return match self.is_same_start(&key, &start, known)? {
                 true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
                 false => Err(Rejection::Run(RunRejection::KeyReused { run: holder })),
             };
         }
-        let Some(definition) = self.definition(&key, start.version).cloned() else {
-            return Err(Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }));
-        };
+        let definition = self.definitions.graph(&key, start.version).map_err(|unusable| match unusable {
+            Unusable::NotAdopted => Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }),
+            Unusable::Broken(_) => Rejection::Quarantined { reason: unusable.to_string() },
+        })?;
         let lines = &self.lines;
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
         let budget = self.budget();
@@ -145,10 +149,38 @@ impl Shard {
     }
 
     /// Compares under the version the run started with: a later version's defaults do not make it another start.
-    fn is_same_start(&self, key: &WorkflowKey, start: &StartRun, (version, hash): (DefinitionVersion, u64)) -> bool {
-        let definition = self.definition(key, version);
-        let input = definition.and_then(|definition| run::complete_input(&start.input, definition).ok());
-        input.is_some_and(|input| start_hash(&start.workflow, &input) == hash)
+    fn is_same_start(
+        &mut self,
+        key: &WorkflowKey,
+        start: &StartRun,
+        (version, hash): (DefinitionVersion, u64),
+    ) -> Result<bool, Rejection> {
+        let definition = match self.definitions.graph(key, version) {
+            Ok(definition) => definition,
+            Err(Unusable::NotAdopted) => return Ok(false),
+            Err(broken @ Unusable::Broken(_)) => return Err(Rejection::Quarantined { reason: broken.to_string() }),
+        };
+        let input = run::complete_input(&start.input, &definition).ok();
+        Ok(input.is_some_and(|input| start_hash(&start.workflow, &input) == hash))
+    }
+
+    /// Quarantines the definition version that a new run needs where it does not compile any more: nobody has needed it since
+    /// this release runs.
+    fn set_aside_what_is_broken(&mut self, submission: &Submission) {
+        let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return };
+        let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(*run);
+        if self.started_as(holder).is_some() || self.is_quarantined(holder) {
+            return;
+        }
+        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+        match self.definitions.graph(&key, start.version) {
+            Ok(_) | Err(Unusable::NotAdopted) => {}
+            Err(broken @ Unusable::Broken(_)) => {
+                let aggregate = AggregateId::Definition(key, start.version);
+                let reason = broken.to_string();
+                self.set_aside(&aggregate, Quarantine { reason, at: None, last: Revision::FIRST, since: None });
+            }
+        }
     }
 
     fn decide_run(
@@ -256,7 +288,7 @@ impl Shard {
             return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug }));
         }
         let document = definition.source.clone();
-        self.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
+        self.definitions.adopt_compiled(key.clone(), version, definition);
         let events = vec![Event::DefinitionAdopted { document }];
         Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, command, now, events, None))
     }
@@ -271,10 +303,10 @@ impl Shard {
         due_before: Option<Timestamp>,
     ) -> Decided {
         let commit = Commit { aggregate, revision, command, time, events };
-        let mut effects = Vec::new();
-        self.react(&commit, &mut effects);
+        let mut reactions = Reactions::default();
+        self.react(&commit, &mut reactions);
         let ended = self.book(&commit, due_before);
-        Decided { commit: Some(commit), effects, ended, ..Decided::default() }
+        Decided { commit: Some(commit), effects: reactions.worked_out(), ended, ..Decided::default() }
     }
 
     /// Answers a command that was granted before as it was answered then (`SHD-3`).

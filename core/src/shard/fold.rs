@@ -1,14 +1,13 @@
 //! How history becomes state, and what of it is corrupt.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::poison::{self, CommitPlace, Poison};
 use super::quarantine::Quarantine;
+use super::reactions::Reactions;
 use super::state::Shard;
 use super::{AggregateId, Bundle, Commit, Effect, Event, WorkflowKey};
 use crate::asset::{self, Asset};
-use crate::definition::compile;
 use crate::run::{self, Run, RunEvent};
 use crate::workflow::{self, Workflow};
 use crate::{Epoch, Revision, RunId, Sequence, ShardId};
@@ -38,7 +37,12 @@ impl Shard {
     /// Returns the aggregates whose history breaks the rules. They are quarantined: their commits are passed over
     /// and their commands refused.
     pub fn fold(&mut self, bundle: &Bundle, effects: Option<&mut Vec<Effect>>) -> Vec<Corrupt> {
-        self.fold_at(Sequence::ZERO, bundle, effects, &BTreeMap::new())
+        let mut reactions = effects.is_some().then(Reactions::default);
+        let corrupt = self.fold_at(Sequence::ZERO, bundle, reactions.as_mut(), &BTreeMap::new());
+        if let (Some(effects), Some(reactions)) = (effects, reactions) {
+            effects.append(&mut reactions.worked_out());
+        }
+        corrupt
     }
 
     /// Folds the bundle of a place. Commits named in `spared` are corrupt without having been looked at, for the
@@ -50,7 +54,7 @@ impl Shard {
         &mut self,
         sequence: Sequence,
         bundle: &Bundle,
-        mut effects: Option<&mut Vec<Effect>>,
+        mut reactions: Option<&mut Reactions>,
         spared: &BTreeMap<CommitPlace, String>,
     ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
@@ -70,7 +74,7 @@ impl Shard {
             let folded = match spared.get(&place) {
                 Some(reason) => Err(reason.clone()),
                 None => poison::named(
-                    || self.fold_commit(commit, effects.as_deref_mut()),
+                    || self.fold_commit(commit, reactions.as_deref_mut()),
                     |said| Poison::Commit { place, aggregate: commit.aggregate.clone(), said },
                 ),
             };
@@ -81,12 +85,12 @@ impl Shard {
             }
         }
         if let Some(aside) = &bundle.aside {
-            self.fold_taken_up(aside, effects);
+            self.fold_taken_up(aside, reactions.map(|reactions| &mut reactions.effects));
         }
         corrupt
     }
 
-    pub(super) fn fold_commit(&mut self, commit: &Commit, effects: Option<&mut Vec<Effect>>) -> Result<(), String> {
+    pub(super) fn fold_commit(&mut self, commit: &Commit, reactions: Option<&mut Reactions>) -> Result<(), String> {
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
@@ -94,7 +98,9 @@ impl Shard {
             return Err(format!("a commit of {} after one of {}", commit.time, self.clock));
         }
         if commit.is_release() {
-            return self.fold_release(commit, effects.unwrap_or(&mut Vec::new())).map(drop);
+            let mut nowhere = Vec::new();
+            let effects = reactions.map_or(&mut nowhere, |reactions| &mut reactions.effects);
+            return self.fold_release(commit, effects).map(drop);
         }
         let due_before = match &commit.aggregate {
             AggregateId::Run(id) => {
@@ -123,14 +129,13 @@ impl Shard {
             AggregateId::Definition(key, version) => {
                 for event in &commit.events {
                     let Event::DefinitionAdopted { document } = event else { return Err(foreign(event)) };
-                    let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
-                    self.definitions.entry(key.clone()).or_default().insert(*version, Arc::new(definition));
+                    self.definitions.adopt(key.clone(), *version, document.clone());
                 }
                 None
             }
         };
-        if let Some(effects) = effects {
-            self.react(commit, effects);
+        if let Some(reactions) = reactions {
+            self.react(commit, reactions);
         }
         self.book(commit, due_before);
         Ok(())
@@ -147,9 +152,8 @@ impl Shard {
                 return Err("a run that exists starts again".to_owned());
             }
             let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
-            let Some(definition) = self.definition(&key, *version).cloned() else {
-                return Err(format!("the definition {workspace}/{workflow}/{version} was not adopted before"));
-            };
+            let unusable = |why| format!("the definition {workspace}/{workflow}/{version}: {why}");
+            let definition = self.definitions.graph(&key, *version).map_err(unusable)?;
             self.runs.insert(id, Run::started(id, definition, first, commit.time));
         } else {
             let Some(run) = self.runs.get(&id) else {

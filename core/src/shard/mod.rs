@@ -6,6 +6,7 @@
 //! | `bundle` | what one append holds |
 //! | `state` | what a shard knows |
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
+//! | `definitions` | which definition versions there are, and which are compiled |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `lane` | what was heard of other shards, and on which way an effect leaves |
 //! | `fold` | how history becomes state, and what of it is corrupt |
@@ -13,6 +14,7 @@
 //! | `turns` | which runs have more to do than one decision took, and whose turn it is |
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
+//! | `reactions` | what follows from commits, where working it out can wait |
 //! | `outbox` | which effects may not have been delivered |
 //! | `load` | what waits for one append |
 //! | `owner` | what may leave before and after an append is acknowledged |
@@ -27,6 +29,7 @@ mod bundle;
 mod checkpoint;
 mod command;
 mod decide;
+mod definitions;
 mod effect;
 mod fold;
 mod lane;
@@ -36,6 +39,7 @@ mod outbox;
 mod owner;
 mod poison;
 mod quarantine;
+mod reactions;
 mod refold;
 mod release;
 mod state;

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Ahead, Bundle, Effect, Shard, Way};
+use super::reactions::Reactions;
+use super::{Ahead, Bundle, Effect, Shard, Way, lane};
 use crate::Sequence;
 
 /// The effects of one bundle that may not have been delivered.
@@ -18,11 +19,58 @@ pub(super) struct Outbox {
     undelivered: BTreeMap<Way, BTreeSet<Sequence>>,
     /// Folded effects that the owner before may not have delivered, by way, in their order.
     inherited: BTreeMap<Way, VecDeque<(Sequence, Effect)>>,
+    /// Whole bundles of which something is still to be worked out, which is not done for what was delivered.
+    unworked: BTreeMap<Sequence, Reactions>,
+    delivered: Delivered,
+}
+
+/// Up to where folded bundles say that effects have been delivered.
+#[derive(Debug)]
+struct Delivered {
+    done: Sequence,
+    /// Where it is another place.
+    behind: BTreeMap<Way, Sequence>,
+}
+
+impl Default for Delivered {
+    fn default() -> Self {
+        Self { done: Sequence::ZERO, behind: BTreeMap::new() }
+    }
+}
+
+impl Delivered {
+    fn on(&self, way: Way) -> Sequence {
+        self.behind.get(&way).copied().unwrap_or(self.done)
+    }
+
+    fn on_every_way(&self) -> Sequence {
+        self.behind.values().copied().min().unwrap_or(self.done).min(self.done)
+    }
+
+    /// What was delivered once stays so.
+    fn hear(&mut self, bundle: &Bundle) {
+        let named = bundle.ahead.iter().flat_map(|ahead| &ahead.behind).map(|(way, _)| *way);
+        let ways: BTreeSet<Way> = self.behind.keys().copied().chain(named).collect();
+        let marks: Vec<_> = ways.into_iter().map(|way| (way, self.on(way).max(bundle.delivered_on(way)))).collect();
+        self.done = self.done.max(bundle.ahead.as_ref().map_or(bundle.effects_done, |ahead| ahead.done));
+        self.behind = marks.into_iter().filter(|(_, mark)| *mark < self.done).collect();
+    }
 }
 
 impl Outbox {
-    /// Effects were folded. What nobody waits for is not inherited.
-    pub fn inherit(&mut self, shard: &Shard, sequence: Sequence, effects: Vec<Effect>) {
+    /// The commits of a bundle were folded.
+    pub fn inherit(&mut self, shard: &Shard, sequence: Sequence, reactions: Reactions) {
+        if reactions.later.is_empty() {
+            let mut effects = reactions.effects;
+            lane::number(shard.id, sequence, &mut effects);
+            self.inherit_effects(shard, sequence, effects);
+        } else {
+            self.unworked.insert(sequence, reactions);
+        }
+    }
+
+    /// Takes effects in, with their places. What nobody waits for is not inherited.
+    pub fn inherit_effects(&mut self, shard: &Shard, sequence: Sequence, effects: Vec<Effect>) {
         for effect in effects {
             if let Some(way) = effect.way(&shard.map) {
                 self.inherited.entry(way).or_default().push_back((sequence, effect));
@@ -39,21 +87,38 @@ impl Outbox {
             }
             !effects.is_empty()
         });
+        self.delivered.hear(bundle);
+        let done = self.delivered.on_every_way();
+        while self.unworked.first_key_value().is_some_and(|(sequence, _)| *sequence <= done) {
+            self.unworked.pop_first();
+        }
     }
 
-    /// Returns what was inherited, by bundle.
-    pub fn inherited(&self) -> Vec<Inherited> {
+    /// Returns what was inherited, by bundle, each in the order of the ways.
+    pub fn inherited(&self, shard: &Shard) -> Vec<Inherited> {
         let mut by_bundle: BTreeMap<Sequence, Vec<Effect>> = BTreeMap::new();
         for (sequence, effect) in self.inherited.values().flatten() {
             by_bundle.entry(*sequence).or_default().push(effect.clone());
+        }
+        for (sequence, reactions) in &self.unworked {
+            let mut effects = reactions.clone().worked_out();
+            lane::number(shard.id, *sequence, &mut effects);
+            effects.retain(|effect| {
+                let way = effect.way(&shard.map);
+                way.is_some_and(|way| *sequence > self.delivered.on(way))
+            });
+            effects.sort_by_key(|effect| effect.way(&shard.map));
+            if !effects.is_empty() {
+                by_bundle.insert(*sequence, effects);
+            }
         }
         by_bundle.into_iter().collect()
     }
 
     /// Gives away what was inherited.
-    pub fn take_inherited(&mut self) -> Vec<Inherited> {
-        let inherited = self.inherited();
-        self.inherited = BTreeMap::new();
+    pub fn take_inherited(&mut self, shard: &Shard) -> Vec<Inherited> {
+        let inherited = self.inherited(shard);
+        (self.inherited, self.unworked) = (BTreeMap::new(), BTreeMap::new());
         inherited
     }
 

@@ -16,6 +16,7 @@ use super::lane;
 use super::load::{Load, Waiting};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
+use super::reactions::Reactions;
 use super::{
     AggregateId, Bundle, Corrupt, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection, Shard,
     Submission, Way,
@@ -129,7 +130,7 @@ impl<C> Owner<C> {
             self;
         let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || outbox.has_sent();
         assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
-        (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: outbox.inherited() })
+        (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: outbox.inherited(shard) })
     }
 
     /// Goes on where an owner that had folded this much stood.
@@ -137,7 +138,7 @@ impl<C> Owner<C> {
         let Folded { epoch, last, digest, inherited } = folded;
         let mut outbox = Outbox::default();
         for (sequence, effects) in inherited {
-            outbox.inherit(&shard, sequence, effects);
+            outbox.inherit_effects(&shard, sequence, effects);
         }
         Self { epoch, last, digest: digest.into_owned(), outbox, ..Self::new(shard) }
     }
@@ -186,11 +187,10 @@ impl<C> Owner<C> {
         if bundle.epoch.next() < self.epoch {
             return Err(Mismatch::Epoch { before: self.epoch, found: bundle.epoch });
         }
-        let mut effects = Vec::new();
-        let corrupt = self.shard.fold_at(sequence, bundle, Some(&mut effects), &self.spared);
-        lane::number(self.shard.id(), sequence, &mut effects);
+        let mut reactions = Reactions::default();
+        let corrupt = self.shard.fold_at(sequence, bundle, Some(&mut reactions), &self.spared);
         self.outbox.delivered(bundle);
-        self.outbox.inherit(&self.shard, sequence, effects);
+        self.outbox.inherit(&self.shard, sequence, reactions);
         self.epoch = bundle.epoch.next();
         self.last = sequence;
         self.digest = digest(bytes);
@@ -200,7 +200,7 @@ impl<C> Owner<C> {
     /// Returns the effects that the owner before may not have delivered, with the sequence each batch is confirmed
     /// by, and after them whatever active runs still wait for. Once, after the last fold.
     pub fn inherit(&mut self) -> Vec<(Sequence, Vec<Effect>)> {
-        let mut effects = self.outbox.take_inherited();
+        let mut effects = self.outbox.take_inherited(&self.shard);
         for (sequence, effects) in &effects {
             self.outbox.sent(&self.shard, *sequence, effects);
         }
@@ -255,7 +255,15 @@ impl<C> Owner<C> {
         now: Timestamp,
         hands: &mut Hands,
     ) -> Result<(Option<Granted>, HandedTasks), Rejection> {
-        let decided = self.shard.decide(submission, now, hands)?;
+        let known = self.shard.quarantined().len();
+        let decided = self.shard.decide(submission, now, hands);
+        if self.shard.quarantined().len() > known {
+            let mut fresh = self.shard.unsaid();
+            fresh.retain(|aggregate| !self.unsaid.contains(aggregate));
+            // Before whatever waits to be said: the same bundle may park what waits for it.
+            self.unsaid.splice(0..0, fresh);
+        }
+        let decided = decided?;
         if let Some(AggregateId::Run(id)) = decided.commit.as_ref().map(|commit| &commit.aggregate) {
             self.filling.leaves_agenda |= self.shard.run(*id).is_some_and(Run::has_agenda);
         }

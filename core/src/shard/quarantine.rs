@@ -16,7 +16,7 @@ use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Sequence};
 pub struct Quarantine {
     pub reason: String,
     /// The first entry of the journal with a commit of it that is not folded. Absent: its history is right, and a command
-    /// that the shard gives to itself made deciding panic.
+    /// that the shard gives to itself made deciding panic, or its document, a definition's, does not compile any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Sequence>,
     /// The revision of the last event that the journal holds of it.
@@ -232,10 +232,8 @@ impl Shard {
                     (run.version(), run.workflow(), run.workspace()) == (*version, &key.workflow, &key.workspace)
                 };
                 // One that was adopted twice is good still.
-                if !self.runs.values().any(is_of)
-                    && let Some(versions) = self.definitions.get_mut(key)
-                {
-                    versions.remove(version);
+                if !self.runs.values().any(is_of) {
+                    self.definitions.forget(key, *version);
                 }
             }
         }

@@ -4,16 +4,16 @@
 //! decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use super::definitions::Unusable;
 use super::poison;
 use super::quarantine::{Record, Release, ReleaseBy};
+use super::reactions::Reactions;
 use super::release::Refolded;
 use super::state::{Shard, start_hash};
 use super::story::Story;
 use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, ShardMap, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, ProducerEnd, Waiter};
-use crate::definition::compile;
 use crate::run::{RunCommand, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::{AssetId, DefinitionVersion, Json, Revision, Sequence, ShardId};
 
@@ -136,17 +136,17 @@ impl Refolding {
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
-        let mut effects = Vec::new();
+        let mut reactions = Reactions::default();
         for (revision, events) in self.kept(commit) {
             if events.is_empty() {
                 self.shard.stand_at(&commit.aggregate, revision);
                 continue;
             }
             let piece = Commit { revision, events, ..commit.clone() };
-            self.shard.fold_commit(&piece, Some(&mut effects))?;
+            self.shard.fold_commit(&piece, Some(&mut reactions))?;
         }
         if self.order.at.is_some_and(|at| sequence >= at) {
-            self.effects.append(&mut effects);
+            self.effects.append(&mut reactions.worked_out());
         }
         Ok(())
     }
@@ -179,8 +179,7 @@ impl Refolding {
         let Some(document) = self.documents.get(&(key.clone(), version)) else {
             return Err(format!("{} was not adopted before", AggregateId::Definition(key.clone(), version)));
         };
-        let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
-        self.shard.definitions.entry(key.clone()).or_default().insert(version, Arc::new(definition));
+        self.shard.definitions.adopt(key.clone(), version, document.clone());
         Ok(())
     }
 
@@ -214,7 +213,7 @@ impl Refolding {
         Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events })
     }
 
-    fn record(&self, aggregate: &AggregateId) -> Result<Record, String> {
+    fn record(&mut self, aggregate: &AggregateId) -> Result<Record, String> {
         let nothing = || Err("the journal holds nothing of it".to_owned());
         match aggregate {
             AggregateId::Run(id) => match (self.shard.runs.get(id), self.shard.ended.find(*id)) {
@@ -235,9 +234,10 @@ impl Refolding {
                 Some(workflow) => Ok(Record::Workflow { format: 1, record: Json::of(workflow) }),
                 None => nothing(),
             },
-            AggregateId::Definition(key, version) => match self.shard.definition(key, *version) {
-                Some(definition) => Ok(Record::Definition { document: definition.source.clone() }),
-                None => Ok(Record::Unknown {}),
+            AggregateId::Definition(key, version) => match self.shard.definitions.graph(key, *version) {
+                Ok(definition) => Ok(Record::Definition { document: definition.source.clone() }),
+                Err(Unusable::NotAdopted) => Ok(Record::Unknown {}),
+                Err(broken @ Unusable::Broken(_)) => Err(broken.to_string()),
             },
         }
     }

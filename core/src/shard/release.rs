@@ -1,7 +1,6 @@
 //! What releasing an aggregate means for the state.
 
-use std::sync::Arc;
-
+use super::definitions::Unusable;
 use super::load::Waiting;
 use super::poison::{self, Poison};
 use super::quarantine::{Record, Release, TakenUp};
@@ -10,7 +9,6 @@ use super::window::EndedRun;
 use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection, Submission};
 use crate::asset::{Asset, AssetCommand, RecordAsset};
 use crate::credit::Hands;
-use crate::definition::compile;
 use crate::run::{RunCommand, RunRecord, RunStatus};
 use crate::workflow::Workflow;
 use crate::{CommandId, Revision, RunId, Timestamp};
@@ -164,8 +162,7 @@ impl Shard {
                 None
             }
             (AggregateId::Definition(key, version), Record::Definition { document }) => {
-                let (definition, _) = compile(&document.to_value()).map_err(|problems| problems.to_string())?;
-                self.definitions.entry(key.clone()).or_default().insert(*version, Arc::new(definition));
+                self.definitions.adopt(key.clone(), *version, document.clone());
                 None
             }
             (aggregate, _) => return Err(format!("this release cannot read its record of {aggregate}")),
@@ -179,10 +176,15 @@ impl Shard {
 
     fn put_run(&mut self, id: RunId, record: RunRecord, last: Revision) -> Result<(), String> {
         let (key, version) = record.definition();
-        let Some(definition) = self.definition(&key, version).cloned() else {
+        let definition = self.definitions.graph(&key, version).map_err(|unusable| {
             let aggregate = AggregateId::Definition(key, version);
-            return Err(format!("its {aggregate} is not here; where that is quarantined, release it first"));
-        };
+            match unusable {
+                Unusable::NotAdopted => {
+                    format!("its {aggregate} is not here; where that is quarantined, release it first")
+                }
+                Unusable::Broken(_) => format!("its {aggregate}: {unusable}"),
+            }
+        })?;
         let missing = |node| format!("its definition has no node {node}");
         let mut run = record.restore(definition).map_err(missing)?;
         run.stand_at(last);

@@ -1,18 +1,18 @@
 //! What a shard knows: its aggregates, what is due, and what it remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::address::stable_hash;
+use super::definitions::Definitions;
 use super::lines::Lines;
 use super::quarantine::{Parked, Quarantine};
+use super::reactions::Reactions;
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
+use super::{AggregateId, AssetKey, Commit, EffectPlace, Event, ShardMap, WorkflowKey};
 use crate::asset::Asset;
-use crate::definition::Definition;
 use crate::run::{Run, RunStatus};
 use crate::workflow::Workflow;
 use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
@@ -32,7 +32,7 @@ pub struct Shard {
     pub(super) keyed: FxHashMap<u128, RunId>,
     pub(super) assets: FxHashMap<AssetKey, Asset>,
     pub(super) workflows: FxHashMap<WorkflowKey, Workflow>,
-    pub(super) definitions: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Arc<Definition>>>,
+    pub(super) definitions: Definitions,
     pub(super) granted: GrantedCommands,
     /// What each run has due next.
     pub(super) due: BTreeSet<(Timestamp, RunId)>,
@@ -68,7 +68,7 @@ impl Shard {
             keyed: FxHashMap::default(),
             assets: FxHashMap::default(),
             workflows: FxHashMap::default(),
-            definitions: FxHashMap::default(),
+            definitions: Definitions::default(),
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
             lines: Lines::default(),
@@ -115,9 +115,10 @@ impl Shard {
         self.workflows.get(key)
     }
 
-    /// Returns a definition version this shard has adopted.
-    pub fn definition(&self, key: &WorkflowKey, version: DefinitionVersion) -> Option<&Arc<Definition>> {
-        self.definitions.get(key)?.get(&version)
+    /// Returns the document of a definition version this shard has adopted. Whether it still compiles shows when a run
+    /// needs it.
+    pub fn definition(&self, key: &WorkflowKey, version: DefinitionVersion) -> Option<&Json> {
+        self.definitions.document(key, version)
     }
 
     /// Returns how a run ended, as long as that is remembered.
@@ -173,7 +174,8 @@ impl Shard {
     }
 
     /// Appends what follows from a commit. Called before [`Self::book`] lets an ended run go.
-    pub(super) fn react(&self, commit: &Commit, effects: &mut Vec<Effect>) {
+    pub(super) fn react(&self, commit: &Commit, reactions: &mut Reactions) {
+        let effects = &mut reactions.effects;
         let mut revision = commit.revision;
         for event in &commit.events {
             match (&commit.aggregate, event) {
@@ -189,7 +191,9 @@ impl Shard {
                 }
                 (AggregateId::Workflow(key), Event::Workflow(event)) => {
                     if let Some(workflow) = self.workflows.get(key) {
-                        crate::workflow::react(workflow, event, revision, effects);
+                        reactions
+                            .later
+                            .extend(crate::workflow::news(workflow, event, revision).map(|news| (effects.len(), news)));
                     }
                 }
                 (

@@ -9,4 +9,4 @@ pub use command::{ApplyWorkflow, WorkflowCommand, WorkflowRejection};
 pub(crate) use decide::evolve;
 pub use decide::{Workflow, decide};
 pub use event::WorkflowEvent;
-pub use react::{declarations, react};
+pub use react::{News, declarations, news};

@@ -5,40 +5,65 @@ use std::collections::BTreeMap;
 use super::{Workflow, WorkflowEvent};
 use crate::asset::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration};
 use crate::definition::{Action, BuiltIn, Definition, Node, compile};
-use crate::shard::{AggregateId, AssetKey, Command, Effect, Submission};
-use crate::{AssetId, DefinitionVersion, Revision};
+use crate::shard::{AggregateId, AssetKey, Command, Effect, Submission, WorkflowKey};
+use crate::{AssetId, DefinitionVersion, Json, Revision};
 
-/// Appends the effects of one event. `workflow` is the state after the event.
-pub fn react(workflow: &Workflow, event: &WorkflowEvent, revision: Revision, effects: &mut Vec<Effect>) {
+/// That a version is current, and what is to be said of it. Texts are shared.
+#[derive(Debug, Clone)]
+pub struct News {
+    key: WorkflowKey,
+    revision: Revision,
+    version: DefinitionVersion,
+    document: Json,
+    /// The version that was current before.
+    before: Option<(DefinitionVersion, Json)>,
+}
+
+/// Returns what is new after an event. `workflow` is the state after the event.
+pub fn news(workflow: &Workflow, event: &WorkflowEvent, revision: Revision) -> Option<News> {
     let version = match event {
         WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version } => *version,
     };
-    let Some(document) = workflow.document(version) else { return };
-    effects.push(Effect::PublishDefinition {
-        workspace: workflow.key.workspace.clone(),
-        workflow: workflow.key.workflow.clone(),
-        version,
-        document: document.clone(),
-    });
-    let declared = |version| {
-        let compiled = workflow.document(version).and_then(|document| compile(&document.to_value()).ok());
-        compiled.map(|(definition, _)| declarations(&definition, version)).unwrap_or_default()
-    };
-    let mut declarations = declared(version);
-    // What only the version before declared is withdrawn by an empty declaration.
-    for asset in workflow.before.map(declared).unwrap_or_default().into_keys() {
-        declarations.entry(asset).or_insert_with(|| Declaration {
-            workflow: workflow.key.workflow.clone(),
-            version,
-            producers: Vec::new(),
-            consumers: Vec::new(),
-        });
+    let document = workflow.document(version)?.clone();
+    let before = workflow.before.and_then(|version| Some((version, workflow.document(version)?.clone())));
+    Some(News { key: workflow.key.clone(), revision, version, document, before })
+}
+
+impl News {
+    /// Returns that the version exists.
+    pub fn publication(&self) -> Effect {
+        Effect::PublishDefinition {
+            workspace: self.key.workspace.clone(),
+            workflow: self.key.workflow.clone(),
+            version: self.version,
+            document: self.document.clone(),
+        }
     }
-    for (index, (asset, declaration)) in (0..).zip(declarations) {
-        let key = AssetKey { workspace: workflow.key.workspace.clone(), asset };
-        let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
-        let from = AggregateId::Workflow(workflow.key.clone());
-        effects.push(Effect::Submit(Submission::following(&from, revision, index, command)));
+
+    /// Returns what its assets are told. Compiles it, and the version before.
+    pub fn declarations(&self) -> Vec<Effect> {
+        let declared = |version, document: &Json| {
+            let compiled = compile(&document.to_value()).ok();
+            compiled.map(|(definition, _)| declarations(&definition, version)).unwrap_or_default()
+        };
+        let mut declarations = declared(self.version, &self.document);
+        // What only the version before declared is withdrawn by an empty declaration.
+        let before = self.before.as_ref().map(|(version, document)| declared(*version, document));
+        for asset in before.unwrap_or_default().into_keys() {
+            declarations.entry(asset).or_insert_with(|| Declaration {
+                workflow: self.key.workflow.clone(),
+                version: self.version,
+                producers: Vec::new(),
+                consumers: Vec::new(),
+            });
+        }
+        let from = AggregateId::Workflow(self.key.clone());
+        let told = (0..).zip(declarations).map(|(index, (asset, declaration))| {
+            let key = AssetKey { workspace: self.key.workspace.clone(), asset };
+            let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
+            Effect::Submit(Submission::following(&from, self.revision, index, command))
+        });
+        told.collect()
     }
 }
 

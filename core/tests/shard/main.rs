@@ -5,6 +5,7 @@ mod bounds;
 mod checkpoints;
 mod effects;
 mod everything;
+mod first_use;
 mod golden_checkpoint;
 mod lanes;
 mod laws;

@@ -77,8 +77,7 @@ fn runs_take_turns_and_others_decide_in_between() {
         let submission = Submission::new(CommandId::from_uuid(uuid::Uuid::from_u128(id)), command);
         owner.submit(0, submission, now, &mut Hands::default());
     };
-    let definition = world.shard.definition(&key("fan"), headwater_core::DefinitionVersion::FIRST).unwrap();
-    let document = definition.source.clone();
+    let document = world.shard.definition(&key("fan"), headwater_core::DefinitionVersion::FIRST).unwrap().clone();
     let version = headwater_core::DefinitionVersion::FIRST;
     submit(&mut owner, Command::AdoptDefinition { key: key("fan"), version, document });
     let runs: Vec<_> = (1..=3).map(|number| RunId::new(shard_zero(), now, number << 20)).collect();

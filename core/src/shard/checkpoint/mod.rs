@@ -10,17 +10,17 @@ mod legacy;
 mod section;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use self::section::{Contents, Kind, SectionHead};
+use super::definitions::Unusable;
 use super::outbox::Inherited;
 use super::owner::Folded;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
 use super::{Owner, WorkflowKey};
-use crate::definition::compile;
+use crate::definition::Problems;
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeId, RunId, Sequence, ShardId};
 
@@ -44,7 +44,7 @@ pub enum CheckpointError {
     #[error("it is of shard {found}, not {expected}")]
     Shard { expected: ShardId, found: ShardId },
     #[error("its definition {}/{}/{version} does not compile: {problems}", .key.workspace, .key.workflow)]
-    Definition { key: WorkflowKey, version: DefinitionVersion, problems: String },
+    Definition { key: WorkflowKey, version: DefinitionVersion, problems: Problems },
     #[error("its run {run} is frozen at a definition that it does not hold")]
     DefinitionMissing { run: RunId },
     #[error("its run {run} has a node {node} that its definition does not have")]
@@ -207,10 +207,7 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         parked,
     } = shard;
     sections.write(Kind::Clock, [clock].into_iter());
-    let mut documents: Vec<_> = definitions
-        .iter()
-        .flat_map(|(key, versions)| versions.iter().map(move |(version, found)| (key, version, &found.source)))
-        .collect();
+    let mut documents: Vec<_> = definitions.documents().collect();
     documents.sort_unstable_by_key(|(key, version, _)| (*key, *version));
     sections.write(Kind::Definitions, documents.iter());
     let mut workflows: Vec<_> = workflows.values().collect();
@@ -244,17 +241,14 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
 fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>), CheckpointError> {
     shard.clock = state.clock;
     for (key, version, document) in state.definitions {
-        let (definition, _) = compile(&document.to_value()).map_err(|problems| CheckpointError::Definition {
-            key: key.clone(),
-            version,
-            problems: problems.to_string(),
-        })?;
-        shard.definitions.entry(key).or_default().insert(version, Arc::new(definition));
+        shard.definitions.adopt(key, version, document);
     }
     for record in state.runs {
         let ((key, version), id) = (record.definition(), record.id());
-        let definition =
-            shard.definition(&key, version).cloned().ok_or(CheckpointError::DefinitionMissing { run: id })?;
+        let definition = shard.definitions.graph(&key, version).map_err(|unusable| match unusable {
+            Unusable::NotAdopted => CheckpointError::DefinitionMissing { run: id },
+            Unusable::Broken(problems) => CheckpointError::Definition { key, version, problems },
+        })?;
         let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
         shard.lines.follow(&mut run);
         shard.turns.follow(&run);
