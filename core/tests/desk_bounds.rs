@@ -128,8 +128,8 @@ fn so_many_may_wait_for_the_ends_of_runs_and_one_more_is_told_so() {
     let run = room.start();
     for reply in 0..WATCHERS_MAX {
         room.command(reply, ShardRequest::AwaitRun { run });
+        assert_eq!(room.settle().len(), 0, "all of them wait");
     }
-    assert_eq!(room.settle().len(), 0, "all of them wait");
     room.command(WATCHERS_MAX, ShardRequest::AwaitRun { run });
     let answers = room.settle();
     let (reply, said) = answers.first().expect("it does not wait");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::line::{Sender, Waiting};
 use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
@@ -27,29 +28,47 @@ impl<R, T> Desk<R, T> {
         let overloaded = self.is_overloaded();
         for (index, request) in requests.into_iter().enumerate() {
             let place = Place { frame, index };
-            match request {
-                _ if overloaded => self.refuse_command(place, Rejection::Overloaded, out),
-                ShardRequest::Submit(submission) => self.submit(Asker::Shard(place), *submission, at, out),
-                ShardRequest::AwaitRun { run } => self.await_run(place, run, at, out),
-                ShardRequest::DescribeAsset { key } => {
-                    let asset = self.owner.shard().asset(&key);
-                    let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
-                    self.reply(place, ShardReply::Asset { declarations }, out);
-                }
-                ShardRequest::DescribeQueue { workspace, queue } => {
-                    let shard = self.owner.shard();
-                    let waiting = shard.waiting_for(&workspace, &queue) as u64;
-                    let held = shard.held_of(&workspace, &queue) as u64;
-                    self.reply(place, ShardReply::Queue { waiting, held }, out);
-                }
-                ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
-                ShardRequest::Release { id, aggregate, by } => self.begin_release(place, id, aggregate, by, out),
-                ShardRequest::NameHeard { of } => {
-                    let heard = self.owner.shard().heard(of);
-                    self.reply(place, ShardReply::Heard { place: heard }, out);
-                }
-                ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
+            if overloaded {
+                self.refuse_command(place, Rejection::Overloaded, out);
+                continue;
             }
+            let sender = match &request {
+                ShardRequest::Submit(submission) => Sender::lane_of(submission),
+                ShardRequest::AwaitRun { .. }
+                | ShardRequest::DescribeAsset { .. }
+                | ShardRequest::DescribeQueue { .. }
+                | ShardRequest::ListQuarantine { .. }
+                | ShardRequest::Release { .. }
+                | ShardRequest::NameHeard { .. }
+                | ShardRequest::NameEpoch { .. } => None,
+            };
+            self.come(sender.unwrap_or(Sender::Frame(frame)), Waiting::Shard { place, request }, at, out);
+        }
+        self.serve(at, out);
+    }
+
+    pub(super) fn take_asked(&mut self, place: Place, asked: ShardRequest, at: Moment, out: &mut Vec<Output<R, T>>) {
+        match asked {
+            ShardRequest::Submit(submission) => self.submit(Asker::Shard(place), *submission, at, out),
+            ShardRequest::AwaitRun { run } => self.await_run(place, run, at, out),
+            ShardRequest::DescribeAsset { key } => {
+                let asset = self.owner.shard().asset(&key);
+                let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
+                self.reply(place, ShardReply::Asset { declarations }, out);
+            }
+            ShardRequest::DescribeQueue { workspace, queue } => {
+                let shard = self.owner.shard();
+                let waiting = shard.waiting_for(&workspace, &queue) as u64;
+                let held = shard.held_of(&workspace, &queue) as u64;
+                self.reply(place, ShardReply::Queue { waiting, held }, out);
+            }
+            ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
+            ShardRequest::Release { id, aggregate, by } => self.begin_release(place, id, aggregate, by, out),
+            ShardRequest::NameHeard { of } => {
+                let heard = self.owner.shard().heard(of);
+                self.reply(place, ShardReply::Heard { place: heard }, out);
+            }
+            ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
         }
     }
 

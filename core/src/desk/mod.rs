@@ -15,6 +15,7 @@
 //! | `quarantine` | what is quarantined, and how it is released |
 //! | `watchers` | who waits for the end of which run |
 //! | `frames` | which requests came together and are answered together |
+//! | `line` | what waits to be decided, and who is next |
 
 mod answer;
 mod ask;
@@ -22,6 +23,7 @@ mod frames;
 mod handing;
 mod input;
 mod leases;
+mod line;
 mod output;
 mod parking;
 mod quarantine;
@@ -34,19 +36,20 @@ mod work;
 use std::time::Duration;
 
 pub use input::{Input, Moment};
+pub use line::{LINE_BYTES_MAX, LINE_OF_SENDER_MAX};
 pub use output::Output;
 pub use parking::Needed;
 pub use quarantine::QUARANTINED_SHOWN_MAX;
 
 use frames::{Frames, Place};
 use leases::{Lease, Leases};
+use line::{Line, Sender, Waiting};
 use parking::Parking;
 use quarantine::Releasing;
 use rooms::Rooms;
 use takeover::Inheritance;
 use watchers::Watchers;
 
-use crate::expr::DECISION_WORK_MAX;
 use crate::protocol::{ShardReply, Task, WorkReply};
 use crate::run::RunCommand;
 use crate::shard::{Command, Owner, Rejection, Released, Submission};
@@ -54,10 +57,10 @@ use crate::{BundleId, CommandId, LeaseToken, Sequence, SessionId};
 
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
-/// How much work is decided in one go before others are looked at: about the most that one decision does.
-const BURST_WORK: u64 = DECISION_WORK_MAX / 2;
+/// Which part of what one decision may do is decided in one go before others are looked at.
+const BURST_PART: u64 = 8;
 /// How many inputs go before a run that goes on by itself, and no more.
-const PASSED_OVER_MAX: u32 = 4;
+pub const PASSED_OVER_MAX: u32 = 4;
 
 /// How a desk behaves.
 #[derive(Debug, Clone)]
@@ -84,6 +87,7 @@ pub struct Desk<R, T> {
     handed: Vec<(SessionId, Task)>,
     watchers: Watchers,
     parking: Parking<T>,
+    line: Line<T>,
     releasing: Vec<Releasing>,
     inheritance: Inheritance,
     names: Names,
@@ -92,6 +96,10 @@ pub struct Desk<R, T> {
     appending_since: Option<Duration>,
     /// When a bundle last was durable.
     appended_at: Option<Duration>,
+    /// What the requests themselves cost, beside what was decided.
+    met: u64,
+    /// How much work was done before this turn.
+    done_before: u64,
     /// How many inputs have gone before the run whose turn it is to go on.
     passed_over: u32,
     /// Whether the bundle that opens the epoch is durable: until then the epoch may never be, so nobody hears of it.
@@ -105,7 +113,7 @@ pub struct Caller<T>(Asker<T>);
 /// When [`Input::Continue`] should come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoesOn {
-    /// No run has more to do, or the bundle that fills is full.
+    /// Nobody has more to do, or the bundle that fills is full.
     Not,
     /// When nothing else has come.
     WhenIdle,
@@ -151,7 +159,7 @@ impl<R, T> Desk<R, T> {
     pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.passed_over = self.passed_over.saturating_add(1);
         match input {
-            Input::Work { workspace, frame, reply } => self.take_work(&workspace, frame, reply, at, out),
+            Input::Work { workspace, frame, reply } => self.take_work(workspace, frame, reply, at, out),
             Input::Unreadable { malformed, reply } => self.refuse_frame(malformed, reply, out),
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
             Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
@@ -162,13 +170,14 @@ impl<R, T> Desk<R, T> {
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
             Input::Due => self.fire_timers(at),
-            Input::Continue => self.go_on(at),
+            Input::Continue => self.go_on(at, out),
             Input::Sweep => self.sweep(at, out),
         }
     }
 
     /// Ends a turn: grants what waits to whoever has room, hands over what was granted and is durable, and, unless this
-    /// owner is about to stop, hands out the next bundle if there is one to append and none is in flight.
+    /// owner is about to stop, hands out the next bundle if there is one to append and none is in flight. What comes then has
+    /// a burst of its own.
     pub fn turn(&mut self, stops: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.hand_over(out);
         if !stops {
@@ -176,6 +185,7 @@ impl<R, T> Desk<R, T> {
             self.grant(at, out);
             self.next_append(at, out);
         }
+        self.done_before = self.work_done();
     }
 
     fn next_append(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
@@ -199,6 +209,7 @@ impl<R, T> Desk<R, T> {
     /// Returns whether nothing waits here for anybody: for tests of rest.
     pub fn is_at_rest(&self) -> bool {
         self.parking.is_empty()
+            && self.line.is_empty()
             && self.releasing.is_empty()
             && self.inheritance.is_settled()
             && !self.owner.is_appending()
@@ -227,7 +238,8 @@ impl<R, T> Desk<R, T> {
     /// Decides what follows from an effect of this shard, or from its refusal elsewhere.
     fn follow(&mut self, submission: Submission, ticket: T, at: Moment, out: &mut Vec<Output<R, T>>) {
         let asker = Asker::Effect { ticket, submission: Box::new(submission.clone()) };
-        self.submit(asker, submission, at, out);
+        self.come(Sender::of(&asker, &submission), Waiting::Wish { asker, submission }, at, out);
+        self.serve(at, out);
     }
 
     /// Decides a command, once the definition it needs is here.
@@ -251,27 +263,41 @@ impl<R, T> Desk<R, T> {
     fn is_overloaded(&self) -> bool {
         // Who waits for a run's end waits long, and costs next to nothing.
         let waiting = self.work.waiting() + self.commands.waiting();
-        waiting > self.settings.requests_waiting_max + self.watchers.count()
+        waiting > self.settings.requests_waiting_max + self.watchers.count() || self.line.bytes() > LINE_BYTES_MAX
     }
 
-    /// Returns when a run that has more to do should go on: fairly, neither before everybody nor after everybody.
+    /// Returns when what waits, or a run that has more to do, should go on: requests at once, for somebody waits for them; runs
+    /// fairly, neither before everybody nor after everybody.
     pub fn goes_on(&self) -> GoesOn {
-        if self.owner.shard().unfinished().len() == 0 || self.owner.is_full() {
+        let has_unfinished = self.owner.shard().unfinished().len() > 0;
+        if self.owner.is_full() {
             GoesOn::Not
-        } else if self.passed_over >= PASSED_OVER_MAX {
+        } else if !self.line.is_empty() || has_unfinished && self.passed_over >= PASSED_OVER_MAX {
             GoesOn::Now
-        } else {
+        } else if has_unfinished {
             GoesOn::WhenIdle
+        } else {
+            GoesOn::Not
         }
     }
 
-    /// Returns whether so much was decided since `before` ([`crate::shard::Shard::work_spent`]) that others should be
-    /// looked at first.
-    pub fn is_burst_over(&self, before: u64) -> bool {
-        self.owner.is_full() || self.owner.shard().work_spent() - before > BURST_WORK
+    /// How much was done so far, in units of work.
+    fn work_done(&self) -> u64 {
+        self.owner.shard().work_spent() + self.met
     }
 
-    fn go_on(&mut self, at: Moment) {
+    /// Whether so much was decided in this turn that others should be looked at first.
+    fn is_burst_over(&self) -> bool {
+        let burst = self.owner.shard().decision_work_max() / BURST_PART;
+        self.owner.is_full() || self.work_done() - self.done_before > burst
+    }
+
+    fn go_on(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        // This input is one of those that go before.
+        let is_turn_of_run = self.passed_over > PASSED_OVER_MAX && self.owner.shard().unfinished().len() > 0;
+        if !self.line.is_empty() && !is_turn_of_run {
+            return self.serve(at, out);
+        }
         self.passed_over = 0;
         if self.owner.is_full() {
             return;
@@ -282,13 +308,15 @@ impl<R, T> Desk<R, T> {
     }
 
     fn fire_timers(&mut self, at: Moment) {
-        let before = self.owner.shard().work_spent();
         for run in self.owner.shard().due_runs(at.wall, DUE_BURST) {
-            // What is due stays due.
-            if self.is_burst_over(before) {
+            if self.owner.is_full() {
                 return;
             }
             self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::FireTimers {} }, at);
+            // What is due stays due.
+            if self.is_burst_over() {
+                return;
+            }
         }
     }
 
@@ -296,13 +324,17 @@ impl<R, T> Desk<R, T> {
     fn sweep(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.sweep_rooms(at, out);
         self.let_watchers_ask_again(at, out);
+        self.hear_the_line(at);
         for lease in self.leases.expired(at.steady) {
             self.spoken_of(&lease);
             let Lease { run, node, attempt, token, worker, .. } = lease;
             let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
-            self.decide(Asker::Nobody, Command::Run { run, command }, at);
+            let id = CommandId::from_uuid(self.names.next());
+            let submission = Submission::new(id, Command::Run { run, command });
+            self.come(Sender::Run(run), Waiting::Wish { asker: Asker::Nobody, submission }, at, out);
             out.push(Output::FellSilent { run, node, attempt, worker });
         }
+        self.serve(at, out);
         self.hand_again(at, out);
         self.offer_inherited(at);
     }

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::line::{Sender, Waiting};
 use super::{Asker, Caller, Desk, Moment, Output};
 use crate::run::RunCommand;
 use crate::shard::{Command, Shard, Submission, WorkflowKey};
@@ -68,20 +69,38 @@ impl<T> Parking<T> {
 }
 
 impl<R, T> Desk<R, T> {
-    /// Adopts a definition, and decides what waited for it. Where there is none, the commands are refused.
+    /// Adopts a definition; what waited for it comes in again. Where there is none, the commands are refused.
     pub(super) fn adopt(&mut self, needed: Needed, document: Option<Json>, at: Moment, out: &mut Vec<Output<R, T>>) {
         let parked = self.parking.take(&needed);
         if let Some(document) = document {
             let (key, version) = needed.clone();
             self.decide(Asker::Adoption, Command::AdoptDefinition { key, version, document }, at);
         }
-        for (asker, submission) in parked {
-            match Parking::<T>::needs(self.owner.shard(), &submission) {
-                // It only came behind.
-                Some(other) if other != needed => self.submit(asker, submission, at, out),
-                _ if self.parking.is_held_up(&submission) => self.submit(asker, submission, at, out),
-                _ => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
-            }
+        let (on_lanes, others): (Vec<_>, Vec<_>) = parked.into_iter().partition(|(_, wish)| wish.from.is_some());
+        let looked_up = |(asker, submission)| Waiting::LookedUp { needed: needed.clone(), asker, submission };
+        for parked in others {
+            self.line.push(Sender::of(&parked.0, &parked.1), looked_up(parked));
+        }
+        // The last first: each goes before what its lane has brought since.
+        for parked in on_lanes.into_iter().rev() {
+            self.line.push_first(Sender::of(&parked.0, &parked.1), looked_up(parked));
+        }
+        self.serve(at, out);
+    }
+
+    pub(super) fn submit_looked_up(
+        &mut self,
+        needed: &Needed,
+        asker: Asker<T>,
+        submission: Submission,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        match Parking::<T>::needs(self.owner.shard(), &submission) {
+            // It only came behind.
+            Some(other) if other != *needed => self.submit(asker, submission, at, out),
+            _ if self.parking.is_held_up(&submission) => self.submit(asker, submission, at, out),
+            _ => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
         }
     }
 }

@@ -112,7 +112,8 @@ impl<R, T> Desk<R, T> {
         for _ in 0..TAKE_UP_BURST {
             let taken =
                 !self.owner.is_full() && self.owner.take_up(|| Caller(Asker::Nobody), at.wall, &mut self.rooms.hands);
-            if !taken {
+            // One in any case: whatever else there is, what was parked goes on.
+            if !taken || self.is_burst_over() {
                 return;
             }
         }

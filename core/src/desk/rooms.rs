@@ -100,7 +100,7 @@ impl<R, T> Desk<R, T> {
         out.push(Output::Hand { workspace, worker, session, handed });
     }
 
-    /// Learns what a worker lends; it comes first for what its reports make ready. Says no where there are too many.
+    /// Learns what a worker lends. Says no where there are too many.
     pub(super) fn take_credit(
         &mut self,
         worker: &WorkerId,
@@ -118,7 +118,6 @@ impl<R, T> Desk<R, T> {
             room.hear(credit);
         }
         self.rooms.refresh(session);
-        self.rooms.hands.prefer(Some(session));
         true
     }
 

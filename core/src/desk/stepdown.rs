@@ -1,6 +1,7 @@
 //! What an owner that loses its shard leaves behind.
 
 use super::frames::{Complete, fit};
+use super::line::Waiting;
 use super::{Asker, Caller, Desk, Output, Place};
 use crate::protocol::{ShardReply, WorkAnswer, WorkReply};
 use crate::shard::Rejection;
@@ -9,7 +10,7 @@ impl<R, T> Desk<R, T> {
     /// Tells every caller to ask the next owner: it knows what became of their commands.
     pub fn step_down(self, out: &mut Vec<Output<R, T>>) {
         let shard = self.owner.shard().id();
-        let Self { owner, mut work, mut commands, watchers, parking, releasing, settings, .. } = self;
+        let Self { owner, mut work, mut commands, watchers, parking, line, releasing, settings, .. } = self;
         let mut tell_worker = |place: Place| {
             let complete = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner })?;
             let Complete { reply: (reply, _), answers: replies } = complete;
@@ -22,7 +23,15 @@ impl<R, T> Desk<R, T> {
             let (reply, bytes) = complete.written();
             Some(Output::Answer { reply, bytes })
         };
-        let askers = owner.abandon().into_iter().map(|Caller(asker)| asker).chain(parking.abandon());
+        let mut askers: Vec<_> = owner.abandon().into_iter().map(|Caller(asker)| asker).collect();
+        askers.extend(parking.abandon());
+        for waiting in line.abandon() {
+            match waiting {
+                Waiting::Work { place, .. } => out.extend(tell_worker(place)),
+                Waiting::Shard { place, .. } => out.extend(tell_process(place)),
+                Waiting::Wish { asker, .. } | Waiting::LookedUp { asker, .. } => askers.push(asker),
+            }
+        }
         for asker in askers {
             out.extend(match asker {
                 Asker::Work { place, .. } | Asker::Stranger { place, .. } | Asker::Heartbeat { place, .. } => {

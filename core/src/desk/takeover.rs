@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Asker, Caller, Desk, DeskSettings, Frames, Lease, Leases, Moment, Names, Output, Parking, Rooms, Watchers,
+    Asker, Caller, Desk, DeskSettings, Frames, Lease, Leases, Line, Moment, Names, Output, Parking, Rooms, Watchers,
 };
 use crate::credit::Hands;
 use crate::shard::{Effect, Owner, Shard};
@@ -41,6 +41,7 @@ impl<R, T> Desk<R, T> {
             }
         }
         let leases = held(owner.shard(), settings.lease_ttl, at);
+        let line = Line::new(owner.shard().decision_work_max());
         let mut desk = Self {
             owner,
             work: Frames::new(),
@@ -50,12 +51,15 @@ impl<R, T> Desk<R, T> {
             handed: Vec::new(),
             watchers: Watchers::default(),
             parking: Parking::new(),
+            line,
             releasing: Vec::new(),
             inheritance,
             names: Names { own: seed, count: 0 },
             refusals: 0,
             appending_since: None,
             appended_at: None,
+            met: 0,
+            done_before: 0,
             passed_over: 0,
             is_open: false,
             settings,

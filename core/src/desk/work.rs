@@ -1,41 +1,45 @@
 //! What workers say to a shard, and what it means.
 
+use std::sync::Arc;
+
 use super::frames::fit;
+use super::line::{LINE_OF_SENDER_MAX, Sender, Waiting};
 use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::protocol::{Held, Malformed, ReadFrame, WorkAnswer, WorkReply, WorkRequest};
 use crate::run::{RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
-use crate::{Attempt, CommandId, LeaseToken, NodeId, RunId, WorkerId, WorkspaceId};
+use crate::{Attempt, CommandId, LeaseToken, NodeId, RunId, SessionId, WorkerId, WorkspaceId};
 
 /// Who sends a frame.
-struct Sender<'f> {
-    workspace: &'f WorkspaceId,
-    worker: &'f WorkerId,
-    session: crate::SessionId,
+#[derive(Debug)]
+pub(super) struct Speaker {
+    workspace: WorkspaceId,
+    worker: WorkerId,
+    pub session: SessionId,
 }
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_work(
         &mut self,
-        workspace: &WorkspaceId,
+        workspace: WorkspaceId,
         frame: ReadFrame,
         reply: R,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
         let ReadFrame { worker, session, queues, credit, requests } = frame;
-        if !self.take_credit(&worker, session, workspace, &queues, credit, at) {
+        if !self.take_credit(&worker, session, &workspace, &queues, credit, at) {
             let reason = "the shard knows as many workers, and queues of theirs, as it takes".to_owned();
             return self.refuse_frame(Malformed { path: "/session".to_owned(), reason }, reply, out);
         }
-        let sender = Sender { workspace, worker: &worker, session };
         if requests.is_empty() {
             // Credit alone needs no fence: it is the worker's own word, and what was handed out under it is counted.
-            self.rooms.hands.prefer(None);
             return self.send_answer(reply, session, Vec::new(), out);
         }
         let frame = self.work.open((reply, session), requests.len());
-        let overloaded = self.is_overloaded();
+        let sender = Sender::Worker(session);
+        let overloaded = self.is_overloaded() || self.line.of(sender) > LINE_OF_SENDER_MAX;
+        let speaker = Arc::new(Speaker { workspace, worker, session });
         for (index, request) in requests.into_iter().enumerate() {
             let place = Place { frame, index };
             match request {
@@ -43,10 +47,12 @@ impl<R, T> Desk<R, T> {
                 Ok(_) if overloaded => {
                     self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }, out);
                 }
-                Ok(request) => self.take_request(place, &sender, request, at, out),
+                Ok(request) => {
+                    self.come(sender, Waiting::Work { place, speaker: speaker.clone(), request }, at, out);
+                }
             }
         }
-        self.rooms.hands.prefer(None);
+        self.serve(at, out);
     }
 
     /// Tells a worker that nothing of what it said could be read.
@@ -58,18 +64,18 @@ impl<R, T> Desk<R, T> {
         out.push(Output::Answer { reply, bytes });
     }
 
-    fn take_request(
+    pub(super) fn take_request(
         &mut self,
         place: Place,
-        sender: &Sender<'_>,
+        speaker: &Speaker,
         request: WorkRequest,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let caller = Asker::Work { place, session: sender.session };
+        let caller = Asker::Work { place, session: speaker.session };
         match request {
             WorkRequest::Report { id, run, report } => {
-                if !self.is_of(run, sender.workspace) {
+                if !self.is_of(run, &speaker.workspace) {
                     return self.hold_unknown(place);
                 }
                 self.let_go(report.lease);
@@ -77,7 +83,7 @@ impl<R, T> Desk<R, T> {
                 self.submit(caller, Submission::new(id, command), at, out);
             }
             WorkRequest::Return { id, run, node, attempt, lease } => {
-                if !self.is_of(run, sender.workspace) {
+                if !self.is_of(run, &speaker.workspace) {
                     return self.hold_unknown(place);
                 }
                 self.let_go(lease);
@@ -85,12 +91,12 @@ impl<R, T> Desk<R, T> {
                 self.submit(caller, Submission::new(id, command), at, out);
             }
             WorkRequest::Started { run, node, attempt, lease, started_at } => {
-                if !self.is_of(run, sender.workspace) {
+                if !self.is_of(run, &speaker.workspace) {
                     return self.hold_unknown(place);
                 }
                 self.still_holds(run, &node, attempt, lease, at);
                 let id = CommandId::derived(&[b"started", run.as_uuid().as_bytes(), &lease.bits().to_be_bytes()]);
-                let worker = sender.worker.clone();
+                let worker = speaker.worker.clone();
                 let command = RunCommand::StartAttempt { node, attempt, lease, worker, started_at };
                 self.submit(caller, Submission::new(id, Command::Run { run, command }), at, out);
             }
@@ -99,7 +105,8 @@ impl<R, T> Desk<R, T> {
                 for Held { run, node, attempt, lease, progress: _ } in held {
                     if self.owner.shard().is_quarantined(run) {
                         unclear.push(lease);
-                    } else if !self.is_of(run, sender.workspace) || !self.still_holds(run, &node, attempt, lease, at) {
+                    } else if !self.is_of(run, &speaker.workspace) || !self.still_holds(run, &node, attempt, lease, at)
+                    {
                         cancelled.push(lease);
                     }
                 }

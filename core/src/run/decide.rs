@@ -22,6 +22,10 @@ pub const INPUT_BYTES_MAX: usize = 1 << 20;
 /// How many bytes of a worker's or a caller's words are kept.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 const CODE_CHARS_MAX: usize = 200;
+/// What a fact costs whoever waits meanwhile, in units of work, and how many of its bytes are a unit more: to be folded,
+/// written and reacted to.
+const FACT_WORK: u64 = 100;
+const FACT_BYTES_PER_UNIT: u64 = 16;
 
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
@@ -33,7 +37,8 @@ pub struct Ground<'a> {
     pub is_contended: &'a dyn Fn(&WorkspaceId, &QueueName) -> bool,
     /// What the decision may take.
     pub budget: Budget,
-    /// How much work it did, to be read off afterwards.
+    /// How much it did, refused or not, in units of work: what was evaluated, and what its facts cost. To be read off
+    /// afterwards.
     pub spent: u64,
 }
 
@@ -101,12 +106,8 @@ pub fn start(
     Ok((run, events))
 }
 
-/// Fills in the defaults and checks the schema, as the only thing a decision does.
-pub(crate) fn complete_input(input: &Json, definition: &Definition) -> Result<Json, RunRejection> {
-    complete_input_within(input, definition, &Work::of_a_decision())
-}
-
-fn complete_input_within(input: &Json, definition: &Definition, work: &Work) -> Result<Json, RunRejection> {
+/// Fills in the defaults and checks the schema.
+pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work: &Work) -> Result<Json, RunRejection> {
     let invalid = |message: String| RunRejection::InputInvalid { message };
     if !input.as_str().trim_start().starts_with('{') {
         return Err(invalid("the input must be a JSON object".to_owned()));
@@ -148,7 +149,13 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     }
     let work = Work::of(ground.budget.work);
     let mut decision = Decision::of(run, ground, work);
-    decision.take(command)?.expect("the first step of a decision waits for no other");
+    match decision.take(command) {
+        Ok(step) => step.expect("the first step of a decision waits for no other"),
+        Err(rejection) => {
+            decision.ground.spent = decision.work.spent();
+            return Err(rejection);
+        }
+    }
     Ok(decision.settled())
 }
 
@@ -212,7 +219,8 @@ impl Decision<'_, '_, '_> {
     /// Does of the agenda what this decision has room for, and returns the facts.
     fn settled(mut self) -> Vec<RunEvent> {
         self.settle();
-        self.ground.spent = self.work.spent();
+        let facts = FACT_WORK * self.events.len() as u64 + self.bytes as u64 / FACT_BYTES_PER_UNIT;
+        self.ground.spent = self.work.spent() + facts;
         self.events
     }
 }

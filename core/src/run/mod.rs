@@ -40,7 +40,7 @@ mod waiting;
 pub use budget::{Budget, DECISION_BYTES_MAX};
 pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection, StartRun};
-pub(crate) use decide::complete_input;
+pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, INPUT_BYTES_MAX, decide, start};
 pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
 pub(crate) use evolve::evolve;

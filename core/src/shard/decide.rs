@@ -11,6 +11,7 @@ use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Origin, Rejec
 use crate::asset::{self, Asset, AssetCommand};
 use crate::credit::Hands;
 use crate::definition::compile;
+use crate::expr::Work;
 use crate::protocol::{Granted, Task};
 use crate::run::{self, Budget, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
@@ -38,6 +39,9 @@ pub struct Decided {
 
 /// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.
 const WAITING_COUNTED_MAX: usize = 63;
+
+/// What a byte of a definition costs to compile, in units of work.
+const COMPILED_BYTE_WORK: u64 = 2;
 
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
@@ -160,7 +164,9 @@ impl Shard {
             Err(Unusable::NotAdopted) => return Ok(false),
             Err(broken @ Unusable::Broken(_)) => return Err(Rejection::Quarantined { reason: broken.to_string() }),
         };
-        let input = run::complete_input(&start.input, &definition).ok();
+        let work = Work::of(self.bounds.decision.work);
+        let input = run::complete_input_within(&start.input, &definition, &work).ok();
+        self.spent += work.spent();
         Ok(input.is_some_and(|input| start_hash(&start.workflow, &input) == hash))
     }
 
@@ -281,6 +287,7 @@ impl Shard {
         if self.definition(&key, version).is_some() {
             return Ok(Decided::default());
         }
+        self.spent += COMPILED_BYTE_WORK * document.len_bytes() as u64;
         let (definition, _) = compile(&document.to_value()).map_err(|problems| {
             Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message: problems.to_string() })
         })?;

@@ -95,6 +95,11 @@ impl Shard {
         self.spent
     }
 
+    /// Returns how many units of work one decision does at most.
+    pub fn decision_work_max(&self) -> u64 {
+        self.bounds.decision.work
+    }
+
     /// Returns the runs that have not ended, in no order.
     pub fn active(&self) -> impl Iterator<Item = &Run> {
         self.runs.values()

@@ -154,11 +154,13 @@ impl Cluster {
         let Some(wish) = self.asks.get(&ask).map(|ask| ask.wish.clone()) else { return };
         let said = match *wish {
             Wish::Submit(_) | Wish::Await(_) => {
-                let [reply]: [ShardReply; 1] = serde_json::from_slice(bytes).expect("one answer to one request");
-                Said::Shard(reply)
+                let mut replies: Vec<ShardReply> = serde_json::from_slice(bytes).expect("an answer is JSON");
+                Said::Shard(replies.swap_remove(0))
             }
             Wish::Work { .. } => {
-                let answer: WorkAnswer = serde_json::from_slice(bytes).expect("an answer is JSON");
+                let mut answer: WorkAnswer = serde_json::from_slice(bytes).expect("an answer is JSON");
+                // Said again in the same frame, it is answered the same.
+                answer.replies.truncate(1);
                 Said::Work(answer)
             }
         };
@@ -174,23 +176,29 @@ impl Cluster {
                 return self.reply(ask, Said::Shard(ShardReply::Refused { rejection: Rejection::Overloaded }));
             }
             Wish::Submit(submission) => {
-                let requests = vec![ShardRequest::Submit(Box::new(submission.clone()))];
+                let requests = vec![ShardRequest::Submit(Box::new(submission.clone())); self.times()];
                 Input::Commands { requests, reply: ask }
             }
             Wish::Await(run) => Input::Commands { requests: vec![ShardRequest::AwaitRun { run: *run }], reply: ask },
             Wish::Work { worker, session, credit, request } => {
+                let times = self.times();
                 let frame = WorkFrame {
                     protocol: PROTOCOL,
                     worker: self.workers[*worker].name.clone(),
                     session: *session,
                     queues: workers::queues(),
                     credit: *credit,
-                    requests: request.iter().cloned().collect(),
+                    requests: request.iter().flat_map(|request| vec![request.clone(); times]).collect(),
                 };
                 Input::Work { workspace: workspace(), frame: frame.into(), reply: ask }
             }
         };
         self.put(seat, [input]);
+    }
+
+    /// How often a request stands in its frame: a frame is taken apart, and a crash comes between its parts.
+    fn times(&mut self) -> usize {
+        if self.mishap(20) { 3 } else { 1 }
     }
 
     /// A definition has been looked up, or not found.

@@ -41,8 +41,10 @@ pub(super) enum Stopped {
 
 /// How often what nobody has heard is said again, at least.
 const SWEEP_EVERY_MAX: Duration = Duration::from_millis(500);
-/// How many requests are taken in before the loop looks for other work.
+/// How many frames are taken in before the loop looks for other work.
 const BURST: usize = 64;
+/// With how many bytes of them a burst is over: reading them takes time too.
+const BURST_BYTES: usize = 1 << 20;
 
 pub(super) struct Driver {
     shard: ShardId,
@@ -151,7 +153,7 @@ impl Driver {
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let open = !self.desk.owner().is_full();
-            let (goes_on, before) = (self.desk.goes_on(), self.desk.owner().shard().work_spent());
+            let goes_on = self.desk.goes_on();
             let due = self.next_due();
             tokio::select! {
                 Some(result) = &mut self.appending => match result {
@@ -177,30 +179,31 @@ impl Driver {
                 _ = sweep.tick() => self.take(Input::Sweep),
                 () = self.deliverer.broken() => {}
             }
-            self.take_ready(work, commands, before).await;
+            self.take_ready(work, commands).await;
             // What is not on its way to the journal when the stop comes is for the next owner to decide.
             self.desk.turn(shutdown.is_cancelled(), moment(self.began), &mut self.said);
             self.act().await;
         }
     }
 
-    /// Takes the requests that are there already, so that they go into the same bundle; `before` is the work that was spent
-    /// before this turn.
-    async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests, before: u64) {
+    /// Takes the requests that are there already, so that they go into the same bundle, or wait on the desk for a fair turn.
+    async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests) {
         // Where the next bundle is about to leave, whoever reads the connection comes first.
         if !self.desk.owner().is_appending() {
             tokio::task::yield_now().await;
         }
-        for _ in 0..BURST {
-            // Before the next is taken out: what is taken out and not decided is lost.
-            if self.desk.is_burst_over(before) {
-                return;
-            }
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < BURST && bytes < BURST_BYTES && !self.desk.owner().is_full() {
+            let before = taken;
             if let Some(frame) = work.try_next() {
+                (taken, bytes) = (taken + 1, bytes + frame.payload.len());
                 self.take_work(frame);
-            } else if let Some(asked) = commands.try_next() {
+            }
+            if let Some(asked) = commands.try_next() {
+                (taken, bytes) = (taken + 1, bytes + asked.payload.len());
                 self.take_commands(asked);
-            } else {
+            }
+            if taken == before {
                 return;
             }
         }

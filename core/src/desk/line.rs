@@ -1,0 +1,280 @@
+//! What has come and is not decided yet. A frame is taken apart: what a burst has no work left for waits here, and goes on
+//! in a later turn. What one sender sends is decided in the order it came; among senders, whoever has had the least work done
+//! for it goes first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::work::Speaker;
+use super::{Asker, Desk, Moment, Needed, Output, Place};
+use crate::protocol::{ShardRequest, WorkRequest};
+use crate::run::{Report, ReportOutcome, RunCommand};
+use crate::shard::{Command, Submission};
+use crate::{LeaseToken, RunId, SessionId, ShardId};
+
+/// How many bytes may wait before further frames are refused with `Overloaded`.
+pub const LINE_BYTES_MAX: usize = 32 << 20;
+/// How many requests of one worker may wait before further frames of its are refused with `Overloaded`.
+pub const LINE_OF_SENDER_MAX: usize = 4_096;
+/// What any request costs, in units of work: some two microseconds.
+const REQUEST_WORK: u64 = 100;
+
+/// Whose requests keep their order among themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Sender {
+    Worker(SessionId),
+    /// What another shard, or this one, sends.
+    Lane(ShardId),
+    /// One frame of a process, which speaks for many: what comes in the next is not held up.
+    Frame(u64),
+    /// What the shard itself wishes of a run.
+    Run(RunId),
+    /// Whatever else the shard wishes.
+    Own,
+}
+
+impl Sender {
+    /// Returns the lane a wish comes on.
+    pub fn lane_of(submission: &Submission) -> Option<Self> {
+        submission.from.map(|from| Self::Lane(from.shard))
+    }
+
+    /// Returns who sends a wish that did not come just now.
+    pub fn of<T>(asker: &Asker<T>, submission: &Submission) -> Self {
+        let own = || match &submission.command {
+            Command::Run { run, .. } => Self::Run(*run),
+            Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. } => Self::Own,
+        };
+        Self::lane_of(submission).unwrap_or_else(|| match asker {
+            Asker::Shard(place) => Self::Frame(place.frame),
+            Asker::Work { session, .. } => Self::Worker(*session),
+            Asker::Effect { .. }
+            | Asker::Heartbeat { .. }
+            | Asker::Stranger { .. }
+            | Asker::Watcher(_)
+            | Asker::Prober(_)
+            | Asker::Adoption
+            | Asker::Nobody => own(),
+        })
+    }
+}
+
+/// One request that waits.
+#[derive(Debug)]
+pub(super) enum Waiting<T> {
+    Work {
+        place: Place,
+        speaker: Arc<Speaker>,
+        request: WorkRequest,
+    },
+    Shard {
+        place: Place,
+        request: ShardRequest,
+    },
+    Wish {
+        asker: Asker<T>,
+        submission: Submission,
+    },
+    /// It was parked; what it waited for has been looked up.
+    LookedUp {
+        needed: Needed,
+        asker: Asker<T>,
+        submission: Submission,
+    },
+}
+
+/// Everything that waits.
+#[derive(Debug)]
+pub(super) struct Line<T> {
+    senders: FxHashMap<Sender, Queue<T>>,
+    /// Who has something to decide, by how much has been done for it and since when.
+    turns: BTreeMap<(u64, u64), Sender>,
+    /// How much has been done for each, on average.
+    done: u64,
+    came: u64,
+    /// How far whoever is new is ahead of that.
+    ahead: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    turn: (u64, u64),
+    waiting: VecDeque<Waiting<T>>,
+}
+
+impl<T> Line<T> {
+    /// `ahead` is the most that one decision does: whoever is new waits for no second decision of somebody's who has had one.
+    pub fn new(ahead: u64) -> Self {
+        Self { senders: FxHashMap::default(), turns: BTreeMap::new(), done: 0, came: 0, ahead, bytes: 0 }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn of(&self, sender: Sender) -> usize {
+        self.senders.get(&sender).map_or(0, |queue| queue.waiting.len())
+    }
+
+    pub fn push(&mut self, sender: Sender, waiting: Waiting<T>) {
+        self.bytes += waiting.bytes();
+        self.queue(sender).waiting.push_back(waiting);
+    }
+
+    /// Puts something before whatever else its sender has sent.
+    pub fn push_first(&mut self, sender: Sender, waiting: Waiting<T>) {
+        self.bytes += waiting.bytes();
+        self.queue(sender).waiting.push_front(waiting);
+    }
+
+    fn queue(&mut self, sender: Sender) -> &mut Queue<T> {
+        let Self { senders, turns, done, came, ahead, .. } = self;
+        senders.entry(sender).or_insert_with(|| {
+            *came += 1;
+            let turn = (done.saturating_sub(*ahead), *came);
+            turns.insert(turn, sender);
+            Queue { turn, waiting: VecDeque::new() }
+        })
+    }
+
+    /// Takes out what is next. Its sender has no other turn before [`Self::charge`].
+    fn next(&mut self) -> Option<(Sender, Waiting<T>)> {
+        let (_, sender) = self.turns.pop_first()?;
+        let waiting = self.senders.get_mut(&sender)?.waiting.pop_front()?;
+        self.bytes -= waiting.bytes();
+        Some((sender, waiting))
+    }
+
+    /// Notes how much was done for whoever was next.
+    fn charge(&mut self, sender: Sender, work: u64) {
+        self.done += work / self.senders.len().max(1) as u64;
+        let Some(queue) = self.senders.get_mut(&sender) else { return };
+        if queue.waiting.is_empty() {
+            self.senders.remove(&sender);
+        } else {
+            queue.turn.0 += work;
+            self.turns.insert(queue.turn, sender);
+        }
+    }
+
+    /// Returns the attempts that are spoken of in what waits.
+    pub fn leases(&self) -> impl Iterator<Item = (RunId, LeaseToken)> {
+        let waiting = self.senders.values().flat_map(|queue| &queue.waiting);
+        waiting.flat_map(|waiting| match waiting {
+            Waiting::Work { request, .. } => spoken_of(request),
+            Waiting::Shard { .. } | Waiting::Wish { .. } | Waiting::LookedUp { .. } => Vec::new(),
+        })
+    }
+
+    /// Gives everything back, in the order of turns.
+    pub fn abandon(mut self) -> impl Iterator<Item = Waiting<T>> {
+        let turns = std::mem::take(&mut self.turns);
+        turns.into_values().flat_map(move |sender| self.senders.remove(&sender).into_iter().flat_map(|q| q.waiting))
+    }
+}
+
+impl<T> Waiting<T> {
+    /// What it holds, about.
+    fn bytes(&self) -> usize {
+        const NAMES: usize = 512;
+        NAMES
+            + match self {
+                Self::Work { request: WorkRequest::Report { report, .. }, .. } => bytes_of(report),
+                Self::Work { request: WorkRequest::Heartbeat { held }, .. } => NAMES * held.len(),
+                Self::Work { request: WorkRequest::Return { .. } | WorkRequest::Started { .. }, .. } => 0,
+                Self::Shard { request: ShardRequest::Submit(submission), .. } => bytes_asked(submission),
+                Self::Shard {
+                    request:
+                        ShardRequest::AwaitRun { .. }
+                        | ShardRequest::DescribeAsset { .. }
+                        | ShardRequest::DescribeQueue { .. }
+                        | ShardRequest::ListQuarantine { .. }
+                        | ShardRequest::Release { .. }
+                        | ShardRequest::NameHeard { .. }
+                        | ShardRequest::NameEpoch { .. },
+                    ..
+                } => 0,
+                Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => bytes_asked(submission),
+            }
+    }
+}
+
+fn bytes_of(report: &Report) -> usize {
+    match &report.outcome {
+        ReportOutcome::Succeeded { output, assets } => {
+            output.len_bytes() + assets.iter().map(|asset| asset.payload.len_bytes()).sum::<usize>()
+        }
+        ReportOutcome::Failed { code, message, permanent: _ } => code.len() + message.len(),
+    }
+}
+
+fn bytes_asked(submission: &Submission) -> usize {
+    match &submission.command {
+        Command::Run { command: RunCommand::StartRun(start), .. } => start.input.len_bytes(),
+        Command::AdoptDefinition { document, .. } => document.len_bytes(),
+        Command::Run { .. } | Command::Asset { .. } | Command::Workflow { .. } => 0,
+    }
+}
+
+fn spoken_of(request: &WorkRequest) -> Vec<(RunId, LeaseToken)> {
+    match request {
+        WorkRequest::Report { run, report, .. } => vec![(*run, report.lease)],
+        WorkRequest::Return { run, lease, .. } | WorkRequest::Started { run, lease, .. } => vec![(*run, *lease)],
+        WorkRequest::Heartbeat { held } => held.iter().map(|held| (held.run, held.lease)).collect(),
+    }
+}
+
+impl<R, T> Desk<R, T> {
+    /// Decides what has come, if nobody waits and this burst has work left; else it waits.
+    pub(super) fn come(&mut self, sender: Sender, waiting: Waiting<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+        if self.line.is_empty() && !self.is_burst_over() {
+            self.meet(waiting, at, out);
+        } else {
+            self.line.push(sender, waiting);
+        }
+    }
+
+    /// Decides what waits, fairly, until the burst is over.
+    pub(super) fn serve(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
+        while !self.is_burst_over()
+            && let Some((sender, waiting)) = self.line.next()
+        {
+            let before = self.work_done();
+            self.meet(waiting, at, out);
+            self.line.charge(sender, self.work_done() - before);
+        }
+    }
+
+    fn meet(&mut self, waiting: Waiting<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+        self.met += REQUEST_WORK;
+        match waiting {
+            Waiting::Work { place, speaker, request } => {
+                // Whoever reports comes first for what that makes ready.
+                self.rooms.hands.prefer(Some(speaker.session));
+                self.take_request(place, &speaker, request, at, out);
+                self.rooms.hands.prefer(None);
+            }
+            Waiting::Shard { place, request } => self.take_asked(place, request, at, out),
+            Waiting::Wish { asker, submission } => self.submit(asker, submission, at, out),
+            Waiting::LookedUp { needed, asker, submission } => {
+                self.submit_looked_up(&needed, asker, submission, at, out)
+            }
+        }
+    }
+
+    /// Whoever speaks of an attempt in what waits is not silent.
+    pub(super) fn hear_the_line(&mut self, at: Moment) {
+        for (run, token) in self.line.leases() {
+            if let Some(lease) = self.leases.get_mut(token).filter(|lease| lease.run == run) {
+                lease.seen = at.steady;
+            }
+        }
+    }
+}
