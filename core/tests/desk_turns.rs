@@ -264,6 +264,8 @@ impl Room {
 enum Flood {
     Reports,
     Starts,
+    /// The same in as many frames, as of many clients.
+    Frames,
     /// Asked again and again, as one whose answer was lost.
     SameStart,
     /// Of a definition that is looked up first.
@@ -274,8 +276,15 @@ enum Flood {
     Follows,
 }
 
-const FLOODS: [Flood; 6] =
-    [Flood::Reports, Flood::Starts, Flood::SameStart, Flood::ParkedStarts, Flood::LaneStarts, Flood::Follows];
+const FLOODS: [Flood; 7] = [
+    Flood::Reports,
+    Flood::Starts,
+    Flood::Frames,
+    Flood::SameStart,
+    Flood::ParkedStarts,
+    Flood::LaneStarts,
+    Flood::Follows,
+];
 
 fn place(index: u64) -> EffectPlace {
     EffectPlace { sequence: Sequence::new(8), index: u32::try_from(index).unwrap() }
@@ -308,6 +317,14 @@ impl Room {
                 self.started("slow", &json!({}));
                 let starts = starts(self);
                 self.commands(1, starts);
+            }
+            Flood::Frames => {
+                self.started("slow", &json!({}));
+                for start in starts(self) {
+                    let requests = vec![ShardRequest::Submit(Box::new(start))];
+                    self.desk.take(Input::Commands { requests, reply: 1 }, self.at, &mut self.out);
+                }
+                self.end_turn();
             }
             Flood::SameStart => {
                 let (_, first) = self.start_of("slow", &input);
@@ -357,6 +374,23 @@ fn however_much_comes_at_once_what_others_ask_waits_for_two_decisions_at_most() 
         let answered = room.answers.iter().any(|(reply, _)| *reply == 1) || room.done.len() == FRAME;
         assert!(answered, "{flood:?} is answered whole");
     }
+}
+
+#[test]
+fn what_stands_in_one_frame_with_much_work_waits_no_longer_than_beside_it() {
+    let mut room = Room::new();
+    room.started("quick", &json!({}));
+    room.started("slow", &json!({}));
+    let input = json!({"s": slow_value()});
+    let mut starts: Vec<_> = (0..FRAME).map(|_| room.start_of("slow", &input).1).collect();
+    let (run, submission) = room.start_of("quick", &json!({}));
+    starts.push(submission);
+    let before = room.spent();
+    room.commands(1, starts);
+    while !room.is_known(run) {
+        room.take(Input::Continue);
+    }
+    assert!(room.spent() - before <= WAIT_MAX);
 }
 
 #[test]
@@ -429,11 +463,12 @@ fn who_steps_down_answers_what_waits() {
             _ => None,
         });
         let left: Vec<_> = left.collect();
-        assert!(answered.iter().all(|(reply, _)| *reply == 0), "{flood:?}: nothing of it was answered before");
         match flood {
             // Whatever is not confirmed is sent again by the next owner.
             Flood::Follows => assert_eq!(left, []),
+            Flood::Frames => assert_eq!(left.len() + answered.iter().filter(|(reply, _)| *reply == 1).count(), FRAME),
             Flood::Reports | Flood::Starts | Flood::SameStart | Flood::ParkedStarts | Flood::LaneStarts => {
+                assert!(answered.iter().all(|(reply, _)| *reply == 0), "{flood:?}: nothing of it was answered before");
                 let [(1, said)] = &left[..] else { panic!("{flood:?}: {left:?}") };
                 assert!(said.matches("notOwner").count() > FRAME / 2, "{flood:?}: {said}");
             }

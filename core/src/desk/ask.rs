@@ -32,17 +32,8 @@ impl<R, T> Desk<R, T> {
                 self.refuse_command(place, Rejection::Overloaded, out);
                 continue;
             }
-            let sender = match &request {
-                ShardRequest::Submit(submission) => Sender::lane_of(submission),
-                ShardRequest::AwaitRun { .. }
-                | ShardRequest::DescribeAsset { .. }
-                | ShardRequest::DescribeQueue { .. }
-                | ShardRequest::ListQuarantine { .. }
-                | ShardRequest::Release { .. }
-                | ShardRequest::NameHeard { .. }
-                | ShardRequest::NameEpoch { .. } => None,
-            };
-            self.come(sender.unwrap_or(Sender::Frame(frame)), Waiting::Shard { place, request }, at, out);
+            let sender = Sender::of_asked(frame, &request);
+            self.come(sender, Waiting::Shard { place, request }, at, out);
         }
         self.serve(at, out);
     }

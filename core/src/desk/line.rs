@@ -1,18 +1,19 @@
 //! What has come and is not decided yet. A frame is taken apart: what a burst has no work left for waits here, and goes on
 //! in a later turn. What one sender sends is decided in the order it came; among senders, whoever has had the least work done
-//! for it goes first.
+//! for it goes first. What a workflow costs counts for everybody who brings something of it, however many they are.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::work::Speaker;
 use super::{Asker, Desk, Moment, Needed, Output, Place};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
 use crate::shard::{Command, Submission};
-use crate::{LeaseToken, RunId, SessionId, ShardId};
+use crate::{LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
 
 /// How many bytes may wait before further frames are refused with `Overloaded`.
 pub const LINE_BYTES_MAX: usize = 32 << 20;
@@ -29,37 +30,42 @@ pub(super) enum Sender {
     Lane(ShardId),
     /// One frame of a process, which speaks for many: what comes in the next is not held up.
     Frame(u64),
-    /// What the shard itself wishes of a run.
+    /// Whoever wishes something of a run: processes, and the shard itself.
     Run(RunId),
     /// Whatever else the shard wishes.
     Own,
 }
 
 impl Sender {
-    /// Returns the lane a wish comes on.
-    pub fn lane_of(submission: &Submission) -> Option<Self> {
-        submission.from.map(|from| Self::Lane(from.shard))
+    /// Returns who sends a wish: its lane, or whoever wishes something of its aggregate.
+    pub fn of(submission: &Submission) -> Self {
+        match (&submission.from, &submission.command) {
+            (Some(from), _) => Self::Lane(from.shard),
+            (None, Command::Run { run, .. }) => Self::Run(*run),
+            (None, Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. }) => Self::Own,
+        }
     }
 
-    /// Returns who sends a wish that did not come just now.
-    pub fn of<T>(asker: &Asker<T>, submission: &Submission) -> Self {
-        let own = || match &submission.command {
-            Command::Run { run, .. } => Self::Run(*run),
-            Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. } => Self::Own,
-        };
-        Self::lane_of(submission).unwrap_or_else(|| match asker {
-            Asker::Shard(place) => Self::Frame(place.frame),
-            Asker::Work { session, .. } => Self::Worker(*session),
-            Asker::Effect { .. }
-            | Asker::Heartbeat { .. }
-            | Asker::Stranger { .. }
-            | Asker::Watcher(_)
-            | Asker::Prober(_)
-            | Asker::Adoption
-            | Asker::Nobody => own(),
-        })
+    /// Returns who sends one request of a frame of a process.
+    pub fn of_asked(frame: u64, asked: &ShardRequest) -> Self {
+        match asked {
+            ShardRequest::Submit(submission) => match Self::of(submission) {
+                Self::Own => Self::Frame(frame),
+                sender @ (Self::Worker(_) | Self::Lane(_) | Self::Frame(_) | Self::Run(_)) => sender,
+            },
+            ShardRequest::AwaitRun { run } => Self::Run(*run),
+            ShardRequest::DescribeAsset { .. }
+            | ShardRequest::DescribeQueue { .. }
+            | ShardRequest::ListQuarantine { .. }
+            | ShardRequest::Release { .. }
+            | ShardRequest::NameHeard { .. }
+            | ShardRequest::NameEpoch { .. } => Self::Frame(frame),
+        }
     }
 }
+
+/// A workflow that work is done for, by its hash: two with the same pay together.
+type Account = u64;
 
 /// One request that waits.
 #[derive(Debug)]
@@ -89,8 +95,10 @@ pub(super) enum Waiting<T> {
 #[derive(Debug)]
 pub(super) struct Line<T> {
     senders: FxHashMap<Sender, Queue<T>>,
-    /// Who has something to decide, by how much has been done for it and since when.
+    /// Who has something to decide, by how much has been done for it, at least, and since when.
     turns: BTreeMap<(u64, u64), Sender>,
+    /// How much has been done for whoever brought something of a workflow, since anything waits.
+    accounts: FxHashMap<Account, u64>,
     /// How much has been done for each, on average.
     done: u64,
     came: u64,
@@ -102,13 +110,21 @@ pub(super) struct Line<T> {
 #[derive(Debug)]
 struct Queue<T> {
     turn: (u64, u64),
-    waiting: VecDeque<Waiting<T>>,
+    waiting: VecDeque<(Option<Account>, Waiting<T>)>,
 }
 
 impl<T> Line<T> {
     /// `ahead` is the most that one decision does: whoever is new waits for no second decision of somebody's who has had one.
     pub fn new(ahead: u64) -> Self {
-        Self { senders: FxHashMap::default(), turns: BTreeMap::new(), done: 0, came: 0, ahead, bytes: 0 }
+        Self {
+            senders: FxHashMap::default(),
+            turns: BTreeMap::new(),
+            accounts: FxHashMap::default(),
+            done: 0,
+            came: 0,
+            ahead,
+            bytes: 0,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -123,15 +139,15 @@ impl<T> Line<T> {
         self.senders.get(&sender).map_or(0, |queue| queue.waiting.len())
     }
 
-    pub fn push(&mut self, sender: Sender, waiting: Waiting<T>) {
+    fn push(&mut self, sender: Sender, account: Option<Account>, waiting: Waiting<T>) {
         self.bytes += waiting.bytes();
-        self.queue(sender).waiting.push_back(waiting);
+        self.queue(sender).waiting.push_back((account, waiting));
     }
 
     /// Puts something before whatever else its sender has sent.
-    pub fn push_first(&mut self, sender: Sender, waiting: Waiting<T>) {
+    fn push_first(&mut self, sender: Sender, account: Option<Account>, waiting: Waiting<T>) {
         self.bytes += waiting.bytes();
-        self.queue(sender).waiting.push_front(waiting);
+        self.queue(sender).waiting.push_front((account, waiting));
     }
 
     fn queue(&mut self, sender: Sender) -> &mut Queue<T> {
@@ -145,19 +161,36 @@ impl<T> Line<T> {
     }
 
     /// Takes out what is next. Its sender has no other turn before [`Self::charge`].
-    fn next(&mut self) -> Option<(Sender, Waiting<T>)> {
-        let (_, sender) = self.turns.pop_first()?;
-        let waiting = self.senders.get_mut(&sender)?.waiting.pop_front()?;
-        self.bytes -= waiting.bytes();
-        Some((sender, waiting))
+    fn next(&mut self) -> Option<(Sender, Option<Account>, Waiting<T>)> {
+        loop {
+            let (turn, sender) = self.turns.pop_first()?;
+            let queue = self.senders.get_mut(&sender)?;
+            let account = queue.waiting.front().and_then(|(account, _)| *account);
+            let paid = account.and_then(|account| self.accounts.get(&account)).copied().unwrap_or(0);
+            if paid > turn.0 {
+                // Others brought something of the same workflow meanwhile.
+                queue.turn.0 = paid;
+                self.turns.insert(queue.turn, sender);
+                continue;
+            }
+            let (account, waiting) = queue.waiting.pop_front()?;
+            self.bytes -= waiting.bytes();
+            return Some((sender, account, waiting));
+        }
     }
 
     /// Notes how much was done for whoever was next.
-    fn charge(&mut self, sender: Sender, work: u64) {
+    fn charge(&mut self, sender: Sender, account: Option<Account>, work: u64) {
         self.done += work / self.senders.len().max(1) as u64;
         let Some(queue) = self.senders.get_mut(&sender) else { return };
+        if let Some(account) = account {
+            self.accounts.insert(account, queue.turn.0 + work);
+        }
         if queue.waiting.is_empty() {
             self.senders.remove(&sender);
+            if self.senders.is_empty() {
+                self.accounts.clear();
+            }
         } else {
             queue.turn.0 += work;
             self.turns.insert(queue.turn, sender);
@@ -167,7 +200,7 @@ impl<T> Line<T> {
     /// Returns the attempts that are spoken of in what waits.
     pub fn leases(&self) -> impl Iterator<Item = (RunId, LeaseToken)> {
         let waiting = self.senders.values().flat_map(|queue| &queue.waiting);
-        waiting.flat_map(|waiting| match waiting {
+        waiting.flat_map(|(_, waiting)| match waiting {
             Waiting::Work { request, .. } => spoken_of(request),
             Waiting::Shard { .. } | Waiting::Wish { .. } | Waiting::LookedUp { .. } => Vec::new(),
         })
@@ -176,7 +209,8 @@ impl<T> Line<T> {
     /// Gives everything back, in the order of turns.
     pub fn abandon(mut self) -> impl Iterator<Item = Waiting<T>> {
         let turns = std::mem::take(&mut self.turns);
-        turns.into_values().flat_map(move |sender| self.senders.remove(&sender).into_iter().flat_map(|q| q.waiting))
+        let queues = turns.into_values().filter_map(move |sender| self.senders.remove(&sender));
+        queues.flat_map(|queue| queue.waiting).map(|(_, waiting)| waiting)
     }
 }
 
@@ -204,6 +238,10 @@ impl<T> Waiting<T> {
                 Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => bytes_asked(submission),
             }
     }
+}
+
+fn account(workspace: &WorkspaceId, workflow: &Slug) -> Account {
+    FxBuildHasher.hash_one((workspace, workflow))
 }
 
 fn bytes_of(report: &Report) -> usize {
@@ -237,18 +275,68 @@ impl<R, T> Desk<R, T> {
         if self.line.is_empty() && !self.is_burst_over() {
             self.meet(waiting, at, out);
         } else {
-            self.line.push(sender, waiting);
+            let account = self.account_of(&waiting);
+            self.line.push(sender, account, waiting);
+        }
+    }
+
+    /// Takes in what was looked up for these, which were parked in this order.
+    pub(super) fn take_up_looked_up(&mut self, needed: &Needed, parked: Vec<(Asker<T>, Submission)>) {
+        let (on_lanes, others): (Vec<_>, Vec<_>) = parked.into_iter().partition(|(_, wish)| wish.from.is_some());
+        let account = Some(account(&needed.0.workspace, &needed.0.workflow));
+        let looked_up = |(asker, submission)| {
+            (Sender::of(&submission), Waiting::LookedUp { needed: needed.clone(), asker, submission })
+        };
+        for (sender, waiting) in others.into_iter().map(looked_up) {
+            self.line.push(sender, account, waiting);
+        }
+        // The last first: each goes before what its lane has brought since.
+        for (sender, waiting) in on_lanes.into_iter().rev().map(looked_up) {
+            self.line.push_first(sender, account, waiting);
+        }
+    }
+
+    /// Returns the workflow whose definition says how much work a request is.
+    fn account_of(&self, waiting: &Waiting<T>) -> Option<Account> {
+        let of_run = |run: RunId| self.owner.shard().run(run).map(|run| account(run.workspace(), run.workflow()));
+        let of_wish = |submission: &Submission| match &submission.command {
+            Command::Run { command: RunCommand::StartRun(start), .. } => {
+                Some(account(&start.workspace, &start.workflow))
+            }
+            Command::Run { run, .. } => of_run(*run),
+            Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. } => None,
+        };
+        match waiting {
+            Waiting::Work { request, .. } => match request {
+                WorkRequest::Report { run, .. }
+                | WorkRequest::Return { run, .. }
+                | WorkRequest::Started { run, .. } => of_run(*run),
+                WorkRequest::Heartbeat { .. } => None,
+            },
+            Waiting::Shard { request: ShardRequest::Submit(submission), .. } => of_wish(submission),
+            Waiting::Shard {
+                request:
+                    ShardRequest::AwaitRun { .. }
+                    | ShardRequest::DescribeAsset { .. }
+                    | ShardRequest::DescribeQueue { .. }
+                    | ShardRequest::ListQuarantine { .. }
+                    | ShardRequest::Release { .. }
+                    | ShardRequest::NameHeard { .. }
+                    | ShardRequest::NameEpoch { .. },
+                ..
+            } => None,
+            Waiting::Wish { submission, .. } | Waiting::LookedUp { submission, .. } => of_wish(submission),
         }
     }
 
     /// Decides what waits, fairly, until the burst is over.
     pub(super) fn serve(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         while !self.is_burst_over()
-            && let Some((sender, waiting)) = self.line.next()
+            && let Some((sender, account, waiting)) = self.line.next()
         {
             let before = self.work_done();
             self.meet(waiting, at, out);
-            self.line.charge(sender, self.work_done() - before);
+            self.line.charge(sender, account, self.work_done() - before);
         }
     }
 

@@ -238,7 +238,7 @@ impl<R, T> Desk<R, T> {
     /// Decides what follows from an effect of this shard, or from its refusal elsewhere.
     fn follow(&mut self, submission: Submission, ticket: T, at: Moment, out: &mut Vec<Output<R, T>>) {
         let asker = Asker::Effect { ticket, submission: Box::new(submission.clone()) };
-        self.come(Sender::of(&asker, &submission), Waiting::Wish { asker, submission }, at, out);
+        self.come(Sender::of(&submission), Waiting::Wish { asker, submission }, at, out);
         self.serve(at, out);
     }
 

@@ -2,7 +2,6 @@
 
 use rustc_hash::FxHashMap;
 
-use super::line::{Sender, Waiting};
 use super::{Asker, Caller, Desk, Moment, Output};
 use crate::run::RunCommand;
 use crate::shard::{Command, Shard, Submission, WorkflowKey};
@@ -76,15 +75,7 @@ impl<R, T> Desk<R, T> {
             let (key, version) = needed.clone();
             self.decide(Asker::Adoption, Command::AdoptDefinition { key, version, document }, at);
         }
-        let (on_lanes, others): (Vec<_>, Vec<_>) = parked.into_iter().partition(|(_, wish)| wish.from.is_some());
-        let looked_up = |(asker, submission)| Waiting::LookedUp { needed: needed.clone(), asker, submission };
-        for parked in others {
-            self.line.push(Sender::of(&parked.0, &parked.1), looked_up(parked));
-        }
-        // The last first: each goes before what its lane has brought since.
-        for parked in on_lanes.into_iter().rev() {
-            self.line.push_first(Sender::of(&parked.0, &parked.1), looked_up(parked));
-        }
+        self.take_up_looked_up(&needed, parked);
         self.serve(at, out);
     }
 
