@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::Moment;
+use crate::run::Run;
 use crate::{Attempt, LeaseToken, NodeId, RunId, SessionId, WorkerId};
 
 /// After how long a hand-over that nobody spoke of is repeated.
@@ -41,6 +43,22 @@ impl Leases {
 
     pub fn hold(&mut self, lease: Lease) {
         self.by_token.insert(lease.token, lease);
+    }
+
+    /// Gives whoever holds attempts of a run a full lease to show itself; it is told again what it may not have heard.
+    pub fn hold_all(&mut self, run: &Run, at: Moment) {
+        for held in run.held() {
+            self.hold(Lease {
+                run: run.id(),
+                node: held.node,
+                attempt: held.attempt,
+                token: held.lease,
+                worker: held.worker,
+                session: held.session,
+                seen: at.steady,
+                unheard_since: Some(at.steady),
+            });
+        }
     }
 
     pub fn get_mut(&mut self, token: LeaseToken) -> Option<&mut Lease> {

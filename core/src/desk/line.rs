@@ -223,18 +223,7 @@ impl<T> Waiting<T> {
                 Self::Work { request: WorkRequest::Report { report, .. }, .. } => bytes_of(report),
                 Self::Work { request: WorkRequest::Heartbeat { held }, .. } => NAMES * held.len(),
                 Self::Work { request: WorkRequest::Return { .. } | WorkRequest::Started { .. }, .. } => 0,
-                Self::Shard { request: ShardRequest::Submit(submission), .. } => bytes_asked(submission),
-                Self::Shard {
-                    request:
-                        ShardRequest::AwaitRun { .. }
-                        | ShardRequest::DescribeAsset { .. }
-                        | ShardRequest::DescribeQueue { .. }
-                        | ShardRequest::ListQuarantine { .. }
-                        | ShardRequest::Release { .. }
-                        | ShardRequest::NameHeard { .. }
-                        | ShardRequest::NameEpoch { .. },
-                    ..
-                } => 0,
+                Self::Shard { request, .. } => request.wish().map_or(0, bytes_asked),
                 Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => bytes_asked(submission),
             }
     }
@@ -313,18 +302,7 @@ impl<R, T> Desk<R, T> {
                 | WorkRequest::Started { run, .. } => of_run(*run),
                 WorkRequest::Heartbeat { .. } => None,
             },
-            Waiting::Shard { request: ShardRequest::Submit(submission), .. } => of_wish(submission),
-            Waiting::Shard {
-                request:
-                    ShardRequest::AwaitRun { .. }
-                    | ShardRequest::DescribeAsset { .. }
-                    | ShardRequest::DescribeQueue { .. }
-                    | ShardRequest::ListQuarantine { .. }
-                    | ShardRequest::Release { .. }
-                    | ShardRequest::NameHeard { .. }
-                    | ShardRequest::NameEpoch { .. },
-                ..
-            } => None,
+            Waiting::Shard { request, .. } => request.wish().and_then(of_wish),
             Waiting::Wish { submission, .. } | Waiting::LookedUp { submission, .. } => of_wish(submission),
         }
     }

@@ -1,6 +1,6 @@
 //! What is quarantined, and how it is released: the rule is the shard's, the history comes from whoever drives the desk.
 
-use super::{Asker, Caller, Desk, Lease, Moment, Output, Place};
+use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::protocol::{Quarantined, ShardReply};
 use crate::shard::{AggregateId, RefoldOrder, Refolded, Rejection, ReleaseBy};
 use crate::{CommandId, RunId};
@@ -94,17 +94,7 @@ impl<R, T> Desk<R, T> {
     /// The holders of its attempts have one lease time to show themselves, as after a take-over.
     fn hold_released(&mut self, run: RunId, at: Moment) {
         let Some(run) = self.owner.shard().run(run) else { return };
-        let held = run.held().map(|held| Lease {
-            run: run.id(),
-            node: held.node,
-            attempt: held.attempt,
-            token: held.lease,
-            worker: held.worker,
-            session: held.session,
-            seen: at.steady,
-            unheard_since: Some(at.steady),
-        });
-        held.for_each(|lease| self.leases.hold(lease));
+        self.leases.hold_all(run, at);
     }
 
     /// Decides what waited for a release.

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Asker, Caller, Desk, DeskSettings, Frames, Lease, Leases, Line, Moment, Names, Output, Parking, Rooms, Watchers,
-};
+use super::{Asker, Caller, Desk, DeskSettings, Frames, Leases, Line, Moment, Names, Output, Parking, Rooms, Watchers};
 use crate::credit::Hands;
 use crate::shard::{Effect, Owner, Shard};
 use crate::{CommandId, LeaseSecret, Sequence};
@@ -87,19 +85,6 @@ impl<R, T> Desk<R, T> {
 /// Whoever was granted an attempt has one lease time to show itself, and is told again what it may not have heard.
 fn held(shard: &Shard, ttl: Duration, at: Moment) -> Leases {
     let mut leases = Leases::new(ttl);
-    for run in shard.active() {
-        for held in run.held() {
-            leases.hold(Lease {
-                run: run.id(),
-                node: held.node,
-                attempt: held.attempt,
-                token: held.lease,
-                worker: held.worker,
-                session: held.session,
-                seen: at.steady,
-                unheard_since: Some(at.steady),
-            });
-        }
-    }
+    shard.active().for_each(|run| leases.hold_all(run, at));
     leases
 }

@@ -218,6 +218,22 @@ pub enum ShardRequest {
     },
 }
 
+impl ShardRequest {
+    /// Returns the wish it carries, if it is one.
+    pub fn wish(&self) -> Option<&Submission> {
+        match self {
+            Self::Submit(wish) => Some(wish),
+            Self::AwaitRun { .. }
+            | Self::DescribeAsset { .. }
+            | Self::DescribeQueue { .. }
+            | Self::ListQuarantine { .. }
+            | Self::Release { .. }
+            | Self::NameHeard { .. }
+            | Self::NameEpoch { .. } => None,
+        }
+    }
+}
+
 /// The answer to one [`ShardRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

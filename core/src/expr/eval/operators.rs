@@ -65,27 +65,30 @@ impl Operator {
     }
 
     fn of_ints<'a>(self, left: i64, right: i64) -> Result<Value<'a>, Fault> {
-        let result = match self {
-            Self::Add => left.checked_add(right),
-            Self::Subtract => left.checked_sub(right),
-            Self::Multiply => left.checked_mul(right),
-            Self::Divide | Self::Remainder if right == 0 => return Err(Fault::new("division by zero")),
-            Self::Divide => left.checked_div(right),
-            _ => left.checked_rem(right),
-        };
-        result.map(Value::Int).ok_or_else(|| self.overflow())
+        let by = [i64::checked_add, i64::checked_sub, i64::checked_mul, i64::checked_div, i64::checked_rem];
+        self.of_whole(left, right, by).map(Value::Int)
     }
 
     fn of_uints<'a>(self, left: u64, right: u64) -> Result<Value<'a>, Fault> {
+        let by = [u64::checked_add, u64::checked_sub, u64::checked_mul, u64::checked_div, u64::checked_rem];
+        self.of_whole(left, right, by).map(Value::UInt)
+    }
+
+    fn of_whole<N: Default + PartialEq>(
+        self,
+        left: N,
+        right: N,
+        [add, subtract, multiply, divide, remainder]: [fn(N, N) -> Option<N>; 5],
+    ) -> Result<N, Fault> {
         let result = match self {
-            Self::Add => left.checked_add(right),
-            Self::Subtract => left.checked_sub(right),
-            Self::Multiply => left.checked_mul(right),
-            Self::Divide | Self::Remainder if right == 0 => return Err(Fault::new("division by zero")),
-            Self::Divide => left.checked_div(right),
-            _ => left.checked_rem(right),
+            Self::Add => add(left, right),
+            Self::Subtract => subtract(left, right),
+            Self::Multiply => multiply(left, right),
+            Self::Divide | Self::Remainder if right == N::default() => return Err(Fault::new("division by zero")),
+            Self::Divide => divide(left, right),
+            _ => remainder(left, right),
         };
-        result.map(Value::UInt).ok_or_else(|| self.overflow())
+        result.ok_or_else(|| self.overflow())
     }
 
     fn of_doubles<'a>(self, left: f64, right: f64) -> Result<Value<'a>, Fault> {
