@@ -255,10 +255,10 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
     house.append(2).await;
     let Recovered { owner, .. } = house.recover().await;
     let last = house.journal.last().await.unwrap().unwrap();
-    // It does not compile.
-    let document = Json::from_text(r#"{"slug":"bad","steps":[],"x":1e400}"#.to_owned()).unwrap();
+    // A workflow adopts no definition.
+    let document = Json::from_text(r#"{"slug":"bad","steps":[]}"#.to_owned()).unwrap();
     let commit = Commit {
-        aggregate: "definition/acme/bad/1".parse().unwrap(),
+        aggregate: "workflow/acme/bad".parse().unwrap(),
         revision: Revision::FIRST,
         command: CommandId::from_uuid(uuid::Uuid::new_v4()),
         time: now(),
@@ -282,7 +282,7 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
     for recovered in [house.recover().await, house.recover().await] {
         let shard = recovered.owner.shard();
         let quarantined: Vec<_> = shard.quarantined().map(|(aggregate, _)| aggregate.to_string()).collect();
-        assert_eq!((shard.active_runs(), quarantined), (5, vec!["definition/acme/bad/1".to_owned()]));
+        assert_eq!((shard.active_runs(), quarantined), (5, vec!["workflow/acme/bad".to_owned()]));
         assert!(recovered.checkpoint.is_some(), "the checkpoint holds who is quarantined");
     }
 }
