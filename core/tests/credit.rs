@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use headwater_core::credit::{Credit, Lender, Room, Standing, Term};
-use headwater_core::{Epoch, SessionId, ShardId};
+use headwater_core::{Epoch, ShardId};
 use proptest::prelude::*;
 
 const SHARDS: u16 = 3;
@@ -42,7 +42,7 @@ impl World {
             (shard(number), Shard { room, meeting: 1, waiting: 0, frames, answers, tasks })
         };
         let shards: BTreeMap<_, _> = (0..SHARDS).map(new).collect();
-        let mut lender = Lender::new(SessionId::from_bits(1), SLOTS);
+        let mut lender = Lender::new(SLOTS);
         for (shard, at) in &shards {
             lender.hear(*shard, at.room.standing(false));
         }
@@ -219,7 +219,7 @@ fn an_old_word_that_comes_late_changes_nothing() {
 /// Makes a lender that has heard of four shards, all with tasks waiting or none.
 fn lender(slots: u64, waiting: bool) -> (Lender, Vec<ShardId>) {
     let shards: Vec<_> = (0..4).map(|shard| ShardId::new(shard).unwrap()).collect();
-    let mut lender = Lender::new(SessionId::from_bits(1), slots);
+    let mut lender = Lender::new(slots);
     for shard in &shards {
         lender.hear(*shard, Room::new(Term { epoch: Epoch::FIRST, meeting: 1 }).standing(waiting));
     }

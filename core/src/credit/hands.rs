@@ -34,6 +34,8 @@ pub struct Hands {
     met: u64,
     /// Comes first: what becomes ready by its report stays with it.
     preferred: Option<SessionId>,
+    /// Who is to be answered with the bundle that fills, and so can be given more without a message of its own.
+    speaking: Vec<SessionId>,
 }
 
 /// The workers of one workspace.
@@ -136,6 +138,19 @@ impl Hands {
         self.preferred = session;
     }
 
+    /// Lets a worker that is to be answered come before those that are not, as long as it holds less than half of what it
+    /// has lent.
+    pub fn speak(&mut self, session: SessionId) {
+        if self.speaking.last() != Some(&session) {
+            self.speaking.push(session);
+        }
+    }
+
+    /// Learns that what is decided from now on goes with other answers.
+    pub fn hush(&mut self) {
+        self.speaking.clear();
+    }
+
     /// Returns the worker that comes first.
     pub fn preferred(&self) -> Option<SessionId> {
         self.preferred
@@ -146,8 +161,9 @@ impl Hands {
         let has_room = |hand: &Hand| hand.room.free() > 0;
         let serves = |hand: &Hand| hand.workspace == *workspace && hand.queues.contains(queue);
         let first = self.preferred.and_then(|session| self.hands.get(&session));
-        let session = match first.filter(|hand| has_room(hand) && serves(hand)) {
-            Some(hand) => hand.session,
+        let first = first.filter(|hand| has_room(hand) && serves(hand)).map(|hand| hand.session);
+        let session = match first.or_else(|| self.speaker(workspace, queue)) {
+            Some(session) => session,
             None => {
                 let turns = self.workspaces.get_mut(workspace)?.queues.get_mut(queue)?;
                 let count = turns.sessions.len();
@@ -164,6 +180,21 @@ impl Hands {
         let hand = self.hands.get_mut(&session)?;
         hand.room.hand(1);
         Some(hand)
+    }
+
+    /// Finds a worker that is to be answered anyway and is not busy, so that those that others are shared among stay few. Who
+    /// is busy is not asked again.
+    fn speaker(&mut self, workspace: &WorkspaceId, queue: &QueueName) -> Option<SessionId> {
+        while let Some(session) = self.speaking.last() {
+            let hand = self.hands.get(session);
+            match hand.filter(|hand| hand.room.free() > 1 && hand.room.is_half_idle()) {
+                Some(hand) if hand.workspace == *workspace && hand.queues.contains(queue) => return Some(hand.session),
+                // Others may have tasks for it.
+                Some(_) => return None,
+                None => _ = self.speaking.pop(),
+            }
+        }
+        None
     }
 
     fn serving(&self, workspace: &WorkspaceId, queue: &QueueName) -> &[SessionId] {

@@ -3,58 +3,52 @@
 //! What a report costs is mostly what a message costs. A worker that spreads sixteen slots over eight shards says everything
 //! in messages of one or two; one that lends them to one shard, in messages of ten.
 
-use crate::{SessionId, ShardId};
+use std::collections::BTreeMap;
+
+use crate::ShardId;
 
 /// How many slots one shard is lent before another is lent many.
 const CHUNK: u64 = 16;
 
-/// The order in which a worker turns to shards: each worker has its own, so that together they lend to all alike.
+/// The order in which a worker turns to shards: each worker begins with another, so that together they lend to all alike.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Homes {
-    seed: u64,
     slots: u64,
-    order: Vec<ShardId>,
+    /// By their numbers, each with the meeting that this worker was to it first.
+    known: BTreeMap<ShardId, u64>,
 }
 
 impl Homes {
-    pub fn new(session: SessionId, slots: u64) -> Self {
-        Self { seed: session.bits(), slots, order: Vec::new() }
+    pub fn new(slots: u64) -> Self {
+        Self { slots, known: BTreeMap::new() }
     }
 
-    /// Learns of a shard.
-    pub fn know(&mut self, shard: ShardId) {
-        if !self.order.contains(&shard) {
-            self.order.push(shard);
-            let seed = self.seed;
-            self.order.sort_unstable_by_key(|shard| mixed(seed, *shard));
+    /// Learns of a shard, and as which meeting it first counted this worker: zero where it has not said so.
+    pub fn know(&mut self, shard: ShardId, meeting: u64) {
+        let first = self.known.entry(shard).or_insert(meeting);
+        if *first == 0 {
+            *first = meeting;
         }
     }
 
     /// Returns the shards to lend to, of those that are `meant`. Every shard comes first once in as many turns as there are
     /// shards.
     pub fn first(&self, turn: u64, meant: impl Fn(ShardId) -> bool) -> impl Iterator<Item = ShardId> {
-        let known = self.order.len().max(1);
-        let ahead = (turn % known as u64) as usize;
-        let order = self.order[ahead.min(self.order.len())..].iter().chain(&self.order[..ahead.min(self.order.len())]);
+        // Workers that come one after another are met one after another, and so begin with different shards.
+        let met = self.known.values().find(|meeting| **meeting > 0).copied().unwrap_or(0);
+        let ahead = (met.wrapping_add(turn) % self.known.len().max(1) as u64) as usize;
+        let order = self.known.keys().skip(ahead).chain(self.known.keys().take(ahead));
         order.copied().filter(move |shard| meant(*shard)).take(self.count())
     }
 
     /// Returns whether there are slots enough for each shard to be lent one, so that what begins there finds it.
     pub fn can_reserve(&self) -> bool {
-        self.slots >= 2 * self.order.len() as u64
+        self.slots >= 2 * self.known.len() as u64
     }
 
     fn count(&self) -> usize {
         usize::try_from((self.slots / CHUNK).max(1)).unwrap_or(usize::MAX)
     }
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one bit of difference changes half of the result.
-fn mixed(seed: u64, shard: ShardId) -> u64 {
-    let mut bits = seed ^ u64::from(shard.number()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]
@@ -65,9 +59,10 @@ mod tests {
         (0..count).map(|shard| ShardId::new(shard).unwrap()).collect()
     }
 
-    fn homes(session: u64, slots: u64, count: u16) -> Homes {
-        let mut homes = Homes::new(SessionId::from_bits(session), slots);
-        shards(count).into_iter().for_each(|shard| homes.know(shard));
+    /// A worker that every shard has met as the same one.
+    fn homes(meeting: u64, slots: u64, count: u16) -> Homes {
+        let mut homes = Homes::new(slots);
+        shards(count).into_iter().for_each(|shard| homes.know(shard, meeting));
         homes
     }
 
@@ -90,13 +85,20 @@ mod tests {
     }
 
     #[test]
-    fn many_workers_turn_to_all_shards_alike() {
+    fn workers_that_come_one_after_another_turn_to_all_shards_alike() {
         let mut met = [0_u32; 4];
-        for session in 0..400 {
-            for shard in homes(session, 16, 4).first(0, |_| true) {
+        for meeting in 1..=32 {
+            for shard in homes(meeting, 16, 4).first(0, |_| true) {
                 met[usize::from(shard.number())] += 1;
             }
         }
-        assert!(met.iter().all(|count| (70..=130).contains(count)), "{met:?}");
+        assert_eq!(met, [8; 4]);
+    }
+
+    #[test]
+    fn a_worker_keeps_to_where_it_began_when_an_owner_meets_it_anew() {
+        let mut homes = homes(2, 16, 4);
+        homes.know(shards(1)[0], 9);
+        assert_eq!(homes.first(0, |_| true).collect::<Vec<_>>(), [shards(4)[2]]);
     }
 }

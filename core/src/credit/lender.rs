@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::homes::Homes;
 use super::{Credit, Standing, Term};
-use crate::{Epoch, SessionId, ShardId};
+use crate::{Epoch, ShardId};
 
 /// The worker's side: what it has lent to whom.
 #[derive(Debug, Clone, Default)]
@@ -68,16 +68,16 @@ impl Loan {
 }
 
 impl Lender {
-    /// Makes the lender of a session with so many slots: nothing is lent.
-    pub fn new(session: SessionId, slots: u64) -> Self {
-        Self { shards: BTreeMap::new(), homes: Homes::new(session, slots) }
+    /// Makes the lender of a worker with so many slots: nothing is lent.
+    pub fn new(slots: u64) -> Self {
+        Self { shards: BTreeMap::new(), homes: Homes::new(slots) }
     }
 
     /// Learns how a shard stands: by its call, or with tasks that it hands over. A word of an older term than the one
     /// known is not listened to: returns whether it was.
     pub fn hear(&mut self, shard: ShardId, standing: Standing) -> bool {
         let Standing { term, handed, unheard, message, waiting } = standing;
-        self.homes.know(shard);
+        self.homes.know(shard, term.meeting);
         let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(term));
         if term < loan.term {
             return false;
@@ -120,7 +120,7 @@ impl Lender {
 
     /// Learns that a shard has tasks waiting.
     pub fn called(&mut self, shard: ShardId, epoch: Epoch) {
-        self.homes.know(shard);
+        self.homes.know(shard, 0);
         let loan = self.shards.entry(shard).or_insert_with(|| Loan::new(Term::unmet(epoch)));
         if epoch > loan.term.epoch {
             *loan = Loan { held: loan.held, word: loan.word, ..Loan::new(Term::unmet(epoch)) };

@@ -32,6 +32,11 @@ impl Room {
         u32::try_from(self.lent - self.handed).unwrap_or(u32::MAX)
     }
 
+    /// Returns whether more is free than is held, as far as this shard knows.
+    pub fn is_half_idle(&self) -> bool {
+        self.lent - self.handed > self.unheard
+    }
+
     /// Uses some of what [`Self::free`] says.
     pub fn hand(&mut self, tasks: u32) {
         self.handed = (self.handed + u64::from(tasks)).min(self.lent);

@@ -11,10 +11,14 @@ impl<R, T> Desk<R, T> {
     pub(super) fn answer(&mut self, answer: Answer<Caller<T>>, at: Moment, out: &mut Vec<Output<R, T>>) {
         let Answer { caller: Caller(asker), outcome } = answer;
         match asker {
-            Asker::Work { place, session } => {
+            Asker::Work { place, session, brings } => {
                 let reply = match outcome {
                     Ok(Outcome { tasks, .. }) => {
-                        WorkReply::Accepted { next: self.hold_granted(tasks, Some(session), at) }
+                        let mut next = self.hold_granted(tasks, Some(session), at);
+                        if brings {
+                            next.extend(self.handed.remove(&session).into_iter().flatten());
+                        }
+                        WorkReply::Accepted { next }
                     }
                     Err(rejection) => {
                         self.refusals += 1;
@@ -96,6 +100,8 @@ impl<R, T> Desk<R, T> {
             fit(WorkAnswer { shard, standing, replies, malformed: None }, self.settings.message_bytes_max);
         out.push(Output::Answer { reply, bytes });
         // What did not fit goes by itself.
-        self.handed.extend(spilled.into_iter().map(|task| (session, task)));
+        if !spilled.is_empty() {
+            self.handed.entry(session).or_default().extend(spilled);
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! How tasks reach the workers they were granted to: with the answer to a report, or by a message of their own; again when nobody
 //! speaks of them.
 
-use std::collections::BTreeMap;
-
 use super::{Asker, Desk, Lease, Moment, Output};
 use crate::protocol::{Handed, Task};
 use crate::run::{Report, ReportOutcome, RunCommand, task_of};
@@ -33,7 +31,7 @@ impl<R, T> Desk<R, T> {
             if own == Some(session) {
                 next.push(task);
             } else {
-                self.handed.push((session, task));
+                self.handed.entry(session).or_default().push(task);
             }
         }
         next
@@ -47,11 +45,7 @@ impl<R, T> Desk<R, T> {
 
     /// Hands tasks to the workers they were granted to.
     pub(super) fn hand_over(&mut self, out: &mut Vec<Output<R, T>>) {
-        let mut by_session: BTreeMap<SessionId, Vec<Task>> = BTreeMap::new();
-        for (session, task) in std::mem::take(&mut self.handed) {
-            by_session.entry(session).or_default().push(task);
-        }
-        for (session, tasks) in by_session {
+        for (session, tasks) in std::mem::take(&mut self.handed) {
             // A session that was forgotten loses its attempts by silence.
             let Some(hand) = self.rooms.hands.get(session) else { continue };
             let (workspace, worker) = (hand.workspace.clone(), hand.worker.clone());
@@ -98,7 +92,7 @@ impl<R, T> Desk<R, T> {
             let run = self.owner.shard().run(lease.run);
             let task = run.and_then(|run| task_of(run, &lease.node)).filter(|task| task.lease == lease.token);
             match (lease.session, task) {
-                (Some(session), Some(task)) => self.handed.push((session, task)),
+                (Some(session), Some(task)) => self.handed.entry(session).or_default().push(task),
                 (_, None) => {
                     self.leases.release(lease.token);
                     self.spoken_of(&lease);

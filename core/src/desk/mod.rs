@@ -33,6 +33,7 @@ mod takeover;
 mod watchers;
 mod work;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use input::{Input, Moment};
@@ -84,7 +85,7 @@ pub struct Desk<R, T> {
     leases: Leases,
     rooms: Rooms,
     /// Tasks to hand over when the answers are out.
-    handed: Vec<(SessionId, Task)>,
+    handed: BTreeMap<SessionId, Vec<Task>>,
     watchers: Watchers,
     parking: Parking<T>,
     line: Line<T>,
@@ -126,6 +127,8 @@ enum Asker<T> {
     Work {
         place: Place,
         session: SessionId,
+        /// Whether the answer can bring tasks: that to a report can.
+        brings: bool,
     },
     Shard(Place),
     Effect {
@@ -192,6 +195,7 @@ impl<R, T> Desk<R, T> {
         let id = BundleId::from_uuid(self.names.next());
         if let Some(append) = self.owner.next_append(id) {
             self.appending_since = Some(at.steady);
+            self.rooms.hands.hush();
             out.push(Output::Append(append));
         }
     }
@@ -225,7 +229,10 @@ impl<R, T> Desk<R, T> {
         if !std::mem::replace(&mut self.is_open, true) {
             self.greet(out);
         }
-        for answer in answers {
+        // Who is answered by a frame comes last, so that the answer brings what others' decisions granted.
+        let (to_workers, to_others): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|answer| matches!(answer.caller, Caller(Asker::Work { .. })));
+        for answer in to_others.into_iter().chain(to_workers) {
             self.answer(answer, at, out);
         }
         for (run, status, position) in ended {

@@ -1,5 +1,6 @@
 //! What an owner inherits: effects that may not have been delivered, and whatever active runs wait for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Asker, Caller, Desk, DeskSettings, Frames, Leases, Line, Moment, Names, Output, Parking, Rooms, Watchers};
@@ -46,7 +47,7 @@ impl<R, T> Desk<R, T> {
             commands: Frames::new(),
             leases,
             rooms: Rooms::new(settings.lease_ttl, Hands::new(secret)),
-            handed: Vec::new(),
+            handed: BTreeMap::new(),
             watchers: Watchers::default(),
             parking: Parking::new(),
             line,

@@ -72,7 +72,9 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let caller = Asker::Work { place, session: speaker.session };
+        let session = speaker.session;
+        let brings = matches!(request, WorkRequest::Report { .. });
+        let caller = Asker::Work { place, session, brings };
         match request {
             WorkRequest::Report { id, run, report } => {
                 if !self.is_of(run, &speaker.workspace) {

@@ -65,7 +65,7 @@ impl Cluster {
             offset: 0,
             frozen_until: 0,
             held: BTreeMap::new(),
-            lender: Lender::new(session, SLOTS as u64),
+            lender: Lender::new(SLOTS as u64),
         });
         self.at(MILLI, Happening::WorkerTurn { worker, life: 0 });
     }
@@ -76,7 +76,7 @@ impl Cluster {
         at.life += 1;
         at.is_up = false;
         at.session = session;
-        at.lender = Lender::new(session, SLOTS as u64);
+        at.lender = Lender::new(SLOTS as u64);
         let held = std::mem::take(&mut at.held).len();
         self.note(format_args!("worker {worker} crashes with {held} attempts"));
         let delay = self.chance.between(100 * MILLI, 8 * SECOND);

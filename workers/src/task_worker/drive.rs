@@ -86,7 +86,7 @@ impl TaskWorker {
         let mut heartbeat = tokio::time::interval(settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            lender: Lender::new(settings.session, settings.slots as u64),
+            lender: Lender::new(settings.slots as u64),
             began: Instant::now(),
             lends_at: None,
             freed: Vec::new(),

@@ -1,0 +1,85 @@
+//! What goes together in one message to a worker.
+
+use headwater_core::SessionId;
+use headwater_core::desk::Input;
+use headwater_core::protocol::{ShardRequest, Task, WorkAnswer, WorkReply};
+use serde_json::json;
+
+use crate::room::{FRAME, Room, SESSION};
+
+#[test]
+fn a_workers_frames_are_answered_in_their_order() {
+    let mut room = Room::new();
+    let tasks = room.held();
+    let (first, second) = tasks.split_at(FRAME - 1);
+    let (first, second) = (room.reports(first), room.reports(second));
+    room.work(1, first);
+    room.work(2, second);
+    assert!(room.answers.iter().all(|(reply, _)| *reply == 0), "both wait");
+    room.settle();
+    let order: Vec<_> = room.answers.iter().map(|(reply, _)| *reply).filter(|reply| *reply > 0).collect();
+    assert_eq!(order, [1, 2]);
+}
+
+impl Room {
+    /// Starts runs of one task each, without ending the turn.
+    fn begin(&mut self, count: usize) {
+        let starts = (0..count).map(|_| self.start_of("one", &json!({})).1);
+        let requests = starts.map(|start| ShardRequest::Submit(Box::new(start))).collect();
+        self.desk.take(Input::Commands { requests, reply: 0 }, self.at, &mut self.out);
+    }
+
+    /// Has the first worker report, without ending the turn.
+    fn reports_of(&mut self, reply: u64, tasks: &[Task], lent: u64) {
+        let requests = self.reports(tasks);
+        let frame = self.frame(SESSION, 2, lent, requests);
+        self.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply }, self.at, &mut self.out);
+    }
+
+    /// Returns how many tasks an answer brings.
+    fn brought(&self, frame: u64) -> usize {
+        let (_, said) = self.answers.iter().find(|(reply, _)| *reply == frame).expect("it is answered");
+        let answer: WorkAnswer = serde_json::from_slice(said).unwrap();
+        let tasks = |reply: &WorkReply| if let WorkReply::Accepted { next } = reply { next.len() } else { 0 };
+        answer.replies.iter().map(tasks).sum()
+    }
+}
+
+/// A worker that lends so much and holds one task.
+fn with_one_task(lent: u64) -> (Room, Vec<Task>) {
+    let mut room = Room::new();
+    room.started("one", &json!({}));
+    room.meet(SESSION, lent);
+    room.settle();
+    let tasks = std::mem::take(&mut room.tasks);
+    assert_eq!(tasks.len(), 1);
+    room.handed.clear();
+    (room, tasks)
+}
+
+#[test]
+fn an_answer_brings_what_others_decisions_granted_too() {
+    let (mut room, tasks) = with_one_task(10);
+    room.begin(2);
+    room.reports_of(1, &tasks, 10);
+    room.begin(1);
+    room.end_turn();
+    assert_eq!((room.brought(1), room.handed), (3, Vec::new()));
+}
+
+#[test]
+fn who_is_answered_anyway_is_given_more_until_it_is_half_busy() {
+    let (mut room, tasks) = with_one_task(11);
+    let other = 2;
+    room.meet(other, 11);
+    room.reports_of(1, &tasks, 11);
+    // Of the ten that are left, five make it half busy; the others go in turn.
+    room.begin(7);
+    room.end_turn();
+    assert_eq!((room.brought(1), &room.handed), (6, &vec![(SessionId::from_bits(other), 1)]));
+    // What comes with nobody's answer is shared.
+    room.handed.clear();
+    room.begin(2);
+    room.end_turn();
+    assert_eq!(room.handed.len(), 2);
+}

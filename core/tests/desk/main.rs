@@ -1,0 +1,15 @@
+//! The rules of a desk, without I/O.
+//!
+//! | file | question |
+//! |---|---|
+//! | `turns` | who is decided when |
+//! | `bounds` | how much waits, and who is told no |
+//! | `answers` | what goes together in one message to a worker |
+//! | `room` | a desk whose bundles land at once |
+//! | `floods` | ways to bring much work at once |
+
+mod answers;
+mod bounds;
+mod floods;
+mod room;
+mod turns;
