@@ -40,6 +40,7 @@
 //! * `SHD-8` Nothing of a quarantined aggregate is folded or decided until its release, by any release of the program; what it
 //!   was sent is decided then, once and in order.
 
+mod actor;
 pub mod asset;
 pub mod credit;
 pub mod definition;
@@ -55,9 +56,10 @@ pub mod shard;
 mod time;
 pub mod workflow;
 
+pub use actor::Actor;
 pub use id::{
-    AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId, PartitionKey,
-    QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
+    ActorName, AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId,
+    PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
 pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};

@@ -54,7 +54,9 @@ impl<R, T> Desk<R, T> {
                 self.reply(place, ShardReply::Queue { waiting, held }, out);
             }
             ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
-            ShardRequest::Release { id, aggregate, by } => self.begin_release(place, id, aggregate, by, out),
+            ShardRequest::Release { id, aggregate, by, actor } => {
+                self.begin_release(place, id, aggregate, by, actor, out);
+            }
             ShardRequest::NameHeard { of } => {
                 let heard = self.owner.shard().heard(of);
                 self.reply(place, ShardReply::Heard { place: heard }, out);

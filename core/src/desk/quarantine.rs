@@ -3,7 +3,7 @@
 use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::protocol::{Quarantined, ShardReply};
 use crate::shard::{AggregateId, RefoldOrder, Refolded, Rejection, ReleaseBy};
-use crate::{CommandId, RunId};
+use crate::{Actor, CommandId, RunId};
 
 /// How many quarantined aggregates one answer names.
 pub const QUARANTINED_SHOWN_MAX: usize = 500;
@@ -17,6 +17,7 @@ const RELEASING_MAX: usize = 8;
 pub(super) struct Releasing {
     order: RefoldOrder,
     id: CommandId,
+    actor: Option<Actor>,
     pub place: Place,
 }
 
@@ -46,6 +47,7 @@ impl<R, T> Desk<R, T> {
         id: CommandId,
         aggregate: AggregateId,
         by: ReleaseBy,
+        actor: Option<Actor>,
         out: &mut Vec<Output<R, T>>,
     ) {
         if self.owner.shard().has_granted(id) {
@@ -60,7 +62,7 @@ impl<R, T> Desk<R, T> {
         let order =
             RefoldOrder { aggregate, by, at: quarantine.at, through: quarantine.since.unwrap_or(self.owner.last()) };
         let is_first = self.releasing.iter().all(|releasing| releasing.order != order);
-        self.releasing.push(Releasing { order: order.clone(), id, place });
+        self.releasing.push(Releasing { order: order.clone(), id, actor, place });
         if is_first {
             out.push(Output::Refold(order));
         }
@@ -79,10 +81,10 @@ impl<R, T> Desk<R, T> {
         for twice in asked.drain(1.min(asked.len())..) {
             self.refuse_command(twice.place, Rejection::NotOwner, out);
         }
-        let Some(Releasing { id, place, .. }) = asked.pop() else { return };
+        let Some(Releasing { order: _, id, actor, place }) = asked.pop() else { return };
         match outcome {
             Ok(refolded) => {
-                self.owner.release(Caller(Asker::Shard(place)), id, refolded, at.wall);
+                self.owner.release(Caller(Asker::Shard(place)), id, actor, refolded, at.wall);
                 if let AggregateId::Run(run) = order.aggregate {
                     self.hold_released(run, at);
                 }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::Deserializer;
 
 pub use authority::{LeaseSecret, LeaseToken, SessionId, ShardId};
-pub use name::{AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, Slug, WorkerId, WorkspaceId};
+pub use name::{ActorName, AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, Slug, WorkerId, WorkspaceId};
 pub use unique::{BundleId, CommandId, RunId};
 
 /// Says why a text is not a name of the asked kind.

@@ -102,7 +102,7 @@ macro_rules! compared_exactly {
     )*};
 }
 
-compared_exactly!(WorkspaceId, Slug, NodeId, QueueName, JobSlug, PartitionKey, WorkerId, MemberId);
+compared_exactly!(WorkspaceId, Slug, NodeId, QueueName, JobSlug, PartitionKey, WorkerId, MemberId, ActorName);
 
 impl AssetId {
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
@@ -183,6 +183,16 @@ name!(
     MemberId, "member id", "1-100 of A-Z a-z 0-9 _ -, starting with a letter or digit",
     |t| is_token(t, 100, b"_-")
 );
+name!(
+    /// Names somebody who asks: a person, a service. One line of 1–128 characters.
+    ActorName, "actor", "1-128 characters without control and formatting characters, and no space at either end",
+    |t| (1..=128).contains(&t.chars().count()) && t.trim() == t && !t.chars().any(|c| c.is_control() || is_invisible(c))
+);
+
+/// Characters that let a line read as another than it is.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
 use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
 use crate::{
-    Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
+    Actor, Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
     Timestamp, Version, WorkerId, WorkspaceId,
 };
 
@@ -205,7 +205,14 @@ pub enum ShardRequest {
         aggregate: Option<AggregateId>,
     },
     /// Release an aggregate from quarantine. Answered when that is durable.
-    Release { id: CommandId, aggregate: AggregateId, by: ReleaseBy },
+    Release {
+        id: CommandId,
+        aggregate: AggregateId,
+        by: ReleaseBy,
+        /// Who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
     /// Up to where was a shard's journal heard? Not fenced: what was sent from there was durable there before. Releases that
     /// do not know the question do not answer it.
     NameHeard { of: ShardId },

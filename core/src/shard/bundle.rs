@@ -9,7 +9,7 @@ use super::{AggregateId, Aside, Release, Way};
 use crate::asset::AssetEvent;
 use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
-use crate::{BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
+use crate::{Actor, BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
 pub const BUNDLE_FORMAT: u32 = 3;
@@ -186,8 +186,23 @@ pub struct Commit {
     pub command: CommandId,
     /// By the owner's clock, never going backwards within a shard.
     pub time: Timestamp,
+    /// Who asked for it. Absent: a worker, whom the events name, or the engine itself; or a release before 0.2 wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// What it follows from. Absent: from no other commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// At least one.
     pub events: Vec<Event>,
+}
+
+/// The effect that a commit follows from: of which shard's journal, in which bundle, and which of that bundle's, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    pub shard: ShardId,
+    pub sequence: Sequence,
+    pub index: u32,
 }
 
 /// A fact about any aggregate: `{"run": {"runStarted": {…}}}`.

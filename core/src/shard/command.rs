@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, EffectPlace, HoldReason, Origin, WorkflowKey};
+use super::{AggregateId, AssetKey, Cause, EffectPlace, HoldReason, Origin, WorkflowKey};
 use crate::asset::AssetCommand;
 use crate::run::{RunCommand, RunRejection};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
-use crate::{CommandId, DefinitionVersion, Json, RunId};
+use crate::{Actor, CommandId, DefinitionVersion, Json, RunId};
 
 /// A wish with the id that makes it safe to send twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,12 +17,39 @@ pub struct Submission {
     /// Where it comes from, if another shard or this one sends it. Absent: it is known by its id alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,
+    /// Who asks, if it is somebody outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+}
+
+/// What a commit keeps of the wish that it grants.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub command: CommandId,
+    pub by: Option<Actor>,
+    pub cause: Option<Cause>,
 }
 
 impl Submission {
     /// Makes a wish of a caller.
     pub fn new(id: CommandId, command: Command) -> Self {
-        Self { id, command, from: None }
+        Self { id, command, from: None, by: None }
+    }
+
+    /// Makes a wish of somebody who says who it is.
+    pub fn of(by: Option<Actor>, id: CommandId, command: Command) -> Self {
+        Self { by, ..Self::new(id, command) }
+    }
+
+    /// Takes apart what is wished and what its commit keeps of it.
+    pub(super) fn apart(self) -> (Asked, Command) {
+        let Self { id, command, from, by } = self;
+        let cause = from.map(|Origin { shard, place: EffectPlace { sequence, index }, after: _ }| Cause {
+            shard,
+            sequence,
+            index,
+        });
+        (Asked { command: id, by, cause }, command)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
+use super::command::Asked;
 use super::definitions::Unusable;
 use super::lane::Hearing;
 use super::quarantine::Quarantine;
@@ -15,7 +16,7 @@ use crate::expr::Work;
 use crate::protocol::{Granted, Task};
 use crate::run::{self, Budget, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
-use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
+use crate::{DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
 /// Tasks and the sessions they were granted to.
 pub type HandedTasks = Vec<(SessionId, Task)>;
@@ -72,20 +73,21 @@ impl Shard {
         hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
         let now = now.max(self.clock);
-        let Submission { id, command, from } = submission;
-        if let Some((first, last)) = self.granted.find(id) {
+        let from = submission.from;
+        let (asked, command) = submission.apart();
+        if let Some((first, last)) = self.granted.find(asked.command) {
             return Ok(self.answer_again(&command, hands.preferred(), first, last));
         }
         match command {
             Command::Run { run, command: RunCommand::StartRun(start) } => {
                 self.refuse_unclear(run, &start, from)?;
-                self.start_run(id, run, start, now, hands)
+                self.start_run(asked, run, start, now, hands)
             }
-            Command::Run { run, command } => self.decide_run(id, run, command, now, hands),
-            Command::Asset { key, command } => Ok(self.decide_asset(id, key, command, now)),
-            Command::Workflow { key, command } => self.decide_workflow(id, key, command, now),
+            Command::Run { run, command } => self.decide_run(asked, run, command, now, hands),
+            Command::Asset { key, command } => Ok(self.decide_asset(asked, key, command, now)),
+            Command::Workflow { key, command } => self.decide_workflow(asked, key, command, now),
             Command::AdoptDefinition { key, version, document } => {
-                self.adopt_definition(id, key, version, document, now)
+                self.adopt_definition(asked, key, version, document, now)
             }
         }
     }
@@ -99,7 +101,7 @@ impl Shard {
 
     fn start_run(
         &mut self,
-        command: CommandId,
+        asked: Asked,
         id: RunId,
         start: StartRun,
         now: Timestamp,
@@ -128,7 +130,7 @@ impl Shard {
         let tasks = handed_tasks(&run, &events, hands);
         self.runs.insert(id, run);
         let events = events.into_iter().map(Event::Run).collect();
-        let decided = self.commit(AggregateId::Run(id), Revision::FIRST, command, now, events, None);
+        let decided = self.commit(AggregateId::Run(id), Revision::FIRST, asked, now, events, None);
         Ok(Decided { tasks, ..decided })
     }
 
@@ -191,7 +193,7 @@ impl Shard {
 
     fn decide_run(
         &mut self,
-        command: CommandId,
+        asked: Asked,
         id: RunId,
         wish: RunCommand,
         now: Timestamp,
@@ -226,11 +228,11 @@ impl Shard {
         }
         let tasks = handed_tasks(run, &events, hands);
         let events = events.into_iter().map(Event::Run).collect();
-        let decided = self.commit(AggregateId::Run(id), revision, command, now, events, due);
+        let decided = self.commit(AggregateId::Run(id), revision, asked, now, events, due);
         Ok(Decided { tasks, ..decided })
     }
 
-    fn decide_asset(&mut self, command: CommandId, key: AssetKey, wish: AssetCommand, now: Timestamp) -> Decided {
+    fn decide_asset(&mut self, asked: Asked, key: AssetKey, wish: AssetCommand, now: Timestamp) -> Decided {
         let map = &self.map;
         let shard_for = |randomness| map.spread(randomness);
         let ground = asset::Ground { now, shard_for: &shard_for };
@@ -252,12 +254,12 @@ impl Shard {
             return Decided::default();
         }
         let events = events.into_iter().map(Event::Asset).collect();
-        self.commit(AggregateId::Asset(key), revision, command, now, events, None)
+        self.commit(AggregateId::Asset(key), revision, asked, now, events, None)
     }
 
     fn decide_workflow(
         &mut self,
-        command: CommandId,
+        asked: Asked,
         key: WorkflowKey,
         wish: WorkflowCommand,
         now: Timestamp,
@@ -272,13 +274,13 @@ impl Shard {
         }
         self.workflows.insert(key.clone(), workflow);
         let events = events.into_iter().map(Event::Workflow).collect();
-        let decided = self.commit(AggregateId::Workflow(key), revision, command, now, events, None);
+        let decided = self.commit(AggregateId::Workflow(key), revision, asked, now, events, None);
         Ok(Decided { granted, ..decided })
     }
 
     fn adopt_definition(
         &mut self,
-        command: CommandId,
+        asked: Asked,
         key: WorkflowKey,
         version: DefinitionVersion,
         document: Json,
@@ -297,19 +299,20 @@ impl Shard {
         let document = definition.source.clone();
         self.definitions.adopt_compiled(key.clone(), version, definition);
         let events = vec![Event::DefinitionAdopted { document }];
-        Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, command, now, events, None))
+        Ok(self.commit(AggregateId::Definition(key, version), Revision::FIRST, asked, now, events, None))
     }
 
     fn commit(
         &mut self,
         aggregate: AggregateId,
         revision: Revision,
-        command: CommandId,
+        asked: Asked,
         time: Timestamp,
         events: Vec<Event>,
         due_before: Option<Timestamp>,
     ) -> Decided {
-        let commit = Commit { aggregate, revision, command, time, events };
+        let Asked { command, by, cause } = asked;
+        let commit = Commit { aggregate, revision, command, time, by, cause, events };
         let mut reactions = Reactions::default();
         self.react(&commit, &mut reactions);
         let ended = self.book(&commit, due_before);

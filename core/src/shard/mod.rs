@@ -49,7 +49,7 @@ mod window;
 mod witness;
 
 pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
-pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Commit, EffectPlace, Event, Position, digest};
+pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Event, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
 pub use command::{Command, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};

@@ -11,7 +11,7 @@ use crate::asset::{Asset, AssetCommand, RecordAsset};
 use crate::credit::Hands;
 use crate::run::{RunCommand, RunRecord, RunStatus};
 use crate::workflow::Workflow;
-use crate::{CommandId, Revision, RunId, Timestamp};
+use crate::{Actor, CommandId, Revision, RunId, Timestamp};
 
 /// What is to be released and how, made of its history by [`super::Refolding`].
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +30,8 @@ const RELEASE_BYTES_MAX: usize = 4 << 20;
 impl<C> Owner<C> {
     /// Releases an aggregate from quarantine. The answer is that of a command; who waited for it is taken up by
     /// [`Self::take_up`].
-    pub fn release(&mut self, caller: C, id: CommandId, refolded: Refolded, now: Timestamp) {
-        let outcome = self.shard.release(id, refolded, now).map(|decided| self.filling.take(decided));
+    pub fn release(&mut self, caller: C, id: CommandId, actor: Option<Actor>, refolded: Refolded, now: Timestamp) {
+        let outcome = self.shard.release(id, actor, refolded, now).map(|decided| self.filling.take(decided));
         self.filling.waiting.push(Waiting { caller, outcome });
     }
 
@@ -68,6 +68,7 @@ impl Shard {
     pub(super) fn release(
         &mut self,
         command: CommandId,
+        by: Option<Actor>,
         refolded: Refolded,
         now: Timestamp,
     ) -> Result<Decided, Rejection> {
@@ -79,7 +80,7 @@ impl Shard {
         self.leave_out_what_is_parked(&aggregate, &mut release.owed);
         let revision = quarantine.last.max(last).next();
         let events = std::iter::once(Event::Released(Box::new(release))).chain(events).collect();
-        let commit = Commit { aggregate, revision, command, time: now.max(self.clock), events };
+        let commit = Commit { aggregate, revision, command, time: now.max(self.clock), by, cause: None, events };
         let bytes = serde_json::to_vec(&commit).expect("commits have text keys, and a Vec takes every byte").len();
         if bytes > RELEASE_BYTES_MAX {
             let reason = format!("its record has {bytes} bytes, and a bundle takes {RELEASE_BYTES_MAX}");

@@ -1,8 +1,10 @@
 //! What is still wanted of effects some time later, and what follows when one is refused.
 
 use headwater_core::asset::{AssetCommand, ProducerEnd};
+use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, RunRejection};
-use headwater_core::shard::{Command, Effect, Rejection, Submission};
+use headwater_core::shard::{Cause, Command, Commit, Effect, EffectPlace, Origin, Rejection, Submission};
+use headwater_core::{Actor, CommandId, Sequence, ShardId};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -48,7 +50,7 @@ fn a_producer_that_cannot_start_has_failed_for_those_who_wait() {
     world.deliver_submissions();
     world.start("w", json!({}));
     let resolve = submitted(&world, |command| matches!(command, Command::Asset { .. }));
-    world.decide_as(resolve, &mut headwater_core::credit::Hands::default()).unwrap();
+    world.decide_as(resolve, &mut Hands::default()).unwrap();
     let start = submitted(&world, |command| matches!(command, Command::Run { .. }));
     let Command::Run { run, .. } = &start.command else { unreachable!() };
 
@@ -61,4 +63,28 @@ fn a_producer_that_cannot_start_has_failed_for_those_who_wait() {
     assert_eq!((key.asset.as_str(), ended), ("a.report", run));
     assert!(matches!(end, ProducerEnd::Failed { failure } if failure.code == "producer_not_started"), "{end:?}");
     assert_eq!(follows.refused(&rejection), None, "nothing follows from any other refusal");
+}
+
+#[test]
+fn a_commit_says_who_asked_and_what_it_follows_from() {
+    let mut world = World::with(&consumer());
+    let run = world.start("w", json!({}));
+    let mut question = submitted(&world, |command| matches!(command, Command::Asset { .. }));
+    let (sequence, index) = (Sequence::new(7), 2);
+    let shard = ShardId::new(1).unwrap();
+    question.from = Some(Origin { shard, place: EffectPlace { sequence, index }, after: None });
+    world.decide_as(question, &mut Hands::default()).unwrap();
+    let of_asset = world.commits.last().unwrap();
+    assert_eq!((&of_asset.by, of_asset.cause), (&None, Some(Cause { shard, sequence, index })));
+
+    let anna = Actor::Claimed("anna@example.org".parse().unwrap());
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let id = CommandId::from_uuid(uuid::Uuid::from_u128(77));
+    let asked = Submission::of(Some(anna.clone()), id, Command::Run { run, command: cancel });
+    world.decide_as(asked, &mut Hands::default()).unwrap();
+    let of_run = world.commits.last().unwrap();
+    assert_eq!((&of_run.by, of_run.cause), (&Some(anna), None));
+    let text = serde_json::to_string(of_run).unwrap();
+    assert!(text.contains(r#""by":{"claimed":"anna@example.org"}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Commit>(&text).unwrap(), *of_run);
 }

@@ -80,7 +80,7 @@ impl House {
         self.bundles().for_each(|(sequence, bundle)| refolding.fold(sequence, &bundle));
         let refolded = refolding.finish()?;
         let id = self.fresh();
-        owner.release(1, id, refolded, self.world.now);
+        owner.release(1, id, None, refolded, self.world.now);
         while owner.take_up(|| 2, self.world.now, &mut Hands::default()) {}
         let (bundle, released) = self.append(owner);
         if let Some(Err(Rejection::NotReleased { reason })) = released.answers.first().map(|answer| &answer.outcome) {
@@ -526,7 +526,7 @@ fn a_release_that_is_asked_for_twice_happens_once() {
     let mut refolding = Refolding::new(order, shard_zero(), ShardMap::even(1).unwrap()).unwrap();
     house.bundles().for_each(|(sequence, bundle)| refolding.fold(sequence, &bundle));
     let id = house.fresh();
-    owner.release(1, id, refolding.finish().unwrap(), house.world.now);
+    owner.release(1, id, None, refolding.finish().unwrap(), house.world.now);
     let (bundle, mut released) = house.append(&mut owner);
     assert_eq!(released.answers.remove(0).outcome.unwrap_err(), Rejection::NotQuarantined);
     assert!(bundle.commits.is_empty());

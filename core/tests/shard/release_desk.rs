@@ -111,7 +111,8 @@ fn workers_keep_what_they_hold_and_what_they_report_is_decided_after_the_release
     let list = ShardRequest::ListQuarantine { aggregate: None };
     let Some(ShardReply::Quarantine { total: 1, aggregates }) = office.ask(list).0 else { panic!() };
     assert_eq!((&aggregates[0].aggregate, aggregates[0].parked), (&aggregate, 256));
-    let release = ShardRequest::Release { id: id(9_000), aggregate: aggregate.clone(), by: ReleaseBy::Refold {} };
+    let release =
+        ShardRequest::Release { id: id(9_000), aggregate: aggregate.clone(), by: ReleaseBy::Refold {}, actor: None };
     // Asked twice, because the first answer did not come in time.
     let (None, said) = office.ask(release.clone()) else { panic!() };
     let [Output::Refold(order)] = &said[..] else { panic!("{said:?}") };
@@ -125,7 +126,7 @@ fn workers_keep_what_they_hold_and_what_they_report_is_decided_after_the_release
     assert!(said[0].contains("notOwner") && said[1].contains("done"), "{said:?}");
     assert!(matches!(office.ask(release).0, Some(ShardReply::Done { .. })), "asked again, it has happened");
     assert!(office.desk.owner().shard().ended_run(run).is_some(), "one of the reports ended it");
-    let nothing = ShardRequest::Release { id: id(9_001), aggregate, by: ReleaseBy::Refold {} };
+    let nothing = ShardRequest::Release { id: id(9_001), aggregate, by: ReleaseBy::Refold {}, actor: None };
     let refused = Some(ShardReply::Refused { rejection: Rejection::NotQuarantined });
     assert_eq!(office.ask(nothing).0, refused);
 }

@@ -13,7 +13,7 @@ use headwater_core::{DefinitionVersion, WorkspaceId};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::asked::Asked;
+use super::asked::{Asked, Caller};
 use super::body::Body;
 use super::token::Token;
 use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, neighbours, readable};
@@ -62,11 +62,11 @@ pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> 
 /// `POST /workflows`
 pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
-    let workspace = asked.finish()?;
-    let checked = read_among_others(&api, &workspace, &body).await?;
-    let applied = checked.iter().map(|one| apply_one(&api, &workspace, one));
+    let caller = asked.finish_to_change()?;
+    let checked = read_among_others(&api, &caller.workspace, &body).await?;
+    let applied = checked.iter().map(|one| apply_one(&api, &caller, one));
     let applied = futures_util::future::try_join_all(applied).await?;
-    Ok(answer(&api, &workspace, &checked, &applied, readable_within).await)
+    Ok(answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
 }
 
 /// Answers what was applied, when it can be read or `readable_within` is over.
@@ -110,14 +110,14 @@ pub struct Applied {
 }
 
 /// Applies a definition, and waits until every process can start it.
-pub async fn apply_one(api: &Api, workspace: &WorkspaceId, checked: &Checked) -> Result<Applied, Problem> {
-    let key = WorkflowKey { workspace: workspace.clone(), workflow: checked.slug.clone() };
+pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<Applied, Problem> {
+    let key = WorkflowKey { workspace: caller.workspace.clone(), workflow: checked.slug.clone() };
     let internal = |detail: &str| Problem::new(Code::Internal, detail);
     let shard = api.map.shard_of(&AggregateId::Workflow(key.clone()));
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
     let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
-    let submission = Submission::new(fresh_command(), command);
+    let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
     let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
     let Some(Granted::Workflow { version, created }) = granted else {
         return Err(internal("the workflow was applied without a version"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use headwater_core::{InvalidName, WorkspaceId};
+use headwater_core::{Actor, InvalidName, WorkspaceId};
 use headwater_projector::queries::PAGE_MAX;
 
 use super::token::Token;
@@ -19,11 +19,22 @@ use crate::codes::Code;
 #[derive(Debug)]
 pub struct Asked {
     pub workspace: WorkspaceId,
+    actor: Option<Actor>,
     pub headers: HeaderMap,
     path: Vec<(String, String)>,
     parameters: BTreeMap<String, String>,
 }
 
+/// Who wants something changed.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub workspace: WorkspaceId,
+    /// As it says itself; recorded with what it changes.
+    pub actor: Option<Actor>,
+}
+
+/// Names who asks: nobody checks it.
+pub const ACTOR_HEADER: &str = "headwater-actor";
 /// Names the workspace; absent: [`WORKSPACE`].
 pub const WORKSPACE_HEADER: &str = "headwater-workspace";
 /// The workspace of whoever names none.
@@ -38,12 +49,18 @@ impl FromRequestParts<Arc<Api>> for Asked {
         let path = RawPathParams::from_request_parts(parts, api).await;
         let path = path.map_err(|_| Problem::new(Code::InvalidName, "the path is not UTF-8"))?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let workspace = header(&parts.headers, WORKSPACE_HEADER)?.unwrap_or(WORKSPACE);
-        let workspace = workspace.parse().map_err(|error: InvalidName| {
-            Problem::new(Code::InvalidHeader, error.to_string()).with("header", WORKSPACE_HEADER)
-        })?;
-        Ok(Self { workspace, headers: parts.headers.clone(), path, parameters: parameters(parts)? })
+        let workspace = named(&parts.headers, WORKSPACE_HEADER)?;
+        let workspace = workspace.map_or_else(|| WORKSPACE.parse(), Ok);
+        let workspace = workspace.map_err(|error: InvalidName| Problem::new(Code::Internal, error.to_string()))?;
+        let actor = named(&parts.headers, ACTOR_HEADER)?.map(Actor::Claimed);
+        Ok(Self { workspace, actor, headers: parts.headers.clone(), path, parameters: parameters(parts)? })
     }
+}
+
+/// Returns the name that a header has.
+fn named<T: FromStr<Err = InvalidName>>(headers: &HeaderMap, name: &str) -> Result<Option<T>, Problem> {
+    let invalid = |error: InvalidName| Problem::new(Code::InvalidHeader, error.to_string()).with("header", name);
+    header(headers, name)?.map(|text| text.parse().map_err(invalid)).transpose()
 }
 
 fn parameters(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
@@ -164,8 +181,16 @@ impl Asked {
     /// # Errors
     /// [`Code::InvalidParameter`].
     pub fn finish(self) -> Result<WorkspaceId, Problem> {
+        self.finish_to_change().map(|caller| caller.workspace)
+    }
+
+    /// Does the same where something is to be changed: returns who wants it.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_to_change(self) -> Result<Caller, Problem> {
         match self.parameters.into_keys().next() {
-            None => Ok(self.workspace),
+            None => Ok(Caller { workspace: self.workspace, actor: self.actor }),
             Some(name) => {
                 let short: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
                 let detail = format!("there is no parameter `{short}` here");

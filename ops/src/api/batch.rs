@@ -12,11 +12,11 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::Response;
 use futures_util::StreamExt as _;
-use headwater_core::{Json, WorkspaceId};
+use headwater_core::Json;
 use tokio::time::Instant;
 
 use super::apply::{self, Applied};
-use super::asked::Asked;
+use super::asked::{Asked, Caller};
 use super::{Api, Problem, body, neighbours, readable};
 use crate::codes::Code;
 use crate::documents::{Checked, Checks, Unreadable};
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// `POST /batches`
 pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, request: Request) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
-    let workspace = asked.finish()?;
+    let caller = asked.finish_to_change()?;
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if media.split(';').next().unwrap_or_default().trim() != MEDIA {
         let detail = format!("a batch is one JSON definition on each line: send it as {MEDIA}, not as {media:?}");
@@ -56,10 +56,10 @@ pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, request: Reque
     if checked.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the batch holds no definition"));
     }
-    neighbours::compare(&api, &workspace, &mut checked).await?;
+    neighbours::compare(&api, &caller.workspace, &mut checked).await?;
     apply::refuse_errors(&checked)?;
-    let applied = apply_all(&api, &workspace, &checked).await?;
-    Ok(apply::answer(&api, &workspace, &checked, &applied, readable_within).await)
+    let applied = apply_all(&api, &caller, &checked).await?;
+    Ok(apply::answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
 }
 
 /// Reads line by line and checks each, so that whoever sends goes no faster than that.
@@ -116,9 +116,9 @@ async fn check(mut checks: Checks, line: Vec<u8>, number: usize) -> Result<Check
     }
 }
 
-async fn apply_all(api: &Api, workspace: &WorkspaceId, checked: &[Checked]) -> Result<Vec<Applied>, Problem> {
+async fn apply_all(api: &Api, caller: &Caller, checked: &[Checked]) -> Result<Vec<Applied>, Problem> {
     let deadline = Instant::now() + APPLY_WAIT;
-    let under_way: Vec<_> = checked.iter().map(|one| apply_surely(api, workspace, one, deadline)).collect();
+    let under_way: Vec<_> = checked.iter().map(|one| apply_surely(api, caller, one, deadline)).collect();
     let ended: Vec<_> = futures_util::stream::iter(under_way).buffered(AT_ONCE).collect().await;
     let (count, all) = (ended.iter().filter(|one| one.is_ok()).count(), ended.len());
     let failed = |problem: Problem| {
@@ -129,14 +129,9 @@ async fn apply_all(api: &Api, workspace: &WorkspaceId, checked: &[Checked]) -> R
 }
 
 /// Applies one; what did not happen, or may have, is repeated: the same content is no new version.
-async fn apply_surely(
-    api: &Api,
-    workspace: &WorkspaceId,
-    checked: &Checked,
-    deadline: Instant,
-) -> Result<Applied, Problem> {
+async fn apply_surely(api: &Api, caller: &Caller, checked: &Checked, deadline: Instant) -> Result<Applied, Problem> {
     loop {
-        let problem = match apply::apply_one(api, workspace, checked).await {
+        let problem = match apply::apply_one(api, caller, checked).await {
             Ok(applied) => return Ok(applied),
             Err(problem) => problem,
         };

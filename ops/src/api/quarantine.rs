@@ -42,13 +42,13 @@ pub async fn one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, 
 /// `POST /quarantine/{aggregate}/release`
 pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
     let aggregate: AggregateId = asked.name("aggregate")?;
-    asked.finish()?;
+    let actor = asked.finish_to_change()?.actor;
     let by = way(body.fields()?)?;
     let found = find_one(&api, &aggregate).await?;
     let mut positions = Vec::new();
     for (shard, _, _) in &found {
-        let (aggregate, by) = (aggregate.clone(), by.clone());
-        positions.push(api.client.release(*shard, fresh_command(), aggregate, by, RELEASE_WAIT).await?);
+        let (aggregate, by, actor) = (aggregate.clone(), by.clone(), actor.clone());
+        positions.push(api.client.release(*shard, fresh_command(), aggregate, by, actor, RELEASE_WAIT).await?);
     }
     let token = Token::of(positions);
     let released = json!({"aggregate": aggregate, "token": token.to_string()});

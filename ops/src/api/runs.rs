@@ -14,7 +14,7 @@ use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
 use serde_json::json;
 
-use super::asked::Asked;
+use super::asked::{Asked, Caller};
 use super::body::Body;
 use super::token::Token;
 use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
@@ -85,7 +85,7 @@ fn not_found(run: RunId) -> Problem {
 pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let run: RunId = asked.name("runId")?;
     let readable_within = readable::asked(&mut asked, false)?;
-    let workspace = asked.finish()?;
+    let Caller { workspace, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
     let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
     let _room = fields.finish()?;
@@ -97,7 +97,7 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
         return Err(not_found(run));
     }
     let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
-    let submission = Submission::new(fresh_command(), Command::Run { run, command });
+    let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
     let (position, _) = match api.client.submit(run.shard(), submission, COMMAND_WAIT).await {
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
             return Err(long_ended(&api, &workspace, run).await);

@@ -13,7 +13,7 @@ use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Slug};
 use headwater_workers::shard_client::ClientError;
 use serde_json::{Value, json};
 
-use super::asked::{self, Asked};
+use super::asked::{self, Asked, Caller};
 use super::body::{Body, Fields};
 use super::token::Token;
 use super::{Api, COMMAND_WAIT, Problem, answer, fresh_command, now, readable, workflows};
@@ -31,7 +31,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let wait = asked.span("wait", WAIT_MAX)?;
     let readable_within = readable::asked(&mut asked, wait.is_some())?;
     let idempotency_key = idempotency_key(&asked)?.map(str::to_owned);
-    let workspace = asked.finish()?;
+    let Caller { workspace, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
     let input = input(&mut fields)?;
     let version = version(&mut fields)?;
@@ -60,7 +60,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
         keyed: idempotency_key.is_some(),
     };
     // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
-    let submission = Submission::new(fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });
+    let submission = Submission::of(actor, fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });
     let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
     drop(room);
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use headwater_core::ActorName;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -18,6 +19,9 @@ pub struct ApiSettings {
     /// Whose definitions, runs and assets.
     #[arg(long, env = "HEADWATER_WORKSPACE", default_value = "default")]
     workspace: String,
+    /// Who you are: recorded with what you change. Nobody checks it.
+    #[arg(long, env = "HEADWATER_ACTOR", value_name = "NAME")]
+    actor: Option<ActorName>,
     /// How answers look, on standard output.
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -41,6 +45,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     workspace: String,
+    actor: Option<ActorName>,
     min_seq: Option<String>,
     pub output: Output,
 }
@@ -73,6 +78,7 @@ impl Client {
             http,
             base,
             workspace: settings.workspace.clone(),
+            actor: settings.actor.clone(),
             min_seq: settings.min_seq.clone(),
             output: settings.output,
         })
@@ -81,7 +87,11 @@ impl Client {
     /// Begins a request.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        request.header("headwater-workspace", &self.workspace)
+        let request = request.header("headwater-workspace", &self.workspace);
+        match &self.actor {
+            Some(actor) => request.header("headwater-actor", actor.as_str()),
+            None => request,
+        }
     }
 
     /// Reads: the `data` of the answer.

@@ -99,6 +99,8 @@ async fn headers(engine: &Engine) {
         ("headwater-workspace", "UPPER", "request/invalid_header"),
         ("headwater-workspace", "a.*", "request/invalid_header"),
         ("headwater-token", "x", "request/invalid_token"),
+        ("headwater-actor", "", "request/invalid_header"),
+        ("headwater-actor", "an\tna", "request/invalid_header"),
     ];
     for (name, value, code) in cases {
         engine.send(engine.request(Method::GET, "/runs").header(name, value)).await.problem(code);

@@ -78,7 +78,15 @@ impl Shard {
         self.clock = self.clock.after(std::time::Duration::from_micros(1 + dice.below(900)));
         let command = CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide()));
         let next = revision.after(events.len() as u64);
-        self.commits.push(Commit { aggregate, revision: *revision, command, time: self.clock, events });
+        self.commits.push(Commit {
+            aggregate,
+            revision: *revision,
+            command,
+            time: self.clock,
+            by: None,
+            cause: None,
+            events,
+        });
         *revision = next;
         self.commits.len()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_core::protocol::{Quarantined, ShardReply, ShardRequest};
 use headwater_core::shard::{AggregateId, Position, Rejection, ReleaseBy};
-use headwater_core::{CommandId, ShardId};
+use headwater_core::{Actor, CommandId, ShardId};
 
 use super::replies::is_passing;
 use super::{ClientError, ShardClient};
@@ -50,9 +50,10 @@ impl ShardClient {
         id: CommandId,
         aggregate: AggregateId,
         by: ReleaseBy,
+        actor: Option<Actor>,
         within: Duration,
     ) -> Result<Position, ClientError> {
-        let asked = ShardRequest::Release { id, aggregate, by };
+        let asked = ShardRequest::Release { id, aggregate, by, actor };
         self.ask_until_answered(shard, &[asked], within, |replies| match replies.into_iter().next() {
             Some(ShardReply::Done { position, .. }) => Ok(Some(position)),
             Some(ShardReply::Refused { rejection }) => refused(rejection),

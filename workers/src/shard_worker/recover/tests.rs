@@ -262,6 +262,8 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         revision: Revision::FIRST,
         command: CommandId::from_uuid(uuid::Uuid::new_v4()),
         time: now(),
+        by: None,
+        cause: None,
         events: vec![Event::DefinitionAdopted { document }],
     };
     let bundle = Bundle {
