@@ -188,7 +188,7 @@ pub struct Commit {
     pub time: Timestamp,
     /// Who asked for it. Absent: a worker, whom the events name, or the engine itself; or a release before 0.2 wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Actor>,
+    pub by: Option<Box<Actor>>,
     /// What it follows from. Absent: from no other commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,

@@ -19,14 +19,14 @@ pub struct Submission {
     pub from: Option<Origin>,
     /// Who asks, if it is somebody outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Actor>,
+    pub by: Option<Box<Actor>>,
 }
 
 /// What a commit keeps of the wish that it grants.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub command: CommandId,
-    pub by: Option<Actor>,
+    pub by: Option<Box<Actor>>,
     pub cause: Option<Cause>,
 }
 
@@ -38,7 +38,7 @@ impl Submission {
 
     /// Makes a wish of somebody who says who it is.
     pub fn of(by: Option<Actor>, id: CommandId, command: Command) -> Self {
-        Self { by, ..Self::new(id, command) }
+        Self { by: by.map(Box::new), ..Self::new(id, command) }
     }
 
     /// Takes apart what is wished and what its commit keeps of it.

@@ -80,7 +80,15 @@ impl Shard {
         self.leave_out_what_is_parked(&aggregate, &mut release.owed);
         let revision = quarantine.last.max(last).next();
         let events = std::iter::once(Event::Released(Box::new(release))).chain(events).collect();
-        let commit = Commit { aggregate, revision, command, time: now.max(self.clock), by, cause: None, events };
+        let commit = Commit {
+            aggregate,
+            revision,
+            command,
+            time: now.max(self.clock),
+            by: by.map(Box::new),
+            cause: None,
+            events,
+        };
         let bytes = serde_json::to_vec(&commit).expect("commits have text keys, and a Vec takes every byte").len();
         if bytes > RELEASE_BYTES_MAX {
             let reason = format!("its record has {bytes} bytes, and a bundle takes {RELEASE_BYTES_MAX}");

@@ -83,7 +83,7 @@ fn a_commit_says_who_asked_and_what_it_follows_from() {
     let asked = Submission::of(Some(anna.clone()), id, Command::Run { run, command: cancel });
     world.decide_as(asked, &mut Hands::default()).unwrap();
     let of_run = world.commits.last().unwrap();
-    assert_eq!((&of_run.by, of_run.cause), (&Some(anna), None));
+    assert_eq!((of_run.by.as_deref(), of_run.cause), (Some(&anna), None));
     let text = serde_json::to_string(of_run).unwrap();
     assert!(text.contains(r#""by":{"claimed":"anna@example.org"}"#), "{text}");
     assert_eq!(serde_json::from_str::<Commit>(&text).unwrap(), *of_run);
