@@ -6,8 +6,11 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | [`address`] | who a command is for, and which shard that is |
 //! | [`definition`] | what a workflow is, and everything that is wrong with a document |
 //! | [`expr`] | what `${{ … }}` means |
+//! | [`task`] | what a worker is given |
+//! | [`dialogue`] | what aggregates say to each other |
 //! | [`run`] | what a run may do next |
 //! | [`asset`] | which version a consumer gets, and who makes one |
 //! | [`workflow`] | which version of a definition is current |
@@ -41,11 +44,14 @@
 //!   was sent is decided then, once and in order.
 
 mod actor;
+pub mod address;
 pub mod asset;
 pub mod credit;
 pub mod definition;
 pub mod desk;
+pub mod dialogue;
 pub mod expr;
+mod failure;
 mod id;
 mod json;
 pub mod ownership;
@@ -53,15 +59,16 @@ mod position;
 pub mod protocol;
 pub mod run;
 pub mod shard;
+pub mod task;
 mod time;
 pub mod workflow;
 
 pub use actor::Actor;
+pub use failure::RunFailure;
 pub use id::{
     ActorName, AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId,
     PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
 pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};
-pub use run::RunFailure;
 pub use time::{InvalidTimestamp, Timestamp};

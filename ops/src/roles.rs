@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{MemberId, ShardId};
-use headwater_projector::{Database, JetStreamJournal, Projector};
+use headwater_projector::{Database, JetStreamJournal, Progress, Projector};
 use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_workers::actions;
@@ -50,65 +50,21 @@ pub async fn serve(
     shutdown: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
-    let mut roles: JoinSet<Result<(), ServeError>> = JoinSet::new();
+    let mut roles = Roles::new();
     let stop = shutdown.child_token();
     let listening = match (settings.roles.contains(&Role::Api), listening) {
         (true, Some(listening)) => Some(listening),
         (true, None) => Some(listen(settings.listen).await?),
         (false, _) => None,
     };
-    if let (true, Some(database)) = (settings.roles.contains(&Role::Projector), process.database.clone()) {
-        let shards = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
-        let journal = Arc::new(JetStreamJournal::new(&process.broker));
-        let projector = Projector::new(database.clone(), journal, shards);
-        process.progress = Some(projector.progress());
-        let stop = stop.clone();
-        roles.spawn(duty::keep(Duty::Projector, move || {
-            let (database, projector, stop) = (database.clone(), projector.clone(), stop.clone());
-            async move {
-                migrate(&database, &stop).await;
-                projector.run(stop).await;
-                Ok(())
-            }
-        }));
+    if settings.roles.contains(&Role::Projector) {
+        process.progress = project(&mut roles, &process, &stop)?;
     }
     if settings.roles.contains(&Role::Shards) {
-        let member = match &settings.member {
-            Some(member) => member.clone(),
-            None => member_name()?,
-        };
-        let supervisor = ShardSupervisor {
-            broker: process.broker.clone(),
-            map: process.map.clone(),
-            ownership: OwnershipConfig {
-                ttl: settings.member_ttl(),
-                ..OwnershipConfig::new(member, process.map.shards)
-            },
-            client: process.client.clone(),
-            settings: settings.shard_settings(),
-            counters: process.counters.clone(),
-        };
-        let stop = stop.clone();
-        roles.spawn(duty::keep(Duty::ShardSupervisor, move || {
-            let driven = supervisor.clone().run(stop.clone());
-            async move { driven.await.map_err(ServeError::Ownership) }
-        }));
+        drive(&mut roles, &process, settings, &stop)?;
     }
     if settings.roles.contains(&Role::Tasks) {
-        for workspace in &settings.workspaces {
-            let (broker, policy) = (process.broker.clone(), settings.action_policy());
-            let (workspace, stop) = (workspace.clone(), stop.clone());
-            let build = move || -> Result<Worker, ServeError> {
-                let worker = Worker::builder().workspace(workspace.clone()).connection(broker.clone());
-                actions::serve(worker, &policy)?.build().map_err(ServeError::ActionWorker)
-            };
-            // Before anything else begins, so that a setting that is no good is noticed.
-            build()?;
-            roles.spawn(duty::keep(Duty::TaskWorker, move || {
-                let (worker, stop) = (build(), stop.clone());
-                async move { worker?.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) }
-            }));
-        }
+        act(&mut roles, &process, settings, &stop)?;
     }
     let listening = match listening {
         Some(Listening { listener, address }) => {
@@ -132,16 +88,93 @@ pub async fn serve(
         None => settings.listen,
     };
     ready(listening);
+    ended(roles, &stop).await
+}
+
+type Roles = JoinSet<Result<(), ServeError>>;
+
+/// Waits until all roles have ended; the first failure stops the others.
+async fn ended(mut roles: Roles, stop: &CancellationToken) -> Result<(), ServeError> {
     let mut outcome = Ok(());
     while let Some(ended) = roles.join_next().await {
         let ended = ended.unwrap_or_else(|error| Err(ServeError::Role(error.to_string())));
-        // The first failure stops the others; what they then say is a consequence.
+        // What the others then say is a consequence.
         if outcome.is_ok() {
             outcome = ended;
         }
         stop.cancel();
     }
     outcome
+}
+
+/// Begins to project, where there is a database; returns how far that is.
+fn project(roles: &mut Roles, process: &Process, stop: &CancellationToken) -> Result<Option<Progress>, ServeError> {
+    let Some(database) = process.database.clone() else { return Ok(None) };
+    let shards = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
+    let journal = Arc::new(JetStreamJournal::new(&process.broker));
+    let projector = Projector::new(database.clone(), journal, shards);
+    let progress = projector.progress();
+    let stop = stop.clone();
+    roles.spawn(duty::keep(Duty::Projector, move || {
+        let (database, projector, stop) = (database.clone(), projector.clone(), stop.clone());
+        async move {
+            migrate(&database, &stop).await;
+            projector.run(stop).await;
+            Ok(())
+        }
+    }));
+    Ok(Some(progress))
+}
+
+/// Begins to drive shards.
+fn drive(
+    roles: &mut Roles,
+    process: &Process,
+    settings: &ServeSettings,
+    stop: &CancellationToken,
+) -> Result<(), ServeError> {
+    let member = match &settings.member {
+        Some(member) => member.clone(),
+        None => member_name()?,
+    };
+    let supervisor = ShardSupervisor {
+        broker: process.broker.clone(),
+        map: process.map.clone(),
+        ownership: OwnershipConfig { ttl: settings.member_ttl(), ..OwnershipConfig::new(member, process.map.shards) },
+        client: process.client.clone(),
+        settings: settings.shard_settings(),
+        counters: process.counters.clone(),
+    };
+    let stop = stop.clone();
+    roles.spawn(duty::keep(Duty::ShardSupervisor, move || {
+        let driven = supervisor.clone().run(stop.clone());
+        async move { driven.await.map_err(ServeError::Ownership) }
+    }));
+    Ok(())
+}
+
+/// Begins to execute built-in actions.
+fn act(
+    roles: &mut Roles,
+    process: &Process,
+    settings: &ServeSettings,
+    stop: &CancellationToken,
+) -> Result<(), ServeError> {
+    for workspace in &settings.workspaces {
+        let (broker, policy) = (process.broker.clone(), settings.action_policy());
+        let (workspace, stop) = (workspace.clone(), stop.clone());
+        let build = move || -> Result<Worker, ServeError> {
+            let worker = Worker::builder().workspace(workspace.clone()).connection(broker.clone());
+            actions::serve(worker, &policy)?.build().map_err(ServeError::ActionWorker)
+        };
+        // Before anything else begins, so that a setting that is no good is noticed.
+        build()?;
+        roles.spawn(duty::keep(Duty::TaskWorker, move || {
+            let (worker, stop) = (build(), stop.clone());
+            async move { worker?.run(stop.cancelled_owned()).await.map_err(ServeError::ActionWorkerStart) }
+        }));
+    }
+    Ok(())
 }
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.

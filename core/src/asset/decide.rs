@@ -1,13 +1,12 @@
 //! Which version a consumer gets, and whether a producer is started for it.
 
-use super::command::{ProducerEnd, RecordAsset, ResolveConsumption};
 use super::evolve::evolve;
 use super::producer::{self, Start};
 use super::state::{Asset, Partition};
 use super::{AssetCommand, AssetEvent, Declaration, Ground, Waiter};
+use super::{ProducerEnd, RecordAsset, ResolveConsumption};
 use crate::definition::{OnMiss, Require};
-use crate::run::RunFailure;
-use crate::{PartitionKey, RunId, Version};
+use crate::{PartitionKey, RunFailure, RunId, Version};
 
 /// How many consumers may wait for one partition: the facts that serve or refuse all of them fit one commit.
 const WAITERS_MAX: usize = 4_096;

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Declaration, RecordAsset};
 use crate::definition::{OnMiss, Require};
-use crate::run::RunFailure;
-use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, RunId, Slug, Version};
+use crate::dialogue::{Declaration, RecordAsset, Waiter};
+use crate::{DefinitionVersion, Json, PartitionKey, RunFailure, RunId, Slug, Version};
 
 /// A fact about an asset. Its time is the commit's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,22 +35,4 @@ pub enum AssetEvent {
     ConsumptionRefused { waiter: Waiter, failure: RunFailure },
     /// A waiter is gone.
     WaiterForgotten { waiter: Waiter },
-}
-
-/// A node of a run that needs an asset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Waiter {
-    pub run: RunId,
-    pub node: NodeId,
-}
-
-/// One input of a version: exactly which version of which asset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct InputVersion {
-    pub asset: AssetId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition: Option<PartitionKey>,
-    pub version: Version,
 }

@@ -14,7 +14,6 @@
 //! | `react` | who hears about it |
 
 mod circle;
-mod command;
 mod contract;
 mod decide;
 mod event;
@@ -24,15 +23,17 @@ mod react;
 mod state;
 
 pub use circle::{Maker, awaited, circle};
-pub use command::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration, RecordAsset};
-pub use command::{ProducerEnd, ResolveConsumption};
 pub use contract::{Clash, ClashKind, clashes};
 pub use decide::decide;
-pub use event::{AssetEvent, InputVersion, Waiter};
+pub use event::AssetEvent;
 pub(crate) use evolve::evolve;
-pub use react::react;
+pub use react::{AssetEffect, AssetNotice, react};
 pub use state::{Asset, VERSIONS_KEPT_MAX};
 
+pub use crate::dialogue::{
+    AssetCommand, ConsumerDeclaration, Declaration, InputVersion, ProducerDeclaration, ProducerEnd, RecordAsset,
+    ResolveConsumption, Waiter,
+};
 use crate::{ShardId, Timestamp};
 
 /// What a decision stands on besides the state.

@@ -1,10 +1,10 @@
 //! Which workflow makes an asset, and with which input.
 
-use super::command::ResolveConsumption;
+use super::ResolveConsumption;
 use super::state::Asset;
 use super::{Declaration, Ground, ProducerDeclaration};
-use crate::run::{INPUT_BYTES_MAX, RunFailure};
-use crate::{DefinitionVersion, Json, PartitionKey, RunId, Slug};
+use crate::dialogue::INPUT_BYTES_MAX;
+use crate::{DefinitionVersion, Json, PartitionKey, RunFailure, RunId, Slug};
 
 /// A run to be started.
 pub(super) struct Start {

@@ -1,18 +1,37 @@
 //! Who hears about what an asset learned.
 
+use serde::{Deserialize, Serialize};
+
 use super::state::Asset;
 use super::{AssetEvent, Waiter};
+use crate::dialogue::{StartRun, ToRun, Trigger};
 use crate::expr::ConsumedAsset;
-use crate::run::{RunCommand, StartRun, Trigger};
-use crate::shard::{AggregateId, AssetNotice, Command, Effect, Submission};
-use crate::{Json, Revision, RunId, Timestamp};
+use crate::{AssetId, Json, PartitionKey, RunId, Timestamp, Version, WorkspaceId};
 
-/// Appends the effects of one event. `asset` is the state after the whole decision, `revision` the event's own.
-pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timestamp, effects: &mut Vec<Effect>) {
-    let to_run = |run: RunId, command: RunCommand| {
-        let from = AggregateId::Asset(asset.key.clone());
-        Effect::Submit(Submission::following(&from, revision, 0, Command::Run { run, command }))
-    };
+/// What follows from an event outside the asset.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AssetEffect {
+    /// One run hears of it: each event tells one at most.
+    ToRun { run: RunId, said: ToRun },
+    /// Publish the change on the feed.
+    Publish(AssetNotice),
+}
+
+/// `asset.produced`: one CloudEvent on the asset feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssetNotice {
+    pub workspace: WorkspaceId,
+    pub asset: AssetId,
+    pub partition: Option<PartitionKey>,
+    pub version: Version,
+    pub time: Timestamp,
+    /// The CloudEvent's `data`.
+    pub data: Json,
+}
+
+/// Says what follows from one event. `asset` is the state after the whole decision.
+pub fn react(asset: &Asset, event: &AssetEvent, now: Timestamp, follows: &mut impl FnMut(AssetEffect)) {
     match event {
         AssetEvent::AssetMaterialized { version, record } => {
             let data = serde_json::json!({
@@ -26,7 +45,7 @@ pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timesta
                 "payload": record.payload,
                 "inputs": record.inputs,
             });
-            effects.push(Effect::PublishAsset(AssetNotice {
+            follows(AssetEffect::Publish(AssetNotice {
                 workspace: asset.key.workspace.clone(),
                 asset: asset.key.asset.clone(),
                 partition: record.partition.clone(),
@@ -34,13 +53,13 @@ pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timesta
                 time: now,
                 data: Json::of(&data),
             }));
-            let command = RunCommand::AcknowledgeAsset {
+            let said = ToRun::Acknowledge {
                 node: record.node.clone(),
                 asset: asset.key.asset.clone(),
                 partition: record.partition.clone(),
                 version: *version,
             };
-            effects.push(to_run(record.run, command));
+            follows(AssetEffect::ToRun { run: record.run, said });
         }
         AssetEvent::ConsumptionGranted { waiter, partition, version } => {
             let found = version.and_then(|v| asset.partitions.get(partition)?.find(v));
@@ -51,7 +70,7 @@ pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timesta
                 payload: kept.payload.clone(),
             });
             let Waiter { run, node } = waiter.clone();
-            effects.push(to_run(run, RunCommand::ResolveAsset { node, asset: asset.key.asset.clone(), chosen }));
+            follows(AssetEffect::ToRun { run, said: ToRun::Resolve { node, asset: asset.key.asset.clone(), chosen } });
         }
         AssetEvent::MaterializationRequested { partition, run, workflow, definition, input, requested_by } => {
             let start = StartRun {
@@ -66,12 +85,12 @@ pub fn react(asset: &Asset, event: &AssetEvent, revision: Revision, now: Timesta
                 },
                 keyed: false,
             };
-            effects.push(to_run(*run, RunCommand::StartRun(start)));
+            follows(AssetEffect::ToRun { run: *run, said: ToRun::Start(start) });
         }
         AssetEvent::ConsumptionRefused { waiter, failure } => {
             let Waiter { run, node } = waiter.clone();
             let (asset, failure) = (asset.key.asset.clone(), failure.clone());
-            effects.push(to_run(run, RunCommand::RefuseAsset { node, asset, failure }));
+            follows(AssetEffect::ToRun { run, said: ToRun::Refuse { node, asset, failure } });
         }
         AssetEvent::AssetDeclared(_)
         | AssetEvent::WaiterAdded { .. }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Declaration, Waiter};
+use crate::address::AssetKey;
 use crate::definition::{OnMiss, Require};
-use crate::shard::AssetKey;
 use crate::{Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, Version};
 
 /// How many of the newest versions of a partition can be consumed; older ones are in the catalogue only.

@@ -13,54 +13,14 @@ pub use reading::{Malformed, QUEUES_MAX, REQUESTS_MAX, ReadFrame, read_requests}
 
 use crate::asset::Declaration;
 use crate::credit::{Credit, Standing};
-use crate::definition::BuiltIn;
-use crate::expr::ConsumedAsset;
 use crate::run::{Report, RunStatus};
+pub use crate::shard::Granted;
 use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
+pub use crate::task::{Task, Work};
 use crate::{
-    Actor, Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Slug,
-    Timestamp, Version, WorkerId, WorkspaceId,
+    Actor, Attempt, CommandId, Epoch, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Timestamp,
+    WorkerId, WorkspaceId,
 };
-
-/// One attempt of one node, as a worker gets it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Task {
-    pub workspace: WorkspaceId,
-    pub workflow: Slug,
-    pub run: RunId,
-    pub node: NodeId,
-    pub attempt: Attempt,
-    pub lease: LeaseToken,
-    pub queue: QueueName,
-    pub work: Work,
-    pub input: Json,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub assets: Vec<ConsumedAsset>,
-    /// When the attempt times out, by the shard's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Timestamp>,
-    /// How long its handler may give no sign of life, from when it begins, in milliseconds. The worker sees to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heartbeat_timeout_ms: Option<u64>,
-}
-
-impl Task {
-    /// Returns the key under which a handler may make its own effects idempotent: the same for every attempt.
-    pub fn idempotency_key(&self) -> String {
-        format!("{}/{}", self.run, self.node)
-    }
-}
-
-/// Who executes the task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Work {
-    /// A handler of a worker program.
-    Job(JobSlug),
-    /// The engine's own task worker.
-    BuiltIn(BuiltIn),
-}
 
 /// The version of the worker protocol that this release speaks.
 pub const PROTOCOL: u16 = 2;
@@ -296,16 +256,4 @@ pub struct Quarantined {
     pub quarantine: Quarantine,
     /// How many wishes wait for its release.
     pub parked: u64,
-}
-
-/// What a granted command made, where the caller cannot know it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Granted {
-    /// The workflow's current version, and whether it is new.
-    Workflow { version: crate::DefinitionVersion, created: bool },
-    /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
-    Run { run: RunId },
-    /// The version of the asset.
-    Asset { version: Version },
 }

@@ -9,9 +9,9 @@ use super::evolve::{timer_of_run, timers_of};
 use super::state::{NodeState, Run};
 use super::waiting::Waiting;
 use super::{Ending, RunStatus, Trigger};
-use crate::asset::InputVersion;
+use crate::address::WorkflowKey;
 use crate::definition::{Definition, NodeIx};
-use crate::shard::WorkflowKey;
+use crate::dialogue::InputVersion;
 use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId};
 
 /// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProducedAsset, RunFailure, Trigger};
+use super::ProducedAsset;
+use crate::dialogue::{StartRun, ToRun};
 use crate::expr::ConsumedAsset;
+use crate::failure::RunFailure;
 use crate::{
-    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, SessionId, Slug, Timestamp,
-    Version, WorkerId, WorkspaceId,
+    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, SessionId, Timestamp, Version,
+    WorkerId, WorkspaceId,
 };
 
 /// A wish addressed to one run.
@@ -43,6 +45,19 @@ pub enum RunCommand {
     AcknowledgeAsset { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
 }
 
+impl From<ToRun> for RunCommand {
+    fn from(said: ToRun) -> Self {
+        match said {
+            ToRun::Start(start) => Self::StartRun(start),
+            ToRun::Resolve { node, asset, chosen } => Self::ResolveAsset { node, asset, chosen },
+            ToRun::Refuse { node, asset, failure } => Self::RefuseAsset { node, asset, failure },
+            ToRun::Acknowledge { node, asset, partition, version } => {
+                Self::AcknowledgeAsset { node, asset, partition, version }
+            }
+        }
+    }
+}
+
 /// An attempt that waits, and the worker it is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,22 +66,6 @@ pub struct Grant {
     pub attempt: Attempt,
     pub worker: WorkerId,
     pub session: SessionId,
-}
-
-/// What a new run needs to know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StartRun {
-    pub workspace: WorkspaceId,
-    pub workflow: Slug,
-    pub version: DefinitionVersion,
-    /// An object; the definition's defaults fill the keys it does not name.
-    pub input: Json,
-    pub trigger: Trigger,
-    /// Whether the run id was derived from the caller's idempotency key. Until a day after its end the run answers
-    /// for every start with the same [`RunId::cause`]; the next one after that starts another run.
-    #[serde(default)]
-    pub keyed: bool,
 }
 
 /// How an attempt ended, as its worker saw it. Read by [`super::report`].

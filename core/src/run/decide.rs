@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::budget::{Budget, Later, Standing};
-use super::command::{Report, ReportOutcome, RunCommand, RunRejection, StartRun};
+use super::command::{Report, ReportOutcome, RunCommand, RunRejection};
 use super::evolve::evolve;
 use super::legal;
 use super::produce;
@@ -14,11 +14,10 @@ use super::state::{Phase, Run, Timer};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::{Definition, NodeIx};
+use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
 use crate::expr::{ConsumedAsset, Work};
 use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkspaceId};
 
-/// How many bytes a run's input may have, defaults included.
-pub const INPUT_BYTES_MAX: usize = 1 << 20;
 /// How many bytes of a worker's or a caller's words are kept.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 const CODE_CHARS_MAX: usize = 200;

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::RunStatus;
 use crate::definition::{OnMiss, Require};
+use crate::dialogue::Trigger;
 use crate::expr::ConsumedAsset;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName, RunId};
+use crate::failure::RunFailure;
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
@@ -145,20 +147,6 @@ pub struct ProducedAsset {
     pub freshness: Option<Json>,
 }
 
-/// Why an attempt, a node or a run failed: `error` in expressions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RunFailure {
-    /// Stable, for programs: the handler's own, or one of the engine's (`timeout`, `worker_lost`, `asset_schema`, …).
-    pub code: String,
-    /// For people.
-    pub message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_id: Option<NodeId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Attempt>,
-}
-
 /// How a run ends that does not come to its end by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -183,22 +171,6 @@ impl Ending {
             Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
         }
     }
-}
-
-/// Why a run exists.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Trigger {
-    /// Somebody asked for it, over the API or the command line.
-    Manual {},
-    /// A consumer needed an asset that was not there.
-    Materialize {
-        asset: AssetId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        partition: Option<PartitionKey>,
-        /// The run that asked first.
-        requested_by: RunId,
-    },
 }
 
 impl RunEvent {
@@ -261,21 +233,6 @@ impl RunEvent {
                 | Self::AssetRecorded { .. } => 0,
                 Self::RunEnding { .. } | Self::RunFailed { .. } | Self::RunCancelled { .. } => return 0,
             }
-    }
-}
-
-impl RunFailure {
-    /// Makes a failure that is not yet tied to a node.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), node_id: None, attempt: None }
-    }
-
-    /// Ties it to an attempt of a node.
-    #[must_use]
-    pub fn at(mut self, node: &NodeId, attempt: Option<Attempt>) -> Self {
-        self.node_id = Some(node.clone());
-        self.attempt = attempt;
-        self
     }
 }
 

@@ -7,8 +7,8 @@ use super::agenda::Agenda;
 use super::state::{CurrentAttempt, NodeState, Phase, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
-use crate::asset::InputVersion;
 use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
+use crate::dialogue::InputVersion;
 use crate::{NodeId, Revision, RunId, Timestamp};
 
 impl Run {

@@ -39,15 +39,18 @@ mod waiting;
 
 pub use budget::{Budget, DECISION_BYTES_MAX};
 pub(crate) use checkpoint::RunRecord;
-pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection, StartRun};
+pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
-pub use decide::{Ground, INPUT_BYTES_MAX, decide, start};
-pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, RunFailure, Trigger, queue_of_job};
+pub use decide::{Ground, decide, start};
+pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, queue_of_job};
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
-pub use react::{outstanding, react, task_of};
+pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
 pub use state::Run;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
+
+pub use crate::dialogue::{INPUT_BYTES_MAX, StartRun, Trigger};
+pub use crate::failure::RunFailure;

@@ -2,26 +2,34 @@
 
 use super::event::AssetNeed;
 use super::state::{CurrentAttempt, Phase, Run};
-use super::{RunEvent, RunFailure, RunStatus, Trigger};
-use crate::asset::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Waiter};
+use super::{RunEvent, RunStatus};
 use crate::definition::{Action, NodeIx};
-use crate::protocol::{Task, Work};
-use crate::shard::{AggregateId, AssetKey, Command, Effect, Submission};
-use crate::{AssetId, NodeId, Revision, Timestamp};
+use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};
+use crate::failure::RunFailure;
+use crate::task::{Task, Work};
+use crate::{AssetId, NodeId, Timestamp};
 
-/// Appends the effects of one event. `run` is the state after the whole decision, `revision` the event's own.
-pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, effects: &mut Vec<Effect>) {
+/// What follows from an event outside the run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEffect {
+    /// An asset of the run's workspace hears of it; `index` tells apart what one event says.
+    ToAsset { index: u64, asset: AssetId, said: AssetCommand },
+    /// Whoever holds an attempt of the node should stop.
+    CancelTasks { node: NodeId },
+}
+
+/// Says what follows from one event. `run` is the state after the whole decision.
+pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnMut(RunEffect)) {
     let mut index = 0;
-    let mut to_asset = |asset: &AssetId, command: AssetCommand, effects: &mut Vec<Effect>| {
-        let key = AssetKey { workspace: run.workspace.clone(), asset: asset.clone() };
-        let command = Command::Asset { key, command };
-        effects.push(Effect::Submit(Submission::following(&AggregateId::Run(run.id), revision, index, command)));
+    let mut to_asset = |asset: &AssetId, said: AssetCommand| {
+        let asset = asset.clone();
+        follows(RunEffect::ToAsset { index, asset, said });
         index += 1;
     };
     match event {
         RunEvent::NodeAwaitedAssets { node, needs } => {
             for need in needs {
-                to_asset(&need.asset, resolve(run, node, need), effects);
+                to_asset(&need.asset, resolve(run, node, need));
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
@@ -46,32 +54,31 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
                     run_input: run.input.clone(),
                     inputs: run.consumed.clone(),
                 };
-                to_asset(&asset.asset_id, AssetCommand::RecordAsset(record), effects);
+                to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
             }
         }
         RunEvent::NodeCancelled { node } => {
             let ix = run.definition.find(node).expect("an event names a node of its definition");
             if run.definition.node(ix).consumes.is_empty() || run.node(ix).attempts > 0 {
-                let (workspace, run, node) = (run.workspace.clone(), run.id, node.clone());
-                effects.push(Effect::CancelTasks { workspace, run, node });
+                follows(RunEffect::CancelTasks { node: node.clone() });
             } else {
-                forget_waiters(run, ix, effects, &mut to_asset);
+                forget_waiters(run, ix, &mut to_asset);
             }
         }
         RunEvent::NodeFailed { node, .. } => {
             let ix = run.definition.find(node).expect("an event names a node of its definition");
             // One asset was refused; the node waits for its others no longer.
             if run.node(ix).attempts == 0 {
-                forget_waiters(run, ix, effects, &mut to_asset);
+                forget_waiters(run, ix, &mut to_asset);
             }
         }
-        RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, effects, &mut to_asset),
+        RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, &mut to_asset),
         RunEvent::RunFailed { failure } => {
-            end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, effects, &mut to_asset);
+            end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, &mut to_asset);
         }
         RunEvent::RunCancelled { reason } => {
             let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
-            end_producer(run, ProducerEnd::Failed { failure }, effects, &mut to_asset);
+            end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
         }
         RunEvent::RunStarted { .. }
         | RunEvent::AssetResolved { .. }
@@ -88,28 +95,18 @@ pub fn react(run: &Run, event: &RunEvent, revision: Revision, now: Timestamp, ef
 }
 
 /// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
-fn forget_waiters(
-    run: &Run,
-    ix: NodeIx,
-    effects: &mut Vec<Effect>,
-    to_asset: &mut impl FnMut(&AssetId, AssetCommand, &mut Vec<Effect>),
-) {
+fn forget_waiters(run: &Run, ix: NodeIx, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     let node = run.definition.node(ix);
     for consumes in &node.consumes {
         let waiter = Waiter { run: run.id, node: node.id.clone() };
-        to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter }, effects);
+        to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter });
     }
 }
 
-fn end_producer(
-    run: &Run,
-    end: ProducerEnd,
-    effects: &mut Vec<Effect>,
-    to_asset: &mut impl FnMut(&AssetId, AssetCommand, &mut Vec<Effect>),
-) {
+fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     match &run.trigger {
         Trigger::Materialize { asset, .. } => {
-            to_asset(asset, AssetCommand::EndProducer { run: run.id, end }, effects);
+            to_asset(asset, AssetCommand::EndProducer { run: run.id, end });
         }
         Trigger::Manual {} => {}
     }
@@ -155,9 +152,9 @@ pub fn task_of(run: &Run, node: &NodeId) -> Option<Task> {
     task(run, ix, run.current(ix)?)
 }
 
-/// Appends everything an active run still waits for from outside, for an owner that has just taken over.
+/// Says everything an active run still waits for from outside, for an owner that has just taken over.
 /// Sending it again is harmless: commands keep the id they had. Attempts that wait are handed out as they were before.
-pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
+pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
     if run.status != RunStatus::Running || run.ending.is_some() {
         return;
     }
@@ -167,12 +164,9 @@ pub fn outstanding(run: &Run, effects: &mut Vec<Effect>) {
             Phase::AwaitingAssets { missing } => {
                 let node = &run.definition.node(ix).id;
                 for (index, need) in (0..).zip(missing) {
-                    let key = AssetKey { workspace: run.workspace.clone(), asset: need.asset.clone() };
-                    let command = Command::Asset { key, command: resolve(run, node, need) };
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
-                    let again = u64::MAX - index;
-                    let from = AggregateId::Run(run.id);
-                    effects.push(Effect::Submit(Submission::following(&from, run.revision, again, command)));
+                    let (index, asset) = (u64::MAX - index, need.asset.clone());
+                    follows(RunEffect::ToAsset { index, asset, said: resolve(run, node, need) });
                 }
             }
             Phase::Pending

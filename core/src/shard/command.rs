@@ -133,3 +133,13 @@ pub enum Rejection {
     #[error("the shard is on hold: {reason}")]
     Held { reason: HoldReason },
 }
+
+/// What a granted command made, where the caller cannot know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Granted {
+    /// The workflow's current version, and whether it is new.
+    Workflow { version: DefinitionVersion, created: bool },
+    /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
+    Run { run: RunId },
+}

@@ -8,13 +8,15 @@ use super::lane::Hearing;
 use super::quarantine::Quarantine;
 use super::reactions::Reactions;
 use super::state::{Shard, start_hash};
-use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Origin, Rejection, Submission, WorkflowKey};
+use super::{
+    AggregateId, AssetKey, Command, Commit, Effect, Event, Granted, Origin, Rejection, Submission, WorkflowKey,
+};
 use crate::asset::{self, Asset, AssetCommand};
 use crate::credit::Hands;
 use crate::definition::compile;
 use crate::expr::Work;
-use crate::protocol::{Granted, Task};
 use crate::run::{self, Budget, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
+use crate::task::Task;
 use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowRejection};
 use crate::{DefinitionVersion, Json, QueueName, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 

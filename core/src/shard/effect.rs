@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AggregateId, AssetKey, Command, Rejection, Shard, Submission};
-use crate::asset::{AssetCommand, ProducerEnd};
-use crate::run::{RunCommand, RunFailure, Trigger};
-use crate::{
-    AssetId, CommandId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Timestamp, Version, WorkspaceId,
-};
+use crate::asset::{AssetCommand, AssetEffect, AssetNotice, ProducerEnd};
+use crate::run::{Run, RunCommand, RunEffect, RunFailure, Trigger};
+use crate::workflow::News;
+use crate::{CommandId, DefinitionVersion, Json, NodeId, Revision, RunId, WorkspaceId};
 
 /// One thing to do outside. Checkpoints hold those that may not have been delivered: a change is a new
 /// format of their section.
@@ -27,17 +26,51 @@ pub enum Effect {
     PublishDefinition { workspace: WorkspaceId, workflow: crate::Slug, version: DefinitionVersion, document: Json },
 }
 
-/// `asset.produced`: one CloudEvent on the asset feed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AssetNotice {
-    pub workspace: WorkspaceId,
-    pub asset: AssetId,
-    pub partition: Option<PartitionKey>,
-    pub version: Version,
-    pub time: Timestamp,
-    /// The CloudEvent's `data`.
-    pub data: Json,
+impl Effect {
+    /// Carries what follows from an event of a run, whose revision is given.
+    pub(super) fn of_run(run: &Run, revision: Revision, effect: RunEffect) -> Self {
+        match effect {
+            RunEffect::ToAsset { index, asset, said } => {
+                let key = AssetKey { workspace: run.workspace().clone(), asset };
+                let command = Command::Asset { key, command: said };
+                Self::Submit(Submission::following(&AggregateId::Run(run.id()), revision, index, command))
+            }
+            RunEffect::CancelTasks { node } => {
+                Self::CancelTasks { workspace: run.workspace().clone(), run: run.id(), node }
+            }
+        }
+    }
+
+    /// Carries what follows from an event of an asset, whose revision is given.
+    pub(super) fn of_asset(key: &AssetKey, revision: Revision, effect: AssetEffect) -> Self {
+        match effect {
+            AssetEffect::ToRun { run, said } => {
+                let command = Command::Run { run, command: said.into() };
+                Self::Submit(Submission::following(&AggregateId::Asset(key.clone()), revision, 0, command))
+            }
+            AssetEffect::Publish(notice) => Self::PublishAsset(notice),
+        }
+    }
+
+    /// Makes a new version known.
+    pub(super) fn publication(news: &News) -> Self {
+        Self::PublishDefinition {
+            workspace: news.key.workspace.clone(),
+            workflow: news.key.workflow.clone(),
+            version: news.version,
+            document: news.document.clone(),
+        }
+    }
+
+    /// Carries what a new version says to assets.
+    pub(super) fn declarations(news: &News) -> impl Iterator<Item = Self> {
+        let from = AggregateId::Workflow(news.key.clone());
+        (0..).zip(news.declarations()).map(move |(index, (asset, declaration))| {
+            let key = AssetKey { workspace: news.key.workspace.clone(), asset };
+            let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
+            Self::Submit(Submission::following(&from, news.revision, index, command))
+        })
+    }
 }
 
 impl Submission {
@@ -68,7 +101,7 @@ impl Shard {
         runs.sort_unstable_by_key(|run| run.id());
         let mut effects = Vec::new();
         for run in runs {
-            crate::run::outstanding(run, &mut effects);
+            crate::run::outstanding(run, &mut |effect| effects.push(Effect::of_run(run, run.revision(), effect)));
         }
         effects
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Granted;
 use super::{Aside, Decided, Effect, EffectPlace, HandedTasks, Rejection};
-use crate::protocol::Granted;
 use crate::run::RunStatus;
 use crate::{RunId, ShardId};
 

@@ -2,7 +2,6 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | `address` | who a command is for, and which shard that is |
 //! | `bundle` | what one append holds |
 //! | `state` | what a shard knows |
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
@@ -24,7 +23,6 @@
 //! | `refold`, `release` | how something quarantined comes back, and what that means for the state |
 //! | `story` | what is known of a run that cannot be folded |
 
-mod address;
 mod bundle;
 mod checkpoint;
 mod command;
@@ -48,12 +46,11 @@ mod turns;
 mod window;
 mod witness;
 
-pub use address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Event, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
-pub use command::{Command, Rejection, Submission};
+pub use command::{Command, Granted, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
-pub use effect::{AssetNotice, Effect};
+pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};
 pub use lane::{Origin, Way};
 pub use lines::{QueueKey, Turn};
@@ -65,3 +62,6 @@ pub use release::Refolded;
 pub use state::Shard;
 pub use window::{Bounds, EndedRun};
 pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};
+
+pub use crate::address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
+pub use crate::asset::AssetNotice;

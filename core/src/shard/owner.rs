@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use super::Granted;
 use super::bundle::{Head, digest};
 use super::lane;
 use super::load::{Load, Waiting};
@@ -22,7 +23,6 @@ use super::{
     Submission, Way,
 };
 use crate::credit::Hands;
-use crate::protocol::Granted;
 use crate::run::{Run, RunStatus};
 use crate::{BundleId, CommandId, Epoch, Revision, RunId, Sequence, Timestamp};
 

@@ -24,8 +24,8 @@ impl Reactions {
         for (at, news) in self.later {
             all.extend(effects.by_ref().take(at - taken));
             taken = at;
-            all.push(news.publication());
-            all.extend(poison::caught(|| news.declarations()).unwrap_or_default());
+            all.push(Effect::publication(&news));
+            all.extend(poison::caught(|| Effect::declarations(&news).collect::<Vec<_>>()).unwrap_or_default());
         }
         all.extend(effects);
         all

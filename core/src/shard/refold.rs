@@ -261,7 +261,7 @@ impl Refolding {
                 };
                 owed.retain(|effect| is_wanted(effect, &awaits));
                 if let Some(run) = run {
-                    crate::run::outstanding(run, &mut owed);
+                    crate::run::outstanding(run, &mut |effect| owed.push(Effect::of_run(run, run.revision(), effect)));
                 }
             }
             AggregateId::Asset(key) => {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use super::address::stable_hash;
 use super::definitions::Definitions;
 use super::lines::Lines;
 use super::quarantine::{Parked, Quarantine};
 use super::reactions::Reactions;
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Commit, EffectPlace, Event, ShardMap, WorkflowKey};
+use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
+use crate::address::stable_hash;
 use crate::asset::Asset;
 use crate::run::{Run, RunStatus};
 use crate::workflow::Workflow;
@@ -186,12 +186,14 @@ impl Shard {
             match (&commit.aggregate, event) {
                 (AggregateId::Run(id), Event::Run(event)) => {
                     if let Some(run) = self.runs.get(id) {
-                        crate::run::react(run, event, revision, commit.time, effects);
+                        let mut follows = |effect| effects.push(Effect::of_run(run, revision, effect));
+                        crate::run::react(run, event, commit.time, &mut follows);
                     }
                 }
                 (AggregateId::Asset(key), Event::Asset(event)) => {
                     if let Some(asset) = self.assets.get(key) {
-                        crate::asset::react(asset, event, revision, commit.time, effects);
+                        let mut follows = |effect| effects.push(Effect::of_asset(key, revision, effect));
+                        crate::asset::react(asset, event, commit.time, &mut follows);
                     }
                 }
                 (AggregateId::Workflow(key), Event::Workflow(event)) => {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use crate::address::WorkflowKey;
 use crate::definition::compile;
-use crate::shard::WorkflowKey;
 use crate::{DefinitionVersion, Json, Revision};
 
 /// How many bytes of defaults all declarations of a version may hold together.

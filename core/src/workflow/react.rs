@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{Workflow, WorkflowEvent};
-use crate::asset::{AssetCommand, ConsumerDeclaration, Declaration, ProducerDeclaration};
+use crate::address::WorkflowKey;
 use crate::definition::{Action, BuiltIn, Definition, Node, compile};
-use crate::shard::{AggregateId, AssetKey, Command, Effect, Submission, WorkflowKey};
+use crate::dialogue::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 use crate::{AssetId, DefinitionVersion, Json, Revision};
 
 /// That a version is current, and what is to be said of it. Texts are shared.
 #[derive(Debug, Clone)]
 pub struct News {
-    key: WorkflowKey,
-    revision: Revision,
-    version: DefinitionVersion,
-    document: Json,
+    pub key: WorkflowKey,
+    /// Of the event.
+    pub revision: Revision,
+    pub version: DefinitionVersion,
+    pub document: Json,
     /// The version that was current before.
     before: Option<(DefinitionVersion, Json)>,
 }
@@ -30,18 +31,8 @@ pub fn news(workflow: &Workflow, event: &WorkflowEvent, revision: Revision) -> O
 }
 
 impl News {
-    /// Returns that the version exists.
-    pub fn publication(&self) -> Effect {
-        Effect::PublishDefinition {
-            workspace: self.key.workspace.clone(),
-            workflow: self.key.workflow.clone(),
-            version: self.version,
-            document: self.document.clone(),
-        }
-    }
-
     /// Returns what its assets are told. Compiles it, and the version before.
-    pub fn declarations(&self) -> Vec<Effect> {
+    pub fn declarations(&self) -> BTreeMap<AssetId, Declaration> {
         let declared = |version, document: &Json| {
             let compiled = compile(&document.to_value()).ok();
             compiled.map(|(definition, _)| declarations(&definition, version)).unwrap_or_default()
@@ -57,13 +48,7 @@ impl News {
                 consumers: Vec::new(),
             });
         }
-        let from = AggregateId::Workflow(self.key.clone());
-        let told = (0..).zip(declarations).map(|(index, (asset, declaration))| {
-            let key = AssetKey { workspace: self.key.workspace.clone(), asset };
-            let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
-            Effect::Submit(Submission::following(&from, self.revision, index, command))
-        });
-        told.collect()
+        declarations
     }
 }
 

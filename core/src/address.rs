@@ -55,7 +55,7 @@ fn slot_of(parts: &[&str]) -> u16 {
 }
 
 /// FNV-1a, 64 bits: stable for ever, because the slot table and checkpoints outlive every release.
-pub(super) fn stable_hash(parts: &[&str]) -> u64 {
+pub(crate) fn stable_hash(parts: &[&str]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {
         for byte in part.bytes().chain([0xff]) {

@@ -1,0 +1,54 @@
+//! What aggregates say to each other, one conversation a file. An aggregate knows these words and no other aggregate: the
+//! shard carries them, in order and at least once, so each conversation must bear being said again.
+//!
+//! | file | between | about |
+//! |---|---|---|
+//! | `declaration` | workflow → asset | how a version of the workflow produces and consumes it |
+//! | `consumption` | run ⇄ asset | which version a node gets |
+//! | `recording` | run ⇄ asset | a version that a node produced |
+//! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
+
+mod consumption;
+mod declaration;
+mod materialization;
+mod recording;
+
+use serde::{Deserialize, Serialize};
+
+pub use consumption::{ResolveConsumption, Waiter};
+pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
+pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
+pub use recording::{InputVersion, RecordAsset};
+
+use crate::expr::ConsumedAsset;
+use crate::failure::RunFailure;
+use crate::{AssetId, NodeId, PartitionKey, RunId, Version};
+
+/// What an asset is told. Journals hold it among effects that are owed, so its form is a format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum AssetCommand {
+    /// A workflow version was applied: this is how it now produces and consumes the asset (perhaps no longer).
+    DeclareAsset(Declaration),
+    /// A node produced a version.
+    RecordAsset(RecordAsset),
+    /// A node needs a version.
+    ResolveConsumption(ResolveConsumption),
+    /// A run that was started to produce the asset has ended.
+    EndProducer { run: RunId, end: ProducerEnd },
+    /// A run that waited has ended without it.
+    ForgetWaiter { waiter: Waiter },
+}
+
+/// What a run is told by an asset.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToRun {
+    /// Start, and produce what is missing.
+    Start(StartRun),
+    /// The asset chose a version for a waiting node, or none.
+    Resolve { node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset> },
+    /// It cannot give a waiting node what it needs.
+    Refuse { node: NodeId, asset: AssetId, failure: RunFailure },
+    /// It recorded what a node produced.
+    Acknowledge { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+}

@@ -1,0 +1,47 @@
+//! What is given to a worker.
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::BuiltIn;
+use crate::expr::ConsumedAsset;
+use crate::{Attempt, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkspaceId};
+
+/// One attempt of one node, as a worker gets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    pub workspace: WorkspaceId,
+    pub workflow: Slug,
+    pub run: RunId,
+    pub node: NodeId,
+    pub attempt: Attempt,
+    pub lease: LeaseToken,
+    pub queue: QueueName,
+    pub work: Work,
+    pub input: Json,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<ConsumedAsset>,
+    /// When the attempt times out, by the shard's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// How long its handler may give no sign of life, from when it begins, in milliseconds. The worker sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_timeout_ms: Option<u64>,
+}
+
+impl Task {
+    /// Returns the key under which a handler may make its own effects idempotent: the same for every attempt.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.run, self.node)
+    }
+}
+
+/// Who executes the task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Work {
+    /// A handler of a worker program.
+    Job(JobSlug),
+    /// The engine's own task worker.
+    BuiltIn(BuiltIn),
+}

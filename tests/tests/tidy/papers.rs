@@ -1,0 +1,186 @@
+//! Whether what is written beside the code is true.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::arrows::ARROWS;
+use crate::sources::{files, files_ending, read, report, root};
+
+const ARCHITECTURE_LINES_MAX: usize = 250;
+const RECORD_LINES_MAX: usize = 45;
+
+/// Released migrations: name, length in bytes, FNV-1a (64 bits) of the bytes. Only ever added to.
+const MIGRATIONS: [(&str, usize, u64); 1] = [("V1__read_models.sql", 8260, 0xfd18_fb7c_e65a_4d06)];
+
+#[test]
+fn records_are_numbered_without_gaps_and_say_their_price() {
+    let mut found = Vec::new();
+    let records = files().into_iter().filter(|path| path.starts_with("ops/adr/"));
+    for (n, path) in records.enumerate() {
+        let number = format!("{:04}-", n + 1);
+        if !path["ops/adr/".len()..].starts_with(&number) || !path.ends_with(".md") {
+            found.push(format!("{path}: here {number}title.md is expected"));
+        }
+        let text = read(&path);
+        let title = format!("# {}. ", n + 1);
+        for part in [title.as_str(), "## Context", "## Decision", "## Price"] {
+            if !text.lines().any(|line| line.starts_with(part)) {
+                found.push(format!("{path} lacks `{part}`"));
+            }
+        }
+        if text.lines().count() > RECORD_LINES_MAX {
+            found.push(format!("{path} is longer than {RECORD_LINES_MAX} lines"));
+        }
+    }
+    report(found, "decision records");
+}
+
+#[test]
+fn the_two_commands_are_there() {
+    let (readme, makefile) = (read("README.md"), read("Makefile"));
+    let targets: BTreeSet<&str> = makefile.lines().filter_map(|line| line.split_once(':')).map(|(t, _)| t).collect();
+    let named = readme.lines().filter_map(|line| line.strip_prefix("make ")).filter_map(|rest| rest.split(' ').next());
+    let named: BTreeSet<&str> = named.collect();
+    for command in ["demo", "test"] {
+        assert!(named.contains(command), "README.md does not show `make {command}`");
+    }
+    let missing: Vec<String> = named.difference(&targets).map(|target| format!("make {target}")).collect();
+    report(missing, "README.md shows what the Makefile does not have");
+}
+
+#[test]
+fn ci_has_nothing_but_what_setup_installs() {
+    let script = read(".ci/run");
+    let commands = || script.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let run = "env -i \"${scrubbed[@]}\" \\";
+    let after = commands().skip_while(|line| *line != run).nth(1);
+    assert_eq!(after, Some("make test </dev/null"), ".ci/run: `{run}` and then make test");
+    for own in ["HEADWATER_", "XDG_"] {
+        assert!(commands().all(|line| !line.contains(own)), ".ci/run hands {own}* on");
+    }
+    // One finder of the servers for all: whoever looks alone looks elsewhere than setup puts them.
+    for (variable, finder) in [
+        ("HEADWATER_NATS_SERVER", "streams/src/server/binary.rs"),
+        ("HEADWATER_POSTGRES_BIN", "projector/src/server/binaries.rs"),
+    ] {
+        let read_in = |path: &String| read(path).contains(&format!("(\"{variable}\""));
+        let finders: Vec<String> = files_ending(".rs").filter(read_in).filter(|path| path != file!()).collect();
+        assert_eq!(finders, [finder], "{variable}");
+    }
+}
+
+#[test]
+fn the_map_is_short_and_true() {
+    let map = read("ARCHITECTURE.md");
+    let lines = map.lines().count();
+    assert!(lines <= ARCHITECTURE_LINES_MAX, "ARCHITECTURE.md has {lines} lines, at most {ARCHITECTURE_LINES_MAX}");
+    let mut found = Vec::new();
+    for path in map.split('`').skip(1).step_by(2) {
+        let ours = ARROWS.iter().any(|(folder, _)| path.starts_with(&format!("{folder}/")));
+        if ours && !root().join(path).exists() {
+            found.push(format!("{path} is not there"));
+        }
+    }
+    let of_row = |line: &str| line.strip_prefix("| `").and_then(|rest| invariant(rest).map(str::to_owned));
+    let shown: BTreeSet<String> = map.lines().filter_map(of_row).collect();
+    let mut held = BTreeSet::new();
+    for path in files_ending(".rs") {
+        let of_line = |line: &str| line.strip_prefix("//! * `").and_then(|rest| invariant(rest).map(str::to_owned));
+        held.extend(read(&path).lines().filter_map(of_line));
+    }
+    found.extend(held.difference(&shown).map(|id| format!("{id} is not among the invariants")));
+    found.extend(shown.difference(&held).map(|id| format!("{id} stands in no module")));
+    report(found, "ARCHITECTURE.md");
+}
+
+/// Reads `ABC-7` before a backtick.
+fn invariant(text: &str) -> Option<&str> {
+    let (id, _) = text.split_once('`')?;
+    let (kind, number) = id.split_once('-')?;
+    let fits = kind.len() > 1 && kind.bytes().all(|b| b.is_ascii_uppercase());
+    (fits && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(id)
+}
+
+#[test]
+fn released_migrations_are_never_edited() {
+    let mut found = Vec::new();
+    let mut there: Vec<String> = files_ending(".sql").filter(|path| path.contains("/migrations/")).collect();
+    for (name, length, hash) in MIGRATIONS {
+        let path = format!("projector/migrations/{name}");
+        let bytes = fs::read(root().join(&path)).unwrap_or_default();
+        if (bytes.len(), fnv1a(&bytes)) != (length, hash) {
+            let now = format!("({name:?}, {}, {:#x})", bytes.len(), fnv1a(&bytes));
+            found.push(format!("{path} was edited: put it back and add the next one (now {now})"));
+        }
+        there.retain(|known| *known != path);
+    }
+    found.extend(there.iter().map(|path| {
+        let bytes = fs::read(root().join(path)).unwrap();
+        format!("{path} is new: add it to MIGRATIONS, {} bytes, {:#x}", bytes.len(), fnv1a(&bytes))
+    }));
+    report(found, "databases out there have run them as they were");
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut found = Vec::new();
+    for path in files_ending(".md") {
+        for target in links(&read(&path)) {
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let folder = Path::new(&path).parent().unwrap_or(Path::new(""));
+            let leads_to = if file.is_empty() { PathBuf::from(&path) } else { folder.join(file) };
+            let there = root().join(&leads_to);
+            if !there.exists() {
+                found.push(format!("{path}: {target}"));
+            } else if !anchor.is_empty() && !headings(&fs::read_to_string(&there).unwrap_or_default()).contains(anchor)
+            {
+                found.push(format!("{path}: {target} (no such heading)"));
+            }
+        }
+    }
+    report(found, "links that lead nowhere");
+}
+
+/// Relative targets of links outside code.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (n, block) in text.split("```").enumerate() {
+        if n % 2 == 1 {
+            continue;
+        }
+        let prose: String = block
+            .split("](")
+            .enumerate()
+            .map(|(n, part)| if n > 0 { format!("\u{1}{part}") } else { part.to_owned() })
+            .collect();
+        for part in prose.split('\u{1}').skip(1) {
+            let target: String = part.chars().take_while(|c| *c != ')' && !c.is_whitespace()).collect();
+            if !target.contains("://") && !target.starts_with("mailto:") {
+                found.push(target);
+            }
+        }
+    }
+    found
+}
+
+/// The anchors of a page's headings.
+fn headings(text: &str) -> BTreeSet<String> {
+    let heading = |line: &str| {
+        let title = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))?;
+        let kept =
+            title.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        Some(kept.replace(' ', "-"))
+    };
+    text.lines().filter_map(heading).collect()
+}
+
+#[test]
+fn links_and_headings_are_found_outside_code() {
+    assert_eq!(links("[a](b.md#c) `x`\n```\n[n](o)\n```\n[d](https://e) [f](g)"), ["b.md#c", "g"]);
+    assert!(headings("# What is there?\n## `headwater bench`\n").contains("headwater-bench"));
+}
