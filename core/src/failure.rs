@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, NodeId};
+use crate::{Attempt, NodeAddress};
 
 /// Why an attempt, a node or a run failed: `error` in expressions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct RunFailure {
     /// For people.
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_id: Option<NodeId>,
+    pub node_id: Option<NodeAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
 }
@@ -26,7 +26,7 @@ impl RunFailure {
 
     /// Ties it to an attempt of a node.
     #[must_use]
-    pub fn at(mut self, node: &NodeId, attempt: Option<Attempt>) -> Self {
+    pub fn at(mut self, node: &NodeAddress, attempt: Option<Attempt>) -> Self {
         self.node_id = Some(node.clone());
         self.attempt = attempt;
         self

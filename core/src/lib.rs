@@ -66,8 +66,8 @@ pub mod workflow;
 pub use actor::Actor;
 pub use failure::RunFailure;
 pub use id::{
-    ActorName, AssetId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId, NodeId,
-    PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
+    ActorName, AssetId, BranchId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId,
+    NodeAddress, NodeId, PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
 pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};

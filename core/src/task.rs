@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::BuiltIn;
 use crate::expr::ConsumedAsset;
-use crate::{Attempt, JobSlug, Json, LeaseToken, NodeId, QueueName, RunId, Slug, Timestamp, WorkspaceId};
+use crate::{Attempt, JobSlug, Json, LeaseToken, NodeAddress, QueueName, RunId, Slug, Timestamp, WorkspaceId};
 
 /// One attempt of one node, as a worker gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct Task {
     pub workspace: WorkspaceId,
     pub workflow: Slug,
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub lease: LeaseToken,
     pub queue: QueueName,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use headwater_core::run::{RunFailure, RunStatus};
 use headwater_core::shard::AggregateId;
 use headwater_core::{
-    AssetId, Attempt, CommandId, DefinitionVersion, Json, NodeId, Revision, RunId, Sequence, ShardId, Slug, Timestamp,
-    Version, WorkerId, WorkspaceId,
+    AssetId, Attempt, CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, Sequence, ShardId, Slug,
+    Timestamp, Version, WorkerId, WorkspaceId,
 };
 
 /// `commits`.
@@ -116,7 +116,7 @@ impl TraceStatus {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceChange {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     /// [`TraceChange::UNTRIED`] or the number of an [`Attempt`].
     pub attempt: u32,
     /// No earlier batch can have written the row, as far as the rules go.
@@ -143,7 +143,7 @@ impl TraceChange {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettledNode {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub status: TraceStatus,
     pub finished_at: Timestamp,
     pub failure: Option<RunFailure>,
@@ -185,7 +185,7 @@ pub struct VersionRow {
     pub produced_at: Timestamp,
     pub run_started_at: Timestamp,
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub workflow: Slug,
     pub definition: DefinitionVersion,

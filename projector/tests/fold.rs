@@ -155,7 +155,7 @@ fn a_cancelled_node_closes_the_attempt_it_is_at() {
     assert_eq!(traces(&changes), ["a 1 cancelled [1 - 2 -] new", "b 1 succeeded [1 5 1 -] new"]);
     // This batch has not seen the other node: the database knows where it is.
     let [settled] = &changes.settled[..] else { panic!("one node to settle") };
-    assert_eq!((settled.node.as_str(), settled.status.as_str()), ("elsewhere", "cancelled"));
+    assert_eq!((&*settled.node.text(), settled.status.as_str()), ("elsewhere", "cancelled"));
 }
 
 #[test]

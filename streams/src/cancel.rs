@@ -2,7 +2,7 @@
 
 use async_nats::Subscriber;
 use futures_util::StreamExt as _;
-use headwater_core::{NodeId, RunId, WorkspaceId};
+use headwater_core::{NodeAddress, RunId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 use crate::complaints::Complaints;
@@ -14,7 +14,7 @@ use crate::{Broker, ExchangeError};
 #[serde(rename_all = "camelCase")]
 pub struct CancelNotice {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
 }
 
 /// Sends a notice to the workers of a workspace. Returns when it is on its way.

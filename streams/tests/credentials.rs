@@ -8,7 +8,7 @@ use harness::{House, PATIENCE, quick, shard, workspace};
 use headwater_core::credit::{Standing, Term};
 use headwater_core::protocol::{Call, Handed, Hello, PROTOCOL};
 use headwater_core::shard::{JournalState, ShardMap};
-use headwater_core::{AssetId, Epoch, NodeId, Sequence, SessionId, Timestamp};
+use headwater_core::{AssetId, Epoch, NodeAddress, Sequence, SessionId, Timestamp};
 use headwater_streams::broker::Wall;
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::journal::Journal;
@@ -63,7 +63,7 @@ async fn a_worker_can_say_hello_report_be_handed_tasks_and_hear_calls_and_cancel
 
     let mut notices = cancel::subscribe(&worker, &workspace()).await.unwrap();
     let run = headwater_core::RunId::new(shard(0), Timestamp::from_micros(5), 5);
-    let notice = CancelNotice { run, node: "scan".parse::<NodeId>().unwrap() };
+    let notice = CancelNotice { run, node: "scan".parse::<NodeAddress>().unwrap() };
     cancel::announce(&house.broker, &workspace(), &notice).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, notices.next()).await.unwrap(), Some(notice));
 }

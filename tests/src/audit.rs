@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Bundle, Event, Owner, Shard, ShardMap};
-use headwater_core::{NodeId, RunId, Sequence, ShardId};
+use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
 use headwater_streams::Broker;
 use headwater_streams::journal::Journal;
 
@@ -13,7 +13,7 @@ use headwater_streams::journal::Journal;
 #[derive(Debug, Default)]
 pub struct Audit {
     /// How often each node of each run succeeded.
-    pub successes: BTreeMap<(RunId, NodeId), usize>,
+    pub successes: BTreeMap<(RunId, NodeAddress), usize>,
     /// How often each run started.
     pub starts: BTreeMap<RunId, usize>,
     /// The terminal events of each run.

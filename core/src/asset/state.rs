@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Declaration, Waiter};
 use crate::address::AssetKey;
 use crate::definition::{OnMiss, Require};
-use crate::{Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, Version};
+use crate::{Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp, Version};
 
 /// How many of the newest versions of a partition can be consumed; older ones are in the catalogue only.
 pub const VERSIONS_KEPT_MAX: usize = 32;
@@ -46,7 +46,7 @@ pub(super) struct Partition {
 pub(super) struct KeptVersion {
     pub version: Version,
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub produced_at: Timestamp,
     pub payload: Json,
 }

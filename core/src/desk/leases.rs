@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::Moment;
 use crate::run::Run;
-use crate::{Attempt, LeaseToken, NodeId, RunId, SessionId, WorkerId};
+use crate::{Attempt, LeaseToken, NodeAddress, RunId, SessionId, WorkerId};
 
 /// After how long a hand-over that nobody spoke of is repeated.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub token: LeaseToken,
     pub worker: WorkerId,

@@ -3,7 +3,7 @@
 use super::Needed;
 use crate::protocol::{Call, Handed};
 use crate::shard::{Append, Effect, RefoldOrder, Rejection};
-use crate::{Attempt, NodeId, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
+use crate::{Attempt, NodeAddress, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
 
 /// Everything that can leave a desk, in the order in which it has to leave.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Output<R, T> {
     /// Give a [`crate::shard::Refolding`] of this the journal up to where it says, in order, and say what came of it.
     Refold(RefoldOrder),
     /// A worker fell silent about an attempt: it is lost. For the log.
-    FellSilent { run: RunId, node: NodeId, attempt: Attempt, worker: WorkerId },
+    FellSilent { run: RunId, node: NodeAddress, attempt: Attempt, worker: WorkerId },
     /// A definition version that was found cannot be adopted. For the log.
     Unadoptable(Rejection),
 }

@@ -8,7 +8,7 @@ use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::protocol::{Held, Malformed, ReadFrame, WorkAnswer, WorkReply, WorkRequest};
 use crate::run::{RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
-use crate::{Attempt, CommandId, LeaseToken, NodeId, RunId, SessionId, WorkerId, WorkspaceId};
+use crate::{Attempt, CommandId, LeaseToken, NodeAddress, RunId, SessionId, WorkerId, WorkspaceId};
 
 /// Who sends a frame.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl<R, T> Desk<R, T> {
     }
 
     /// Notes that an attempt is held; says no when it is not current (any more).
-    fn still_holds(&mut self, run: RunId, node: &NodeId, attempt: Attempt, token: LeaseToken, at: Moment) -> bool {
+    fn still_holds(&mut self, run: RunId, node: &NodeAddress, attempt: Attempt, token: LeaseToken, at: Moment) -> bool {
         let shard = self.owner.shard();
         if shard.run(run).and_then(|run| run.current_lease(node)) != Some((attempt, token)) {
             return false;

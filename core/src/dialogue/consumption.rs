@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{OnMiss, Require};
-use crate::{Json, NodeId, PartitionKey, RunId};
+use crate::{Json, NodeAddress, PartitionKey, RunId};
 
 /// A consumer's need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,5 +23,5 @@ pub struct ResolveConsumption {
 #[serde(rename_all = "camelCase")]
 pub struct Waiter {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
 }

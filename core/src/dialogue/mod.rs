@@ -22,7 +22,7 @@ pub use recording::{InputVersion, RecordAsset};
 
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, NodeId, PartitionKey, RunId, Version};
+use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
 
 /// What an asset is told. Journals hold it among effects that are owed, so its form is a format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,9 +46,9 @@ pub enum ToRun {
     /// Start, and produce what is missing.
     Start(StartRun),
     /// The asset chose a version for a waiting node, or none.
-    Resolve { node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset> },
+    Resolve { node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset> },
     /// It cannot give a waiting node what it needs.
-    Refuse { node: NodeId, asset: AssetId, failure: RunFailure },
+    Refuse { node: NodeAddress, asset: AssetId, failure: RunFailure },
     /// It recorded what a node produced.
-    Acknowledge { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+    Acknowledge { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeId, PartitionKey, RunId, Slug, Timestamp, Version};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeAddress, PartitionKey, RunId, Slug, Timestamp, Version};
 
 /// A version as a run produced it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct RecordAsset {
     pub run: RunId,
     pub workflow: Slug,
     pub definition: DefinitionVersion,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub partition: Option<PartitionKey>,
     pub payload: Json,

@@ -5,6 +5,7 @@
 
 mod authority;
 mod name;
+mod node;
 mod unique;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::Deserializer;
 
 pub use authority::{LeaseSecret, LeaseToken, SessionId, ShardId};
 pub use name::{ActorName, AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, Slug, WorkerId, WorkspaceId};
+pub use node::{BranchId, NodeAddress};
 pub use unique::{BundleId, CommandId, RunId};
 
 /// Says why a text is not a name of the asked kind.

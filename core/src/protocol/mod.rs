@@ -18,7 +18,7 @@ pub use crate::shard::Granted;
 use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
 pub use crate::task::{Task, Work};
 use crate::{
-    Actor, Attempt, CommandId, Epoch, Json, LeaseToken, NodeId, QueueName, RunId, SessionId, ShardId, Timestamp,
+    Actor, Attempt, CommandId, Epoch, Json, LeaseToken, NodeAddress, QueueName, RunId, SessionId, ShardId, Timestamp,
     WorkerId, WorkspaceId,
 };
 
@@ -97,11 +97,11 @@ pub enum WorkRequest {
     /// How an attempt ended.
     Report { id: CommandId, run: RunId, report: Report },
     /// It was not begun, and will not be here.
-    Return { id: CommandId, run: RunId, node: NodeId, attempt: Attempt, lease: LeaseToken },
+    Return { id: CommandId, run: RunId, node: NodeAddress, attempt: Attempt, lease: LeaseToken },
     /// It runs, for a moment already.
     Started {
         run: RunId,
-        node: NodeId,
+        node: NodeAddress,
         attempt: Attempt,
         lease: LeaseToken,
         #[serde(deserialize_with = "crate::time::strict")]
@@ -116,7 +116,7 @@ pub enum WorkRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     pub run: RunId,
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub lease: LeaseToken,
     /// What the handler last said of its progress.

@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use super::evolve::{timer_of_run, timers_of};
-use super::state::{NodeState, Run};
+use super::state::{NodeState, Run, find_in};
 use super::waiting::Waiting;
 use super::{Ending, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::{Definition, NodeIx};
 use crate::dialogue::InputVersion;
-use crate::{AssetId, DefinitionVersion, Json, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId};
+use crate::{
+    AssetId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId,
+};
 
 /// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition
 /// stands elsewhere in the checkpoint. A change is a new format of the section `runs`.
@@ -31,12 +33,12 @@ pub(crate) struct RunRecord {
     started_at: Timestamp,
     revision: Revision,
     /// Those that something has happened to.
-    nodes: Vec<(NodeId, NodeState)>,
-    unrecorded: Vec<(NodeId, AssetId, Option<PartitionKey>)>,
+    nodes: Vec<(NodeAddress, NodeState)>,
+    unrecorded: Vec<(NodeAddress, AssetId, Option<PartitionKey>)>,
     consumed: Vec<InputVersion>,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    agenda: Vec<NodeId>,
+    agenda: Vec<NodeAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
 }
@@ -56,14 +58,14 @@ impl RunRecord {
     ///
     /// # Errors
     /// The node that the definition does not have.
-    pub fn restore(self, definition: Arc<Definition>) -> Result<Run, NodeId> {
-        let find = |node: NodeId| definition.find(&node).ok_or(node);
+    pub fn restore(self, definition: Arc<Definition>) -> Result<Run, NodeAddress> {
+        let find = |node: NodeAddress| -> Result<NodeIx, NodeAddress> { find_in(&definition, &node).ok_or(node) };
         let mut nodes = vec![NodeState::untouched(); definition.nodes.len()];
         for (node, state) in self.nodes {
             nodes[find(node)?.0 as usize] = state;
         }
         let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((find(node)?, asset, key)));
-        let unrecorded = unrecorded.collect::<Result<_, _>>()?;
+        let unrecorded = unrecorded.collect::<Result<_, NodeAddress>>()?;
         let agenda = self.agenda.into_iter().map(find).collect::<Result<_, _>>()?;
         let state = self.state.into_iter().map(|(key, value)| shared(&definition, &nodes, key, value)).collect();
         let mut run = Run {
@@ -121,9 +123,9 @@ impl Run {
     }
 
     /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
-    pub(crate) fn awaits_record(&self, node: &NodeId, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
-        let is_of = |ix: &NodeIx| self.definition.node(*ix).id == *node;
-        self.unrecorded.iter().any(|(ix, id, key)| is_of(ix) && id == asset && key == partition)
+    pub(crate) fn awaits_record(&self, node: &NodeAddress, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
+        let of = self.find(node);
+        self.unrecorded.iter().any(|(ix, id, key)| Some(*ix) == of && id == asset && key == partition)
     }
 
     /// Returns what a checkpoint holds of it; texts are shared.
@@ -134,7 +136,7 @@ impl Run {
             workspace,
             workflow,
             version,
-            definition,
+            definition: _,
             status,
             input,
             trigger,
@@ -142,7 +144,7 @@ impl Run {
             state,
             started_at,
             revision,
-            nodes,
+            nodes: _,
             active: _,
             agenda,
             ending,
@@ -153,8 +155,7 @@ impl Run {
             facts: _,
         } = self;
         let untouched = NodeState::untouched();
-        let name = |ix: &NodeIx| definition.node(*ix).id.clone();
-        let nodes = definition.nodes.iter().zip(nodes).filter(|(_, state)| **state != untouched);
+        let nodes = self.indexed().filter(|(_, state)| **state != untouched);
         RunRecord {
             id: *id,
             workspace: workspace.clone(),
@@ -167,10 +168,13 @@ impl Run {
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: *started_at,
             revision: *revision,
-            nodes: nodes.map(|(node, state)| (node.id.clone(), state.clone())).collect(),
-            unrecorded: unrecorded.iter().map(|(ix, asset, key)| (name(ix), asset.clone(), key.clone())).collect(),
+            nodes: nodes.map(|(ix, state)| (self.address(ix), state.clone())).collect(),
+            unrecorded: unrecorded
+                .iter()
+                .map(|(ix, asset, key)| (self.address(*ix), asset.clone(), key.clone()))
+                .collect(),
             consumed: consumed.clone(),
-            agenda: agenda.iter().map(name).collect(),
+            agenda: agenda.iter().map(|ix| self.address(*ix)).collect(),
             ending: ending.clone(),
         }
     }

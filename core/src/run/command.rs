@@ -7,8 +7,8 @@ use crate::dialogue::{StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
-    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, RunId, SessionId, Timestamp, Version,
-    WorkerId, WorkspaceId,
+    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, RunId, SessionId, Timestamp,
+    Version, WorkerId, WorkspaceId,
 };
 
 /// A wish addressed to one run.
@@ -22,11 +22,11 @@ pub enum RunCommand {
     /// Attempts that wait are given to workers with room.
     GrantAttempts { grants: Vec<Grant> },
     /// A worker gives an attempt back that it has not begun.
-    ReturnAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
+    ReturnAttempt { node: NodeAddress, attempt: Attempt, lease: LeaseToken },
     /// A worker says that an attempt runs, once it has run for a moment.
-    StartAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, started_at: Timestamp },
+    StartAttempt { node: NodeAddress, attempt: Attempt, lease: LeaseToken, worker: WorkerId, started_at: Timestamp },
     /// Nobody holds the attempt any more: its worker fell silent.
-    LoseAttempt { node: NodeId, attempt: Attempt, lease: LeaseToken },
+    LoseAttempt { node: NodeAddress, attempt: Attempt, lease: LeaseToken },
     /// Stop it. A run of another workspace than the asker's is not there for him; `None`: whoever asks may.
     CancelRun {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,11 +38,11 @@ pub enum RunCommand {
     /// It goes on with what its last decision left.
     Continue {},
     /// An asset chose a version for a waiting node, or none.
-    ResolveAsset { node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset> },
+    ResolveAsset { node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset> },
     /// An asset cannot give a waiting node what it needs.
-    RefuseAsset { node: NodeId, asset: AssetId, failure: RunFailure },
+    RefuseAsset { node: NodeAddress, asset: AssetId, failure: RunFailure },
     /// An asset recorded what a node produced.
-    AcknowledgeAsset { node: NodeId, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+    AcknowledgeAsset { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
 }
 
 impl From<ToRun> for RunCommand {
@@ -62,7 +62,7 @@ impl From<ToRun> for RunCommand {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grant {
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub worker: WorkerId,
     pub session: SessionId,
@@ -72,7 +72,7 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub lease: LeaseToken,
     pub worker: WorkerId,

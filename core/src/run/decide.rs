@@ -16,7 +16,7 @@ use crate::credit::Hands;
 use crate::definition::{Definition, NodeIx};
 use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
 use crate::expr::{ConsumedAsset, Work};
-use crate::{AssetId, Attempt, Json, LeaseToken, NodeId, QueueName, RunId, Timestamp, WorkspaceId};
+use crate::{AssetId, Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, Timestamp, WorkspaceId};
 
 /// How many bytes of a worker's or a caller's words are kept.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -203,7 +203,7 @@ impl Decision<'_, '_, '_> {
             },
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
                 let waits = |(ix, id, key): &(NodeIx, AssetId, _)| {
-                    self.run.definition.node(*ix).id == node && *id == asset && *key == partition
+                    self.run.address(*ix) == node && *id == asset && *key == partition
                 };
                 if self.run.unrecorded.iter().any(waits) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
@@ -250,8 +250,8 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
 
 impl Decision<'_, '_, '_> {
     /// Finds the node whose current attempt this is (`RUN-3`).
-    fn current_of(&self, node: &NodeId, attempt: Attempt, lease: LeaseToken) -> Result<NodeIx, RunRejection> {
-        let ix = self.run.definition.find(node).ok_or(RunRejection::StaleAttempt)?;
+    fn current_of(&self, node: &NodeAddress, attempt: Attempt, lease: LeaseToken) -> Result<NodeIx, RunRejection> {
+        let ix = self.run.find(node).ok_or(RunRejection::StaleAttempt)?;
         match self.run.current(ix) {
             Some(current) if current.attempt == attempt && current.lease == lease => Ok(ix),
             Some(_) | None => Err(RunRejection::StaleAttempt),
@@ -284,8 +284,8 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Finds a node that still waits for that asset.
-    fn awaiting(&self, node: &NodeId, asset: &AssetId) -> Option<NodeIx> {
-        let ix = self.run.definition.find(node)?;
+    fn awaiting(&self, node: &NodeAddress, asset: &AssetId) -> Option<NodeIx> {
+        let ix = self.run.find(node)?;
         match &self.run.node(ix).phase {
             Phase::AwaitingAssets { missing } if missing.iter().any(|need| need.asset == *asset) => Some(ix),
             Phase::AwaitingAssets { .. }
@@ -299,7 +299,7 @@ impl Decision<'_, '_, '_> {
         }
     }
 
-    fn resolve_asset(&mut self, node: NodeId, asset: AssetId, chosen: Option<ConsumedAsset>) -> Result<(), Later> {
+    fn resolve_asset(&mut self, node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset>) -> Result<(), Later> {
         let Some(ix) = self.awaiting(&node, &asset) else { return Ok(()) };
         let event = RunEvent::AssetResolved { node: node.clone(), asset, chosen };
         if !self.check_room(event.weight_bytes())? {

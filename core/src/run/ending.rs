@@ -23,15 +23,13 @@ impl Decision<'_, '_, '_> {
 
     /// Ends every node that runs or waits, as far as this decision has room, and then the run.
     pub fn withdraw(&mut self, ending: Ending) {
-        let definition = self.definition();
-        let active = |(_, state): &(_, &super::state::NodeState)| state.phase.is_active();
-        let nodes: Vec<_> =
-            definition.nodes.iter().zip(&self.run.nodes).filter(active).map(|(node, _)| &node.id).collect();
+        let active = self.run.indexed().filter(|(_, state)| state.phase.is_active());
+        let nodes: Vec<_> = active.map(|(ix, _)| self.run.address(ix)).collect();
         for node in nodes {
             if self.run.ending.is_some() && !self.may_begin() {
                 return;
             }
-            self.emit(RunEvent::NodeCancelled { node: node.clone() });
+            self.emit(RunEvent::NodeCancelled { node });
         }
         self.emit(ending.into_event());
     }

@@ -7,7 +7,7 @@ use crate::definition::{OnMiss, Require};
 use crate::dialogue::Trigger;
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, QueueName};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, QueueName};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
@@ -26,17 +26,17 @@ pub enum RunEvent {
         keyed: bool,
     },
     /// A node waits for versions of assets before it is scheduled; one [`RunEvent::AssetResolved`] follows for each.
-    NodeAwaitedAssets { node: NodeId, needs: Vec<AssetNeed> },
+    NodeAwaitedAssets { node: NodeAddress, needs: Vec<AssetNeed> },
     /// A version (or, with `onMiss: ignore`, none) was chosen for a waiting node.
     AssetResolved {
-        node: NodeId,
+        node: NodeAddress,
         asset: AssetId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chosen: Option<ConsumedAsset>,
     },
     /// An attempt of a node exists and waits to be taken (a task, a timer, or nothing for pure actions).
     AttemptScheduled {
-        node: NodeId,
+        node: NodeAddress,
         attempt: Attempt,
         lease: LeaseToken,
         /// Absent: the run's input as it is. `null` is an input like any other.
@@ -53,15 +53,15 @@ pub enum RunEvent {
         session: Option<SessionId>,
     },
     /// An attempt that waited is a worker's now, under a lease of its own. Never again under this number.
-    AttemptGranted { node: NodeId, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
+    AttemptGranted { node: NodeAddress, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
     /// Its worker gave it back without having begun it. The next [`RunEvent::AttemptScheduled`] follows in the same commit, and
     /// does not count against the retry policy.
-    AttemptReturned { node: NodeId, attempt: Attempt, worker: WorkerId },
+    AttemptReturned { node: NodeAddress, attempt: Attempt, worker: WorkerId },
     /// An attempt outlived the engine's patience for silence and was seen to run. Short attempts skip this.
-    AttemptStarted { node: NodeId, attempt: Attempt, worker: WorkerId, started_at: Timestamp },
+    AttemptStarted { node: NodeAddress, attempt: Attempt, worker: WorkerId, started_at: Timestamp },
     /// An attempt failed. [`RunEvent::RetryArmed`] or [`RunEvent::NodeFailed`] follows in the same commit.
     AttemptFailed {
-        node: NodeId,
+        node: NodeAddress,
         attempt: Attempt,
         failure: RunFailure,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,10 +70,10 @@ pub enum RunEvent {
         started_at: Option<Timestamp>,
     },
     /// The next attempt will be scheduled then.
-    RetryArmed { node: NodeId, attempt: Attempt, due_at: Timestamp },
+    RetryArmed { node: NodeAddress, attempt: Attempt, due_at: Timestamp },
     /// A node succeeded. For pure actions `attempt` is 1 and there was no [`RunEvent::AttemptScheduled`].
     NodeSucceeded {
-        node: NodeId,
+        node: NodeAddress,
         attempt: Attempt,
         output: Json,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,22 +88,22 @@ pub enum RunEvent {
     },
     /// A node failed for good: its retries are exhausted, its assets cannot be had, or it could not be evaluated.
     NodeFailed {
-        node: NodeId,
+        node: NodeAddress,
         failure: RunFailure,
         /// Positions in the definition of the `on: failure` transitions taken; empty: the run fails.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         taken: Vec<u32>,
     },
     /// All ways into the node are dead.
-    NodeSkipped { node: NodeId },
+    NodeSkipped { node: NodeAddress },
     /// The node was running or waiting when the run ended without it.
-    NodeCancelled { node: NodeId },
+    NodeCancelled { node: NodeAddress },
     /// The run ends, and how: nothing begins any more, and what is active is withdrawn, perhaps in several commits. The end
     /// itself follows. Absent where the commit of the end has room for all of it.
     RunEnding { ending: Ending },
     /// The asset's own shard recorded what the node produced, under this version.
     AssetRecorded {
-        node: NodeId,
+        node: NodeAddress,
         asset: AssetId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         partition: Option<PartitionKey>,
@@ -175,7 +175,7 @@ impl Ending {
 
 impl RunEvent {
     /// Returns the node the event is about; events of the whole run have none.
-    pub fn node(&self) -> Option<&NodeId> {
+    pub fn node(&self) -> Option<&NodeAddress> {
         match self {
             Self::NodeAwaitedAssets { node, .. }
             | Self::AssetResolved { node, .. }

@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::{NodeId, Revision, RunId, Timestamp};
+use crate::{NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
     /// Folds the first event of a run.
@@ -45,8 +45,8 @@ impl Run {
         }
     }
 
-    fn ix(&self, id: &NodeId) -> NodeIx {
-        self.definition.find(id).expect("events name nodes of the definition the run is frozen at")
+    fn ix(&self, id: &NodeAddress) -> NodeIx {
+        self.find(id).expect("events name nodes of the definition the run is frozen at")
     }
 
     fn node_mut(&mut self, ix: NodeIx) -> &mut NodeState {

@@ -3,15 +3,15 @@
 
 use super::state::{Phase, Run};
 use super::{RunEvent, RunStatus};
-use crate::NodeId;
+use crate::NodeAddress;
 
 /// Says what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Illegal {
     #[error("an event names a node that the definition does not have: {node}")]
-    Unknown { node: NodeId },
+    Unknown { node: NodeAddress },
     #[error("the node {node} is {stands} and learns {event}")]
-    Node { node: NodeId, stands: &'static str, event: &'static str },
+    Node { node: NodeAddress, stands: &'static str, event: &'static str },
     #[error("the run {stands} and learns {event}")]
     Run { stands: &'static str, event: &'static str },
 }
@@ -26,7 +26,7 @@ pub(crate) fn check(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
         return Err(Illegal::Run { stands, event: word });
     }
     let Some(node) = event.node() else { return Ok(()) };
-    let ix = run.definition.find(node).ok_or_else(|| Illegal::Unknown { node: node.clone() })?;
+    let ix = run.find(node).ok_or_else(|| Illegal::Unknown { node: node.clone() })?;
     let phase = &run.node(ix).phase;
     if can_learn(phase, event) {
         Ok(())

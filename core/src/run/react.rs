@@ -7,7 +7,7 @@ use crate::definition::{Action, NodeIx};
 use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
-use crate::{AssetId, NodeId, Timestamp};
+use crate::{AssetId, NodeAddress, Timestamp};
 
 /// What follows from an event outside the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub enum RunEffect {
     /// An asset of the run's workspace hears of it; `index` tells apart what one event says.
     ToAsset { index: u64, asset: AssetId, said: AssetCommand },
     /// Whoever holds an attempt of the node should stop.
-    CancelTasks { node: NodeId },
+    CancelTasks { node: NodeAddress },
 }
 
 /// Says what follows from one event. `run` is the state after the whole decision.
@@ -33,7 +33,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
-            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            let ix = run.find(node).expect("an event names a node of its definition");
             for asset in assets {
                 // What the result does not say of its own, the declaration says.
                 let declared = run.definition.node(ix).produces.iter().find(|p| p.asset == asset.asset_id);
@@ -58,7 +58,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeCancelled { node } => {
-            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            let ix = run.find(node).expect("an event names a node of its definition");
             if run.definition.node(ix).consumes.is_empty() || run.node(ix).attempts > 0 {
                 follows(RunEffect::CancelTasks { node: node.clone() });
             } else {
@@ -66,7 +66,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeFailed { node, .. } => {
-            let ix = run.definition.find(node).expect("an event names a node of its definition");
+            let ix = run.find(node).expect("an event names a node of its definition");
             // One asset was refused; the node waits for its others no longer.
             if run.node(ix).attempts == 0 {
                 forget_waiters(run, ix, &mut to_asset);
@@ -98,7 +98,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
 fn forget_waiters(run: &Run, ix: NodeIx, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     let node = run.definition.node(ix);
     for consumes in &node.consumes {
-        let waiter = Waiter { run: run.id, node: node.id.clone() };
+        let waiter = Waiter { run: run.id, node: run.address(ix) };
         to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter });
     }
 }
@@ -112,7 +112,7 @@ fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId,
     }
 }
 
-fn resolve(run: &Run, node: &NodeId, need: &AssetNeed) -> AssetCommand {
+fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
     AssetCommand::ResolveConsumption(ResolveConsumption {
         waiter: Waiter { run: run.id, node: node.clone() },
         partition: need.partition.clone(),
@@ -134,7 +134,7 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
         workspace: run.workspace.clone(),
         workflow: run.workflow.clone(),
         run: run.id,
-        node: node.id.clone(),
+        node: run.address(ix),
         attempt: current.attempt,
         lease: current.lease,
         queue: node.queue.clone(),
@@ -147,8 +147,8 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
 }
 
 /// Returns the task of a node's current attempt, to hand it over.
-pub fn task_of(run: &Run, node: &NodeId) -> Option<Task> {
-    let ix = run.definition.find(node)?;
+pub fn task_of(run: &Run, node: &NodeAddress) -> Option<Task> {
+    let ix = run.find(node)?;
     task(run, ix, run.current(ix)?)
 }
 
@@ -158,11 +158,10 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
     if run.status != RunStatus::Running || run.ending.is_some() {
         return;
     }
-    for (position, state) in run.nodes.iter().enumerate() {
-        let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
+    for (ix, state) in run.indexed() {
         match &state.phase {
             Phase::AwaitingAssets { missing } => {
-                let node = &run.definition.node(ix).id;
+                let node = &run.address(ix);
                 for (index, need) in (0..).zip(missing) {
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
                     let (index, asset) = (u64::MAX - index, need.asset.clone());

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::command::{Report, ReportOutcome};
 use super::{ProducedAsset, RunFailure};
 use crate::definition::nearest;
-use crate::{Attempt, Flaw, InvalidName, Json, LeaseToken, NodeId, Timestamp, WorkerId};
+use crate::{Attempt, Flaw, InvalidName, Json, LeaseToken, NodeAddress, Timestamp, WorkerId};
 
 /// The earliest time of an asset, 1970-02-18: whoever counts seconds or milliseconds of this century is below it.
 const MICROS_MIN: u64 = 4_200_000_000_000;
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Report {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Said {
-            node: NodeId,
+            node: NodeAddress,
             attempt: Attempt,
             lease: LeaseToken,
             worker: WorkerId,

@@ -23,10 +23,15 @@ impl Decision<'_, '_, '_> {
         let definition = self.definition();
         let node = definition.node(ix);
         let Some(attempt) = self.run.current(ix).map(|current| current.attempt) else { return Ok(()) };
-        let failure = failure.at(&node.id, Some(attempt));
+        let failure = failure.at(&self.run.address(ix), Some(attempt));
         let (worker, started_at) = seen.unzip();
-        let event =
-            RunEvent::AttemptFailed { node: node.id.clone(), attempt, failure: failure.clone(), worker, started_at };
+        let event = RunEvent::AttemptFailed {
+            node: self.run.address(ix),
+            attempt,
+            failure: failure.clone(),
+            worker,
+            started_at,
+        };
         let tries = attempt.get().saturating_sub(self.run.node(ix).returned);
         if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
             let failed = self.route_failure(ix, failure)?;
@@ -37,7 +42,7 @@ impl Decision<'_, '_, '_> {
         self.emit(event);
         let delay = delay_before(&node.retry, self.run.id, ix, attempt.next());
         let due_at = self.ground.now.after(delay);
-        self.emit(RunEvent::RetryArmed { node: node.id.clone(), attempt: attempt.next(), due_at });
+        self.emit(RunEvent::RetryArmed { node: self.run.address(ix), attempt: attempt.next(), due_at });
         if delay.is_zero() {
             // Where it does not fit, it is due in the next decision.
             let _it_is_due = self.schedule_again(ix);

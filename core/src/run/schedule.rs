@@ -49,7 +49,7 @@ impl Decision<'_, '_, '_> {
             return self.schedule(ix);
         }
         if !node.incoming.is_empty() && readiness(node, self.run.node(ix)) == Readiness::Dead {
-            self.emit(RunEvent::NodeSkipped { node: node.id.clone() });
+            self.emit(RunEvent::NodeSkipped { node: self.run.address(ix) });
             return Ok(());
         }
         if node.consumes.is_empty() {
@@ -59,15 +59,15 @@ impl Decision<'_, '_, '_> {
             self.run.with_scope(ix, None, |scope| node.consumes.iter().map(|c| need(c, scope, &self.work)).collect());
         match needs {
             Ok(needs) => {
-                let event = RunEvent::NodeAwaitedAssets { node: node.id.clone(), needs };
+                let event = RunEvent::NodeAwaitedAssets { node: self.run.address(ix), needs };
                 if !self.check_room(event.weight_bytes())? {
-                    let failure = self.too_large(event.weight_bytes()).at(&node.id, None);
+                    let failure = self.too_large(event.weight_bytes()).at(&self.run.address(ix), None);
                     return self.fail_node(ix, failure);
                 }
                 self.emit(event);
                 Ok(())
             }
-            Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
+            Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
         }
     }
 
@@ -80,7 +80,7 @@ impl Decision<'_, '_, '_> {
             Some(template) => match self.run.with_scope(ix, None, |scope| template.render_within(scope, &self.work)) {
                 Ok(input) => Some(input),
                 Err(error) => {
-                    return self.fail_node(ix, error.into_failure().at(&node.id, None));
+                    return self.fail_node(ix, error.into_failure().at(&self.run.address(ix), None));
                 }
             },
         };
@@ -90,7 +90,7 @@ impl Decision<'_, '_, '_> {
             Action::Transform { output } => {
                 match self.run.with_scope(ix, None, |scope| output.render_within(scope, &self.work)) {
                     Ok(output) => self.succeed_pure(ix, output),
-                    Err(error) => self.fail_node(ix, error.into_failure().at(&node.id, None)),
+                    Err(error) => self.fail_node(ix, error.into_failure().at(&self.run.address(ix), None)),
                 }
             }
             Action::Sleep { duration } => {
@@ -103,7 +103,7 @@ impl Decision<'_, '_, '_> {
                 });
                 match span {
                     Ok(span) => self.schedule_attempt(ix, input, Some(span)),
-                    Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
+                    Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
                 }
             }
         }
@@ -133,7 +133,7 @@ impl Decision<'_, '_, '_> {
         self.check_work()?;
         let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
         if !self.check_room(bytes)? {
-            let failure = self.too_large(bytes).at(&node.id, None);
+            let failure = self.too_large(bytes).at(&self.run.address(ix), None);
             return self.fail_node(ix, failure);
         }
         let attempt = Attempt::new(self.run.node(ix).attempts + 1);
@@ -143,7 +143,7 @@ impl Decision<'_, '_, '_> {
         let hand = if waits { None } else { self.ground.hands.take(workspace, &node.queue) };
         let (handed_to, session) = hand.map(|hand| (hand.worker.clone(), hand.session)).unzip();
         let wakes_at = sleep.map(|span| self.ground.now.after(span));
-        let node = node.id.clone();
+        let node = self.run.address(ix);
         self.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Decision<'_, '_, '_> {
     /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
     pub fn grant(&mut self, grant: Grant) {
         let Grant { node, attempt, worker, session } = grant;
-        let Some(ix) = self.run.definition.find(&node) else { return };
+        let Some(ix) = self.run.find(&node) else { return };
         if self.run.current(ix).is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
             let lease = self.lease(ix, attempt);
             self.emit(RunEvent::AttemptGranted { node, attempt, lease, worker, session });
@@ -160,12 +160,11 @@ impl Decision<'_, '_, '_> {
 
     /// Ends an attempt that its worker has not begun, and schedules the next: no try was made.
     pub fn take_back(&mut self, ix: NodeIx) -> Result<(), Later> {
-        let definition = self.definition();
         let Some(current) = self.run.current(ix) else { return Ok(()) };
         let (attempt, input) = (current.attempt, current.input.clone());
         // Who said that it runs cannot say that it was never begun.
         let Some(worker) = current.held_by.clone().filter(|_| !current.started) else { return Ok(()) };
-        self.emit(RunEvent::AttemptReturned { node: definition.node(ix).id.clone(), attempt, worker });
+        self.emit(RunEvent::AttemptReturned { node: self.run.address(ix), attempt, worker });
         self.schedule_attempt(ix, input, None)
     }
 

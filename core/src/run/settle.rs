@@ -73,16 +73,16 @@ impl Decision<'_, '_, '_> {
         let definition = self.definition();
         let node = definition.node(ix);
         if let Err(failure) = self.check_state(&definition, node, &output) {
-            return self.fail_node(ix, failure.at(&node.id, Some(attempt)));
+            return self.fail_node(ix, failure.at(&self.run.address(ix), Some(attempt)));
         }
         let route = if is_unconditional(&node.on_success, &definition) {
             Ok(Route::All)
         } else if let Err(limit) = self.work.take(self.run.state.len() as u64) {
-            Err(RunFailure::from(limit).at(&node.id, None))
+            Err(RunFailure::from(limit).at(&self.run.address(ix), None))
         } else {
             self.run
                 .with_scope_after(ix, &output, |scope| route(&node.on_success, &definition, scope, &self.work))
-                .map_err(|error| error.into_failure().at(&node.id, None))
+                .map_err(|error| error.into_failure().at(&self.run.address(ix), None))
         };
         let (taken, failure) = match route {
             Ok(Route::All) => (None, None),
@@ -92,7 +92,7 @@ impl Decision<'_, '_, '_> {
                     OnNoRoute::End => None,
                     OnNoRoute::Fail => {
                         let message = format!("no transition out of {} holds", node.id);
-                        Some(RunFailure::new("no_route", message).at(&node.id, None))
+                        Some(RunFailure::new("no_route", message).at(&self.run.address(ix), None))
                     }
                 };
                 (Some(Vec::new()), failure)
@@ -102,9 +102,9 @@ impl Decision<'_, '_, '_> {
         self.check_work()?;
         let (worker, started_at) = seen.unzip();
         let event =
-            RunEvent::NodeSucceeded { node: node.id.clone(), attempt, output, assets, worker, started_at, taken };
+            RunEvent::NodeSucceeded { node: self.run.address(ix), attempt, output, assets, worker, started_at, taken };
         if !self.check_room(event.weight_bytes())? {
-            let failure = self.too_large(event.weight_bytes()).at(&node.id, Some(attempt));
+            let failure = self.too_large(event.weight_bytes()).at(&self.run.address(ix), Some(attempt));
             return self.fail_node(ix, failure);
         }
         self.emit(event);
@@ -121,7 +121,7 @@ impl Decision<'_, '_, '_> {
         let assets = super::produce::of_pure(node, &output);
         match super::produce::check(node, assets, &self.work) {
             Ok(assets) => self.succeed_node(ix, Attempt::FIRST, output, assets, None),
-            Err(failure) => self.fail_node(ix, failure.at(&node.id, None)),
+            Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
         }
     }
 
@@ -142,7 +142,9 @@ impl Decision<'_, '_, '_> {
         let failed = match routed {
             Ok(Route::Taken(taken)) => Failed { failure, taken },
             Ok(Route::Blocked | Route::All) => Failed { failure, taken: Vec::new() },
-            Err(error) => Failed { failure: error.into_failure().at(&node.id, failure.attempt), taken: Vec::new() },
+            Err(error) => {
+                Failed { failure: error.into_failure().at(&self.run.address(ix), failure.attempt), taken: Vec::new() }
+            }
         };
         self.check_work()?;
         Ok(failed)
@@ -152,7 +154,7 @@ impl Decision<'_, '_, '_> {
     pub fn take_failure_down(&mut self, ix: NodeIx, failed: Failed) {
         let Failed { failure, taken } = failed;
         let is_fatal = taken.is_empty();
-        let node = self.definition().node(ix).id.clone();
+        let node = self.run.address(ix);
         self.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
         if is_fatal {
             self.fail_run(failure);

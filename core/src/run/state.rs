@@ -12,7 +12,10 @@ use super::{AssetNeed, Ending, RunFailure, Trigger};
 use crate::definition::{Definition, NodeIx};
 use crate::dialogue::InputVersion;
 use crate::expr::{ConsumedAsset, Scope};
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeId, PartitionKey, Revision, RunId, SessionId};
+use crate::{
+    AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, Revision, RunId,
+    SessionId,
+};
 use crate::{Slug, Timestamp, WorkerId, WorkspaceId};
 
 /// One execution of one definition version.
@@ -156,6 +159,11 @@ impl Phase {
     }
 }
 
+/// Finds a node of a definition by its address in a run: the run itself is the only branch there is.
+pub(super) fn find_in(definition: &Definition, at: &NodeAddress) -> Option<NodeIx> {
+    definition.find(at.node()).filter(|_| at.branch() == BranchId::ROOT)
+}
+
 impl Run {
     /// Returns the run's id.
     pub fn id(&self) -> RunId {
@@ -208,7 +216,7 @@ impl Run {
     }
 
     /// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
-    pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = &NodeId> {
+    pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = NodeAddress> {
         let held = move |state: &NodeState| match &state.phase {
             Phase::Current(current) => current.session == Some(session) && (first..=last).contains(&current.revision),
             Phase::Pending
@@ -219,7 +227,7 @@ impl Run {
             | Phase::Skipped
             | Phase::Cancelled => false,
         };
-        self.definition.nodes.iter().zip(&self.nodes).filter(move |(_, state)| held(state)).map(|(node, _)| &node.id)
+        self.indexed().filter(move |(_, state)| held(state)).map(|(ix, _)| self.address(ix))
     }
 
     /// Returns when something of it is due next.
@@ -228,8 +236,8 @@ impl Run {
     }
 
     /// Returns where a node stands.
-    pub fn node_status(&self, id: &NodeId) -> Option<NodeStatus> {
-        let state = &self.nodes[self.definition.find(id)?.0 as usize];
+    pub fn node_status(&self, id: &NodeAddress) -> Option<NodeStatus> {
+        let state = &self.nodes[self.find(id)?.0 as usize];
         Some(match &state.phase {
             Phase::Pending => NodeStatus::Pending,
             Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => NodeStatus::Waiting,
@@ -244,9 +252,24 @@ impl Run {
     }
 
     /// Returns the lease of the node's current attempt, if it has one.
-    pub fn current_lease(&self, id: &NodeId) -> Option<(Attempt, LeaseToken)> {
-        let current = self.current(self.definition.find(id)?)?;
+    pub fn current_lease(&self, id: &NodeAddress) -> Option<(Attempt, LeaseToken)> {
+        let current = self.current(self.find(id)?)?;
         Some((current.attempt, current.lease))
+    }
+
+    /// Finds a node by its address.
+    pub(super) fn find(&self, at: &NodeAddress) -> Option<NodeIx> {
+        find_in(&self.definition, at)
+    }
+
+    /// Returns the address of a node.
+    pub(super) fn address(&self, ix: NodeIx) -> NodeAddress {
+        NodeAddress::new(self.definition.node(ix).id.clone(), BranchId::ROOT)
+    }
+
+    /// Returns every node's place and state, in order.
+    pub(super) fn indexed(&self) -> impl Iterator<Item = (NodeIx, &NodeState)> {
+        (0..).map(NodeIx).zip(&self.nodes)
     }
 
     pub(super) fn node(&self, ix: NodeIx) -> &NodeState {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::Run;
 use super::state::Phase;
 use crate::definition::NodeIx;
-use crate::{Attempt, LeaseToken, NodeId, QueueName, Revision, SessionId, WorkerId};
+use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +58,7 @@ impl PartialEq for Waiting {
 /// An attempt that a worker was granted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldAttempt {
-    pub node: NodeId,
+    pub node: NodeAddress,
     pub attempt: Attempt,
     pub lease: LeaseToken,
     pub worker: WorkerId,
@@ -68,9 +68,9 @@ pub struct HeldAttempt {
 
 impl Run {
     /// Returns the attempts that wait for a queue, the longest waiting first, at most `count`.
-    pub fn waiting_for(&self, queue: &QueueName, count: usize) -> Vec<(NodeId, Attempt)> {
+    pub fn waiting_for(&self, queue: &QueueName, count: usize) -> Vec<(NodeAddress, Attempt)> {
         let places = self.waiting.by_queue.get(queue).into_iter().flatten().take(count);
-        places.filter_map(|(_, ix)| Some((self.definition.node(*ix).id.clone(), self.current(*ix)?.attempt))).collect()
+        places.filter_map(|(_, ix)| Some((self.address(*ix), self.current(*ix)?.attempt))).collect()
     }
 
     /// Returns how many attempts wait, by queue.
@@ -84,16 +84,16 @@ impl Run {
     }
 
     /// Returns the queue of a node.
-    pub fn queue_of(&self, node: &NodeId) -> Option<&QueueName> {
-        self.definition.find(node).map(|ix| &self.definition.node(ix).queue)
+    pub fn queue_of(&self, node: &NodeAddress) -> Option<&QueueName> {
+        self.find(node).map(|ix| &self.definition.node(ix).queue)
     }
 
     /// Returns the attempts that workers were granted and have not ended.
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
-        let nodes = self.definition.nodes.iter().zip(&self.nodes).filter(|_| self.ending.is_none());
-        nodes.filter_map(|(node, state)| match &state.phase {
+        let nodes = self.indexed().filter(|_| self.ending.is_none());
+        nodes.filter_map(|(ix, state)| match &state.phase {
             Phase::Current(current) => Some(HeldAttempt {
-                node: node.id.clone(),
+                node: self.address(ix),
                 attempt: current.attempt,
                 lease: current.lease,
                 worker: current.held_by.clone()?,

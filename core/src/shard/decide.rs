@@ -328,7 +328,7 @@ impl Shard {
                 let run = self.runs.get(run);
                 let held = session.zip(run).into_iter().flat_map(|(session, run)| {
                     run.held_since(session, first, last)
-                        .filter_map(move |node| Some((session, run::task_of(run, node)?)))
+                        .filter_map(move |node| Some((session, run::task_of(run, &node)?)))
                 });
                 Decided { tasks: held.collect(), ..Decided::default() }
             }

@@ -9,7 +9,7 @@ use super::{AggregateId, AssetKey, Command, Rejection, Shard, Submission};
 use crate::asset::{AssetCommand, AssetEffect, AssetNotice, ProducerEnd};
 use crate::run::{Run, RunCommand, RunEffect, RunFailure, Trigger};
 use crate::workflow::News;
-use crate::{CommandId, DefinitionVersion, Json, NodeId, Revision, RunId, WorkspaceId};
+use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, WorkspaceId};
 
 /// One thing to do outside. Checkpoints hold those that may not have been delivered: a change is a new
 /// format of their section.
@@ -17,9 +17,9 @@ use crate::{CommandId, DefinitionVersion, Json, NodeId, Revision, RunId, Workspa
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
     /// Tell the worker that holds an attempt of this run to stop (best effort; its heartbeat tells it too).
-    CancelTasks { workspace: WorkspaceId, run: RunId, node: NodeId },
+    CancelTasks { workspace: WorkspaceId, run: RunId, node: NodeAddress },
     /// Give a command to an aggregate, perhaps on another shard.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Publish a change of an asset on the feed.
     PublishAsset(AssetNotice),
     /// Make a definition version known to every process.
@@ -33,7 +33,7 @@ impl Effect {
             RunEffect::ToAsset { index, asset, said } => {
                 let key = AssetKey { workspace: run.workspace().clone(), asset };
                 let command = Command::Asset { key, command: said };
-                Self::Submit(Submission::following(&AggregateId::Run(run.id()), revision, index, command))
+                Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
             }
             RunEffect::CancelTasks { node } => {
                 Self::CancelTasks { workspace: run.workspace().clone(), run: run.id(), node }
@@ -46,7 +46,7 @@ impl Effect {
         match effect {
             AssetEffect::ToRun { run, said } => {
                 let command = Command::Run { run, command: said.into() };
-                Self::Submit(Submission::following(&AggregateId::Asset(key.clone()), revision, 0, command))
+                Self::Submit(Box::new(Submission::following(&AggregateId::Asset(key.clone()), revision, 0, command)))
             }
             AssetEffect::Publish(notice) => Self::PublishAsset(notice),
         }
@@ -68,7 +68,7 @@ impl Effect {
         (0..).zip(news.declarations()).map(move |(index, (asset, declaration))| {
             let key = AssetKey { workspace: news.key.workspace.clone(), asset };
             let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
-            Self::Submit(Submission::following(&from, news.revision, index, command))
+            Self::Submit(Box::new(Submission::following(&from, news.revision, index, command)))
         })
     }
 }

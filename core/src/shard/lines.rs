@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Owner, Shard};
 use crate::run::{Move, Run};
-use crate::{Attempt, NodeId, QueueName, RunId, WorkspaceId};
+use crate::{Attempt, NodeAddress, QueueName, RunId, WorkspaceId};
 
 /// A queue of a workspace.
 pub type QueueKey = (WorkspaceId, QueueName);
@@ -37,7 +37,7 @@ impl Line {
 }
 
 /// Attempts to grant, by run.
-pub type Turn = Vec<(RunId, Vec<(NodeId, Attempt)>)>;
+pub type Turn = Vec<(RunId, Vec<(NodeAddress, Attempt)>)>;
 
 impl Lines {
     /// Keeps up with what has changed in a run.

@@ -352,7 +352,7 @@ impl Shard {
                 waiting.retain(|parked| parked.id != *id);
             }
             if let Some(effects) = effects.as_deref_mut() {
-                effects.extend(then.clone().map(Effect::Submit));
+                effects.extend(then.clone().map(|then| Effect::Submit(Box::new(then))));
             }
         }
         self.parked.retain(|_, waiting| !waiting.is_empty());

@@ -296,7 +296,7 @@ impl Refolding {
             let command =
                 Command::Asset { key: AssetKey { workspace: workspace.clone(), asset: asset.clone() }, command };
             let index = owed.len() as u64;
-            owed.push(Effect::Submit(Submission::following(aggregate, self.last.next(), index, command)));
+            owed.push(Effect::Submit(Box::new(Submission::following(aggregate, self.last.next(), index, command))));
         };
         for (node, asset) in &self.story.needs {
             to_asset(asset, AssetCommand::ForgetWaiter { waiter: Waiter { run: *id, node: node.clone() } });

@@ -6,7 +6,7 @@ use super::poison::{self, Poison};
 use super::quarantine::{Record, Release, TakenUp};
 use super::state::Shard;
 use super::window::EndedRun;
-use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection, Submission};
+use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection};
 use crate::asset::{Asset, AssetCommand, RecordAsset};
 use crate::credit::Hands;
 use crate::run::{RunCommand, RunRecord, RunStatus};
@@ -52,7 +52,7 @@ impl<C> Owner<C> {
         };
         let outcome = outcome.map(|decided| self.filling.take(decided));
         let then = outcome.as_ref().err().and_then(|rejection| submission.refused(rejection));
-        self.filling.follows.extend(then.clone().map(Effect::Submit));
+        self.filling.follows.extend(then.clone().map(|then| Effect::Submit(Box::new(then))));
         self.filling.aside.taken_up.push(TakenUp { id, then });
         self.filling.waiting.push(Waiting { caller: caller(), outcome });
         true
@@ -116,7 +116,7 @@ impl Shard {
             })
         };
         owed.retain(|effect| match effect {
-            Effect::Submit(Submission { command, .. }) => match command {
+            Effect::Submit(wish) => match &wish.command {
                 Command::Run { run, command: RunCommand::StartRun(_) } => !has_started(run),
                 Command::Asset { key, command: AssetCommand::RecordAsset(record) } => !is_recorded(key, record),
                 Command::Run { .. }

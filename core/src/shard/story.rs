@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::quarantine::{Record, Release};
 use crate::asset::ProducerEnd;
 use crate::run::{RunEvent, RunFailure, RunStatus};
-use crate::{AssetId, NodeId};
+use crate::{AssetId, NodeAddress};
 
 /// What is needed of a run that is ended without being folded.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     pub start: Option<RunEvent>,
-    pub needs: BTreeSet<(NodeId, AssetId)>,
-    pub active: BTreeSet<NodeId>,
+    pub needs: BTreeSet<(NodeAddress, AssetId)>,
+    pub active: BTreeSet<NodeAddress>,
     /// How it ended, if it had: then it does not end again (`RUN-1`).
     pub status: Option<RunStatus>,
     pub ended: Option<ProducerEnd>,

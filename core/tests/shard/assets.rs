@@ -247,7 +247,7 @@ fn a_producer_is_in_flight_until_its_run_ends() {
     world.deliver_submissions();
     let in_flight = |world: &World| world.shard.asset(&key("site.report")).unwrap().producer_in_flight(&None);
     assert_eq!(in_flight(&world), Some(task.run), "AST-2");
-    let after = world.tasks().into_iter().find(|task| task.node.as_str() == "after").unwrap();
+    let after = world.tasks().into_iter().find(|task| task.node.text() == "after").unwrap();
     world.report(&after, ok(json!(1))).unwrap();
     world.deliver_submissions();
     assert_eq!(in_flight(&world), None);

@@ -75,7 +75,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     }
     for effect in inherited.iter().flat_map(|(_, effects)| effects) {
         match effect {
-            Effect::Submit(submission) => wishes.push(submission.clone()),
+            Effect::Submit(submission) => wishes.push(Submission::clone(submission)),
             Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
         }
     }

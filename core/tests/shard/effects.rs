@@ -25,7 +25,7 @@ fn submitted(world: &World, is_it: impl Fn(&Command) -> bool) -> Submission {
         world.effects.iter().filter_map(|effect| if let Effect::Submit(asked) = effect { Some(asked) } else { None });
     let found: Vec<_> = asked.filter(|asked| is_it(&asked.command)).collect();
     let [one] = found.as_slice() else { panic!("one of a kind: {found:?}") };
-    (*one).clone()
+    Submission::clone(one)
 }
 
 #[test]

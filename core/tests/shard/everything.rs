@@ -60,7 +60,7 @@ fn with_asset(id: &str, partition: Option<&str>) -> ReportOutcome {
 
 fn task(world: &mut World, workflow: &str, node: &str) -> Task {
     let mut tasks = world.tasks();
-    let at = tasks.iter().position(|task| (task.workflow.as_str(), task.node.as_str()) == (workflow, node)).unwrap();
+    let at = tasks.iter().position(|task| (task.workflow.as_str(), &*task.node.text()) == (workflow, node)).unwrap();
     let found = tasks.remove(at);
     tasks.iter().for_each(|task| world.put_back(task));
     found

@@ -1,7 +1,7 @@
 //! Histories that break the rules: set aside, and nothing is due of them.
 
 use headwater_core::credit::Hands;
-use headwater_core::run::{Ending, RunCommand, RunEvent};
+use headwater_core::run::{Ending, RunCommand, RunEvent, RunRejection};
 use headwater_core::shard::{Command, Event, Rejection, Shard};
 use headwater_core::{CommandId, Json, Revision, RunFailure, RunId};
 use serde_json::json;
@@ -60,6 +60,7 @@ fn what_cannot_be_is_named_and_quarantines() {
     let failed = RunEvent::RunFailed { failure: RunFailure::new("boom", "it broke") };
     let mut cases: Vec<(Vec<RunEvent>, String)> = vec![
         (vec![RunEvent::NodeSkipped { node: nowhere }], "names a node that the definition does not have".into()),
+        (vec![cancelled("b@1")], "names a node that the definition does not have: b@1".into()),
         (vec![cancelled("a")], "the node a is succeeded and learns nodeCancelled".into()),
         (vec![RunEvent::NodeSkipped { node: node("b") }], "the node b is at an attempt and learns nodeSkipped".into()),
         (vec![cancelled("b"), cancelled("b")], "the node b is cancelled and learns nodeCancelled".into()),
@@ -72,7 +73,7 @@ fn what_cannot_be_is_named_and_quarantines() {
     // What was learned once is not learned again: of an attempt that is over, a node that has ended.
     for event in learned {
         let Event::Run(event) = event else { continue };
-        if event.node().is_some_and(|node| matches!(node.as_str(), "a" | "c")) {
+        if event.node().is_some_and(|node| matches!(&*node.text(), "a" | "c")) {
             cases.push((vec![event], "succeeded and learns".into()));
         } else if event.node().is_none() {
             cases.push((vec![event], "the run has started and learns runStarted".into()));
@@ -105,4 +106,20 @@ fn a_quarantined_run_takes_no_command() {
         .decide(headwater_core::shard::Submission::new(id, command), world.now, &mut Hands::default())
         .unwrap_err();
     assert!(matches!(refusal, Rejection::Quarantined { .. }), "{refusal}");
+}
+
+#[test]
+fn what_is_said_of_another_branch_is_not_taken_for_the_node_itself() {
+    let mut world = World::with(&chain(&["a", "b"]));
+    let run = world.start("chain", json!({}));
+    let task = world.tasks().remove(0);
+    let mut elsewhere = task.clone();
+    elsewhere.node = "a@1".parse().unwrap();
+    assert_ne!(elsewhere.idempotency_key(), task.idempotency_key());
+    let refused = world.report(&elsewhere, ok(json!(1))).unwrap_err();
+    assert!(matches!(refused, Rejection::Run(RunRejection::StaleAttempt)), "{refused}");
+    let (node, attempt, lease) = (elsewhere.node, task.attempt, task.lease);
+    let lost = Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } };
+    assert!(world.decide(lost).is_err());
+    assert!(world.report(&task, ok(json!(1))).unwrap().commit.is_some());
 }

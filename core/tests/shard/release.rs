@@ -299,7 +299,10 @@ fn made_world() -> (World, RunId, RunId) {
 /// The wishes among effects that are for an asset.
 fn to_assets(effects: &[Effect]) -> Vec<&AssetCommand> {
     let commands = effects.iter().filter_map(|effect| match effect {
-        Effect::Submit(Submission { command: Command::Asset { command, .. }, .. }) => Some(command),
+        Effect::Submit(wish) => match &wish.command {
+            Command::Asset { command, .. } => Some(command),
+            _ => None,
+        },
         _ => None,
     });
     commands.collect()
@@ -321,7 +324,7 @@ fn a_producer_that_is_ended_has_failed_and_its_waiters_hear_of_it() {
     // Until nothing follows any more.
     while let Some(effect) = released.effects.pop() {
         let Effect::Submit(wish) = effect else { continue };
-        owner.submit(0, wish, house.world.now, &mut Hands::default());
+        owner.submit(0, *wish, house.world.now, &mut Hands::default());
         let (_, next) = house.append(&mut owner);
         released.effects.extend(next.effects);
     }
@@ -388,7 +391,7 @@ fn a_lane_goes_on_past_a_quarantined_asset_and_what_it_was_told_is_decided_after
         let place = EffectPlace { sequence: Sequence::new(sequence), index: 0 };
         Some(Origin { shard: sender(), place, after: None })
     };
-    let record = Submission { from: from(5), ..record };
+    let record = Submission { from: from(5), ..*record };
     for _ in 0..2 {
         let (bundle, answer) = house.submit(&mut owner, record.clone());
         assert_eq!((answer, bundle.commits.len()), (Ok(()), 0));
@@ -418,10 +421,8 @@ fn what_an_asset_started_is_not_started_again_once_it_has_said_that_it_ended() {
     let place = house.place(&aggregate, 1);
     let starts = |released: &Released<u32>| {
         let starts = released.effects.iter().filter(|effect| {
-            matches!(
-                effect,
-                Effect::Submit(Submission { command: Command::Run { command: RunCommand::StartRun(_), .. }, .. })
-            )
+            let Effect::Submit(wish) = effect else { return false };
+            matches!(wish.command, Command::Run { command: RunCommand::StartRun(_), .. })
         });
         starts.count()
     };

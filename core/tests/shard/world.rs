@@ -190,7 +190,7 @@ impl World {
                 _ => None,
             };
             assert!(adopt.is_none_or(|(w, v)| self.shard.definition(&key(w.as_str()), v).is_some()));
-            let _refusals_are_final = self.decide_as(submission, &mut Hands::default());
+            let _refusals_are_final = self.decide_as(*submission, &mut Hands::default());
         }
     }
 

@@ -11,7 +11,8 @@ use headwater_core::shard::{
     AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Owner, Position, Rejection, Shard, ShardMap, Submission,
 };
 use headwater_core::{
-    Attempt, CommandId, Epoch, LeaseToken, NodeId, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp, Version,
+    Attempt, CommandId, Epoch, LeaseToken, NodeAddress, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp,
+    Version,
 };
 
 use crate::cluster::{BOUNDS, Cluster, Said, Wish};
@@ -23,11 +24,11 @@ type Place = (AssetKey, Option<PartitionKey>);
 pub struct Audit {
     shards: Vec<Books>,
     runs: BTreeMap<RunId, RunBooks>,
-    leases: BTreeMap<LeaseToken, (RunId, NodeId, Attempt)>,
+    leases: BTreeMap<LeaseToken, (RunId, NodeAddress, Attempt)>,
     /// The attempts that some worker's handler began.
-    begun: BTreeSet<(RunId, NodeId, Attempt)>,
+    begun: BTreeSet<(RunId, NodeAddress, Attempt)>,
     versions: BTreeMap<Place, Version>,
-    recorded: BTreeSet<(AssetKey, RunId, NodeId)>,
+    recorded: BTreeSet<(AssetKey, RunId, NodeAddress)>,
     producers: BTreeMap<Place, RunId>,
     waiters: BTreeMap<(AssetKey, Waiter), OnMiss>,
     feed: BTreeMap<Place, Version>,
@@ -49,7 +50,7 @@ struct RunBooks {
     /// How it will end.
     ending: Option<RunStatus>,
     end: Option<RunStatus>,
-    nodes: BTreeMap<NodeId, NodeBooks>,
+    nodes: BTreeMap<NodeAddress, NodeBooks>,
 }
 
 #[derive(Default)]

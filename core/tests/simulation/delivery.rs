@@ -112,7 +112,7 @@ impl Cluster {
                 let key = WorkflowKey { workspace, workflow };
                 self.later(Happening::DefinitionArrives { seat, key, version, document, ticket });
             }
-            Effect::Submit(submission) => self.give(seat, submission, ticket),
+            Effect::Submit(submission) => self.give(seat, *submission, ticket),
         }
     }
 

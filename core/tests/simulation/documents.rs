@@ -104,7 +104,7 @@ fn crowd(retry: &Value) -> Value {
 
 /// What a handler returns for a task.
 pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
-    let fragile = task.workflow.as_str() == "mended" && task.node.as_str() == "try";
+    let fragile = task.workflow.as_str() == "mended" && task.node.text() == "try";
     if chance.percent(if fragile { 50 } else { 12 }) {
         let permanent = chance.percent(15);
         return ReportOutcome::Failed { code: "boom".into(), message: "it broke".into(), permanent };

@@ -15,7 +15,7 @@ use headwater_core::asset::AssetEvent;
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Event};
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{NodeId, RunId, Sequence, ShardId};
+use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
 use rustc_hash::FxHashSet;
 
 use crate::parse::{ParsedBundle, ParsedCommit};
@@ -35,7 +35,7 @@ pub struct Changes {
     pub runs: RunChanges,
     pub traces: TraceChanges,
     pub settled: Vec<SettledNode>,
-    settled_nodes: FxHashSet<(RunId, NodeId)>,
+    settled_nodes: FxHashSet<(RunId, NodeAddress)>,
     pub assets: AssetChanges,
     pub versions: Vec<VersionRow>,
     pub inputs: Vec<InputRow>,

@@ -1,7 +1,7 @@
 //! What a run's events mean for `workflow_runs` and `traces`.
 
 use headwater_core::run::{RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, Json, NodeId, RunId, Timestamp};
+use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::{Changes, Place};
@@ -34,7 +34,7 @@ impl RunChanges {
 pub struct TraceChanges {
     rows: Vec<Linked>,
     /// Of each node the row of its highest attempt; the lower ones hang behind it.
-    highest: FxHashMap<(RunId, NodeId), usize>,
+    highest: FxHashMap<(RunId, NodeAddress), usize>,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl TraceChanges {
         self.rows.iter().map(|linked| &linked.row)
     }
 
-    fn highest(&mut self, run: RunId, node: &NodeId) -> Option<&mut TraceChange> {
+    fn highest(&mut self, run: RunId, node: &NodeAddress) -> Option<&mut TraceChange> {
         let at = *self.highest.get(&(run, node.clone()))?;
         Some(&mut self.rows[at].row)
     }
 
     /// Returns the change of an attempt, a new one with `status` where the batch has none.
-    fn of(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
+    fn of(&mut self, run: RunId, node: &NodeAddress, attempt: u32, status: TraceStatus) -> &mut TraceChange {
         let next = self.rows.len();
         let slot = self.highest.entry((run, node.clone())).or_insert(next);
         let (mut above, mut at) = (None, (*slot < next).then_some(*slot));
@@ -91,7 +91,7 @@ impl TraceChanges {
     }
 
     /// As [`Self::of`], for an event that makes the row.
-    fn opened(&mut self, run: RunId, node: &NodeId, attempt: u32, status: TraceStatus) -> &mut TraceChange {
+    fn opened(&mut self, run: RunId, node: &NodeAddress, attempt: u32, status: TraceStatus) -> &mut TraceChange {
         let before = self.rows.len();
         self.of(run, node, attempt, status);
         if self.rows.len() > before {
@@ -105,9 +105,9 @@ impl TraceChanges {
 impl Changes {
     pub(super) fn fold_run(&mut self, place: Place, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
-        let mut failed: Vec<(NodeId, Attempt)> = Vec::new();
-        let mut resolved: Vec<NodeId> = Vec::new();
-        let mut returned: Vec<NodeId> = Vec::new();
+        let mut failed: Vec<(NodeAddress, Attempt)> = Vec::new();
+        let mut resolved: Vec<NodeAddress> = Vec::new();
+        let mut returned: Vec<NodeAddress> = Vec::new();
         for event in events {
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
@@ -218,7 +218,14 @@ impl Changes {
     }
 
     /// Closes the attempt a node is at, wherever the row of that attempt is.
-    fn settle(&mut self, run: RunId, node: NodeId, status: TraceStatus, time: Timestamp, failure: Option<RunFailure>) {
+    fn settle(
+        &mut self,
+        run: RunId,
+        node: NodeAddress,
+        status: TraceStatus,
+        time: Timestamp,
+        failure: Option<RunFailure>,
+    ) {
         let Some(highest) = self.traces.highest(run, &node) else {
             // Said twice in one batch: the first has closed what was open, wherever that was.
             if self.settled_nodes.insert((run, node.clone())) {
@@ -233,7 +240,7 @@ impl Changes {
     fn close(
         &mut self,
         run: RunId,
-        node: &NodeId,
+        node: &NodeAddress,
         attempt: u32,
         status: TraceStatus,
         time: Timestamp,

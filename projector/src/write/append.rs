@@ -87,7 +87,7 @@ pub(super) async fn traces<'a>(
             .time_or_null(change.finished_at)
             .time_or_null(change.wakes_at)
             .integer(integer(change.attempt))
-            .text(change.node.as_str())
+            .text(&change.node.text())
             .text(change.status.as_str())
             .text_or_null(change.worker.as_ref().map(|worker| worker.as_str()))
             .text_or_null(change.input.as_ref().map(|json| json.as_str()))
@@ -123,7 +123,7 @@ pub(super) async fn versions(transaction: &Transaction<'_>, versions: &[VersionR
             .integer(integer(version.definition.get()))
             .smallint(smallint(version.shard))
             .text(version.workflow.as_str())
-            .text(version.node.as_str())
+            .text(&version.node.text())
             .text(version.payload.as_str())
             .text_or_null(version.schema.as_ref().map(|json| json.as_str()))
             .text_or_null(version.freshness.as_ref().map(|json| json.as_str()));

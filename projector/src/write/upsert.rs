@@ -52,7 +52,7 @@ pub(super) async fn settled(transaction: &Transaction<'_>, nodes: &[SettledNode]
         later_wins!()
     );
     let runs = column(nodes, |node| node.run.as_uuid());
-    let ids = column(nodes, |node| node.node.as_str());
+    let ids = column(nodes, |node| node.node.text());
     let statuses = column(nodes, |node| node.status.as_str());
     let times = column(nodes, |node| Time(node.finished_at));
     let codes = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.code)));
@@ -74,7 +74,7 @@ pub(super) async fn traces(transaction: &Transaction<'_>, changes: Vec<&TraceCha
     );
     let rows = &changes[..];
     let runs = column(rows, |row| row.run.as_uuid());
-    let nodes = column(rows, |row| row.node.as_str());
+    let nodes = column(rows, |row| row.node.text());
     let attempts = column(rows, |row| integer(row.attempt));
     let statuses = column(rows, |row| row.status.as_str());
     let workers = column(rows, |row| row.worker.as_ref().map(|worker| worker.as_str()));

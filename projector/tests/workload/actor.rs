@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::run::{RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, Json, LeaseToken, NodeId, Revision, RunId, SessionId, Timestamp};
+use headwater_core::{Attempt, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
 use serde_json::json;
 
 use super::Dice;
@@ -21,7 +21,7 @@ enum State {
 pub struct Actor {
     pub run: RunId,
     pub revision: Revision,
-    nodes: Vec<(NodeId, State)>,
+    nodes: Vec<(NodeAddress, State)>,
     end: Option<RunStatus>,
 }
 
@@ -164,7 +164,7 @@ impl Actor {
     }
 
     /// Fails a node for good, and (unless it has a way on) the run with it.
-    fn fail(&mut self, node: NodeId, at: usize, attempt: u32, events: &mut Vec<RunEvent>, failure: RunFailure) {
+    fn fail(&mut self, node: NodeAddress, at: usize, attempt: u32, events: &mut Vec<RunEvent>, failure: RunFailure) {
         self.nodes[at].1 = State::Over("failed", attempt);
         let goes_on = failure.message.len().is_multiple_of(2);
         let taken = if goes_on { vec![0] } else { Vec::new() };
@@ -197,7 +197,7 @@ pub fn payload(dice: &mut Dice) -> Json {
     Json::of(&json!({"noise": noise, "text": "ü \u{1F980} \\u0000 \" \n", "n": dice.roll(), "nul": "\0"}))
 }
 
-fn failure(dice: &mut Dice, at: Option<(&NodeId, u32)>) -> RunFailure {
+fn failure(dice: &mut Dice, at: Option<(&NodeAddress, u32)>) -> RunFailure {
     let message = if dice.one_in(5) { "a nul \0 in it" } else { NUL_FREE[dice.below(3) as usize] };
     let failure = RunFailure::new("broken", message);
     match at {
@@ -206,8 +206,8 @@ fn failure(dice: &mut Dice, at: Option<(&NodeId, u32)>) -> RunFailure {
     }
 }
 
-fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32, events: &mut Vec<RunEvent>) -> State {
-    let lease = LeaseToken::derived(&[run.as_uuid().as_bytes(), node.as_str().as_bytes(), &attempt.to_be_bytes()]);
+fn scheduled(dice: &mut Dice, run: RunId, node: NodeAddress, attempt: u32, events: &mut Vec<RunEvent>) -> State {
+    let lease = LeaseToken::derived(&[run.as_uuid().as_bytes(), node.text().as_bytes(), &attempt.to_be_bytes()]);
     let handed_to: Option<headwater_core::WorkerId> = dice.one_in(2).then(|| "w.2".parse().unwrap());
     let state = if handed_to.is_some() { State::Scheduled(attempt) } else { State::Queued(attempt) };
     events.push(RunEvent::AttemptScheduled {
@@ -222,7 +222,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeId, attempt: u32, events: &m
     state
 }
 
-fn succeeded(dice: &mut Dice, node: NodeId, attempt: u32, started_at: Option<Timestamp>) -> RunEvent {
+fn succeeded(dice: &mut Dice, node: NodeAddress, attempt: u32, started_at: Option<Timestamp>) -> RunEvent {
     let worker = started_at.map(|_| "w.3".parse().unwrap());
     RunEvent::NodeSucceeded {
         node,

@@ -2,7 +2,7 @@
 
 use headwater_core::run::{RunEvent, Trigger};
 use headwater_core::shard::{AggregateId, Event};
-use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, NodeId, Revision, RunId, Timestamp, WorkerId};
+use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, Revision, RunId, Timestamp, WorkerId};
 use headwater_projector::MemoryJournal;
 
 use super::{Dice, Shard};
@@ -34,7 +34,7 @@ fn events(events: Vec<RunEvent>) -> Vec<Event> {
 pub fn write(load: Load, journal: &MemoryJournal) -> Written {
     let mut dice = Dice::new(7);
     let mut written = Written::default();
-    let nodes: Vec<NodeId> = (0..load.steps_per_run).map(|n| format!("step-{n}").parse().unwrap()).collect();
+    let nodes: Vec<NodeAddress> = (0..load.steps_per_run).map(|n| format!("step-{n}").parse().unwrap()).collect();
     let worker: WorkerId = "worker-1.host".parse().unwrap();
     let filler = "x".repeat(load.payload_bytes);
     for number in 0..load.shards {
@@ -100,11 +100,11 @@ pub fn write(load: Load, journal: &MemoryJournal) -> Written {
     written
 }
 
-fn scheduled(node: &NodeId, run: RunId, input: Json, worker: &WorkerId) -> RunEvent {
+fn scheduled(node: &NodeAddress, run: RunId, input: Json, worker: &WorkerId) -> RunEvent {
     RunEvent::AttemptScheduled {
         node: node.clone(),
         attempt: Attempt::FIRST,
-        lease: LeaseToken::derived(&[run.as_uuid().as_bytes(), node.as_str().as_bytes()]),
+        lease: LeaseToken::derived(&[run.as_uuid().as_bytes(), node.text().as_bytes()]),
         input: Some(input),
         wakes_at: None,
         handed_to: Some(worker.clone()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::protocol::Task;
-use headwater_core::{Attempt, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
+use headwater_core::{Attempt, Json, NodeAddress, RunId, Slug, Timestamp, WorkspaceId};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -80,7 +80,7 @@ impl Context {
     }
 
     /// Returns the node.
-    pub fn node(&self) -> &NodeId {
+    pub fn node(&self) -> &NodeAddress {
         &self.0.task.node
     }
 

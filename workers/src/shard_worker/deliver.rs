@@ -123,10 +123,12 @@ impl Deliverer {
                         self.running.spawn(submit_in_order(shard, client, self.local.clone(), submitted));
                         lane
                     });
-                    lane.send((submission, ticket)).expect(gone);
+                    lane.send((*submission, ticket)).expect(gone);
                 }
                 // The receiver is the driver that owns this deliverer.
-                Way::Lane(_) | Way::Feed | Way::Definitions => drop(self.local.send(Local { submission, ticket })),
+                Way::Lane(_) | Way::Feed | Way::Definitions => {
+                    drop(self.local.send(Local { submission: *submission, ticket }))
+                }
             },
             (Effect::Submit(submission), None) => {
                 static NOWHERE: Complaints = Complaints::new();

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use headwater_core::protocol::Held;
-use headwater_core::{LeaseToken, NodeId, RunId, ShardId, Timestamp};
+use headwater_core::{LeaseToken, NodeAddress, RunId, ShardId, Timestamp};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -140,7 +140,7 @@ impl Attempts {
     }
 
     /// Returns the attempts of a node.
-    pub(super) fn of(&self, run: RunId, node: &NodeId) -> Vec<LeaseToken> {
+    pub(super) fn of(&self, run: RunId, node: &NodeAddress) -> Vec<LeaseToken> {
         let same = |(lease, attempt): (&LeaseToken, &Attempt)| {
             (attempt.context.run() == run && attempt.context.node() == node).then_some(*lease)
         };

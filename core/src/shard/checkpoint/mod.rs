@@ -22,7 +22,7 @@ use super::window::{EndedRuns, GrantedCommands};
 use super::{Owner, WorkflowKey};
 use crate::definition::Problems;
 use crate::run::Run;
-use crate::{DefinitionVersion, Epoch, NodeId, RunId, Sequence, ShardId};
+use crate::{DefinitionVersion, Epoch, NodeAddress, RunId, Sequence, ShardId};
 
 /// How checkpoints are divided: into sections, since 3. What a section holds has a format of its own; whole checkpoints of
 /// formats 1 and 2 are read.
@@ -48,7 +48,7 @@ pub enum CheckpointError {
     #[error("its run {run} is frozen at a definition that it does not hold")]
     DefinitionMissing { run: RunId },
     #[error("its run {run} has a node {node} that its definition does not have")]
-    Node { run: RunId, node: NodeId },
+    Node { run: RunId, node: NodeAddress },
 }
 
 /// Which release can read it: the one that wrote it, if it says so.
