@@ -177,7 +177,7 @@ impl Decision<'_, '_, '_> {
             }
             RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
                 let ix = self.current_of(&node, attempt, lease)?;
-                if self.run.current(ix).is_some_and(|current| !current.started) {
+                if self.run.current(ix).is_some_and(|current| !current.is_started()) {
                     let started_at = started_at.min(self.ground.now);
                     self.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
                 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::agenda::Agenda;
-use super::state::{CurrentAttempt, NodeState, Phase, Run, Timer};
+use super::attempt::{Awaited, CurrentAttempt};
+use super::state::{NodeState, Phase, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
@@ -128,9 +129,9 @@ pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Op
 pub(super) fn timers_of(run: &Run, ix: NodeIx) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
     let (first, second) = match &run.node(ix).phase {
         Phase::Current(current) => {
-            let timeout = run.definition.node(ix).timeout.filter(|_| current.wakes_at.is_none());
+            let timeout = run.definition.node(ix).timeout.filter(|_| current.wakes_at().is_none());
             let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::AttemptTimeout(ix)));
-            (current.wakes_at.map(|at| (at, Timer::Wake(ix))), timeout)
+            (current.wakes_at().map(|at| (at, Timer::Wake(ix))), timeout)
         }
         Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Retry(ix))), None),
         Phase::Pending
@@ -182,17 +183,15 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                     input: input.clone(),
                     scheduled_at: now,
                     revision,
-                    wakes_at: *wakes_at,
-                    held_by: handed_to.clone(),
-                    session: *session,
-                    started: false,
+                    awaits: Awaited::of(*wakes_at, handed_to.clone(), *session),
                 })),
             );
         }
         RunEvent::AttemptGranted { node, lease, worker, session, .. } => {
             let ix = run.ix(node);
             run.change_current(ix, |current| {
-                (current.lease, current.held_by, current.session) = (*lease, Some(worker.clone()), Some(*session));
+                current.lease = *lease;
+                current.awaits = Awaited::of(None, Some(worker.clone()), Some(*session));
             });
         }
         // What comes of it stands in the next event; until then its input must not get lost.
@@ -203,8 +202,8 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         RunEvent::AttemptStarted { node, worker, .. } => {
             let ix = run.ix(node);
             run.change_current(ix, |current| {
-                current.held_by = Some(worker.clone());
-                current.started = true;
+                let session = current.holder().and_then(|(_, session)| session);
+                current.awaits = Awaited::Worker { held_by: worker.clone(), session, started: true };
             });
         }
         // What comes of a failed attempt stands in the next event; until then its input must not get lost.

@@ -5,6 +5,7 @@
 //! | `decide` | what may happen when a command comes |
 //! | `schedule` | when a node becomes ready, and what starting it means |
 //! | `agenda` | what has still to begin, and what a run does next of its own accord |
+//! | `attempt` | what an attempt waits for |
 //! | `budget` | how much one decision may do, and what is left for the next |
 //! | `settle` | what follows when a node ends: transitions, failure, the output of the run |
 //! | `ending` | how a run ends before everything was done |
@@ -19,6 +20,7 @@
 //! | `checkpoint` | what a checkpoint holds of a run |
 
 mod agenda;
+mod attempt;
 mod budget;
 mod checkpoint;
 mod command;

@@ -1,7 +1,8 @@
 //! What follows from an event outside the run.
 
+use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
-use super::state::{CurrentAttempt, Phase, Run};
+use super::state::{Phase, Run};
 use super::{RunEvent, RunStatus};
 use crate::definition::{Action, NodeIx};
 use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};

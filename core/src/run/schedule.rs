@@ -163,7 +163,8 @@ impl Decision<'_, '_, '_> {
         let Some(current) = self.run.current(ix) else { return Ok(()) };
         let (attempt, input) = (current.attempt, current.input.clone());
         // Who said that it runs cannot say that it was never begun.
-        let Some(worker) = current.held_by.clone().filter(|_| !current.started) else { return Ok(()) };
+        let holder = current.holder().filter(|_| !current.is_started());
+        let Some(worker) = holder.map(|(worker, _)| worker.clone()) else { return Ok(()) };
         self.emit(RunEvent::AttemptReturned { node: self.run.address(ix), attempt, worker });
         self.schedule_attempt(ix, input, None)
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use super::agenda::Agenda;
+use super::attempt::CurrentAttempt;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{AssetNeed, Ending, RunFailure, Trigger};
@@ -16,7 +17,7 @@ use crate::{
     AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, Revision, RunId,
     SessionId,
 };
-use crate::{Slug, Timestamp, WorkerId, WorkspaceId};
+use crate::{Slug, Timestamp, WorkspaceId};
 
 /// One execution of one definition version.
 #[derive(Debug, Clone)]
@@ -93,33 +94,6 @@ pub(super) enum Phase {
     Failed,
     Skipped,
     Cancelled,
-}
-
-/// The one attempt of a node that may report (`RUN-3`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CurrentAttempt {
-    pub attempt: Attempt,
-    pub lease: LeaseToken,
-    /// Absent: the run's input.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
-    pub input: Option<Json>,
-    pub scheduled_at: Timestamp,
-    /// Of the event that scheduled it.
-    pub revision: Revision,
-    pub wakes_at: Option<Timestamp>,
-    /// Whom it was granted to. Absent: it waits for a worker, or for its time.
-    pub held_by: Option<WorkerId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<SessionId>,
-    pub started: bool,
-}
-
-impl CurrentAttempt {
-    /// Returns whether it waits for a worker.
-    pub fn is_waiting(&self) -> bool {
-        self.held_by.is_none() && self.wakes_at.is_none()
-    }
 }
 
 fn is_zero(count: &u32) -> bool {
@@ -218,7 +192,10 @@ impl Run {
     /// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
     pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = NodeAddress> {
         let held = move |state: &NodeState| match &state.phase {
-            Phase::Current(current) => current.session == Some(session) && (first..=last).contains(&current.revision),
+            Phase::Current(current) => {
+                current.holder().is_some_and(|(_, of)| of == Some(session))
+                    && (first..=last).contains(&current.revision)
+            }
             Phase::Pending
             | Phase::AwaitingAssets { .. }
             | Phase::Retrying { .. }
@@ -241,7 +218,7 @@ impl Run {
         Some(match &state.phase {
             Phase::Pending => NodeStatus::Pending,
             Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => NodeStatus::Waiting,
-            Phase::Current(current) if current.wakes_at.is_some() => NodeStatus::Waiting,
+            Phase::Current(current) if current.wakes_at().is_some() => NodeStatus::Waiting,
             Phase::Current(current) if current.is_waiting() => NodeStatus::Queued,
             Phase::Current(_) => NodeStatus::Running,
             Phase::Succeeded => NodeStatus::Succeeded,

@@ -92,12 +92,12 @@ impl Run {
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
         let nodes = self.indexed().filter(|_| self.ending.is_none());
         nodes.filter_map(|(ix, state)| match &state.phase {
-            Phase::Current(current) => Some(HeldAttempt {
+            Phase::Current(current) => current.holder().map(|(worker, session)| HeldAttempt {
                 node: self.address(ix),
                 attempt: current.attempt,
                 lease: current.lease,
-                worker: current.held_by.clone()?,
-                session: current.session,
+                worker: worker.clone(),
+                session,
             }),
             Phase::Pending
             | Phase::AwaitingAssets { .. }

@@ -1,0 +1,151 @@
+//! The current attempt of a node, and what it waits for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Json, LeaseToken, Revision, SessionId, Timestamp, WorkerId};
+
+/// The one attempt of a node that may report (`RUN-3`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Stored", from = "Stored")]
+pub(super) struct CurrentAttempt {
+    pub attempt: Attempt,
+    pub lease: LeaseToken,
+    /// Absent: the run's input.
+    pub input: Option<Json>,
+    pub scheduled_at: Timestamp,
+    /// Of the event that scheduled it.
+    pub revision: Revision,
+    pub awaits: Awaited,
+}
+
+/// What an attempt waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Awaited {
+    /// A worker with room.
+    Room,
+    /// What its worker has to say.
+    Worker {
+        held_by: WorkerId,
+        /// Absent where an older release granted it.
+        session: Option<SessionId>,
+        /// It was seen to run.
+        started: bool,
+    },
+    /// Its time.
+    Time(Timestamp),
+}
+
+impl Awaited {
+    /// Returns what an attempt waits for that was scheduled so.
+    pub fn of(wakes_at: Option<Timestamp>, handed_to: Option<WorkerId>, session: Option<SessionId>) -> Self {
+        match (wakes_at, handed_to) {
+            (Some(at), _) => Self::Time(at),
+            (None, Some(held_by)) => Self::Worker { held_by, session, started: false },
+            (None, None) => Self::Room,
+        }
+    }
+}
+
+impl CurrentAttempt {
+    /// Returns whether it waits for a worker with room.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.awaits, Awaited::Room)
+    }
+
+    /// Returns when it ends by itself.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        match self.awaits {
+            Awaited::Time(at) => Some(at),
+            Awaited::Room | Awaited::Worker { .. } => None,
+        }
+    }
+
+    /// Returns whether a worker was seen to run it.
+    pub fn is_started(&self) -> bool {
+        matches!(self.awaits, Awaited::Worker { started: true, .. })
+    }
+
+    /// Returns who holds it, and in which session.
+    pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
+        match &self.awaits {
+            Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
+            Awaited::Room | Awaited::Time(_) => None,
+        }
+    }
+}
+
+/// As checkpoints hold it: a change is a new format of their section.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stored {
+    attempt: Attempt,
+    lease: LeaseToken,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+    input: Option<Json>,
+    scheduled_at: Timestamp,
+    revision: Revision,
+    wakes_at: Option<Timestamp>,
+    held_by: Option<WorkerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
+    started: bool,
+}
+
+impl From<Stored> for CurrentAttempt {
+    fn from(stored: Stored) -> Self {
+        let Stored { attempt, lease, input, scheduled_at, revision, wakes_at, held_by, session, started: was } = stored;
+        let mut awaits = Awaited::of(wakes_at, held_by, session);
+        if let Awaited::Worker { started, .. } = &mut awaits {
+            *started = was;
+        }
+        Self { attempt, lease, input, scheduled_at, revision, awaits }
+    }
+}
+
+impl From<CurrentAttempt> for Stored {
+    fn from(current: CurrentAttempt) -> Self {
+        let (wakes_at, started) = (current.wakes_at(), current.is_started());
+        let (held_by, session) = match current.awaits {
+            Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
+            Awaited::Room | Awaited::Time(_) => (None, None),
+        };
+        let CurrentAttempt { attempt, lease, input, scheduled_at, revision, awaits: _ } = current;
+        Self { attempt, lease, input, scheduled_at, revision, wakes_at, held_by, session, started }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn current(awaits: Awaited) -> CurrentAttempt {
+        CurrentAttempt {
+            attempt: Attempt::FIRST,
+            lease: LeaseToken::from_bits(7),
+            input: Some(Json::null()),
+            scheduled_at: Timestamp::from_micros(5),
+            revision: Revision::new(3),
+            awaits,
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_stored_as_it_was_before_what_it_awaits_had_a_name() {
+        let session = Some(SessionId::from_bits(1));
+        let held = |started| Awaited::Worker { held_by: "w".parse().unwrap(), session, started };
+        let at = Timestamp::from_micros(9);
+        let texts = [
+            (Awaited::Room, r#""wakesAt":null,"heldBy":null,"started":false"#),
+            (held(false), r#""wakesAt":null,"heldBy":"w","session":"0000000000000001","started":false"#),
+            (held(true), r#""wakesAt":null,"heldBy":"w","session":"0000000000000001","started":true"#),
+            (Awaited::Time(at), r#""wakesAt":9,"heldBy":null,"started":false"#),
+        ];
+        for (awaits, text) in texts {
+            let current = current(awaits);
+            let stored = serde_json::to_string(&current).unwrap();
+            assert!(stored.ends_with(&format!("{text}}}")), "{stored}");
+            assert!(stored.contains(r#""input":null"#), "an input that is null is not absent: {stored}");
+            assert_eq!(serde_json::from_str::<CurrentAttempt>(&stored).unwrap(), current);
+        }
+    }
+}
