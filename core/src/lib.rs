@@ -70,5 +70,5 @@ pub use id::{
     NodeAddress, NodeId, PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
 };
 pub use json::{Flaw, InvalidJson, Json};
-pub use position::{Attempt, DefinitionVersion, Epoch, Revision, Sequence, Version};
+pub use position::{Attempt, DefinitionVersion, Epoch, Incarnation, Revision, Sequence, Version};
 pub use time::{InvalidTimestamp, Timestamp};

@@ -71,7 +71,7 @@ impl Journal for JetStreamJournal {
             }
         }
         if let Some(reason) = &found {
-            let hold = Hold { reason: reason.clone(), saw: Some(seen.clone()), raised_at: now() };
+            let hold = Hold::of(reason.clone(), Some(seen.clone()), now());
             holds::raise(&self.broker, shard, &hold).await.map_err(unavailable)?;
         }
         Ok(found)

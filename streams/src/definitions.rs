@@ -1,5 +1,6 @@
 //! Every version of every workflow, for every process: written once, never changed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,6 +105,26 @@ impl Definitions {
         Ok(document.map(|document| StoredDefinition { key: key.clone(), version, document }))
     }
 
+    /// Returns every version of every workflow, each workflow's in their order, and which of them is current, for those that
+    /// `wanted` is true of.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn list(&self, wanted: impl Fn(&WorkflowKey) -> bool) -> Result<Listed, ExchangeError> {
+        let (mut watch, mut listed) = (self.bucket.watch(">"), Listed::new());
+        while !watch.is_caught_up() {
+            for slot in watch.next(Duration::from_secs(5)).await? {
+                let pointed = pointed(&slot);
+                if let Some((key, version)) = pointed.filter(|(key, _)| wanted(key)) {
+                    listed.entry(key).or_default().1 = Some(version);
+                } else if let Some(stored) = definition(&slot).filter(|stored| wanted(&stored.key)) {
+                    listed.entry(stored.key).or_default().0.insert(stored.version, stored.document);
+                }
+            }
+        }
+        Ok(listed)
+    }
+
     /// Follows all versions: first those there are, then those that come.
     pub fn watch(&self) -> DefinitionWatch {
         DefinitionWatch(self.bucket.watch(">"))
@@ -127,6 +148,17 @@ impl DefinitionWatch {
     pub fn is_caught_up(&self) -> bool {
         self.0.is_caught_up()
     }
+}
+
+/// The versions of workflows, and which one is current.
+pub type Listed = BTreeMap<WorkflowKey, (BTreeMap<DefinitionVersion, Json>, Option<DefinitionVersion>)>;
+
+/// Reads a pointer to the current version.
+fn pointed(slot: &Slot) -> Option<(WorkflowKey, DefinitionVersion)> {
+    let mut parts = slot.key.split('.');
+    let (workspace, workflow, CURRENT) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
+    let key = WorkflowKey { workspace: workspace.parse().ok()?, workflow: workflow.parse().ok()? };
+    Some((key, pointer(slot).ok()??))
 }
 
 fn version_key(key: &WorkflowKey, version: DefinitionVersion) -> String {

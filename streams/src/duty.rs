@@ -23,6 +23,8 @@ pub enum Duty {
     CheckpointWriter,
     /// Follows which shards are on hold.
     Holds,
+    /// Follows which incarnations of journals there are.
+    Incarnations,
     /// Sends the commands of this process to one shard.
     CommandLane,
     /// Projects the journals of some shards.
@@ -41,12 +43,13 @@ pub enum Duty {
 
 impl Duty {
     /// Every one there is, in the order they are declared.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ShardDriver,
         Self::Ownership,
         Self::ShardSupervisor,
         Self::CheckpointWriter,
         Self::Holds,
+        Self::Incarnations,
         Self::CommandLane,
         Self::ProjectorLane,
         Self::ProjectorHeads,
@@ -65,6 +68,7 @@ impl Duty {
             Self::ShardSupervisor => "shard_supervisor",
             Self::CheckpointWriter => "checkpoint_writer",
             Self::Holds => "holds",
+            Self::Incarnations => "incarnations",
             Self::CommandLane => "command_lane",
             Self::ProjectorLane => "projector_lane",
             Self::ProjectorHeads => "projector_heads",

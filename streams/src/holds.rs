@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{ShardId, Timestamp};
+use headwater_core::{CommandId, Sequence, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::acked::PublishFailure;
@@ -22,6 +22,33 @@ pub struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saw: Option<Sighting>,
     pub raised_at: Timestamp,
+    /// That somebody accepts the journal as it is: whoever drives the shard carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseOrder>,
+    /// Why the last release that was ordered could not be carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl Hold {
+    /// Makes one for a reason that was found.
+    pub fn of(reason: HoldReason, saw: Option<Sighting>, raised_at: Timestamp) -> Self {
+        Self { reason, saw, raised_at, release: None, refused: None }
+    }
+}
+
+/// The wish to release a shard from hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseOrder {
+    pub id: CommandId,
+    /// Who wishes it, as they say themselves.
+    pub by: String,
+    pub reason: String,
+    /// Where the journal ends, as whoever wishes it has seen: 0 where there is none. Absent: wherever it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Sequence>,
+    pub at: Timestamp,
 }
 
 /// Tells one writing of a hold from the next.
@@ -61,6 +88,21 @@ pub async fn of(broker: &Broker, shard: ShardId) -> Result<Option<(Hold, HoldRev
         }
         Some(Slot { value: None, .. }) | None => Ok(None),
     }
+}
+
+/// Replaces a hold, if it still is the one that was read: with a release that is ordered, or one that was refused.
+///
+/// # Errors
+/// See [`ExchangeError`]; [`ExchangeError::Refused`] when it is another one by now: read it again.
+pub async fn replace(
+    broker: &Broker,
+    shard: ShardId,
+    hold: &Hold,
+    HoldRevision(revision): HoldRevision,
+) -> Result<(), ExchangeError> {
+    let bytes = serde_json::to_vec(hold).expect("a hold has text keys only");
+    let put = bucket(broker).put(&key(shard), bytes.into(), Expected::Revision(revision)).await;
+    put.map(drop).map_err(|failure| failure.exchange("change a hold"))
 }
 
 /// Takes a hold away, if it still is the one that was read.

@@ -16,6 +16,9 @@ use crate::tail::{Start, Tail};
 use crate::{Broker, Cause, Disposition, ExchangeError, topology};
 
 /// The journal of one shard. Cheap to clone.
+///
+/// A stream knows its own numbers only: of the places that are given here the incarnation is passed over, and those that are
+/// returned have none.
 #[derive(Debug, Clone)]
 pub struct Journal {
     broker: Broker,
@@ -38,7 +41,7 @@ pub struct Entry {
 pub struct JournalInfo {
     /// When the broker made the stream: another one of the same name was made at another time.
     pub made_at: Timestamp,
-    /// Of the oldest entry that is still there; one above `last` when none is.
+    /// Of the oldest entry that is still there, by its number in the stream; one above `last` when none is.
     pub first: Sequence,
     /// [`Sequence::ZERO`] when nothing was ever appended.
     pub last: Sequence,
@@ -169,6 +172,7 @@ impl Journal {
     /// See [`AppendError`]. After `Conflict` and `Indeterminate` read back; the same bytes may be appended again
     /// behind the same `expected`, because at most one of the tries can land.
     pub async fn append(&self, bytes: Bytes, expected: Sequence) -> Result<Sequence, AppendError> {
+        let expected = expected.in_stream();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SEQUENCE, HeaderValue::from(expected.get()));
         headers.insert(NATS_EXPECTED_STREAM, self.stream.as_str());
@@ -205,7 +209,7 @@ impl Journal {
         const WHAT: &str = "read an entry of a journal";
         let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-        match stream.get_raw_message(sequence.get()).await {
+        match stream.get_raw_message(sequence.in_stream().get()).await {
             Ok(message) => Ok(Some(entry(message))),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
@@ -234,6 +238,7 @@ impl Journal {
 
     /// Reads from `from` on (inclusive), for ever.
     pub fn read(&self, from: Sequence) -> JournalReader {
+        let from = from.in_stream();
         let tail = Tail::new(&self.broker, self.stream.clone(), Vec::new(), Start::At(from.get()));
         JournalReader { tail, next: from.max(Sequence::FIRST), held: None }
     }
@@ -246,7 +251,7 @@ impl Journal {
         const WHAT: &str = "purge a journal";
         let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
-        match stream.purge().sequence(first.get()).await {
+        match stream.purge().sequence(first.in_stream().get()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(ExchangeError::indeterminate(WHAT, error)),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::shard::{JournalState, ShardMap};
-use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::acked::PublishFailure;
@@ -15,6 +15,8 @@ use crate::{Broker, ExchangeError, topology};
 const KEY: &str = "map";
 /// How often a change is tried while others change the table too.
 const TRIES_MAX: u32 = 256;
+/// How long one question for news of it waits.
+const FOLLOW_WAIT: Duration = Duration::from_millis(500);
 
 /// The table as it is stored. Older releases read the map and pass over the journals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +129,8 @@ pub async fn begin_creating(broker: &Broker) -> Result<(), ExchangeError> {
     .await
 }
 
-/// Says that `reached` is durable in the journal of a shard, which the broker made at `made_at`. Where there is no table,
-/// there is nobody to tell.
+/// Says that `reached`, with the incarnation that wrote it, is durable in the journal of a shard, which the broker made at
+/// `made_at`. Where there is no table, there is nobody to tell.
 ///
 /// # Errors
 /// See [`ExchangeError`]; safe to repeat.
@@ -166,6 +168,23 @@ pub fn watch(broker: &Broker) -> ShardMapWatch {
     ShardMapWatch(bucket(broker).watch(KEY))
 }
 
+/// Follows the incarnations of all journals, by shard, until nobody listens any more.
+pub async fn follow_incarnations(broker: Broker, tell: tokio::sync::watch::Sender<Vec<Incarnation>>) {
+    let mut watch = watch(&broker);
+    while !tell.is_closed() {
+        match watch.next_incarnations(FOLLOW_WAIT).await {
+            Ok(Some(newest)) => {
+                tell.send_if_modified(|known| std::mem::replace(known, newest.clone()) != newest);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "which incarnations there are cannot be heard now");
+                tokio::time::sleep(FOLLOW_WAIT).await;
+            }
+        }
+    }
+}
+
 /// Follows the table of slots; made by [`watch`].
 pub struct ShardMapWatch(BucketWatch);
 
@@ -177,6 +196,16 @@ impl ShardMapWatch {
     pub async fn next(&mut self, wait: Duration) -> Result<Option<ShardMap>, ExchangeError> {
         let newest = self.0.next(wait).await?.into_iter().filter_map(|slot| slot.value).next_back();
         newest.as_ref().map(decode).transpose().map(|table| table.map(|table| table.map))
+    }
+
+    /// Returns the newest incarnations of all journals that were not returned before, by shard, `None` after `wait`.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    pub async fn next_incarnations(&mut self, wait: Duration) -> Result<Option<Vec<Incarnation>>, ExchangeError> {
+        let newest = self.0.next(wait).await?.into_iter().filter_map(|slot| slot.value).next_back();
+        let table = newest.as_ref().map(decode).transpose()?;
+        Ok(table.map(|table| table.journals.iter().map(JournalState::incarnation).collect()))
     }
 }
 

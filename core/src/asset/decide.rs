@@ -58,9 +58,7 @@ impl Decision<'_, '_> {
         // By the clock of another shard: nothing is produced after it is recorded.
         record.produced_at = record.produced_at.min(self.ground.now);
         let partition = record.partition.clone();
-        let known = self.asset.partitions.get(&partition);
-        let again = |p: &Partition| p.kept.iter().any(|kept| kept.run == record.run && kept.node == record.node);
-        if known.is_some_and(again) {
+        if self.asset.recorded(&record).is_some() {
             return;
         }
         let version = self.asset.latest(&partition).map_or(Version::FIRST, Version::next);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Declaration, Waiter};
+use super::{AssetCommand, Declaration, RecordAsset, Waiter};
 use crate::address::AssetKey;
 use crate::definition::{OnMiss, Require};
 use crate::{Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp, Version};
@@ -105,6 +105,23 @@ impl Asset {
     /// Returns the newest version of a partition.
     pub fn latest(&self, partition: &Option<PartitionKey>) -> Option<Version> {
         self.partitions.get(partition)?.kept.back().map(|kept| kept.version)
+    }
+
+    /// Returns the version that a node of a run has recorded already, if it is kept.
+    pub(super) fn recorded(&self, record: &RecordAsset) -> Option<Version> {
+        let kept = &self.partitions.get(&record.partition)?.kept;
+        kept.iter().find(|kept| kept.run == record.run && kept.node == record.node).map(|kept| kept.version)
+    }
+
+    /// Returns the version that a command would record once more.
+    pub(crate) fn recorded_by(&self, command: &AssetCommand) -> Option<Version> {
+        match command {
+            AssetCommand::RecordAsset(record) => self.recorded(record),
+            AssetCommand::DeclareAsset(_)
+            | AssetCommand::ResolveConsumption(_)
+            | AssetCommand::EndProducer { .. }
+            | AssetCommand::ForgetWaiter { .. } => None,
+        }
     }
 
     /// Returns the run that was started for the waiters of a partition and has not ended.

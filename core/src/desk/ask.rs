@@ -58,8 +58,8 @@ impl<R, T> Desk<R, T> {
                 self.begin_release(place, id, aggregate, by, actor, out);
             }
             ShardRequest::NameHeard { of } => {
-                let heard = self.owner.shard().heard(of);
-                self.reply(place, ShardReply::Heard { place: heard }, out);
+                let (heard, incarnation) = (self.owner.shard().heard(of), self.owner.shard().incarnation());
+                self.reply(place, ShardReply::Heard { place: heard, incarnation }, out);
             }
             ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
         }

@@ -18,8 +18,8 @@ pub use crate::shard::Granted;
 use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
 pub use crate::task::{Task, Work};
 use crate::{
-    Actor, Attempt, CommandId, Epoch, Json, LeaseToken, NodeAddress, QueueName, RunId, SessionId, ShardId, Timestamp,
-    WorkerId, WorkspaceId,
+    Actor, Attempt, CommandId, Epoch, Incarnation, Json, LeaseToken, NodeAddress, QueueName, RunId, SessionId, ShardId,
+    Timestamp, WorkerId, WorkspaceId,
 };
 
 /// The version of the worker protocol that this release speaks.
@@ -234,6 +234,9 @@ pub enum ShardReply {
     Heard {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<EffectPlace>,
+        /// Of the shard that answers.
+        #[serde(default, skip_serializing_if = "Incarnation::is_first")]
+        incarnation: Incarnation,
     },
     /// Whoever says so drives the shard, and writes this epoch.
     Driven {

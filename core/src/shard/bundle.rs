@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::Digest as _;
 
-use super::{AggregateId, Aside, Release, Way};
+use super::{AggregateId, Aside, Release, Replaces, Resending, Way};
 use crate::asset::AssetEvent;
 use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
 use crate::{Actor, BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
-pub const BUNDLE_FORMAT: u32 = 3;
+pub const BUNDLE_FORMAT: u32 = 4;
 
 /// Since which format bundles say what was heard.
 const HEARD_SINCE: u32 = 2;
@@ -21,6 +21,8 @@ const AGENDA_SINCE: u32 = 3;
 
 /// Since which format bundles say what is quarantined, and hold releases.
 const ASIDE_SINCE: u32 = 3;
+/// Since which format a shard begins anew, and others send to it again.
+const INCARNATIONS_SINCE: u32 = 4;
 
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,12 @@ pub struct Bundle {
     /// what was decided, so a bundle with any needs format 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heard: Vec<(ShardId, EffectPlace)>,
+    /// That it begins an incarnation. A bundle with it needs format 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Box<Replaces>>,
+    /// What is sent again to shards that began anew. A bundle with it needs format 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resends: Vec<Resending>,
     /// What is said of quarantine. A bundle with it, or with a release, needs format 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aside: Option<Box<Aside>>,
@@ -131,6 +139,10 @@ pub(super) struct Head<'a> {
     /// Whether a commit leaves a run something to do: who does not know of that would let it lie.
     #[serde(skip)]
     pub leaves_agenda: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<&'a Replaces>,
+    #[serde(skip_serializing_if = "<[Resending]>::is_empty")]
+    pub resends: &'a [Resending],
     #[serde(skip_serializing_if = "Aside::is_empty")]
     pub aside: &'a Aside,
     /// Whether a release is among the commits.
@@ -151,7 +163,9 @@ impl Head<'_> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
         serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        let needs = if self.releases || !self.aside.is_empty() {
+        let needs = if self.replaces.is_some() || !self.resends.is_empty() {
+            Some(INCARNATIONS_SINCE)
+        } else if self.releases || !self.aside.is_empty() {
             Some(ASIDE_SINCE)
         } else if self.leaves_agenda {
             Some(AGENDA_SINCE)

@@ -6,7 +6,7 @@ use super::{AggregateId, AssetKey, Cause, EffectPlace, HoldReason, Origin, Workf
 use crate::asset::AssetCommand;
 use crate::run::{RunCommand, RunRejection};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
-use crate::{Actor, CommandId, DefinitionVersion, Json, RunId};
+use crate::{Actor, CommandId, DefinitionVersion, Json, RunId, Version};
 
 /// A wish with the id that makes it safe to send twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Submission {
     /// Takes apart what is wished and what its commit keeps of it.
     pub(super) fn apart(self) -> (Asked, Command) {
         let Self { id, command, from, by } = self;
-        let cause = from.map(|Origin { shard, place: EffectPlace { sequence, index }, after: _ }| Cause {
+        let cause = from.map(|Origin { shard, place: EffectPlace { sequence, index }, after: _, toward: _ }| Cause {
             shard,
             sequence,
             index,
@@ -142,4 +142,6 @@ pub enum Granted {
     Workflow { version: DefinitionVersion, created: bool },
     /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
     Run { run: RunId },
+    /// The version that had been recorded before.
+    Asset { version: Version },
 }

@@ -77,7 +77,7 @@ impl Shard {
         let now = now.max(self.clock);
         let from = submission.from;
         let (asked, command) = submission.apart();
-        if let Some((first, last)) = self.granted.find(asked.command) {
+        if let Some((first, last)) = self.granted.find(asked.command).filter(|_| !is_told_again(from)) {
             return Ok(self.answer_again(&command, hands.preferred(), first, last));
         }
         match command {
@@ -235,6 +235,7 @@ impl Shard {
     }
 
     fn decide_asset(&mut self, asked: Asked, key: AssetKey, wish: AssetCommand, now: Timestamp) -> Decided {
+        let recorded = self.assets.get(&key).and_then(|asset| asset.recorded_by(&wish));
         let map = &self.map;
         let shard_for = |randomness| map.spread(randomness);
         let ground = asset::Ground { now, shard_for: &shard_for };
@@ -253,7 +254,9 @@ impl Shard {
             }
         };
         if events.is_empty() {
-            return Decided::default();
+            // Whoever has it recorded again has not heard of the first time.
+            let granted = recorded.map(|version| Granted::Asset { version });
+            return Decided { granted, ..Decided::default() };
         }
         let events = events.into_iter().map(Event::Asset).collect();
         self.commit(AggregateId::Asset(key), revision, asked, now, events, None)
@@ -337,9 +340,20 @@ impl Shard {
                 let granted = version.map(|version| Granted::Workflow { version, created: true });
                 Decided { granted, ..Decided::default() }
             }
-            Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => Decided::default(),
+            Command::Asset { key, command } => {
+                let version = self.assets.get(key).and_then(|asset| asset.recorded_by(command));
+                let granted = version.map(|version| Granted::Asset { version });
+                Decided { granted, ..Decided::default() }
+            }
+            Command::Run { .. } | Command::AdoptDefinition { .. } => Decided::default(),
         }
     }
+}
+
+/// Whether a command comes from a shard that began anew, or is for one that did: that it was granted once does not say that
+/// who asked still knows. What aggregates hold keeps it from happening twice.
+fn is_told_again(from: Option<Origin>) -> bool {
+    from.is_some_and(|from| !from.place.sequence.incarnation().is_first() || !from.toward.is_first())
 }
 
 /// The tasks that these events granted to workers. One that is over already goes to nobody: its worker is not expected to

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, Command, Rejection, Shard, Submission};
+use super::{AggregateId, AssetKey, Command, Granted, Rejection, Shard, Submission};
 use crate::asset::{AssetCommand, AssetEffect, AssetNotice, ProducerEnd};
 use crate::run::{Run, RunCommand, RunEffect, RunFailure, Trigger};
 use crate::workflow::News;
@@ -91,6 +91,26 @@ impl Submission {
         let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
         let id = CommandId::derived(&[b"refused", self.id.as_uuid().as_bytes()]);
         Some(Self::new(id, Command::Asset { key, command }))
+    }
+}
+
+impl Submission {
+    /// Returns what follows for its sender when it was carried out before, for an incarnation of the sender that has not heard
+    /// of it: a version that was recorded then is acknowledged again.
+    pub fn granted_before(&self, granted: &Granted) -> Option<Self> {
+        let (Command::Asset { key, command: AssetCommand::RecordAsset(record) }, Granted::Asset { version }) =
+            (&self.command, granted)
+        else {
+            return None;
+        };
+        let command = RunCommand::AcknowledgeAsset {
+            node: record.node.clone(),
+            asset: key.asset.clone(),
+            partition: record.partition.clone(),
+            version: *version,
+        };
+        let id = CommandId::derived(&[b"granted", self.id.as_uuid().as_bytes()]);
+        Some(Self::new(id, Command::Run { run: record.run, command }))
     }
 }
 

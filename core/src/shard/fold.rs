@@ -6,7 +6,7 @@ use super::poison::{self, CommitPlace, Poison};
 use super::quarantine::Quarantine;
 use super::reactions::Reactions;
 use super::state::Shard;
-use super::{AggregateId, Bundle, Commit, Effect, Event, WorkflowKey};
+use super::{AggregateId, Bundle, Commit, Effect, Event, Resending, WorkflowKey};
 use crate::asset::{self, Asset};
 use crate::run::{self, Run, RunEvent};
 use crate::workflow::{self, Workflow};
@@ -21,6 +21,9 @@ pub enum Mismatch {
     Previous { expected: String, found: String },
     #[error("the bundle is of epoch {found}, after one of epoch {before}")]
     Epoch { before: Epoch, found: Epoch },
+    /// Nothing is wrong with the journal: fold it from its first entry, with [`super::Owner::keep_for`].
+    #[error("entry {at} sends again what was not kept for shard {}", .resending.to)]
+    Resent { resending: Resending, at: Sequence },
 }
 
 /// Says that the history of one aggregate breaks the rules; it is quarantined, the others go on.
@@ -59,6 +62,8 @@ impl Shard {
     ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
         self.heard.extend(bundle.heard.iter().copied());
+        self.incarnation = bundle.epoch.incarnation();
+        self.toward.extend(bundle.resends.iter().map(|resending| (resending.to, resending.incarnation)));
         if let Some(aside) = &bundle.aside {
             self.fold_aside(sequence, aside);
         }

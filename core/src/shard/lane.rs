@@ -7,7 +7,7 @@ use super::bundle::EffectPlace;
 use super::state::Shard;
 use super::{Bundle, Command, Effect, Rejection, ShardMap};
 use crate::run::RunCommand;
-use crate::{Sequence, ShardId};
+use crate::{Incarnation, Sequence, ShardId};
 
 /// Where a command between shards comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Origin {
     /// What was sent before it on the same lane and has not been answered yet. Absent: whatever came before was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<EffectPlace>,
+    /// For which incarnation of the receiver it is meant: an earlier one had heard what a later one may not have.
+    #[serde(default, skip_serializing_if = "Incarnation::is_first")]
+    pub toward: Incarnation,
 }
 
 /// On which way an effect leaves. What is on one does not hold up what is on another.
@@ -47,7 +50,12 @@ pub(super) fn number(shard: ShardId, sequence: Sequence, effects: &mut [Effect])
     for (index, effect) in (0..).zip(effects) {
         match effect {
             Effect::Submit(submission) => {
-                submission.from = Some(Origin { shard, place: EffectPlace { sequence, index }, after: None });
+                submission.from = Some(Origin {
+                    shard,
+                    place: EffectPlace { sequence, index },
+                    after: None,
+                    toward: Incarnation::FIRST,
+                });
             }
             Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
         }
@@ -78,9 +86,13 @@ impl Shard {
     /// Takes a command in that comes on a lane. Whatever is decided of it then, it has been heard.
     ///
     /// # Errors
-    /// [`Rejection::Gap`]: something before it was not heard.
+    /// [`Rejection::Gap`]: something before it was not heard, or may not have been by this incarnation.
     pub(super) fn hear(&mut self, from: Origin, command: &Command) -> Result<Hearing, Rejection> {
         let heard = self.heard(from.shard);
+        // What this shard has heard of itself falls back with it, and nothing else does.
+        if from.shard != self.id && from.toward != self.incarnation {
+            return Err(Rejection::Gap { heard });
+        }
         if Some(from.place) <= heard {
             return Ok(if self.never_happened(command) { Hearing::Decide } else { Hearing::Heard });
         }

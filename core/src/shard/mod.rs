@@ -8,6 +8,7 @@
 //! | `definitions` | which definition versions there are, and which are compiled |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `lane` | what was heard of other shards, and on which way an effect leaves |
+//! | `incarnation` | how a shard begins anew after a hold, and what others send it again |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `lines` | which runs wait for workers, and whose turn it is |
 //! | `turns` | which runs have more to do than one decision took, and whose turn it is |
@@ -30,6 +31,7 @@ mod decide;
 mod definitions;
 mod effect;
 mod fold;
+mod incarnation;
 mod lane;
 mod lines;
 mod load;
@@ -52,6 +54,7 @@ pub use command::{Command, Granted, Rejection, Submission};
 pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};
+pub use incarnation::{Replaces, Resending};
 pub use lane::{Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use owner::{Answer, Append, Outcome, Owner, Released};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::reactions::Reactions;
-use super::{Ahead, Bundle, Effect, Shard, Way, lane};
+use super::{Ahead, Bundle, Effect, Resending, Shard, Way, lane};
 use crate::Sequence;
 
 /// The effects of one bundle that may not have been delivered.
@@ -22,6 +22,8 @@ pub(super) struct Outbox {
     /// Whole bundles of which something is still to be worked out, which is not done for what was delivered.
     unworked: BTreeMap<Sequence, Reactions>,
     delivered: Delivered,
+    /// Ways on which nothing counts as delivered until the bundle of that place says what is sent again on them.
+    kept: BTreeMap<Way, Sequence>,
 }
 
 /// Up to where folded bundles say that effects have been delivered.
@@ -43,21 +45,36 @@ impl Delivered {
         self.behind.get(&way).copied().unwrap_or(self.done)
     }
 
+    fn go_back(&mut self, way: Way, mark: Sequence) {
+        self.behind.remove(&way);
+        if mark < self.done {
+            self.behind.insert(way, mark);
+        }
+    }
+
     fn on_every_way(&self) -> Sequence {
         self.behind.values().copied().min().unwrap_or(self.done).min(self.done)
     }
 
-    /// What was delivered once stays so.
-    fn hear(&mut self, bundle: &Bundle) {
+    /// What was delivered once stays so. On ways that are kept nothing is.
+    fn hear(&mut self, bundle: &Bundle, kept: &BTreeMap<Way, Sequence>) {
         let named = bundle.ahead.iter().flat_map(|ahead| &ahead.behind).map(|(way, _)| *way);
-        let ways: BTreeSet<Way> = self.behind.keys().copied().chain(named).collect();
-        let marks: Vec<_> = ways.into_iter().map(|way| (way, self.on(way).max(bundle.delivered_on(way)))).collect();
+        let ways: BTreeSet<Way> = self.behind.keys().copied().chain(named).chain(kept.keys().copied()).collect();
+        let mark = |way: Way| {
+            if kept.contains_key(&way) { Sequence::ZERO } else { self.on(way).max(bundle.delivered_on(way)) }
+        };
+        let marks: Vec<_> = ways.into_iter().map(|way| (way, mark(way))).collect();
         self.done = self.done.max(bundle.ahead.as_ref().map_or(bundle.effects_done, |ahead| ahead.done));
         self.behind = marks.into_iter().filter(|(_, mark)| *mark < self.done).collect();
     }
 }
 
 impl Outbox {
+    /// Makes one of an owner that has folded everything up to `last` and inherits nothing of it.
+    pub fn delivered_up_to(last: Sequence) -> Self {
+        Self { delivered: Delivered { done: last, behind: BTreeMap::new() }, ..Self::default() }
+    }
+
     /// The commits of a bundle were folded.
     pub fn inherit(&mut self, shard: &Shard, sequence: Sequence, reactions: Reactions) {
         if reactions.later.is_empty() {
@@ -80,17 +97,45 @@ impl Outbox {
 
     /// A bundle was folded that says what has been delivered.
     pub fn delivered(&mut self, bundle: &Bundle) {
+        let kept = &self.kept;
         self.inherited.retain(|way, effects| {
-            let done = bundle.delivered_on(*way);
+            let done = if kept.contains_key(way) { Sequence::ZERO } else { bundle.delivered_on(*way) };
             while effects.front().is_some_and(|(sequence, _)| *sequence <= done) {
                 effects.pop_front();
             }
             !effects.is_empty()
         });
-        self.delivered.hear(bundle);
+        self.delivered.hear(bundle, kept);
         let done = self.delivered.on_every_way();
         while self.unworked.first_key_value().is_some_and(|(sequence, _)| *sequence <= done) {
             self.unworked.pop_first();
+        }
+    }
+
+    /// Keeps what is folded on a way, whatever is said of its delivery, until the bundle of a place.
+    pub fn keep(&mut self, way: Way, until: Sequence) {
+        let kept = self.kept.entry(way).or_insert(until);
+        *kept = until.max(*kept);
+    }
+
+    /// Returns whether everything that a bundle sends again is here.
+    pub fn has_kept(&self, resending: &Resending, at: Sequence) -> bool {
+        let way = resending.way();
+        self.kept.get(&way).is_some_and(|until| *until >= at) || self.delivered.on(way) <= resending.mark()
+    }
+
+    /// A bundle was folded that sends on some ways again what was not heard.
+    pub fn resent(&mut self, at: Sequence, resends: &[Resending]) {
+        for resending in resends {
+            let (way, mark) = (resending.way(), resending.mark());
+            if self.kept.get(&way).is_some_and(|until| *until > at) {
+                continue;
+            }
+            self.kept.remove(&way);
+            self.delivered.go_back(way, mark);
+            if let Some(effects) = self.inherited.get_mut(&way) {
+                effects.retain(|(sequence, _)| *sequence > mark);
+            }
         }
     }
 

@@ -19,8 +19,8 @@ use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
 use super::{
-    AggregateId, Bundle, Corrupt, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection, Shard,
-    Submission, Way,
+    AggregateId, Bundle, Corrupt, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection, Replaces,
+    Resending, Shard, Submission, Way,
 };
 use crate::credit::Hands;
 use crate::run::{Run, RunStatus};
@@ -68,7 +68,7 @@ pub struct Released<C> {
 #[derive(Debug)]
 pub struct Owner<C> {
     pub(super) shard: Shard,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Of the last bundle that is durable.
     last: Sequence,
     /// Of the last bundle that was handed out or folded.
@@ -79,7 +79,11 @@ pub struct Owner<C> {
     opened: bool,
     /// What is quarantined, and no bundle says so yet.
     unsaid: Vec<AggregateId>,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
+    /// What the bundle that opens the epoch says of incarnations.
+    pub(super) replaces: Option<Replaces>,
+    pub(super) resends: Vec<Resending>,
+    pub(super) released_by: Option<CommandId>,
     /// Commands that are refused unseen, and why.
     pub(super) refused: FxHashMap<CommandId, String>,
     /// Commits that are not looked at, and why.
@@ -115,6 +119,9 @@ impl<C> Owner<C> {
             opened: false,
             unsaid: Vec::new(),
             outbox: Outbox::default(),
+            replaces: None,
+            resends: Vec::new(),
+            released_by: None,
             refused: FxHashMap::default(),
             spared: BTreeMap::new(),
         }
@@ -126,9 +133,28 @@ impl<C> Owner<C> {
     /// When it has decided or handed out anything: that may not be durable, and a checkpoint holds only what is.
     pub(super) fn folded(&self) -> (&Shard, Folded<'_>) {
         // Every field is named, so that a new one does not compile until it is known whether checkpoints hold it.
-        let Self { shard, epoch, last, digest, filling, in_flight, opened, unsaid: _, outbox, refused: _, spared: _ } =
-            self;
-        let has_begun = *opened || in_flight.is_some() || !filling.waiting.is_empty() || outbox.has_sent();
+        let Self {
+            shard,
+            epoch,
+            last,
+            digest,
+            filling,
+            in_flight,
+            opened,
+            unsaid: _,
+            outbox,
+            replaces,
+            resends,
+            released_by: _,
+            refused: _,
+            spared: _,
+        } = self;
+        let has_begun = *opened
+            || replaces.is_some()
+            || !resends.is_empty()
+            || in_flight.is_some()
+            || !filling.waiting.is_empty()
+            || outbox.has_sent();
         assert!(!has_begun && filling.count == 0, "a checkpoint is taken before anything is decided");
         (shard, Folded { epoch: *epoch, last: *last, digest: digest.into(), inherited: outbox.inherited(shard) })
     }
@@ -136,7 +162,8 @@ impl<C> Owner<C> {
     /// Goes on where an owner that had folded this much stood.
     pub(super) fn resumed(shard: Shard, folded: Folded<'_>) -> Self {
         let Folded { epoch, last, digest, inherited } = folded;
-        let mut outbox = Outbox::default();
+        // What is not inherited was delivered.
+        let mut outbox = Outbox::delivered_up_to(last);
         for (sequence, effects) in inherited {
             outbox.inherit_effects(&shard, sequence, effects);
         }
@@ -169,10 +196,10 @@ impl<C> Owner<C> {
         self.shard.set_aside(aggregate, Quarantine { reason, at: None, last: Revision::new(0), since: None });
     }
 
-    /// Folds one message of the journal, in order, before anything is submitted.
+    /// Folds one message of the journal, by its number in the stream, in order, before anything is submitted.
     ///
     /// # Errors
-    /// [`Mismatch`]: the journal as a whole is not to be trusted; nothing was folded.
+    /// [`Mismatch`]: the journal as a whole is not to be trusted, or has to be folded otherwise; nothing was folded.
     ///
     /// # Panics
     /// With [`Poison::Commit`] when a commit makes the rules panic. Drop the owner, and fold anew with a new one that
@@ -187,10 +214,15 @@ impl<C> Owner<C> {
         if bundle.epoch.next() < self.epoch {
             return Err(Mismatch::Epoch { before: self.epoch, found: bundle.epoch });
         }
+        let sequence = sequence.within(bundle.epoch.incarnation());
+        self.lacks(sequence, &bundle.resends)?;
+        bundle.resends.iter().for_each(|resending| self.keep_for(resending, sequence));
         let mut reactions = Reactions::default();
         let corrupt = self.shard.fold_at(sequence, bundle, Some(&mut reactions), &self.spared);
         self.outbox.delivered(bundle);
+        self.outbox.resent(sequence, &bundle.resends);
         self.outbox.inherit(&self.shard, sequence, reactions);
+        self.released_by = bundle.replaces.as_ref().map(|replaces| replaces.release).or(self.released_by);
         self.epoch = bundle.epoch.next();
         self.last = sequence;
         self.digest = digest(bytes);
@@ -317,22 +349,26 @@ impl<C> Owner<C> {
             ahead: self.outbox.ahead(self.last),
             heard: &load.heard,
             leaves_agenda: load.leaves_agenda,
+            replaces: self.replaces.as_ref(),
+            resends: &self.resends,
             aside: &load.aside,
             releases: load.releases,
         };
         let bytes = head.write(&load.commits);
+        (self.replaces, self.resends) = (None, Vec::new());
         let commits = load.count;
         self.in_flight = Some((Load { commits: Vec::new(), ..load }, digest(&bytes)));
         Some(Append { id, bytes, expected: self.last, commits })
     }
 
-    /// Learns that the bundle in flight is durable.
+    /// Learns that the bundle in flight is durable, under this number in the stream.
     ///
     /// # Panics
     /// When nothing is in flight: the driver appends only what it was handed.
     pub fn appended(&mut self, sequence: Sequence) -> Released<C> {
         let (load, digest) = self.in_flight.take().expect("the driver appends only what it was handed");
         self.digest = digest;
+        let sequence = sequence.within(self.epoch.incarnation());
         self.last = sequence;
         let position = Position { shard: self.shard.id(), sequence };
         let answer = |Waiting { caller, outcome }| Answer {

@@ -76,8 +76,9 @@ impl Refolding {
         })
     }
 
-    /// Takes the next bundle.
+    /// Takes the next bundle, by its number in the stream.
     pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle) {
+        let sequence = sequence.within(bundle.epoch.incarnation());
         if sequence > self.order.through {
             return;
         }

@@ -15,7 +15,7 @@ use crate::address::stable_hash;
 use crate::asset::Asset;
 use crate::run::{Run, RunStatus};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
+use crate::{DefinitionVersion, Incarnation, Json, Revision, RunId, ShardId, Slug, Timestamp};
 
 /// Everything one shard has folded from its journal.
 #[derive(Debug)]
@@ -44,6 +44,10 @@ pub struct Shard {
     pub(super) spent: u64,
     /// The last place of each shard's journal that was heard here, its own too.
     pub(super) heard: BTreeMap<ShardId, EffectPlace>,
+    /// Which life of its journal it is.
+    pub(super) incarnation: Incarnation,
+    /// For which incarnations of others what is sent them is meant, where it is not the first.
+    pub(super) toward: BTreeMap<ShardId, Incarnation>,
     /// Aggregates whose history breaks the rules, and how. What is in here is in no other map but `ended` and `keyed`.
     pub(super) quarantine: FxHashMap<AggregateId, Quarantine>,
     /// What was asked of them, and of those that were released a moment ago, in order.
@@ -75,6 +79,8 @@ impl Shard {
             turns: Turns::default(),
             spent: 0,
             heard: BTreeMap::new(),
+            incarnation: Incarnation::FIRST,
+            toward: BTreeMap::new(),
             quarantine: FxHashMap::default(),
             parked: BTreeMap::new(),
         }

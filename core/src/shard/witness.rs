@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::digest;
-use crate::{Sequence, ShardId, Timestamp};
+use crate::{Incarnation, Sequence, ShardId, Timestamp};
 
 /// How far the journal of a shard has come to be. A journal is made for one that is `New` or `Creating`, and for no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,14 +18,17 @@ pub enum JournalState {
         /// When the broker made its stream. Absent: nobody who drives it has said yet.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         made_at: Option<Timestamp>,
-        /// An entry that is known to be durable, the newest such.
+        /// An entry that is known to be durable, the newest such, by its number in the stream.
         reached: Sequence,
+        /// Which life of the journal it is.
+        #[serde(default, skip_serializing_if = "Incarnation::is_first")]
+        incarnation: Incarnation,
     },
 }
 
 impl JournalState {
     /// What holds for a shard of which the map does not speak: maps had no states before 0.2.
-    pub const UNSAID: Self = Self::Begun { made_at: None, reached: Sequence::ZERO };
+    pub const UNSAID: Self = Self::Begun { made_at: None, reached: Sequence::ZERO, incarnation: Incarnation::FIRST };
 
     /// Returns whether a journal that is not there may be made.
     pub fn may_be_made(&self) -> bool {
@@ -35,14 +38,31 @@ impl JournalState {
         }
     }
 
-    /// Returns the state once `reached` is durable in a journal made at `made_at`. What was reached never falls.
+    /// Returns the state once `reached` is durable in a journal made at `made_at`. What was reached never falls but with a new
+    /// incarnation, and what is said of an earlier one changes nothing.
     #[must_use]
     pub fn begun(self, made_at: Timestamp, reached: Sequence) -> Self {
-        let before = match self {
-            Self::New {} | Self::Creating {} => Sequence::ZERO,
-            Self::Begun { reached, .. } => reached,
-        };
-        Self::Begun { made_at: Some(made_at), reached: before.max(reached) }
+        let (incarnation, reached) = (reached.incarnation(), reached.in_stream());
+        let begun = |reached| Self::Begun { made_at: Some(made_at), reached, incarnation };
+        match self {
+            Self::Begun { incarnation: later, .. } if later > incarnation => self,
+            Self::Begun { incarnation: same, reached: before, .. } if same == incarnation => begun(before.max(reached)),
+            Self::New {} | Self::Creating {} | Self::Begun { .. } => begun(reached),
+        }
+    }
+
+    /// Returns which life of the journal it is.
+    pub fn incarnation(&self) -> Incarnation {
+        match self {
+            Self::New {} | Self::Creating {} => Incarnation::FIRST,
+            Self::Begun { incarnation, .. } => *incarnation,
+        }
+    }
+
+    /// Returns how a journal that was folded, up to an entry of `found`, contradicts it.
+    pub fn older(&self, found: Incarnation) -> Option<HoldReason> {
+        let expected = self.incarnation();
+        (found < expected).then_some(HoldReason::Older { expected, found })
     }
 
     /// Returns how the journal that the stream's leader shows contradicts the map. `None`: not at all.
@@ -50,7 +70,7 @@ impl JournalState {
         match (*self, found) {
             (Self::New {} | Self::Creating {}, _) => None,
             (Self::Begun { .. }, None) => Some(HoldReason::Missing {}),
-            (Self::Begun { made_at, reached }, Some(found)) => {
+            (Self::Begun { made_at, reached, .. }, Some(found)) => {
                 if let Some(expected) = made_at.filter(|expected| *expected != found.made_at) {
                     return Some(HoldReason::MadeAnew { expected, found: found.made_at });
                 }
@@ -102,13 +122,13 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Returns how a journal contradicts it that ends at `end` and has these bytes at [`Self::at`]. `None`: not at all.
+    /// Returns how a journal contradicts it whose stream ends at `end` and has these bytes at [`Self::at`]. `None`: not at all.
     pub fn contradiction(&self, end: Sequence, bytes: Option<&[u8]>) -> Option<HoldReason> {
         let Self { witness, at, digest: seen } = self;
-        if *at == Sequence::ZERO {
+        if at.in_stream() == Sequence::ZERO {
             return None;
         }
-        if end < *at {
+        if end.in_stream() < at.in_stream() {
             return Some(HoldReason::Behind { witness: *witness, reached: *at, end });
         }
         let is_same = match (bytes, seen) {
@@ -132,6 +152,9 @@ pub enum HoldReason {
     Behind { witness: Witness, reached: Sequence, end: Sequence },
     #[error("entry {at} of its journal is another one than {witness} has seen")]
     Different { witness: Witness, at: Sequence },
+    /// It is a copy of before a release from hold.
+    #[error("its journal is of incarnation {found}, and incarnation {expected} has begun")]
+    Older { expected: Incarnation, found: Incarnation },
     #[error("its journal begins at entry {first}, and there is no checkpoint to go on from")]
     Beginning { first: Sequence },
     #[error("entry {at} of its journal is gone, and later ones are there")]
@@ -150,11 +173,34 @@ impl HoldReason {
             Self::MadeAnew { .. } => {
                 "remove the stream that was made anew, and restore the one that was driven from a backup"
             }
-            Self::Behind { .. } | Self::Different { .. } => "restore the stream from a newer backup",
+            Self::Behind { .. } | Self::Different { .. } | Self::Older { .. } => {
+                "restore the stream from a newer backup"
+            }
             Self::Beginning { .. } => "restore the checkpoint, or the stream, from a backup",
             Self::Hole { .. } | Self::NotABundle { .. } | Self::NotFollowing { .. } => {
                 "keep a copy of the store, and restore the stream from a replica or a backup"
             }
+        }
+    }
+
+    /// Returns whether an operator may accept the journal as it is: what is there follows from itself.
+    ///
+    /// # Errors
+    /// What to do instead.
+    pub fn releasable(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Missing {}
+            | Self::MadeAnew { .. }
+            | Self::Behind { .. }
+            | Self::Different { .. }
+            | Self::Older { .. } => Ok(()),
+            Self::Beginning { .. } => Err(
+                "what the shard knew before that entry stands nowhere: restore the checkpoint, or the stream, from a backup",
+            ),
+            Self::Hole { .. } | Self::NotABundle { .. } | Self::NotFollowing { .. } => Err(
+                "what comes after that entry cannot be folded: restore the stream from a copy of before it, an older one if \
+                 need be, and release the shard then; or, where there is none, remove the stream, and release the shard empty",
+            ),
         }
     }
 }

@@ -50,8 +50,9 @@ impl Workflow {
         self.revision = revision;
     }
 
-    pub(super) fn document(&self, version: DefinitionVersion) -> Option<&Json> {
-        self.versions.get(version.get() as usize - 1).map(|(_, document)| document)
+    /// Returns the document of a version.
+    pub fn document(&self, version: DefinitionVersion) -> Option<&Json> {
+        self.versions.get((version.get() as usize).checked_sub(1)?).map(|(_, document)| document)
     }
 }
 

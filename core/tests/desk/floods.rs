@@ -1,7 +1,7 @@
 //! Ways to bring much work at once.
 
-use headwater_core::Sequence;
-use headwater_core::ShardId;
+
+use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_core::desk::Input;
 use headwater_core::protocol::ShardRequest;
 use headwater_core::shard::{EffectPlace, Origin, Submission};
@@ -48,7 +48,7 @@ impl Room {
             .map(|index| {
                 let (_, submission) = self.start_of(workflow, &input);
                 let after = index.checked_sub(1).map(place);
-                Submission { from: Some(Origin { shard, place: place(index), after }), ..submission }
+                Submission { from: Some(Origin { shard, place: place(index), after, toward: Incarnation::FIRST }), ..submission }
             })
             .collect()
     }

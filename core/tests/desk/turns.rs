@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_core::desk::{GoesOn, Input, Output, PASSED_OVER_MAX};
 use headwater_core::protocol::{ShardReply, ShardRequest, WorkAnswer, WorkReply};
 use headwater_core::shard::{AssetKey, Origin, Submission};
-use headwater_core::{DefinitionVersion, ShardId};
+use headwater_core::{DefinitionVersion, Incarnation, ShardId};
 use serde_json::json;
 
 use crate::floods::{FLOODS, Flood, place};
@@ -80,7 +80,7 @@ fn what_one_sender_sends_is_decided_in_its_order_whatever_waits() {
     let mut starts = room.lane_starts("slow", 1, FRAME);
     starts.push(Submission { from: starts[0].from, ..room.lane_starts("quick", 1, 1).remove(0) });
     let last =
-        Origin { shard: ShardId::new(1).unwrap(), place: place(FRAME as u64), after: Some(place(FRAME as u64 - 1)) };
+        Origin { shard: ShardId::new(1).unwrap(), place: place(FRAME as u64), after: Some(place(FRAME as u64 - 1)), toward: Incarnation::FIRST };
     starts[FRAME].from = Some(last);
     let behind = starts.split_off(FRAME / 2);
     room.commands(1, starts);

@@ -29,6 +29,8 @@ pub fn journal(commits: &[Commit], size: usize) -> Vec<Vec<u8>> {
                 id: bundle_id(journal.len()),
                 previous: journal.last().map(|bytes| digest(bytes)).unwrap_or_default(),
                 effects_done: Sequence::new(sequence.saturating_sub(2 + sequence % 4)),
+                replaces: None,
+                resends: Vec::new(),
                 needs: 1,
                 ahead: None,
                 heard: Vec::new(),

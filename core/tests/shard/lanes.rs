@@ -7,16 +7,16 @@ use headwater_core::shard::{
     Ahead, AssetKey, Bounds, Bundle, Command, EffectPlace, Origin, Owner, Rejection, Released, Shard, ShardMap,
     Submission, Way,
 };
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, RunId, Sequence, ShardId, Timestamp};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Incarnation, Json, RunId, Sequence, ShardId, Timestamp};
 use serde_json::json;
 
 use crate::world::{World, chain, empty, key, ok, shard_zero};
 
-fn sender() -> ShardId {
+pub fn sender() -> ShardId {
     ShardId::new(7).unwrap()
 }
 
-fn place(sequence: u64, index: u32) -> EffectPlace {
+pub fn place(sequence: u64, index: u32) -> EffectPlace {
     EffectPlace { sequence: Sequence::new(sequence), index }
 }
 
@@ -24,12 +24,12 @@ fn id(number: u64) -> CommandId {
     CommandId::from_uuid(uuid::Uuid::from_u128(u128::from(number)))
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::from_micros(1_750_000_000_000_000)
 }
 
 /// A declaration that changes the asset each time, under the id and from the place of its number.
-fn declare(number: u64, place: EffectPlace, after: Option<EffectPlace>) -> Submission {
+pub fn declare(number: u64, place: EffectPlace, after: Option<EffectPlace>) -> Submission {
     let consumer = ConsumerDeclaration {
         node: format!("n{number}").parse().unwrap(),
         name: None,
@@ -47,11 +47,14 @@ fn declare(number: u64, place: EffectPlace, after: Option<EffectPlace>) -> Submi
     };
     let key = AssetKey { workspace: "default".parse().unwrap(), asset: "a.b".parse().unwrap() };
     let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
-    Submission { from: Some(Origin { shard: sender(), place, after }), ..Submission::new(id(number), command) }
+    Submission {
+        from: Some(Origin { shard: sender(), place, after, toward: Incarnation::FIRST }),
+        ..Submission::new(id(number), command)
+    }
 }
 
 /// Decides and appends; returns what was answered and the bundle.
-fn go(owner: &mut Owner<()>, submission: Submission) -> (Result<(), Rejection>, Bundle) {
+pub fn go(owner: &mut Owner<()>, submission: Submission) -> (Result<(), Rejection>, Bundle) {
     owner.submit((), submission, now(), &mut Hands::default());
     let number = u128::from(owner.last().get()) + 1;
     let append = owner.next_append(BundleId::from_uuid(uuid::Uuid::from_u128(number))).unwrap();
@@ -193,7 +196,8 @@ fn an_id_of_a_clock_that_is_far_ahead_keeps_nobody_from_starting() {
 #[test]
 fn a_start_on_a_lane_goes_by_what_was_heard_and_not_by_its_age() {
     let (mut world, first) = long_ago();
-    let from = |sequence| Some(Origin { shard: sender(), place: place(sequence, 0), after: None });
+    let from =
+        |sequence| Some(Origin { shard: sender(), place: place(sequence, 0), after: None, toward: Incarnation::FIRST });
     let late = RunId::new(shard_zero(), first.time(), 1 << 60);
     let submission =
         Submission { from: from(3), ..Submission::new(id(1 << 50), start(late, materialize(), json!({}))) };
@@ -222,7 +226,7 @@ fn a_start_that_was_refused_is_refused_again_because_its_sender_acts_on_that() {
     };
     let start = StartRun { version: DefinitionVersion::new(9), ..start };
     let command = Command::Run { run, command: RunCommand::StartRun(start) };
-    let from = Some(Origin { shard: sender(), place: place(3, 0), after: None });
+    let from = Some(Origin { shard: sender(), place: place(3, 0), after: None, toward: Incarnation::FIRST });
     let submission = Submission { from, ..Submission::new(id(1 << 50), command) };
     let refusal = world.decide_as(submission.clone(), &mut Hands::default()).unwrap_err();
     assert!(matches!(refusal, Rejection::Run(RunRejection::DefinitionNotFound { .. })), "{refusal}");
@@ -231,11 +235,11 @@ fn a_start_that_was_refused_is_refused_again_because_its_sender_acts_on_that() {
 }
 
 /// An owner of one of many shards: what it declares goes to others, each on a lane of its own.
-fn many() -> Owner<()> {
+pub fn many() -> Owner<()> {
     Owner::new(Shard::new(shard_zero(), ShardMap::even(8).unwrap()))
 }
 
-fn apply(number: u64) -> Submission {
+pub fn apply(number: u64) -> Submission {
     let step = |asset: usize| json!({"id": format!("s{asset}"), "jobSlug": "work", "produces": [{"assetId": format!("asset.n{asset}")}]});
     let document =
         json!({"slug": "w", "description": format!("{number}"), "steps": (0..12).map(step).collect::<Vec<_>>()});

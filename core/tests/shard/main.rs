@@ -7,6 +7,7 @@ mod effects;
 mod everything;
 mod first_use;
 mod golden_checkpoint;
+mod incarnations;
 mod lanes;
 mod laws;
 mod owner;

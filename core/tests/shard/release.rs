@@ -7,7 +7,7 @@ use headwater_core::shard::{
     AggregateId, AssetKey, Bundle, Command, CommitPlace, Effect, EffectPlace, Event, Origin, Owner, RefoldOrder,
     Refolding, Rejection, ReleaseBy, Released, ShardMap, Submission,
 };
-use headwater_core::{BundleId, CommandId, Revision, RunId, Sequence, ShardId, Timestamp};
+use headwater_core::{BundleId, CommandId, Incarnation, Revision, RunId, Sequence, ShardId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::checkpoints::{journal, restore};
@@ -389,7 +389,7 @@ fn a_lane_goes_on_past_a_quarantined_asset_and_what_it_was_told_is_decided_after
 
     let from = |sequence| {
         let place = EffectPlace { sequence: Sequence::new(sequence), index: 0 };
-        Some(Origin { shard: sender(), place, after: None })
+        Some(Origin { shard: sender(), place, after: None, toward: Incarnation::FIRST })
     };
     let record = Submission { from: from(5), ..*record };
     for _ in 0..2 {

@@ -256,6 +256,8 @@ impl World {
                 id: BundleId::from_uuid(uuid::Uuid::from_u128(1)),
                 previous: String::new(),
                 effects_done: Sequence::ZERO,
+                replaces: None,
+                resends: Vec::new(),
                 needs: 1,
                 ahead: None,
                 heard: Vec::new(),

@@ -99,6 +99,8 @@ impl Shard {
             id: BundleId::from_uuid(uuid::Uuid::from_u128(dice.wide())),
             previous: std::mem::take(&mut self.previous),
             effects_done: Sequence::new(self.appended),
+            replaces: None,
+            resends: Vec::new(),
             needs: 1,
             ahead: None,
             heard: Vec::new(),

@@ -22,11 +22,12 @@ pub(super) enum Lost {
 /// How often in a row the leader has to say that entries are gone: one that has just become it may be behind for a moment.
 const SAID_MIN: u32 = 3;
 
-/// Appends a bundle, and keeps at it until it is known to be there or known never to be.
+/// Appends a bundle, and keeps at it until it is known to be there or known never to be. Returns its number in the stream.
 pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence, Lost> {
     let bytes = Bytes::from(append.bytes);
     let mut pause = Duration::from_millis(10);
     let mut said_gone = 0;
+    let expected = append.expected.in_stream();
     loop {
         match journal.append(bytes.clone(), append.expected).await {
             Ok(sequence) => return Ok(sequence),
@@ -41,17 +42,17 @@ pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence,
         match journal.last().await {
             Ok(last) => {
                 let end = last.as_ref().map_or(Sequence::ZERO, |entry| entry.sequence);
-                if end > append.expected {
+                if end > expected {
                     let ours = last.is_some_and(|entry| {
-                        entry.sequence == append.expected.next() && bundle_id(&entry.bytes) == Some(append.id)
+                        entry.sequence == expected.next() && bundle_id(&entry.bytes) == Some(append.id)
                     });
-                    return if ours { Ok(append.expected.next()) } else { Err(Lost::Fenced) };
+                    return if ours { Ok(expected.next()) } else { Err(Lost::Fenced) };
                 }
             }
             Err(error) => tracing::debug!(shard = %journal.shard(), %error, "the journal cannot be read back yet"),
         }
         match journal.standing().await {
-            Ok(standing) => match gone(standing, append.expected) {
+            Ok(standing) => match gone(standing, expected) {
                 Some(reason) if said_gone + 1 >= SAID_MIN => {
                     let saw = Sighting { witness: Witness::Owner {}, at: append.expected, digest: None };
                     return Err(Lost::Gone { reason, saw });

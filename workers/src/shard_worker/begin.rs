@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use headwater_core::shard::JournalState;
-use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use headwater_streams::{Broker, shard_map};
 
 use super::append::Lost;
@@ -17,6 +17,8 @@ const TELL_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Beginning {
     pub state: JournalState,
     pub made_at: Timestamp,
+    /// Of its owner.
+    pub incarnation: Incarnation,
 }
 
 impl Beginning {
@@ -29,7 +31,7 @@ impl Beginning {
         first: impl Future<Output = Result<Sequence, Lost>>,
     ) -> Result<Sequence, Lost> {
         let reached = first.await?;
-        let tell = || shard_map::begin(&broker, shard, self.made_at, reached);
+        let tell = || shard_map::begin(&broker, shard, self.made_at, reached.within(self.incarnation));
         match self.state {
             JournalState::Begun { made_at: Some(_), .. } => {
                 if !matches!(tokio::time::timeout(TELL_WAIT, tell()).await, Ok(Ok(()))) {

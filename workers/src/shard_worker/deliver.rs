@@ -1,13 +1,14 @@
 //! How effects leave, each until it is acknowledged. Only then does its bundle count as delivered on its way, and an owner
 //! to come does not send it again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use headwater_core::protocol::Granted;
 use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, Way, WorkflowKey};
-use headwater_core::{DefinitionVersion, Json, Sequence, ShardId};
+use headwater_core::{DefinitionVersion, Incarnation, Json, Sequence, ShardId};
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
@@ -63,18 +64,21 @@ pub(super) struct Deliverer {
     local: mpsc::UnboundedSender<Local>,
     notices: mpsc::UnboundedSender<(AssetNotice, Ticket)>,
     definitions: mpsc::UnboundedSender<(Publication, Ticket)>,
+    toward: BTreeMap<ShardId, Incarnation>,
     lanes: HashMap<ShardId, mpsc::UnboundedSender<(Submission, Ticket)>>,
     running: JoinSet<()>,
 }
 
 impl Deliverer {
-    /// Opens the ways. What leaves is bounded by what the owner decides, which waits for confirmations of nobody;
+    /// Opens the ways, for the incarnations of other shards that `toward` names; absent: the first.
+    /// What leaves is bounded by what the owner decides, which waits for confirmations of nobody;
     /// the channels therefore are not, and hold at most what active runs have outstanding.
     pub fn new(
         shard: ShardId,
         outlets: Outlets,
         confirm: mpsc::UnboundedSender<Confirmed>,
         local: mpsc::UnboundedSender<Local>,
+        toward: BTreeMap<ShardId, Incarnation>,
     ) -> Self {
         let mut running = JoinSet::new();
         let (notices, published) = mpsc::unbounded_channel();
@@ -82,7 +86,7 @@ impl Deliverer {
         let (definitions, made_known) = mpsc::unbounded_channel();
         running.spawn(publish_definitions(outlets.definitions.clone(), made_known));
         let lanes = HashMap::new();
-        Self { shard, outlets, confirm, local, notices, definitions, lanes, running }
+        Self { shard, outlets, confirm, local, notices, definitions, toward, lanes, running }
     }
 
     /// Sends the effects of one bundle.
@@ -120,7 +124,8 @@ impl Deliverer {
                     let lane = self.lanes.entry(shard).or_insert_with(|| {
                         let (lane, submitted) = mpsc::unbounded_channel();
                         let client = self.outlets.client.clone();
-                        self.running.spawn(submit_in_order(shard, client, self.local.clone(), submitted));
+                        let receiver = (shard, self.toward.get(&shard).copied().unwrap_or_default());
+                        self.running.spawn(submit_in_order(receiver, client, self.local.clone(), submitted));
                         lane
                     });
                     lane.send((*submission, ticket)).expect(gone);
@@ -203,7 +208,7 @@ const LANE_BURST: usize = 256;
 /// Submits to one other shard, strictly in the order the facts happened: what is not answered is sent again before what
 /// comes behind it, and the shard refuses what comes too early (ADR 14).
 async fn submit_in_order(
-    shard: ShardId,
+    (shard, toward): (ShardId, Incarnation),
     client: ShardClient,
     local: mpsc::UnboundedSender<Local>,
     mut submitted: mpsc::UnboundedReceiver<(Submission, Ticket)>,
@@ -222,7 +227,7 @@ async fn submit_in_order(
             unanswered.extend(std::iter::from_fn(|| submitted.try_recv().ok()).take(room));
         }
         // The client's lane keeps the order in which they are first polled, which is that of the batch.
-        let batch = linked(unanswered.iter().map(|(submission, _)| submission));
+        let batch = linked(toward, unanswered.iter().map(|(submission, _)| submission));
         let answers = batch.into_iter().map(|submission| submit(shard, &client, submission));
         let answers = futures_util::future::join_all(answers).await;
         let answered: Vec<_> = answers.into_iter().map_while(|answer| answer).collect();
@@ -231,7 +236,11 @@ async fn submit_in_order(
         }
         let done = unanswered.drain(..answered.len());
         for (outcome, (submission, ticket)) in answered.into_iter().zip(done) {
-            match outcome.err().and_then(|rejection| submission.refused(&rejection)) {
+            let follows = match &outcome {
+                Ok(granted) => granted.as_ref().and_then(|granted| submission.granted_before(granted)),
+                Err(rejection) => submission.refused(rejection),
+            };
+            match follows {
                 // The bundle is delivered only when the consequence is durable too.
                 Some(submission) => drop(local.send(Local { submission, ticket })),
                 None => ticket.done(),
@@ -243,13 +252,14 @@ async fn submit_in_order(
     }
 }
 
-/// Says of each command which one of the batch it comes after. Before the first all has been answered.
-fn linked<'s>(batch: impl Iterator<Item = &'s Submission>) -> Vec<Submission> {
+/// Says of each command for whom it is, and which one of the batch it comes after. Before the first all has been answered.
+fn linked<'s>(toward: Incarnation, batch: impl Iterator<Item = &'s Submission>) -> Vec<Submission> {
     let mut before = None;
     let linked = batch.map(|submission| {
         let mut submission = submission.clone();
         if let Some(from) = &mut submission.from {
             from.after = before.replace(from.place);
+            from.toward = toward;
         }
         submission
     });
@@ -257,9 +267,13 @@ fn linked<'s>(batch: impl Iterator<Item = &'s Submission>) -> Vec<Submission> {
 }
 
 /// Gives a command to a shard. `None`: there is no answer yet, and it must be sent again.
-async fn submit(shard: ShardId, client: &ShardClient, submission: Submission) -> Option<Result<(), Rejection>> {
+async fn submit(
+    shard: ShardId,
+    client: &ShardClient,
+    submission: Submission,
+) -> Option<Result<Option<Granted>, Rejection>> {
     match client.submit(shard, submission, Duration::from_secs(30)).await {
-        Ok(_) => Some(Ok(())),
+        Ok((_, granted)) => Some(Ok(granted)),
         Err(ClientError::Refused(Rejection::Gap { heard })) => {
             tracing::debug!(%shard, ?heard, "a command came too early, sending again in order");
             None
@@ -274,7 +288,7 @@ async fn submit(shard: ShardId, client: &ShardClient, submission: Submission) ->
             if let Some(count) = TOO_LARGE.due() {
                 tracing::error!(%error, %shard, count, "a command cannot be delivered");
             }
-            Some(Ok(()))
+            Some(Ok(None))
         }
         Err(error) => {
             tracing::debug!(%error, %shard, "a command is not answered yet, trying again");
@@ -314,11 +328,13 @@ mod tests {
             let command = Command::Run { run, command: RunCommand::FireTimers {} };
             Submission { from, ..Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command) }
         };
-        let of = |index| sent(Some(Origin { shard, place: place(index), after: Some(place(77)) }));
+        let of = |index| {
+            sent(Some(Origin { shard, place: place(index), after: Some(place(77)), toward: Incarnation::FIRST }))
+        };
         // One of a release before is among them.
         let batch = [of(1), of(4), sent(None), of(5)];
         let after = |batch: &[Submission]| {
-            let linked = linked(batch.iter());
+            let linked = linked(Incarnation::FIRST, batch.iter());
             linked.iter().map(|submission| submission.from.map(|from| from.after)).collect::<Vec<_>>()
         };
         assert_eq!(after(&batch), [Some(None), Some(Some(place(1))), None, Some(Some(place(4)))]);

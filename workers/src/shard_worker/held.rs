@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use headwater_core::ShardId;
 use headwater_core::protocol::{self, ShardReply, ShardRequest};
 use headwater_core::shard::{HoldReason, Rejection};
+use headwater_core::{CommandId, Incarnation, ShardId};
 use headwater_streams::holds::{self, Hold, HoldRevision};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, Request};
@@ -46,15 +46,28 @@ pub(super) async fn raised(shard: ShardId, before: Option<Hold>, holds: &mut wat
     }
 }
 
+/// Waits until a release of a shard is ordered, other than the one that was `tried`.
+pub(super) async fn ordered(shard: ShardId, tried: Option<CommandId>, mut holds: watch::Receiver<Holds>) {
+    let order = |holds: &Holds| holds.get(&shard)?.release.as_ref().map(|order| order.id);
+    if holds.wait_for(|holds| order(holds).is_some_and(|id| Some(id) != tried)).await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Returns why a shard stays on hold although its journal agrees with the map and its checkpoint: the hold names what somebody
 /// has seen, and the journal does not show it. A hold whose reason is gone is lifted.
 ///
 /// # Errors
 /// See [`ExchangeError`]; ask again.
-pub(super) async fn still_held(broker: &Broker, journal: &Journal) -> Result<Option<HoldReason>, ExchangeError> {
+pub(super) async fn still_held(
+    broker: &Broker,
+    journal: &Journal,
+    incarnation: Incarnation,
+) -> Result<Option<HoldReason>, ExchangeError> {
     let shard = journal.shard();
     let Some((hold, revision)) = holds::of(broker, shard).await? else { return Ok(None) };
-    if let Some(saw) = &hold.saw {
+    // What was seen of an incarnation that was given up says nothing of this one.
+    if let Some(saw) = hold.saw.as_ref().filter(|saw| saw.at.incarnation() >= incarnation) {
         let info = journal.info().await?;
         let entry = journal.entry(saw.at).await?;
         if let Some(reason) = saw.contradiction(info.last, entry.as_ref().map(|entry| &entry.bytes[..])) {
@@ -134,7 +147,7 @@ pub(super) async fn raise(broker: &Broker, shard: ShardId, hold: &Hold) {
 
 /// Makes the hold of a reason that was found now.
 pub(super) fn hold_for(reason: HoldReason) -> Hold {
-    Hold { reason, saw: None, raised_at: now() }
+    Hold::of(reason, None, now())
 }
 
 /// Refuses whatever comes, until it is dropped.

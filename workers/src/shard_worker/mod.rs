@@ -9,6 +9,8 @@
 //! | `begin` | how the shard map hears that a journal has begun |
 //! | `heard` | what other shards have heard of a journal |
 //! | `held` | what becomes of a shard whose journal contradicts what was seen of it |
+//! | `release` | how a release from hold is carried out |
+//! | `resend` | what is sent again to a shard that began anew |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 //! | `tenancy` | what becomes of a driver that fails or panics |
@@ -25,6 +27,8 @@ mod held;
 mod poisons;
 mod recover;
 mod refold;
+mod release;
+mod resend;
 mod supervise;
 mod tenancy;
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::shard::{
-    AggregateId, BUNDLE_FORMAT, Bundle, BundleError, CheckpointError, CommitPlace, HoldReason, JournalState, Owner,
-    Poison, Shard, ShardMap, Witness,
+    AggregateId, BUNDLE_FORMAT, Bundle, BundleError, CheckpointError, CommitPlace, HoldReason, JournalState, Mismatch,
+    Owner, Poison, Resending, Shard, ShardMap, Witness,
 };
-use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use headwater_streams::checkpoints::Checkpoints;
 use headwater_streams::duty::{Duty, Panicked};
 use headwater_streams::journal::{Entry, Journal, JournalInfo, JournalReader, ReadError};
@@ -43,6 +43,9 @@ pub(super) enum RecoverError {
     Newer { sequence: Sequence, needs: u32 },
     #[error("folding a commit of {} panicked: {}", .0.aggregate, .0.said)]
     Poisoned(Poisoned),
+    /// What was sent to a shard is sent again, and was not kept.
+    #[error("entry {at} sends again what was sent to shard {} before", .resending.to)]
+    Resent { resending: Resending, at: Sequence },
     #[error(transparent)]
     Panicked(#[from] Panicked),
 }
@@ -52,9 +55,12 @@ impl RecoverError {
     pub fn is_of_the_broker(&self) -> bool {
         match self {
             Self::Open(_) | Self::Read(_) | Self::Make(_) | Self::Unread { .. } => true,
-            Self::Outgrown { .. } | Self::Held { .. } | Self::Newer { .. } | Self::Poisoned(_) | Self::Panicked(_) => {
-                false
-            }
+            Self::Outgrown { .. }
+            | Self::Held { .. }
+            | Self::Newer { .. }
+            | Self::Poisoned(_)
+            | Self::Resent { .. }
+            | Self::Panicked(_) => false,
         }
     }
 
@@ -72,6 +78,7 @@ impl RecoverError {
             | Self::Unread { .. }
             | Self::Held { .. }
             | Self::Poisoned(_)
+            | Self::Resent { .. }
             | Self::Panicked(_) => false,
         }
     }
@@ -101,6 +108,8 @@ pub(super) enum Unusable {
     Ahead { taken_at: Sequence, end: Sequence },
     #[error("entry {taken_at} of the journal is another one than it was taken at")]
     Foreign { taken_at: Sequence },
+    #[error("it is of incarnation {found}, and incarnation {begun} has begun")]
+    Replaced { found: Incarnation, begun: Incarnation },
     #[error("reading it panicked")]
     Panicked(#[source] Panicked),
 }
@@ -112,7 +121,11 @@ impl Unusable {
         match self {
             Self::Ahead { taken_at, end } => Some(HoldReason::Behind { witness, reached: *taken_at, end: *end }),
             Self::Foreign { taken_at } => Some(HoldReason::Different { witness, at: *taken_at }),
-            Self::Unreadable(_) | Self::Refused(_) | Self::Purged { .. } | Self::Panicked(_) => None,
+            Self::Unreadable(_)
+            | Self::Refused(_)
+            | Self::Purged { .. }
+            | Self::Replaced { .. }
+            | Self::Panicked(_) => None,
         }
     }
 
@@ -160,30 +173,76 @@ pub(super) async fn recover<C: Send + 'static>(
     shard: ShardId,
     map: &ShardMap,
 ) -> Result<Recovered<C>, RecoverError> {
-    let mut spared = BTreeMap::new();
+    recover_by(broker, shard, map, Trust::Witnesses).await
+}
+
+/// Folds the journal as it is found, whatever anybody has seen of it; one that is not there is made.
+///
+/// # Errors
+/// See [`RecoverError`]; [`RecoverError::Held`] where it does not follow from itself.
+pub(super) async fn recover_as_found<C: Send + 'static>(
+    broker: &Broker,
+    shard: ShardId,
+    map: &ShardMap,
+) -> Result<Recovered<C>, RecoverError> {
+    recover_by(broker, shard, map, Trust::JournalOnly).await
+}
+
+/// Who is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Witnesses,
+    /// An operator has accepted it.
+    JournalOnly,
+}
+
+/// What a fold is to do otherwise than the one before, which did not come to its end.
+#[derive(Default)]
+struct Lessons {
+    spared: BTreeMap<CommitPlace, String>,
+    kept: Vec<(Resending, Sequence)>,
+}
+
+async fn recover_by<C: Send + 'static>(
+    broker: &Broker,
+    shard: ShardId,
+    map: &ShardMap,
+    trust: Trust,
+) -> Result<Recovered<C>, RecoverError> {
+    let mut lessons = Lessons::default();
     loop {
-        match recover_sparing(broker, shard, map, &spared).await {
+        match recover_once(broker, shard, map, trust, &lessons).await {
+            Err(RecoverError::Resent { resending, at })
+                if !lessons.kept.iter().any(|(known, until)| *known == resending && *until == at) =>
+            {
+                tracing::info!(%shard, to = %resending.to, %at, "folding the whole journal: some of it was sent again");
+                lessons.kept.push((resending, at));
+            }
             Err(RecoverError::Poisoned(Poisoned { place, aggregate, said }))
-                if spared.len() < SPARED_MAX && !spared.contains_key(&place) =>
+                if lessons.spared.len() < SPARED_MAX && !lessons.spared.contains_key(&place) =>
             {
                 tracing::error!(%shard, %aggregate, sequence = %place.0, said, "folding a commit panicked");
                 Duty::ShardDriver.note_panic(&said);
-                spared.insert(place, format!("folding its commit in entry {} panicked: {said}", place.0));
+                lessons.spared.insert(place, format!("folding its commit in entry {} panicked: {said}", place.0));
             }
             recovered => return recovered,
         }
     }
 }
 
-async fn recover_sparing<C: Send + 'static>(
+async fn recover_once<C: Send + 'static>(
     broker: &Broker,
     shard: ShardId,
     map: &ShardMap,
-    spared: &BTreeMap<CommitPlace, String>,
+    trust: Trust,
+    lessons: &Lessons,
 ) -> Result<Recovered<C>, RecoverError> {
-    let (journal, info, state) = open(broker, shard).await?;
+    let (journal, info, state) = open(broker, shard, trust).await?;
     let (first, is_purged) = (info.first, info.first > Sequence::FIRST);
-    let restored = match from_checkpoint(broker, &journal, info, map).await {
+    // What was sent long ago is in no checkpoint.
+    let wants_all = trust == Trust::JournalOnly || !lessons.kept.is_empty();
+    let restored = match from_checkpoint(broker, &journal, info, state.incarnation(), map).await {
+        Ok(_) | Err(_) if wants_all && !is_purged => None,
         Ok(None) if is_purged => return Err(RecoverError::held(HoldReason::Beginning { first })),
         Ok(restored) => restored,
         Err(unusable) => {
@@ -208,23 +267,35 @@ async fn recover_sparing<C: Send + 'static>(
     };
     let checkpoint = restored.as_ref().map(Owner::last);
     let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
-    for (place, reason) in spared {
+    for (place, reason) in &lessons.spared {
         owner.spare(*place, reason.clone());
     }
+    lessons.kept.iter().for_each(|(resending, until)| owner.keep_for(resending, *until));
     let (owner, folded) = fold_to(owner, &journal, info.last).await?;
+    let older = state.older(owner.shard().incarnation());
+    if let Some(reason) = older.filter(|_| trust == Trust::Witnesses) {
+        return Err(RecoverError::held(reason));
+    }
     Ok(Recovered { journal, made_at: info.made_at, state, owner, checkpoint, folded })
 }
 
 /// Opens the journal, which is made only where there never was one, and holds it against the shard map.
-async fn open(broker: &Broker, shard: ShardId) -> Result<(Journal, JournalInfo, JournalState), RecoverError> {
+async fn open(
+    broker: &Broker,
+    shard: ShardId,
+    trust: Trust,
+) -> Result<(Journal, JournalInfo, JournalState), RecoverError> {
     // The map first: what it says then was durable before the journal is looked at.
     let state = shard_map::journal_state(broker, shard).await.map_err(RecoverError::Open)?;
     let found = match Journal::look(broker, shard).await.map_err(RecoverError::Open)? {
-        None if state.may_be_made() => Some(Journal::make(broker, shard).await.map_err(RecoverError::Make)?),
+        None if state.may_be_made() || trust == Trust::JournalOnly => {
+            Some(Journal::make(broker, shard).await.map_err(RecoverError::Make)?)
+        }
         found => found,
     };
     let standing = found.as_ref().map(|(_, info)| info.standing());
-    match (state.contradiction(standing.as_ref()), found) {
+    let contradiction = state.contradiction(standing.as_ref()).filter(|_| trust == Trust::Witnesses);
+    match (contradiction, found) {
         (Some(reason), _) => Err(RecoverError::held(reason)),
         (None, Some((journal, info))) => Ok((journal, info, state)),
         (None, None) => Err(RecoverError::held(HoldReason::Missing {})),
@@ -236,6 +307,7 @@ async fn from_checkpoint<C: Send + 'static>(
     broker: &Broker,
     journal: &Journal,
     JournalInfo { first, last: end, .. }: JournalInfo,
+    begun: Incarnation,
     map: &ShardMap,
 ) -> Result<Option<Owner<C>>, Unusable> {
     let shard = journal.shard();
@@ -243,7 +315,10 @@ async fn from_checkpoint<C: Send + 'static>(
     let map = map.clone();
     let restored = aside(move || Owner::restore(Shard::new(shard, map), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
-    let taken_at = owner.last();
+    let (taken_at, found) = (owner.last().in_stream(), owner.shard().incarnation());
+    if found < begun {
+        return Err(Unusable::Replaced { found, begun });
+    }
     if taken_at < first {
         return Err(Unusable::Purged { taken_at, first });
     }
@@ -288,10 +363,10 @@ async fn fold_to<C: Send + 'static>(
     end: Sequence,
 ) -> Result<(Owner<C>, Growth), RecoverError> {
     let mut folded = Growth::default();
-    if owner.last() >= end {
+    if owner.last().in_stream() >= end {
         return Ok((owner, folded));
     }
-    let mut reader = journal.read(owner.last().next());
+    let mut reader = journal.read(owner.last().in_stream().next());
     let mut entries = next_entries(journal, &mut reader, end).await?;
     while !entries.is_empty() {
         entries.iter().for_each(|entry| folded.add(entry.bytes.len()));
@@ -340,8 +415,11 @@ fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverEr
         let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, &bundle, bytes)));
         // Who is quarantined stands in the state.
         match folded.map_err(Poison::of) {
-            Ok(folded) => folded.map_err(|mismatch| {
-                RecoverError::held(HoldReason::NotFollowing { at: sequence, why: mismatch.to_string() })
+            Ok(folded) => folded.map_err(|mismatch| match mismatch {
+                Mismatch::Resent { resending, at } => RecoverError::Resent { resending, at },
+                Mismatch::Shard { .. } | Mismatch::Previous { .. } | Mismatch::Epoch { .. } => {
+                    RecoverError::held(HoldReason::NotFollowing { at: sequence, why: mismatch.to_string() })
+                }
             })?,
             Err(Ok(Poison::Commit { place, aggregate, said })) => {
                 return Err(RecoverError::Poisoned(Poisoned { place, aggregate, said }));

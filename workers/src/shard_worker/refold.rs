@@ -22,7 +22,7 @@ pub(super) async fn refold(journal: Journal, order: RefoldOrder, map: ShardMap) 
     if info.first > Sequence::FIRST {
         return Err(format!("the journal begins at entry {}, so its history is not whole", info.first));
     }
-    let through = order.through;
+    let through = order.through.in_stream();
     let mut refolding = Refolding::new(order, journal.shard(), map)?;
     let mut reader = journal.read(Sequence::FIRST);
     while reader.position() <= through {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
-use headwater_streams::Broker;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Backoff, Duty};
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError, Tenure};
+use headwater_streams::{Broker, shard_map};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -130,6 +130,10 @@ impl ShardSupervisor {
         let mut following = JoinSet::new();
         let broker = self.broker.clone();
         following.spawn(duty::keep(Duty::Holds, move || follow(broker.clone(), tell_holds.clone())));
+        let (tell_incarnations, incarnations) = watch::channel(Vec::new());
+        let broker = self.broker.clone();
+        let follow_incarnations = move || shard_map::follow_incarnations(broker.clone(), tell_incarnations.clone());
+        following.spawn(duty::keep(Duty::Incarnations, follow_incarnations));
         let mut driving: HashMap<ShardId, Driving> = HashMap::new();
         let mut retiring = JoinSet::new();
         // The channel closes when ownership has left, after every shard was announced as lost.
@@ -149,6 +153,7 @@ impl ShardSupervisor {
                         poisons: poisons.clone(),
                         unfit: unfit.clone(),
                         holds: holds.clone(),
+                        incarnations: incarnations.clone(),
                     };
                     driving.insert(shard, Driving::begin(tenure, tenancy));
                 }

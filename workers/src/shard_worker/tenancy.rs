@@ -1,14 +1,16 @@
 //! One shard for as long as its lease is held: recovered and driven, again and again.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use headwater_core::ShardId;
 use headwater_core::shard::Poison;
+use headwater_core::{CommandId, Incarnation, ShardId};
+use headwater_streams::ExchangeError;
 use headwater_streams::duty::{Backoff, Duty};
-use headwater_streams::holds::Hold;
+use headwater_streams::holds::{self, Hold};
 use headwater_streams::ownership::Unfit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -23,6 +25,8 @@ use super::heard;
 use super::held::{self, Holds, Refusing};
 use super::poisons::Poisons;
 use super::recover::{RecoverError, Recovered, recover};
+use super::release::{self, ReleaseError};
+use super::resend;
 use super::{ShardCounters, ShardSettings};
 
 /// How long a shard is left alone that was lost, or whose broker is away.
@@ -45,6 +49,7 @@ pub(super) struct Tenancy {
     pub poisons: Poisons,
     pub unfit: Unfit,
     pub holds: watch::Receiver<Holds>,
+    pub incarnations: watch::Receiver<Vec<Incarnation>>,
 }
 
 /// How one try ended.
@@ -52,6 +57,8 @@ enum Ended {
     Asked,
     /// Another owner, or a broker that is away: nothing is wrong with the shard here.
     Passing,
+    /// The journal says more than was folded of it: to be taken over again.
+    Anew,
     /// What the journal holds cannot be gone on from here.
     Failed,
     /// The journal contradicts what was seen of it.
@@ -67,13 +74,15 @@ impl Tenancy {
         let (mut backoff, mut failures) = (Backoff::new(), 0);
         let mut suspected = None;
         let mut refusing = Refusing::new(&self.outlets.broker, self.shard, &self.counters);
+        let mut tried = None;
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let ended = AssertUnwindSafe(self.once(&stop, &mut refusing)).catch_unwind().await;
+            let ended = AssertUnwindSafe(self.once(&stop, &mut refusing, &mut tried)).catch_unwind().await;
             let suspicion = std::mem::take(&mut suspected);
             let pause = match ended {
                 Ok(Ended::Asked) => return,
                 Ok(Ended::Passing) => RETRY_PAUSE,
+                Ok(Ended::Anew) => Duration::ZERO,
                 Ok(Ended::Held(hold)) => {
                     // Not on the first word: who has just become the stream's leader may be behind for a moment.
                     let is_sure = suspicion.as_ref() == Some(&hold.reason);
@@ -106,8 +115,30 @@ impl Tenancy {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
+                () = held::ordered(self.shard, tried, self.holds.clone()) => {}
             }
         }
+    }
+
+    /// Carries out the release of this shard that is ordered, if one is. Returns how the try ends where it is not to go on.
+    async fn release(&self, tried: &mut Option<CommandId>) -> Result<(), Ended> {
+        let Self { shard, outlets, .. } = self;
+        let unsaid = |error: ExchangeError| {
+            tracing::warn!(%shard, %error, "whether the shard is on hold is not known, trying again");
+            Ended::Passing
+        };
+        let Some((hold, revision)) = holds::of(&outlets.broker, *shard).await.map_err(unsaid)? else { return Ok(()) };
+        let Some(order) = &hold.release else { return Ok(()) };
+        *tried = Some(order.id);
+        release::carry_out(outlets, *shard, &hold, order, revision).await.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%shard, %error, cause, "the shard is not released from hold");
+            match error {
+                ReleaseError::Refused(_) => Ended::Held(Hold { release: None, ..hold.clone() }),
+                ReleaseError::Recover(error) if error.is_of_a_later_release() => Ended::Outgrown,
+                ReleaseError::Recover(_) | ReleaseError::Exchange(_) | ReleaseError::Lost(_) => Ended::Passing,
+            }
+        })
     }
 
     /// Counts a panic; returns whether the next driver knows what to leave alone.
@@ -129,8 +160,15 @@ impl Tenancy {
         }
     }
 
-    async fn once(&self, stop: &CancellationToken, refusing: &mut Refusing) -> Ended {
+    async fn once(&self, stop: &CancellationToken, refusing: &mut Refusing, tried: &mut Option<CommandId>) -> Ended {
         let Self { shard, outlets, settings, counters, due, poisons, .. } = self;
+        let released = tokio::select! {
+            () = stop.cancelled() => return Ended::Asked,
+            released = self.release(tried) => released,
+        };
+        if let Err(ended) = released {
+            return ended;
+        }
         let recovered = tokio::select! {
             () = stop.cancelled() => return Ended::Asked,
             recovered = recover(&outlets.broker, *shard, &outlets.map) => recovered,
@@ -157,7 +195,7 @@ impl Tenancy {
         if let Some(hold) = heard::contradiction(&outlets.broker, *shard, outlets.map.shards, owner.last()).await {
             return Ended::Held(hold);
         }
-        match held::still_held(&outlets.broker, &journal).await {
+        match held::still_held(&outlets.broker, &journal, owner.shard().incarnation()).await {
             Ok(None) => {}
             Ok(Some(reason)) => return Ended::Held(held::hold_for(reason)),
             Err(error) => {
@@ -176,7 +214,10 @@ impl Tenancy {
         ShardCounters::add(&counters.take_overs, 1);
         ShardCounters::add(&counters.bundles_folded, folded_bundles);
         let tally = Tally::new(*shard, folded, settings.clone(), due.clone());
-        let begins = Beginning { state, made_at };
+        let begins = Beginning { state, made_at, incarnation: owner.shard().incarnation() };
+        let toward: BTreeMap<ShardId, Incarnation> = owner.shard().toward_others().collect();
+        let toward = |other| toward.get(&other).copied().unwrap_or_default();
+        let needed = resend::needed(outlets, *shard, toward, self.incarnations.clone());
         let driver = Driver::new(journal, begins, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
         let stop_driving = stop.child_token();
         let mut driving = std::pin::pin!(driver.run(stop_driving.clone()));
@@ -186,6 +227,21 @@ impl Tenancy {
                 tracing::error!(%shard, "somebody has put the shard on hold");
                 stop_driving.cancel();
                 driving.await
+            }
+            resends = needed => {
+                stop_driving.cancel();
+                match driving.await {
+                    Stopped::Asked if !stop.is_cancelled() => {
+                        return match resend::say(outlets, *shard, resends).await {
+                            Ok(()) => Ended::Anew,
+                            Err(error) => {
+                                tracing::warn!(%shard, %error, "what is to be sent again is not written yet");
+                                Ended::Passing
+                            }
+                        };
+                    }
+                    stopped => stopped,
+                }
             }
         };
         match stopped {

@@ -60,6 +60,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
     values.end()?;
     let head = Head { format, release: String::new(), shard, epoch, sequence, digest, sections: 0 };
     let contents = Contents {
+        toward: Vec::new(),
         clock,
         effects: numbered(shard, effects),
         definitions,

@@ -143,7 +143,8 @@ impl<C> Owner<C> {
         if head.shard != empty.id() {
             return Err(CheckpointError::Shard { expected: empty.id(), found: head.shard });
         }
-        let (shard, inherited) = restored(empty, contents)?;
+        let (mut shard, inherited) = restored(empty, contents)?;
+        shard.incarnation = head.epoch.incarnation();
         let Head { epoch, sequence: last, digest, .. } = head;
         Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited }))
     }
@@ -203,6 +204,8 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         turns: _,
         spent: _,
         heard,
+        incarnation,
+        toward,
         quarantine,
         parked,
     } = shard;
@@ -235,6 +238,10 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     sections.write(Kind::Parked, parked.collect::<Vec<_>>().iter());
     sections.write(Kind::Heard, heard.iter());
     sections.write(Kind::Forgotten, ended.newest_forgotten().iter());
+    // Releases that know no incarnations read no such section, and leave the checkpoint alone.
+    if !incarnation.is_first() || !toward.is_empty() {
+        sections.write(Kind::Toward, toward.iter());
+    }
 }
 
 /// Fills an empty shard.
@@ -263,6 +270,7 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
     shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
     shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
     shard.heard = state.heard.into_iter().collect();
+    shard.toward = state.toward.into_iter().collect();
     // Until format 2 of them, what is quarantined stood among the others too.
     for (aggregate, quarantine) in state.quarantine {
         shard.set_aside(&aggregate, quarantine);

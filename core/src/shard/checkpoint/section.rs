@@ -18,7 +18,7 @@ use crate::shard::outbox::Inherited;
 use crate::shard::window::{EndedEntry, GrantedEntry};
 use crate::shard::{AggregateId, Effect, EffectPlace, Quarantine, Submission, WorkflowKey};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, Revision, RunId, Sequence, ShardId, Timestamp};
+use crate::{DefinitionVersion, Incarnation, Json, Revision, RunId, Sequence, ShardId, Timestamp};
 
 /// What the records of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub(super) enum Kind {
     Heard,
     /// One at most: when the newest run started that was ever forgotten.
     Forgotten,
+    /// For which incarnations of other shards what is sent them is meant. Only where somebody began anew.
+    Toward,
 }
 
 impl Kind {
@@ -66,7 +68,8 @@ impl Kind {
             | Self::GrantedLasting
             | Self::Parked
             | Self::Heard
-            | Self::Forgotten => 1..=1,
+            | Self::Forgotten
+            | Self::Toward => 1..=1,
         }
     }
 }
@@ -99,6 +102,7 @@ pub(super) struct Contents {
     pub parked: Vec<(AggregateId, Submission)>,
     pub heard: Vec<(ShardId, EffectPlace)>,
     pub forgotten: Vec<Timestamp>,
+    pub toward: Vec<(ShardId, Incarnation)>,
 }
 
 type Values<'b> = Deserializer<SliceRead<'b>>;
@@ -137,6 +141,7 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Parked, 1) => contents.parked = records(values, count)?,
         (Kind::Heard, 1) => contents.heard = records(values, count)?,
         (Kind::Forgotten, 1) => contents.forgotten = records(values, count)?,
+        (Kind::Toward, 1) => contents.toward = records(values, count)?,
         (kind, format) => return Err(CheckpointError::Older { kind: format!("{kind:?}"), format }),
     }
     Ok(kind)

@@ -116,7 +116,7 @@ impl House {
     async fn unusable(&self, stored: impl Into<String>) -> Unusable {
         self.checkpoints.put(shard(), stored.into().into_bytes().into()).await.unwrap();
         let info = self.journal.info().await.unwrap();
-        let unusable = from_checkpoint::<()>(&self.broker, &self.journal, info, &self.map).await;
+        let unusable = from_checkpoint::<()>(&self.broker, &self.journal, info, Incarnation::FIRST, &self.map).await;
         unusable.expect_err("this checkpoint is not to be used")
     }
 }
@@ -272,6 +272,8 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         id: BundleId::from_uuid(uuid::Uuid::new_v4()),
         previous: digest(&last.bytes),
         effects_done: Sequence::ZERO,
+        replaces: None,
+        resends: Vec::new(),
         needs: 1,
         ahead: None,
         heard: Vec::new(),
