@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use headwater_core::shard::BUNDLE_FORMAT;
 use headwater_core::shard::{HoldReason, Sighting, Witness};
-use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::fold::Changes;
@@ -50,6 +50,9 @@ pub enum Discontinuity {
     /// It is another journal than the one that was projected before.
     #[error("shard {shard}: bundle {found} follows another bundle than the one that was projected")]
     ForeignChain { shard: ShardId, found: Sequence },
+    /// A later incarnation has written it: what was projected of the one before starts over.
+    #[error("shard {shard}: incarnation {incarnation} of its journal has begun")]
+    Replaced { shard: ShardId, incarnation: Incarnation },
     /// A later release has written it. Nothing is wrong with it, and nothing of it is buried.
     #[error(
         "shard {shard}: entry {found} needs a release that knows format {needs} of bundles, and this one knows {BUNDLE_FORMAT}"
@@ -100,13 +103,17 @@ impl Batch {
         let shard = cursor.shard;
         let before = self.advances.get(&shard);
         let reached = before.map_or(cursor.sequence, |advance| advance.last.sequence);
+        let bundle = parse(shard, &entry);
+        let incarnation = bundle.incarnation;
+        if incarnation > cursor.sequence.incarnation() {
+            return Err(Discontinuity::Replaced { shard, incarnation });
+        }
         if entry.sequence <= reached {
             return Ok(());
         }
         if entry.sequence != reached.next() {
             return Err(Discontinuity::Gap { shard, cursor: reached, found: entry.sequence });
         }
-        let bundle = parse(shard, &entry);
         if bundle.needs > BUNDLE_FORMAT {
             return Err(Discontinuity::Newer { shard, found: entry.sequence, needs: bundle.needs });
         }

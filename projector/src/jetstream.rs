@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::holds::{self, Hold};
 use headwater_streams::journal::{self, ReadError};
-use headwater_streams::{Broker, ExchangeError};
+use headwater_streams::{Broker, ExchangeError, shard_map};
 
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader};
 use crate::tail::now;
@@ -27,7 +27,7 @@ impl JetStreamJournal {
     }
 
     async fn look(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
-        if seen.at == Sequence::ZERO {
+        if seen.at.in_stream() == Sequence::ZERO {
             return Ok(None);
         }
         let Some((journal, info)) = journal::Journal::look(&self.broker, shard).await? else {
@@ -46,6 +46,7 @@ impl JetStreamJournal {
 /// Reads one of them.
 pub struct JetStreamReader {
     shard: ShardId,
+    incarnation: Incarnation,
     reader: journal::JournalReader,
 }
 
@@ -54,7 +55,7 @@ impl Journal for JetStreamJournal {
 
     async fn open(&self, shard: ShardId, after: Sequence) -> Result<JetStreamReader, JournalError> {
         let journal = self.journal(shard).await?;
-        Ok(JetStreamReader { shard, reader: journal.read(after.next()) })
+        Ok(JetStreamReader { shard, incarnation: after.incarnation(), reader: journal.read(after.next()) })
     }
 
     async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
@@ -70,11 +71,23 @@ impl Journal for JetStreamJournal {
                 return Ok(None);
             }
         }
+        if self.incarnations(&[shard]).await?.iter().any(|begun| *begun > seen.at.incarnation()) {
+            // It was released meanwhile, and what was projected of it starts over.
+            return Ok(None);
+        }
         if let Some(reason) = &found {
             let hold = Hold::of(reason.clone(), Some(seen.clone()), now());
             holds::raise(&self.broker, shard, &hold).await.map_err(unavailable)?;
         }
         Ok(found)
+    }
+
+    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, JournalError> {
+        let Some(last) = shards.iter().max() else { return Ok(Vec::new()) };
+        let states = shard_map::journal_states(&self.broker, last.number() + 1).await;
+        let states = states.map_err(|error| JournalError::Unavailable { shard: *last, source: error.into() })?;
+        let of = |shard: &ShardId| states.get(usize::from(shard.number())).map(|(_, state)| state.incarnation());
+        Ok(shards.iter().map(|shard| of(shard).unwrap_or_default()).collect())
     }
 
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {
@@ -92,7 +105,9 @@ impl JournalReader for JetStreamReader {
             }
             ReadError::Exchange(error) => JournalError::Unavailable { shard, source: error.into() },
         })?;
-        let entry = |entry: journal::Entry| JournalEntry { sequence: entry.sequence, bytes: entry.bytes };
+        let incarnation = self.incarnation;
+        let entry =
+            |entry: journal::Entry| JournalEntry { sequence: entry.sequence.within(incarnation), bytes: entry.bytes };
         Ok(entries.into_iter().map(entry).collect())
     }
 }

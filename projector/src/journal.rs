@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Epoch, Incarnation, Sequence, ShardId};
 use tokio::sync::Notify;
 
 /// One message of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Its place in the journal, contiguous from 1.
+    /// Its place in the journal, contiguous from 1, in the incarnation that it was read in.
     pub sequence: Sequence,
     /// A [`headwater_core::shard::Bundle`] as JSON.
     pub bytes: Bytes,
@@ -31,6 +31,9 @@ pub enum JournalError {
     /// Corrupt: what was asked for is no longer (or not yet) there, so nothing can be continued from here.
     #[error("the journal of shard {shard} has nothing after {after} any more")]
     Gone { shard: ShardId, after: Sequence },
+    /// Conflict: a later incarnation has begun. What was projected of the one before starts over.
+    #[error("incarnation {incarnation} of the journal of shard {shard} has begun")]
+    Replaced { shard: ShardId, incarnation: Incarnation },
 }
 
 /// The journals of a cluster.
@@ -38,7 +41,7 @@ pub trait Journal: Send + Sync + 'static {
     /// Reads one journal from a place on.
     type Reader: JournalReader;
 
-    /// Opens the journal of a shard behind `after`.
+    /// Opens the journal of a shard behind `after`, in whose incarnation its entries are.
     fn open(&self, shard: ShardId, after: Sequence) -> impl Future<Output = Result<Self::Reader, JournalError>> + Send;
 
     /// Returns how a shard's journal contradicts what was seen of it; `None`: it shows it. A journal that contradicts the
@@ -49,7 +52,10 @@ pub trait Journal: Send + Sync + 'static {
         seen: &Sighting,
     ) -> impl Future<Output = Result<Option<HoldReason>, JournalError>> + Send;
 
-    /// Returns the last sequence of a shard's journal: zero for an empty one.
+    /// Returns which incarnations of these journals have begun, in their order.
+    fn incarnations(&self, shards: &[ShardId]) -> impl Future<Output = Result<Vec<Incarnation>, JournalError>> + Send;
+
+    /// Returns the number of the last entry of a shard's journal: zero for an empty one.
     fn head(&self, shard: ShardId) -> impl Future<Output = Result<Sequence, JournalError>> + Send;
 }
 
@@ -100,8 +106,12 @@ impl MemoryJournal {
     pub fn read(&self, shard: ShardId, after: Sequence, messages_max: usize) -> Vec<JournalEntry> {
         let entries = self.shared.entries.lock().expect("nothing panics while it holds the lock");
         let Some(journal) = entries.get(&shard) else { return Vec::new() };
-        let start = journal.partition_point(|entry| entry.sequence <= after);
-        journal[start..].iter().take(messages_max).cloned().collect()
+        let start = journal.partition_point(|entry| entry.sequence <= after.in_stream());
+        let placed = |entry: &JournalEntry| JournalEntry {
+            sequence: entry.sequence.within(after.incarnation()),
+            bytes: entry.bytes.clone(),
+        };
+        journal[start..].iter().take(messages_max).map(placed).collect()
     }
 }
 
@@ -113,9 +123,22 @@ impl Journal for MemoryJournal {
     }
 
     async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
-        let before = Sequence::new(seen.at.get().saturating_sub(1));
+        let before = Sequence::new(seen.at.in_stream().get().saturating_sub(1)).within(seen.at.incarnation());
         let entry = self.read(shard, before, 1).into_iter().find(|entry| entry.sequence == seen.at);
         Ok(seen.contradiction(self.head(shard).await?, entry.as_ref().map(|entry| &entry.bytes[..])))
+    }
+
+    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, JournalError> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            epoch: Epoch,
+        }
+        let entries = self.shared.entries.lock().expect("nothing panics while it holds the lock");
+        let begun = |shard| {
+            let heads = entries.get(shard)?.iter().rev().filter_map(|entry| serde_json::from_slice(&entry.bytes).ok());
+            heads.map(|Head { epoch }| epoch.incarnation()).next()
+        };
+        Ok(shards.iter().map(|shard| begun(shard).unwrap_or_default()).collect())
     }
 
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use headwater_core::shard::{AggregateId, Event};
-use headwater_core::{CommandId, Revision, ShardId, Timestamp};
+use headwater_core::{CommandId, Epoch, Incarnation, Revision, ShardId, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -18,6 +18,8 @@ use crate::rows::DeadRow;
 pub struct ParsedBundle {
     /// The hash the bundle says its predecessor has. `None` where not even that could be read.
     pub previous: Option<String>,
+    /// Which incarnation of the journal wrote it; the first where that could not be read.
+    pub incarnation: Incarnation,
     /// Which format of bundles folding it takes: see [`headwater_core::shard::Bundle::needs`].
     pub needs: u32,
     pub commits: Vec<ParsedCommit>,
@@ -43,6 +45,7 @@ pub struct ParsedCommit {
 #[serde(rename_all = "camelCase")]
 struct WireBundle<'a> {
     shard: ShardId,
+    epoch: Epoch,
     previous: String,
     #[serde(default)]
     needs: u32,
@@ -66,6 +69,7 @@ struct WireCommit<'a> {
 #[serde(rename_all = "camelCase")]
 struct LooseBundle<'a> {
     shard: ShardId,
+    epoch: Epoch,
     previous: String,
     #[serde(default)]
     needs: u32,
@@ -81,7 +85,7 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
         if let Err(reason) = of_shard(bundle.shard) {
             return unreadable(shard, entry, reason);
         }
-        let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.needs, bundle.commits.len());
+        let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.epoch, bundle.needs, bundle.commits.len());
         for (ordinal, commit) in (0..).zip(bundle.commits) {
             match events_of(entry, ordinal, &commit) {
                 Ok(commit) => parsed.commits.push(commit),
@@ -99,7 +103,7 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
     if let Err(reason) = of_shard(bundle.shard) {
         return unreadable(shard, entry, reason);
     }
-    let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.needs, bundle.commits.len());
+    let mut parsed = ParsedBundle::with_capacity(bundle.previous, bundle.epoch, bundle.needs, bundle.commits.len());
     for (ordinal, raw) in (0..).zip(bundle.commits) {
         let commit =
             serde_json::from_str::<WireCommit<'_>>(raw.get()).map_err(|error| format!("not a commit: {error}"));
@@ -112,8 +116,9 @@ pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
 }
 
 impl ParsedBundle {
-    fn with_capacity(previous: String, needs: u32, commits: usize) -> Self {
-        Self { previous: Some(previous), needs, commits: Vec::with_capacity(commits), dead: Vec::new() }
+    fn with_capacity(previous: String, epoch: Epoch, needs: u32, commits: usize) -> Self {
+        let incarnation = epoch.incarnation();
+        Self { previous: Some(previous), incarnation, needs, commits: Vec::with_capacity(commits), dead: Vec::new() }
     }
 }
 
@@ -147,7 +152,7 @@ fn unreadable(shard: ShardId, entry: &JournalEntry, reason: String) -> ParsedBun
     }
     let needs = serde_json::from_slice(&entry.bytes).map_or(0, |Head { needs }| needs);
     let row = dead(shard, entry, DeadRow::WHOLE_BUNDLE, &reason, &entry.bytes);
-    ParsedBundle { previous: None, needs, commits: Vec::new(), dead: vec![row] }
+    ParsedBundle { previous: None, incarnation: Incarnation::FIRST, needs, commits: Vec::new(), dead: vec![row] }
 }
 
 fn dead(shard: ShardId, entry: &JournalEntry, ordinal: i32, reason: &str, raw: &[u8]) -> DeadRow {

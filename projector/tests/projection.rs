@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Position, Sighting};
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Epoch, Incarnation, Sequence, ShardId};
 use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{BatchLimits, Database, Journal, JournalEntry, JournalError, JournalReader, MemoryJournal};
+use headwater_projector::{
+    BatchLimits, Database, Journal, JournalEntry, JournalError, JournalReader, MemoryJournal, bundle_hash,
+};
 use headwater_projector::{MemoryReader, Progress, Projector, WaitError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -141,6 +143,54 @@ async fn however_batches_are_cut_the_tables_are_the_same() {
     }
 }
 
+/// The journal of one shard as an operator accepted it: its first entries, and the bundle that begins an incarnation.
+fn begun_anew(story: &Story, shard: ShardId, kept: usize, incarnation: Incarnation) -> MemoryJournal {
+    let journal = MemoryJournal::new();
+    for &other in &story.shards {
+        let entries = workload::entries(&story.journal, other);
+        let kept = if other == shard { kept } else { entries.len() };
+        let previous = kept.checked_sub(1).map_or(String::new(), |last| bundle_hash(&entries[last].bytes));
+        for entry in entries.into_iter().take(kept) {
+            journal.append(other, entry.bytes);
+        }
+        if other == shard {
+            let bundle = serde_json::json!({
+                "shard": shard, "epoch": Epoch::first_of(incarnation), "id": uuid::Uuid::from_u128(7), "previous": previous,
+                "effectsDone": 0, "commits": [],
+            });
+            journal.append(shard, serde_json::to_vec(&bundle).unwrap().into());
+        }
+    }
+    journal
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_began_anew_is_projected_from_its_first_entry_and_what_it_does_not_tell_is_gone() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let story = tell(std::process::id().into(), 3, 1_500);
+    let running = Running::start(&database, &story.journal, &story.shards, 20_000, 2);
+    running.reach_heads(&story.journal, &story.shards).await;
+    running.stop().await;
+    let shard = story.shards[1];
+    let all = workload::entries(&story.journal, shard).len();
+    let commits = format!("SELECT count(*) FROM headwater.commits WHERE shard = {shard}");
+    let mut counts = vec![house.rows(&commits).await[0].get::<_, i64>(0)];
+    for (number, kept) in [(1, all / 2), (2, all / 3), (5, 0)] {
+        let incarnation = Incarnation::new(number);
+        let journal = begun_anew(&story, shard, kept, incarnation);
+        let running = Running::start(&database, &journal, &story.shards, 20_000, 2);
+        running.reach(shard, Sequence::new(kept as u64 + 1).within(incarnation)).await;
+        running.reach(story.shards[0], journal.head(story.shards[0]).await.unwrap()).await;
+        running.stop().await;
+        let report = rebuild(&database, Arc::new(journal), &story.shards, Switch::Never).await.unwrap();
+        let different: Vec<_> = report.tables.iter().filter(|table| !table.equal).collect();
+        assert!(report.equal, "{different:#?}");
+        counts.push(house.rows(&commits).await[0].get::<_, i64>(0));
+    }
+    assert!(counts.windows(2).all(|pair| pair[0] > pair[1]) && counts[3] == 0, "{counts:?}");
+}
+
 async fn drop_schema(house: &House) {
     let (client, connection) = tokio_postgres::connect(&house.server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -167,6 +217,10 @@ impl Journal for Stutter {
 
     async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
         self.0.contradicts(shard, seen).await
+    }
+
+    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, JournalError> {
+        self.0.incarnations(shards).await
     }
 
     async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {

@@ -211,8 +211,9 @@ async fn places<J: Journal>(
         }
         Switch::Always => {
             let mut heads = BTreeMap::new();
-            for &shard in shards {
-                heads.insert(shard, journal.head(shard).await?);
+            let incarnations = journal.incarnations(shards).await?;
+            for (&shard, incarnation) in shards.iter().zip(incarnations) {
+                heads.insert(shard, journal.head(shard).await?.within(incarnation));
             }
             Ok(heads)
         }

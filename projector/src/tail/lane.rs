@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::duty::{self, Backoff, Duty};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -17,7 +17,7 @@ use super::{LaneError, Publisher};
 use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader as _};
-use crate::write::{WriteError, load_cursors, write};
+use crate::write::{WriteError, load_cursors, start_over, write};
 
 #[derive(Debug)]
 pub(super) struct Lane<J> {
@@ -37,16 +37,21 @@ const FETCH_MESSAGES_MAX: usize = 256;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// How long a journal is left alone that does not show what was projected of it.
 const CONTRADICTED_PAUSE: Duration = Duration::from_secs(1);
+/// After how many waits in a row a journal is asked whether it has begun anew: another of its name may never get as far.
+const LOOK_SILENCES: u32 = 5;
 /// Waits in a row that a journal with a known end may let pass.
 const SILENCES_MAX: u32 = 10;
 
 impl<J: Journal> Lane<J> {
     pub(super) async fn run(self, shutdown: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut begun) = (Backoff::new(), BTreeMap::new());
         loop {
             let began = Instant::now();
-            let ended = duty::attempt(Duty::ProjectorLane, self.session(None, &shutdown)).await;
+            let ended = duty::attempt(Duty::ProjectorLane, self.session(None, &begun, &shutdown)).await;
             let Err(error) = ended.map_err(LaneError::from).flatten() else { return };
+            if let LaneError::Discontinuity(Discontinuity::Replaced { shard, incarnation }) = &error {
+                begun.insert(*shard, *incarnation);
+            }
             let pause = backoff.after(began.elapsed());
             tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "projecting stopped; it will go on");
             tokio::select! {
@@ -56,15 +61,37 @@ impl<J: Journal> Lane<J> {
         }
     }
 
+    /// Reads the cursors. Those of a journal whose later incarnation has begun start over in it: as the map of shards says, or as its
+    /// own entries do in `begun`.
+    async fn cursors(
+        &self,
+        connection: &mut Object,
+        begun: &BTreeMap<ShardId, Incarnation>,
+    ) -> Result<Vec<Cursor>, LaneError> {
+        let mut cursors = load_cursors(connection, &self.shards).await?;
+        let shards: Vec<ShardId> = cursors.iter().map(|cursor| cursor.shard).collect();
+        let said = self.journal.incarnations(&shards).await?;
+        for (cursor, said) in cursors.iter_mut().zip(said) {
+            let shard = cursor.shard;
+            let incarnation = begun.get(&shard).copied().unwrap_or_default().max(said);
+            if incarnation > cursor.sequence.incarnation() {
+                *cursor = start_over(connection, shard, incarnation).await?;
+                tracing::warn!(%shard, %incarnation, "its journal began anew: it is projected from its first entry");
+            }
+        }
+        Ok(cursors)
+    }
+
     /// Projects from where the cursors stand: until the given places, or until `shutdown`. Returns the number of events.
     pub(super) async fn session(
         &self,
         until: Option<&BTreeMap<ShardId, Sequence>>,
+        begun: &BTreeMap<ShardId, Incarnation>,
         shutdown: &CancellationToken,
     ) -> Result<u64, LaneError> {
         self.database.migrate().await?;
-        let connection = self.database.writer().await?;
-        let cursors = load_cursors(&connection, &self.shards).await?;
+        let mut connection = self.database.writer().await?;
+        let cursors = self.cursors(&mut connection, begun).await?;
         self.publisher.cursors(&cursors);
         let (sender, mut arrivals) = mpsc::channel(self.shards.len() * 2);
         let mut readers = JoinSet::new();
@@ -146,6 +173,7 @@ impl<J: Journal> Lane<J> {
         for entry in entries {
             if let Err(broken) = gathering.push(shard, entry) {
                 let remedy = match &broken {
+                    Discontinuity::Replaced { .. } => return Err(broken.into()),
                     Discontinuity::Gap { .. } | Discontinuity::ForeignChain { .. } => "rebuild it",
                     Discontinuity::Newer { .. } => "upgrade this process",
                     Discontinuity::Contradicted { .. } => "look at `headwater doctor`",
@@ -187,6 +215,10 @@ async fn read<J: Journal>(
     let (shard, mut after) = (cursor.shard, cursor.sequence);
     let (seen, mut said) = (cursor.sighting(), None);
     loop {
+        if let Err(error) = is_current(&*journal, &cursor).await {
+            let _ = to.send(Err(error)).await;
+            return;
+        }
         match journal.contradicts(shard, &seen).await {
             Ok(None) => break publisher.held(shard, None),
             Ok(Some(reason)) => {
@@ -218,7 +250,7 @@ async fn read<J: Journal>(
             return;
         }
     };
-    let mut silent = 0;
+    let mut silent: u32 = 0;
     loop {
         let arrival = reader.next(FETCH_MESSAGES_MAX, FETCH_WAIT).await.map(|mut entries| {
             entries.retain(|entry| end.is_none_or(|end| entry.sequence <= end));
@@ -233,6 +265,12 @@ async fn read<J: Journal>(
             if to.is_closed() {
                 return;
             }
+            if silent % LOOK_SILENCES == 0
+                && let Err(error) = is_current(&*journal, &cursor).await
+            {
+                let _ = to.send(Err(error)).await;
+                return;
+            }
             continue;
         }
         silent = 0;
@@ -241,6 +279,17 @@ async fn read<J: Journal>(
         if to.send(arrival).await.is_err() || last {
             return;
         }
+    }
+}
+
+/// Says so where a later incarnation of a journal has begun than the one that is projected.
+async fn is_current<J: Journal>(journal: &J, cursor: &Cursor) -> Result<(), JournalError> {
+    let shard = cursor.shard;
+    match journal.incarnations(&[shard]).await?.first() {
+        Some(&incarnation) if incarnation > cursor.sequence.incarnation() => {
+            Err(JournalError::Replaced { shard, incarnation })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -172,7 +172,7 @@ async fn look_at<J: Journal>(journal: &J, shard: ShardId, publisher: &Publisher)
     let cursor = publisher.progress().of(shard).map_or(Sequence::ZERO, |state| state.cursor);
     let seen = Sighting { witness: Witness::Cursor {}, at: cursor, digest: None };
     let head = match journal.head(shard).await {
-        Ok(head) if head >= cursor => head,
+        Ok(head) if head >= cursor.in_stream() => head.within(cursor.incarnation()),
         Ok(_) | Err(_) => {
             publisher.held(shard, journal.contradicts(shard, &seen).await?);
             return Ok(());
@@ -199,7 +199,11 @@ pub(crate) async fn project_until<J: Journal>(
             shards,
             limits: BatchLimits::default(),
         };
-        if until.is_empty() { Ok(0) } else { lane.session(Some(&until), &CancellationToken::new()).await }
+        if until.is_empty() {
+            Ok(0)
+        } else {
+            lane.session(Some(&until), &BTreeMap::new(), &CancellationToken::new()).await
+        }
     };
     let events = futures_util::future::try_join_all((0..lanes).map(session)).await?;
     Ok(events.into_iter().sum())

@@ -30,7 +30,12 @@ impl ShardState {
     fn is_held(&self) -> bool {
         match &self.broken {
             Some(Discontinuity::Contradicted { .. }) => true,
-            Some(Discontinuity::Gap { .. } | Discontinuity::ForeignChain { .. } | Discontinuity::Newer { .. })
+            Some(
+                Discontinuity::Gap { .. }
+                | Discontinuity::ForeignChain { .. }
+                | Discontinuity::Replaced { .. }
+                | Discontinuity::Newer { .. },
+            )
             | None => false,
         }
     }

@@ -49,7 +49,13 @@ async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), Wr
 }
 
 fn only(commit: ParsedCommit) -> ParsedBundle {
-    ParsedBundle { previous: None, needs: 0, commits: vec![commit], dead: Vec::new() }
+    ParsedBundle {
+        previous: None,
+        incarnation: headwater_core::Incarnation::FIRST,
+        needs: 0,
+        commits: vec![commit],
+        dead: Vec::new(),
+    }
 }
 
 /// Writes one commit, or undoes it and says why the database does not take it.

@@ -10,7 +10,10 @@
 mod append;
 mod copy;
 mod isolate;
+mod replace;
 mod upsert;
+
+pub(crate) use replace::start_over;
 
 use deadpool_postgres::{Object, Transaction};
 use headwater_streams::complaints::Complaints;
