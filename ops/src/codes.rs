@@ -51,6 +51,9 @@ pub enum Code {
     NotReleased,
     Poisoned,
     ShardHeld,
+    NotHeld,
+    HoldNotReleased,
+    IncarnationReplaced,
     Internal,
 }
 
@@ -74,7 +77,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 48] = [
+pub const TABLE: [Entry; 51] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -122,6 +125,9 @@ pub const TABLE: [Entry; 48] = [
     entry(Code::NotReleased, "quarantine/not_released", 409, "the aggregate cannot be released so, and stays quarantined", "See the detail: upgrade and refold, skip the event it names, or end the run."),
     entry(Code::Poisoned, "shard/poisoned", 500, "deciding this command made the engine panic, and it is not decided again", "Do not repeat it; report it with the log of the process that drives the shard. Nothing happened, and everything else goes on."),
     entry(Code::ShardHeld, "engine/shard_held", 503, "the shard is on hold: its journal contradicts what was seen of it", "Tell your operator, who finds what to do with `headwater doctor`. Nothing happened; do not repeat it before then."),
+    entry(Code::NotHeld, "hold/not_found", 404, "the shard is not on hold", "GET /holds lists those that are."),
+    entry(Code::HoldNotReleased, "hold/not_released", 409, "the shard cannot be released so, and stays on hold", "See the detail, and look at GET /holds again."),
+    entry(Code::IncarnationReplaced, "read/incarnation_replaced", 410, "the token or cursor is of an incarnation of its shard that was given up", "Read without it: what it stood for may be gone, and what is missing has to be written again. Begin a feed from its start."),
     entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
 ];
 
@@ -166,7 +172,7 @@ impl Exit {
     pub fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Ok,
-            404 => Self::NotFound,
+            404 | 410 => Self::NotFound,
             409 => Self::Conflict,
             400..=403 | 405..=428 => Self::InvalidInput,
             429 | 502..=504 => Self::Unavailable,

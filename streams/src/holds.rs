@@ -75,6 +75,20 @@ pub async fn raise(broker: &Broker, shard: ShardId, hold: &Hold) -> Result<(), E
     }
 }
 
+/// Puts a shard on hold for what its owner finds now: one that was on hold for another reason is for this one from now on.
+/// What has to be shown again, and a release that is ordered, stay.
+///
+/// # Errors
+/// See [`ExchangeError`]; safe to repeat.
+pub async fn restate(broker: &Broker, shard: ShardId, hold: &Hold) -> Result<(), ExchangeError> {
+    let Some((before, revision)) = of(broker, shard).await? else { return raise(broker, shard, hold).await };
+    if before.reason == hold.reason {
+        return Ok(());
+    }
+    let saw = before.saw.clone().or_else(|| hold.saw.clone());
+    replace(broker, shard, &Hold { reason: hold.reason.clone(), saw, refused: None, ..before }, revision).await
+}
+
 /// Returns the hold of a shard, as the leader has it (`STR-4`).
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::num::ParseIntError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
-use headwater_core::{Json, Revision, RunId, WorkspaceId};
+use headwater_core::{Incarnation, Json, Revision, RunId, WorkspaceId};
 use headwater_projector::queries::RecordedEvent;
 use headwater_streams::complaints::Complaints;
 use serde::Serialize;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::asked::{self, Asked};
+use super::incarnation::EventCursor;
 use super::{Api, Problem, runs};
 use crate::codes::Code;
 
@@ -41,22 +43,29 @@ struct EventPage {
 /// `GET /runs/{runId}/events`
 pub async fn page(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Response, Problem> {
     let run: RunId = asked.name("runId")?;
-    let (limit, after) = (asked.limit(LIMIT)?, asked.cursor::<u64>("after")?.map(Revision::new));
+    let (limit, after) = (asked.limit(LIMIT)?, asked.cursor::<EventCursor>("after")?);
     let workspace = asked.read(&api).await?;
+    let after = match after {
+        Some(after) => Some(after.check(&api, run).await?),
+        None => None,
+    };
     let events = api.reads.run_events(&workspace, run, after, limit).await?;
     if events.is_empty() {
         runs::found(&api, &workspace, run).await?;
     }
-    let next = events.last().map(|last| last.revision.to_string());
+    let incarnation = api.incarnations.of(run.shard()).await;
+    let cursor = |revision| EventCursor { incarnation, revision: Revision::new(revision) };
+    let next = events.last().map(|last| cursor(last.revision).to_string());
     Ok(api.read(EventPage { events, next }))
 }
 
 /// `GET /runs/{runId}/events/stream`
 pub async fn stream(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Response, Problem> {
     let run: RunId = asked.name("runId")?;
-    let mut after = asked.cursor::<u64>("after")?;
+    let mut after = asked.cursor::<EventCursor>("after")?;
     if let Some(last) = asked::header(&asked.headers, LAST_EVENT_HEADER)? {
-        let invalid = |_| Problem::new(Code::InvalidCursor, "`Last-Event-ID` is not a revision");
+        let invalid =
+            |_: ParseIntError| Problem::new(Code::InvalidCursor, "`Last-Event-ID` is not an id of this stream");
         after = Some(last.trim().parse().map_err(invalid)?);
     }
     let workspace = asked.read(&api).await?;
@@ -65,15 +74,27 @@ pub async fn stream(State(api): State<Arc<Api>>, mut asked: Asked) -> Result<Res
         Problem::new(Code::Overloaded, detail)
     })?;
     let detail = runs::found(&api, &workspace, run).await?;
-    let after = after.unwrap_or(0);
+    let incarnation = api.incarnations.of(run.shard()).await;
+    let after = match after {
+        Some(after) => after.check(&api, run).await?.get(),
+        None => 0,
+    };
     // Nothing follows (`RUN-1`); an `EventSource` that was answered 200 would come back for ever.
     if detail.summary.completed_at.is_some() && after >= detail.summary.revision {
         let mut response = StatusCode::NO_CONTENT.into_response();
         api.mark_lag(&mut response);
         return Ok(response);
     }
-    let following =
-        Following { api: api.clone(), workspace, run, after, ready: VecDeque::new(), done: false, _turn: turn };
+    let following = Following {
+        api: api.clone(),
+        workspace,
+        run,
+        incarnation,
+        after,
+        ready: VecDeque::new(),
+        done: false,
+        _turn: turn,
+    };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(following.into_stream()).keep_alive(keep_alive).into_response();
     api.mark_lag(&mut response);
@@ -85,6 +106,8 @@ struct Following {
     api: Arc<Api>,
     workspace: WorkspaceId,
     run: RunId,
+    /// In which the history is told: of another one it would go on somewhere else.
+    incarnation: Incarnation,
     /// The last revision sent.
     after: u64,
     ready: VecDeque<RecordedEvent>,
@@ -103,7 +126,7 @@ impl Following {
     /// Returns the next event; `None` after the last one, and when the client has to come back.
     async fn next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
-            if self.done {
+            if self.done || self.api.incarnations.of(self.run.shard()).await != self.incarnation {
                 return None;
             }
             let after = Some(Revision::new(self.after));
@@ -127,7 +150,8 @@ impl Following {
         let recorded = self.ready.pop_front()?;
         self.after = recorded.revision;
         self.done |= is_terminal(&recorded.event);
-        let event = Event::default().id(recorded.revision.to_string());
+        let cursor = EventCursor { incarnation: self.incarnation, revision: Revision::new(recorded.revision) };
+        let event = Event::default().id(cursor.to_string());
         event.json_data(&recorded).ok()
     }
 }

@@ -85,7 +85,7 @@ impl Asking {
             let reached = cursor.map_or(Sequence::ZERO, |cursor| cursor.sequence);
             let time =
                 cursor.and_then(|cursor| cursor.time).map_or(now, |time: headwater_projector::queries::Moment| time.0);
-            if reached >= *head { Duration::ZERO } else { since(now, time) }
+            if reached.in_stream() >= *head { Duration::ZERO } else { since(now, time) }
         };
         heads.iter().map(age).max().map(|age| u64::try_from(age.as_millis()).unwrap_or(UNKNOWN - 1))
     }

@@ -27,6 +27,8 @@ mod catalog;
 mod connections;
 mod events;
 mod health;
+mod holds;
+mod incarnation;
 mod lag;
 mod metrics;
 mod neighbours;
@@ -52,14 +54,14 @@ use headwater_core::shard::{Position, ShardMap};
 use headwater_core::{CommandId, Timestamp};
 use headwater_projector::queries::Reads;
 use headwater_projector::{JetStreamJournal, Journal as _, Progress};
-use headwater_streams::Broker;
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
+use headwater_streams::{Broker, shard_map};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -68,6 +70,7 @@ use crate::codes::Code;
 use crate::process::{Process, ServeError};
 use catalog::Catalog;
 use connections::Limits;
+use incarnation::Incarnations;
 use lag::LagView;
 use metrics::Metrics;
 use readable::AssetShards;
@@ -90,6 +93,7 @@ pub struct Api {
     lag: LagView,
     definitions: Definitions,
     catalog: Catalog,
+    incarnations: Incarnations,
     asset_shards: AssetShards,
     /// Whoever takes in a batch, one at a time: it is held in memory.
     batches: Semaphore,
@@ -115,6 +119,10 @@ impl Api {
     /// at once.
     async fn catch_up(&self, token: &Token) -> Result<(), Problem> {
         for &position in token.positions() {
+            if position.shard.number() >= self.map.shards {
+                return Err(Problem::new(Code::InvalidToken, format!("there is no shard {}", position.shard)));
+            }
+            self.incarnations.check(position).await?;
             self.refuse_future(position).await?;
         }
         self.see(token, CATCH_UP_WAIT).await
@@ -136,9 +144,6 @@ impl Api {
     /// Refuses a position ahead of the end of its journal, which is asked once where nothing here has been as far.
     async fn refuse_future(&self, position: Position) -> Result<(), Problem> {
         let Position { shard, sequence } = position;
-        if shard.number() >= self.map.shards {
-            return Err(Problem::new(Code::InvalidToken, format!("there is no shard {shard}")));
-        }
         let seen = match &self.progress {
             Some(progress) => progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence),
             None => self.reads.wait_for(position, Duration::ZERO).await?.is_ok(),
@@ -147,7 +152,7 @@ impl Api {
             return Ok(());
         }
         match tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await {
-            Ok(Ok(head)) if head < sequence => {
+            Ok(Ok(head)) if head < sequence.in_stream() => {
                 let detail =
                     format!("{position} is ahead of everything that was written: shard {shard} ends at {head}");
                 Err(Problem::new(Code::InvalidToken, detail))
@@ -172,6 +177,7 @@ pub async fn serve(
     let definitions = Definitions::new(&process.broker);
     let reads = Reads::of(database);
     let (lag, lag_watch) = lag::view(process, &reads);
+    let (tell, known) = watch::channel(Vec::new());
     let api = Arc::new(Api {
         broker: process.broker.clone(),
         map: process.map.clone(),
@@ -181,6 +187,7 @@ pub async fn serve(
         progress: process.progress.clone(),
         lag,
         catalog: Catalog::default(),
+        incarnations: Incarnations::new(known, JetStreamJournal::new(&process.broker)),
         asset_shards: AssetShards::default(),
         batches: Semaphore::new(1),
         followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
@@ -194,6 +201,9 @@ pub async fn serve(
     aides.spawn(duty::keep(Duty::Catalog, move || {
         catalog::watch(catalog.clone(), definitions.clone(), stopping.clone())
     }));
+    let broker = process.broker.clone();
+    let follow = move || shard_map::follow_incarnations(broker.clone(), tell.clone());
+    aides.spawn(duty::keep(Duty::Incarnations, follow));
     let stopping = stop.clone();
     aides.spawn(duty::keep(Duty::ReadLag, move || lag_watch.clone().run(stopping.clone())));
     let limits = Limits::of_this_process();

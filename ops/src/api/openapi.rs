@@ -48,11 +48,17 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
     if path.contains('{') && path != "/queues/{queue}" {
         errors.insert(404);
     }
+    if method == "get" && !is_static {
+        // A token or cursor of what was given up.
+        errors.insert(410);
+    }
     match path {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" => errors.extend([409, 422]),
-        "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" => drop(errors.insert(409)),
+        "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" | "/holds/{shard}/release" => {
+            errors.extend([409]);
+        }
         "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }

@@ -72,7 +72,7 @@ impl Api {
     pub async fn ends_of(&self, shards: impl IntoIterator<Item = &ShardId>) -> Option<Vec<Position>> {
         let ends = shards.into_iter().map(|&shard| async move {
             let sequence = tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await.ok()?.ok()?;
-            Some(Position { shard, sequence })
+            Some(Position { shard, sequence: sequence.within(self.incarnations.of(shard).await) })
         });
         futures_util::future::join_all(ends).await.into_iter().collect()
     }

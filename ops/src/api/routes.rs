@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Api, apply, assets, batch, events, health, metrics, openapi, operations, quarantine, runs, start, workflows,
+    Api, apply, assets, batch, events, health, holds, metrics, openapi, operations, quarantine, runs, start, workflows,
 };
 
 /// A path, what answers there, and how long that may take until the answer begins.
@@ -68,6 +68,8 @@ pub fn all() -> Vec<Route> {
             patience: quarantine::PATIENCE,
             ..writes("/quarantine/{aggregate}/release", post(quarantine::release))
         },
+        reads("/holds", get(holds::list)),
+        Route { patience: holds::PATIENCE, ..writes("/holds/{shard}/release", post(holds::release)) },
         reads("/projection", get(operations::projection)),
         reads("/problems", get(operations::problems)),
         reads("/problems/{area}/{name}", get(operations::problem)),

@@ -53,7 +53,9 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
     };
     let needed = match words.last().map(String::as_str) {
         Some("rebuild") if arg.get_id() != "postgres_url" => &["--postgres-url", "postgres://beside"][..],
-        Some("release") if !["refold", "skip", "end"].contains(&arg.get_id().as_str()) => &["--end"][..],
+        Some("release") if words[1] == "quarantine" && !["refold", "skip", "end"].contains(&arg.get_id().as_str()) => {
+            &["--end"][..]
+        }
         _ => &[],
     };
     wanted.iter().chain(needed).map(|word| (*word).to_owned()).collect()

@@ -6,6 +6,7 @@ pub mod client;
 mod config;
 mod doctor;
 mod files;
+mod hold;
 mod quarantine;
 mod rebuild;
 mod run;
@@ -54,6 +55,9 @@ enum Command {
     /// Look at what was set aside because its history cannot be gone on from, and release it.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Look at shards whose journals contradict what was seen of them, and accept a journal as it is found.
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     /// Say whether broker, streams, database and shards are as they should be.
     Doctor(doctor::DoctorSettings),
     /// Make the read models anew from the journals, compare, and put them in place.
@@ -76,6 +80,7 @@ impl Arguments {
             | Command::Run(_)
             | Command::Asset(_)
             | Command::Quarantine(_)
+            | Command::Hold(_)
             | Command::Doctor(_)
             | Command::Rebuild(_)
             | Command::Bench(_)
@@ -98,6 +103,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(command) => run::run(command).await,
         Command::Asset(command) => asset::run(command).await,
         Command::Quarantine(command) => quarantine::run(command).await,
+        Command::Hold(command) => hold::run(command).await,
         Command::Doctor(settings) => doctor::run(settings).await,
         Command::Rebuild(settings) => rebuild::run(settings).await,
         Command::Bench(settings) => crate::bench::run(settings).await,

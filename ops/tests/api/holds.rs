@@ -14,12 +14,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::engine::{DEADLINE, Engine};
 
-fn shard(number: u16) -> ShardId {
+pub fn shard(number: u16) -> ShardId {
     ShardId::new(number).unwrap()
 }
 
 /// Returns a workflow that a shard of two decides for.
-fn workflow_on(number: u16, name: &str) -> Value {
+pub fn workflow_on(number: u16, name: &str) -> Value {
     let map = ShardMap::even(2).unwrap();
     let is_there = |slug: &String| {
         let key = WorkflowKey { workspace: "default".parse().unwrap(), workflow: slug.parse().unwrap() };
@@ -30,11 +30,11 @@ fn workflow_on(number: u16, name: &str) -> Value {
 }
 
 /// Where the broker keeps a stream.
-fn store(folder: &Path, stream: &str) -> PathBuf {
+pub fn store(folder: &Path, stream: &str) -> PathBuf {
     folder.join("nats/streams/jetstream/ENGINE/streams").join(stream)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let into = to.join(entry.file_name());
@@ -46,7 +46,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn put_back(copied: &Path, place: &Path) {
+pub fn put_back(copied: &Path, place: &Path) {
     if place.exists() {
         std::fs::remove_dir_all(place).unwrap();
     }
@@ -54,12 +54,12 @@ fn put_back(copied: &Path, place: &Path) {
 }
 
 impl Engine {
-    async fn broker(&self) -> Broker {
+    pub async fn broker(&self) -> Broker {
         Broker::connect(&self.servers.nats.engine()).await.unwrap()
     }
 
     /// Says something to the broker with the engine's rights.
-    async fn say(&self, subject: &str, payload: &str) {
+    pub async fn say(&self, subject: &str, payload: &str) {
         let Credentials::Password { user, password } = self.servers.nats.engine().credentials else { panic!() };
         let address = self.servers.nats.url().trim_start_matches("nats://").to_owned();
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Waits until a condition of the engine holds.
-    async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let waited = async {
             while !is_so().await {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Waits until shard 0 is on hold; holds it to everything that goes for one that is.
-    async fn until_held(&self, why: &str) {
+    pub async fn until_held(&self, why: &str) {
         self.until(why, async || {
             let answer = self.get("/readyz").await;
             answer.body["detail"]
@@ -107,7 +107,7 @@ impl Engine {
     }
 
     /// Waits until every shard can be written.
-    async fn until_ready(&self) {
+    pub async fn until_ready(&self) {
         self.until("it is ready", async || self.get("/readyz").await.status == 200).await;
     }
 }

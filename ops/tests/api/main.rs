@@ -15,4 +15,5 @@ mod neighbours;
 mod outages;
 mod quarantine;
 mod readable;
+mod releases;
 mod symbols;

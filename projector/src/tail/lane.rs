@@ -142,8 +142,9 @@ impl<J: Journal> Lane<J> {
                             // It may be another journal than the one that was projected: then whoever drives it is told.
                             let (journal, publisher) = (Arc::clone(&self.journal), self.publisher.clone());
                             readers.spawn(async move {
-                                match journal.contradicts(shard, &cursor.sighting()).await {
-                                    Ok(reason) => publisher.held(shard, reason),
+                                let seen = cursor.sighting();
+                                match journal.contradicts(shard, &seen).await {
+                                    Ok(reason) => publisher.held(shard, &seen, reason),
                                     Err(error) => tracing::warn!(%error, "a journal that does not follow is not looked at"),
                                 }
                             });
@@ -220,13 +221,13 @@ async fn read<J: Journal>(
             return;
         }
         match journal.contradicts(shard, &seen).await {
-            Ok(None) => break publisher.held(shard, None),
+            Ok(None) => break publisher.held(shard, &seen, None),
             Ok(Some(reason)) => {
                 if said.as_ref() != Some(&reason) {
                     tracing::error!(%shard, %reason, "the journal does not show what was projected of it");
                     said = Some(reason.clone());
                 }
-                publisher.held(shard, Some(reason));
+                publisher.held(shard, &seen, Some(reason));
                 if end.is_some() {
                     let _ = to.send(Err(JournalError::Gone { shard, after })).await;
                     return;

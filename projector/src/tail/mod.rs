@@ -174,7 +174,7 @@ async fn look_at<J: Journal>(journal: &J, shard: ShardId, publisher: &Publisher)
     let head = match journal.head(shard).await {
         Ok(head) if head >= cursor.in_stream() => head.within(cursor.incarnation()),
         Ok(_) | Err(_) => {
-            publisher.held(shard, journal.contradicts(shard, &seen).await?);
+            publisher.held(shard, &seen, journal.contradicts(shard, &seen).await?);
             return Ok(());
         }
     };

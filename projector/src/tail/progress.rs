@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use headwater_core::shard::{HoldReason, Position};
+use headwater_core::shard::{HoldReason, Position, Sighting};
 use headwater_core::{Sequence, ShardId, Timestamp};
 use tokio::sync::watch;
 
@@ -101,8 +101,11 @@ impl Progress {
     /// See [`WaitError`].
     pub async fn wait_for(&self, position: Position, deadline: Duration) -> Result<(), WaitError> {
         let Position { shard, sequence } = position;
+        // What is wrong with an incarnation that was given up says nothing of the next.
+        let is_broken =
+            |state: &ShardState| state.broken.is_some() && sequence.incarnation() <= state.cursor.incarnation();
         let reached =
-            |shards: &Shards| shards.get(&shard).is_none_or(|state| state.cursor >= sequence || state.broken.is_some());
+            |shards: &Shards| shards.get(&shard).is_none_or(|state| state.cursor >= sequence || is_broken(state));
         let mut shards = self.shards.clone();
         let _waiting = Waiting::new(&self.waiting);
         let state = match tokio::time::timeout(deadline, shards.wait_for(reached)).await {
@@ -162,6 +165,9 @@ impl Publisher {
         self.shards.send_modify(|shards| {
             for cursor in cursors {
                 if let Some(state) = shards.get_mut(&cursor.shard) {
+                    if cursor.sequence.incarnation() > state.cursor.incarnation() {
+                        state.broken = None;
+                    }
                     state.cursor = cursor.sequence;
                     state.head = state.head.max(cursor.sequence);
                     state.time = cursor.time.or(state.time);
@@ -180,10 +186,14 @@ impl Publisher {
         });
     }
 
-    /// Says whether a journal contradicts what was projected of it; nothing else that is wrong with the shard is touched.
-    pub(crate) fn held(&self, shard: ShardId, reason: Option<HoldReason>) {
-        let is_held = self.shards.borrow().get(&shard).is_some_and(ShardState::is_held);
+    /// Says whether a journal contradicts what was `seen` of it; nothing else that is wrong with the shard is touched. What was
+    /// seen of an incarnation that was given up says nothing.
+    pub(crate) fn held(&self, shard: ShardId, seen: &Sighting, reason: Option<HoldReason>) {
+        let state = self.shards.borrow().get(&shard).cloned();
+        let is_held = state.as_ref().is_some_and(ShardState::is_held);
+        let is_past = state.is_some_and(|state| state.cursor.incarnation() > seen.at.incarnation());
         match reason {
+            Some(_) if is_past => {}
             Some(reason) => self.broken(shard, Some(Discontinuity::Contradicted { shard, reason })),
             None if is_held => self.broken(shard, None),
             None => {}

@@ -138,7 +138,7 @@ impl Drop for Refusing {
 /// Puts a shard on hold, however long it takes.
 pub(super) async fn raise(broker: &Broker, shard: ShardId, hold: &Hold) {
     let mut pause = Duration::from_millis(20);
-    while let Err(error) = holds::raise(broker, shard, hold).await {
+    while let Err(error) = holds::restate(broker, shard, hold).await {
         tracing::warn!(%shard, %error, "that the shard is on hold cannot be told yet");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));

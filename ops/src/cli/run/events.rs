@@ -12,9 +12,9 @@ use crate::cli::{Failure, show};
 #[derive(Debug, Args)]
 pub struct EventsSettings {
     run: String,
-    /// Only what came after this revision.
-    #[arg(long, default_value_t = 0)]
-    after: u64,
+    /// Only what came after this revision; behind `INCARNATION.` where its shard was released from hold.
+    #[arg(long, default_value = "0")]
+    after: String,
     #[command(flatten)]
     api: ApiSettings,
 }
@@ -22,7 +22,7 @@ pub struct EventsSettings {
 pub async fn run(settings: EventsSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let path = format!("/runs/{}/events", settings.run);
-    let (mut after, mut events) = (settings.after.to_string(), Vec::new());
+    let (mut after, mut events) = (settings.after, Vec::new());
     loop {
         let mut page = client.get(&path, &[("after", after), ("limit", "100".to_owned())]).await?;
         if let Value::Array(more) = page["events"].take() {

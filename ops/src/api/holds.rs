@@ -1,0 +1,147 @@
+//! Which shards are on hold, and the way out where their journals do not come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use headwater_core::shard::Position;
+use headwater_core::{Sequence, ShardId};
+use headwater_streams::holds::{self, Hold, ReleaseOrder};
+use headwater_streams::journal::{Journal, JournalInfo};
+use headwater_streams::{ExchangeError, shard_map};
+use serde_json::{Value, json};
+
+use super::asked::Asked;
+use super::body::{Body, Fields};
+use super::token::Token;
+use super::{Api, Problem, answer, fresh_command, now};
+use crate::codes::Code;
+
+/// How long a release may take: the whole journal of the shard is folded for it, twice.
+const RELEASE_WAIT: Duration = Duration::from_secs(600);
+/// How long the answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(620);
+/// How often it is asked whether it is done.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How long the answer waits until this process refuses what is older.
+const HEAR_WAIT: Duration = Duration::from_secs(5);
+const REASON_CHARS_MAX: usize = 1_000;
+const NAME_CHARS_MAX: usize = 200;
+
+/// `GET /holds`
+pub async fn list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
+    asked.finish()?;
+    let mut shown = Vec::new();
+    for (shard, hold) in holds::list(&api.broker).await? {
+        let found = Journal::look(&api.broker, shard).await?.map(|(_, info)| info);
+        shown.push(show(shard, &hold, found));
+    }
+    Ok(answer::data(StatusCode::OK, json!({"holds": shown})))
+}
+
+fn show(shard: ShardId, hold: &Hold, found: Option<JournalInfo>) -> Value {
+    let releasable = hold.reason.releasable();
+    json!({
+        "shard": shard,
+        "reason": hold.reason.to_string(),
+        "raisedAt": hold.raised_at.to_string(),
+        "remedy": hold.reason.remedy(),
+        "journal": found.map(|info| json!({"end": info.last, "first": info.first, "madeAt": info.made_at.to_string()})),
+        "releasable": releasable.is_ok(),
+        "instead": releasable.err(),
+        "ordered": hold.release.as_ref().map(|order| json!({
+            "by": order.by,
+            "reason": order.reason,
+            "at": order.at.to_string(),
+        })),
+        "refused": hold.refused,
+    })
+}
+
+/// `POST /holds/{shard}/release`
+pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+    let shard: ShardId = asked.name("shard")?;
+    asked.finish()?;
+    let order = order(body.fields()?)?;
+    let Some((hold, revision)) = holds::of(&api.broker, shard).await? else {
+        return Err(Problem::new(Code::NotHeld, format!("shard {shard} is not on hold")));
+    };
+    let id = match &hold.release {
+        // Somebody else was first, or this is a repetition.
+        Some(under_way) => under_way.id,
+        None => {
+            let refused = |detail: String| Problem::new(Code::HoldNotReleased, detail);
+            hold.reason.releasable().map_err(|instead| refused(format!("{}: {instead}", hold.reason)))?;
+            let found = Journal::look(&api.broker, shard).await?.map_or(Sequence::ZERO, |(_, info)| info.last);
+            if let Some(expected) = order.expect.filter(|expected| *expected != found) {
+                let detail =
+                    format!("the journal of shard {shard} ends at entry {found}, and at {expected} was expected");
+                return Err(refused(detail).with("end", found.get()));
+            }
+            let (id, ordered) = (order.id, Hold { release: Some(order), refused: None, ..hold });
+            match holds::replace(&api.broker, shard, &ordered, revision).await {
+                Ok(()) => id,
+                Err(ExchangeError::Refused { .. }) => {
+                    return Err(refused(format!("the hold of shard {shard} changed meanwhile: look at it again")));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    carried_out(&api, shard, id).await?;
+    let state = shard_map::journal_state(&api.broker, shard).await?;
+    let incarnation = state.incarnation();
+    let end = Journal::look(&api.broker, shard).await?.map_or(Sequence::ZERO, |(_, info)| info.last);
+    api.incarnations.hear(shard, incarnation, HEAR_WAIT).await;
+    let token = Token::of([Position { shard, sequence: end.within(incarnation) }]);
+    let released = json!({"shard": shard, "incarnation": incarnation, "token": token.to_string()});
+    Ok(answer::written(StatusCode::OK, &token, released))
+}
+
+fn order(mut fields: Fields) -> Result<ReleaseOrder, Problem> {
+    let invalid = |field: &str, detail: String| Problem::new(Code::InvalidField, detail).with("field", field);
+    let text = |field: &str, text: String, chars_max: usize| {
+        let chars = text.chars().count();
+        if text.trim().is_empty() || chars > chars_max || text.chars().any(char::is_control) {
+            return Err(invalid(field, format!("`{field}` is not a line of 1 to {chars_max} characters")));
+        }
+        Ok(text)
+    };
+    let reason: Option<String> = fields.field("reason", "a string")?;
+    let by: Option<String> = fields.field("by", "a string")?;
+    let expect: Option<u64> = fields.field("expect", "a number from 0 up")?;
+    fields.finish()?;
+    let reason =
+        reason.ok_or_else(|| invalid("reason", "`reason` is missing: why the journal is accepted".to_owned()))?;
+    Ok(ReleaseOrder {
+        id: fresh_command(),
+        by: text("by", by.unwrap_or_else(|| "not said".to_owned()), NAME_CHARS_MAX)?,
+        reason: text("reason", reason, REASON_CHARS_MAX)?,
+        expect: expect.map(Sequence::new),
+        at: now(),
+    })
+}
+
+/// Waits until whoever drives the shard has carried a release out.
+async fn carried_out(api: &Api, shard: ShardId, id: headwater_core::CommandId) -> Result<(), Problem> {
+    let give_up_at = tokio::time::Instant::now() + RELEASE_WAIT;
+    loop {
+        let is_stopping = api.stopping.is_cancelled();
+        match holds::of(&api.broker, shard).await {
+            Ok(Some((hold, _))) if hold.release.as_ref().is_some_and(|order| order.id == id) => {}
+            Ok(Some((Hold { refused: Some(refused), .. }, _))) => {
+                return Err(Problem::new(Code::HoldNotReleased, refused));
+            }
+            // Another hold came after it.
+            Ok(Some(_) | None) => return Ok(()),
+            Err(error) => tracing::debug!(%shard, %error, "whether the shard is released is not known yet"),
+        }
+        if is_stopping || tokio::time::Instant::now() >= give_up_at {
+            let detail = format!("the release of shard {shard} is ordered, and nobody has carried it out yet");
+            return Err(Problem::new(Code::Indeterminate, detail));
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
