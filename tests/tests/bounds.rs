@@ -16,7 +16,7 @@ const SPEAKING: [&str; 7] = [
 ];
 
 /// What is said every time, and what keeps it from being said often: each words and a reason.
-const PACED: [(&str, &str); 31] = [
+const PACED: [(&str, &str); 37] = [
     ("a task panicked; it is begun anew", "a pause before each new begin"),
     ("this process cannot drive the shard", "once for each time a shard is given up"),
     ("no sign of life given", "once a heartbeat"),
@@ -45,6 +45,12 @@ const PACED: [(&str, &str); 31] = [
     ("that the shard is on hold cannot be told yet", "a pause before each try"),
     ("whether the shard is on hold is not known, trying again", "a pause before each try"),
     ("somebody has put the shard on hold", "once for each hold"),
+    ("the shard is not released from hold", "once for each release, and a pause before each try"),
+    ("released from hold", "once for each release"),
+    ("a lost definition is not restored", "once for each release and workflow"),
+    ("what is to be sent again is not written yet", "a pause before each try"),
+    ("what another shard has lost is sent again", "once for each incarnation of another shard"),
+    ("its journal began anew", "once for each incarnation"),
     ("that the journal has begun cannot be told yet", "a pause before each try"),
     ("some requests did not end in time", "once, at the stop"),
     ("the database is not ready, trying again", "a pause before each try"),

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Granted;
-use super::{Aside, Decided, Effect, EffectPlace, HandedTasks, Rejection};
+use super::{Aside, Decided, Effect, EffectPlace, Granted, HandedTasks, Position, Rejection};
 use crate::run::RunStatus;
-use crate::{RunId, ShardId};
+use crate::{BundleId, RunId, Sequence, ShardId};
 
 #[derive(Debug)]
 pub(super) struct Waiting<C> {
@@ -75,4 +74,42 @@ impl<C> Load<C> {
         }
         (granted, tasks)
     }
+}
+
+/// What the caller of a command is told, once it may be told.
+#[derive(Debug)]
+pub struct Answer<C> {
+    pub caller: C,
+    pub outcome: Result<Outcome, Rejection>,
+}
+
+/// A command that was granted.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Reads that have seen this place have seen the outcome.
+    pub position: Position,
+    pub granted: Option<Granted>,
+    /// What was granted to which worker.
+    pub tasks: HandedTasks,
+}
+
+/// One bundle to append, expecting the journal to end where `expected` says.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub id: BundleId,
+    pub bytes: Vec<u8>,
+    pub expected: Sequence,
+    /// How many commits it holds.
+    pub commits: usize,
+}
+
+/// What may leave now.
+#[derive(Debug)]
+pub struct Released<C> {
+    pub answers: Vec<Answer<C>>,
+    pub effects: Vec<Effect>,
+    /// The runs that ended, at the place where they did.
+    pub ended: Vec<(RunId, RunStatus, Position)>,
+    /// To be named in [`super::Owner::effects_delivered`] with each way that its effects leave on; absent when there are none.
+    pub sequence: Option<Sequence>,
 }

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::Granted;
 use super::bundle::{Head, digest};
 use super::lane;
-use super::load::{Load, Waiting};
+use super::load::{Answer, Append, Load, Outcome, Released, Waiting};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
@@ -25,44 +25,6 @@ use super::{
 use crate::credit::Hands;
 use crate::run::{Run, RunStatus};
 use crate::{BundleId, CommandId, Epoch, Revision, RunId, Sequence, Timestamp};
-
-/// What the caller of a command is told, once it may be told.
-#[derive(Debug)]
-pub struct Answer<C> {
-    pub caller: C,
-    pub outcome: Result<Outcome, Rejection>,
-}
-
-/// A command that was granted.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Reads that have seen this place have seen the outcome.
-    pub position: Position,
-    pub granted: Option<Granted>,
-    /// What was granted to which worker.
-    pub tasks: HandedTasks,
-}
-
-/// One bundle to append, expecting the journal to end where `expected` says.
-#[derive(Debug, Clone)]
-pub struct Append {
-    pub id: BundleId,
-    pub bytes: Vec<u8>,
-    pub expected: Sequence,
-    /// How many commits it holds.
-    pub commits: usize,
-}
-
-/// What may leave now.
-#[derive(Debug)]
-pub struct Released<C> {
-    pub answers: Vec<Answer<C>>,
-    pub effects: Vec<Effect>,
-    /// The runs that ended, at the place where they did.
-    pub ended: Vec<(RunId, RunStatus, Position)>,
-    /// To be named in [`Owner::effects_delivered`] with each way that its effects leave on; absent when there are none.
-    pub sequence: Option<Sequence>,
-}
 
 /// The one process that decides for a shard, as long as nobody else appends.
 #[derive(Debug)]

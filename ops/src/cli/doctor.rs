@@ -170,7 +170,13 @@ async fn check_journals(broker: &Broker, map: &ShardMap) -> Finding {
                 Err(error) => return wrong(WHAT, Failure::of(&error).to_string()),
             },
         };
-        held.extend(reason.map(|reason| format!("shard {shard} is on hold, {reason}: {}", reason.remedy())));
+        held.extend(reason.map(|reason| {
+            let last = match reason.releasable() {
+                Ok(()) => format!("; where no copy is left, `headwater hold release {shard}` gives up what is lost"),
+                Err(_) => String::new(),
+            };
+            format!("shard {shard} is on hold, {reason}: {}{last}", reason.remedy())
+        }));
     }
     if held.is_empty() {
         return ok(WHAT, format!("all {} show what was seen of them", map.shards));
