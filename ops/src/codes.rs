@@ -44,6 +44,7 @@ pub enum Code {
     Overloaded,
     Unavailable,
     ShardUnavailable,
+    NotStored,
     Indeterminate,
     NotReady,
     Quarantined,
@@ -77,7 +78,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 51] = [
+pub const TABLE: [Entry; 52] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -118,6 +119,7 @@ pub const TABLE: [Entry; 51] = [
     entry(Code::Overloaded, "engine/overloaded", 429, "the engine has as much under way as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
     entry(Code::Unavailable, "engine/unavailable", 503, "the engine cannot take the command now", "Repeat after a moment; nothing happened."),
     entry(Code::ShardUnavailable, "engine/shard_unavailable", 503, "nobody who drives the shard can be reached", "Wait as long as Retry-After says, then repeat: the shard did not get the command. GET /readyz names shards without an owner."),
+    entry(Code::NotStored, "engine/not_stored", 503, "the broker does not store what the shard decides", "Nothing happened: wait as long as Retry-After says, then repeat. Tell your operator, who sees whether the broker's disk is full; once it has space, the broker has to be restarted."),
     entry(Code::Indeterminate, "engine/indeterminate", 504, "nobody answered in time whether it happened", "It may have happened: repeat with the same Idempotency-Key, or read before repeating."),
     entry(Code::NotReady, "engine/not_ready", 503, "this process cannot serve yet", "See `checks` for what is missing."),
     entry(Code::Quarantined, "engine/quarantined", 500, "the history of this aggregate breaks the rules, and it is set aside", "Tell your operator; everything else goes on. Ask again once it is released: `headwater quarantine list`."),

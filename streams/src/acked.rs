@@ -6,6 +6,7 @@ use async_nats::{HeaderMap, Request, StatusCode, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::storing::Attempt;
 use crate::{Broker, Cause, ExchangeError};
 
 /// The broker's word that a message is stored.
@@ -64,6 +65,25 @@ const HEADERS_BYTES_MAX: usize = 1024;
 
 /// Publishes and waits for the acknowledgement. A broker out of reach is not waited for.
 pub(crate) async fn publish(
+    broker: &Broker,
+    subject: Subject,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+    wait: Duration,
+) -> Result<Stored, PublishFailure> {
+    let attempt = Attempt::begin(broker);
+    let outcome = exchange(broker, subject, headers, payload, wait).await;
+    match &outcome {
+        Ok(_) => attempt.stored(),
+        Err(PublishFailure::WrongSequence(_) | PublishFailure::TooLarge { .. }) => attempt.passed_over(),
+        // What nobody answered says nothing of the store; a word of the stream does.
+        Err(PublishFailure::Unavailable(cause)) if !cause.is::<ApiError>() => attempt.passed_over(),
+        Err(PublishFailure::Unavailable(_) | PublishFailure::Indeterminate(_)) => drop(attempt),
+    }
+    outcome
+}
+
+async fn exchange(
     broker: &Broker,
     subject: Subject,
     headers: Option<HeaderMap>,

@@ -18,6 +18,7 @@ pub use check::{BrokerCheck, Shortcoming, SyncSetting};
 pub use wall::{Wall, WallError};
 
 use crate::complaints::Complaints;
+use crate::storing::Storing;
 use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};
 
@@ -117,6 +118,7 @@ struct Link {
     config: BrokerConfig,
     /// Answers that were to go where no inbox is.
     answers_refused: AtomicU64,
+    storing: Storing,
 }
 
 impl fmt::Debug for Broker {
@@ -147,7 +149,7 @@ impl Broker {
         };
         let jetstream = jetstream::context::ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
         let answers_refused = AtomicU64::new(0);
-        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone(), answers_refused })))
+        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone(), answers_refused, storing: Storing::new() })))
     }
 
     /// Returns how often the connection was made: what was on its way when the number changes may be lost.
@@ -211,6 +213,10 @@ impl Broker {
 
     pub(crate) fn count_refused_answer(&self) {
         self.0.answers_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn storing(&self) -> &Storing {
+        &self.0.storing
     }
 
     pub(crate) fn is_connected(&self) -> bool {

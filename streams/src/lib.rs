@@ -48,6 +48,7 @@ pub mod ownership;
 pub mod requests;
 pub mod server;
 pub mod shard_map;
+mod storing;
 pub mod subject;
 mod tail;
 pub mod topology;

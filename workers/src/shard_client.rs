@@ -6,6 +6,7 @@
 mod quarantine;
 mod queue;
 mod replies;
+mod stalled;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use tokio::time::Instant;
 
 pub use queue::QueueDepth;
 use replies::{Ends, ends, is_passing, named_epoch};
+pub use stalled::STORES_NOTHING_MIN;
+use stalled::Stalls;
 
 /// Says why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,8 @@ pub enum ClientError {
     /// Nobody answered in time. It may have happened; asking again under the same id is safe.
     #[error("shard {shard} did not answer in time")]
     Indeterminate { shard: ShardId },
-    /// Its owner answers, and has an append that does not land: the broker cannot store it, or the journal is gone.
+    /// Its owner answers, and has an append that does not land: the broker cannot store it, or the journal is gone. A command was
+    /// not sent.
     #[error("shard {shard} has been trying to append for {millis} ms")]
     Stalled { shard: ShardId, millis: u64 },
     /// Too many commands wait already, here or at the shard.
@@ -60,6 +64,7 @@ pub enum ClientError {
 pub struct ShardClient {
     broker: Broker,
     lanes: Arc<[mpsc::Sender<Waiting>]>,
+    stalls: Stalls,
 }
 
 #[derive(Debug)]
@@ -87,10 +92,11 @@ impl ShardClient {
             tokio::spawn(Lane { broker: broker.clone(), shard }.keep(receiver));
             sender
         };
-        Self { broker: broker.clone(), lanes: (0..shards).map(lane).collect() }
+        Self { broker: broker.clone(), lanes: (0..shards).map(lane).collect(), stalls: Stalls::new(shards) }
     }
 
-    /// Gives a command to a shard and waits until its decision is durable.
+    /// Gives a command to a shard and waits until its decision is durable. While its owner is known to append in vain, it is not
+    /// sent.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -100,8 +106,13 @@ impl ShardClient {
         submission: Submission,
         within: Duration,
     ) -> Result<(Position, Option<headwater_core::protocol::Granted>), ClientError> {
+        self.refuse_stalled(shard)?;
         let request = ShardRequest::Submit(Box::new(submission));
-        match self.ask(shard, request, within).await? {
+        let reply = tokio::select! {
+            reply = self.ask(shard, request, within) => reply?,
+            never = self.look_for_stall(shard) => never,
+        };
+        match reply {
             ShardReply::Done { position, granted } => Ok((position, granted)),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Ended { .. }
@@ -175,8 +186,7 @@ impl ShardClient {
     /// # Errors
     /// [`ClientError::Indeterminate`] when nobody answers by then.
     pub async fn epoch_of(&self, shard: ShardId, within: Duration) -> Result<Epoch, ClientError> {
-        let asked = ShardRequest::NameEpoch { prove: false };
-        self.ask_until_answered(shard, &[asked], within, named_epoch).await.map(|(epoch, _)| epoch)
+        self.told_epoch(shard, false, within).await.map(|(epoch, _)| epoch)
     }
 
     /// Asks the owner of a shard to show that it can append, within `within`. Costs an empty bundle a second at most.
@@ -185,11 +195,20 @@ impl ShardClient {
     /// [`ClientError::Indeterminate`] when nobody answers by then; [`ClientError::Stalled`] when somebody does whose
     /// append does not land.
     pub async fn prove(&self, shard: ShardId, within: Duration) -> Result<Epoch, ClientError> {
-        let asked = ShardRequest::NameEpoch { prove: true };
-        match self.ask_until_answered(shard, &[asked], within, named_epoch).await? {
+        match self.told_epoch(shard, true, within).await? {
             (epoch, None) => Ok(epoch),
             (_, Some(millis)) => Err(ClientError::Stalled { shard, millis }),
         }
+    }
+
+    /// Returns the epoch, and for how many milliseconds an append has been stalled.
+    async fn told_epoch(
+        &self,
+        shard: ShardId,
+        prove: bool,
+        within: Duration,
+    ) -> Result<(Epoch, Option<u64>), ClientError> {
+        self.ask_until_answered(shard, &[ShardRequest::NameEpoch { prove }], within, named_epoch).await
     }
 
     async fn await_on_shard(&self, shard: ShardId, runs: &[RunId], within: Duration) -> Result<Ends, ClientError> {

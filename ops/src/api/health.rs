@@ -10,7 +10,7 @@ use axum::response::Response;
 use headwater_core::ShardId;
 use headwater_core::shard::Rejection;
 use headwater_streams::broker::ConnectionState;
-use headwater_workers::shard_client::ClientError;
+use headwater_workers::shard_client::{ClientError, STORES_NOTHING_MIN};
 use serde::Serialize;
 use serde_json::json;
 
@@ -69,9 +69,14 @@ fn quarantine(api: &Api) -> String {
 }
 
 fn broker(api: &Api) -> Result<String, String> {
-    match api.broker.connection_state() {
-        ConnectionState::Connected => Ok("connected".to_owned()),
-        ConnectionState::Reconnecting => Err("the broker is out of reach".to_owned()),
+    let stores_nothing = api.broker.stores_nothing_for().filter(|span| *span >= STORES_NOTHING_MIN);
+    match (api.broker.connection_state(), stores_nothing) {
+        (ConnectionState::Connected, Some(span)) => Err(format!(
+            "the broker has stored nothing for {} ms: see whether its disk is full; once it has space, restart the broker",
+            span.as_millis()
+        )),
+        (ConnectionState::Connected, None) => Ok("connected".to_owned()),
+        (ConnectionState::Reconnecting, _) => Err("the broker is out of reach".to_owned()),
     }
 }
 

@@ -84,8 +84,9 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let passing = [Code::Overloaded, Code::Unavailable, Code::ShardUnavailable, Code::DatabaseUnavailable]
-            .contains(&self.code);
+        let passing =
+            [Code::Overloaded, Code::Unavailable, Code::ShardUnavailable, Code::NotStored, Code::DatabaseUnavailable]
+                .contains(&self.code);
         if passing {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
@@ -136,9 +137,8 @@ impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(rejection) => rejection.into(),
-            ClientError::Unavailable { .. } | ClientError::Stalled { .. } => {
-                Self::new(Code::ShardUnavailable, error.to_string())
-            }
+            ClientError::Unavailable { .. } => Self::new(Code::ShardUnavailable, error.to_string()),
+            ClientError::Stalled { .. } => Self::new(Code::NotStored, error.to_string()),
             ClientError::Indeterminate { .. } => Self::new(Code::Indeterminate, error.to_string()),
             ClientError::Overloaded { .. } => Self::new(Code::Overloaded, error.to_string()),
             ClientError::TooLarge => Self::new(Code::TooLarge, error.to_string()),

@@ -45,6 +45,48 @@ async fn without_a_database_runs_go_on_and_reads_say_so() {
     engine.stop().await;
 }
 
+/// A file that may not grow is what a full disk is to the broker: the write fails, and its stream stays closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_can_store_nothing_is_named_at_once_and_after_its_restart_everything_goes_on() {
+    let mut engine = Engine::start().await;
+    let document = |n: u32| json!({"slug": format!("w{n}"), "steps": [{"id": "a", "action": "noop"}]});
+    engine.apply(json!([document(0)])).await;
+    let broker = engine.servers.nats.pid().unwrap().to_string();
+    let limit = |bytes: &str| {
+        std::process::Command::new("prlimit").args(["--pid", &broker, &format!("--fsize={bytes}")]).status()
+    };
+    if !limit("1:").is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no prlimit here that limits another process");
+        return engine.stop().await;
+    }
+    // What is on its way when it begins may still happen.
+    let first = engine.post("/workflows/w0/runs", json!({})).await;
+    let unclear = ["engine/indeterminate", "engine/not_stored", "engine/shard_unavailable"].map(|code| json!(code));
+    assert!(unclear.contains(&first.body["code"]), "{}", first.body);
+    for n in 0..9 {
+        // Of both shards some.
+        engine
+            .until("it is refused for certain", async || {
+                engine.post("/workflows", document(n)).await.body["code"] == "engine/not_stored"
+            })
+            .await;
+    }
+    let refused = engine.post("/workflows", document(3)).await;
+    refused.problem("engine/not_stored");
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers.contains_key("retry-after"));
+    let ready = engine.get("/readyz").await;
+    let detail = ready.problem("engine/not_ready")["detail"].as_str().unwrap();
+    assert!(detail.contains("disk is full") && detail.contains("restart the broker"), "{detail}");
+    assert!(limit("unlimited:").unwrap().success());
+    engine.servers.nats.kill();
+    engine.servers.nats.restart().unwrap();
+    engine.until("every shard can append", async || engine.get("/readyz").await.status == StatusCode::OK).await;
+    let applied = engine.post("/workflows", document(77)).await;
+    assert!(applied.status.is_success(), "{}", applied.body);
+    engine.stop().await;
+}
+
 /// Returns a workflow that this shard of two decides for.
 fn workflow_on(shard: ShardId) -> String {
     let map = ShardMap::even(2).unwrap();

@@ -1,5 +1,6 @@
 //! What holds a shard at a take-over: each way in which a journal can contradict what was seen of it.
 
+use headwater_core::shard::Witness;
 use headwater_streams::shard_map;
 
 use super::*;
