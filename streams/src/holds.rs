@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{CommandId, Sequence, ShardId, Timestamp};
+use headwater_core::{Actor, CommandId, Sequence, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::acked::PublishFailure;
@@ -42,8 +42,9 @@ impl Hold {
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseOrder {
     pub id: CommandId,
-    /// Who wishes it, as they say themselves.
-    pub by: String,
+    /// Who wishes it, where they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     pub reason: String,
     /// Where the journal ends, as whoever wishes it has seen: 0 where there is none. Absent: wherever it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -58,7 +58,7 @@ impl<R, T> Desk<R, T> {
                 self.begin_release(place, id, aggregate, by, actor, out);
             }
             ShardRequest::NameHeard { of } => {
-                let (heard, incarnation) = (self.owner.shard().heard(of), self.owner.shard().incarnation());
+                let (heard, incarnation) = (self.owner.shard().heard(of), self.owner.shard().lanes().incarnation());
                 self.reply(place, ShardReply::Heard { place: heard, incarnation }, out);
             }
             ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),

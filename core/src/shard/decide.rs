@@ -235,7 +235,7 @@ impl Shard {
     }
 
     fn decide_asset(&mut self, asked: Asked, key: AssetKey, wish: AssetCommand, now: Timestamp) -> Decided {
-        let recorded = self.assets.get(&key).and_then(|asset| asset.recorded_by(&wish));
+        let before = recorded_before(self.assets.get(&key), &wish);
         let map = &self.map;
         let shard_for = |randomness| map.spread(randomness);
         let ground = asset::Ground { now, shard_for: &shard_for };
@@ -254,9 +254,7 @@ impl Shard {
             }
         };
         if events.is_empty() {
-            // Whoever has it recorded again has not heard of the first time.
-            let granted = recorded.map(|version| Granted::Asset { version });
-            return Decided { granted, ..Decided::default() };
+            return before;
         }
         let events = events.into_iter().map(Event::Asset).collect();
         self.commit(AggregateId::Asset(key), revision, asked, now, events, None)
@@ -340,14 +338,16 @@ impl Shard {
                 let granted = version.map(|version| Granted::Workflow { version, created: true });
                 Decided { granted, ..Decided::default() }
             }
-            Command::Asset { key, command } => {
-                let version = self.assets.get(key).and_then(|asset| asset.recorded_by(command));
-                let granted = version.map(|version| Granted::Asset { version });
-                Decided { granted, ..Decided::default() }
-            }
+            Command::Asset { key, command } => recorded_before(self.assets.get(key), command),
             Command::Run { .. } | Command::AdoptDefinition { .. } => Decided::default(),
         }
     }
+}
+
+/// Answers whoever has something recorded again: it has not heard of the first time.
+fn recorded_before(asset: Option<&asset::Asset>, wish: &AssetCommand) -> Decided {
+    let version = asset.and_then(|asset| asset.recorded_by(wish));
+    Decided { granted: version.map(|version| Granted::Asset { version }), ..Decided::default() }
 }
 
 /// Whether a command comes from a shard that began anew, or is for one that did: that it was granted once does not say that

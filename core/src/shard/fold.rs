@@ -61,9 +61,7 @@ impl Shard {
         spared: &BTreeMap<CommitPlace, String>,
     ) -> Vec<Corrupt> {
         let mut corrupt = Vec::new();
-        self.heard.extend(bundle.heard.iter().copied());
-        self.incarnation = bundle.epoch.incarnation();
-        self.toward.extend(bundle.resends.iter().map(|resending| (resending.to, resending.incarnation)));
+        self.lanes.fold(bundle);
         if let Some(aside) = &bundle.aside {
             self.fold_aside(sequence, aside);
         }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EffectPlace, HoldReason, Mismatch, Owner, Shard, Way};
-use crate::{CommandId, Epoch, Incarnation, Sequence, ShardId, Timestamp};
+use super::{EffectPlace, HoldReason, Mismatch, Owner, Way};
+use crate::{Actor, CommandId, Epoch, Incarnation, Sequence, ShardId, Timestamp};
 
 /// That an operator accepted the journal as it was found: whatever stands before is what the shard knows, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +15,9 @@ pub struct Replaces {
     pub release: CommandId,
     /// What was contradicted.
     pub contradicted: HoldReason,
-    /// Who released it, as they say themselves.
-    pub by: String,
+    /// Who released it, where they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// Why, in their words.
     pub reason: String,
     pub at: Timestamp,
@@ -45,32 +46,15 @@ impl Resending {
     }
 }
 
-impl Shard {
-    /// Returns which life of its journal it is.
-    pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
-    }
-
-    /// Returns for which incarnations of others what is sent there is meant, where it is not the first.
-    pub fn toward_others(&self) -> impl Iterator<Item = (ShardId, Incarnation)> {
-        self.toward.iter().map(|(shard, incarnation)| (*shard, *incarnation))
-    }
-
-    /// Returns for which incarnation of another shard what is sent there is meant.
-    pub fn toward(&self, other: ShardId) -> Incarnation {
-        self.toward.get(&other).copied().unwrap_or(Incarnation::FIRST)
-    }
-}
-
 impl<C> Owner<C> {
     /// Begins an incarnation with the bundle that opens the epoch. After the last fold.
     ///
     /// # Panics
     /// When it is not later than the journal's own.
     pub fn begin_incarnation(&mut self, incarnation: Incarnation, replaces: Replaces) {
-        assert!(incarnation > self.shard.incarnation, "a later incarnation orders after an earlier one");
+        assert!(incarnation > self.shard.lanes.incarnation, "a later incarnation orders after an earlier one");
         self.epoch = Epoch::first_of(incarnation);
-        self.shard.incarnation = incarnation;
+        self.shard.lanes.incarnation = incarnation;
         self.replaces = Some(replaces);
     }
 

@@ -1,6 +1,8 @@
 //! The lanes between shards: one for each sender at each receiver, strictly in order, so that what was heard is one place
 //! and not a memory of commands (ADR 14).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::bundle::EffectPlace;
@@ -77,10 +79,71 @@ pub(super) enum Hearing {
     Heard,
 }
 
-impl Shard {
+/// What a shard has heard of each other one, in which life of its journal, and for which lives of others what it sends is meant.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    pub(super) incarnation: Incarnation,
+    /// The last place of each shard's journal that was heard here, its own too.
+    pub(super) heard: BTreeMap<ShardId, EffectPlace>,
+    /// Where it is not the first.
+    pub(super) toward: BTreeMap<ShardId, Incarnation>,
+}
+
+impl Lanes {
+    /// Returns which life of the shard's journal it is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// Returns the last place of another shard's journal that was heard here.
     pub fn heard(&self, sender: ShardId) -> Option<EffectPlace> {
         self.heard.get(&sender).copied()
+    }
+
+    /// Returns for which incarnations of others what is sent there is meant, where it is not the first.
+    pub fn toward_others(&self) -> impl Iterator<Item = (ShardId, Incarnation)> {
+        self.toward.iter().map(|(shard, incarnation)| (*shard, *incarnation))
+    }
+
+    /// Returns for which incarnation of another shard what is sent there is meant.
+    pub fn toward(&self, other: ShardId) -> Incarnation {
+        self.toward.get(&other).copied().unwrap_or_default()
+    }
+
+    /// Folds what a bundle says of lanes.
+    pub(super) fn fold(&mut self, bundle: &Bundle) {
+        self.heard.extend(bundle.heard.iter().copied());
+        self.incarnation = bundle.epoch.incarnation();
+        self.toward.extend(bundle.resends.iter().map(|resending| (resending.to, resending.incarnation)));
+    }
+
+    /// Hears what comes to the shard `at`; returns whether it is new.
+    fn hear(&mut self, at: ShardId, from: Origin) -> Result<bool, Rejection> {
+        let heard = self.heard(from.shard);
+        // What a shard has heard of itself falls back with it, and nothing else does.
+        if from.shard != at && from.toward != self.incarnation {
+            return Err(Rejection::Gap { heard });
+        }
+        if Some(from.place) <= heard {
+            return Ok(false);
+        }
+        if from.after > heard {
+            return Err(Rejection::Gap { heard });
+        }
+        self.heard.insert(from.shard, from.place);
+        Ok(true)
+    }
+}
+
+impl Shard {
+    /// Returns what it has heard of others, and what it sends them.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Returns the last place of another shard's journal that was heard here.
+    pub fn heard(&self, sender: ShardId) -> Option<EffectPlace> {
+        self.lanes.heard(sender)
     }
 
     /// Takes a command in that comes on a lane. Whatever is decided of it then, it has been heard.
@@ -88,19 +151,8 @@ impl Shard {
     /// # Errors
     /// [`Rejection::Gap`]: something before it was not heard, or may not have been by this incarnation.
     pub(super) fn hear(&mut self, from: Origin, command: &Command) -> Result<Hearing, Rejection> {
-        let heard = self.heard(from.shard);
-        // What this shard has heard of itself falls back with it, and nothing else does.
-        if from.shard != self.id && from.toward != self.incarnation {
-            return Err(Rejection::Gap { heard });
-        }
-        if Some(from.place) <= heard {
-            return Ok(if self.never_happened(command) { Hearing::Decide } else { Hearing::Heard });
-        }
-        if from.after > heard {
-            return Err(Rejection::Gap { heard });
-        }
-        self.heard.insert(from.shard, from.place);
-        Ok(Hearing::Decide)
+        let decides = self.lanes.hear(self.id, from)? || self.never_happened(command);
+        Ok(if decides { Hearing::Decide } else { Hearing::Heard })
     }
 
     /// Whether a command that was heard before was certainly refused, and is to be refused again: its sender acts on

@@ -55,7 +55,7 @@ pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};
 pub use incarnation::{Replaces, Resending};
-pub use lane::{Origin, Way};
+pub use lane::{Lanes, Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use load::{Answer, Append, Outcome, Released};
 pub use owner::Owner;

@@ -10,12 +10,12 @@ use super::quarantine::{Parked, Quarantine};
 use super::reactions::Reactions;
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Commit, Effect, EffectPlace, Event, ShardMap, WorkflowKey};
+use super::{AggregateId, AssetKey, Commit, Effect, Event, Lanes, ShardMap, WorkflowKey};
 use crate::address::stable_hash;
 use crate::asset::Asset;
 use crate::run::{Run, RunStatus};
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Incarnation, Json, Revision, RunId, ShardId, Slug, Timestamp};
+use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
 
 /// Everything one shard has folded from its journal.
 #[derive(Debug)]
@@ -42,12 +42,8 @@ pub struct Shard {
     pub(super) turns: Turns,
     /// How much work its decisions have done.
     pub(super) spent: u64,
-    /// The last place of each shard's journal that was heard here, its own too.
-    pub(super) heard: BTreeMap<ShardId, EffectPlace>,
-    /// Which life of its journal it is.
-    pub(super) incarnation: Incarnation,
-    /// For which incarnations of others what is sent them is meant, where it is not the first.
-    pub(super) toward: BTreeMap<ShardId, Incarnation>,
+    /// What was heard of other shards, and what they are sent.
+    pub(super) lanes: Lanes,
     /// Aggregates whose history breaks the rules, and how. What is in here is in no other map but `ended` and `keyed`.
     pub(super) quarantine: FxHashMap<AggregateId, Quarantine>,
     /// What was asked of them, and of those that were released a moment ago, in order.
@@ -78,9 +74,7 @@ impl Shard {
             lines: Lines::default(),
             turns: Turns::default(),
             spent: 0,
-            heard: BTreeMap::new(),
-            incarnation: Incarnation::FIRST,
-            toward: BTreeMap::new(),
+            lanes: Lanes::default(),
             quarantine: FxHashMap::default(),
             parked: BTreeMap::new(),
         }

@@ -1,10 +1,9 @@
 //! Ways to bring much work at once.
 
-
-use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_core::desk::Input;
 use headwater_core::protocol::ShardRequest;
 use headwater_core::shard::{EffectPlace, Origin, Submission};
+use headwater_core::{Incarnation, Sequence, ShardId};
 use serde_json::json;
 
 use crate::room::{FRAME, Room, slow_value};
@@ -48,7 +47,10 @@ impl Room {
             .map(|index| {
                 let (_, submission) = self.start_of(workflow, &input);
                 let after = index.checked_sub(1).map(place);
-                Submission { from: Some(Origin { shard, place: place(index), after, toward: Incarnation::FIRST }), ..submission }
+                Submission {
+                    from: Some(Origin { shard, place: place(index), after, toward: Incarnation::FIRST }),
+                    ..submission
+                }
             })
             .collect()
     }

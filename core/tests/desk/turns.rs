@@ -79,8 +79,12 @@ fn what_one_sender_sends_is_decided_in_its_order_whatever_waits() {
     room.finds = false;
     let mut starts = room.lane_starts("slow", 1, FRAME);
     starts.push(Submission { from: starts[0].from, ..room.lane_starts("quick", 1, 1).remove(0) });
-    let last =
-        Origin { shard: ShardId::new(1).unwrap(), place: place(FRAME as u64), after: Some(place(FRAME as u64 - 1)), toward: Incarnation::FIRST };
+    let last = Origin {
+        shard: ShardId::new(1).unwrap(),
+        place: place(FRAME as u64),
+        after: Some(place(FRAME as u64 - 1)),
+        toward: Incarnation::FIRST,
+    };
     starts[FRAME].from = Some(last);
     let behind = starts.split_off(FRAME / 2);
     room.commands(1, starts);

@@ -4,7 +4,7 @@ use headwater_core::asset::{AssetCommand, ProducerEnd};
 use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, RunRejection};
 use headwater_core::shard::{Cause, Command, Commit, Effect, EffectPlace, Origin, Rejection, Submission};
-use headwater_core::{Actor, CommandId, Sequence, ShardId};
+use headwater_core::{Actor, CommandId, Incarnation, Sequence, ShardId};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -72,7 +72,8 @@ fn a_commit_says_who_asked_and_what_it_follows_from() {
     let mut question = submitted(&world, |command| matches!(command, Command::Asset { .. }));
     let (sequence, index) = (Sequence::new(7), 2);
     let shard = ShardId::new(1).unwrap();
-    question.from = Some(Origin { shard, place: EffectPlace { sequence, index }, after: None, toward: Incarnation::FIRST });
+    question.from =
+        Some(Origin { shard, place: EffectPlace { sequence, index }, after: None, toward: Incarnation::FIRST });
     world.decide_as(question, &mut Hands::default()).unwrap();
     let of_asset = world.commits.last().unwrap();
     assert_eq!((&of_asset.by, of_asset.cause), (&None, Some(Cause { shard, sequence, index })));

@@ -5,7 +5,7 @@ use headwater_core::shard::{
     Bundle, EffectPlace, HoldReason, Mismatch, Origin, Owner, Rejection, Replaces, Resending, Shard, ShardMap,
     Submission, Way,
 };
-use headwater_core::{BundleId, CommandId, Epoch, Incarnation, Sequence, ShardId, Timestamp};
+use headwater_core::{Actor, BundleId, CommandId, Epoch, Incarnation, Sequence, ShardId, Timestamp};
 use proptest::prelude::*;
 
 use crate::lanes::{apply, declare, go, many, now, place, sender};
@@ -25,7 +25,7 @@ fn replaces() -> Replaces {
         from: Incarnation::FIRST,
         release: CommandId::from_uuid(uuid::Uuid::from_u128(77)),
         contradicted: HoldReason::Missing {},
-        by: "somebody".to_owned(),
+        actor: Some(Actor::Claimed("somebody".parse().unwrap())),
         reason: "no copy is left".to_owned(),
         at: Timestamp::from_micros(7),
     }
@@ -99,10 +99,10 @@ fn a_shard_that_began_anew_hears_nobody_who_sends_to_it_as_it_was() {
     }
     let mut next = Owner::<()>::new(empty());
     fold(&mut next, &journal).unwrap();
-    assert_eq!((next.shard().incarnation(), next.released_by()), (incarnation(1), Some(replaces().release)));
+    assert_eq!((next.shard().lanes().incarnation(), next.released_by()), (incarnation(1), Some(replaces().release)));
     assert_eq!(next.last(), Sequence::FIRST.within(incarnation(1)));
     let restored = Owner::<()>::restore(empty(), &next.checkpoint()).unwrap();
-    assert_eq!((restored.shard().incarnation(), restored.last()), (incarnation(1), next.last()));
+    assert_eq!((restored.shard().lanes().incarnation(), restored.last()), (incarnation(1), next.last()));
 }
 
 fn lane_of(effects: &[(Sequence, Vec<headwater_core::shard::Effect>)], way: Way) -> Vec<(Sequence, String)> {
@@ -171,7 +171,7 @@ proptest! {
         let mut kept = many();
         kept.keep_for(&resending, at);
         fold(&mut kept, &journal).unwrap();
-        prop_assert_eq!(kept.shard().toward(to), incarnation(1));
+        prop_assert_eq!(kept.shard().lanes().toward(to), incarnation(1));
         let again = Owner::<()>::restore(Shard::new(shard_zero(), map.clone()), &kept.checkpoint()).unwrap();
         let restored = Owner::<()>::restore(Shard::new(shard_zero(), map.clone()), &checkpoint).unwrap();
         for (mut next, what) in [(many(), "whole"), (restored, "from before"), (again, "from after")] {

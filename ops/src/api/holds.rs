@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::shard::Position;
-use headwater_core::{Sequence, ShardId};
+use headwater_core::{Actor, Sequence, ShardId};
 use headwater_streams::holds::{self, Hold, ReleaseOrder};
 use headwater_streams::journal::{Journal, JournalInfo};
 use headwater_streams::{ExchangeError, shard_map};
@@ -28,7 +28,6 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long the answer waits until this process refuses what is older.
 const HEAR_WAIT: Duration = Duration::from_secs(5);
 const REASON_CHARS_MAX: usize = 1_000;
-const NAME_CHARS_MAX: usize = 200;
 
 /// `GET /holds`
 pub async fn list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
@@ -52,7 +51,7 @@ fn show(shard: ShardId, hold: &Hold, found: Option<JournalInfo>) -> Value {
         "releasable": releasable.is_ok(),
         "instead": releasable.err(),
         "ordered": hold.release.as_ref().map(|order| json!({
-            "by": order.by,
+            "actor": order.actor,
             "reason": order.reason,
             "at": order.at.to_string(),
         })),
@@ -63,8 +62,7 @@ fn show(shard: ShardId, hold: &Hold, found: Option<JournalInfo>) -> Value {
 /// `POST /holds/{shard}/release`
 pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
     let shard: ShardId = asked.name("shard")?;
-    asked.finish()?;
-    let order = order(body.fields()?)?;
+    let order = order(body.fields()?, asked.finish_to_change()?.actor)?;
     let Some((hold, revision)) = holds::of(&api.broker, shard).await? else {
         return Err(Problem::new(Code::NotHeld, format!("shard {shard} is not on hold")));
     };
@@ -100,28 +98,18 @@ pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> R
     Ok(answer::written(StatusCode::OK, &token, released))
 }
 
-fn order(mut fields: Fields) -> Result<ReleaseOrder, Problem> {
+fn order(mut fields: Fields, actor: Option<Actor>) -> Result<ReleaseOrder, Problem> {
     let invalid = |field: &str, detail: String| Problem::new(Code::InvalidField, detail).with("field", field);
-    let text = |field: &str, text: String, chars_max: usize| {
-        let chars = text.chars().count();
-        if text.trim().is_empty() || chars > chars_max || text.chars().any(char::is_control) {
-            return Err(invalid(field, format!("`{field}` is not a line of 1 to {chars_max} characters")));
-        }
-        Ok(text)
-    };
     let reason: Option<String> = fields.field("reason", "a string")?;
-    let by: Option<String> = fields.field("by", "a string")?;
     let expect: Option<u64> = fields.field("expect", "a number from 0 up")?;
     fields.finish()?;
     let reason =
         reason.ok_or_else(|| invalid("reason", "`reason` is missing: why the journal is accepted".to_owned()))?;
-    Ok(ReleaseOrder {
-        id: fresh_command(),
-        by: text("by", by.unwrap_or_else(|| "not said".to_owned()), NAME_CHARS_MAX)?,
-        reason: text("reason", reason, REASON_CHARS_MAX)?,
-        expect: expect.map(Sequence::new),
-        at: now(),
-    })
+    if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS_MAX || reason.chars().any(char::is_control) {
+        let detail = format!("`reason` is not a line of 1 to {REASON_CHARS_MAX} characters");
+        return Err(invalid("reason", detail));
+    }
+    Ok(ReleaseOrder { id: fresh_command(), actor, reason, expect: expect.map(Sequence::new), at: now() })
 }
 
 /// Waits until whoever drives the shard has carried a release out.

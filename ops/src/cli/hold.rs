@@ -38,9 +38,6 @@ pub struct ReleaseSettings {
     /// Why; it is journaled.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Who says so; it is journaled as it is.
-    #[arg(long, value_name = "NAME", env = "USER")]
-    by: Option<String>,
     /// Where the journal ends, as `hold list` shows it, 0 where there is none: one that ends elsewhere by now is not released.
     #[arg(long, value_name = "ENTRY")]
     expect: Option<u64>,
@@ -61,9 +58,9 @@ pub async fn run(command: HoldCommand) -> Result<ExitCode, Failure> {
 }
 
 async fn release(settings: ReleaseSettings) -> Result<(), Failure> {
-    let ReleaseSettings { shard, reason, by, expect, api } = settings;
+    let ReleaseSettings { shard, reason, expect, api } = settings;
     let client = Client::new(&api)?;
-    let wish = json!({"reason": reason, "by": by, "expect": expect});
+    let wish = json!({"reason": reason, "expect": expect});
     let request = client.request(Method::POST, &format!("/holds/{shard}/release")).timeout(RELEASE_TIMEOUT);
     let released = client.send(request.json(&wish)).await?;
     show::answer(client.output, &released, || {

@@ -37,11 +37,13 @@ fn maker(slug: &str, after: &str) -> Value {
 
 impl Engine {
     async fn released(&self, number: u16, expect: u64) -> String {
-        let wish = |expect: u64| json!({"reason": REASON, "by": "somebody", "expect": expect});
+        let wish = |expect: u64| json!({"reason": REASON, "expect": expect});
         let path = format!("/holds/{number}/release");
-        let refused = self.post(&path, wish(expect + 9)).await;
+        let wished =
+            |wish: Value| self.request(reqwest::Method::POST, &path).header("headwater-actor", "somebody").json(&wish);
+        let refused = self.send(wished(wish(expect + 9))).await;
         assert_eq!(refused.problem("hold/not_released")["end"], expect);
-        let released = self.post(&path, wish(expect)).await;
+        let released = self.send(wished(wish(expect))).await;
         assert!(released.data(200)["incarnation"].as_u64().unwrap() > 0, "{}", released.body);
         released.data(200)["token"].as_str().unwrap().to_owned()
     }
@@ -99,7 +101,7 @@ impl Engine {
                 said.extend(bundle.get("replaces").cloned());
             }
             let said = said.last().unwrap();
-            assert_eq!((&said["by"], &said["reason"]), (&json!("somebody"), &json!(REASON)), "{said}");
+            assert_eq!((&said["actor"], &said["reason"]), (&json!({"claimed": "somebody"}), &json!(REASON)), "{said}");
             assert!(said["contradicted"].is_object() && said["at"].is_u64(), "{said}");
         }
         // New work runs to its end, over both shards, once.
@@ -160,9 +162,7 @@ async fn a_journal_that_is_gone_is_accepted_empty_and_its_definitions_come_back(
         "{hold}"
     );
     engine.post("/holds/1/release", json!({"reason": REASON})).await.problem("hold/not_found");
-    for wish in
-        [json!({}), json!({"reason": " "}), json!({"reason": "x", "by": "a\nb"}), json!({"reason": "x", "expect": -1})]
-    {
+    for wish in [json!({}), json!({"reason": " "}), json!({"reason": "a\nb"}), json!({"reason": "x", "expect": -1})] {
         engine.post("/holds/0/release", wish).await.problem("request/invalid_field");
     }
     let new = engine.released(0, 0).await;
@@ -207,7 +207,7 @@ async fn a_journal_of_an_older_copy_is_accepted_and_what_others_had_sent_comes_a
     let (listed, _) = terminal.exits(0, &["hold", "list"]).await;
     assert!(listed.contains("has seen entry") && listed.contains(&format!("--expect {end}")), "{listed}");
     terminal.exits(5, &["hold", "release", "0", "--reason", REASON, "--expect", &(end + 1).to_string()]).await;
-    let by = ["--reason", REASON, "--by", "somebody", "--expect"];
+    let by = ["--reason", REASON, "--actor", "somebody", "--expect"];
     let released = terminal.json(&[&["hold", "release", "0"], &by[..], &[&end.to_string()]].concat()).await;
     assert_eq!(released["incarnation"], 1);
     engine.goes_on(&[0], &[&old], &[released["token"].as_str().unwrap()]).await;

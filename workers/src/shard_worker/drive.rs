@@ -87,7 +87,7 @@ impl Driver {
         let shard = journal.shard();
         let (confirm, confirmed) = mpsc::unbounded_channel();
         let (local_sender, local) = mpsc::unbounded_channel();
-        let toward = owner.shard().toward_others().collect();
+        let toward = owner.shard().lanes().toward_others().collect();
         let deliverer = Deliverer::new(shard, outlets.clone(), confirm, local_sender, toward);
         let desk_settings = DeskSettings {
             lease_ttl: settings.lease_ttl,

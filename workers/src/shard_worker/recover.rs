@@ -163,7 +163,7 @@ async fn recover_once<C: Send + 'static>(
     }
     lessons.kept.iter().for_each(|(resending, until)| owner.keep_for(resending, *until));
     let (owner, folded) = fold_to(owner, &journal, info.last).await?;
-    let older = state.older(owner.shard().incarnation());
+    let older = state.older(owner.shard().lanes().incarnation());
     if let Some(reason) = older.filter(|_| trust == Trust::Witnesses) {
         return Err(RecoverError::held(reason));
     }
@@ -206,7 +206,7 @@ async fn from_checkpoint<C: Send + 'static>(
     let map = map.clone();
     let restored = aside(move || Owner::restore(Shard::new(shard, map), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
-    let (taken_at, found) = (owner.last().in_stream(), owner.shard().incarnation());
+    let (taken_at, found) = (owner.last().in_stream(), owner.shard().lanes().incarnation());
     if found < begun {
         return Err(Unusable::Replaced { found, begun });
     }

@@ -42,7 +42,7 @@ pub(super) async fn carry_out(
 ) -> Result<(), ReleaseError> {
     let refused = match begin(outlets, shard, hold, order).await {
         Ok(incarnation) => {
-            tracing::warn!(%shard, %incarnation, by = order.by, reason = order.reason, "released from hold");
+            tracing::warn!(%shard, %incarnation, actor = ?order.actor, reason = order.reason, "released from hold");
             return Ok(holds::lift(&outlets.broker, shard, revision).await?);
         }
         Err(error) => error,
@@ -93,7 +93,7 @@ async fn begin(
     if owner.released_by() != Some(order.id) {
         let from = [
             Some(state.incarnation()),
-            Some(owner.shard().incarnation()),
+            Some(owner.shard().lanes().incarnation()),
             hold.saw.as_ref().map(|saw| saw.at.incarnation()),
             named(&hold.reason),
             heard::furthest(broker, shard, outlets.map.shards).await.map(|(_, reached)| reached.incarnation()),
@@ -108,7 +108,7 @@ async fn begin(
                 from,
                 release: order.id,
                 contradicted: hold.reason.clone(),
-                by: order.by.clone(),
+                actor: order.actor.clone(),
                 reason: order.reason.clone(),
                 at: order.at,
             },
@@ -124,7 +124,7 @@ async fn begin(
     }
     append_next(&journal, &mut owner).await?;
     shard_map::begin(broker, shard, made_at, owner.last()).await?;
-    Ok(owner.shard().incarnation())
+    Ok(owner.shard().lanes().incarnation())
 }
 
 /// Returns the incarnation of what a reason says was seen.

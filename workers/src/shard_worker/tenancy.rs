@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use headwater_core::shard::Poison;
+use headwater_core::shard::{Poison, Resending};
 use headwater_core::{CommandId, Incarnation, ShardId};
 use headwater_streams::ExchangeError;
 use headwater_streams::duty::{Backoff, Duty};
@@ -20,7 +20,7 @@ use super::append::Lost;
 use super::begin::Beginning;
 use super::checkpoint::Tally;
 use super::deliver::Outlets;
-use super::drive::{Driver, Stopped};
+use super::drive::{Caller, Driver, Stopped};
 use super::heard;
 use super::held::{self, Holds, Refusing};
 use super::poisons::Poisons;
@@ -161,49 +161,69 @@ impl Tenancy {
     }
 
     async fn once(&self, stop: &CancellationToken, refusing: &mut Refusing, tried: &mut Option<CommandId>) -> Ended {
-        let Self { shard, outlets, settings, counters, due, poisons, .. } = self;
-        let released = tokio::select! {
-            () = stop.cancelled() => return Ended::Asked,
-            released = self.release(tried) => released,
+        let taking_over = async {
+            self.release(tried).await?;
+            let recovered = self.recovered().await?;
+            let known = self.holds.borrow().get(&self.shard).cloned();
+            self.is_free(&recovered).await?;
+            Ok((recovered, known))
         };
-        if let Err(ended) = released {
-            return ended;
+        let taken_over = tokio::select! {
+            () = stop.cancelled() => return Ended::Asked,
+            taken_over = taking_over => taken_over,
+        };
+        match taken_over {
+            Ok((recovered, known)) => {
+                refusing.end().await;
+                self.drive(recovered, known, stop).await
+            }
+            Err(ended) => ended,
         }
-        let recovered = tokio::select! {
-            () = stop.cancelled() => return Ended::Asked,
-            recovered = recover(&outlets.broker, *shard, &outlets.map) => recovered,
-        };
-        let Recovered { journal, made_at, state, mut owner, checkpoint, folded } = match recovered {
-            Ok(recovered) => recovered,
+    }
+
+    async fn recovered(&self) -> Result<Recovered<Caller>, Ended> {
+        let Self { shard, outlets, .. } = self;
+        match recover(&outlets.broker, *shard, &outlets.map).await {
+            Ok(recovered) => Ok(recovered),
             Err(RecoverError::Held { reason, because }) => {
                 let because = because.map(|unusable| unusable.to_string());
                 tracing::debug!(%shard, %reason, because, "the journal contradicts what was seen of it");
-                return Ended::Held(held::hold_for(reason));
+                Err(Ended::Held(held::hold_for(reason)))
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(%shard, %error, cause, "the shard cannot be taken over, trying again");
-                return match error {
+                Err(match error {
                     _ if error.is_of_a_later_release() => Ended::Outgrown,
                     _ if error.is_of_the_broker() => Ended::Passing,
                     _ => Ended::Failed,
-                };
+                })
             }
-        };
-        let mut holds = self.holds.clone();
-        let known = holds.borrow().get(shard).cloned();
-        if let Some(hold) = heard::contradiction(&outlets.broker, *shard, outlets.map.shards, owner.last()).await {
-            return Ended::Held(hold);
         }
-        match held::still_held(&outlets.broker, &journal, owner.shard().incarnation()).await {
-            Ok(None) => {}
-            Ok(Some(reason)) => return Ended::Held(held::hold_for(reason)),
+    }
+
+    /// Holds what was folded against what others have seen.
+    async fn is_free(&self, recovered: &Recovered<Caller>) -> Result<(), Ended> {
+        let Self { shard, outlets, .. } = self;
+        let Recovered { journal, owner, .. } = recovered;
+        if let Some(hold) = heard::contradiction(&outlets.broker, *shard, outlets.map.shards, owner.last()).await {
+            return Err(Ended::Held(hold));
+        }
+        match held::still_held(&outlets.broker, journal, owner.shard().lanes().incarnation()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(Ended::Held(held::hold_for(reason))),
             Err(error) => {
                 tracing::warn!(%shard, %error, "whether the shard is on hold is not known, trying again");
-                return Ended::Passing;
+                Err(Ended::Passing)
             }
         }
-        refusing.end().await;
+    }
+
+    /// Drives the shard until it is lost, somebody else puts it on hold, or more is to be sent than was folded.
+    async fn drive(&self, recovered: Recovered<Caller>, known: Option<Hold>, stop: &CancellationToken) -> Ended {
+        let Self { shard, outlets, settings, counters, due, poisons, .. } = self;
+        let Recovered { journal, made_at, state, mut owner, checkpoint, folded } = recovered;
+        let mut holds = self.holds.clone();
         poisons.brief(*shard, &mut owner);
         let (runs, checkpoint) = (owner.shard().active_runs(), checkpoint.map(|sequence| sequence.get()));
         let folded_bundles = folded.bundles;
@@ -214,13 +234,14 @@ impl Tenancy {
         ShardCounters::add(&counters.take_overs, 1);
         ShardCounters::add(&counters.bundles_folded, folded_bundles);
         let tally = Tally::new(*shard, folded, settings.clone(), due.clone());
-        let begins = Beginning { state, made_at, incarnation: owner.shard().incarnation() };
-        let toward: BTreeMap<ShardId, Incarnation> = owner.shard().toward_others().collect();
+        let begins = Beginning { state, made_at, incarnation: owner.shard().lanes().incarnation() };
+        let toward: BTreeMap<ShardId, Incarnation> = owner.shard().lanes().toward_others().collect();
         let toward = |other| toward.get(&other).copied().unwrap_or_default();
         let needed = resend::needed(outlets, *shard, toward, self.incarnations.clone());
         let driver = Driver::new(journal, begins, owner, settings.clone(), counters.clone(), outlets.clone(), tally);
         let stop_driving = stop.child_token();
         let mut driving = std::pin::pin!(driver.run(stop_driving.clone()));
+        let mut resends = Vec::new();
         let stopped = tokio::select! {
             stopped = &mut driving => stopped,
             () = held::raised(*shard, known, &mut holds) => {
@@ -228,25 +249,27 @@ impl Tenancy {
                 stop_driving.cancel();
                 driving.await
             }
-            resends = needed => {
+            needed = needed => {
+                resends = needed;
                 stop_driving.cancel();
-                match driving.await {
-                    Stopped::Asked if !stop.is_cancelled() => {
-                        return match resend::say(outlets, *shard, resends).await {
-                            Ok(()) => Ended::Anew,
-                            Err(error) => {
-                                tracing::warn!(%shard, %error, "what is to be sent again is not written yet");
-                                Ended::Passing
-                            }
-                        };
-                    }
-                    stopped => stopped,
-                }
+                driving.await
             }
         };
+        self.stopped(stopped, resends, stop).await
+    }
+
+    async fn stopped(&self, stopped: Stopped, resends: Vec<Resending>, stop: &CancellationToken) -> Ended {
+        let Self { shard, outlets, .. } = self;
         match stopped {
             Stopped::Asked if stop.is_cancelled() => Ended::Asked,
-            Stopped::Asked => Ended::Passing,
+            Stopped::Asked if resends.is_empty() => Ended::Passing,
+            Stopped::Asked => match resend::say(outlets, *shard, resends).await {
+                Ok(()) => Ended::Anew,
+                Err(error) => {
+                    tracing::warn!(%shard, %error, "what is to be sent again is not written yet");
+                    Ended::Passing
+                }
+            },
             Stopped::Lost(Lost::Gone { reason, saw }) => {
                 tracing::error!(%shard, %reason, "stepped down");
                 let hold = Hold { saw: Some(saw), ..held::hold_for(reason) };

@@ -19,7 +19,7 @@ use super::outbox::Inherited;
 use super::owner::Folded;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
-use super::{Owner, WorkflowKey};
+use super::{Lanes, Owner, WorkflowKey};
 use crate::definition::Problems;
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeAddress, RunId, Sequence, ShardId};
@@ -144,7 +144,7 @@ impl<C> Owner<C> {
             return Err(CheckpointError::Shard { expected: empty.id(), found: head.shard });
         }
         let (mut shard, inherited) = restored(empty, contents)?;
-        shard.incarnation = head.epoch.incarnation();
+        shard.lanes.incarnation = head.epoch.incarnation();
         let Head { epoch, sequence: last, digest, .. } = head;
         Ok(Self::resumed(shard, Folded { epoch, last, digest: digest.into(), inherited }))
     }
@@ -203,9 +203,7 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         lines: _,
         turns: _,
         spent: _,
-        heard,
-        incarnation,
-        toward,
+        lanes: Lanes { incarnation, heard, toward },
         quarantine,
         parked,
     } = shard;
@@ -269,8 +267,8 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
     shard.workflows = state.workflows.into_iter().map(|workflow| (workflow.key().clone(), workflow)).collect();
     shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
     shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
-    shard.heard = state.heard.into_iter().collect();
-    shard.toward = state.toward.into_iter().collect();
+    shard.lanes.heard = state.heard.into_iter().collect();
+    shard.lanes.toward = state.toward.into_iter().collect();
     // Until format 2 of them, what is quarantined stood among the others too.
     for (aggregate, quarantine) in state.quarantine {
         shard.set_aside(&aggregate, quarantine);
