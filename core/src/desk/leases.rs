@@ -41,6 +41,10 @@ impl Leases {
         Self { ttl, by_token: FxHashMap::default() }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.by_token.is_empty()
+    }
+
     pub fn hold(&mut self, lease: Lease) {
         self.by_token.insert(lease.token, lease);
     }

@@ -205,6 +205,11 @@ impl<R, T> Desk<R, T> {
         &self.owner
     }
 
+    /// Returns whether a bundle would leave now while workers hold attempts, and so may be about to report too.
+    pub fn is_worth_waiting(&self) -> bool {
+        self.owner.is_filling() && !self.owner.is_appending() && !self.leases.is_empty()
+    }
+
     /// Returns how many requests were refused so far.
     pub fn refusals(&self) -> u64 {
         self.refusals

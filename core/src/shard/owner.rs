@@ -224,6 +224,11 @@ impl<C> Owner<C> {
         self.in_flight.is_some()
     }
 
+    /// Returns whether something was decided that the next bundle takes along.
+    pub fn is_filling(&self) -> bool {
+        !self.filling.waiting.is_empty()
+    }
+
     /// Decides a command. Its answer comes out of [`Self::appended`], with the next bundle that is handed out (`SHD-4`).
     ///
     /// # Panics

@@ -189,8 +189,8 @@ impl Driver {
 
     /// Takes the requests that are there already, so that they go into the same bundle, or wait on the desk for a fair turn.
     async fn take_ready(&mut self, work: &mut Frames, commands: &mut Requests) {
-        // Where the next bundle is about to leave, whoever reads the connection comes first.
-        if !self.desk.owner().is_appending() {
+        // Whoever reads the connection comes first, where there is more to be expected: it costs a turn of the runtime.
+        if self.desk.is_worth_waiting() {
             tokio::task::yield_now().await;
         }
         let (mut taken, mut bytes) = (0, 0);

@@ -111,6 +111,11 @@ impl Attempts {
         self.held.is_empty()
     }
 
+    /// Returns whether more than one attempt is held, reported or not.
+    pub(super) fn are_several(&self) -> bool {
+        self.held.len() > 1
+    }
+
     /// Returns how many attempts hold a slot: what waits for one does not, nor what is reported and has ended.
     pub(super) fn busy(&self) -> usize {
         self.held.len() - self.backlog.len() - self.leaving

@@ -144,8 +144,10 @@ impl TaskWorker {
 
     /// Takes what is there already, so that it goes into the same frames.
     async fn take_ready(&mut self, mut stop: Pin<&mut impl FusedFuture<Output = ()>>) {
-        // Whoever reads the connection comes first.
-        tokio::task::yield_now().await;
+        // Whoever reads the connection comes first, where there is more to be expected: it costs a turn of the runtime.
+        if self.attempts.are_several() {
+            tokio::task::yield_now().await;
+        }
         for _ in 0..BURST {
             let Some(event) = self.event(stop.as_mut()).now_or_never() else { return };
             self.take(event).await;
