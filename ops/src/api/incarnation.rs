@@ -90,16 +90,23 @@ pub struct EventCursor {
 }
 
 impl EventCursor {
-    /// Refuses a cursor into a history that was given up.
+    /// Refuses a cursor into a history that was given up, or that nobody has begun.
     pub async fn check(self, api: &Api, run: RunId) -> Result<Revision, Problem> {
         let shard = run.shard();
         // Before the first event nothing was told that could have changed.
         if self.revision == Revision::new(0) {
             return Ok(self.revision);
         }
-        match self.incarnation < api.incarnations.of(shard).await {
-            true => Err(given_up(shard, format!("the cursor {self} is of a history before"))),
-            false => Ok(self.revision),
+        match self.incarnation.cmp(&api.incarnations.of(shard).await) {
+            Ordering::Equal => Ok(self.revision),
+            Ordering::Less => Err(given_up(shard, format!("the cursor {self} is of a history before"))),
+            Ordering::Greater => match api.incarnations.ask(shard).await {
+                Some(begun) if begun < self.incarnation => {
+                    let detail = format!("{self} is of an incarnation of shard {shard} that has not begun");
+                    Err(Problem::new(Code::InvalidCursor, detail))
+                }
+                Some(_) | None => Ok(self.revision),
+            },
         }
     }
 }
