@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Needed;
 use crate::protocol::{Hello, Malformed, ReadFrame, ShardRequest, Task};
-use crate::shard::{RefoldOrder, Refolded, Submission, Way};
+use crate::shard::{Awaited, Compiled, RefoldOrder, Refolded, Submission, Way};
 use crate::{Json, Sequence, Timestamp, WorkspaceId};
 
 /// When something happens, by both clocks.
@@ -32,6 +32,8 @@ pub enum Input<R, T> {
     Follows { submission: Submission, ticket: T },
     /// What [`super::Output::Find`] asked for, or that there is none.
     Found { needed: Needed, document: Option<Json> },
+    /// What came of a [`super::Output::Compile`], for each of its documents.
+    Compiled { awaited: Awaited, compiled: Vec<Compiled> },
     /// What came of a [`super::Output::Refold`], or why nothing did.
     Refolded { order: RefoldOrder, outcome: Result<Refolded, String> },
     /// The tasks of a [`super::Output::Hand`] are too large for one message, which would have had so many bytes.

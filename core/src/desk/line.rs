@@ -9,10 +9,11 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::work::Speaker;
-use super::{Asker, Desk, Moment, Needed, Output, Place};
+use super::{Asker, Desk, Moment, Output, Place};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
-use crate::shard::{Command, Submission};
+use crate::shard::{Awaited, Command, Compiled, Submission};
+use crate::workflow::{ApplyWorkflow, WorkflowCommand};
 use crate::{LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
 
 /// How many bytes may wait before further frames are refused with `Overloaded`.
@@ -83,9 +84,10 @@ pub(super) enum Waiting<T> {
         asker: Asker<T>,
         submission: Submission,
     },
-    /// It was parked; what it waited for has been looked up.
+    /// It was parked; what it waited for has been looked up and compiled.
     LookedUp {
-        needed: Needed,
+        awaited: Awaited,
+        compiled: Arc<[Compiled]>,
         asker: Asker<T>,
         submission: Submission,
     },
@@ -242,11 +244,14 @@ fn bytes_of(report: &Report) -> usize {
     }
 }
 
-fn bytes_asked(submission: &Submission) -> usize {
+pub(super) fn bytes_asked(submission: &Submission) -> usize {
     match &submission.command {
         Command::Run { command: RunCommand::StartRun(start), .. } => start.input.len_bytes(),
-        Command::AdoptDefinition { document, .. } => document.len_bytes(),
-        Command::Run { .. } | Command::Asset { .. } | Command::Workflow { .. } => 0,
+        Command::AdoptDefinition { document, .. }
+        | Command::Workflow { command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }), .. } => {
+            document.len_bytes()
+        }
+        Command::Run { .. } | Command::Asset { .. } => 0,
     }
 }
 
@@ -269,19 +274,22 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    /// Takes in what was looked up for these, which were parked in this order.
-    pub(super) fn take_up_looked_up(&mut self, needed: &Needed, parked: Vec<(Asker<T>, Submission)>) {
-        let (on_lanes, others): (Vec<_>, Vec<_>) = parked.into_iter().partition(|(_, wish)| wish.from.is_some());
-        let account = Some(account(&needed.0.workspace, &needed.0.workflow));
-        let looked_up = |(asker, submission)| {
-            (Sender::of(&submission), Waiting::LookedUp { needed: needed.clone(), asker, submission })
-        };
-        for (sender, waiting) in others.into_iter().map(looked_up) {
-            self.line.push(sender, account, waiting);
+    /// Takes in what was looked up and compiled for these, which were parked in this order.
+    pub(super) fn take_up_looked_up(
+        &mut self,
+        awaited: &Awaited,
+        parked: Vec<(Asker<T>, Submission)>,
+        compiled: &Arc<[Compiled]>,
+    ) {
+        let account = Some(account(&awaited.workflow().workspace, &awaited.workflow().workflow));
+        // Whoever waited longest comes first, and with it whatever its sender has brought since.
+        for (_, submission) in &parked {
+            self.line.queue(Sender::of(submission));
         }
-        // The last first: each goes before what its lane has brought since.
-        for (sender, waiting) in on_lanes.into_iter().rev().map(looked_up) {
-            self.line.push_first(sender, account, waiting);
+        for (asker, submission) in parked.into_iter().rev() {
+            let (awaited, compiled) = (awaited.clone(), compiled.clone());
+            let sender = Sender::of(&submission);
+            self.line.push_first(sender, account, Waiting::LookedUp { awaited, compiled, asker, submission });
         }
     }
 
@@ -330,8 +338,8 @@ impl<R, T> Desk<R, T> {
             }
             Waiting::Shard { place, request } => self.take_asked(place, request, at, out),
             Waiting::Wish { asker, submission } => self.submit(asker, submission, at, out),
-            Waiting::LookedUp { needed, asker, submission } => {
-                self.submit_looked_up(&needed, asker, submission, at, out)
+            Waiting::LookedUp { awaited, compiled, asker, submission } => {
+                self.submit_looked_up(&awaited, compiled, asker, submission, at, out)
             }
         }
     }

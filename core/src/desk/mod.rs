@@ -11,7 +11,7 @@
 //! | `leases` | who holds which attempt, who must be told again, and who fell silent |
 //! | `handing` | how tasks reach the workers they were granted to |
 //! | `rooms` | which workers there are, who is granted what waits, when workers are called for |
-//! | `parking` | which commands wait for a definition |
+//! | `parking` | which commands wait for a definition, or for it to be compiled |
 //! | `quarantine` | what is quarantined, and how it is released |
 //! | `watchers` | who waits for the end of which run |
 //! | `frames` | which requests came together and are answered together |
@@ -167,7 +167,8 @@ impl<R, T> Desk<R, T> {
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
             Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
-            Input::Found { needed, document } => self.adopt(needed, document, at, out),
+            Input::Found { needed, document } => self.take_found(needed, document, at, out),
+            Input::Compiled { awaited, compiled } => self.go_on_after(&awaited, compiled.into(), at, out),
             Input::Refolded { order, outcome } => self.end_release(&order, outcome, at, out),
             Input::TooLarge { tasks, bytes } => self.split_or_fail(tasks, bytes, at, out),
             Input::Appended(sequence) => self.appended(sequence, at, out),
@@ -184,7 +185,7 @@ impl<R, T> Desk<R, T> {
     pub fn turn(&mut self, stops: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.hand_over(out);
         if !stops {
-            self.take_up_parked(at);
+            self.take_up_parked(at, out);
             self.grant(at, out);
             self.next_append(at, out);
         }
@@ -254,28 +255,25 @@ impl<R, T> Desk<R, T> {
         self.serve(at, out);
     }
 
-    /// Decides a command, once the definition it needs is here.
+    /// Decides a command, once what it needs is here and compiled.
     fn submit(&mut self, asker: Asker<T>, submission: Submission, at: Moment, out: &mut Vec<Output<R, T>>) {
-        match self.parking.needed(self.owner.shard(), &submission) {
-            Some(needed) => {
-                if self.parking.park(needed.clone(), asker, submission) {
-                    out.push(Output::Find(needed));
-                }
-            }
+        match self.parking.obstacle(self.owner.shard(), &submission) {
+            Some(obstacle) => self.park(obstacle, asker, submission, out),
             None => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
         }
     }
 
     /// Decides a command of the shard itself.
     fn decide(&mut self, asker: Asker<T>, command: Command, at: Moment) {
-        let submission = Submission::new(CommandId::from_uuid(self.names.next()), command);
+        let submission = Submission::new(self.names.command(), command);
         self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands);
     }
 
     fn is_overloaded(&self) -> bool {
         // Who waits for a run's end waits long, and costs next to nothing.
         let waiting = self.work.waiting() + self.commands.waiting();
-        waiting > self.settings.requests_waiting_max + self.watchers.count() || self.line.bytes() > LINE_BYTES_MAX
+        waiting > self.settings.requests_waiting_max + self.watchers.count()
+            || self.line.bytes() + self.parking.bytes() > LINE_BYTES_MAX
     }
 
     /// Returns when what waits, or a run that has more to do, should go on: requests at once, for somebody waits for them; runs
@@ -341,8 +339,7 @@ impl<R, T> Desk<R, T> {
             self.spoken_of(&lease);
             let Lease { run, node, attempt, token, worker, .. } = lease;
             let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
-            let id = CommandId::from_uuid(self.names.next());
-            let submission = Submission::new(id, Command::Run { run, command });
+            let submission = Submission::new(self.names.command(), Command::Run { run, command });
             self.come(Sender::Run(run), Waiting::Wish { asker: Asker::Nobody, submission }, at, out);
             out.push(Output::FellSilent { run, node, attempt, worker });
         }
@@ -364,5 +361,9 @@ impl Names {
         self.count += 1;
         let bits = (u128::from(self.own) << 64) | u128::from(self.count);
         uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()
+    }
+
+    fn command(&mut self) -> CommandId {
+        CommandId::from_uuid(self.next())
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Needed;
 use crate::protocol::{Call, Handed};
-use crate::shard::{Append, Effect, RefoldOrder, Rejection};
-use crate::{Attempt, NodeAddress, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
+use crate::shard::{Append, Awaited, Effect, RefoldOrder, Rejection};
+use crate::{Attempt, Json, NodeAddress, RunId, Sequence, SessionId, WorkerId, WorkspaceId};
 
 /// Everything that can leave a desk, in the order in which it has to leave.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum Output<R, T> {
     Done(T),
     /// Look up this definition version.
     Find(Needed),
+    /// Compile these documents ([`crate::shard::Compiled::of`]), where nothing else waits for it.
+    Compile { awaited: Awaited, documents: Vec<Json> },
     /// Give a [`crate::shard::Refolding`] of this the journal up to where it says, in order, and say what came of it.
     Refold(RefoldOrder),
     /// A worker fell silent about an attempt: it is lost. For the log.

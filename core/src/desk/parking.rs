@@ -1,97 +1,227 @@
-//! Which commands wait for a definition version that the shard has not adopted yet.
+//! Which commands wait for a definition version that the shard has not adopted yet, or for something to be compiled: both are
+//! done elsewhere, and everything else goes on meanwhile.
+
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::line::bytes_asked;
 use super::{Asker, Caller, Desk, Moment, Output};
-use crate::run::RunCommand;
-use crate::shard::{Command, Shard, Submission, WorkflowKey};
-use crate::{DefinitionVersion, Json, ShardId};
+use crate::shard::{AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey};
+use crate::{DefinitionVersion, Json, RunId, ShardId};
 
 /// A definition version that a start needs.
 pub type Needed = (WorkflowKey, DefinitionVersion);
 
-/// The commands that wait, by what they need, each in the order they came. Where one that came on a lane waits, so does what
-/// comes behind it: a lane is heard in order.
+/// The commands that wait, by what they need, each in the order they came. Where one waits, so does whatever comes behind it
+/// for the same aggregate, or on the same lane: both are heard in order.
 #[derive(Debug)]
 pub(super) struct Parking<T> {
-    waiting: FxHashMap<Needed, Vec<(Asker<T>, Submission)>>,
-    lanes: FxHashMap<ShardId, Needed>,
+    waiting: FxHashMap<Awaited, Parked<T>>,
+    held_up: FxHashMap<Order, Awaited>,
+    bytes: usize,
+    /// What was compiled for wishes that a release has let go.
+    pub for_released: Arc<[Compiled]>,
+}
+
+#[derive(Debug)]
+struct Parked<T> {
+    wishes: Vec<(Asker<T>, Submission)>,
+    /// What is adopted when it is compiled.
+    adopts: Option<Json>,
+}
+
+/// What keeps its order.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Order {
+    Lane(ShardId),
+    Of(AggregateId),
+}
+
+/// Why a command is not decided now.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// Something before it waits for this.
+    Behind(Awaited),
+    Missing(Missing),
 }
 
 impl<T> Parking<T> {
     pub fn new() -> Self {
-        Self { waiting: FxHashMap::default(), lanes: FxHashMap::default() }
+        Self { waiting: FxHashMap::default(), held_up: FxHashMap::default(), bytes: 0, for_released: Arc::default() }
     }
 
-    /// Returns what a command, or one before it on its lane, needs and the shard does not have.
-    pub fn needed(&self, shard: &Shard, submission: &Submission) -> Option<Needed> {
-        let before = submission.from.and_then(|from| self.lanes.get(&from.shard).cloned());
-        before.or_else(|| Self::needs(shard, submission))
-    }
-
-    fn needs(shard: &Shard, submission: &Submission) -> Option<Needed> {
-        let Command::Run { command: RunCommand::StartRun(start), .. } = &submission.command else { return None };
-        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        // One that is quarantined is not looked for: the start waits for its release.
-        let is_here = shard.definition(&key, start.version).is_some();
-        (!is_here && !shard.is_definition_quarantined(&key, start.version)).then_some((key, start.version))
-    }
-
-    /// Parks a command; returns whether it is the first that needs this.
-    pub fn park(&mut self, needed: Needed, asker: Asker<T>, submission: Submission) -> bool {
-        if let Some(from) = submission.from {
-            self.lanes.entry(from.shard).or_insert_with(|| needed.clone());
+    /// Returns what a command, or one before it, waits for.
+    pub fn obstacle(&self, shard: &Shard, submission: &Submission) -> Option<Obstacle> {
+        if !self.held_up.is_empty() {
+            let lane = submission.from.and_then(|from| self.held_up.get(&Order::Lane(from.shard)));
+            let before = lane.or_else(|| self.held_up.get(&Order::Of(submission.command.target())));
+            if let Some(awaited) = before {
+                return Some(Obstacle::Behind(awaited.clone()));
+            }
         }
-        let waiting = self.waiting.entry(needed).or_default();
-        waiting.push((asker, submission));
-        waiting.len() == 1
+        shard.missing(submission).map(Obstacle::Missing)
+    }
+
+    /// Parks a command; returns what has to be done so that it can go on, unless that is under way.
+    fn park(&mut self, shard: &Shard, obstacle: Obstacle, asker: Asker<T>, submission: Submission) -> Option<Missing> {
+        let (awaited, missing) = match obstacle {
+            Obstacle::Behind(awaited) => (awaited, None),
+            Obstacle::Missing(missing) => (missing.awaited(), Some(missing)),
+        };
+        if let Some(from) = submission.from {
+            self.held_up.entry(Order::Lane(from.shard)).or_insert_with(|| awaited.clone());
+        }
+        let is_active = matches!(&submission.command, Command::Run { run, .. } if shard.run(*run).is_some());
+        // What is active needs nothing: it only stands behind something on its lane.
+        if !is_active {
+            self.held_up.entry(Order::Of(submission.command.target())).or_insert_with(|| awaited.clone());
+        }
+        self.bytes += bytes_parked(&submission);
+        let is_first = !self.waiting.contains_key(&awaited);
+        self.entry(awaited).wishes.push((asker, submission));
+        missing.filter(|_| is_first)
+    }
+
+    fn entry(&mut self, awaited: Awaited) -> &mut Parked<T> {
+        self.waiting.entry(awaited).or_insert_with(|| Parked { wishes: Vec::new(), adopts: None })
     }
 
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether something before it on its lane waits.
-    fn is_held_up(&self, submission: &Submission) -> bool {
-        submission.from.is_some_and(|from| self.lanes.contains_key(&from.shard))
+    /// How many bytes wait, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    fn take(&mut self, needed: &Needed) -> Vec<(Asker<T>, Submission)> {
-        self.lanes.retain(|_, waits_for| waits_for != needed);
-        self.waiting.remove(needed).unwrap_or_default()
+    /// Whether something that may begin this run waits.
+    pub fn holds_up(&self, run: RunId) -> bool {
+        !self.held_up.is_empty() && self.held_up.contains_key(&Order::Of(AggregateId::Run(run)))
+    }
+
+    fn take(&mut self, awaited: &Awaited) -> Parked<T> {
+        self.held_up.retain(|_, waits_for| waits_for != awaited);
+        let parked = self.waiting.remove(awaited).unwrap_or(Parked { wishes: Vec::new(), adopts: None });
+        self.bytes -= parked.wishes.iter().map(|(_, submission)| bytes_parked(submission)).sum::<usize>();
+        parked
     }
 
     /// Gives everybody back.
     pub fn abandon(self) -> impl Iterator<Item = Asker<T>> {
-        self.waiting.into_values().flatten().map(|(asker, _)| asker)
+        self.waiting.into_values().flat_map(|parked| parked.wishes).map(|(asker, _)| asker)
+    }
+}
+
+fn bytes_parked(submission: &Submission) -> usize {
+    const NAMES: usize = 512;
+    NAMES + bytes_asked(submission)
+}
+
+/// Whether what is missing is known to be missing, or was compiled.
+fn is_settled(missing: &Missing, looked_up: &Awaited, compiled: &[Compiled]) -> bool {
+    match missing {
+        Missing::Document(..) => missing.awaited() == *looked_up,
+        Missing::Graphs(_, documents) => {
+            documents.iter().all(|document| compiled.iter().any(|compiled| compiled.is_of(document)))
+        }
     }
 }
 
 impl<R, T> Desk<R, T> {
-    /// Adopts a definition; what waited for it comes in again. Where there is none, the commands are refused.
-    pub(super) fn adopt(&mut self, needed: Needed, document: Option<Json>, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let parked = self.parking.take(&needed);
-        if let Some(document) = document {
-            let (key, version) = needed.clone();
-            self.decide(Asker::Adoption, Command::AdoptDefinition { key, version, document }, at);
+    pub(super) fn park(
+        &mut self,
+        obstacle: Obstacle,
+        asker: Asker<T>,
+        submission: Submission,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        out.extend(match self.parking.park(self.owner.shard(), obstacle, asker, submission) {
+            Some(Missing::Document(key, version)) => Some(Output::Find((key, version))),
+            Some(Missing::Graphs(awaited, documents)) => Some(Output::Compile { awaited, documents }),
+            None => None,
+        });
+    }
+
+    /// Has a document compiled that was found. Where there is none, the commands are refused.
+    pub(super) fn take_found(
+        &mut self,
+        needed: Needed,
+        document: Option<Json>,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let (key, version) = needed;
+        let is_new = self.owner.shard().definition(&key, version).is_none();
+        let awaited = Awaited::Version(key, version);
+        match document.filter(|_| is_new) {
+            Some(document) => {
+                self.parking.entry(awaited.clone()).adopts = Some(document.clone());
+                out.push(Output::Compile { awaited, documents: vec![document] });
+            }
+            None => self.go_on_after(&awaited, Arc::default(), at, out),
         }
-        self.take_up_looked_up(&needed, parked);
+    }
+
+    /// Takes in what was compiled; what waited for it comes in again.
+    pub(super) fn go_on_after(
+        &mut self,
+        awaited: &Awaited,
+        compiled: Arc<[Compiled]>,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        let Parked { wishes, adopts } = self.parking.take(awaited);
+        if let (Some(document), Awaited::Version(key, version)) = (adopts, awaited) {
+            let command = Command::AdoptDefinition { key: key.clone(), version: *version, document };
+            let submission = Submission::new(self.names.command(), command);
+            let hands = &mut self.rooms.hands;
+            self.owner.submit_with(Caller(Asker::Adoption), submission, compiled.clone(), at.wall, hands);
+        }
+        if wishes.is_empty() {
+            self.parking.for_released = compiled.clone();
+        }
+        self.take_up_looked_up(awaited, wishes, &compiled);
         self.serve(at, out);
     }
 
     pub(super) fn submit_looked_up(
         &mut self,
-        needed: &Needed,
+        awaited: &Awaited,
+        compiled: Arc<[Compiled]>,
         asker: Asker<T>,
         submission: Submission,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        match Parking::<T>::needs(self.owner.shard(), &submission) {
+        match self.parking.obstacle(self.owner.shard(), &submission) {
+            Some(Obstacle::Missing(missing)) if is_settled(&missing, awaited, &compiled) => {}
             // It only came behind.
-            Some(other) if other != *needed => self.submit(asker, submission, at, out),
-            _ if self.parking.is_held_up(&submission) => self.submit(asker, submission, at, out),
-            _ => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
+            Some(obstacle) => return self.park(obstacle, asker, submission, out),
+            None => {}
+        }
+        self.owner.submit_with(Caller(asker), submission, compiled, at.wall, &mut self.rooms.hands);
+    }
+
+    /// Whether the next wish that a release has let go can be decided. What it needs is compiled, where it is not.
+    pub(super) fn can_take_up(&mut self, out: &mut Vec<Output<R, T>>) -> bool {
+        let shard = self.owner.shard();
+        let Some(next) = shard.next_released() else {
+            self.parking.for_released = Arc::default();
+            return false;
+        };
+        match shard.missing(next) {
+            Some(missing) if !is_settled(&missing, &missing.awaited(), &self.parking.for_released) => {
+                let awaited = missing.awaited();
+                if let (Missing::Graphs(_, documents), false) = (missing, self.parking.waiting.contains_key(&awaited)) {
+                    self.parking.entry(awaited.clone());
+                    out.push(Output::Compile { awaited, documents });
+                }
+                false
+            }
+            // One whose document is not there is refused.
+            Some(_) | None => true,
         }
     }
 }

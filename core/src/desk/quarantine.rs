@@ -100,12 +100,15 @@ impl<R, T> Desk<R, T> {
     }
 
     /// Decides what waited for a release.
-    pub(super) fn take_up_parked(&mut self, at: Moment) {
+    pub(super) fn take_up_parked(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         for _ in 0..TAKE_UP_BURST {
-            let taken =
-                !self.owner.is_full() && self.owner.take_up(|| Caller(Asker::Nobody), at.wall, &mut self.rooms.hands);
+            if self.owner.is_full() || !self.can_take_up(out) {
+                return;
+            }
+            let compiled = self.parking.for_released.clone();
+            self.owner.take_up(|| Caller(Asker::Nobody), compiled, at.wall, &mut self.rooms.hands);
             // One in any case: whatever else there is, what was parked goes on.
-            if !taken || self.is_burst_over() {
+            if self.is_burst_over() {
                 return;
             }
         }

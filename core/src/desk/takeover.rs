@@ -40,6 +40,7 @@ impl<R, T> Desk<R, T> {
             }
         }
         let leases = held(owner.shard(), settings.lease_ttl, at);
+        let done_before = owner.shard().work_spent();
         let line = Line::new(owner.shard().decision_work_max());
         let mut desk = Self {
             owner,
@@ -58,7 +59,7 @@ impl<R, T> Desk<R, T> {
             appending_since: None,
             appended_at: None,
             met: 0,
-            done_before: 0,
+            done_before,
             passed_over: 0,
             is_open: false,
             settings,

@@ -65,6 +65,8 @@ impl<R, T> Desk<R, T> {
             // It ended in a bundle that is not durable yet; its release answers.
             Some((_, None)) => self.watch(place, run, at, out),
             Some((status, Some(position))) => self.reply(place, ShardReply::Ended { status, position }, out),
+            // Where its start is refused, whoever waits asks again and is told.
+            None if self.parking.holds_up(run) => self.watch(place, run, at, out),
             None => self.owner.hold(Caller(Asker::Watcher(place))),
         }
     }

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::asset::{self, Asset, AssetCommand};
 use crate::credit::Hands;
-use crate::definition::compile;
 use crate::expr::Work;
 use crate::run::{self, Budget, RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
 use crate::task::Task;
@@ -42,9 +41,6 @@ pub struct Decided {
 
 /// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.
 const WAITING_COUNTED_MAX: usize = 63;
-
-/// What a byte of a definition costs to compile, in units of work.
-const COMPILED_BYTE_WORK: u64 = 2;
 
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
@@ -110,8 +106,7 @@ impl Shard {
         hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        // The run that holds the key already may have been started at another time, under another id.
-        let holder = self.keyed.get(&id.cause()).copied().filter(|_| start.keyed).unwrap_or(id);
+        let holder = self.holder_of(id, &start);
         if let Some(known) = self.started_as(holder) {
             return match self.is_same_start(&key, &start, known)? {
                 true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
@@ -139,7 +134,7 @@ impl Shard {
     /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
     /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
     fn refuse_unclear(&self, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
-        let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run);
+        let holder = self.holder_of(run, start);
         let is_known = self.started_as(holder).is_some();
         let may_be_old = match start.trigger {
             Trigger::Manual {} => from.is_none() && self.ended.may_have_forgotten(run),
@@ -148,8 +143,13 @@ impl Shard {
         if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
     }
 
+    /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
+    pub(super) fn holder_of(&self, run: RunId, start: &StartRun) -> RunId {
+        self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run)
+    }
+
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
-    fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
+    pub(super) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.runs.get(&id) {
             Some(run) => Some((run.version(), start_hash(run.workflow(), run.input()))),
             None => self.ended.find(id).map(|ended| (ended.version, ended.start_hash)),
@@ -178,8 +178,9 @@ impl Shard {
     /// this release runs.
     fn set_aside_what_is_broken(&mut self, submission: &Submission) {
         let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return };
-        let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(*run);
-        if self.started_as(holder).is_some() || self.is_quarantined(holder) {
+        let holder = self.holder_of(*run, start);
+        let is_known = self.started_as(holder).is_some() || self.granted.find(submission.id).is_some();
+        if is_known || self.is_quarantined(holder) {
             return;
         }
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
@@ -270,7 +271,9 @@ impl Shard {
         let known = self.workflows.get(&key).cloned();
         let mut workflow = known.unwrap_or_else(|| Workflow::unknown(key.clone()));
         let revision = workflow.revision().next();
-        let events = workflow::decide(&mut workflow, wish).map_err(Rejection::Workflow)?;
+        let definitions = &mut self.definitions;
+        let events = workflow::decide(&mut workflow, wish, &mut |document| definitions.compiled(document))
+            .map_err(Rejection::Workflow)?;
         let granted = workflow.current().map(|version| Granted::Workflow { version, created: !events.is_empty() });
         if events.is_empty() {
             return Ok(Decided { granted, ..Decided::default() });
@@ -292,12 +295,12 @@ impl Shard {
         if self.definition(&key, version).is_some() {
             return Ok(Decided::default());
         }
-        self.spent += COMPILED_BYTE_WORK * document.len_bytes() as u64;
-        let (definition, _) = compile(&document.to_value()).map_err(|problems| {
-            Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message: problems.to_string() })
-        })?;
+        let definition = self
+            .definitions
+            .compiled(&document)
+            .map_err(|message| Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message }))?;
         if definition.slug != key.workflow {
-            return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug }));
+            return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug.clone() }));
         }
         let document = definition.source.clone();
         self.definitions.adopt_compiled(key.clone(), version, definition);
@@ -319,7 +322,8 @@ impl Shard {
         let mut reactions = Reactions::default();
         self.react(&commit, &mut reactions);
         let ended = self.book(&commit, due_before);
-        Decided { commit: Some(commit), effects: reactions.worked_out(), ended, ..Decided::default() }
+        let effects = reactions.worked_out_with(&mut |document| self.definitions.compiled(document).ok());
+        Decided { commit: Some(commit), effects, ended, ..Decided::default() }
     }
 
     /// Answers a command that was granted before as it was answered then (`SHD-3`).

@@ -1,7 +1,8 @@
 //! The definition versions a shard has adopted: the document of each, and the graphs of those in use.
 //!
 //! A graph takes some ten times its document. It is made when a run needs it, is there as long as one does, and a while
-//! longer: what nobody runs costs its document.
+//! longer: what nobody runs costs its document. Where a desk decides, whatever is not compiled is compiled before, elsewhere
+//! ([`Compiled`]), and offered for the decision; where history is folded it is compiled on the spot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -9,13 +10,14 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 
 use super::WorkflowKey;
-use crate::definition::{Definition, Problems, compile};
+use super::compiled::Compiled;
+use crate::definition::Definition;
 use crate::{DefinitionVersion, Json};
 
-/// How many graphs that no run uses are kept for the next one.
-const IDLE_MAX: usize = 256;
-/// How many bytes their documents may have together; one is kept in any case.
+/// How many bytes the documents of graphs that no run uses may have together; one is kept in any case.
 const IDLE_BYTES_MAX: usize = 4 << 20;
+/// What a byte of a document costs to compile, in units of work.
+const COMPILED_BYTE_WORK: u64 = 2;
 
 /// Why there is no graph of a definition version.
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +26,22 @@ pub(super) enum Unusable {
     NotAdopted,
     /// It did when it was adopted.
     #[error("its document does not compile any more: {0}")]
-    Broken(Problems),
+    Broken(String),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Definitions {
+    /// How many graphs that no run uses are kept for the next one.
+    idle_max: usize,
     adopted: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Adopted>>,
     /// The graphs that were asked for last, the newest at the back.
     recent: VecDeque<Arc<Definition>>,
     /// What the documents of these have together.
     recent_bytes: usize,
+    /// What was compiled for the decision under way.
+    offered: Arc<[Compiled]>,
+    /// How much work was done for what nobody had compiled before.
+    pub spent: u64,
 }
 
 #[derive(Debug)]
@@ -43,14 +51,24 @@ struct Adopted {
 }
 
 impl Definitions {
+    pub fn new(idle_max: usize) -> Self {
+        Self {
+            idle_max: idle_max.max(1),
+            adopted: FxHashMap::default(),
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            offered: Arc::default(),
+            spent: 0,
+        }
+    }
+
     /// Takes a document in, without looking at it.
     pub fn adopt(&mut self, key: WorkflowKey, version: DefinitionVersion, document: Json) {
         self.adopted.entry(key).or_default().insert(version, Adopted { document, graph: Weak::new() });
     }
 
     /// Takes in what is compiled already.
-    pub fn adopt_compiled(&mut self, key: WorkflowKey, version: DefinitionVersion, definition: Definition) {
-        let graph = Arc::new(definition);
+    pub fn adopt_compiled(&mut self, key: WorkflowKey, version: DefinitionVersion, graph: Arc<Definition>) {
         let adopted = Adopted { document: graph.source.clone(), graph: Arc::downgrade(&graph) };
         self.adopted.entry(key).or_default().insert(version, adopted);
         self.keep(graph);
@@ -70,21 +88,58 @@ impl Definitions {
         self.adopted.iter().flat_map(of)
     }
 
-    /// Returns the graph of a version. Compiles it where no run uses it and it was not asked for lately.
+    /// Returns whether the graph of a version is there.
+    pub fn has_graph(&self, key: &WorkflowKey, version: DefinitionVersion) -> bool {
+        let adopted = self.adopted.get(key).and_then(|versions| versions.get(&version));
+        adopted.is_some_and(|adopted| adopted.graph.strong_count() > 0 || self.is_kept(&adopted.document))
+    }
+
+    /// Returns whether the graph of a document was asked for lately.
+    pub fn is_kept(&self, document: &Json) -> bool {
+        self.recent.iter().any(|graph| graph.source == *document)
+    }
+
+    /// Offers what was compiled, in place of what was offered before.
+    pub fn offer(&mut self, compiled: Arc<[Compiled]>) {
+        self.offered = compiled;
+    }
+
+    /// Returns the graph of a version. Compiles it where it is not there.
     pub fn graph(&mut self, key: &WorkflowKey, version: DefinitionVersion) -> Result<Arc<Definition>, Unusable> {
-        let adopted = self.adopted.get_mut(key).and_then(|versions| versions.get_mut(&version));
+        let adopted = self.adopted.get(key).and_then(|versions| versions.get(&version));
         let adopted = adopted.ok_or(Unusable::NotAdopted)?;
-        let graph = match adopted.graph.upgrade() {
-            Some(graph) => graph,
+        if let Some(graph) = adopted.graph.upgrade() {
+            self.keep(graph.clone());
+            return Ok(graph);
+        }
+        let graph = self.compiled(&adopted.document.clone()).map_err(Unusable::Broken)?;
+        if let Some(adopted) = self.adopted.get_mut(key).and_then(|versions| versions.get_mut(&version)) {
+            adopted.graph = Arc::downgrade(&graph);
+        }
+        Ok(graph)
+    }
+
+    /// Returns the graph of a document. Compiles it where it is neither offered nor kept.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn compiled(&mut self, document: &Json) -> Result<Arc<Definition>, String> {
+        let offered = self.offered.iter().find(|compiled| compiled.is_of(document));
+        let kept = || self.recent.iter().find(|graph| graph.source == *document).cloned();
+        let graph = match offered.map(|compiled| compiled.outcome.clone()).or_else(|| kept().map(Ok)) {
+            Some(outcome) => outcome?,
             None => {
-                let (definition, _) = compile(&adopted.document.to_value()).map_err(Unusable::Broken)?;
-                let graph = Arc::new(definition);
-                adopted.graph = Arc::downgrade(&graph);
-                graph
+                self.spent += COMPILED_BYTE_WORK * document.len_bytes() as u64;
+                Compiled::of(document).outcome?
             }
         };
         self.keep(graph.clone());
         Ok(graph)
+    }
+
+    /// Returns the graphs that were asked for last.
+    pub fn kept(&self) -> Vec<Compiled> {
+        self.recent.iter().cloned().map(Compiled::of_graph).collect()
     }
 
     /// Lets a version go.
@@ -100,8 +155,86 @@ impl Definitions {
             None => self.recent_bytes += graph.source.len_bytes(),
         }
         self.recent.push_back(graph);
-        while self.recent.len() > IDLE_MAX || (self.recent_bytes > IDLE_BYTES_MAX && self.recent.len() > 1) {
+        while self.recent.len() > self.idle_max || (self.recent_bytes > IDLE_BYTES_MAX && self.recent.len() > 1) {
             self.recent_bytes -= self.recent.pop_front().map_or(0, |oldest| oldest.source.len_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::definition::compilations;
+
+    const FIRST: DefinitionVersion = DefinitionVersion::FIRST;
+
+    fn key(number: usize) -> WorkflowKey {
+        WorkflowKey { workspace: "default".parse().unwrap(), workflow: format!("w{number}").parse().unwrap() }
+    }
+
+    fn adopted(idle_max: usize, documents: impl Iterator<Item = serde_json::Value>) -> Definitions {
+        let mut definitions = Definitions::new(idle_max);
+        for (number, document) in documents.enumerate() {
+            definitions.adopt(key(number), FIRST, Json::of(&document));
+        }
+        definitions
+    }
+
+    fn document(number: usize, text: usize) -> serde_json::Value {
+        json!({"defaults": {"text": "x".repeat(text)}, "nodes": [{"id": "a", "jobSlug": "work"}], "slug": format!("w{number}")})
+    }
+
+    #[test]
+    fn so_many_graphs_that_no_run_uses_are_kept_and_not_one_more() {
+        let mut definitions = adopted(3, (0..6).map(|number| document(number, 1)));
+        // As a run does.
+        let used = definitions.graph(&key(0), FIRST).unwrap();
+        for number in 1..6 {
+            definitions.graph(&key(number), FIRST).unwrap();
+        }
+        let there = |definitions: &Definitions| -> Vec<usize> {
+            (0..6).filter(|number| definitions.has_graph(&key(*number), FIRST)).collect()
+        };
+        assert_eq!(there(&definitions), [0, 3, 4, 5]);
+        // What was asked for again goes last.
+        definitions.graph(&key(3), FIRST).unwrap();
+        definitions.graph(&key(1), FIRST).unwrap();
+        assert_eq!(there(&definitions), [0, 1, 3, 5]);
+        let before = (compilations(), definitions.spent);
+        definitions.graph(&key(0), FIRST).unwrap();
+        assert_eq!((compilations(), definitions.spent), before, "a run has it");
+        drop(used);
+        definitions.graph(&key(5), FIRST).unwrap();
+        definitions.graph(&key(4), FIRST).unwrap();
+        definitions.graph(&key(3), FIRST).unwrap();
+        assert_eq!(there(&definitions), [3, 4, 5], "nobody has it any more");
+    }
+
+    #[test]
+    fn their_documents_have_so_many_bytes_together_or_there_is_one() {
+        let text = IDLE_BYTES_MAX / 8;
+        let mut definitions = adopted(100, (0..9).map(|number| document(number, text)));
+        for number in 0..9 {
+            definitions.graph(&key(number), FIRST).unwrap();
+        }
+        assert_eq!(definitions.recent.len(), 7);
+        let sum: usize = definitions.recent.iter().map(|graph| graph.source.len_bytes()).sum();
+        assert_eq!(definitions.recent_bytes, sum);
+        assert!(sum <= IDLE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_compiled_in_a_decision_is_work_and_what_was_offered_is_not() {
+        let mut definitions = adopted(1, (0..2).map(|number| document(number, 1_000)));
+        let length = definitions.document(&key(0), FIRST).unwrap().len_bytes() as u64;
+        definitions.graph(&key(0), FIRST).unwrap();
+        assert_eq!(definitions.spent, COMPILED_BYTE_WORK * length);
+        let offered = Compiled::of(definitions.document(&key(1), FIRST).unwrap());
+        definitions.offer([offered].into());
+        let before = compilations();
+        definitions.graph(&key(1), FIRST).unwrap();
+        assert_eq!((definitions.spent, compilations()), (COMPILED_BYTE_WORK * length, before));
     }
 }

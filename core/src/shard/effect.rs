@@ -2,11 +2,13 @@
 //! carries what makes sending it again harmless: a submission its derived id, a notice its version.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{AggregateId, AssetKey, Command, Granted, Rejection, Shard, Submission};
 use crate::asset::{AssetCommand, AssetEffect, AssetNotice, ProducerEnd};
+use crate::definition::Definition;
 use crate::run::{Run, RunCommand, RunEffect, RunFailure, Trigger};
 use crate::workflow::News;
 use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, WorkspaceId};
@@ -63,12 +65,16 @@ impl Effect {
     }
 
     /// Carries what a new version says to assets.
-    pub(super) fn declarations(news: &News) -> impl Iterator<Item = Self> {
-        let from = AggregateId::Workflow(news.key.clone());
-        (0..).zip(news.declarations()).map(move |(index, (asset, declaration))| {
-            let key = AssetKey { workspace: news.key.workspace.clone(), asset };
+    pub(super) fn declarations(
+        news: &News,
+        graph: &mut dyn FnMut(&Json) -> Option<Arc<Definition>>,
+    ) -> impl Iterator<Item = Self> + use<> {
+        let (from, workspace, revision) =
+            (AggregateId::Workflow(news.key.clone()), news.key.workspace.clone(), news.revision);
+        (0..).zip(news.declarations(graph)).map(move |(index, (asset, declaration))| {
+            let key = AssetKey { workspace: workspace.clone(), asset };
             let command = Command::Asset { key, command: AssetCommand::DeclareAsset(declaration) };
-            Self::Submit(Box::new(Submission::following(&from, news.revision, index, command)))
+            Self::Submit(Box::new(Submission::following(&from, revision, index, command)))
         })
     }
 }

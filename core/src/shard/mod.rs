@@ -6,6 +6,7 @@
 //! | `state` | what a shard knows |
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
 //! | `definitions` | which definition versions there are, and which are compiled |
+//! | `compiled` | what has to be compiled before a command can be decided |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
 //! | `lane` | what was heard of other shards, and on which way an effect leaves |
 //! | `incarnation` | how a shard begins anew after a hold, and what others send it again |
@@ -27,6 +28,7 @@
 mod bundle;
 mod checkpoint;
 mod command;
+mod compiled;
 mod decide;
 mod definitions;
 mod effect;
@@ -51,6 +53,7 @@ mod witness;
 pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Event, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
 pub use command::{Command, Granted, Rejection, Submission};
+pub use compiled::{Awaited, Compiled, Missing};
 pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};

@@ -160,6 +160,15 @@ impl Outbox {
         by_bundle.into_iter().collect()
     }
 
+    /// Works out what is still to be, now that everything was folded.
+    pub fn work_out(&mut self, shard: &Shard) {
+        if !self.unworked.is_empty() {
+            for (sequence, effects) in self.take_inherited(shard) {
+                self.inherit_effects(shard, sequence, effects);
+            }
+        }
+    }
+
     /// Gives away what was inherited.
     pub fn take_inherited(&mut self, shard: &Shard) -> Vec<Inherited> {
         let inherited = self.inherited(shard);

@@ -287,8 +287,7 @@ impl Shard {
             return Some(target);
         }
         let Command::Run { run, command: RunCommand::StartRun(start) } = command else { return None };
-        // The run that holds the key already may have been started at another time, under another id.
-        let holder = self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(*run);
+        let holder = self.holder_of(*run, start);
         if self.is_quarantined(holder) {
             return Some(AggregateId::Run(holder));
         }
@@ -324,8 +323,13 @@ impl Shard {
         Some(Ok(Decided { parked: Some((aggregate, kept)), ..Decided::default() }))
     }
 
-    /// Returns the next wish that need not wait any longer.
-    pub(super) fn next_parked(&mut self) -> Option<Submission> {
+    /// Returns the next wish that need not wait for a release any longer.
+    pub fn next_released(&self) -> Option<&Submission> {
+        self.parked.iter().find(|(aggregate, _)| !self.quarantine.contains_key(aggregate))?.1.front()
+    }
+
+    /// Takes it out.
+    pub(super) fn take_released(&mut self) -> Option<Submission> {
         let aggregate = self.parked.keys().find(|aggregate| !self.quarantine.contains_key(aggregate))?.clone();
         let waiting = self.parked.get_mut(&aggregate)?;
         let next = waiting.pop_front();

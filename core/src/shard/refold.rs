@@ -211,7 +211,8 @@ impl Refolding {
                 (record, owed, Vec::new())
             }
         };
-        Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events })
+        let compiled = self.shard.definitions.kept().into();
+        Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events, compiled })
     }
 
     fn record(&mut self, aggregate: &AggregateId) -> Result<Record, String> {

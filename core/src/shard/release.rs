@@ -1,5 +1,8 @@
 //! What releasing an aggregate means for the state.
 
+use std::sync::Arc;
+
+use super::compiled::Compiled;
 use super::definitions::Unusable;
 use super::load::Waiting;
 use super::poison::{self, Poison};
@@ -22,6 +25,8 @@ pub struct Refolded {
     pub(super) last: Revision,
     /// Behind the release itself, for those who read histories: how a run ended that is ended.
     pub(super) events: Vec<Event>,
+    /// The graphs that folding it took.
+    pub(super) compiled: Arc<[Compiled]>,
 }
 
 /// How many bytes a release may have as JSON: a bundle takes it, and the broker the bundle.
@@ -31,23 +36,35 @@ impl<C> Owner<C> {
     /// Releases an aggregate from quarantine. The answer is that of a command; who waited for it is taken up by
     /// [`Self::take_up`].
     pub fn release(&mut self, caller: C, id: CommandId, actor: Option<Actor>, refolded: Refolded, now: Timestamp) {
+        self.shard.definitions.offer(refolded.compiled.clone());
         let outcome = self.shard.release(id, actor, refolded, now).map(|decided| self.filling.take(decided));
+        self.shard.definitions.offer(Arc::default());
         self.filling.waiting.push(Waiting { caller, outcome });
     }
 
-    /// Decides the next of the wishes that waited for a release that has been; returns whether there was one.
+    /// Decides the next of the wishes that waited for a release that has been; returns whether there was one. What it needs
+    /// is taken from `compiled`, where it is not there.
     ///
     /// # Panics
     /// As [`Owner::submit`].
-    pub fn take_up(&mut self, caller: impl FnOnce() -> C, now: Timestamp, hands: &mut Hands) -> bool {
-        let Some(submission) = self.shard.next_parked() else { return false };
+    pub fn take_up(
+        &mut self,
+        caller: impl FnOnce() -> C,
+        compiled: Arc<[Compiled]>,
+        now: Timestamp,
+        hands: &mut Hands,
+    ) -> bool {
+        let Some(submission) = self.shard.take_released() else { return false };
         let id = submission.id;
         let outcome = match self.refused.get(&id) {
             Some(reason) => Err(Rejection::Poisoned { reason: reason.clone() }),
             None => {
                 let (aggregate, wish) = (submission.command.target(), submission.clone());
                 let name = |said| Poison::Command { id, aggregate, own: false, said };
-                poison::named(|| self.shard.decide_now(wish, now, hands), name)
+                self.shard.definitions.offer(compiled);
+                let decided = poison::named(|| self.shard.decide_now(wish, now, hands), name);
+                self.shard.definitions.offer(Arc::default());
+                decided
             }
         };
         let outcome = outcome.map(|decided| self.filling.take(decided));
@@ -72,7 +89,7 @@ impl Shard {
         refolded: Refolded,
         now: Timestamp,
     ) -> Result<Decided, Rejection> {
-        let Refolded { aggregate, mut release, last, events } = refolded;
+        let Refolded { aggregate, mut release, last, events, compiled: _ } = refolded;
         let Some(quarantine) = self.quarantine.get(&aggregate) else { return Err(Rejection::NotQuarantined) };
         if quarantine.since.is_none() {
             return Err(Rejection::NotOwner);

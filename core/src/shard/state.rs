@@ -68,7 +68,7 @@ impl Shard {
             keyed: FxHashMap::default(),
             assets: FxHashMap::default(),
             workflows: FxHashMap::default(),
-            definitions: Definitions::default(),
+            definitions: Definitions::new(bounds.graphs),
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
             lines: Lines::default(),
@@ -92,7 +92,7 @@ impl Shard {
 
     /// Returns how many units of work its decisions have done, for whoever shares its time out.
     pub fn work_spent(&self) -> u64 {
-        self.spent
+        self.spent + self.definitions.spent
     }
 
     /// Returns how many units of work one decision does at most.

@@ -21,6 +21,8 @@ pub struct Bounds {
     pub keys: usize,
     /// How long a run that ended is remembered in any case: at least twice as long as any caller asks for an answer.
     pub kept_for: Duration,
+    /// How many graphs of definitions that no run uses, at least one; fewer where their documents are large.
+    pub graphs: usize,
     /// What one decision of a run may take. Folding does not depend on it.
     pub decision: Budget,
 }
@@ -32,6 +34,7 @@ impl Default for Bounds {
             ended: 16_384,
             keys: 1_000_000,
             kept_for: Duration::from_secs(120),
+            graphs: 256,
             decision: Budget::default(),
         }
     }

@@ -1,10 +1,12 @@
 //! Which version of a definition is current.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::address::WorkflowKey;
-use crate::definition::compile;
+use crate::definition::Definition;
 use crate::{DefinitionVersion, Json, Revision};
 
 /// How many bytes of defaults all declarations of a version may hold together.
@@ -40,6 +42,11 @@ impl Workflow {
         self.current
     }
 
+    /// Returns the document of the current version.
+    pub fn current_document(&self) -> Option<&Json> {
+        self.document(self.current?)
+    }
+
     /// Returns the revision of the last event folded; 0 before the first.
     pub fn revision(&self) -> Revision {
         self.revision
@@ -56,18 +63,22 @@ impl Workflow {
     }
 }
 
-/// Decides a command; the workflow has evolved by the returned events. No events: that content is current already.
+/// Decides a command; the workflow has evolved by the returned events. No events: that content is current already. `graph`
+/// returns the graph of a document, or why it has none.
 ///
 /// # Errors
 /// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile, [`WorkflowRejection::OtherWorkflow`] when
 /// its slug is another one, [`WorkflowRejection::ContentMismatch`] when its hash is: the hash tells versions apart, so
 /// the caller's word is not taken for it.
-pub fn decide(workflow: &mut Workflow, command: WorkflowCommand) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
+pub fn decide(
+    workflow: &mut Workflow,
+    command: WorkflowCommand,
+    graph: &mut dyn FnMut(&Json) -> Result<Arc<Definition>, String>,
+) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
     let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
-    let (definition, _) = compile(&document.to_value())
-        .map_err(|problems| WorkflowRejection::DefinitionInvalid { message: problems.to_string() })?;
+    let definition = graph(&document).map_err(|message| WorkflowRejection::DefinitionInvalid { message })?;
     if definition.slug != workflow.key.workflow {
-        return Err(WorkflowRejection::OtherWorkflow { found: definition.slug });
+        return Err(WorkflowRejection::OtherWorkflow { found: definition.slug.clone() });
     }
     if definition.content_hash != content_hash {
         return Err(WorkflowRejection::ContentMismatch);

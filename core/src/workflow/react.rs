@@ -1,10 +1,11 @@
 //! Who hears about a new current version: every process, and every asset the version produces or consumes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Workflow, WorkflowEvent};
 use crate::address::WorkflowKey;
-use crate::definition::{Action, BuiltIn, Definition, Node, compile};
+use crate::definition::{Action, BuiltIn, Definition, Node};
 use crate::dialogue::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 use crate::{AssetId, DefinitionVersion, Json, Revision};
 
@@ -31,11 +32,14 @@ pub fn news(workflow: &Workflow, event: &WorkflowEvent, revision: Revision) -> O
 }
 
 impl News {
-    /// Returns what its assets are told. Compiles it, and the version before.
-    pub fn declarations(&self) -> BTreeMap<AssetId, Declaration> {
-        let declared = |version, document: &Json| {
-            let compiled = compile(&document.to_value()).ok();
-            compiled.map(|(definition, _)| declarations(&definition, version)).unwrap_or_default()
+    /// Returns what its assets are told. `graph` is asked for its graph, and for that of the version before; what has none
+    /// declares nothing.
+    pub fn declarations(
+        &self,
+        graph: &mut dyn FnMut(&Json) -> Option<Arc<Definition>>,
+    ) -> BTreeMap<AssetId, Declaration> {
+        let mut declared = |version, document: &Json| {
+            graph(document).map(|definition| declarations(&definition, version)).unwrap_or_default()
         };
         let mut declarations = declared(self.version, &self.document);
         // What only the version before declared is withdrawn by an empty declaration.

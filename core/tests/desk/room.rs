@@ -8,7 +8,7 @@ use headwater_core::protocol::{
     Hello, PROTOCOL, ReadFrame, ShardReply, ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest,
 };
 use headwater_core::run::{Budget, Report, ReportOutcome, RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Bounds, Command, Owner, Shard, ShardMap, Submission};
+use headwater_core::shard::{Bounds, Command, Compiled, Owner, Shard, ShardMap, Submission};
 use headwater_core::{CommandId, DefinitionVersion, Json, LeaseSecret, RunId, Sequence, SessionId, ShardId, Timestamp};
 use serde_json::{Value, json};
 
@@ -146,6 +146,11 @@ impl Room {
                 let (definition, _) = headwater_core::definition::compile(document.unwrap()).unwrap();
                 let found = Input::Found { needed, document: Some(definition.source) };
                 self.desk.take(found, self.at, &mut self.out);
+                self.desk.turn(false, self.at, &mut self.out);
+            }
+            Output::Compile { awaited, documents } => {
+                let compiled = documents.iter().map(Compiled::of).collect();
+                self.desk.take(Input::Compiled { awaited, compiled }, self.at, &mut self.out);
                 self.desk.turn(false, self.at, &mut self.out);
             }
             Output::Hand { session, handed, .. } => {

@@ -250,3 +250,69 @@ fn a_run_whose_definition_does_not_compile_any_more_is_quarantined_alone() {
     assert!(corrupt.reason.contains("does not compile any more"), "{corrupt}");
     assert_eq!(next.shard().active_runs(), 1);
 }
+
+/// How many bytes this process has in memory.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// As large as those of a generator are: job nodes with inputs, conditions and contracts.
+fn large(number: usize) -> Value {
+    let step = |at: usize| {
+        let before: Vec<_> = (at.saturating_sub(1)..at).map(|at| format!("step-{at}")).collect();
+        json!({"id": format!("step-{at}"), "jobSlug": "work", "dependsOn": before,
+            "input": {"customer": "${{ input.customer + '-' + string(input.count + 1) }}", "text": "x".repeat(200),
+                "rows": "${{ input.rows.filter(row, row.price > 10.0).map(row, row.name) }}"}})
+    };
+    json!({"slug": format!("large-{number}"), "steps": (0..260).map(step).collect::<Vec<_>>()})
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn how_much_memory_hundreds_of_large_definitions_take() {
+    const COUNT: usize = 571;
+    let began = resident_bytes();
+    let documents: Vec<_> = (0..COUNT).map(|number| Json::of(&large(number))).collect();
+    let bytes: usize = documents.iter().map(Json::len_bytes).sum();
+    let say = |what: &str| println!("{what}: {} MB", (resident_bytes() - began) / 1_000_000);
+    println!("{COUNT} definitions of together {} MB", bytes / 1_000_000);
+    let mut house = House::new();
+    for (number, document) in documents.into_iter().enumerate() {
+        let key = key(&format!("large-{number}"));
+        house.decide(Command::AdoptDefinition { key, version: DefinitionVersion::FIRST, document }).unwrap();
+    }
+    let mut next = take_over(&std::mem::take(&mut house.journal));
+    drop(house);
+    say("taken over, nothing compiled");
+    let start = |number: usize| {
+        let run = RunId::new(shard_zero(), now(), (number as u128 + 1) << 12);
+        let start = StartRun {
+            workspace: "default".parse().unwrap(),
+            workflow: format!("large-{number}").parse().unwrap(),
+            version: DefinitionVersion::FIRST,
+            input: Json::of(&json!({"customer": "c", "count": 1, "rows": []})),
+            trigger: Trigger::Manual {},
+            keyed: false,
+        };
+        (run, RunCommand::StartRun(start))
+    };
+    for (keeps, what) in [(false, "a run of each has been"), (true, "a run of each is active")] {
+        for number in 0..COUNT {
+            let (run, command) = start(number);
+            let run = if keeps { RunId::new(shard_zero(), now(), (number as u128 + 10_000) << 12) } else { run };
+            let mut commands = vec![command];
+            if !keeps {
+                commands.push(RunCommand::CancelRun { workspace: None, reason: String::new() });
+            }
+            for command in commands {
+                let id = CommandId::from_uuid(uuid::Uuid::new_v4());
+                next.submit(0, Submission::new(id, Command::Run { run, command }), now(), &mut Hands::default());
+                let append = next.next_append(BundleId::from_uuid(uuid::Uuid::new_v4())).unwrap();
+                next.appended(append.expected.next());
+            }
+        }
+        say(what);
+    }
+}

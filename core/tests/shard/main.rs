@@ -3,6 +3,7 @@
 mod assets;
 mod bounds;
 mod checkpoints;
+mod compiling;
 mod effects;
 mod everything;
 mod first_use;

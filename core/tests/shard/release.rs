@@ -81,7 +81,7 @@ impl House {
         let refolded = refolding.finish()?;
         let id = self.fresh();
         owner.release(1, id, None, refolded, self.world.now);
-        while owner.take_up(|| 2, self.world.now, &mut Hands::default()) {}
+        while owner.take_up(|| 2, Default::default(), self.world.now, &mut Hands::default()) {}
         let (bundle, released) = self.append(owner);
         if let Some(Err(Rejection::NotReleased { reason })) = released.answers.first().map(|answer| &answer.outcome) {
             return Err(reason.clone());

@@ -9,7 +9,7 @@ use headwater_core::credit::Credit;
 use headwater_core::desk::Needed;
 use headwater_core::protocol::{Call, Handed, Hello, ShardReply, WorkAnswer, WorkReply, WorkRequest};
 use headwater_core::run::Budget;
-use headwater_core::shard::{Append, AssetNotice, Bounds, Shard, ShardMap, Submission, WorkflowKey};
+use headwater_core::shard::{Append, AssetNotice, Awaited, Bounds, Shard, ShardMap, Submission, WorkflowKey};
 use headwater_core::{
     BundleId, CommandId, DefinitionVersion, Json, LeaseToken, RunId, Sequence, SessionId, ShardId, Timestamp,
 };
@@ -32,7 +32,7 @@ const PATIENCE: u64 = 3_000_000;
 
 /// What shards remember is next to nothing, so that nothing can rest on it.
 pub const BOUNDS: Bounds =
-    Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60), decision: DECISION };
+    Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60), graphs: 1, decision: DECISION };
 /// A decision takes next to nothing, so that most runs go on in many.
 const DECISION: Budget = Budget { work: 1_500, bytes: 4_000, work_at_once: 100 };
 
@@ -142,6 +142,11 @@ pub enum Happening {
     Found {
         seat: usize,
         needed: Needed,
+    },
+    Compiled {
+        seat: usize,
+        awaited: Awaited,
+        documents: Vec<Json>,
     },
     Hello {
         seat: usize,
@@ -307,6 +312,7 @@ impl Cluster {
             }
             Happening::Delivered { seat, ticket } => self.delivered(seat, ticket),
             Happening::Found { seat, needed } => self.found(seat, needed),
+            Happening::Compiled { seat, awaited, documents } => self.compiled(seat, awaited, &documents),
             Happening::Hello { seat, hello } => self.hello(seat, hello),
             Happening::SeatTurn { seat } => self.seat_turn(seat),
             Happening::GoesOn { seat } => self.go_on(seat),
@@ -334,6 +340,7 @@ impl Cluster {
             | Happening::Local { seat }
             | Happening::Delivered { seat, .. }
             | Happening::Found { seat, .. }
+            | Happening::Compiled { seat, .. }
             | Happening::Hello { seat, .. }
             | Happening::SeatTurn { seat }
             | Happening::GoesOn { seat }

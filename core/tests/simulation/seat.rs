@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use headwater_core::desk::{Caller, Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{Hello, PROTOCOL, ShardReply, ShardRequest, WorkAnswer, WorkFrame};
-use headwater_core::shard::{Append, AssetNotice, Owner, Rejection, Submission, Way};
-use headwater_core::{LeaseSecret, Sequence, ShardId};
+use headwater_core::shard::{Append, AssetNotice, Awaited, Compiled, Owner, Rejection, Submission, Way};
+use headwater_core::{Json, LeaseSecret, Sequence, ShardId};
 
 use crate::cluster::{Cluster, Happening, MILLI, SECOND, Said, Wish};
 use crate::workers::{self, workspace};
@@ -141,6 +141,9 @@ impl Cluster {
                 Output::Deliver { sequence, effects } => self.deliver(seat, sequence, effects),
                 Output::Done(ticket) => self.effect_done(seat, ticket),
                 Output::Find(needed) => self.later(Happening::Found { seat, needed }),
+                Output::Compile { awaited, documents } => {
+                    self.later(Happening::Compiled { seat, awaited, documents });
+                }
                 Output::FellSilent { run, node, worker, .. } => {
                     self.note(format_args!("seat {seat} misses {worker} at {node} of {run}"));
                 }
@@ -205,6 +208,12 @@ impl Cluster {
     pub fn found(&mut self, seat: usize, needed: Needed) {
         let document = self.definitions.get(&needed).cloned();
         self.put(seat, [Input::Found { needed, document }]);
+    }
+
+    /// What was to be compiled is.
+    pub fn compiled(&mut self, seat: usize, awaited: Awaited, documents: &[Json]) {
+        let compiled = documents.iter().map(Compiled::of).collect();
+        self.put(seat, [Input::Compiled { awaited, compiled }]);
     }
 
     pub fn hello(&mut self, seat: usize, hello: Hello) {

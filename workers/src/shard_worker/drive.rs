@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, OptionFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use headwater_core::desk::{Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{self, Handed, Hello, Malformed, ReadFrame, ShardRequest};
-use headwater_core::shard::{Owner, RefoldOrder, Refolded};
+use headwater_core::shard::{Awaited, Compiled, Owner, RefoldOrder, Refolded};
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
 use headwater_streams::complaints::Complaints;
 use headwater_streams::journal::Journal;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::append::{Lost, append};
 use super::begin::Beginning;
 use super::checkpoint::Tally;
+use super::compile::compile;
 use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
 use super::refold::refold;
 use super::{QuarantineGauge, ShardCounters, ShardSettings, now};
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     outlets: Outlets,
     deliverer: Deliverer,
     finding: FuturesUnordered<BoxFuture<'static, (Needed, Option<Json>)>>,
+    compiling: FuturesUnordered<BoxFuture<'static, (Awaited, Vec<Compiled>)>>,
     refolding: FuturesUnordered<BoxFuture<'static, (RefoldOrder, Result<Refolded, String>)>>,
     appending: OptionFuture<BoxFuture<'static, Result<Sequence, Lost>>>,
     append_began: Instant,
@@ -110,6 +112,7 @@ impl Driver {
             outlets,
             deliverer,
             finding: FuturesUnordered::new(),
+            compiling: FuturesUnordered::new(),
             refolding: FuturesUnordered::new(),
             appending: None.into(),
             append_began: Instant::now(),
@@ -170,6 +173,7 @@ impl Driver {
                 Some((workspace, payload)) = hellos.next() => self.take_hello(workspace, &payload),
                 Some((way, sequence)) = self.confirmed.recv() => self.take(Input::Delivered { way, sequence }),
                 Some((needed, document)) = self.finding.next() => self.take(Input::Found { needed, document }),
+                Some((awaited, compiled)) = self.compiling.next() => self.take(Input::Compiled { awaited, compiled }),
                 Some((order, outcome)) = self.refolding.next() => self.take(Input::Refolded { order, outcome }),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open => {
                     self.take(Input::Due);
@@ -321,6 +325,9 @@ impl Driver {
                     (needed, found)
                 };
                 self.finding.push(find.boxed());
+            }
+            Output::Compile { awaited, documents } => {
+                self.compiling.push(async move { (awaited, compile(documents).await) }.boxed());
             }
             Output::Refold(order) => {
                 tracing::info!(shard = %self.shard, aggregate = %order.aggregate, by = ?order.by, "folding a history anew");

@@ -11,6 +11,7 @@
 //! | `held` | what becomes of a shard whose journal contradicts what was seen of it |
 //! | `release` | how a release from hold is carried out |
 //! | `resend` | what is sent again to a shard that began anew |
+//! | `compile` | how definitions are compiled beside the shards that need them |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 //! | `tenancy` | what becomes of a driver that fails or panics |
@@ -20,6 +21,7 @@
 mod append;
 mod begin;
 mod checkpoint;
+mod compile;
 mod deliver;
 mod drive;
 mod heard;

@@ -162,11 +162,16 @@ async fn recover_once<C: Send + 'static>(
         owner.spare(*place, reason.clone());
     }
     lessons.kept.iter().for_each(|(resending, until)| owner.keep_for(resending, *until));
-    let (owner, folded) = fold_to(owner, &journal, info.last).await?;
+    let (mut owner, folded) = fold_to(owner, &journal, info.last).await?;
     let older = state.older(owner.shard().lanes().incarnation());
     if let Some(reason) = older.filter(|_| trust == Trust::Witnesses) {
         return Err(RecoverError::held(reason));
     }
+    let owner = aside(move || {
+        owner.work_out_inherited();
+        owner
+    })
+    .await?;
     Ok(Recovered { journal, made_at: info.made_at, state, owner, checkpoint, folded })
 }
 

@@ -20,7 +20,6 @@ use super::owner::Folded;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
 use super::{Lanes, Owner, WorkflowKey};
-use crate::definition::Problems;
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeAddress, RunId, Sequence, ShardId};
 
@@ -44,7 +43,7 @@ pub enum CheckpointError {
     #[error("it is of shard {found}, not {expected}")]
     Shard { expected: ShardId, found: ShardId },
     #[error("its definition {}/{}/{version} does not compile: {problems}", .key.workspace, .key.workflow)]
-    Definition { key: WorkflowKey, version: DefinitionVersion, problems: Problems },
+    Definition { key: WorkflowKey, version: DefinitionVersion, problems: String },
     #[error("its run {run} is frozen at a definition that it does not hold")]
     DefinitionMissing { run: RunId },
     #[error("its run {run} has a node {node} that its definition does not have")]

@@ -1,0 +1,166 @@
+//! What has to be compiled before a command can be decided: whoever drives the shard has it done elsewhere, and a decision
+//! never waits for it.
+
+use std::sync::Arc;
+
+use super::poison;
+use super::state::Shard;
+use super::{Command, Owner, Submission, WorkflowKey};
+use crate::credit::Hands;
+use crate::definition::{Definition, compile};
+use crate::run::RunCommand;
+use crate::workflow::{ApplyWorkflow, Workflow, WorkflowCommand};
+use crate::{DefinitionVersion, Json, Timestamp};
+
+/// A document, and its graph or why there is none.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    document: Json,
+    pub(super) outcome: Result<Arc<Definition>, String>,
+}
+
+impl Compiled {
+    /// Compiles a document: some 20 ns a byte. One that makes the compiler panic has no graph.
+    pub fn of(document: &Json) -> Self {
+        let outcome = match poison::caught(|| compile(&document.to_value())) {
+            Ok(Ok((definition, _))) => Ok(Arc::new(definition)),
+            Ok(Err(problems)) => Err(problems.to_string()),
+            Err(said) => Err(format!("the compiler panicked: {said}")),
+        };
+        Self { document: document.clone(), outcome }
+    }
+
+    /// Says that a document could not be compiled, whatever it holds.
+    pub fn failed(document: Json, reason: String) -> Self {
+        Self { document, outcome: Err(reason) }
+    }
+
+    /// Takes a graph that was compiled before.
+    pub fn of_graph(graph: Arc<Definition>) -> Self {
+        Self { document: graph.source.clone(), outcome: Ok(graph) }
+    }
+
+    /// Returns the graph, if there is one.
+    pub fn graph(&self) -> Option<&Arc<Definition>> {
+        self.outcome.as_ref().ok()
+    }
+
+    /// Returns whether it is this document's, as it came or as the graph spells it.
+    pub(crate) fn is_of(&self, document: &Json) -> bool {
+        self.document == *document || self.outcome.as_ref().is_ok_and(|graph| graph.source == *document)
+    }
+}
+
+impl PartialEq for Compiled {
+    /// Compiling is a function of the document.
+    fn eq(&self, other: &Self) -> bool {
+        self.document == other.document
+    }
+}
+
+/// What commands wait for, in the order they came.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Awaited {
+    /// A definition version: its document, or its graph.
+    Version(WorkflowKey, DefinitionVersion),
+    /// The graph of what is to be the next version of a workflow.
+    Next(WorkflowKey),
+}
+
+impl Awaited {
+    /// Returns the workflow it is of.
+    pub fn workflow(&self) -> &WorkflowKey {
+        match self {
+            Self::Version(key, _) | Self::Next(key) => key,
+        }
+    }
+}
+
+/// What a shard does not have, and has to before it can decide a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Missing {
+    /// The document of a definition version.
+    Document(WorkflowKey, DefinitionVersion),
+    /// The graphs of these documents.
+    Graphs(Awaited, Vec<Json>),
+}
+
+impl Missing {
+    /// Returns what the command waits for.
+    pub fn awaited(&self) -> Awaited {
+        match self {
+            Self::Document(key, version) => Awaited::Version(key.clone(), *version),
+            Self::Graphs(awaited, _) => awaited.clone(),
+        }
+    }
+}
+
+impl<C> Owner<C> {
+    /// Decides a command as [`Self::submit`] does; what it needs is taken from `compiled`, where it is not there.
+    ///
+    /// # Panics
+    /// As [`Self::submit`].
+    pub fn submit_with(
+        &mut self,
+        caller: C,
+        submission: Submission,
+        compiled: Arc<[Compiled]>,
+        now: Timestamp,
+        hands: &mut Hands,
+    ) {
+        self.shard.definitions.offer(compiled);
+        self.submit(caller, submission, now, hands);
+        self.shard.definitions.offer(Arc::default());
+    }
+}
+
+impl Shard {
+    /// Returns what is missing for a command to be decided. What is neither here nor quarantined is to be looked up.
+    pub fn missing(&self, submission: &Submission) -> Option<Missing> {
+        match &submission.command {
+            Command::Run { run, command: RunCommand::StartRun(start) } => {
+                if self.granted.find(submission.id).is_some() {
+                    return None;
+                }
+                let holder = self.holder_of(*run, start);
+                if self.is_quarantined(holder) {
+                    return None;
+                }
+                let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+                let (version, is_new) = match self.started_as(holder) {
+                    Some((version, _)) => (version, false),
+                    None => (start.version, true),
+                };
+                match self.definitions.document(&key, version) {
+                    Some(_) if self.definitions.has_graph(&key, version) => None,
+                    Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
+                    // Where it is quarantined the start waits for its release.
+                    None if is_new && !self.is_definition_quarantined(&key, version) => {
+                        Some(Missing::Document(key, version))
+                    }
+                    None => None,
+                }
+            }
+            Command::Workflow { key, command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) } => {
+                if self.granted.find(submission.id).is_some() {
+                    return None;
+                }
+                // What only the version before declares is withdrawn.
+                let before = self.workflows.get(key).and_then(Workflow::current_document);
+                let documents = std::iter::once(document).chain(before);
+                self.missing_of(Awaited::Next(key.clone()), documents)
+            }
+            Command::AdoptDefinition { key, version, document } if self.definition(key, *version).is_none() => {
+                self.missing_of(Awaited::Version(key.clone(), *version), std::iter::once(document))
+            }
+            Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => None,
+        }
+    }
+
+    fn missing_of<'a>(&self, awaited: Awaited, documents: impl Iterator<Item = &'a Json>) -> Option<Missing> {
+        let documents: Vec<_> = documents.cloned().collect();
+        let is_missing = documents.iter().any(|document| !self.definitions.is_kept(document));
+        // All of them: one that is kept may go when another comes.
+        is_missing.then_some(Missing::Graphs(awaited, documents))
+    }
+}
