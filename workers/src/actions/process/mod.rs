@@ -1,6 +1,7 @@
 //! `process`: one command under a supervisor, which leaves nothing behind of what the command started.
 
 mod descendants;
+mod group;
 mod supervised;
 mod supervisor;
 

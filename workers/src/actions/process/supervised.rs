@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 
+use super::group::Group;
 use super::supervisor::{self, KILL_MAX, Order, TERM_GRACE, Verdict};
 use super::{INHERITED, ended_without_verdict};
 use crate::sdk::{Context, HandlerError};
@@ -18,6 +19,8 @@ use crate::sdk::{Context, HandlerError};
 /// A command under way. Its supervisor ends everything the command started as soon as this is dropped.
 pub(super) struct Supervised {
     supervisor: Child,
+    /// Its number.
+    pid: Option<u32>,
     stop: Option<OwnedWriteHalf>,
     verdict: OwnedReadHalf,
 }
@@ -46,20 +49,26 @@ impl Supervised {
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         stop.write_all(&line).await?;
-        Ok(Self { supervisor: child, stop: Some(stop), verdict })
+        Ok(Self { pid: child.id(), supervisor: child, stop: Some(stop), verdict })
     }
 
     /// Waits until the command has ended and nothing it started is left.
     pub(super) async fn end(&mut self, context: &Context, bytes_max: usize) -> Result<Ended, HandlerError> {
         let (stdout, stderr) = (self.supervisor.stdout.take(), self.supervisor.stderr.take());
-        let mut line = Vec::new();
-        let (stdout, stderr, said) = tokio::join!(
-            collect(context, stdout, bytes_max),
-            collect(context, stderr, bytes_max),
-            self.verdict.read_to_end(&mut line)
-        );
+        let pid = self.pid;
+        let verdict = async {
+            let mut line = Vec::new();
+            let said = self.verdict.read_to_end(&mut line).await.ok();
+            let verdict = said.and_then(|_| serde_json::from_slice(&line).ok());
+            if verdict.is_none() {
+                kill_left(pid);
+            }
+            verdict
+        };
+        let (stdout, stderr, verdict) =
+            tokio::join!(collect(context, stdout, bytes_max), collect(context, stderr, bytes_max), verdict);
         let _ = self.supervisor.wait().await;
-        match said.ok().and_then(|_| serde_json::from_slice(&line).ok()) {
+        match verdict {
             Some(Verdict::Ended { exit_code, left: 0 }) => {
                 Ok(Ended { exit_code, truncated: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
             }
@@ -90,9 +99,18 @@ impl Supervised {
         }
         match serde_json::from_slice(&line) {
             Ok(Verdict::Ended { left: left @ 1.., .. }) => Err(left_behind(left)),
-            Ok(Verdict::Ended { left: 0, .. } | Verdict::NotStarted { .. }) | Err(_) => Ok(()),
+            Ok(Verdict::Ended { left: 0, .. } | Verdict::NotStarted { .. }) => Ok(()),
+            Err(_) => {
+                kill_left(self.pid);
+                Ok(())
+            }
         }
     }
+}
+
+/// Kills what is left where a supervisor was killed itself and the command has a group.
+fn kill_left(supervisor: Option<u32>) {
+    supervisor.into_iter().for_each(Group::kill_left_by);
 }
 
 fn left_behind(count: usize) -> String {

@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use serde::{Deserialize, Serialize};
 
 use super::descendants;
+use super::group::Group;
 
 /// The only argument of a program that is to be a supervisor.
 pub(super) const ARGUMENT: &str = "__supervise-a-command";
@@ -84,10 +85,15 @@ fn supervise() -> io::Result<()> {
     let order: Order = serde_json::from_str(&line)?;
     // Whoever loses its parent becomes our child.
     set_child_subreaper(Some(rustix::process::getpid()))?;
-    let verdict = match start(order) {
-        Ok(command) => carry_out(command, said),
+    let (started, group) = match Group::make() {
+        Some(group) => group.within(|| start(order)),
+        None => (start(order), None),
+    };
+    let verdict = match started {
+        Ok(command) => carry_out(command, said, group.as_ref()),
         Err(error) => Verdict::NotStarted { reason: error.to_string() },
     };
+    drop(group);
     let mut line = serde_json::to_vec(&verdict)?;
     line.push(b'\n');
     (&worker).write_all(&line)
@@ -109,7 +115,7 @@ fn start(order: Order) -> io::Result<Pid> {
     Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
+fn carry_out(command: Pid, worker: BufReader<UnixStream>, group: Option<&Group>) -> Verdict {
     let (sender, news) = mpsc::channel();
     let stop = sender.clone();
     std::thread::spawn(move || {
@@ -128,6 +134,7 @@ fn carry_out(command: Pid, worker: BufReader<UnixStream>) -> Verdict {
             Ok(News::Ended(status)) => ended = Some(status),
             Ok(News::Stop) | Err(_) => {}
         }
+        group.inspect(|group| group.kill());
         let found = descendants::kill_children();
         if found != before {
             (changed, before) = (Instant::now(), found);
