@@ -1,8 +1,10 @@
 //! A broker of one's own: a `nats-server` as a child process, for the dev launcher and the tests.
 
 mod access;
+pub mod accounts;
 mod binary;
 mod child;
+mod cluster;
 mod settings;
 
 use std::fs;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use access::Access;
 pub use binary::{BinaryError, ServerBinary};
+pub use cluster::ClusterSeat;
 
 use crate::{BrokerConfig, Cause, Credentials, Disposition};
 use child::Child;
@@ -30,6 +33,8 @@ pub struct ServerConfig {
     /// What an earlier server had ([`NatsServer::access`]), so that its clients find this one. `None`: free ports and
     /// fresh passwords.
     pub access: Option<Access>,
+    /// Its place among several ([`Self::three`]).
+    pub cluster: Option<ClusterSeat>,
 }
 
 impl ServerConfig {
@@ -40,6 +45,7 @@ impl ServerConfig {
             ready_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(10),
             access: None,
+            cluster: None,
         }
     }
 }
@@ -107,7 +113,7 @@ impl NatsServer {
     fn launch(&mut self) -> Result<(), ServerError> {
         let dir = &self.config.data_dir;
         let path = settings::adopt_streams(dir)
-            .and_then(|()| self.settings.write(dir, &self.ports))
+            .and_then(|()| self.settings.write(dir, &self.ports, self.config.cluster.as_ref()))
             .map_err(|source| ServerError::DataDir { path: dir.clone(), source })?;
         let child = Child::spawn(&self.binary.path, &path)
             .map_err(|source| ServerError::Spawn { path: self.binary.path.clone(), source })?;
@@ -189,7 +195,7 @@ impl NatsServer {
                 user: settings::WORKER.to_owned(),
                 password: self.settings.worker_password.clone(),
             },
-            inbox_prefix: Some(settings::WORKER_INBOX.to_owned()),
+            inbox_prefix: Some(accounts::WORKER_INBOX.to_owned()),
             ..BrokerConfig::new(self.url())
         }
     }

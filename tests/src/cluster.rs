@@ -21,14 +21,14 @@ pub struct Cluster {
 
 /// An engine process.
 pub struct Engine {
-    child: Child,
+    pub(crate) child: Child,
     /// Where its API answers, if it has that role.
     pub api: String,
 }
 
 /// A worker process.
 pub struct WorkerProcess {
-    child: Child,
+    pub(crate) child: Child,
 }
 
 /// Where test workers write down what they begin.
@@ -211,13 +211,13 @@ fn open_for_passing(folder: &std::path::Path) {
 }
 
 /// Finds a binary of this workspace, built beside the test that runs.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder.unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --bins")).join(name)
 }
 
-async fn spawn(command: &mut Command, broker: &BrokerConfig) -> (Child, String) {
+pub(crate) async fn spawn(command: &mut Command, broker: &BrokerConfig) -> (Child, String) {
     command.env("HEADWATER_NATS_URL", &broker.url);
     if let Credentials::Password { user, password } = &broker.credentials {
         command.env("HEADWATER_NATS_USER", user).env("HEADWATER_NATS_PASSWORD", password);

@@ -3,12 +3,14 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`cluster`] | which processes run, and how one is killed |
+//! | [`brokers`] | the same with three brokers that replicate |
 //! | [`load`] | what is asked of them, and what they acknowledged |
 //! | [`audit`] | whether the journal kept every promise |
 //!
 //! Everything a test starts listens on free ports, keeps its data in a private folder, and is gone afterwards.
 
 pub mod audit;
+pub mod brokers;
 pub mod cluster;
 pub mod load;
 

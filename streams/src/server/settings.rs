@@ -7,20 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::ClusterSeat;
+use super::accounts::{CROSSINGS, Crossing, ENGINE_ACCOUNT, WORKER_ACCOUNT, worker_hears, worker_publishes};
 use crate::Cause;
-use crate::subject::FLUSH;
 
 pub(super) const LOG: &str = "nats-server.log";
 pub(super) const ENGINE: &str = "engine";
 pub(super) const WORKER: &str = "worker";
-/// The account that holds every stream. Workers are walled off in one of their own, which imports just what they may say and hear:
-/// whoever has any right on the broker's own API can name a reply subject there, which the broker answers with its own
-/// rights, journals included.
-pub(super) const ENGINE_ACCOUNT: &str = "ENGINE";
-const WORKER_ACCOUNT: &str = "WORKERS";
-/// Where workers get their answers. Not `_INBOX.>`, where they could read those of the engine.
-pub(super) const WORKER_INBOX: &str = "_INBOX_WORKER";
-
 /// The secrets of a server.
 pub(super) struct Settings {
     pub(super) engine_password: String,
@@ -54,28 +47,38 @@ impl Settings {
     }
 
     /// Writes the configuration, readable by nobody else, and returns where.
-    pub(super) fn write(&self, data_dir: &Path, ports: &Ports) -> io::Result<PathBuf> {
+    pub(super) fn write(&self, data_dir: &Path, ports: &Ports, seat: Option<&ClusterSeat>) -> io::Result<PathBuf> {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
         let path = data_dir.join("nats-server.conf");
         if path.exists() {
             fs::remove_file(&path)?;
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(self.text(data_dir, ports).as_bytes())?;
+        file.write_all(self.text(data_dir, ports, seat).as_bytes())?;
         Ok(path)
     }
 
-    fn text(&self, data_dir: &Path, ports: &Ports) -> String {
+    fn text(&self, data_dir: &Path, ports: &Ports, seat: Option<&ClusterSeat>) -> String {
         let Self { engine_password, worker_password } = self;
         let Ports { client, monitor } = ports;
         let quoted = |path: PathBuf| serde_json::Value::from(path.to_string_lossy().into_owned());
         let (log, ports_dir, store) =
             (quoted(data_dir.join(LOG)), quoted(data_dir.to_owned()), quoted(data_dir.join("streams")));
+        let crossings =
+            |line: &dyn Fn(Crossing) -> String| CROSSINGS.map(|it| format!("      {{ {} }}", line(it))).join("\n");
+        let exports = crossings(&|it| format!("{}: \"{}\"", it.kind(), it.subject()));
+        let imports =
+            crossings(&|it| format!("{}: {{ account: {ENGINE_ACCOUNT}, subject: \"{}\" }}", it.kind(), it.subject()));
+        let (publishes, hears) = (worker_publishes(), worker_hears());
+        let (name, cluster) = match seat {
+            None => ("headwater", String::new()),
+            Some(seat) => (seat.name.as_str(), seat.text()),
+        };
         format!(
             r#"host: "127.0.0.1"
 port: {client}
 http: "127.0.0.1:{monitor}"
-server_name: headwater
+server_name: {name}
 log_file: {log}
 ports_file_dir: {ports_dir}
 max_payload: 8388608
@@ -84,15 +87,12 @@ jetstream {{
   store_dir: {store}
   sync_interval: always
 }}
-accounts {{
+{cluster}accounts {{
   {ENGINE_ACCOUNT} {{
     jetstream: enabled
     users: [ {{ user: {ENGINE}, password: "{engine_password}" }} ]
     exports: [
-      {{ service: "hw.work.*.*" }}
-      {{ stream: "hw.hand.*.*" }}
-      {{ stream: "hw.call.*" }}
-      {{ stream: "hw.cancel.*" }}
+{exports}
     ]
   }}
   {WORKER_ACCOUNT} {{
@@ -101,16 +101,13 @@ accounts {{
         user: {WORKER}
         password: "{worker_password}"
         permissions: {{
-          publish: {{ allow: ["hw.work.*.*", "{FLUSH}"] }}
-          subscribe: {{ allow: ["{WORKER_INBOX}.>", "hw.hand.*.*", "hw.call.*", "hw.cancel.*"] }}
+          publish: {{ allow: {publishes:?} }}
+          subscribe: {{ allow: {hears:?} }}
         }}
       }}
     ]
     imports: [
-      {{ service: {{ account: {ENGINE_ACCOUNT}, subject: "hw.work.*.*" }} }}
-      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.hand.*.*" }} }}
-      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.call.*" }} }}
-      {{ stream: {{ account: {ENGINE_ACCOUNT}, subject: "hw.cancel.*" }} }}
+{imports}
     ]
   }}
 }}
@@ -149,7 +146,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data");
         let settings = Settings::random();
-        let path = settings.write(&data_dir, &Ports { client: -1, monitor: -1 }).unwrap();
+        let path = settings.write(&data_dir, &Ports { client: -1, monitor: -1 }, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777, 0o700);
         assert_ne!(settings.engine_password, settings.worker_password);

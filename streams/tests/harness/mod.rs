@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "every test file uses another part")]
 
+pub mod brokers;
+pub mod operator;
+
 use std::future::Future;
 use std::time::Duration;
 
