@@ -115,6 +115,13 @@ impl<C> Owner<C> {
 }
 
 impl Shard {
+    /// Has what it folds compiled in another way than by [`Compiled::of`], to the same end: where several shards of a process
+    /// have the same definitions, each is compiled once.
+    pub fn compiled_by(mut self, compiler: fn(&Json) -> Compiled) -> Self {
+        self.definitions.compiler = compiler;
+        self
+    }
+
     /// Returns what is missing for a command to be decided. What is neither here nor quarantined is to be looked up.
     pub fn missing(&self, submission: &Submission) -> Option<Missing> {
         match &submission.command {

@@ -33,6 +33,8 @@ pub(super) enum Unusable {
 pub(super) struct Definitions {
     /// How many graphs that no run uses are kept for the next one.
     idle_max: usize,
+    /// How what is not there is compiled.
+    pub compiler: fn(&Json) -> Compiled,
     adopted: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Adopted>>,
     /// The graphs that were asked for last, the newest at the back.
     recent: VecDeque<Arc<Definition>>,
@@ -54,6 +56,7 @@ impl Definitions {
     pub fn new(idle_max: usize) -> Self {
         Self {
             idle_max: idle_max.max(1),
+            compiler: Compiled::of,
             adopted: FxHashMap::default(),
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -130,7 +133,7 @@ impl Definitions {
             Some(outcome) => outcome?,
             None => {
                 self.spent += COMPILED_BYTE_WORK * document.len_bytes() as u64;
-                Compiled::of(document).outcome?
+                (self.compiler)(document).outcome?
             }
         };
         self.keep(graph.clone());
@@ -223,6 +226,14 @@ mod tests {
         let sum: usize = definitions.recent.iter().map(|graph| graph.source.len_bytes()).sum();
         assert_eq!(definitions.recent_bytes, sum);
         assert!(sum <= IDLE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_somebody_else_has_compiled_is_taken_from_there() {
+        let mut definitions = adopted(1, [document(0, 1)].into_iter());
+        definitions.compiler = |document| Compiled::failed(document.clone(), "ask somebody else".to_owned());
+        let unusable = definitions.graph(&key(0), FIRST).unwrap_err();
+        assert!(unusable.to_string().contains("ask somebody else"), "{unusable}");
     }
 
     #[test]

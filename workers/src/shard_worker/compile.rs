@@ -26,14 +26,15 @@ pub(super) async fn compile(documents: Vec<Json>) -> Vec<Compiled> {
     for document in documents {
         let room = ROOM.acquire().await.expect("nobody closes it");
         let given = document.clone();
-        let compiled = aside(move || compiled(&given)).await;
+        let compiled = aside(move || compiled_once(&given)).await;
         drop(room);
         all.push(compiled.unwrap_or_else(|panicked| Compiled::failed(document, panicked.to_string())));
     }
     all
 }
 
-fn compiled(document: &Json) -> Compiled {
+/// Returns the graph that another shard has, or compiles it.
+pub(super) fn compiled_once(document: &Json) -> Compiled {
     let mut hasher = DefaultHasher::new();
     document.as_str().hash(&mut hasher);
     let hash = hasher.finish();

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use self::refusal::Poisoned;
 pub(super) use self::refusal::{RecoverError, Unusable};
+use super::compile::compiled_once;
 
 /// How many such commits of one shard are got round in one recovery. Each costs a fold from the start.
 const SPARED_MAX: usize = 64;
@@ -157,7 +158,7 @@ async fn recover_once<C: Send + 'static>(
         }
     };
     let checkpoint = restored.as_ref().map(Owner::last);
-    let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone())));
+    let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone()).compiled_by(compiled_once)));
     for (place, reason) in &lessons.spared {
         owner.spare(*place, reason.clone());
     }
@@ -209,7 +210,7 @@ async fn from_checkpoint<C: Send + 'static>(
     let shard = journal.shard();
     let Some(bytes) = newest_checkpoint(broker, shard).await.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
-    let restored = aside(move || Owner::restore(Shard::new(shard, map), &bytes)).await;
+    let restored = aside(move || Owner::restore(Shard::new(shard, map).compiled_by(compiled_once), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
     let (taken_at, found) = (owner.last().in_stream(), owner.shard().lanes().incarnation());
     if found < begun {
