@@ -6,7 +6,7 @@ use harness::operator::OperatorServer;
 use harness::{PATIENCE, quick, shard, workspace};
 use headwater_core::SessionId;
 use headwater_core::protocol::Call;
-use headwater_core::{Epoch, NodeId, RunId, Timestamp};
+use headwater_core::{Epoch, RunId, Timestamp};
 use headwater_streams::broker::Wall;
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::journal::Journal;
@@ -40,7 +40,7 @@ async fn in_operator_mode_a_worker_can_do_its_work_and_nothing_else() {
     let heard = tokio::time::timeout(PATIENCE, attention.next()).await.unwrap().unwrap();
     assert!(matches!(&heard, Heard::Call(heard) if *heard == call), "{heard:?}");
     let run = RunId::new(shard(0), Timestamp::from_micros(5), 5);
-    let notice = CancelNotice { run, node: "scan".parse::<NodeId>().unwrap() };
+    let notice = CancelNotice { run, node: "scan".parse().unwrap() };
     cancel::announce(&engine, &workspace(), &notice).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, notices.next()).await.unwrap(), Some(notice));
 

@@ -258,7 +258,7 @@ impl<R, T> Desk<R, T> {
     /// Decides a command, once what it needs is here and compiled.
     fn submit(&mut self, asker: Asker<T>, submission: Submission, at: Moment, out: &mut Vec<Output<R, T>>) {
         match self.parking.obstacle(self.owner.shard(), &submission) {
-            Some(obstacle) => self.park(obstacle, asker, submission, out),
+            Some(obstacle) => out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission)),
             None => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
         }
     }

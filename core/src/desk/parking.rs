@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::line::bytes_asked;
 use super::{Asker, Caller, Desk, Moment, Output};
-use crate::shard::{AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey};
+use crate::shard::{AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey, missing};
 use crate::{DefinitionVersion, Json, RunId, ShardId};
 
 /// A definition version that a start needs.
@@ -60,11 +60,17 @@ impl<T> Parking<T> {
                 return Some(Obstacle::Behind(awaited.clone()));
             }
         }
-        shard.missing(submission).map(Obstacle::Missing)
+        missing(shard, submission).map(Obstacle::Missing)
     }
 
     /// Parks a command; returns what has to be done so that it can go on, unless that is under way.
-    fn park(&mut self, shard: &Shard, obstacle: Obstacle, asker: Asker<T>, submission: Submission) -> Option<Missing> {
+    pub fn park<R>(
+        &mut self,
+        shard: &Shard,
+        obstacle: Obstacle,
+        asker: Asker<T>,
+        submission: Submission,
+    ) -> Option<Output<R, T>> {
         let (awaited, missing) = match obstacle {
             Obstacle::Behind(awaited) => (awaited, None),
             Obstacle::Missing(missing) => (missing.awaited(), Some(missing)),
@@ -80,7 +86,36 @@ impl<T> Parking<T> {
         self.bytes += bytes_parked(&submission);
         let is_first = !self.waiting.contains_key(&awaited);
         self.entry(awaited).wishes.push((asker, submission));
-        missing.filter(|_| is_first)
+        missing.filter(|_| is_first).map(|missing| match missing {
+            Missing::Document(key, version) => Output::Find((key, version)),
+            Missing::Graphs(awaited, documents) => Output::Compile { awaited, documents },
+        })
+    }
+
+    /// Notes that a document was found that is adopted when it is compiled.
+    fn adopts<R>(&mut self, awaited: Awaited, document: Json) -> Output<R, T> {
+        self.entry(awaited.clone()).adopts = Some(document.clone());
+        Output::Compile { awaited, documents: vec![document] }
+    }
+
+    /// Whether the next wish that a release has let go can be decided. What it needs is compiled, where it is not.
+    pub fn can_take_up<R>(&mut self, shard: &Shard, out: &mut Vec<Output<R, T>>) -> bool {
+        let Some(next) = shard.next_released() else {
+            self.for_released = Arc::default();
+            return false;
+        };
+        match missing(shard, next) {
+            Some(missing) if !is_settled(&missing, &missing.awaited(), &self.for_released) => {
+                let awaited = missing.awaited();
+                if let (Missing::Graphs(_, documents), false) = (missing, self.waiting.contains_key(&awaited)) {
+                    self.entry(awaited.clone());
+                    out.push(Output::Compile { awaited, documents });
+                }
+                false
+            }
+            // One whose document is not there is refused.
+            Some(_) | None => true,
+        }
     }
 
     fn entry(&mut self, awaited: Awaited) -> &mut Parked<T> {
@@ -130,20 +165,6 @@ fn is_settled(missing: &Missing, looked_up: &Awaited, compiled: &[Compiled]) -> 
 }
 
 impl<R, T> Desk<R, T> {
-    pub(super) fn park(
-        &mut self,
-        obstacle: Obstacle,
-        asker: Asker<T>,
-        submission: Submission,
-        out: &mut Vec<Output<R, T>>,
-    ) {
-        out.extend(match self.parking.park(self.owner.shard(), obstacle, asker, submission) {
-            Some(Missing::Document(key, version)) => Some(Output::Find((key, version))),
-            Some(Missing::Graphs(awaited, documents)) => Some(Output::Compile { awaited, documents }),
-            None => None,
-        });
-    }
-
     /// Has a document compiled that was found. Where there is none, the commands are refused.
     pub(super) fn take_found(
         &mut self,
@@ -156,10 +177,7 @@ impl<R, T> Desk<R, T> {
         let is_new = self.owner.shard().definition(&key, version).is_none();
         let awaited = Awaited::Version(key, version);
         match document.filter(|_| is_new) {
-            Some(document) => {
-                self.parking.entry(awaited.clone()).adopts = Some(document.clone());
-                out.push(Output::Compile { awaited, documents: vec![document] });
-            }
+            Some(document) => out.push(self.parking.adopts(awaited, document)),
             None => self.go_on_after(&awaited, Arc::default(), at, out),
         }
     }
@@ -198,30 +216,9 @@ impl<R, T> Desk<R, T> {
         match self.parking.obstacle(self.owner.shard(), &submission) {
             Some(Obstacle::Missing(missing)) if is_settled(&missing, awaited, &compiled) => {}
             // It only came behind.
-            Some(obstacle) => return self.park(obstacle, asker, submission, out),
+            Some(obstacle) => return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission)),
             None => {}
         }
         self.owner.submit_with(Caller(asker), submission, compiled, at.wall, &mut self.rooms.hands);
-    }
-
-    /// Whether the next wish that a release has let go can be decided. What it needs is compiled, where it is not.
-    pub(super) fn can_take_up(&mut self, out: &mut Vec<Output<R, T>>) -> bool {
-        let shard = self.owner.shard();
-        let Some(next) = shard.next_released() else {
-            self.parking.for_released = Arc::default();
-            return false;
-        };
-        match shard.missing(next) {
-            Some(missing) if !is_settled(&missing, &missing.awaited(), &self.parking.for_released) => {
-                let awaited = missing.awaited();
-                if let (Missing::Graphs(_, documents), false) = (missing, self.parking.waiting.contains_key(&awaited)) {
-                    self.parking.entry(awaited.clone());
-                    out.push(Output::Compile { awaited, documents });
-                }
-                false
-            }
-            // One whose document is not there is refused.
-            Some(_) | None => true,
-        }
     }
 }

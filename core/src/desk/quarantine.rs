@@ -102,7 +102,7 @@ impl<R, T> Desk<R, T> {
     /// Decides what waited for a release.
     pub(super) fn take_up_parked(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         for _ in 0..TAKE_UP_BURST {
-            if self.owner.is_full() || !self.can_take_up(out) {
+            if self.owner.is_full() || !self.parking.can_take_up(self.owner.shard(), out) {
                 return;
             }
             let compiled = self.parking.for_released.clone();

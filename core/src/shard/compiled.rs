@@ -114,60 +114,58 @@ impl<C> Owner<C> {
     }
 }
 
-impl Shard {
-    /// Has what it folds compiled in another way than by [`Compiled::of`], to the same end: where several shards of a process
-    /// have the same definitions, each is compiled once.
-    pub fn compiled_by(mut self, compiler: fn(&Json) -> Compiled) -> Self {
-        self.definitions.compiler = compiler;
-        self
-    }
+/// Has what a shard folds compiled in another way than by [`Compiled::of`], to the same end: where several shards of a process
+/// have the same definitions, each is compiled once.
+pub fn compiled_by(compiler: fn(&Json) -> Compiled, mut shard: Shard) -> Shard {
+    shard.definitions.compiler = compiler;
+    shard
+}
 
-    /// Returns what is missing for a command to be decided. What is neither here nor quarantined is to be looked up.
-    pub fn missing(&self, submission: &Submission) -> Option<Missing> {
-        match &submission.command {
-            Command::Run { run, command: RunCommand::StartRun(start) } => {
-                if self.granted.find(submission.id).is_some() {
-                    return None;
-                }
-                let holder = self.holder_of(*run, start);
-                if self.is_quarantined(holder) {
-                    return None;
-                }
-                let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-                let (version, is_new) = match self.started_as(holder) {
-                    Some((version, _)) => (version, false),
-                    None => (start.version, true),
-                };
-                match self.definitions.document(&key, version) {
-                    Some(_) if self.definitions.has_graph(&key, version) => None,
-                    Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
-                    // Where it is quarantined the start waits for its release.
-                    None if is_new && !self.is_definition_quarantined(&key, version) => {
-                        Some(Missing::Document(key, version))
-                    }
-                    None => None,
-                }
+/// Returns what is missing for a command to be decided. What is neither here nor quarantined is to be looked up.
+pub fn missing(shard: &Shard, submission: &Submission) -> Option<Missing> {
+    match &submission.command {
+        Command::Run { run, command: RunCommand::StartRun(start) } => {
+            if shard.granted.find(submission.id).is_some() {
+                return None;
             }
-            Command::Workflow { key, command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) } => {
-                if self.granted.find(submission.id).is_some() {
-                    return None;
+            let holder = shard.holder_of(*run, start);
+            if shard.is_quarantined(holder) {
+                return None;
+            }
+            let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+            let (version, is_new) = match shard.started_as(holder) {
+                Some((version, _)) => (version, false),
+                None => (start.version, true),
+            };
+            match shard.definitions.document(&key, version) {
+                Some(_) if shard.definitions.has_graph(&key, version) => None,
+                Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
+                // Where it is quarantined the start waits for its release.
+                None if is_new && !shard.is_definition_quarantined(&key, version) => {
+                    Some(Missing::Document(key, version))
                 }
-                // What only the version before declares is withdrawn.
-                let before = self.workflows.get(key).and_then(Workflow::current_document);
-                let documents = std::iter::once(document).chain(before);
-                self.missing_of(Awaited::Next(key.clone()), documents)
+                None => None,
             }
-            Command::AdoptDefinition { key, version, document } if self.definition(key, *version).is_none() => {
-                self.missing_of(Awaited::Version(key.clone(), *version), std::iter::once(document))
-            }
-            Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => None,
         }
+        Command::Workflow { key, command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) } => {
+            if shard.granted.find(submission.id).is_some() {
+                return None;
+            }
+            // What only the version before declares is withdrawn.
+            let before = shard.workflows.get(key).and_then(Workflow::current_document);
+            let documents = std::iter::once(document).chain(before);
+            missing_of(shard, Awaited::Next(key.clone()), documents)
+        }
+        Command::AdoptDefinition { key, version, document } if shard.definition(key, *version).is_none() => {
+            missing_of(shard, Awaited::Version(key.clone(), *version), std::iter::once(document))
+        }
+        Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => None,
     }
+}
 
-    fn missing_of<'a>(&self, awaited: Awaited, documents: impl Iterator<Item = &'a Json>) -> Option<Missing> {
-        let documents: Vec<_> = documents.cloned().collect();
-        let is_missing = documents.iter().any(|document| !self.definitions.is_kept(document));
-        // All of them: one that is kept may go when another comes.
-        is_missing.then_some(Missing::Graphs(awaited, documents))
-    }
+fn missing_of<'a>(shard: &Shard, awaited: Awaited, documents: impl Iterator<Item = &'a Json>) -> Option<Missing> {
+    let documents: Vec<_> = documents.cloned().collect();
+    let is_missing = documents.iter().any(|document| !shard.definitions.is_kept(document));
+    // All of them: one that is kept may go when another comes.
+    is_missing.then_some(Missing::Graphs(awaited, documents))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::shard::{
-    Bundle, BundleError, CommitPlace, HoldReason, JournalState, Mismatch, Owner, Poison, Resending, Shard, ShardMap,
+    Bundle, BundleError, CommitPlace, HoldReason, JournalState, Mismatch, Owner, Poison, Resending, Shard, ShardMap, compiled_by,
 };
 use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use headwater_streams::checkpoints::Checkpoints;
@@ -158,7 +158,7 @@ async fn recover_once<C: Send + 'static>(
         }
     };
     let checkpoint = restored.as_ref().map(Owner::last);
-    let mut owner = restored.unwrap_or_else(|| Owner::new(Shard::new(shard, map.clone()).compiled_by(compiled_once)));
+    let mut owner = restored.unwrap_or_else(|| Owner::new(compiled_by(compiled_once, Shard::new(shard, map.clone()))));
     for (place, reason) in &lessons.spared {
         owner.spare(*place, reason.clone());
     }
@@ -210,7 +210,7 @@ async fn from_checkpoint<C: Send + 'static>(
     let shard = journal.shard();
     let Some(bytes) = newest_checkpoint(broker, shard).await.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
-    let restored = aside(move || Owner::restore(Shard::new(shard, map).compiled_by(compiled_once), &bytes)).await;
+    let restored = aside(move || Owner::restore(compiled_by(compiled_once, Shard::new(shard, map)), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
     let (taken_at, found) = (owner.last().in_stream(), owner.shard().lanes().incarnation());
     if found < begun {
