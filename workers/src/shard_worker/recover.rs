@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::shard::{
-    Bundle, BundleError, CommitPlace, HoldReason, JournalState, Mismatch, Owner, Poison, Resending, Shard, ShardMap, compiled_by,
+    Bundle, BundleError, CommitPlace, HoldReason, JournalState, Mismatch, Owner, Poison, Resending, Shard, ShardMap,
+    compiled_by,
 };
 use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 use headwater_streams::checkpoints::Checkpoints;
