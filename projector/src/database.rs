@@ -56,6 +56,7 @@ impl Database {
 
     const CONNECTIONS_MAX: usize = 12;
     const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+    const SILENCE_MAX: Duration = Duration::from_secs(15);
 
     /// Makes the schema [`Self::LIVE`] if need be, migrates it, and returns it.
     ///
@@ -150,6 +151,9 @@ fn pool(config: &Config, schema: &str, settings: &str) -> Pool {
     let options = format!("{given} -c search_path={schema} -c timezone=UTC -c jit=off {settings}");
     config.options(options.trim()).application_name("headwater");
     config.connect_timeout(Database::CONNECT_DEADLINE);
+    // A session with a server that is gone without a word ends, and whoever waits for an answer with it.
+    config.keepalives_idle(Database::SILENCE_MAX).keepalives_interval(Database::SILENCE_MAX / 3);
+    config.tcp_user_timeout(Database::SILENCE_MAX);
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let deadline = Some(Database::CONNECT_DEADLINE);
     Pool::builder(manager)

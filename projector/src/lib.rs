@@ -10,11 +10,14 @@
 //! | [`Database`] | which schema, through which connections; its migrations |
 //! | [`Journal`] | where bundles come from |
 //! | [`parse`] | what is in a message, and what cannot be read of it |
-//! | [`fold`] | what commits mean for the tables: [`rows`] |
+//! | [`fold`] | what commits mean for the tables |
+//! | [`tables`] | what a table holds, and how it is written |
 //! | `write` | how a batch gets into the tables exactly once |
 //! | [`Projector`] | when a batch is cut, and what happens when the database is away |
 //! | [`rebuild`] | whether the tables are what the journals say, and how they are replaced |
+//! | [`Observer`] | how far the projector of another process is |
 //! | [`queries`] | what users see |
+//! | [`live`] | who is told of what happens, when |
 //!
 //! # Invariants
 //! * `PRJ-1` A cursor moves in the transaction that writes the rows it stands for, from exactly where they begin: every
@@ -30,11 +33,12 @@ mod database;
 pub mod fold;
 mod jetstream;
 mod journal;
+pub mod live;
 pub mod parse;
 pub mod queries;
 pub mod rebuild;
-pub mod rows;
 pub mod server;
+pub mod tables;
 mod tail;
 mod write;
 
@@ -42,4 +46,4 @@ pub use batch::{Batch, Cursor, Discontinuity, bundle_hash};
 pub use database::{Database, DatabaseError};
 pub use jetstream::{JetStreamJournal, JetStreamReader};
 pub use journal::{Journal, JournalEntry, JournalError, JournalReader, MemoryJournal, MemoryReader};
-pub use tail::{BatchLimits, Lag, Progress, Projector, ShardState, WaitError};
+pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};

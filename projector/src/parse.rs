@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::journal::JournalEntry;
-use crate::rows::DeadRow;
+use crate::tables::DeadRow;
 
 /// A bundle as far as it could be read.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use headwater_core::shard::Bundle;
 use headwater_core::{Json, Sequence, ShardId};
 use headwater_projector::fold::{Changes, graph_of};
 use headwater_projector::parse::parse;
-use headwater_projector::rows::Graph;
+use headwater_projector::tables::Graph;
 use headwater_projector::{Batch, Cursor, Discontinuity, JournalEntry};
 use serde_json::{Value, json};
 

@@ -15,7 +15,7 @@ use headwater_core::{
 };
 use headwater_projector::queries::{Reads, RunFilter, RunsAfter};
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{Database, Journal as _, MemoryJournal, Projector, WaitError};
+use headwater_projector::{Database, Journal as _, MemoryJournal, Observer, Projector, WaitError};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use workload::{DAWN_MICROS, Dice, Shard};
@@ -140,12 +140,16 @@ async fn reads_have_the_shapes_users_know() {
     let (head, shutdown) = (told.journal.head(shards[0]).await.unwrap(), CancellationToken::new());
     let projector = Projector::new(database.clone(), Arc::new(told.journal.clone()), shards.clone());
     let task = tokio::spawn(projector.run(shutdown.clone()));
-    let reads = Reads::of(database);
+    let reads = Reads::of(database.clone());
+    let observer = Observer::new(database, &shards);
+    let observed = observer.progress();
+    let observing = tokio::spawn(observer.run(shutdown.clone()));
     let written = Position { shard: shards[0], sequence: head };
-    reads.wait_for(written, DEADLINE).await.unwrap().unwrap();
+    observed.wait_for(written, DEADLINE).await.unwrap();
     let never = Position { shard: shards[0], sequence: head.next() };
-    assert_eq!(reads.wait_for(never, Duration::from_millis(20)).await.unwrap(), Err(WaitError::DeadlinePassed));
+    assert_eq!(observed.wait_for(never, Duration::from_millis(20)).await, Err(WaitError::DeadlinePassed));
     shutdown.cancel();
+    observing.await.unwrap();
     task.await.unwrap();
 
     runs(&reads, &told).await;

@@ -39,11 +39,15 @@ pub enum Duty {
     Catalog,
     /// Follows how old reads are, for the API.
     ReadLag,
+    /// Looks what happens, for all who follow runs.
+    Live,
+    /// Looks how far the projector of another process is.
+    Observer,
 }
 
 impl Duty {
     /// Every one there is, in the order they are declared.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ShardDriver,
         Self::Ownership,
         Self::ShardSupervisor,
@@ -58,6 +62,8 @@ impl Duty {
         Self::Api,
         Self::Catalog,
         Self::ReadLag,
+        Self::Live,
+        Self::Observer,
     ];
 
     /// Returns its name in metrics and in the log.
@@ -77,6 +83,8 @@ impl Duty {
             Self::Api => "api",
             Self::Catalog => "catalog",
             Self::ReadLag => "read_lag",
+            Self::Live => "live",
+            Self::Observer => "observer",
         }
     }
 

@@ -56,6 +56,17 @@ impl Incarnations {
         drop(tokio::time::timeout(within, known.wait_for(heard)).await);
     }
 
+    /// Waits until a shard is in another incarnation than this one, as far as this process hears.
+    pub async fn replaced(&self, shard: ShardId, incarnation: Incarnation) {
+        let mut known = self.known.clone();
+        let is_another = |known: &Vec<Incarnation>| {
+            !known.is_empty() && known.get(usize::from(shard.number())).copied().unwrap_or_default() != incarnation
+        };
+        if known.wait_for(is_another).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Refuses a position of an incarnation that was given up, or that nobody has begun.
     pub async fn check(&self, position: Position) -> Result<(), Problem> {
         let Position { shard, sequence } = position;

@@ -3,45 +3,25 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `routes` | which paths there are |
-//! | `asked`, `body` | what a request says, and what is refused at the edge |
-//! | `admission` | which requests web pages must not send |
-//! | `connections` | how many connections there may be, and how long they may be silent |
-//! | `answer`, `token`, `problem` | what an answer looks like |
-//! | `apply`, `batch`, `neighbours`, `workflows` | how definitions come in, whether they go with the others, and what they are |
-//! | `start`, `runs`, `events` | how runs begin and end, and what happened in them |
+//! | `edge` | what a request says, what is refused at once, what an answer looks like |
+//! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
+//! | `operations` | how the process is, and what its codes mean |
 //! | `readable` | when what was written can be read |
-//! | `assets` | what was made, by whom, for whom |
-//! | `operations`, `health`, `metrics` | how the engine is |
-//! | `catalog` | which version a start without one means |
-//! | `lag` | how old a read may be |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
-mod admission;
-mod answer;
-mod apply;
-mod asked;
-mod assets;
-pub mod batch;
-mod body;
-mod catalog;
-mod connections;
-mod events;
-mod health;
+mod asset;
+mod edge;
 mod holds;
 mod incarnation;
-mod lag;
-mod metrics;
-mod neighbours;
 mod openapi;
 mod operations;
-mod problem;
+mod projection;
 mod quarantine;
+mod queue;
 mod readable;
 mod routes;
-mod runs;
-mod start;
-mod token;
-mod workflows;
+mod run;
+mod workflow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,9 +31,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use headwater_core::shard::{Position, ShardMap};
-use headwater_core::{CommandId, Timestamp};
+use headwater_core::{CommandId, ShardId, Timestamp};
+use headwater_projector::live::{Hub, Live};
 use headwater_projector::queries::Reads;
-use headwater_projector::{JetStreamJournal, Journal as _, Progress};
+use headwater_projector::{JetStreamJournal, Journal as _, Observer, Progress};
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
@@ -68,19 +49,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::codes::Code;
 use crate::process::{Process, ServeError};
-use catalog::Catalog;
 use connections::Limits;
+use edge::{admission, answer, asked, body, connections, problem, reading, token};
 use incarnation::Incarnations;
-use lag::LagView;
-use metrics::Metrics;
+use operations::metrics::Metrics;
+use projection::lag::{self, LagView};
 use readable::AssetShards;
 use token::Token;
+use workflow::catalog::{self, Catalog};
 
 pub use admission::Admission;
 pub use body::BYTES_MAX as BODY_BYTES_MAX;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use routes::paths;
+pub use workflow::batch;
 
 /// What every handler shares.
 pub struct Api {
@@ -89,7 +72,11 @@ pub struct Api {
     client: ShardClient,
     reads: Reads,
     journal: JetStreamJournal,
-    progress: Option<Progress>,
+    /// How far the read models are, whoever projects.
+    progress: Progress,
+    /// The same of the projector in this process, if it has one.
+    projector: Option<Progress>,
+    live: Live,
     lag: LagView,
     definitions: Definitions,
     catalog: Catalog,
@@ -97,7 +84,7 @@ pub struct Api {
     asset_shards: AssetShards,
     /// Whoever takes in a batch, one at a time: it is held in memory.
     batches: Semaphore,
-    /// Whoever follows a run: each asks the database again and again.
+    /// Whoever follows a run.
     followers: Arc<Semaphore>,
     counters: Arc<ShardCounters>,
     metrics: Metrics,
@@ -133,10 +120,7 @@ impl Api {
         let deadline = tokio::time::Instant::now() + within;
         for &position in token.positions() {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            match &self.progress {
-                Some(progress) => progress.wait_for(position, left).await?,
-                None => self.reads.wait_for(position, left).await??,
-            }
+            self.progress.wait_for(position, left).await?;
         }
         Ok(())
     }
@@ -144,11 +128,7 @@ impl Api {
     /// Refuses a position ahead of the end of its journal, which is asked once where nothing here has been as far.
     async fn refuse_future(&self, position: Position) -> Result<(), Problem> {
         let Position { shard, sequence } = position;
-        let seen = match &self.progress {
-            Some(progress) => progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence),
-            None => self.reads.wait_for(position, Duration::ZERO).await?.is_ok(),
-        };
-        if seen {
+        if self.progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence) {
             return Ok(());
         }
         match tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await {
@@ -175,7 +155,15 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let database = process.database.clone().ok_or(ServeError::DatabaseMissing)?;
     let definitions = Definitions::new(&process.broker);
-    let reads = Reads::of(database);
+    let reads = Reads::of(database.clone());
+    let limits = Limits::of_this_process();
+    let shards: Vec<_> = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
+    // Another process projects: its database is looked at for all who wait.
+    let observer = process.progress.is_none().then(|| Observer::new(database, &shards));
+    let observed = observer.as_ref().map(Observer::progress);
+    let progress = process.progress.clone().or(observed).expect("where nobody projects here, it is observed");
+    let live = Live::default();
+    let hub = Hub::new(&live, reads.clone(), progress.clone());
     let (lag, lag_watch) = lag::view(process, &reads);
     let (tell, known) = watch::channel(Vec::new());
     let api = Arc::new(Api {
@@ -184,13 +172,15 @@ pub async fn serve(
         client: process.client.clone(),
         reads,
         journal: JetStreamJournal::new(&process.broker),
-        progress: process.progress.clone(),
+        progress,
+        projector: process.progress.clone(),
+        live,
         lag,
         catalog: Catalog::default(),
         incarnations: Incarnations::new(known, JetStreamJournal::new(&process.broker)),
         asset_shards: AssetShards::default(),
         batches: Semaphore::new(1),
-        followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
+        followers: Arc::new(Semaphore::new(run::FOLLOWERS_MAX.min(limits.connections_max / 2))),
         definitions,
         counters: process.counters.clone(),
         metrics: Metrics::new(),
@@ -206,7 +196,12 @@ pub async fn serve(
     aides.spawn(duty::keep(Duty::Incarnations, follow));
     let stopping = stop.clone();
     aides.spawn(duty::keep(Duty::ReadLag, move || lag_watch.clone().run(stopping.clone())));
-    let limits = Limits::of_this_process();
+    let stopping = stop.clone();
+    aides.spawn(duty::keep(Duty::Live, move || hub.clone().run(stopping.clone())));
+    if let Some(observer) = observer {
+        let stopping = stop.clone();
+        aides.spawn(duty::keep(Duty::Observer, move || observer.clone().run(stopping.clone())));
+    }
     let graceful = connections::serve(listener, router(api, admission, limits.body_wait), limits, stop.clone());
     let late = async {
         stop.cancelled().await;

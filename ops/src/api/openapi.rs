@@ -12,11 +12,36 @@ use super::asked::Asked;
 use super::{Api, Problem};
 use crate::codes::TABLE;
 
+/// The pieces of the resources; what they share, and what has no folder of its own, stands beside this file.
+const PIECES: [(&str, &str); 6] = [
+    ("workflow", include_str!("workflow/openapi.yaml")),
+    ("run", include_str!("run/openapi.yaml")),
+    ("asset", include_str!("asset/openapi.yaml")),
+    ("queue", include_str!("queue/openapi.yaml")),
+    ("projection", include_str!("projection/openapi.yaml")),
+    ("operations", include_str!("operations/openapi.yaml")),
+];
+
+/// Adds the paths and schemas of a piece. Panics where one is there already.
+fn join(document: &mut Value, piece: Value, resource: &str) {
+    for place in ["/paths", "/components/schemas"] {
+        let whole = document.pointer_mut(place).and_then(Value::as_object_mut).expect("the document has the place");
+        for (name, value) in piece.pointer(place).and_then(Value::as_object).into_iter().flatten() {
+            let before = whole.insert(name.clone(), value.clone());
+            assert!(before.is_none(), "{resource} describes {name} a second time");
+        }
+    }
+}
+
 /// Returns the document.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let mut document: Value = serde_saphyr::from_str(include_str!("openapi.yaml")).expect("a test reads it");
+        let read = |text: &str| serde_saphyr::from_str::<Value>(text).expect("a test reads it");
+        let mut document = read(include_str!("openapi.yaml"));
+        for (resource, piece) in PIECES {
+            join(&mut document, read(piece), resource);
+        }
         document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
         let codes: Vec<_> = TABLE.iter().map(|entry| entry.text).collect();
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = json!(codes);

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use headwater_core::ShardId;
-use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{Switch, rebuild};
-use headwater_projector::{Database, JetStreamJournal, Journal as _};
+use headwater_projector::{Database, JetStreamJournal, Journal as _, Observer, Progress};
 use headwater_streams::yardstick::Yardstick;
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +96,7 @@ async fn throughput(
         let probe = match load {
             Load::Projected => Some(tokio::spawn(probe_lag(
                 cluster.access.clone(),
-                reads(&cluster)?,
+                observe(&cluster, &probing)?,
                 workflow.clone(),
                 probing.clone(),
             ))),
@@ -129,14 +128,22 @@ fn database(cluster: &Cluster) -> Result<Database, Failure> {
     Database::at(url).map_err(|error| Failure::of(&error))
 }
 
-fn reads(cluster: &Cluster) -> Result<Reads, Failure> {
-    Ok(Reads::of(database(cluster)?))
+fn shards(cluster: &Cluster) -> Vec<ShardId> {
+    (0..cluster.access.map.shards).filter_map(|number| ShardId::new(number).ok()).collect()
+}
+
+/// Looks how far the read models are, until `stop`.
+fn observe(cluster: &Cluster, stop: &CancellationToken) -> Result<Progress, Failure> {
+    let observer = Observer::new(database(cluster)?, &shards(cluster));
+    let progress = observer.progress();
+    tokio::spawn(observer.run(stop.clone()));
+    Ok(progress)
 }
 
 /// How long it takes until what was acknowledged can be read: one probe every 50 ms.
 async fn probe_lag(
     access: super::cluster::Access,
-    reads: Reads,
+    progress: Progress,
     workflow: Workflow,
     until: CancellationToken,
 ) -> Result<Vec<Duration>, Failure> {
@@ -144,7 +151,7 @@ async fn probe_lag(
     while !until.is_cancelled() {
         let (_, position) = load::start_at(&access, &workflow).await?;
         let began = Instant::now();
-        let waited = reads.wait_for(position, Duration::from_secs(30)).await.map_err(|error| Failure::of(&error))?;
+        let waited = progress.wait_for(position, Duration::from_secs(30)).await;
         waited.map_err(|error| Failure::of(&error))?;
         lags.push(began.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -155,16 +162,16 @@ async fn probe_lag(
 /// Lets a projector fold what the load left behind, then builds the read models anew; both in events per second.
 async fn catch_up_and_rebuild(cluster: &mut Cluster) -> Result<(f64, f64), Failure> {
     let journal = JetStreamJournal::new(&cluster.access.broker);
-    let shards: Vec<_> = (0..cluster.access.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
-    let database = database(cluster)?;
-    let reads = Reads::of(database.clone());
+    let (shards, database, stop) = (shards(cluster), database(cluster)?, CancellationToken::new());
+    let _observing = stop.clone().drop_guard();
+    let progress = observe(cluster, &stop)?;
     database.migrate().await.map_err(|error| Failure::of(&error))?;
     let began = Instant::now();
     cluster.add_engine(&[Role::Projector]).await?;
     for shard in &shards {
         let sequence = journal.head(*shard).await.map_err(|error| Failure::of(&error))?;
         let position = headwater_core::shard::Position { shard: *shard, sequence };
-        let waited = reads.wait_for(position, Duration::from_secs(120)).await.map_err(|error| Failure::of(&error))?;
+        let waited = progress.wait_for(position, Duration::from_secs(120)).await;
         waited.map_err(|error| Failure::of(&error))?;
     }
     let took = began.elapsed();

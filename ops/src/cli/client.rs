@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use headwater_core::ActorName;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use crate::codes::Exit;
@@ -52,6 +52,8 @@ pub struct Client {
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a run is followed before it is followed anew.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// Chooses who does the cryptography of TLS, once for the process.
 pub fn use_ring() {
@@ -104,6 +106,13 @@ impl Client {
             request = request.header("headwater-token", token);
         }
         self.send(request).await
+    }
+
+    /// Follows what happens in a run behind a revision. `None`: the engine does not tell now.
+    pub async fn follow(&self, run: &str, after: u64) -> Option<Response> {
+        let request = self.request(Method::GET, &format!("/runs/{run}/events/stream"));
+        let response = request.query(&[("after", after)]).timeout(FOLLOW_TIMEOUT).send().await.ok()?;
+        (response.status() == StatusCode::OK).then_some(response)
     }
 
     /// Sends a request and returns the `data` of the answer.

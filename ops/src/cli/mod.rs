@@ -1,18 +1,16 @@
-//! What people type. One command, one file; servers and clients alike.
+//! What people type. One command, one file, one folder a resource; servers and clients alike.
 
-mod apply;
 mod asset;
 pub mod client;
 mod config;
 mod doctor;
-mod files;
 mod hold;
 mod quarantine;
 mod rebuild;
 mod run;
 mod serve;
 mod show;
-mod validate;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -43,9 +41,9 @@ enum Command {
     /// Show what `serve` and `dev` would go by: flags, environment and defaults together. Secrets are hidden.
     Config(config::ConfigSettings),
     /// Make definitions the current versions of their workflows.
-    Apply(apply::ApplySettings),
+    Apply(workflow::apply::ApplySettings),
     /// Say everything that is wrong with definitions, without an engine.
-    Validate(validate::ValidateSettings),
+    Validate(workflow::validate::ValidateSettings),
     /// Start runs, look at them, follow and stop them.
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -98,8 +96,8 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Dev(settings) => serve::dev(settings).await,
         Command::Serve(settings) => serve::serve(settings).await,
         Command::Config(settings) => config::run(settings, arguments.log_format),
-        Command::Apply(settings) => apply::run(settings).await,
-        Command::Validate(settings) => validate::run(&settings),
+        Command::Apply(settings) => workflow::apply::run(settings).await,
+        Command::Validate(settings) => workflow::validate::run(&settings),
         Command::Run(command) => run::run(command).await,
         Command::Asset(command) => asset::run(command).await,
         Command::Quarantine(command) => quarantine::run(command).await,

@@ -11,6 +11,7 @@ async fn bad_requests_are_refused_with_their_codes() {
     engine.apply(json!({"slug": "pure", "steps": [{"id": "a", "action": "noop"}]})).await;
     bodies(&engine).await;
     names_and_parameters(&engine).await;
+    what_reads_must_see(&engine).await;
     headers(&engine).await;
     engine.stop().await;
 }
@@ -91,6 +92,32 @@ async fn names_and_parameters(engine: &Engine) {
     assert_eq!(delete.headers["allow"], "GET,HEAD");
     engine.post("/workflows/pure/runs?wait=forever", json!({})).await.problem("request/invalid_parameter");
     engine.post("/workflows/pure/runs?wait=1d", json!({})).await.problem("request/invalid_parameter");
+}
+
+/// Every route that documents `minSeq` heeds it, no other takes it, and none takes what nothing reads.
+async fn what_reads_must_see(engine: &Engine) {
+    let (mut reading, mut others) = (0, 0);
+    for (path, item) in headwater::api::openapi_document()["paths"].as_object().unwrap() {
+        let Some(get) = item.get("get") else { continue };
+        let minds = get["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|one| one["$ref"] == "#/components/parameters/minSeq");
+        let named =
+            [("slug", "pure"), ("version", "1"), ("assetId", "a"), ("queue", "q"), ("area", "run"), ("name", "closed")];
+        let run = "01a1fd57-1f7e-7daa-8743-cc3c4dfbf400";
+        let more = [("runId", run), ("aggregate", "run%2F01a1fd57-1f7e-7daa-8743-cc3c4dfbf400"), ("shard", "0")];
+        let fill = |path: String, (name, value): &(&str, &str)| path.replace(&format!("{{{name}}}"), value);
+        let path = named.iter().chain(&more).fold(path.clone(), fill);
+        assert!(!path.contains('{'), "{path}");
+        let code = if minds { "request/invalid_token" } else { "request/invalid_parameter" };
+        engine.get(&format!("{path}?minSeq=x")).await.problem(code);
+        let unread = engine.get(&format!("{path}?asOf=2026-01-01T00:00:00Z")).await;
+        assert_eq!(unread.problem("request/invalid_parameter")["parameter"], "asOf", "{path}");
+        *if minds { &mut reading } else { &mut others } += 1;
+    }
+    assert!(reading >= 13 && others >= 6, "{reading} {others}");
 }
 
 async fn headers(engine: &Engine) {

@@ -49,13 +49,17 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 impl Engine {
     pub async fn start() -> Self {
         let engine = Self::with(|settings| settings).await;
+        engine.becomes_ready().await;
+        engine
+    }
+
+    pub async fn becomes_ready(&self) {
         let ready = async {
-            while engine.get("/readyz").await.status != StatusCode::OK {
+            while self.get("/readyz").await.status != StatusCode::OK {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(DEADLINE, ready).await.expect("the engine becomes ready");
-        engine
     }
 
     /// Starts with other settings, and does not wait until it is ready.

@@ -4,6 +4,8 @@ mod batches;
 mod browsers;
 mod commands;
 mod dev;
+#[path = "../../../projector/tests/door.rs"]
+mod door;
 mod edge;
 mod engine;
 mod followers;

@@ -2,44 +2,11 @@
 
 use headwater_core::asset::{AssetEvent, RecordAsset};
 use headwater_core::shard::AssetKey;
-use headwater_core::{AssetId, Revision, Timestamp, Version, WorkspaceId};
-use rustc_hash::FxHashMap;
+use headwater_core::{Revision, Timestamp, Version};
 
 use super::{Changes, Place};
-use crate::rows::{AssetChange, InputRow, LatestVersion, VersionRow};
-
-/// The changes of `assets`, one for each asset, in the order of their first.
-#[derive(Debug, Default)]
-pub struct AssetChanges {
-    rows: Vec<AssetChange>,
-    index: FxHashMap<(WorkspaceId, String), usize>,
-}
-
-impl AssetChanges {
-    /// Returns the changes.
-    pub fn rows(&self) -> &[AssetChange] {
-        &self.rows
-    }
-
-    fn of(&mut self, key: &AssetKey) -> &mut AssetChange {
-        let lower = key_of(&key.asset);
-        let at = *self.index.entry((key.workspace.clone(), lower)).or_insert_with_key(|(workspace, key_text)| {
-            self.rows.push(AssetChange {
-                workspace: workspace.clone(),
-                key: key_text.clone(),
-                asset: key.asset.clone(),
-                latest: None,
-            });
-            self.rows.len() - 1
-        });
-        &mut self.rows[at]
-    }
-}
-
-/// Returns what identifies an asset in its workspace: ids are unique ignoring case.
-pub(crate) fn key_of(asset: &AssetId) -> String {
-    asset.as_str().to_ascii_lowercase()
-}
+use crate::tables::assets::key_of;
+use crate::tables::{InputRow, LatestVersion, VersionRow};
 
 impl Changes {
     pub(super) fn fold_asset(

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::rows::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
+use crate::tables::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
 
 /// Reads a canonical document ([`headwater_core::definition::Definition::source`]) in either of its two spellings.
 pub fn graph_of(document: &Value) -> Graph {

@@ -19,13 +19,12 @@ use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
 use rustc_hash::FxHashSet;
 
 use crate::parse::{ParsedBundle, ParsedCommit};
-use crate::rows::{CommitRow, DeadRow, DefinitionRow, InputRow, SettledNode, VersionRow};
+use crate::tables::{
+    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SettledNode, TraceChanges, VersionRow,
+    WorkflowChanges,
+};
 
-pub use asset::AssetChanges;
-pub(crate) use asset::key_of;
 pub use document::graph_of;
-pub use run::{RunChanges, TraceChanges};
-pub use workflow::WorkflowChanges;
 
 /// What a batch changes, table by table, in journal order.
 #[derive(Debug, Default)]

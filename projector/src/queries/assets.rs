@@ -8,8 +8,8 @@ use super::inventory::{DECLARED, VERSION, declared, version};
 use super::{AssetVersion, DeclaredStep, Moment, Reads, moment, moment_if, number, page_size, small_number};
 use crate::columns::bigint;
 use crate::database::DatabaseError;
-use crate::fold::key_of;
-use crate::rows::EdgeRole;
+use crate::tables::EdgeRole;
+use crate::tables::assets::key_of;
 
 /// An asset in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]

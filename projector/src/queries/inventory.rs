@@ -8,8 +8,8 @@ use tokio_postgres::Row;
 
 use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size};
 use crate::database::DatabaseError;
-use crate::fold::key_of;
-use crate::rows::EdgeRole;
+use crate::tables::EdgeRole;
+use crate::tables::assets::key_of;
 
 /// The assets that the current version of a workflow declares, by id.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,9 +1,10 @@
 //! Typed reads of the live schema, in the words and shapes that users see.
 //!
 //! Nothing here decides anything, and nothing here is current: a read is as old as the projection, which
-//! [`Reads::wait_for`] is for. Lists are paged by key, so a page is the same however much came before it.
+//! [`crate::Progress::wait_for`] is for. Lists are paged by key, so a page is the same however much came before it.
 
 mod assets;
+mod following;
 mod inventory;
 mod projection;
 mod runs;
@@ -23,7 +24,7 @@ pub use projection::{CursorRow, DeadEvent};
 pub use runs::{NodeView, RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter, TraceView};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
 
-pub(crate) use projection::cursor_of;
+pub(crate) use following::{ALL_BYTES_MAX, Behind, SMALL_BYTES_MAX};
 
 /// A time as users see it: RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

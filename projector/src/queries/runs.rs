@@ -205,6 +205,16 @@ impl Reads {
         }))
     }
 
+    /// Returns the revision of a run's last event, and whether the run has ended. `None`: there is none of that id.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub async fn run_end(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<(u64, bool)>, DatabaseError> {
+        let sql = format!("SELECT {SUMMARY} FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
+        let rows = self.rows(&sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
+        Ok(rows.first().map(summary).map(|run| (run.revision, run.completed_at.is_some())))
+    }
+
     /// Returns a run's events behind a revision, in order; whole commits, at most `commits_max` of them.
     ///
     /// # Errors
@@ -287,7 +297,8 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
     }
 }
 
-fn recorded(row: &Row) -> Vec<RecordedEvent> {
+/// Returns the events of a commit.
+pub(super) fn recorded(row: &Row) -> Vec<RecordedEvent> {
     let events: Vec<Json> = serde_json::from_str(row.get("events")).unwrap_or_default();
     let position = format!("{}:{}", row.get::<_, i16>("shard"), row.get::<_, i64>("sequence"));
     (number(row, "revision")..)

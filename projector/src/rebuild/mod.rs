@@ -17,7 +17,7 @@ use headwater_core::{Sequence, ShardId};
 use crate::batch::Cursor;
 use crate::database::{Database, DatabaseError};
 use crate::journal::{Journal, JournalError};
-use crate::queries::cursor_of;
+use crate::tables::cursors::{self, cursor_of};
 use crate::tail::{LaneError, project_until};
 
 pub use compare::TableComparison;
@@ -204,8 +204,7 @@ async fn places<J: Journal>(
 ) -> Result<BTreeMap<ShardId, Sequence>, RebuildError> {
     match switch {
         Switch::Never | Switch::IfEqual => {
-            let sql = "SELECT shard, sequence, time, bundle_hash FROM projection_cursors";
-            let cursors: Vec<Cursor> = live.query(sql, &[]).await?.iter().filter_map(cursor_of).collect();
+            let cursors: Vec<Cursor> = live.query(cursors::READ, &[]).await?.iter().filter_map(cursor_of).collect();
             let asked = cursors.iter().filter(|cursor| shards.contains(&cursor.shard));
             Ok(asked.map(|cursor| (cursor.shard, cursor.sequence)).collect())
         }

@@ -17,7 +17,8 @@ use super::{LaneError, Publisher};
 use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader as _};
-use crate::write::{WriteError, load_cursors, start_over, write};
+use crate::tables::cursors;
+use crate::write::{WriteError, start_over, write};
 
 #[derive(Debug)]
 pub(super) struct Lane<J> {
@@ -68,7 +69,7 @@ impl<J: Journal> Lane<J> {
         connection: &mut Object,
         begun: &BTreeMap<ShardId, Incarnation>,
     ) -> Result<Vec<Cursor>, LaneError> {
-        let mut cursors = load_cursors(connection, &self.shards).await?;
+        let mut cursors = cursors::load(connection, &self.shards).await?;
         let shards: Vec<ShardId> = cursors.iter().map(|cursor| cursor.shard).collect();
         let said = self.journal.incarnations(&shards).await?;
         for (cursor, said) in cursors.iter_mut().zip(said) {

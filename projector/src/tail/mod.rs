@@ -5,6 +5,7 @@
 
 mod gather;
 mod lane;
+mod observer;
 mod progress;
 mod standby;
 
@@ -24,8 +25,9 @@ use crate::write::WriteError;
 use lane::Lane;
 
 pub use gather::BatchLimits;
+pub use observer::Observer;
 pub use progress::{Lag, Progress, ShardState, WaitError};
-pub(crate) use progress::{Publisher, now};
+pub(crate) use progress::{Publisher, Wanted, now};
 
 /// Says why a lane stopped for a moment.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use headwater_core::shard::{HoldReason, Position, Sighting};
 use headwater_core::{Sequence, ShardId, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::batch::{Cursor, Discontinuity};
 
@@ -68,13 +68,37 @@ pub enum WaitError {
     /// Corrupt: the journal does not show what was projected of it, so nobody knows what the position stands for.
     #[error("the shard is on hold: its journal does not show what was projected of it")]
     Held,
+    /// Unavailable: the database that is looked at does not answer. Ask again.
+    #[error("the database is out of reach")]
+    DatabaseAway,
 }
 
-/// A view of a projector's progress. Cheap to clone.
+/// A view of how far the read models are, of a projector or of one who looks at its database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Progress {
     shards: watch::Receiver<Shards>,
-    waiting: Arc<AtomicUsize>,
+    interest: Arc<Interest>,
+}
+
+/// Who wants to hear of progress.
+#[derive(Debug, Default)]
+struct Interest {
+    /// Readers that wait for a position.
+    waiting: AtomicUsize,
+    /// Whoever tells many others of what moved.
+    following: AtomicUsize,
+    /// Somebody has come.
+    roused: Notify,
+    /// The last look at the database failed.
+    away: AtomicBool,
+}
+
+/// How soon news is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Soon,
+    InTime,
+    NotNow,
 }
 
 impl Progress {
@@ -95,20 +119,40 @@ impl Progress {
         self.shards.borrow().iter().map(lag).collect()
     }
 
+    /// Returns where the cursors stand.
+    pub(crate) fn cursors(&mut self) -> BTreeMap<ShardId, Sequence> {
+        self.shards.borrow_and_update().iter().map(|(shard, state)| (*shard, state.cursor)).collect()
+    }
+
+    /// Asks to be told in time of what moves, for as long as what is returned is kept.
+    pub(crate) fn follow(&self) -> Interested {
+        Interested::new(&self.interest, |interest| &interest.following)
+    }
+
+    /// Waits until something may have moved since this view looked; for ever where nobody will say so any more.
+    pub(crate) async fn moved(&mut self) {
+        if self.shards.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until what was written at `position` can be read. Whoever waits makes the projector hurry.
     ///
     /// # Errors
     /// See [`WaitError`].
     pub async fn wait_for(&self, position: Position, deadline: Duration) -> Result<(), WaitError> {
         let Position { shard, sequence } = position;
+        let is_away = || self.interest.away.load(Ordering::Relaxed);
         // What is wrong with an incarnation that was given up says nothing of the next.
         let is_broken =
             |state: &ShardState| state.broken.is_some() && sequence.incarnation() <= state.cursor.incarnation();
-        let reached =
-            |shards: &Shards| shards.get(&shard).is_none_or(|state| state.cursor >= sequence || is_broken(state));
+        let reached = |shards: &Shards| {
+            is_away() || shards.get(&shard).is_none_or(|state| state.cursor >= sequence || is_broken(state))
+        };
         let mut shards = self.shards.clone();
-        let _waiting = Waiting::new(&self.waiting);
+        let _waiting = Interested::new(&self.interest, |interest| &interest.waiting);
         let state = match tokio::time::timeout(deadline, shards.wait_for(reached)).await {
+            Ok(Ok(_)) if is_away() => return Err(WaitError::DatabaseAway),
             Ok(Ok(shards)) => shards.get(&shard).cloned(),
             // The projector is gone: nothing will come any more.
             Ok(Err(_)) | Err(_) => return Err(WaitError::DeadlinePassed),
@@ -122,18 +166,24 @@ impl Progress {
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
+/// Counts one who wants to hear of progress, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Interested {
+    interest: Arc<Interest>,
+    count: fn(&Interest) -> &AtomicUsize,
+}
 
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl Interested {
+    fn new(interest: &Arc<Interest>, count: fn(&Interest) -> &AtomicUsize) -> Self {
+        count(interest).fetch_add(1, Ordering::Relaxed);
+        interest.roused.notify_one();
+        Self { interest: Arc::clone(interest), count }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Interested {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        (self.count)(&self.interest).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -141,23 +191,51 @@ impl Drop for Waiting<'_> {
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     shards: watch::Sender<Shards>,
-    waiting: Arc<AtomicUsize>,
+    interest: Arc<Interest>,
 }
 
 impl Publisher {
     pub(crate) fn new(shards: &[ShardId]) -> Self {
         let fresh = ShardState { cursor: Sequence::ZERO, head: Sequence::ZERO, time: None, broken: None };
         let shards = shards.iter().map(|shard| (*shard, fresh.clone())).collect();
-        Self { shards: watch::Sender::new(shards), waiting: Arc::default() }
+        Self { shards: watch::Sender::new(shards), interest: Arc::default() }
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        Progress { shards: self.shards.subscribe(), waiting: Arc::clone(&self.waiting) }
+        Progress { shards: self.shards.subscribe(), interest: Arc::clone(&self.interest) }
     }
 
     /// Returns whether a reader waits for something.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.interest.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns how soon news is wanted.
+    pub(crate) fn wanted(&self) -> Wanted {
+        if self.is_awaited() {
+            Wanted::Soon
+        } else if self.interest.following.load(Ordering::Relaxed) > 0 {
+            Wanted::InTime
+        } else {
+            Wanted::NotNow
+        }
+    }
+
+    /// Returns when somebody has come who wants to hear of progress.
+    pub(crate) async fn roused(&self) {
+        self.interest.roused.notified().await;
+    }
+
+    /// Says whether the database that is looked at answers; those who wait are told at once where it does not.
+    pub(crate) fn away(&self, away: bool) {
+        if self.interest.away.swap(away, Ordering::Relaxed) != away {
+            self.shards.send_modify(|_| {});
+        }
+    }
+
+    /// Says that where cursors stand is not known: nobody has looked for a while, or they may have fallen back.
+    pub(crate) fn forget(&self) {
+        self.shards.send_modify(|shards| shards.values_mut().for_each(|state| state.cursor = Sequence::ZERO));
     }
 
     /// Says where cursors stand; after a crash of the database that can be before where they stood.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Publisher;
 use crate::database::Database;
-use crate::write::load_cursors;
+use crate::tables::cursors;
 
 /// How often one that stands by asks whether it is its turn, and tells readers how far the other one is.
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
@@ -57,7 +57,7 @@ async fn ask(
         if !std::mem::replace(said, true) {
             tracing::info!("another projector works on this database; this one stands by");
         }
-        publisher.cursors(&load_cursors(connection, shards).await?);
+        publisher.cursors(&cursors::load(connection, shards).await?);
         tokio::time::sleep(ASK_INTERVAL).await;
     }
     Ok(turn)

@@ -6,11 +6,11 @@
 use deadpool_postgres::{Object, Transaction};
 use headwater_streams::complaints::Complaints;
 
-use super::{Care, WriteError, append, apply, begin, move_cursors, write_whole};
+use super::{Care, WriteError, apply, begin, write_whole};
 use crate::batch::Batch;
 use crate::fold::Changes;
 use crate::parse::{ParsedBundle, ParsedCommit, parse};
-use crate::rows::DeadRow;
+use crate::tables::{DeadRow, cursors, dead_events};
 
 pub(super) async fn write_in_pieces(connection: &mut Object, batch: &Batch) -> Result<(), WriteError> {
     for (shard, entry) in batch.entries() {
@@ -26,7 +26,7 @@ pub(super) async fn write_in_pieces(connection: &mut Object, batch: &Batch) -> R
 /// Writes the commits of the one bundle in `single`, burying those that are refused.
 async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), WriteError> {
     let mut transaction = begin(connection).await?;
-    move_cursors(&transaction, single).await?;
+    cursors::advance(&transaction, single).await?;
     for (shard, entry) in single.entries() {
         let bundle = parse(*shard, entry);
         let mut dead = bundle.dead;
@@ -42,7 +42,7 @@ async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), Wr
                 dead.push(DeadRow { shard: *shard, sequence: entry.sequence, ordinal, reason, raw });
             }
         }
-        append::dead(&transaction, &dead).await?;
+        dead_events::write(&transaction, &dead).await?;
     }
     transaction.commit().await?;
     Ok(())

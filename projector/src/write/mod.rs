@@ -7,11 +7,10 @@
 //!   the truth.
 //! * What is only ever inserted goes through `COPY`; what an earlier batch may have written, through `UNNEST` upserts.
 
-mod append;
+mod arrays;
 mod copy;
 mod isolate;
 mod replace;
-mod upsert;
 
 pub(crate) use replace::start_over;
 
@@ -19,10 +18,15 @@ use deadpool_postgres::{Object, Transaction};
 use headwater_streams::complaints::Complaints;
 use tokio_postgres::error::SqlState;
 
-use crate::batch::{Batch, Cursor};
-use crate::columns::{Time, bigint, smallint};
+use crate::batch::Batch;
 use crate::fold::Changes;
-use headwater_core::ShardId;
+use crate::tables::{
+    asset_edges, asset_inputs, asset_versions, assets, commits, cursors, dead_events, nodes, traces, transitions,
+    workflow_defs, workflow_runs, workflows,
+};
+
+pub(crate) use arrays::{column, execute, printable};
+pub(crate) use copy::CopyRows;
 
 /// Says why a batch is not (or perhaps not) in the tables.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +81,7 @@ pub(crate) async fn write(connection: &mut Object, batch: &Batch) -> Result<(), 
 
 async fn write_whole(connection: &mut Object, batch: &Batch, care: Care) -> Result<(), WriteError> {
     let transaction = begin(connection).await?;
-    move_cursors(&transaction, batch).await?;
+    cursors::advance(&transaction, batch).await?;
     apply(&transaction, batch.changes(), care).await?;
     transaction.commit().await?;
     Ok(())
@@ -92,55 +96,24 @@ async fn begin(connection: &mut Object) -> Result<Transaction<'_>, WriteError> {
 /// Writes rows inside a transaction or savepoint.
 async fn apply(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> Result<(), WriteError> {
     // First of all: it speaks of the traces as they were before this batch.
-    upsert::settled(transaction, &changes.settled).await?;
-    append::commits(transaction, &changes.commits).await?;
-    append::runs(transaction, changes.runs.rows()).await?;
-    upsert::run_ends(transaction, changes.runs.rows()).await?;
+    traces::write_settled(transaction, &changes.settled).await?;
+    commits::write(transaction, &changes.commits).await?;
+    workflow_runs::write_starts(transaction, changes.runs.rows()).await?;
+    workflow_runs::write_ends(transaction, changes.runs.rows()).await?;
     match care {
         Care::Swift => {
-            append::traces(transaction, changes.traces.rows().filter(|row| row.is_new)).await?;
-            upsert::traces(transaction, changes.traces.rows().filter(|row| !row.is_new).collect()).await?;
+            traces::write_new(transaction, changes.traces.rows().filter(|row| row.is_new)).await?;
+            traces::write_changed(transaction, changes.traces.rows().filter(|row| !row.is_new).collect()).await?;
         }
-        Care::Careful => upsert::traces(transaction, changes.traces.rows().collect()).await?,
+        Care::Careful => traces::write_changed(transaction, changes.traces.rows().collect()).await?,
     }
-    upsert::assets(transaction, changes.assets.rows()).await?;
-    append::versions(transaction, &changes.versions).await?;
-    append::inputs(transaction, &changes.inputs).await?;
-    upsert::workflows(transaction, changes.workflows.rows()).await?;
-    append::definitions(transaction, &changes.definitions).await?;
-    append::dead(transaction, &changes.dead).await
-}
-
-/// Reads the cursors of shards, making those that are not there yet.
-pub(crate) async fn load_cursors(connection: &Object, shards: &[ShardId]) -> Result<Vec<Cursor>, WriteError> {
-    let numbers: Vec<i16> = shards.iter().map(|shard| smallint(*shard)).collect();
-    let make = "INSERT INTO projection_cursors (shard, sequence, bundle_hash)
-                SELECT shard, 0, '' FROM unnest($1::int2[]) AS s (shard) ON CONFLICT DO NOTHING";
-    connection.execute(make, &[&numbers]).await?;
-    let read =
-        "SELECT shard, sequence, time, bundle_hash FROM projection_cursors WHERE shard = ANY ($1) ORDER BY shard";
-    let rows = connection.query(read, &[&numbers]).await?;
-    Ok(rows.iter().filter_map(crate::queries::cursor_of).collect())
-}
-
-async fn move_cursors(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), WriteError> {
-    // The look at `tableoid`: a rebuild may have put another table under this name while the statement waited for it.
-    let sql = "UPDATE projection_cursors c
-               SET sequence = u.sequence, time = coalesce(u.time, c.time), bundle_hash = u.hash
-               FROM unnest($1::int2[], $2::int8[], $3::int8[], $4::timestamptz[], $5::text[])
-                   AS u (shard, expected, sequence, time, hash)
-               WHERE c.shard = u.shard AND c.sequence = u.expected AND c.tableoid = to_regclass('projection_cursors')";
-    let (mut shards, mut expected, mut sequences, mut times, mut hashes) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (shard, advance) in batch.advances() {
-        let cursor = advance.cursor(*shard);
-        shards.push(smallint(*shard));
-        expected.push(bigint(advance.from.get()));
-        sequences.push(bigint(cursor.sequence.get()));
-        times.push(cursor.time.map(Time));
-        hashes.push(cursor.hash);
-    }
-    let statement = transaction.prepare_cached(sql).await?;
-    let moved = transaction.execute(&statement, &[&shards, &expected, &sequences, &times, &hashes]).await?;
-    if moved == shards.len() as u64 { Ok(()) } else { Err(WriteError::CursorMoved) }
+    assets::write(transaction, changes.assets.rows()).await?;
+    asset_versions::write(transaction, &changes.versions).await?;
+    asset_inputs::write(transaction, &changes.inputs).await?;
+    workflows::write(transaction, changes.workflows.rows()).await?;
+    workflow_defs::write(transaction, &changes.definitions).await?;
+    nodes::write(transaction, &changes.definitions).await?;
+    transitions::write(transaction, &changes.definitions).await?;
+    asset_edges::write(transaction, &changes.definitions).await?;
+    dead_events::write(transaction, &changes.dead).await
 }

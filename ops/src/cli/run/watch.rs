@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use reqwest::Response;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::cli::client::{ApiSettings, Client};
 use crate::cli::{Failure, show};
@@ -29,7 +31,7 @@ pub enum Progress {
     Hidden,
 }
 
-/// How often the run is looked at.
+/// How often the run is looked at, at most; and so often where the engine does not tell what happens.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How long the engine may be away before watching gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,24 +57,43 @@ pub async fn until_end(
     };
     let path = format!("/runs/{run}");
     let mut query: Vec<_> = token.map(|token| ("minSeq", token)).into_iter().collect();
-    let mut heard = std::time::Instant::now();
+    let (mut heard, mut told) = (Instant::now(), None);
     let run = loop {
+        let looked = Instant::now();
         match client.get(&path, &query).await {
-            Ok(run) => {
-                (query, heard) = (Vec::new(), std::time::Instant::now());
-                view.show(&run);
-                if !run["completedAt"].is_null() {
-                    break run;
+            Ok(found) => {
+                (query, heard) = (Vec::new(), looked);
+                view.show(&found);
+                if !found["completedAt"].is_null() {
+                    break found;
                 }
+                if told.is_none() {
+                    told = client.follow(run, found["revision"].as_u64().unwrap_or(0)).await;
+                }
+                await_news(&mut told, &mut view, &found).await;
             }
-            Err(failure) if failure.exit == Exit::Unavailable && heard.elapsed() < PATIENCE => {}
+            Err(failure) if failure.exit == Exit::Unavailable && heard.elapsed() < PATIENCE => told = None,
             Err(failure) => return Err(failure),
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep_until(looked + INTERVAL).await;
     };
     view.end();
     show::answer(client.output, &run, || super::card(&run));
     Ok(if run["status"] == "succeeded" { ExitCode::SUCCESS } else { ExitCode::from(Exit::Failed as u8) })
+}
+
+/// Waits until the engine tells that something happened. What is shown of times goes on meanwhile.
+async fn await_news(told: &mut Option<Response>, view: &mut View, run: &Value) {
+    while let Some(stream) = told {
+        tokio::select! {
+            news = stream.chunk() => match news {
+                // Also a sign of life: one look every few seconds shows what nobody told.
+                Ok(Some(_)) => return,
+                Ok(None) | Err(_) => *told = None,
+            },
+            () = tokio::time::sleep(INTERVAL) => view.show(run),
+        }
+    }
 }
 
 enum View {

@@ -1,0 +1,177 @@
+//! How definitions come in: all of a request, or none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use headwater_core::definition::Problem as Finding;
+use headwater_core::protocol::Granted;
+use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
+use headwater_core::{DefinitionVersion, Slug, WorkspaceId};
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::neighbours;
+use crate::api::asked::{Asked, Caller};
+use crate::api::body::Body;
+use crate::api::token::Token;
+use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
+use crate::codes::Code;
+use crate::documents::{self, Checked, Located, Refused, check_all};
+
+/// Reads definitions that go with what is applied already.
+async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Vec<Checked>, Problem> {
+    let documents = documents::definitions(&body.text, body.spelling)?;
+    if documents.is_empty() {
+        return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
+    }
+    let mut checked = check_all(&documents).map_err(|found| refused(&found, documents.len()))?;
+    neighbours::compare(api, workspace, &mut checked).await?;
+    refuse_errors(&checked)?;
+    Ok(checked)
+}
+
+/// Refuses definitions that do not go with those of other workflows.
+pub fn refuse_errors(checked: &[Checked]) -> Result<(), Problem> {
+    let mut found = Refused::default();
+    for (document, one) in checked.iter().enumerate() {
+        for finding in &one.findings {
+            found.add(Located { document, slug: Some(one.slug.to_string()), finding: finding.clone() });
+        }
+    }
+    if found.errors == 0 { Ok(()) } else { Err(refused(&found, checked.len())) }
+}
+
+/// Says what is wrong with definitions.
+pub fn refused(found: &Refused, documents: usize) -> Problem {
+    let detail = format!("{} error(s) in {documents} document(s); nothing was applied", found.errors);
+    Problem::new(Code::DefinitionInvalid, detail).with("problems", json!(found.findings))
+}
+
+#[derive(Serialize)]
+struct Validated {
+    workflows: Vec<Valid>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Valid {
+    slug: Slug,
+    content_hash: String,
+    warnings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct NewVersions<'a> {
+    workflows: Vec<NewVersion<'a>>,
+    token: String,
+    readable: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewVersion<'a> {
+    slug: &'a Slug,
+    version: DefinitionVersion,
+    /// False: it was there already.
+    created: bool,
+    content_hash: &'a str,
+    warnings: &'a [Finding],
+}
+
+/// `POST /workflows/validate`
+pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+    let workspace = asked.finish()?;
+    let valid = read_among_others(&api, &workspace, &body).await?.into_iter().map(|one| Valid {
+        slug: one.slug,
+        content_hash: one.content_hash,
+        warnings: one.findings,
+    });
+    Ok(answer::data(StatusCode::OK, Validated { workflows: valid.collect() }))
+}
+
+/// `POST /workflows`
+pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
+    let readable_within = readable::asked(&mut asked, false)?;
+    let caller = asked.finish_to_change()?;
+    let checked = read_among_others(&api, &caller.workspace, &body).await?;
+    let applied = checked.iter().map(|one| apply_one(&api, &caller, one));
+    let applied = futures_util::future::try_join_all(applied).await?;
+    Ok(answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
+}
+
+/// Answers what was applied, when it can be read or `readable_within` is over.
+pub async fn answer(
+    api: &Api,
+    workspace: &WorkspaceId,
+    checked: &[Checked],
+    applied: &[Applied],
+    readable_within: Duration,
+) -> Response {
+    // The declarations of their assets are recorded there at the latest.
+    let assets = checked.iter().flat_map(|one| one.declares.keys().cloned());
+    let ends = api.ends_of(&api.shards_of(workspace, assets)).await;
+    let all_ends = ends.is_some();
+    let token = Token::of(applied.iter().map(|applied| applied.position).chain(ends.unwrap_or_default()));
+    let readable = all_ends && api.is_readable(&token, readable_within).await;
+    let any_created = applied.iter().any(|applied| applied.created);
+    let workflows: Vec<_> = checked
+        .iter()
+        .zip(applied)
+        .map(|(one, applied)| {
+            let (slug, content_hash, warnings) = (&one.slug, &one.content_hash, &one.findings[..]);
+            NewVersion { slug, version: applied.version, created: applied.created, content_hash, warnings }
+        })
+        .collect();
+    let status = if any_created { StatusCode::CREATED } else { StatusCode::OK };
+    answer::written(status, &token, NewVersions { workflows, token: token.to_string(), readable })
+}
+
+/// What became of a definition.
+pub struct Applied {
+    version: DefinitionVersion,
+    created: bool,
+    position: Position,
+}
+
+/// Applies a definition, and waits until every process can start it.
+pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<Applied, Problem> {
+    let key = WorkflowKey { workspace: caller.workspace.clone(), workflow: checked.slug.clone() };
+    let internal = |detail: &str| Problem::new(Code::Internal, detail);
+    let shard = api.map.shard_of(&AggregateId::Workflow(key.clone()));
+    let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
+    let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
+    let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
+    let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
+    let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
+    let Some(Granted::Workflow { version, created }) = granted else {
+        return Err(internal("the workflow was applied without a version"));
+    };
+    await_published(api, &key, version).await?;
+    neighbours::await_declared(api, &key, checked, version).await?;
+    Ok(Applied { version, created, position })
+}
+
+/// Waits until every process can find the version, so that a start right after works.
+async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
+    let deadline = Instant::now() + COMMAND_WAIT;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        // Another version is there when somebody else has applied one meanwhile: then ours was there before.
+        match api.definitions.current(key).await? {
+            Some(stored) if stored.version == version => return Ok(()),
+            Some(_) if Instant::now() > deadline && api.definitions.get(key, version).await?.is_some() => return Ok(()),
+            Some(_) | None => {}
+        }
+        if Instant::now() > deadline {
+            let detail = format!("version {version} of `{}` is applied, but not published yet", key.workflow);
+            return Err(Problem::new(Code::Indeterminate, detail));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

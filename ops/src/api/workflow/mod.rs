@@ -1,0 +1,133 @@
+//! Workflows: how definitions come in, and what they are.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | here | which workflows and versions there are |
+//! | `apply`, `batch` | how one or many definitions come in |
+//! | `neighbours` | whether they go with the others |
+//! | `catalog` | which version a start without one means |
+
+mod apply;
+pub mod batch;
+pub mod catalog;
+mod neighbours;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use headwater_core::{DefinitionVersion, Slug, WorkspaceId};
+use headwater_projector::queries::{DefinitionSummary, WorkflowSummary};
+use serde::Serialize;
+
+use super::routes::{PATIENCE, Route, reads, writes};
+use super::{Api, Problem};
+use crate::api::reading::Reading;
+use crate::codes::Code;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route {
+            path: "/workflows",
+            methods: &["get", "post"],
+            handler: get(list).post(apply::apply),
+            patience: PATIENCE,
+            body_wait: None,
+        },
+        Route {
+            patience: batch::PATIENCE,
+            body_wait: Some(batch::BODY_WAIT),
+            ..writes("/batches", post(batch::apply))
+        },
+        writes("/workflows/validate", post(apply::validate)),
+        reads("/workflows/{slug}", get(current)),
+        reads("/workflows/{slug}/versions", get(versions)),
+        reads("/workflows/{slug}/versions/{version}", get(version)),
+    ]
+}
+
+const LIMIT: u32 = 50;
+
+#[derive(Serialize)]
+struct WorkflowPage {
+    workflows: Vec<WorkflowSummary>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct VersionPage {
+    versions: Vec<DefinitionSummary>,
+    next: Option<String>,
+}
+
+/// `GET /workflows`
+async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+    let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<Slug>("cursor")?);
+    let workspace = reading.begin(&api).await?;
+    let workflows = api.reads.workflows(&workspace, after.as_ref(), limit).await?;
+    let next = workflows.last().filter(|_| workflows.len() as u64 == u64::from(limit)).map(|last| last.slug.clone());
+    Ok(api.read(WorkflowPage { workflows, next }))
+}
+
+/// `GET /workflows/{slug}`
+async fn current(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+    definition(&api, reading, None).await
+}
+
+/// `GET /workflows/{slug}/versions/{version}`
+async fn version(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+    let version = version_of(reading.segment("version"))?;
+    definition(&api, reading, Some(version)).await
+}
+
+fn version_of(text: &str) -> Result<DefinitionVersion, Problem> {
+    let number = text.parse().ok().filter(|number| (1..=i32::MAX.unsigned_abs()).contains(number));
+    let invalid = || Problem::new(Code::InvalidName, "a version is a number from 1 up");
+    number.map(DefinitionVersion::new).ok_or_else(invalid)
+}
+
+async fn definition(api: &Api, reading: Reading, version: Option<DefinitionVersion>) -> Result<Response, Problem> {
+    let slug: Slug = reading.name("slug")?;
+    let workspace = reading.begin(api).await?;
+    match api.reads.definition(&workspace, &slug, version).await? {
+        Some(found) => Ok(api.read(found)),
+        None => Err(missing(api, &workspace, &slug, version).await?),
+    }
+}
+
+async fn missing(
+    api: &Api,
+    workspace: &WorkspaceId,
+    slug: &Slug,
+    version: Option<DefinitionVersion>,
+) -> Result<Problem, Problem> {
+    Ok(match version {
+        Some(version) if api.reads.definition(workspace, slug, None).await?.is_some() => {
+            Problem::new(Code::VersionNotFound, format!("workflow `{slug}` has no version {version}"))
+        }
+        Some(_) | None => not_found(slug),
+    })
+}
+
+/// Says that there is no such workflow.
+pub fn not_found(slug: &Slug) -> Problem {
+    Problem::new(Code::WorkflowNotFound, format!("there is no workflow `{slug}` in this workspace"))
+}
+
+/// `GET /workflows/{slug}/versions`
+async fn versions(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+    let slug: Slug = reading.name("slug")?;
+    let (limit, before) = (reading.limit(LIMIT)?, reading.cursor::<u32>("cursor")?.map(DefinitionVersion::new));
+    let workspace = reading.begin(&api).await?;
+    let versions = api.reads.definitions(&workspace, &slug, before, limit).await?;
+    if versions.is_empty() && before.is_none() {
+        return Err(not_found(&slug));
+    }
+    let next = versions
+        .last()
+        .map(|last| last.version)
+        .filter(|version| versions.len() as u64 == u64::from(limit) && *version > 1);
+    Ok(api.read(VersionPage { versions, next: next.map(|next| next.to_string()) }))
+}

@@ -1,0 +1,105 @@
+//! `apply`: makes definitions the current versions of their workflows.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use futures_util::StreamExt as _;
+use indicatif::ProgressBar;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::files::{self, Found, Sourced};
+use crate::api::batch;
+use crate::cli::client::{ApiSettings, Client};
+use crate::cli::{Failure, show};
+use crate::codes::Exit;
+
+/// What goes in one body, with room for what stands around it.
+const BODY_BYTES: usize = crate::api::BODY_BYTES_MAX - 1024;
+
+/// What `apply` takes.
+#[derive(Debug, Args)]
+pub struct ApplySettings {
+    /// Files, or folders of .json, .yaml and .yml files.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
+    let client = Client::new(&settings.api)?;
+    let Found { sourced, skipped } = files::read(&settings.paths)?;
+    files::print_skipped(&skipped);
+    files::check(&sourced)?;
+    let lines: Vec<String> = sourced.iter().map(|sourced| format!("{}\n", sourced.document)).collect();
+    let applied = client.send(request(&client, &sourced, lines)?.timeout(batch::PATIENCE)).await?;
+    // The engine's, which knows the other workflows too; in the order of the documents.
+    for (sourced, workflow) in sourced.iter().zip(show::items(&applied, "workflows")) {
+        for warning in show::items(workflow, "warnings") {
+            let text = |field: &str| warning[field].as_str().unwrap_or_default();
+            let (at, code, message) = (text("path"), text("code"), text("message"));
+            let slug = show::cell(&workflow["slug"]);
+            eprintln!("{}: warning in {slug} at {at:?} [{code}] {message}", sourced.path.display());
+        }
+    }
+    show::answer(client.output, &applied, || {
+        let rows = show::items(&applied, "workflows").map(|workflow| {
+            let state = if workflow["created"] == true { "new version" } else { "unchanged" };
+            vec![show::cell(&workflow["slug"]), show::cell(&workflow["version"]), state.to_owned()]
+        });
+        show::table(&["workflow", "version", ""], rows)
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One body where all of them fit into it, else a batch, one on a line, that shows how far it is.
+fn request(client: &Client, sourced: &[Sourced], lines: Vec<String>) -> Result<RequestBuilder, Failure> {
+    let (count, bytes) = (lines.len(), lines.iter().map(String::len).sum::<usize>());
+    if bytes < BODY_BYTES {
+        let documents: Vec<&Value> = sourced.iter().map(|sourced| &sourced.document).collect();
+        return Ok(client.request(Method::POST, "/workflows").json(&json!({"workflows": documents})));
+    }
+    if count > batch::DOCUMENTS_MAX || bytes > batch::BYTES_MAX {
+        let (documents_max, mib) = (batch::DOCUMENTS_MAX, batch::BYTES_MAX >> 20);
+        let message = format!(
+            "these are {count} definitions of {bytes} bytes together, and {documents_max} of {mib} MiB can be applied at \
+             once: apply them folder by folder"
+        );
+        return Err(Failure::new(message).exit(Exit::InvalidInput));
+    }
+    let progress = Progress::new(count);
+    let body = futures_util::stream::iter(lines.into_iter().enumerate()).map(move |(n, line)| {
+        progress.sent(n + 1);
+        Ok::<_, std::convert::Infallible>(line)
+    });
+    let request = client.request(Method::POST, "/batches").header("content-type", "application/x-ndjson");
+    Ok(request.body(reqwest::Body::wrap_stream(body)))
+}
+
+/// How far a batch is: a bar on a terminal, else a line for each tenth.
+struct Progress {
+    count: usize,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn new(count: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(count as u64));
+        Self { count, bar }
+    }
+
+    /// The engine takes no more than it has checked.
+    fn sent(&self, n: usize) {
+        let last = n == self.count;
+        let message = format!("{n} of {} definitions checked{}", self.count, if last { ": applying them" } else { "" });
+        match &self.bar {
+            Some(bar) if last => bar.finish_with_message(message),
+            Some(bar) => bar.set_position(n as u64),
+            None if last || n * 10 / self.count > (n - 1) * 10 / self.count => eprintln!("{message}"),
+            None => {}
+        }
+    }
+}

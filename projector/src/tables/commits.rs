@@ -1,0 +1,70 @@
+//! `commits`: every commit with its events, as the journal has them.
+
+use bytes::Bytes;
+use deadpool_postgres::Transaction;
+use headwater_core::shard::AggregateId;
+use headwater_core::{CommandId, Revision, Sequence, ShardId, Timestamp};
+
+use super::{Kind, Table};
+use crate::columns::{bigint, smallint};
+use crate::write::{CopyRows, WriteError};
+
+/// The table.
+pub const TABLE: Table = Table {
+    name: "commits",
+    columns: &[
+        Kind::Uuid.maybe("run_id"),
+        Kind::Bigint.named("sequence"),
+        Kind::Bigint.named("revision"),
+        Kind::Time.named("time"),
+        Kind::Integer.named("ordinal"),
+        Kind::Integer.named("event_count"),
+        Kind::Smallint.named("shard"),
+        Kind::Uuid.named("command_id"),
+        Kind::Text.maybe("aggregate"),
+        Kind::Text.named("events"),
+    ],
+};
+
+/// A row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitRow {
+    pub aggregate: AggregateId,
+    pub revision: Revision,
+    pub event_count: i32,
+    pub shard: ShardId,
+    pub sequence: Sequence,
+    /// In its bundle, from 0.
+    pub ordinal: i32,
+    pub command: CommandId,
+    pub time: Timestamp,
+    /// The events as the journal has them.
+    pub events: Bytes,
+}
+
+/// Writes rows that are new.
+pub(crate) async fn write(transaction: &Transaction<'_>, commits: &[CommitRow]) -> Result<(), WriteError> {
+    let mut rows = CopyRows::of(&TABLE, commits.iter().map(|commit| commit.events.len() + 160).sum());
+    for commit in commits {
+        let row = rows.row();
+        match &commit.aggregate {
+            AggregateId::Run(run) => row.uuid(run.as_uuid()),
+            AggregateId::Asset(_) | AggregateId::Workflow(_) | AggregateId::Definition(..) => row.null(),
+        };
+        row.bigint(bigint(commit.sequence.get()))
+            .bigint(bigint(commit.revision.get()))
+            .time(commit.time)
+            .integer(commit.ordinal)
+            .integer(commit.event_count)
+            .smallint(smallint(commit.shard))
+            .uuid(commit.command.as_uuid());
+        match &commit.aggregate {
+            AggregateId::Run(_) => row.null(),
+            other @ (AggregateId::Asset(_) | AggregateId::Workflow(_) | AggregateId::Definition(..)) => {
+                row.text(&other.to_string())
+            }
+        };
+        row.json(&commit.events);
+    }
+    rows.write(transaction).await
+}

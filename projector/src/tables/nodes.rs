@@ -1,0 +1,50 @@
+//! `nodes`: the nodes of each version, in document order.
+
+use deadpool_postgres::Transaction;
+
+use super::workflow_defs::begin;
+use super::{DefinitionRow, Kind, Table};
+use crate::write::{CopyRows, WriteError};
+
+/// The table.
+pub const TABLE: Table = Table {
+    name: "nodes",
+    columns: &[
+        Kind::Text.named("workspace"),
+        Kind::Text.named("workflow"),
+        Kind::Integer.named("version"),
+        Kind::Text.named("node_id"),
+        Kind::Integer.named("ordinal"),
+        Kind::Text.maybe("name"),
+        Kind::Text.named("kind"),
+        Kind::Text.maybe("job"),
+        Kind::Text.named("document"),
+    ],
+};
+
+/// A row, without the version it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphNode {
+    pub id: String,
+    pub name: Option<String>,
+    pub kind: String,
+    pub job: Option<String>,
+    pub document: String,
+}
+
+/// Writes rows that are new.
+pub(crate) async fn write(transaction: &Transaction<'_>, definitions: &[DefinitionRow]) -> Result<(), WriteError> {
+    let mut rows = CopyRows::of(&TABLE, definitions.len() * 4 * 1024);
+    for of in definitions {
+        for (ordinal, node) in (0..).zip(&of.graph.nodes) {
+            begin(&mut rows, of)
+                .text(&node.id)
+                .integer(ordinal)
+                .text_or_null(node.name.as_deref())
+                .text(&node.kind)
+                .text_or_null(node.job.as_deref())
+                .text(&node.document);
+        }
+    }
+    rows.write(transaction).await
+}

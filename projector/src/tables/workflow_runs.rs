@@ -1,0 +1,128 @@
+//! `workflow_runs`: every run, from its start to its end.
+
+use deadpool_postgres::Transaction;
+use headwater_core::run::RunStatus;
+use headwater_core::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp, WorkspaceId};
+use rustc_hash::FxHashMap;
+
+use super::{Kind, Table};
+use crate::columns::{Time, integer, smallint};
+use crate::write::{CopyRows, WriteError, column, execute};
+
+/// The table.
+pub const TABLE: Table = Table {
+    name: "workflow_runs",
+    columns: &[
+        Kind::Uuid.named("run_id"),
+        Kind::Time.named("started_at"),
+        Kind::Time.maybe("completed_at"),
+        Kind::Integer.named("version"),
+        Kind::Smallint.named("shard"),
+        Kind::Text.named("workspace"),
+        Kind::Text.named("workflow"),
+        Kind::Text.named("status"),
+        Kind::Text.named("trigger"),
+        Kind::Text.named("input"),
+        Kind::Text.maybe("output"),
+        Kind::Text.maybe("error"),
+    ],
+};
+
+/// A change of one row: at least one of its two halves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunChange {
+    pub run: RunId,
+    pub start: Option<RunStart>,
+    pub end: Option<RunEnd>,
+}
+
+/// What the start of a run says; present: the row is new.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunStart {
+    pub shard: ShardId,
+    pub workspace: WorkspaceId,
+    pub workflow: Slug,
+    pub version: DefinitionVersion,
+    pub trigger: Json,
+    pub input: Json,
+    pub started_at: Timestamp,
+}
+
+/// What the end of a run says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    pub status: RunStatus,
+    pub completed_at: Timestamp,
+    pub output: Option<Json>,
+    /// A [`headwater_core::run::RunFailure`].
+    pub error: Option<Json>,
+}
+
+/// The changes of a batch, one for each run, in the order of their first.
+#[derive(Debug, Default)]
+pub struct RunChanges {
+    rows: Vec<RunChange>,
+    index: FxHashMap<RunId, usize>,
+}
+
+impl RunChanges {
+    /// Returns the changes.
+    pub fn rows(&self) -> &[RunChange] {
+        &self.rows
+    }
+
+    /// Returns the change of a run.
+    pub(crate) fn of(&mut self, run: RunId) -> &mut RunChange {
+        let at = *self.index.entry(run).or_insert_with(|| {
+            self.rows.push(RunChange { run, start: None, end: None });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+}
+
+/// Writes the runs that started.
+pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunChange]) -> Result<(), WriteError> {
+    let mut rows = CopyRows::of(&TABLE, changes.len() * 512);
+    for change in changes {
+        let Some(start) = &change.start else { continue };
+        let end = change.end.as_ref();
+        rows.row()
+            .uuid(change.run.as_uuid())
+            .time(start.started_at)
+            .time_or_null(end.map(|end| end.completed_at))
+            .integer(integer(start.version.get()))
+            .smallint(smallint(start.shard))
+            .text(start.workspace.as_str())
+            .text(start.workflow.as_str())
+            .text(end.map_or("running", |end| end.status.as_str()))
+            .text(start.trigger.as_str())
+            .text(start.input.as_str())
+            .text_or_null(end.and_then(|end| end.output.as_ref()).map(|json| json.as_str()))
+            .text_or_null(end.and_then(|end| end.error.as_ref()).map(|json| json.as_str()));
+    }
+    rows.write(transaction).await
+}
+
+/// The ends of runs that an earlier batch saw start.
+pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChange]) -> Result<(), WriteError> {
+    let ends: Vec<_> = changes
+        .iter()
+        .filter(|change| change.start.is_none())
+        .filter_map(|change| change.end.as_ref().map(|end| (change.run.as_uuid(), end)))
+        .collect();
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let sql = "UPDATE workflow_runs r
+               SET status = u.status, completed_at = u.completed_at, output = u.output, error = u.error
+               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[])
+                   AS u (run_id, status, completed_at, output, error)
+               WHERE r.run_id = u.run_id";
+    let runs = column(&ends, |(run, _)| *run);
+    let statuses = column(&ends, |(_, end)| end.status.as_str());
+    let times = column(&ends, |(_, end)| Time(end.completed_at));
+    let outputs = column(&ends, |(_, end)| end.output.as_ref().map(|json| json.as_str()));
+    let errors = column(&ends, |(_, end)| end.error.as_ref().map(|json| json.as_str()));
+    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors]).await
+}
