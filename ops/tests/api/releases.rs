@@ -260,8 +260,7 @@ async fn shards_that_fell_back_together_are_accepted_one_after_the_other() {
                 engine.get("/holds").await.data(200)["holds"].as_array().unwrap().len() == 2
             })
             .await;
-        let more: Vec<String> = new.drain(..).collect();
-        old.extend(more);
+        old.append(&mut new);
         for number in [0, 1] {
             let end = engine.end(number).await;
             new.push(engine.released(number, end).await);

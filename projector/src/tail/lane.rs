@@ -267,7 +267,7 @@ async fn read<J: Journal>(
             if to.is_closed() {
                 return;
             }
-            if silent % LOOK_SILENCES == 0
+            if silent.is_multiple_of(LOOK_SILENCES)
                 && let Err(error) = is_current(&*journal, &cursor).await
             {
                 let _ = to.send(Err(error)).await;
