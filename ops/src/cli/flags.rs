@@ -53,6 +53,7 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
     };
     let needed = match words.last().map(String::as_str) {
         Some("rebuild") if arg.get_id() != "postgres_url" => &["--postgres-url", "postgres://beside"][..],
+        Some("release") if words[1] == "hold" && arg.get_id() != "reason" => &["--reason", "beside"][..],
         Some("release") if words[1] == "quarantine" && !["refold", "skip", "end"].contains(&arg.get_id().as_str()) => {
             &["--end"][..]
         }
@@ -63,7 +64,7 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
 
 fn required(command: &Command, besides: &Arg) -> Vec<String> {
     let positional = command.get_positionals().filter(|arg| arg.is_required_set() && arg.get_id() != besides.get_id());
-    positional.map(|_| "beside".to_owned()).collect()
+    positional.map(|_| "5".to_owned()).collect()
 }
 
 fn parsed(words: &[&[String]]) -> Option<Arguments> {
