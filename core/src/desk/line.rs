@@ -208,6 +208,20 @@ impl<T> Line<T> {
         })
     }
 
+    /// Takes in what was looked up and compiled for these, which were parked in this order.
+    pub fn take_up(&mut self, awaited: &Awaited, parked: Vec<(Asker<T>, Submission)>, compiled: &Arc<[Compiled]>) {
+        let account = Some(account(&awaited.workflow().workspace, &awaited.workflow().workflow));
+        // Whoever waited longest comes first, and with it whatever its sender has brought since.
+        for (_, submission) in &parked {
+            self.queue(Sender::of(submission));
+        }
+        for (asker, submission) in parked.into_iter().rev() {
+            let (awaited, compiled) = (awaited.clone(), compiled.clone());
+            let sender = Sender::of(&submission);
+            self.push_first(sender, account, Waiting::LookedUp { awaited, compiled, asker, submission });
+        }
+    }
+
     /// Gives everything back, in the order of turns.
     pub fn abandon(mut self) -> impl Iterator<Item = Waiting<T>> {
         let turns = std::mem::take(&mut self.turns);
@@ -271,25 +285,6 @@ impl<R, T> Desk<R, T> {
         } else {
             let account = self.account_of(&waiting);
             self.line.push(sender, account, waiting);
-        }
-    }
-
-    /// Takes in what was looked up and compiled for these, which were parked in this order.
-    pub(super) fn take_up_looked_up(
-        &mut self,
-        awaited: &Awaited,
-        parked: Vec<(Asker<T>, Submission)>,
-        compiled: &Arc<[Compiled]>,
-    ) {
-        let account = Some(account(&awaited.workflow().workspace, &awaited.workflow().workflow));
-        // Whoever waited longest comes first, and with it whatever its sender has brought since.
-        for (_, submission) in &parked {
-            self.line.queue(Sender::of(submission));
-        }
-        for (asker, submission) in parked.into_iter().rev() {
-            let (awaited, compiled) = (awaited.clone(), compiled.clone());
-            let sender = Sender::of(&submission);
-            self.line.push_first(sender, account, Waiting::LookedUp { awaited, compiled, asker, submission });
         }
     }
 

@@ -7,7 +7,9 @@ use rustc_hash::FxHashMap;
 
 use super::line::bytes_asked;
 use super::{Asker, Caller, Desk, Moment, Output};
-use crate::shard::{AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey, missing};
+use crate::shard::{
+    AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey, missing, next_released,
+};
 use crate::{DefinitionVersion, Json, RunId, ShardId};
 
 /// A definition version that a start needs.
@@ -92,15 +94,36 @@ impl<T> Parking<T> {
         })
     }
 
-    /// Notes that a document was found that is adopted when it is compiled.
-    fn adopts<R>(&mut self, awaited: Awaited, document: Json) -> Output<R, T> {
+    /// Has a document compiled that was found, and adopted then.
+    ///
+    /// # Errors
+    /// What was looked for, where there is nothing to adopt.
+    fn found<R>(&mut self, shard: &Shard, needed: Needed, document: Option<Json>) -> Result<Output<R, T>, Awaited> {
+        let (key, version) = needed;
+        let is_new = shard.definition(&key, version).is_none();
+        let awaited = Awaited::Version(key, version);
+        let Some(document) = document.filter(|_| is_new) else { return Err(awaited) };
         self.entry(awaited.clone()).adopts = Some(document.clone());
-        Output::Compile { awaited, documents: vec![document] }
+        Ok(Output::Compile { awaited, documents: vec![document] })
+    }
+
+    /// Returns what a command waits for still, now that this was looked up and compiled: it may only have come behind.
+    fn obstacle_after(
+        &self,
+        shard: &Shard,
+        submission: &Submission,
+        awaited: &Awaited,
+        compiled: &[Compiled],
+    ) -> Option<Obstacle> {
+        self.obstacle(shard, submission).filter(|obstacle| match obstacle {
+            Obstacle::Missing(missing) => !is_settled(missing, awaited, compiled),
+            Obstacle::Behind(_) => true,
+        })
     }
 
     /// Whether the next wish that a release has let go can be decided. What it needs is compiled, where it is not.
     pub fn can_take_up<R>(&mut self, shard: &Shard, out: &mut Vec<Output<R, T>>) -> bool {
-        let Some(next) = shard.next_released() else {
+        let Some(next) = next_released(shard) else {
             self.for_released = Arc::default();
             return false;
         };
@@ -173,12 +196,9 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let (key, version) = needed;
-        let is_new = self.owner.shard().definition(&key, version).is_none();
-        let awaited = Awaited::Version(key, version);
-        match document.filter(|_| is_new) {
-            Some(document) => out.push(self.parking.adopts(awaited, document)),
-            None => self.go_on_after(&awaited, Arc::default(), at, out),
+        match self.parking.found(self.owner.shard(), needed, document) {
+            Ok(compile) => out.push(compile),
+            Err(awaited) => self.go_on_after(&awaited, Arc::default(), at, out),
         }
     }
 
@@ -193,14 +213,11 @@ impl<R, T> Desk<R, T> {
         let Parked { wishes, adopts } = self.parking.take(awaited);
         if let (Some(document), Awaited::Version(key, version)) = (adopts, awaited) {
             let command = Command::AdoptDefinition { key: key.clone(), version: *version, document };
-            let submission = Submission::new(self.names.command(), command);
-            let hands = &mut self.rooms.hands;
-            self.owner.submit_with(Caller(Asker::Adoption), submission, compiled.clone(), at.wall, hands);
+            let (adopt, hands) = (Submission::new(self.names.command(), command), &mut self.rooms.hands);
+            self.owner.submit_with(Caller(Asker::Adoption), adopt, compiled.clone(), at.wall, hands);
         }
-        if wishes.is_empty() {
-            self.parking.for_released = compiled.clone();
-        }
-        self.take_up_looked_up(awaited, wishes, &compiled);
+        self.line.take_up(awaited, wishes, &compiled);
+        self.parking.for_released = compiled;
         self.serve(at, out);
     }
 
@@ -213,11 +230,8 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        match self.parking.obstacle(self.owner.shard(), &submission) {
-            Some(Obstacle::Missing(missing)) if is_settled(&missing, awaited, &compiled) => {}
-            // It only came behind.
-            Some(obstacle) => return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission)),
-            None => {}
+        if let Some(obstacle) = self.parking.obstacle_after(self.owner.shard(), &submission, awaited, &compiled) {
+            return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission));
         }
         self.owner.submit_with(Caller(asker), submission, compiled, at.wall, &mut self.rooms.hands);
     }

@@ -105,8 +105,8 @@ impl<R, T> Desk<R, T> {
             if self.owner.is_full() || !self.parking.can_take_up(self.owner.shard(), out) {
                 return;
             }
-            let compiled = self.parking.for_released.clone();
-            self.owner.take_up(|| Caller(Asker::Nobody), compiled, at.wall, &mut self.rooms.hands);
+            let (compiled, hands) = (self.parking.for_released.clone(), &mut self.rooms.hands);
+            self.owner.take_up(|| Caller(Asker::Nobody), compiled, at.wall, hands);
             // One in any case: whatever else there is, what was parked goes on.
             if self.is_burst_over() {
                 return;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::decide::holder_of;
 use super::poison;
 use super::state::Shard;
 use super::{Command, Owner, Submission, WorkflowKey};
@@ -128,7 +129,7 @@ pub fn missing(shard: &Shard, submission: &Submission) -> Option<Missing> {
             if shard.granted.find(submission.id).is_some() {
                 return None;
             }
-            let holder = shard.holder_of(*run, start);
+            let holder = holder_of(shard, *run, start);
             if shard.is_quarantined(holder) {
                 return None;
             }

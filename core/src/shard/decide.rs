@@ -42,6 +42,11 @@ pub struct Decided {
 /// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.
 const WAITING_COUNTED_MAX: usize = 63;
 
+/// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
+pub(super) fn holder_of(shard: &Shard, run: RunId, start: &StartRun) -> RunId {
+    shard.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run)
+}
+
 impl Shard {
     /// Decides a command against the state, which includes everything decided before. The state has moved on by
     /// the commit returned; it must be appended, or the shard be dropped. `hands` are the
@@ -106,7 +111,7 @@ impl Shard {
         hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
         let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        let holder = self.holder_of(id, &start);
+        let holder = holder_of(self, id, &start);
         if let Some(known) = self.started_as(holder) {
             return match self.is_same_start(&key, &start, known)? {
                 true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
@@ -134,18 +139,13 @@ impl Shard {
     /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
     /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
     fn refuse_unclear(&self, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
-        let holder = self.holder_of(run, start);
+        let holder = holder_of(self, run, start);
         let is_known = self.started_as(holder).is_some();
         let may_be_old = match start.trigger {
             Trigger::Manual {} => from.is_none() && self.ended.may_have_forgotten(run),
             Trigger::Materialize { .. } => false,
         };
         if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
-    }
-
-    /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
-    pub(super) fn holder_of(&self, run: RunId, start: &StartRun) -> RunId {
-        self.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run)
     }
 
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
@@ -178,7 +178,7 @@ impl Shard {
     /// this release runs.
     fn set_aside_what_is_broken(&mut self, submission: &Submission) {
         let Command::Run { run, command: RunCommand::StartRun(start) } = &submission.command else { return };
-        let holder = self.holder_of(*run, start);
+        let holder = holder_of(self, *run, start);
         let is_known = self.started_as(holder).is_some() || self.granted.find(submission.id).is_some();
         if is_known || self.is_quarantined(holder) {
             return;

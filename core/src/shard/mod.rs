@@ -63,7 +63,7 @@ pub use lines::{QueueKey, Turn};
 pub use load::{Answer, Append, Outcome, Released};
 pub use owner::Owner;
 pub use poison::{CommitPlace, Poison};
-pub use quarantine::{Aside, Quarantine, Record, Release, ReleaseBy, TakenUp};
+pub use quarantine::{Aside, Quarantine, Record, Release, ReleaseBy, TakenUp, next_released};
 pub use refold::{RefoldOrder, Refolding, SKIPPED_MAX};
 pub use release::Refolded;
 pub use state::Shard;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::decide::holder_of;
 use super::state::Shard;
 use super::{AggregateId, Command, Decided, Effect, Rejection, Submission, WorkflowKey};
 use crate::run::{ProducedAsset, ReportOutcome, RunCommand, RunStatus, Trigger};
@@ -179,6 +180,11 @@ impl Command {
     }
 }
 
+/// Returns the next wish that need not wait for a release any longer.
+pub fn next_released(shard: &Shard) -> Option<&Submission> {
+    shard.parked.iter().find(|(aggregate, _)| !shard.quarantine.contains_key(aggregate))?.1.front()
+}
+
 impl Shard {
     /// Returns the aggregates that are quarantined, and why.
     pub fn quarantined(&self) -> impl ExactSizeIterator<Item = (&AggregateId, &Quarantine)> {
@@ -287,7 +293,7 @@ impl Shard {
             return Some(target);
         }
         let Command::Run { run, command: RunCommand::StartRun(start) } = command else { return None };
-        let holder = self.holder_of(*run, start);
+        let holder = holder_of(self, *run, start);
         if self.is_quarantined(holder) {
             return Some(AggregateId::Run(holder));
         }
@@ -323,12 +329,7 @@ impl Shard {
         Some(Ok(Decided { parked: Some((aggregate, kept)), ..Decided::default() }))
     }
 
-    /// Returns the next wish that need not wait for a release any longer.
-    pub fn next_released(&self) -> Option<&Submission> {
-        self.parked.iter().find(|(aggregate, _)| !self.quarantine.contains_key(aggregate))?.1.front()
-    }
-
-    /// Takes it out.
+    /// Takes out what [`next_released`] returns.
     pub(super) fn take_released(&mut self) -> Option<Submission> {
         let aggregate = self.parked.keys().find(|aggregate| !self.quarantine.contains_key(aggregate))?.clone();
         let waiting = self.parked.get_mut(&aggregate)?;
