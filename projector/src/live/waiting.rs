@@ -105,7 +105,8 @@ mod tests {
     use super::*;
 
     fn run(shard: u16, number: u128) -> RunId {
-        RunId::new(ShardId::new(shard).unwrap(), Timestamp::from_micros(1), number)
+        // The lowest bits are the shard.
+        RunId::new(ShardId::new(shard).unwrap(), Timestamp::from_micros(1), number << 20)
     }
 
     fn ask(run: RunId, after: u64) -> (Ask, oneshot::Receiver<Arc<Page>>) {
