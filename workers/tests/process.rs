@@ -1,38 +1,18 @@
 //! `process` with real processes: what comes back, and what is left behind (nothing).
 
+mod command;
+
 use std::path::Path;
 use std::time::Duration;
 
-use headwater_core::protocol::{Task, Work};
-use headwater_core::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
 use headwater_workers::actions::ActionPolicy;
 use headwater_workers::actions::process::{ProcessRequest, execute};
-use headwater_workers::sdk::{Context, HandlerError};
+use headwater_workers::sdk::HandlerError;
 use serde_json::json;
 
+use command::{context, policy};
+
 const DEADLINE: Duration = Duration::from_secs(240);
-
-fn policy() -> ActionPolicy {
-    let supervisor = Some(env!("CARGO_BIN_EXE_headwater-supervise").into());
-    ActionPolicy { allow_processes: true, supervisor, ..ActionPolicy::default() }
-}
-
-fn context() -> Context {
-    Context::new(Task {
-        workspace: "acme".parse().unwrap(),
-        workflow: "w".parse().unwrap(),
-        run: RunId::new(ShardId::new(0).unwrap(), Timestamp::from_micros(1), 1),
-        node: "n".parse().unwrap(),
-        attempt: Attempt::FIRST,
-        lease: LeaseToken::from_bits(1),
-        queue: "builtin".parse().unwrap(),
-        work: Work::BuiltIn(headwater_core::definition::BuiltIn::Process),
-        input: Json::null(),
-        assets: Vec::new(),
-        deadline: None,
-        heartbeat_timeout_ms: None,
-    })
-}
 
 async fn run(request: serde_json::Value) -> Result<serde_json::Value, HandlerError> {
     let request = serde_json::from_value(request).unwrap();

@@ -2,16 +2,17 @@
 //!
 //! The test moves itself into a group that it makes, so it is alone in its program. Where it may not, it says so.
 
+mod command;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use headwater_core::protocol::{Task, Work};
-use headwater_core::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
-use headwater_workers::actions::ActionPolicy;
 use headwater_workers::actions::process::execute;
-use headwater_workers::sdk::{Context, HandlerError};
+use headwater_workers::sdk::HandlerError;
 use serde_json::json;
+
+use command::{context, policy};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -55,22 +56,7 @@ impl Drop for Delegated {
 
 async fn run(line: &str, pids: &Path) -> Result<serde_json::Value, HandlerError> {
     let request = json!({"command": line, "shell": true, "env": {"PIDS": pids}, "timeoutMs": 60_000});
-    let supervisor = Some(env!("CARGO_BIN_EXE_headwater-supervise").into());
-    let policy = ActionPolicy { allow_processes: true, supervisor, ..ActionPolicy::default() };
-    let context = Context::new(Task {
-        workspace: "acme".parse().unwrap(),
-        workflow: "w".parse().unwrap(),
-        run: RunId::new(ShardId::new(0).unwrap(), Timestamp::from_micros(1), 1),
-        node: "n".parse().unwrap(),
-        attempt: Attempt::FIRST,
-        lease: LeaseToken::from_bits(1),
-        queue: "builtin".parse().unwrap(),
-        work: Work::BuiltIn(headwater_core::definition::BuiltIn::Process),
-        input: Json::null(),
-        assets: Vec::new(),
-        deadline: None,
-        heartbeat_timeout_ms: None,
-    });
+    let (policy, context) = (policy(), context());
     let executed = execute(&policy, &context, serde_json::from_value(request).unwrap());
     let outcome = tokio::time::timeout(DEADLINE, executed).await.expect("it ends");
     outcome.map(|outcome| outcome.output().to_value())

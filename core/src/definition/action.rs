@@ -107,12 +107,17 @@ fn check_input(node: &Fields<'_>, action: &Action, given: Option<&(String, Value
 
 /// The queue of a node that names none.
 pub(super) fn default_queue(action: &Action) -> QueueName {
-    let name = match action {
-        Action::Job { job } => {
-            job.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>()
+    match action {
+        Action::Job { job } => queue_of_job(job),
+        Action::BuiltIn(_) | Action::Transform { .. } | Action::Noop | Action::Sleep { .. } => {
+            "builtin".parse().expect("letters make a queue name")
         }
-        Action::BuiltIn(_) | Action::Transform { .. } | Action::Noop | Action::Sleep { .. } => "builtin".to_owned(),
-    };
+    }
+}
+
+/// The queue that `job` waits in when the definition names none: the slug, other characters as `-`.
+pub fn queue_of_job(job: &JobSlug) -> QueueName {
+    let name: String = job.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     name.parse().expect("a job slug starts with a letter or digit and is no longer than a queue name")
 }
 

@@ -42,6 +42,7 @@ mod span;
 mod template;
 mod unfold;
 
+pub use action::queue_of_job;
 pub use compile::{compilations, compile};
 pub use contract::refused_at_the_door;
 pub use document::nearest;

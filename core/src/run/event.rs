@@ -7,7 +7,7 @@ use crate::definition::{OnMiss, Require};
 use crate::dialogue::Trigger;
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, QueueName};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
@@ -234,10 +234,4 @@ impl RunEvent {
                 Self::RunEnding { .. } | Self::RunFailed { .. } | Self::RunCancelled { .. } => return 0,
             }
     }
-}
-
-/// The queue that `job` waits in when the definition names none: the slug, other characters as `-`.
-pub fn queue_of_job(job: &crate::JobSlug) -> QueueName {
-    let name: String = job.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    name.parse().expect("a job slug starts with a letter or digit and is no longer than a queue name")
 }

@@ -44,7 +44,7 @@ pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
-pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent, queue_of_job};
+pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent};
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
 pub use react::{RunEffect, outstanding, react, task_of};

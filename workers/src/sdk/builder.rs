@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::definition::BuiltIn;
-use headwater_core::run::queue_of_job;
+use headwater_core::definition::queue_of_job;
 use headwater_core::{JobSlug, QueueName, SessionId, WorkerId, WorkspaceId};
 use headwater_streams::{Broker, BrokerConfig, ConnectError, ExchangeError};
 use serde::de::DeserializeOwned;

@@ -242,7 +242,7 @@ pub fn task(job: &str, n: u32) -> Task {
         node: "n".parse().unwrap(),
         attempt: Attempt::FIRST,
         lease: LeaseToken::from_bits(u64::from(n)),
-        queue: headwater_core::run::queue_of_job(&job),
+        queue: headwater_core::definition::queue_of_job(&job),
         work: Work::Job(job),
         input: Json::of(&n),
         assets: Vec::new(),
