@@ -2,7 +2,7 @@
 
 use headwater_core::SessionId;
 use headwater_core::desk::Input;
-use headwater_core::protocol::{ShardRequest, Task, WorkAnswer, WorkReply};
+use headwater_core::protocol::{ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest};
 use serde_json::json;
 
 use crate::room::{FRAME, Room, SESSION};
@@ -82,4 +82,16 @@ fn who_is_answered_anyway_is_given_more_until_it_is_half_busy() {
     room.begin(2);
     room.end_turn();
     assert_eq!(room.handed.len(), 2);
+}
+
+#[test]
+fn only_the_answer_to_a_report_brings_tasks() {
+    let (mut room, tasks) = with_one_task(10);
+    let Task { run, node, attempt, lease, .. } = tasks[0].clone();
+    let started = WorkRequest::Started { run, node, attempt, lease, started_at: room.at.wall };
+    room.begin(2);
+    let frame = room.frame(SESSION, 2, 10, vec![started]);
+    room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 1 }, room.at, &mut room.out);
+    room.end_turn();
+    assert_eq!((room.brought(1), room.handed), (0, vec![(SessionId::from_bits(SESSION), 2)]));
 }
