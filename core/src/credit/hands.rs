@@ -9,6 +9,8 @@ use crate::{Epoch, LeaseSecret, QueueName, SessionId, WorkerId, WorkspaceId};
 pub const SESSIONS_MAX: usize = 8_192;
 /// How many queues those sessions may name together, each session's counted by itself.
 pub const NAMES_MAX: usize = 65_536;
+/// How many that are to be answered come before others.
+pub const SPEAKING_MAX: usize = 1_024;
 /// How many workspaces may have as much; all together have no more than that.
 const WORKSPACES_FULL: usize = 4;
 
@@ -141,7 +143,8 @@ impl Hands {
     /// Lets a worker that is to be answered come before those that are not, as long as it holds less than half of what it
     /// has lent.
     pub fn speak(&mut self, session: SessionId) {
-        if self.speaking.last() != Some(&session) {
+        // Those beyond have their tasks in messages of their own.
+        if self.speaking.len() < SPEAKING_MAX && self.speaking.last() != Some(&session) {
             self.speaking.push(session);
         }
     }
@@ -235,5 +238,22 @@ impl Serving {
                 self.queues.remove(queue);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_come_first_because_they_are_answered_and_not_one_more() {
+        let mut hands = Hands::default();
+        for session in 0..SPEAKING_MAX as u64 + 10 {
+            hands.speak(SessionId::from_bits(session));
+            hands.speak(SessionId::from_bits(session));
+        }
+        assert_eq!(hands.speaking.len(), SPEAKING_MAX);
+        hands.hush();
+        assert_eq!(hands.speaking.len(), 0);
     }
 }

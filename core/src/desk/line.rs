@@ -327,7 +327,9 @@ impl<R, T> Desk<R, T> {
             Waiting::Work { place, speaker, request } => {
                 // Whoever reports comes first for what that makes ready.
                 self.rooms.hands.prefer(Some(speaker.session));
-                self.rooms.hands.speak(speaker.session);
+                if let WorkRequest::Report { .. } = request {
+                    self.rooms.hands.speak(speaker.session);
+                }
                 self.take_request(place, &speaker, request, at, out);
                 self.rooms.hands.prefer(None);
             }
