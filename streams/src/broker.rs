@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Subscriber, jetstream};
 use tokio::time::Instant;
 
 pub(crate) use check::parse_version;
@@ -18,6 +18,7 @@ pub use check::{BrokerCheck, Shortcoming, SyncSetting};
 pub use wall::{Wall, WallError};
 
 use crate::complaints::Complaints;
+use crate::inlet::{Inlet, Waiting};
 use crate::storing::Storing;
 use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};
@@ -38,7 +39,8 @@ pub struct BrokerConfig {
     pub request_timeout: Duration,
     /// Where the broker serves `/varz`, if it does: only there does it say how often it syncs to disk.
     pub monitor_url: Option<String>,
-    /// How many messages may wait in one subscription before further ones are dropped.
+    /// How many messages may wait in one subscription before further ones are dropped. Those from outside are moved on
+    /// to where they are bounded in bytes.
     pub subscription_capacity: usize,
 }
 
@@ -119,6 +121,7 @@ struct Link {
     /// Answers that were to go where no inbox is.
     answers_refused: AtomicU64,
     storing: Storing,
+    waiting: Arc<Waiting>,
 }
 
 impl fmt::Debug for Broker {
@@ -149,7 +152,14 @@ impl Broker {
         };
         let jetstream = jetstream::context::ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
         let answers_refused = AtomicU64::new(0);
-        Ok(Self(Arc::new(Link { client, jetstream, config: config.clone(), answers_refused, storing: Storing::new() })))
+        Ok(Self(Arc::new(Link {
+            client,
+            jetstream,
+            config: config.clone(),
+            answers_refused,
+            storing: Storing::new(),
+            waiting: Arc::default(),
+        })))
     }
 
     /// Returns how often the connection was made: what was on its way when the number changes may be lost.
@@ -217,6 +227,11 @@ impl Broker {
 
     pub(crate) fn storing(&self) -> &Storing {
         &self.0.storing
+    }
+
+    /// Makes what arrives in `subscriber` wait within the room of this connection.
+    pub(crate) fn inlet(&self, subscriber: Subscriber) -> Inlet {
+        Inlet::new(subscriber, self.0.waiting.clone())
     }
 
     pub(crate) fn is_connected(&self) -> bool {

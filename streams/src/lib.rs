@@ -43,6 +43,7 @@ mod disposition;
 pub mod duty;
 pub mod feed;
 pub mod holds;
+mod inlet;
 pub mod journal;
 pub mod ownership;
 pub mod requests;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use async_nats::{Request as WireRequest, StatusCode, Subscriber};
-use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
-
+use crate::inlet::Inlet;
 use crate::subject::Subject;
 use crate::{Broker, Cause, Disposition, ExchangeError};
+use async_nats::{Request as WireRequest, StatusCode};
+use bytes::Bytes;
 
 /// Says how a request ended, if not well.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +66,9 @@ pub async fn request(
 ///
 /// Every process that serves a subject gets every request, and the first answer counts: so an owner that was
 /// stopped in its tracks and does not know yet that it lost its shard cannot swallow requests. It must not answer them
-/// from what it knew before, either: that is for the owner to see to (`SHD-4`). Up to
-/// `BrokerConfig::subscription_capacity` requests wait to be taken; beyond that they are dropped and their callers
-/// time out, so take them quickly and refuse what is too much. A request whose reply subject is not an inbox is not
+/// from what it knew before, either: that is for the owner to see to (`SHD-4`). Requests
+/// wait to be taken as long as there is room on the connection (64 MiB, and one subject leaves as much free as it takes);
+/// beyond that they are dropped and their callers time out, so take them quickly and refuse what is too much. A request whose reply subject is not an inbox is not
 /// returned; [`Broker::answers_refused`] counts them.
 ///
 /// # Errors
@@ -78,13 +77,13 @@ pub async fn serve(broker: &Broker, subject: &Subject) -> Result<Requests, Excha
     let subscribed = broker.client().subscribe(subject.to_wire()).await;
     let subscriber = subscribed.map_err(|error| ExchangeError::unavailable("serve a subject", error))?;
     broker.flush().await?;
-    Ok(Requests { broker: broker.clone(), subscriber })
+    Ok(Requests { broker: broker.clone(), inlet: broker.inlet(subscriber) })
 }
 
 /// The requests to a subject; made by [`serve`].
 pub struct Requests {
     broker: Broker,
-    subscriber: Subscriber,
+    inlet: Inlet,
 }
 
 /// One request, to be answered once.
@@ -105,17 +104,25 @@ impl Requests {
     /// Waits for the next request; `None` when the connection is closed for good.
     pub async fn next(&mut self) -> Option<Request> {
         loop {
-            let message = self.subscriber.next().await?;
+            let message = self.inlet.next().await?;
             if let Some(request) = self.request(message) {
                 return Some(request);
             }
         }
     }
 
+    /// Waits for the next request when one is `wanted`; otherwise lets what arrives wait within its bounds, for ever.
+    pub async fn next_if(&mut self, wanted: bool) -> Option<Request> {
+        if !wanted {
+            self.inlet.keep().await;
+        }
+        self.next().await
+    }
+
     /// Returns the next request if one has arrived.
     pub fn try_next(&mut self) -> Option<Request> {
         loop {
-            let message = self.subscriber.next().now_or_never()??;
+            let message = self.inlet.try_next()?;
             if let Some(request) = self.request(message) {
                 return Some(request);
             }
@@ -130,13 +137,7 @@ impl Requests {
 
     /// Stops serving; requests that have arrived can still be taken with [`Self::try_next`].
     pub async fn stop(&mut self) {
-        if let Err(error) = self.subscriber.unsubscribe().await {
-            tracing::debug!(%error, "the connection is closed already");
-        }
-        // So that who asks from now on hears at once that nobody serves.
-        if let Err(error) = self.broker.flush().await {
-            tracing::debug!(%error, "the broker will notice by itself");
-        }
+        self.inlet.stop(&self.broker).await;
     }
 }
 

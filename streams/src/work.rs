@@ -7,11 +7,12 @@
 
 use async_nats::Subscriber;
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use headwater_core::protocol::{Call, Handed, Hello};
 use headwater_core::{SessionId, ShardId, WorkspaceId};
 
 use crate::complaints::Complaints;
+use crate::inlet::Inlet;
 use crate::requests::ReplyTo;
 use crate::subject::{call_subject, hand_subject, hello_subject, speaking, work_filter};
 use crate::{Broker, ExchangeError};
@@ -27,7 +28,7 @@ pub struct Said {
 /// What workers say to one shard; made by [`hear_frames`].
 pub struct Frames {
     broker: Broker,
-    subscriber: Subscriber,
+    inlet: Inlet,
 }
 
 /// Begins to hear the frames of workers; when it returns, they arrive. See [`crate::requests::serve`] for what it means that
@@ -39,24 +40,32 @@ pub async fn hear_frames(broker: &Broker, shard: ShardId) -> Result<Frames, Exch
     let subscribed = broker.client().subscribe(work_filter(Some(shard))).await;
     let subscriber = subscribed.map_err(|error| ExchangeError::unavailable("hear workers", error))?;
     broker.flush().await?;
-    Ok(Frames { broker: broker.clone(), subscriber })
+    Ok(Frames { broker: broker.clone(), inlet: broker.inlet(subscriber) })
 }
 
 impl Frames {
     /// Waits for the next frame; `None` when the connection is closed for good.
     pub async fn next(&mut self) -> Option<Said> {
         loop {
-            let message = self.subscriber.next().await?;
+            let message = self.inlet.next().await?;
             if let Some(said) = self.said(message) {
                 return Some(said);
             }
         }
     }
 
+    /// Waits for the next frame when one is `wanted`; otherwise lets what arrives wait within its bounds, for ever.
+    pub async fn next_if(&mut self, wanted: bool) -> Option<Said> {
+        if !wanted {
+            self.inlet.keep().await;
+        }
+        self.next().await
+    }
+
     /// Returns the next frame if one has arrived.
     pub fn try_next(&mut self) -> Option<Said> {
         loop {
-            let message = self.subscriber.next().now_or_never()??;
+            let message = self.inlet.try_next()?;
             if let Some(said) = self.said(message) {
                 return Some(said);
             }
@@ -71,13 +80,7 @@ impl Frames {
 
     /// Hears no more; frames that have arrived can still be taken with [`Self::try_next`].
     pub async fn stop(&mut self) {
-        if let Err(error) = self.subscriber.unsubscribe().await {
-            tracing::debug!(%error, "the connection is closed already");
-        }
-        // So that who asks from now on hears at once that nobody does.
-        if let Err(error) = self.broker.flush().await {
-            tracing::debug!(%error, "the broker will notice by itself");
-        }
+        self.inlet.stop(&self.broker).await;
     }
 }
 
@@ -97,11 +100,12 @@ pub async fn introduce(broker: &Broker, workspace: &WorkspaceId, hello: &Hello) 
 /// See [`ExchangeError`].
 pub async fn hear_hellos(broker: &Broker) -> Result<Hellos, ExchangeError> {
     let subscribed = broker.client().subscribe(work_filter(None)).await;
-    subscribed.map(Hellos).map_err(|error| ExchangeError::unavailable("hear of workers", error))
+    let subscriber = subscribed.map_err(|error| ExchangeError::unavailable("hear of workers", error))?;
+    Ok(Hellos(broker.inlet(subscriber)))
 }
 
 /// The workers that introduce themselves; made by [`hear_hellos`].
-pub struct Hellos(Subscriber);
+pub struct Hellos(Inlet);
 
 impl Hellos {
     /// Waits for the next word that is one, with its workspace; `None` when the connection is closed for good.

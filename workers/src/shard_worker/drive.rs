@@ -165,8 +165,8 @@ impl Driver {
                     Err(lost) => return Stopped::Lost(lost),
                 },
                 () = shutdown.cancelled(), if !self.desk.owner().is_appending() => return Stopped::Asked,
-                Some(request) = work.next(), if open => self.take_work(request),
-                Some(request) = commands.next(), if open => self.take_commands(request),
+                Some(request) = work.next_if(open) => self.take_work(request),
+                Some(request) = commands.next_if(open) => self.take_commands(request),
                 Some(Local { submission, ticket }) = self.local.recv(), if open => {
                     self.take(Input::Follows { submission, ticket });
                 }
