@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use headwater_core::{MemberId, ShardId};
 use headwater_projector::{Database, JetStreamJournal, Progress, Projector};
-use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::backoff::Backoff;
+use headwater_streams::duty::{self, Duty};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_workers::actions;
 use headwater_workers::sdk::Worker;
@@ -179,7 +180,7 @@ fn act(
 
 /// Waits for the database and migrates it: the engine runs while Postgres is away.
 async fn migrate(database: &Database, stop: &CancellationToken) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::of_duty();
     while let Err(error) = database.migrate().await {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         tracing::warn!(%error, cause, "the database is not ready, trying again");

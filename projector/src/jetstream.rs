@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Sighting};
 use headwater_core::{Incarnation, Sequence, ShardId};
+use headwater_streams::clock::now;
 use headwater_streams::holds::{self, Hold};
 use headwater_streams::journal::{self, ReadError};
 use headwater_streams::{Broker, ExchangeError, shard_map};
 
 use crate::journal::{Journal, JournalEntry, JournalError, JournalReader};
-use crate::tail::now;
 
 /// How long until a journal that contradicts what was seen of it is looked at again.
 const SECOND_LOOK: Duration = Duration::from_millis(250);

@@ -17,8 +17,9 @@ pub(crate) use check::parse_version;
 pub use check::{BrokerCheck, Shortcoming, SyncSetting};
 pub use wall::{Wall, WallError};
 
+use crate::backoff::Backoff;
 use crate::complaints::Complaints;
-use crate::inlet::{Inlet, Waiting};
+use crate::inlet::{Backlog, Inlet};
 use crate::storing::Storing;
 use crate::subject::FLUSH;
 use crate::{Cause, Disposition, ExchangeError};
@@ -121,7 +122,7 @@ struct Link {
     /// Answers that were to go where no inbox is.
     answers_refused: AtomicU64,
     storing: Storing,
-    waiting: Arc<Waiting>,
+    backlog: Arc<Backlog>,
 }
 
 impl fmt::Debug for Broker {
@@ -137,18 +138,18 @@ impl Broker {
     /// [`ConnectError::Refused`] at once; [`ConnectError::Unavailable`] after the time is over.
     pub async fn connect(config: &BrokerConfig) -> Result<Self, ConnectError> {
         let deadline = Instant::now() + config.connect_timeout;
-        let mut pause = Duration::from_millis(20);
+        let mut backoff = Backoff::between(Duration::from_millis(20), Duration::from_millis(500));
         let client = loop {
             let error = match connect_once(config).await {
                 Ok(client) => break client,
                 Err(error @ ConnectError::Refused(_)) => return Err(error),
                 Err(error) => error,
             };
+            let pause = backoff.pause();
             if Instant::now() + pause >= deadline {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
         };
         let jetstream = jetstream::context::ContextBuilder::new().timeout(config.request_timeout).build(client.clone());
         let answers_refused = AtomicU64::new(0);
@@ -158,7 +159,7 @@ impl Broker {
             config: config.clone(),
             answers_refused,
             storing: Storing::new(),
-            waiting: Arc::default(),
+            backlog: Arc::default(),
         })))
     }
 
@@ -231,7 +232,7 @@ impl Broker {
 
     /// Makes what arrives in `subscriber` wait within the room of this connection.
     pub(crate) fn inlet(&self, subscriber: Subscriber) -> Inlet {
-        Inlet::new(subscriber, self.0.waiting.clone())
+        Inlet::new(subscriber, self.0.backlog.clone())
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -1,15 +1,16 @@
 //! Tasks that go on for as long as their process: what becomes of them when they panic.
 //!
 //! A panic ends the task and drops its state; it is counted and logged here, and the task is begun anew after a pause.
-//! There is one way to wait between tries, too: [`Backoff`].
+//! There is one way to wait between tries, too: [`Backoff`](crate::backoff::Backoff).
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+
+use crate::backoff::Backoff;
 
 /// A task that goes on for as long as its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,47 +124,13 @@ pub async fn attempt<F: Future>(duty: Duty, work: F) -> Result<F::Output, Panick
 
 /// Does a duty until it ends by itself; whenever it panics it is begun anew, after a pause. Dropping the future stops it.
 pub async fn keep<F: Future>(duty: Duty, mut begin: impl FnMut() -> F) -> F::Output {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::of_duty();
     loop {
         let began = Instant::now();
         if let Ok(output) = attempt(duty, begin()).await {
             return output;
         }
         tokio::time::sleep(backoff.after(began.elapsed())).await;
-    }
-}
-
-/// How long to wait before something that failed is tried again: a tenth of a second, doubling to five seconds.
-#[derive(Debug)]
-pub struct Backoff {
-    next: Duration,
-}
-
-impl Backoff {
-    /// The first pause.
-    pub const MIN: Duration = Duration::from_millis(100);
-    /// The longest.
-    pub const MAX: Duration = Duration::from_secs(5);
-
-    /// Begins with the shortest pause.
-    pub fn new() -> Self {
-        Self { next: Self::MIN }
-    }
-
-    /// Returns how long to wait after a try that lasted this long. One that lasted well makes the pauses short again.
-    pub fn after(&mut self, lasted: Duration) -> Duration {
-        if lasted > Self::MAX * 2 {
-            self.next = Self::MIN;
-        }
-        let pause = self.next;
-        self.next = (pause * 2).min(Self::MAX);
-        pause
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -193,13 +160,5 @@ mod tests {
         });
         assert_eq!(output.await, 4);
         assert_eq!(Duty::Catalog.panics() - before, 3);
-    }
-
-    #[test]
-    fn pauses_grow_to_a_bound_and_shrink_after_a_try_that_lasted() {
-        let mut backoff = Backoff::new();
-        let pauses: Vec<u128> = (0..8).map(|_| backoff.after(Duration::ZERO).as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        assert_eq!(backoff.after(Duration::from_secs(60)), Backoff::MIN);
     }
 }

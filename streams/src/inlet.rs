@@ -23,9 +23,9 @@ const MESSAGE_BYTES: usize = 512;
 
 /// What waits on a connection, in bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(AtomicUsize);
+pub(crate) struct Backlog(AtomicUsize);
 
-impl Waiting {
+impl Backlog {
     fn free(&self) -> usize {
         WAITING_BYTES_MAX.saturating_sub(self.0.load(Ordering::Relaxed))
     }
@@ -39,11 +39,11 @@ pub(crate) struct Inlet {
     subscriber: Subscriber,
     messages: VecDeque<Message>,
     by_subject: HashMap<Box<str>, usize>,
-    all: Arc<Waiting>,
+    all: Arc<Backlog>,
 }
 
 impl Inlet {
-    pub(crate) fn new(subscriber: Subscriber, all: Arc<Waiting>) -> Self {
+    pub(crate) fn new(subscriber: Subscriber, all: Arc<Backlog>) -> Self {
         Self { subscriber, messages: VecDeque::new(), by_subject: HashMap::new(), all }
     }
 

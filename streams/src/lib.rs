@@ -33,10 +33,12 @@
 
 mod acked;
 mod answerable;
+pub mod backoff;
 pub mod broker;
 mod bucket;
 pub mod cancel;
 pub mod checkpoints;
+pub mod clock;
 pub mod complaints;
 pub mod definitions;
 mod disposition;

@@ -289,15 +289,15 @@ impl Consumer {
                 return Received::Nothing;
             }
         }
-        let Some(place) = message.reply.as_deref().and_then(Place::parse) else {
+        let Some(stamp) = message.reply.as_deref().and_then(Stamp::parse) else {
             static PLACELESS: Complaints = Complaints::new();
             if let Some(count) = PLACELESS.due() {
                 tracing::warn!(stream, count, "a message without its place in the stream");
             }
             return Received::Broken;
         };
-        if place.delivery != self.next_delivery {
-            tracing::debug!(stream, expected = self.next_delivery, got = place.delivery, "gap in the delivery");
+        if stamp.delivery != self.next_delivery {
+            tracing::debug!(stream, expected = self.next_delivery, got = stamp.delivery, "gap in the delivery");
             return Received::Broken;
         }
         self.next_delivery += 1;
@@ -310,16 +310,16 @@ impl Consumer {
         }
         Received::Stored(Stored {
             message,
-            sequence: place.sequence,
-            stored_at_nanos: place.stored_at_nanos,
-            pending: place.pending,
+            sequence: stamp.sequence,
+            stored_at_nanos: stamp.stored_at_nanos,
+            pending: stamp.pending,
         })
     }
 }
 
 /// What the reply subject of a delivered message says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Stamp {
     /// Counts how often this message was delivered, from 1.
     pub(crate) times_delivered: u64,
     pub(crate) sequence: u64,
@@ -329,7 +329,7 @@ pub(crate) struct Place {
     pub(crate) pending: u64,
 }
 
-impl Place {
+impl Stamp {
     /// Reads `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivery>.<nanos>.<pending>`, also with a domain and an
     /// account hash before the stream, as ADR-15 of the broker defines them.
     pub(crate) fn parse(reply: &str) -> Option<Self> {
@@ -357,12 +357,12 @@ mod tests {
 
     #[test]
     fn the_place_of_a_message_is_read_from_both_forms_of_its_reply_subject() {
-        let place = Place { times_delivered: 2, sequence: 30, delivery: 7, stored_at_nanos: 1_700, pending: 5 };
+        let stamp = Stamp { times_delivered: 2, sequence: 30, delivery: 7, stored_at_nanos: 1_700, pending: 5 };
         for reply in ["$JS.ACK.HW_TASKS.acme=q.2.30.7.1700.5", "$JS.ACK._.hash.HW_TASKS.acme=q.2.30.7.1700.5.token"] {
-            assert_eq!(Place::parse(reply), Some(place), "{reply}");
+            assert_eq!(Stamp::parse(reply), Some(stamp), "{reply}");
         }
         for reply in ["", "_INBOX.x", "$JS.ACK.S.C.a.b.c.d.e", "$JS.ACK.S.C.1.2.3.4"] {
-            assert_eq!(Place::parse(reply), None, "{reply}");
+            assert_eq!(Stamp::parse(reply), None, "{reply}");
         }
     }
 }

@@ -7,8 +7,9 @@ use headwater_core::protocol::Granted;
 use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
 use headwater_core::shard::{AggregateId, Command, ShardMap, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
-use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Timestamp};
+use headwater_core::{CommandId, DefinitionVersion, Json, RunId};
 use headwater_streams::Broker;
+use headwater_streams::clock::now;
 use headwater_streams::definitions::Definitions;
 use headwater_workers::shard_client::ShardClient;
 use serde_json::{Value, json};
@@ -43,11 +44,6 @@ fn fresh_id() -> CommandId {
 }
 
 /// The wall clock.
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(since.as_micros() as u64)
-}
-
 impl Load {
     /// Applies a definition and waits until every process can find it.
     ///

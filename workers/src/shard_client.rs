@@ -17,8 +17,9 @@ use headwater_core::protocol::{ShardReply, ShardRequest};
 use headwater_core::run::RunStatus;
 use headwater_core::shard::{AssetKey, Position, Rejection, Submission};
 use headwater_core::{Epoch, RunId, ShardId};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::complaints::Complaints;
-use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::duty::{self, Duty};
 use headwater_streams::requests::{self, RequestError};
 use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
@@ -63,12 +64,12 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct ShardClient {
     broker: Broker,
-    lanes: Arc<[mpsc::Sender<Waiting>]>,
+    lanes: Arc<[mpsc::Sender<Pending>]>,
     stalls: Stalls,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Pending {
     request: ShardRequest,
     deadline: Instant,
     /// Somebody may have got it: a frame that carried it was answered, or neither answered nor turned back.
@@ -149,7 +150,7 @@ impl ShardClient {
     async fn ask(&self, shard: ShardId, request: ShardRequest, within: Duration) -> Result<ShardReply, ClientError> {
         let lane = self.lanes.get(usize::from(shard.number())).ok_or(ClientError::Unavailable { shard })?;
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { request, deadline: Instant::now() + within, heard: false, answer };
+        let waiting = Pending { request, deadline: Instant::now() + within, heard: false, answer };
         lane.try_send(waiting).map_err(|_| ClientError::Overloaded { shard })?;
         answered.await.unwrap_or(Err(ClientError::Indeterminate { shard }))
     }
@@ -257,8 +258,8 @@ struct Lane {
 
 impl Lane {
     /// Runs until nobody can send commands any more. Who waits while it panics is told that nobody knows.
-    async fn keep(self, mut commands: mpsc::Receiver<Waiting>) {
-        let mut backoff = Backoff::new();
+    async fn keep(self, mut commands: mpsc::Receiver<Pending>) {
+        let mut backoff = Backoff::of_duty();
         loop {
             let began = Instant::now();
             if duty::attempt(Duty::CommandLane, self.run(&mut commands)).await.is_ok() {
@@ -268,9 +269,9 @@ impl Lane {
         }
     }
 
-    async fn run(&self, commands: &mut mpsc::Receiver<Waiting>) {
+    async fn run(&self, commands: &mut mpsc::Receiver<Pending>) {
         let mut frame = Vec::new();
-        let mut pause = Duration::ZERO;
+        let mut backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
         loop {
             if frame.is_empty() {
                 match commands.recv().await {
@@ -285,16 +286,17 @@ impl Lane {
             }
             frame = self.exchange(frame).await;
             // Whoever is left was not heard: wait a little longer each time, and ask again.
-            pause = if frame.is_empty() { Duration::ZERO } else { (pause * 2).clamp(PAUSE_MIN, PAUSE_MAX) };
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+            if frame.is_empty() {
+                backoff.reset();
+            } else {
+                backoff.wait().await;
                 frame = self.give_up_late(frame);
             }
         }
     }
 
     /// Sends one frame; returns the commands that must be sent again.
-    async fn exchange(&self, mut frame: Vec<Waiting>) -> Vec<Waiting> {
+    async fn exchange(&self, mut frame: Vec<Pending>) -> Vec<Pending> {
         let requests: Vec<&ShardRequest> = frame.iter().map(|waiting| &waiting.request).collect();
         let bytes = serde_json::to_vec(&requests).expect("requests have text keys only");
         let subject = subject::cmd_subject(self.shard);
@@ -328,7 +330,7 @@ impl Lane {
             match reply {
                 // An owner that loses its shard says so also of what it may have appended.
                 ShardReply::Refused { rejection } if is_passing(&rejection) => {
-                    again.push(Waiting { heard: true, ..waiting });
+                    again.push(Pending { heard: true, ..waiting });
                 }
                 reply => {
                     // The caller may have gone; the decision stands all the same.
@@ -339,7 +341,7 @@ impl Lane {
         again
     }
 
-    async fn exchange_one_by_one(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+    async fn exchange_one_by_one(&self, frame: Vec<Pending>) -> Vec<Pending> {
         let mut again = Vec::new();
         for waiting in frame {
             again.extend(Box::pin(self.exchange(vec![waiting])).await);
@@ -347,7 +349,7 @@ impl Lane {
         again
     }
 
-    fn give_up_late(&self, frame: Vec<Waiting>) -> Vec<Waiting> {
+    fn give_up_late(&self, frame: Vec<Pending>) -> Vec<Pending> {
         let now = Instant::now();
         let (late, left) = frame.into_iter().partition::<Vec<_>, _>(|waiting| waiting.deadline <= now);
         for waiting in late {

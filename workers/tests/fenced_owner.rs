@@ -11,8 +11,9 @@ use headwater_core::protocol::{Held, PROTOCOL, Task, WorkAnswer, WorkFrame, Work
 use headwater_core::run::{Report, ReportOutcome, RunCommand, RunRejection, RunStatus, StartRun, Trigger, task_of};
 use headwater_core::shard::{Command, Owner, Rejection, Shard, ShardMap, Submission, WorkflowKey};
 use headwater_core::{
-    BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, SessionId, ShardId, Timestamp, WorkspaceId,
+    BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, SessionId, ShardId, WorkspaceId,
 };
+use headwater_streams::clock::now;
 use headwater_streams::journal::{AppendError, Journal};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
@@ -41,11 +42,6 @@ fn shard() -> ShardId {
 
 fn map() -> ShardMap {
     ShardMap::even(1).unwrap()
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_micros(since.as_micros() as u64)
 }
 
 fn fresh_id() -> CommandId {

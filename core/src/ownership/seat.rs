@@ -13,7 +13,7 @@ use crate::ShardId;
 pub struct Seat {
     me: Holder,
     peers: Vec<Peer>,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<ShardView>,
     informed: bool,
     silent: bool,
     leaving: bool,
@@ -21,7 +21,7 @@ pub struct Seat {
 
 /// One shard, as this process knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct ShardView {
     /// The last that is known of the lease.
     pub(super) revision: LeaseRevision,
     pub(super) holder: Option<Holder>,
@@ -60,7 +60,7 @@ enum Question {
 impl Seat {
     /// Sits down. Nothing is done before [`Heard::Informed`].
     pub fn new(me: Holder, shards: u16) -> Self {
-        let places = vec![Place::default(); usize::from(shards)];
+        let places = vec![ShardView::default(); usize::from(shards)];
         Self { me, peers: Vec::new(), places, informed: false, silent: false, leaving: false }
     }
 
@@ -90,7 +90,7 @@ impl Seat {
             }
             Heard::Leave => self.leaving = true,
         }
-        self.settle(&mut steps);
+        self.conclude(&mut steps);
         steps
     }
 
@@ -108,7 +108,7 @@ impl Seat {
         numbered.filter_map(|(number, place)| Some((ShardId::new(number).ok()?, place.driver?.tenure)))
     }
 
-    fn place(&mut self, shard: ShardId, change: impl FnOnce(&mut Place)) {
+    fn place(&mut self, shard: ShardId, change: impl FnOnce(&mut ShardView)) {
         if let Some(place) = self.places.get_mut(usize::from(shard.number())) {
             change(place);
         }
@@ -162,7 +162,7 @@ impl Seat {
     }
 
     /// Finds what is to be done as things stand.
-    fn settle(&mut self, steps: &mut Vec<Step>) {
+    fn conclude(&mut self, steps: &mut Vec<Step>) {
         let Self { me, peers, places, informed, silent, leaving } = self;
         for (number, place) in (0..).zip(places) {
             let Ok(shard) = ShardId::new(number) else { continue };
@@ -199,7 +199,7 @@ impl Seat {
     }
 }
 
-impl Place {
+impl ShardView {
     fn try_again(&mut self) {
         if self.question == Question::InVain {
             self.question = Question::None;

@@ -31,10 +31,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use headwater_core::shard::{Position, ShardMap};
-use headwater_core::{CommandId, ShardId, Timestamp};
+use headwater_core::{CommandId, ShardId};
 use headwater_projector::live::{Hub, Live};
 use headwater_projector::queries::Reads;
 use headwater_projector::{JetStreamJournal, Journal as _, Observer, Progress};
+use headwater_streams::clock::now;
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
@@ -269,9 +270,4 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 
 fn fresh_command() -> CommandId {
     CommandId::from_uuid(uuid::Uuid::new_v4())
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

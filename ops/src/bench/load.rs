@@ -9,7 +9,8 @@ use headwater_core::protocol::Granted;
 use headwater_core::run::{RunCommand, RunStatus, StartRun, Trigger};
 use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
-use headwater_core::{CommandId, DefinitionVersion, Json, RunId, Timestamp};
+use headwater_core::{CommandId, DefinitionVersion, Json, RunId};
+use headwater_streams::clock::now;
 use headwater_streams::definitions::Definitions;
 use serde_json::{Value, json};
 
@@ -65,11 +66,6 @@ pub fn one(slug: &str) -> Value {
 /// One node that sleeps for an hour.
 pub fn sleeper(slug: &str) -> Value {
     json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]})
-}
-
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn fresh_id() -> CommandId {

@@ -4,14 +4,14 @@ use headwater_core::asset::{AssetEvent, RecordAsset};
 use headwater_core::shard::AssetKey;
 use headwater_core::{Revision, Timestamp, Version};
 
-use super::{Changes, Place};
+use super::{Changes, CommitPosition};
 use crate::tables::assets::key_of;
 use crate::tables::{InputRow, LatestVersion, VersionRow};
 
 impl Changes {
     pub(super) fn fold_asset(
         &mut self,
-        place: Place,
+        place: CommitPosition,
         key: &AssetKey,
         first: Revision,
         time: Timestamp,
@@ -41,7 +41,7 @@ impl Changes {
 
     fn fold_version(
         &mut self,
-        place: Place,
+        place: CommitPosition,
         key: &AssetKey,
         revision: Revision,
         time: Timestamp,

@@ -46,7 +46,7 @@ pub struct Changes {
 
 /// Where a commit stands, for the rows that say so.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct CommitPosition {
     shard: ShardId,
     sequence: Sequence,
 }
@@ -56,12 +56,12 @@ impl Changes {
     pub fn fold(&mut self, shard: ShardId, sequence: Sequence, bundle: ParsedBundle) {
         self.dead.extend(bundle.dead);
         for commit in bundle.commits {
-            self.fold_commit(Place { shard, sequence }, commit);
+            self.fold_commit(CommitPosition { shard, sequence }, commit);
         }
     }
 
     /// Folds one commit in, whole or (as a dead event) not at all.
-    fn fold_commit(&mut self, place: Place, commit: ParsedCommit) {
+    fn fold_commit(&mut self, place: CommitPosition, commit: ParsedCommit) {
         let ParsedCommit { ordinal, aggregate, revision, command, time, events, text } = commit;
         let event_count = events.len();
         let result = match &aggregate {
@@ -90,8 +90,8 @@ impl Changes {
         });
     }
 
-    fn bury(&mut self, place: Place, ordinal: i32, reason: &str, raw: Bytes) {
-        let Place { shard, sequence } = place;
+    fn bury(&mut self, place: CommitPosition, ordinal: i32, reason: &str, raw: Bytes) {
+        let CommitPosition { shard, sequence } = place;
         self.dead.push(DeadRow { shard, sequence, ordinal, reason: reason.to_owned(), raw });
     }
 }

@@ -3,11 +3,11 @@
 use headwater_core::run::{RunEvent, RunFailure, RunStatus};
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
 
-use super::{Changes, Place};
+use super::{Changes, CommitPosition};
 use crate::tables::{RunEnd, RunStart, SettledNode, TraceChange, TraceStatus};
 
 impl Changes {
-    pub(super) fn fold_run(&mut self, place: Place, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
+    pub(super) fn fold_run(&mut self, place: CommitPosition, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
         let mut failed: Vec<(NodeAddress, Attempt)> = Vec::new();
         let mut resolved: Vec<NodeAddress> = Vec::new();
@@ -87,14 +87,14 @@ impl Changes {
                 RunEvent::NodeFailed { node, failure, taken: _ } => {
                     // Its last attempt's row says so already where one failed.
                     if failed.iter().all(|(of, _)| *of != node) {
-                        self.settle(run, node, TraceStatus::Failed, time, Some(failure));
+                        self.close_attempt(run, node, TraceStatus::Failed, time, Some(failure));
                     }
                 }
                 RunEvent::NodeSkipped { node } => {
                     let row = self.traces.opened(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
                     row.finished_at = Some(time);
                 }
-                RunEvent::NodeCancelled { node } => self.settle(run, node, TraceStatus::Cancelled, time, None),
+                RunEvent::NodeCancelled { node } => self.close_attempt(run, node, TraceStatus::Cancelled, time, None),
                 // Where a run stands changes with its end, which follows.
                 RunEvent::RunEnding { .. } => {}
                 // The version's own row comes from the asset's journal.
@@ -122,7 +122,7 @@ impl Changes {
     }
 
     /// Closes the attempt a node is at, wherever the row of that attempt is.
-    fn settle(
+    fn close_attempt(
         &mut self,
         run: RunId,
         node: NodeAddress,

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use headwater_core::{Json, RunId, Sequence, ShardId};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::complaints::Complaints;
-use headwater_streams::duty::Backoff;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::waiting::Waiting;
+use super::followers::Followers;
 use super::{Inbox, Live, Page, WAITING_MAX};
 use crate::queries::{ALL_BYTES_MAX, Behind, Reads, SMALL_BYTES_MAX};
 use crate::tail::Progress;
@@ -62,28 +62,28 @@ impl Hub {
 
     /// Looks until `stop`. While the database is away whoever waits goes on waiting.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting = Waiting::default();
+        let mut followers = Followers::default();
         let mut seen = BTreeMap::new();
         let mut interest = None;
         let mut sweep_at = Instant::now() + SWEEP;
         while !stop.is_cancelled() {
-            self.inbox.take().into_iter().for_each(|ask| waiting.add(ask));
-            if Instant::now() >= sweep_at || waiting.len() > WAITING_MAX {
-                waiting.sweep();
+            self.inbox.take().into_iter().for_each(|ask| followers.add(ask));
+            if Instant::now() >= sweep_at || followers.len() > WAITING_MAX {
+                followers.sweep();
                 sweep_at = Instant::now() + SWEEP;
             }
-            waiting.moved(&moved(&mut seen, self.progress.cursors()));
-            match (waiting.is_empty(), &interest) {
+            followers.moved(&moved(&mut seen, self.progress.cursors()));
+            match (followers.is_empty(), &interest) {
                 (true, Some(_)) => interest = None,
                 (false, None) => interest = Some(self.progress.follow()),
                 (true, None) | (false, Some(_)) => {}
             }
-            let places = waiting.take_due();
-            self.waiting.store(waiting.len(), Ordering::Relaxed);
+            let places = followers.take_due();
+            self.waiting.store(followers.len(), Ordering::Relaxed);
             if !places.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = self.look(&mut waiting, &places) => {}
+                    () = self.look(&mut followers, &places) => {}
                 }
                 tokio::time::sleep(APART).await;
                 continue;
@@ -91,15 +91,15 @@ impl Hub {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.inbox.news.notified() => {}
-                () = self.progress.moved(), if !waiting.is_empty() => {}
-                () = tokio::time::sleep_until(sweep_at), if !waiting.is_empty() => {}
+                () = self.progress.moved(), if !followers.is_empty() => {}
+                () = tokio::time::sleep_until(sweep_at), if !followers.is_empty() => {}
             }
         }
     }
 
     /// Looks behind these places, until all that is there has been given to those who wait.
-    async fn look(&self, waiting: &mut Waiting, places: &[(RunId, u64)]) {
-        let (mut left, mut backoff) = (places, Backoff::new());
+    async fn look(&self, followers: &mut Followers, places: &[(RunId, u64)]) {
+        let (mut left, mut backoff) = (places, Backoff::of_duty());
         while !left.is_empty() {
             let began = Instant::now();
             let large = self.room.available_permits() >= LOOK_KIB;
@@ -108,7 +108,7 @@ impl Hub {
                     Ok(Ok(found)) => {
                         let (looked, rest) = left.split_at(found.len());
                         left = rest;
-                        looked.iter().zip(found).for_each(|(place, behind)| self.give(waiting, *place, behind));
+                        looked.iter().zip(found).for_each(|(place, behind)| self.give(followers, *place, behind));
                         continue;
                     }
                     Ok(Err(error)) => error.into(),
@@ -123,9 +123,9 @@ impl Hub {
     }
 
     /// Gives what is behind a place to all who wait there.
-    fn give(&self, waiting: &mut Waiting, (run, after): (RunId, u64), behind: Behind) {
+    fn give(&self, followers: &mut Followers, (run, after): (RunId, u64), behind: Behind) {
         let Behind { events, bytes, is_all } = behind;
-        let Some(last) = events.last() else { return waiting.ends(run, after) };
+        let Some(last) = events.last() else { return followers.ends(run, after) };
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = match bytes > SMALL_BYTES_MAX {
             // Without room they wait for the next sweep: until then somebody may have read theirs.
@@ -136,10 +136,10 @@ impl Hub {
             false => None,
         };
         if is_all {
-            waiting.ends(run, last.revision);
+            followers.ends(run, last.revision);
         }
         let page = Arc::new(Page { is_last: is_terminal(&last.event), events, _room: room });
-        for reply in waiting.take(run, after) {
+        for reply in followers.take(run, after) {
             // Whoever has left needs nothing.
             let _ = reply.send(Arc::clone(&page));
         }

@@ -5,8 +5,8 @@
 //! hub only knows when to look: it is told which shards moved, and looks for all who wait there at once. Whoever is slow waits
 //! for nothing meanwhile, and nothing is kept for them.
 
+mod followers;
 mod hub;
-mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use headwater_core::{Incarnation, Sequence, ShardId};
-use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::backoff::Backoff;
+use headwater_streams::duty::{self, Duty};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -45,7 +46,7 @@ const SILENCES_MAX: u32 = 10;
 
 impl<J: Journal> Lane<J> {
     pub(super) async fn run(self, shutdown: CancellationToken) {
-        let (mut backoff, mut begun) = (Backoff::new(), BTreeMap::new());
+        let (mut backoff, mut begun) = (Backoff::of_duty(), BTreeMap::new());
         loop {
             let began = Instant::now();
             let ended = duty::attempt(Duty::ProjectorLane, self.session(None, &begun, &shutdown)).await;

@@ -27,7 +27,7 @@ use lane::Lane;
 pub use gather::BatchLimits;
 pub use observer::Observer;
 pub use progress::{Lag, Progress, ShardState, WaitError};
-pub(crate) use progress::{Publisher, Wanted, now};
+pub(crate) use progress::{Publisher, Wanted};
 
 /// Says why a lane stopped for a moment.
 #[derive(Debug, thiserror::Error)]

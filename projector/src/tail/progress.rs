@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Position, Sighting};
 use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_streams::clock::now;
 use tokio::sync::{Notify, watch};
 
 use crate::batch::{Cursor, Discontinuity};
@@ -287,10 +288,4 @@ impl Publisher {
             Some(_) | None => false,
         });
     }
-}
-
-/// Returns the time by this machine's clock.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Object;
 use headwater_core::ShardId;
-use headwater_streams::duty::Backoff;
+use headwater_streams::backoff::Backoff;
 use tokio::time::Instant;
 
 use super::Publisher;
@@ -24,7 +24,7 @@ pub(super) struct Turn(Option<Object>);
 
 /// Waits until no other projector works on the schema. Meanwhile what the other one wrote is told to readers here.
 pub(super) async fn wait(database: &Database, shards: &[ShardId], publisher: &Publisher) -> Turn {
-    let (mut backoff, mut said) = (Backoff::new(), false);
+    let (mut backoff, mut said) = (Backoff::of_duty(), false);
     loop {
         let began = Instant::now();
         let error = match ask(database, shards, publisher, &mut said).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use headwater_core::shard::{Append, HoldReason, Sighting, Standing, Witness};
 use headwater_core::{BundleId, Sequence};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::journal::{AppendError, Journal};
 
 /// Says that the shard is no longer this owner's: somebody else appended.
@@ -25,7 +26,7 @@ const SAID_MIN: u32 = 3;
 /// Appends a bundle, and keeps at it until it is known to be there or known never to be. Returns its number in the stream.
 pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence, Lost> {
     let bytes = Bytes::from(append.bytes);
-    let mut pause = Duration::from_millis(10);
+    let mut backoff = Backoff::between(Duration::from_millis(10), Duration::from_secs(1));
     let mut said_gone = 0;
     let expected = append.expected.in_stream();
     loop {
@@ -64,8 +65,7 @@ pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence,
                 tracing::debug!(shard = %journal.shard(), %error, "whether the journal is there is not known")
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
+        backoff.wait().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headwater_core::shard::JournalState;
 use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::{Broker, shard_map};
 
 use super::append::Lost;
@@ -39,11 +40,10 @@ impl Beginning {
                 }
             }
             JournalState::New {} | JournalState::Creating {} | JournalState::Begun { made_at: None, .. } => {
-                let mut pause = Duration::from_millis(20);
+                let mut backoff = Backoff::of_exchange();
                 while let Err(error) = tell().await {
                     tracing::warn!(%shard, %error, "that the journal has begun cannot be told yet");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(1));
+                    backoff.wait().await;
                 }
             }
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use headwater_core::ShardId;
 use headwater_core::shard::{Owner, ShardMap};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::checkpoints::{Checkpoints, Replaced};
-use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::duty::{self, Duty};
 use headwater_streams::{Broker, ExchangeError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -69,7 +70,7 @@ impl CheckpointWriter {
 
     /// Writes what becomes due until `shutdown`, and goes on after a panic.
     pub async fn keep(mut self, shutdown: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::of_duty();
         loop {
             let began = Instant::now();
             if duty::attempt(Duty::CheckpointWriter, self.run(&shutdown)).await.is_ok() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use headwater_core::protocol::Granted;
 use headwater_core::shard::{AssetNotice, Effect, Rejection, ShardMap, Submission, Way, WorkflowKey};
 use headwater_core::{DefinitionVersion, Incarnation, Json, Sequence, ShardId};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
@@ -165,7 +166,7 @@ impl Deliverer {
 
 async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::UnboundedReceiver<(AssetNotice, Ticket)>) {
     while let Some((notice, ticket)) = published.recv().await {
-        let mut pause = Pause::new();
+        let mut backoff = DELIVERY;
         while let Err(error) = feed.publish(&notice).await {
             if error.disposition() == Disposition::Rejection {
                 static REFUSED: Complaints = Complaints::new();
@@ -175,7 +176,7 @@ async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::Unbounded
                 break;
             }
             tracing::warn!(%error, asset = %notice.asset, "a notice is not on the feed yet, trying again");
-            pause.wait().await;
+            backoff.wait().await;
         }
         ticket.done();
     }
@@ -185,7 +186,7 @@ type Publication = (WorkflowKey, DefinitionVersion, Json);
 
 async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>) {
     while let Some(((key, version, document), ticket)) = made_known.recv().await {
-        let mut pause = Pause::new();
+        let mut backoff = DELIVERY;
         while let Err(error) = definitions.publish(&key, version, &document).await {
             if matches!(error.disposition(), Disposition::Rejection | Disposition::Conflict) {
                 static REFUSED: Complaints = Complaints::new();
@@ -196,7 +197,7 @@ async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::Unb
                 break;
             }
             tracing::warn!(%error, workflow = %key.workflow, "a definition is not published yet, trying again");
-            pause.wait().await;
+            backoff.wait().await;
         }
         ticket.done();
     }
@@ -204,6 +205,8 @@ async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::Unb
 
 /// How many commands are on their way to one shard at once.
 const LANE_BURST: usize = 256;
+/// The pauses before something is delivered again.
+const DELIVERY: Backoff = Backoff::between(Duration::from_millis(20), Duration::from_secs(2));
 
 /// Submits to one other shard, strictly in the order the facts happened: what is not answered is sent again before what
 /// comes behind it, and the shard refuses what comes too early (ADR 14).
@@ -214,7 +217,7 @@ async fn submit_in_order(
     mut submitted: mpsc::UnboundedReceiver<(Submission, Ticket)>,
 ) {
     let mut unanswered: VecDeque<(Submission, Ticket)> = VecDeque::new();
-    let mut pause = Pause::new();
+    let mut backoff = DELIVERY;
     loop {
         let room = LANE_BURST - unanswered.len();
         if unanswered.is_empty() {
@@ -232,7 +235,7 @@ async fn submit_in_order(
         let answers = futures_util::future::join_all(answers).await;
         let answered: Vec<_> = answers.into_iter().map_while(|answer| answer).collect();
         if !answered.is_empty() {
-            pause = Pause::new();
+            backoff.reset();
         }
         let done = unanswered.drain(..answered.len());
         for (outcome, (submission, ticket)) in answered.into_iter().zip(done) {
@@ -247,7 +250,7 @@ async fn submit_in_order(
             }
         }
         if !unanswered.is_empty() {
-            pause.wait().await;
+            backoff.wait().await;
         }
     }
 }
@@ -294,20 +297,6 @@ async fn submit(
             tracing::debug!(%error, %shard, "a command is not answered yet, trying again");
             None
         }
-    }
-}
-
-/// Waits a little longer each time.
-struct Pause(Duration);
-
-impl Pause {
-    fn new() -> Self {
-        Self(Duration::from_millis(20))
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Duration::from_secs(2));
     }
 }
 

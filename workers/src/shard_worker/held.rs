@@ -8,6 +8,7 @@ use std::time::Duration;
 use headwater_core::protocol::{self, ShardReply, ShardRequest};
 use headwater_core::shard::{HoldReason, Rejection};
 use headwater_core::{CommandId, Incarnation, ShardId};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::holds::{self, Hold, HoldRevision};
 use headwater_streams::journal::Journal;
 use headwater_streams::requests::{self, Request};
@@ -137,11 +138,10 @@ impl Drop for Refusing {
 
 /// Puts a shard on hold, however long it takes.
 pub(super) async fn raise(broker: &Broker, shard: ShardId, hold: &Hold) {
-    let mut pause = Duration::from_millis(20);
+    let mut backoff = Backoff::of_exchange();
     while let Err(error) = holds::restate(broker, shard, hold).await {
         tracing::warn!(%shard, %error, "that the shard is on hold cannot be told yet");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
+        backoff.wait().await;
     }
 }
 

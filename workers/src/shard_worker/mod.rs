@@ -34,6 +34,7 @@ mod resend;
 mod supervise;
 mod tenancy;
 
+use headwater_streams::clock::now;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -120,10 +121,4 @@ impl Drop for QuarantineGauge {
     fn drop(&mut self) {
         self.set(0);
     }
-}
-
-/// The wall clock, in the core's own unit. The shard keeps it from going backwards.
-fn now() -> headwater_core::Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    headwater_core::Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

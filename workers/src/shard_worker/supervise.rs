@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use headwater_core::ShardId;
 use headwater_core::shard::ShardMap;
+use headwater_streams::backoff::Backoff;
 use headwater_streams::definitions::Definitions;
-use headwater_streams::duty::{self, Backoff, Duty};
+use headwater_streams::duty::{self, Duty};
 use headwater_streams::ownership::{Ownership, OwnershipChange, OwnershipConfig, OwnershipError, Tenure};
 use headwater_streams::{Broker, shard_map};
 use tokio::sync::{mpsc, watch};
@@ -87,7 +88,7 @@ impl ShardSupervisor {
         let mut writing = JoinSet::new();
         writing.spawn(writer.keep(stop_writing.clone()));
         let poisons = Poisons::default();
-        let (mut backoff, mut began, mut rejoins) = (Backoff::new(), Instant::now(), false);
+        let (mut backoff, mut began, mut rejoins) = (Backoff::of_duty(), Instant::now(), false);
         let outcome = loop {
             let (outlets, due, poisons) = (outlets.clone(), due.clone(), poisons.clone());
             match duty::attempt(Duty::Ownership, self.take_part(outlets, due, poisons, &shutdown)).await {

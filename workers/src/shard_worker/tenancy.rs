@@ -9,7 +9,8 @@ use futures_util::FutureExt as _;
 use headwater_core::shard::{Poison, Resending};
 use headwater_core::{CommandId, Incarnation, ShardId};
 use headwater_streams::ExchangeError;
-use headwater_streams::duty::{Backoff, Duty};
+use headwater_streams::backoff::Backoff;
+use headwater_streams::duty::Duty;
 use headwater_streams::holds::{self, Hold};
 use headwater_streams::ownership::Unfit;
 use tokio::sync::{mpsc, watch};
@@ -71,7 +72,7 @@ impl Tenancy {
     /// Recovers and drives the shard until `stop`. A panic drops the driver and begins anew; what panicked is left alone
     /// then. Where that does not help either, the shard is left to another process, if there is one.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut backoff, mut failures) = (Backoff::new(), 0);
+        let (mut backoff, mut failures) = (Backoff::of_duty(), 0);
         let mut suspected = None;
         let mut refusing = Refusing::new(&self.outlets.broker, self.shard, &self.counters);
         let mut tried = None;

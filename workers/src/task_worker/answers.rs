@@ -54,15 +54,15 @@ impl TaskWorker {
     fn answer(&mut self, request: WorkRequest, reply: WorkReply) {
         match (request, reply) {
             (WorkRequest::Report { report, .. }, WorkReply::Accepted { next }) => {
-                self.settle(report.lease);
+                self.done_with(report.lease);
                 next.into_iter().for_each(|task| self.accept(task));
             }
-            (WorkRequest::Return { lease, .. }, WorkReply::Accepted { .. }) => self.settle(lease),
+            (WorkRequest::Return { lease, .. }, WorkReply::Accepted { .. }) => self.done_with(lease),
             (WorkRequest::Report { run, report, .. }, WorkReply::Refused { rejection }) => {
                 tracing::debug!(%run, node = %report.node, attempt = %report.attempt, %rejection, "report refused");
-                self.settle(report.lease);
+                self.done_with(report.lease);
             }
-            (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.settle(lease),
+            (WorkRequest::Return { lease, .. }, WorkReply::Refused { .. }) => self.done_with(lease),
             (WorkRequest::Report { report, .. }, WorkReply::Malformed(malformed)) => {
                 tracing::error!(node = %report.node, %malformed, "the report could not be read");
                 let is_result = matches!(report.outcome, ReportOutcome::Succeeded { .. });
@@ -71,7 +71,7 @@ impl TaskWorker {
                     let code = "result_invalid".to_owned();
                     self.report(report.lease, ReportOutcome::Failed { code, message, permanent: true });
                 } else {
-                    self.settle(report.lease);
+                    self.done_with(report.lease);
                 }
             }
             (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled, unclear }) => {
@@ -106,7 +106,7 @@ impl TaskWorker {
     }
 
     /// Nothing more is to be said of an attempt: when its handler has ended it is forgotten.
-    fn settle(&mut self, lease: LeaseToken) {
+    fn done_with(&mut self, lease: LeaseToken) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         attempt.answered = true;
         if !matches!(attempt.stage, Stage::Running(_)) {
@@ -118,12 +118,12 @@ impl TaskWorker {
     fn cancel(&mut self, lease: LeaseToken) {
         let Some(attempt) = self.attempts.get_mut(lease) else { return };
         if attempt.reported {
-            // Its report is on its way; the answer to that settles it.
+            // Its report is on its way; the answer to that is the end of it.
             return;
         }
         attempt.context.cancel();
         self.attempts.drop_at(lease, Instant::now() + self.settings.cancel_grace);
-        self.settle(lease);
+        self.done_with(lease);
     }
 
     /// The patience with a shard is over: the attempt is lost by silence, and the shard tries it again.

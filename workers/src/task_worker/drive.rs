@@ -119,9 +119,9 @@ impl TaskWorker {
             self.take_ready(shutdown.as_mut()).await;
         }
         self.introduce().await;
-        self.settle_until(Instant::now() + self.settings.stop_grace).await;
+        self.rest_until(Instant::now() + self.settings.stop_grace).await;
         self.hand_back();
-        self.settle_until(Instant::now() + FAREWELL).await;
+        self.rest_until(Instant::now() + FAREWELL).await;
         for lease in self.attempts.leases() {
             tracing::error!(%lease, "the worker ends without an answer to this attempt's report");
         }
@@ -130,7 +130,7 @@ impl TaskWorker {
         }
     }
 
-    async fn settle_until(&mut self, deadline: Instant) {
+    async fn rest_until(&mut self, deadline: Instant) {
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline).fuse());
         // What is under way beside reports is a sign of life, and not missed.
         while !self.attempts.is_empty() {

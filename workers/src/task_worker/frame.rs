@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use headwater_core::protocol::{WorkAnswer, WorkFrame};
 use headwater_core::{ShardId, WorkspaceId};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::requests;
 use headwater_streams::subject::work_subject;
 use headwater_streams::{Broker, Disposition};
@@ -17,8 +18,6 @@ use super::outbox::Entry;
 
 /// How long one try waits for the shard's answer: longer than a slow disk, shorter than a change of owner.
 const TRY_WAIT: Duration = Duration::from_secs(5);
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A frame and what became of it.
 pub(super) struct Answered {
@@ -60,7 +59,7 @@ pub(super) async fn offer(
     let subject = work_subject(&workspace, shard);
     let bytes: Bytes = serde_json::to_vec(&frame).expect("a frame has text keys only").into();
     let last = give_up_at.iter().copied().max().unwrap_or_else(Instant::now);
-    let mut pause = PAUSE_MIN;
+    let mut backoff = Backoff::of_exchange();
     let answer = loop {
         match requests::request(&broker, &subject, bytes.clone(), TRY_WAIT).await {
             Ok(answer) => match serde_json::from_slice::<WorkAnswer>(&answer) {
@@ -84,11 +83,11 @@ pub(super) async fn offer(
                 }
             },
         }
+        let pause = backoff.pause();
         if Instant::now() + pause >= last {
             break None;
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     };
     Answered { shard, frame, give_up_at, answer }
 }

@@ -22,7 +22,8 @@ mod report;
 
 use std::time::Duration;
 
-use headwater_core::{SessionId, Timestamp, WorkerId, WorkspaceId};
+use headwater_core::{SessionId, WorkerId, WorkspaceId};
+use headwater_streams::clock::now;
 
 pub(crate) use drive::TaskWorker;
 
@@ -38,10 +39,4 @@ pub(crate) struct Settings {
     pub(crate) cancel_grace: Duration,
     pub(crate) stop_grace: Duration,
     pub(crate) report_patience: Duration,
-}
-
-/// Returns the time by this machine's clock.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

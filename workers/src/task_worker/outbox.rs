@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use headwater_core::protocol::WorkRequest;
 use headwater_core::run::ReportOutcome;
+use headwater_streams::backoff::Backoff;
 use tokio::time::Instant;
 
 /// A frame takes no more than this; what one shard decides together should fit one append.
@@ -33,12 +34,13 @@ pub(super) struct Outbox {
     tells: bool,
     /// The shard said that it cannot take anything now.
     paused_until: Option<Instant>,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 impl Outbox {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), in_flight: false, tells: false, paused_until: None, pause: PAUSE_MIN }
+        let backoff = Backoff::between(PAUSE_MIN, PAUSE_MAX);
+        Self { waiting: VecDeque::new(), in_flight: false, tells: false, paused_until: None, backoff }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -50,15 +52,14 @@ impl Outbox {
         for entry in entries.into_iter().rev() {
             self.waiting.push_front(entry);
         }
-        self.paused_until = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.paused_until = Some(now + self.backoff.pause());
     }
 
     /// Notes that the frame under way was answered.
     pub(super) fn answered(&mut self, all_taken: bool) {
         self.in_flight = false;
         if all_taken {
-            self.pause = PAUSE_MIN;
+            self.backoff.reset();
         }
     }
 

@@ -7,6 +7,7 @@ use headwater_core::credit::{Standing, Term};
 use headwater_core::protocol::{Handed, Hello, Task, Work, WorkAnswer, WorkFrame, WorkReply, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{Attempt, CommandId, Epoch, JobSlug, Json, LeaseToken, RunId, SessionId, ShardId, Timestamp};
+pub use headwater_streams::clock::now;
 use headwater_streams::requests::ReplyTo;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
@@ -226,11 +227,6 @@ impl Running {
 
 pub fn shard() -> ShardId {
     ShardId::new(0).unwrap()
-}
-
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_micros(since.as_micros() as u64)
 }
 
 pub fn task(job: &str, n: u32) -> Task {

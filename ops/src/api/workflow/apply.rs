@@ -159,7 +159,7 @@ pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<
 /// Waits until every process can find the version, so that a start right after works.
 async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
-    let mut pause = Duration::from_millis(2);
+    let mut backoff = super::ARRIVING;
     loop {
         // Another version is there when somebody else has applied one meanwhile: then ours was there before.
         match api.definitions.current(key).await? {
@@ -171,7 +171,6 @@ async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersio
             let detail = format!("version {version} of `{}` is applied, but not published yet", key.workflow);
             return Err(Problem::new(Code::Indeterminate, detail));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
+        backoff.wait().await;
     }
 }

@@ -13,18 +13,23 @@ pub mod catalog;
 mod neighbours;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use headwater_core::{DefinitionVersion, Slug, WorkspaceId};
 use headwater_projector::queries::{DefinitionSummary, WorkflowSummary};
+use headwater_streams::backoff::Backoff;
 use serde::Serialize;
 
 use super::routes::{PATIENCE, Route, reads, writes};
 use super::{Api, Problem};
 use crate::api::reading::Reading;
 use crate::codes::Code;
+
+/// The pauses before it is looked again whether a version has arrived.
+const ARRIVING: Backoff = Backoff::between(Duration::from_millis(2), Duration::from_millis(50));
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {

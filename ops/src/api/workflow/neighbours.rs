@@ -1,7 +1,6 @@
 //! Whether definitions go with what other workflows of the workspace declare of the same assets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use headwater_core::asset::{Clash, ClashKind, Declaration, Maker, awaited, circle, clashes};
 use headwater_core::definition::{Problem as Finding, ProblemCode, Severity, compile, nearest};
@@ -190,7 +189,7 @@ pub async fn await_declared(
     let deadline = Instant::now() + COMMAND_WAIT;
     for asset in checked.declares.keys() {
         let asset = AssetKey { workspace: key.workspace.clone(), asset: asset.clone() };
-        let mut pause = Duration::from_millis(2);
+        let mut backoff = super::ARRIVING;
         loop {
             let known = applied(api, asset.clone()).await?;
             if known.iter().any(|known| known.workflow == key.workflow && known.version == version) {
@@ -203,8 +202,7 @@ pub async fn await_declared(
                 let detail = format!("version {version} of `{}` is applied; its assets do not know yet", key.workflow);
                 return Err(Problem::new(Code::Indeterminate, detail));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
+            backoff.wait().await;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{Command, Commit, Event, Submission, Way, WorkflowKey, digest};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp};
+use headwater_streams::clock::now;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
 
@@ -29,10 +30,6 @@ type IsWhy<'t> = &'t dyn Fn(&Unusable) -> bool;
 
 fn shard() -> ShardId {
     ShardId::new(0).unwrap()
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_micros(1_750_000_000_000_000)
 }
 
 /// The wishes of a journal: a definition, and runs that wait for a worker.

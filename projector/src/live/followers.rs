@@ -11,7 +11,7 @@ use super::{Ask, Page};
 
 /// Everyone who waits, by run.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct Followers {
     runs: FxHashMap<RunId, Followed>,
 }
 
@@ -27,7 +27,7 @@ struct Followed {
     was_idle: bool,
 }
 
-impl Waiting {
+impl Followers {
     pub(super) fn add(&mut self, ask: Ask) {
         let followed = self.runs.entry(ask.run).or_default();
         followed.is_due |= followed.end != Some(ask.after);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn only_what_moved_is_looked_at_and_each_place_once() {
-        let (mut waiting, mut pages) = (Waiting::default(), Vec::new());
+        let (mut waiting, mut pages) = (Followers::default(), Vec::new());
         let runs = [run(0, 1), run(0, 2), run(1, 3)];
         for run in runs {
             for _ in 0..100 {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_came_while_it_was_looked_at_is_looked_at_again() {
-        let (mut waiting, run) = (Waiting::default(), run(0, 1));
+        let (mut waiting, run) = (Followers::default(), run(0, 1));
         let (first, _page) = ask(run, 5);
         waiting.add(first);
         assert_eq!(waiting.take_due(), [(run, 5)]);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn who_is_gone_is_forgotten_and_so_is_what_nobody_waits_for() {
-        let (mut waiting, run) = (Waiting::default(), run(0, 1));
+        let (mut waiting, run) = (Followers::default(), run(0, 1));
         let (gone, page) = ask(run, 5);
         waiting.add(gone);
         drop(page);
