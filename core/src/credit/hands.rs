@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::homes::CHUNK;
 use super::{Room, Term};
 use crate::{Epoch, LeaseSecret, QueueName, SessionId, WorkerId, WorkspaceId};
 
@@ -22,6 +23,16 @@ pub struct Hand {
     pub workspace: WorkspaceId,
     pub queues: Vec<QueueName>,
     pub room: Room,
+    /// Whether it was quick with what it last reported.
+    pub quick: bool,
+}
+
+impl Hand {
+    /// Returns whether what comes next had better come here than to somebody idle: it will be done soon, and reported
+    /// together with what is here already.
+    fn gathers(&self) -> bool {
+        self.quick && self.room.free() > 0 && self.room.is_below(CHUNK)
+    }
 }
 
 /// Every worker a shard knows, and the secret that its leases are made from.
@@ -117,7 +128,7 @@ impl Hands {
         self.met += 1;
         let room = Room::new(Term { epoch, meeting: self.met });
         let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
-        self.hands.insert(session, Hand { worker, session, workspace, queues, room });
+        self.hands.insert(session, Hand { worker, session, workspace, queues, room, quick: false });
         true
     }
 
@@ -141,8 +152,11 @@ impl Hands {
     }
 
     /// Lets a worker that is to be answered come before those that are not, as long as it holds less than half of what it
-    /// has lent.
-    pub fn speak(&mut self, session: SessionId) {
+    /// has lent, or was `quick` and holds few.
+    pub fn speak(&mut self, session: SessionId, quick: bool) {
+        if let Some(hand) = self.hands.get_mut(&session) {
+            hand.quick = quick;
+        }
         // Those beyond have their tasks in messages of their own.
         if self.speaking.len() < SPEAKING_MAX && self.speaking.last() != Some(&session) {
             self.speaking.push(session);
@@ -170,13 +184,16 @@ impl Hands {
             None => {
                 let turns = self.workspaces.get_mut(workspace)?.queues.get_mut(queue)?;
                 let count = turns.sessions.len();
-                let free = |place: &usize| self.hands.get(&turns.sessions[*place]).map_or(0, |hand| hand.room.free());
+                let hand = |place: &usize| self.hands.get(&turns.sessions[*place]);
+                let free = |place: &usize| hand(place).map_or(0, |hand| hand.room.free());
+                let gathers = |place: &usize| hand(place).is_some_and(Hand::gathers);
                 let mut places = (0..count).map(|step| (turns.next + step) % count).filter(|place| free(place) > 0);
                 // Who has lent only the one is kept for what finds nobody else.
+                let is_meant = |place: &usize| gathers(place) || free(place) > 1;
                 let first = places.next()?;
-                let found =
-                    if free(&first) > 1 { first } else { places.find(|place| free(place) > 1).unwrap_or(first) };
-                turns.next = (found + 1) % count;
+                let found = if is_meant(&first) { first } else { places.find(is_meant).unwrap_or(first) };
+                // Who gathers keeps the turn.
+                turns.next = if gathers(&found) { found } else { (found + 1) % count };
                 turns.sessions[found]
             }
         };
@@ -188,9 +205,9 @@ impl Hands {
     /// Finds a worker that is to be answered anyway and is not busy, so that those that others are shared among stay few. Who
     /// is busy is not asked again.
     fn speaker(&mut self, workspace: &WorkspaceId, queue: &QueueName) -> Option<SessionId> {
+        let takes_more = |hand: &&Hand| hand.gathers() || hand.room.free() > 1 && hand.room.is_half_idle();
         while let Some(session) = self.speaking.last() {
-            let hand = self.hands.get(session);
-            match hand.filter(|hand| hand.room.free() > 1 && hand.room.is_half_idle()) {
+            match self.hands.get(session).filter(takes_more) {
                 Some(hand) if hand.workspace == *workspace && hand.queues.contains(queue) => return Some(hand.session),
                 // Others may have tasks for it.
                 Some(_) => return None,
@@ -249,8 +266,8 @@ mod tests {
     fn so_many_come_first_because_they_are_answered_and_not_one_more() {
         let mut hands = Hands::default();
         for session in 0..SPEAKING_MAX as u64 + 10 {
-            hands.speak(SessionId::from_bits(session));
-            hands.speak(SessionId::from_bits(session));
+            hands.speak(SessionId::from_bits(session), true);
+            hands.speak(SessionId::from_bits(session), false);
         }
         assert_eq!(hands.speaking.len(), SPEAKING_MAX);
         hands.hush();

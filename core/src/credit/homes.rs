@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::ShardId;
 
 /// How many slots one shard is lent before another is lent many.
-const CHUNK: u64 = 16;
+pub(super) const CHUNK: u64 = 16;
 
 /// The order in which a worker turns to shards: each worker begins with another, so that together they lend to all alike.
 #[derive(Debug, Clone, Default)]

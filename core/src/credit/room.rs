@@ -37,6 +37,11 @@ impl Room {
         self.lent - self.handed > self.unheard
     }
 
+    /// Returns whether it holds so few that one more makes its next message carry more, as far as this shard knows.
+    pub fn is_below(&self, tasks: u64) -> bool {
+        self.unheard < tasks
+    }
+
     /// Uses some of what [`Self::free`] says.
     pub fn hand(&mut self, tasks: u32) {
         self.handed = (self.handed + u64::from(tasks)).min(self.lent);

@@ -25,6 +25,7 @@ impl<R, T> Desk<R, T> {
                 token: task.lease,
                 worker,
                 session: Some(session),
+                given: at.steady,
                 seen: at.steady,
                 unheard_since: Some(at.steady),
             });

@@ -12,6 +12,8 @@ use crate::{Attempt, LeaseToken, NodeAddress, RunId, SessionId, WorkerId};
 
 /// After how long a hand-over that nobody spoke of is repeated.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
+/// Within which time a worker is quick with a task, its ways included.
+const QUICK: Duration = Duration::from_millis(100);
 
 /// An attempt that some worker holds.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub(super) struct Lease {
     pub worker: WorkerId,
     /// Absent where an older release granted it.
     pub session: Option<SessionId>,
+    /// When its holder was given it, or this owner took it over.
+    pub given: Duration,
     /// When its holder last spoke of it, or was given it.
     pub seen: Duration,
     /// When it was last handed over; absent once its holder has spoken of it.
@@ -59,6 +63,7 @@ impl Leases {
                 token: held.lease,
                 worker: held.worker,
                 session: held.session,
+                given: at.steady,
                 seen: at.steady,
                 unheard_since: Some(at.steady),
             });
@@ -67,6 +72,11 @@ impl Leases {
 
     pub fn get_mut(&mut self, token: LeaseToken) -> Option<&mut Lease> {
         self.by_token.get_mut(&token)
+    }
+
+    /// Returns whether its holder was given it just now.
+    pub fn is_fresh(&self, token: LeaseToken, now: Duration) -> bool {
+        self.by_token.get(&token).is_some_and(|lease| now.saturating_sub(lease.given) <= QUICK)
     }
 
     pub fn release(&mut self, token: LeaseToken) -> Option<Lease> {

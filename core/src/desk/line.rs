@@ -327,8 +327,9 @@ impl<R, T> Desk<R, T> {
             Waiting::Work { place, speaker, request } => {
                 // Whoever reports comes first for what that makes ready.
                 self.rooms.hands.prefer(Some(speaker.session));
-                if let WorkRequest::Report { .. } = request {
-                    self.rooms.hands.speak(speaker.session);
+                if let WorkRequest::Report { report, .. } = &request {
+                    let quick = self.leases.is_fresh(report.lease, at.steady);
+                    self.rooms.hands.speak(speaker.session, quick);
                 }
                 self.take_request(place, &speaker, request, at, out);
                 self.rooms.hands.prefer(None);

@@ -1,5 +1,7 @@
 //! What goes together in one message to a worker.
 
+use std::time::Duration;
+
 use headwater_core::SessionId;
 use headwater_core::desk::Input;
 use headwater_core::protocol::{ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest};
@@ -72,6 +74,7 @@ fn who_is_answered_anyway_is_given_more_until_it_is_half_busy() {
     let (mut room, tasks) = with_one_task(11);
     let other = 2;
     room.meet(other, 11);
+    room.at.steady += Duration::from_millis(200);
     room.reports_of(1, &tasks, 11);
     // Of the ten that are left, five make it half busy; the others go in turn.
     room.begin(7);
@@ -82,6 +85,59 @@ fn who_is_answered_anyway_is_given_more_until_it_is_half_busy() {
     room.begin(2);
     room.end_turn();
     assert_eq!(room.handed.len(), 2);
+}
+
+#[test]
+fn who_was_quick_is_given_all_that_it_lends() {
+    let (mut room, tasks) = with_one_task(11);
+    let other = 2;
+    room.meet(other, 11);
+    room.at.steady += Duration::from_millis(50);
+    room.reports_of(1, &tasks, 11);
+    room.begin(12);
+    room.end_turn();
+    assert_eq!((room.brought(1), &room.handed), (10, &vec![(SessionId::from_bits(other), 2)]));
+}
+
+#[test]
+fn who_was_slow_with_what_it_reports_last_is_slow() {
+    let mut room = Room::new();
+    room.meet(SESSION, 12);
+    for wait in [200, 50] {
+        room.started("one", &json!({}));
+        room.settle();
+        room.at.steady += Duration::from_millis(wait);
+    }
+    let mut tasks = std::mem::take(&mut room.tasks);
+    assert_eq!(tasks.len(), 2);
+    tasks.reverse();
+    room.handed.clear();
+    room.meet(2, 11);
+    room.reports_of(1, &tasks, 12);
+    room.begin(7);
+    room.end_turn();
+    assert_eq!((room.brought(1), &room.handed), (6, &vec![(SessionId::from_bits(2), 1)]));
+}
+
+#[test]
+fn who_was_quick_has_the_turn_until_it_holds_sixteen() {
+    let (mut room, tasks) = with_one_task(41);
+    let other = 2;
+    room.meet(other, 41);
+    room.reports_of(1, &tasks, 41);
+    room.end_turn();
+    let mut handed = || {
+        for _ in 0..20 {
+            room.started("one", &json!({}));
+        }
+        let handed = std::mem::take(&mut room.handed);
+        [SESSION, other].map(|session| {
+            let of = handed.iter().filter(|(to, _)| *to == SessionId::from_bits(session));
+            of.map(|(_, tasks)| tasks).sum::<usize>()
+        })
+    };
+    assert_eq!(handed(), [18, 2], "sixteen, and then in turn");
+    assert_eq!(handed(), [10, 10]);
 }
 
 #[test]
