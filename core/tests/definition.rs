@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_core::Json;
-use headwater_core::definition::{Action, Backoff, BuiltIn, Definition, Jitter, Join, OnMiss, OnNoRoute, Outcome};
+use headwater_core::definition::{Backoff, BuiltIn, Definition, Execution, Jitter, Join, OnMiss, OnNoRoute, Outcome};
 use headwater_core::definition::{ProblemCode, Require, Severity, compile};
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ fn the_everyday_step_is_accepted_as_it_stands() {
     let step = json!({"id":"report","jobSlug":"generate-visualizations","dependsOn":["scan"],
         "produces":[{"assetId":"directory.insights.report","schema":{"type":"object"}}]});
     let definition = good(&with_steps(json!([{"id": "scan", "jobSlug": "scan-directory"}, step])));
-    assert!(matches!(definition.nodes[1].action, Action::Job { .. }));
+    assert!(matches!(definition.nodes[1].action.execution, Execution::Fleet { .. }));
     assert_eq!(definition.nodes[1].queue.as_str(), "generate-visualizations");
     assert_eq!(definition.starts, [definition.find_str("scan").unwrap()]);
     assert_eq!(definition.nodes[0].on_success.len(), 1);
@@ -212,11 +212,11 @@ fn built_in_actions_take_their_configuration_from_either_place() {
     let other =
         good(&with_step(json!({"id": "a", "type": "http_request", "with": {"url": "http://x", "method": "GET"}})));
     assert_eq!(one.source, other.source);
-    assert!(matches!(one.nodes[0].action, Action::BuiltIn(BuiltIn::HttpRequest)));
+    assert!(matches!(one.nodes[0].action.execution, Execution::Engine(BuiltIn::HttpRequest)));
     let input = one.nodes[0].input.as_ref().unwrap();
     assert_eq!(input.constant().unwrap().as_str(), r#"{"method":"GET","url":"http://x"}"#);
     let slept = good(&with_step(json!({"id": "a", "action": {"kind": "sleep", "duration": "90s"}})));
-    assert!(matches!(slept.nodes[0].action, Action::Sleep { .. }));
+    assert!(matches!(slept.nodes[0].action.execution, Execution::Waits { .. }));
 }
 
 #[test]

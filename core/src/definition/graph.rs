@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::Schema;
+use super::{Action, Schema};
 use crate::expr::{Expression, Template};
-use crate::{AssetId, JobSlug, Json, NodeId, QueueName, Slug};
+use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
 /// Position of a node in [`Definition::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,32 +117,6 @@ pub struct Node {
     pub on_success: Vec<Vec<TransitionIx>>,
     /// Outgoing on failure, in the same form.
     pub on_failure: Vec<Vec<TransitionIx>>,
-}
-
-/// What a node does.
-#[derive(Debug)]
-pub enum Action {
-    /// A handler on a worker fleet.
-    Job { job: JobSlug },
-    /// An action the engine's own task workers execute; its configuration is the node's input.
-    BuiltIn(BuiltIn),
-    /// Pure: the output is the rendered template, inside the decision.
-    Transform { output: Template },
-    /// Pure: the output is the node's input where it has one of its own, else `null`.
-    Noop,
-    /// Waits. The template renders to a number of milliseconds or a text like `90s`.
-    Sleep { duration: Template },
-}
-
-/// Actions that the engine's own task workers execute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BuiltIn {
-    /// A request; input `{method, url, headers, query, body, json, expectStatus[], followRedirects, maxResponseBytes,
-    /// timeoutMs}`.
-    HttpRequest,
-    /// A command and all it starts; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
-    Process,
 }
 
 /// How failures of attempts are tried again.

@@ -9,7 +9,7 @@
 //! | `header` | what stands around its nodes |
 //! | `document` | which fields are there, and which nobody knows |
 //! | `node` | what one step or node means |
-//! | `action` | what it does |
+//! | `action` | what it does, each kind in a file; how that is carried out |
 //! | `policy` | how often, how long, when it is ready |
 //! | `contract` | which assets it produces and consumes |
 //! | `template` | which expressions a value holds, and what they name |
@@ -42,13 +42,13 @@ mod span;
 mod template;
 mod unfold;
 
-pub use action::queue_of_job;
+pub use action::{Action, BuiltIn, Execution, queue_of_engine, queue_of_job};
 pub use compile::{compilations, compile};
 pub use contract::refused_at_the_door;
 pub use document::nearest;
 pub use graph::{
-    Action, Backoff, BuiltIn, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
-    Require, RetryPolicy, Transition, TransitionIx, place_of,
+    Backoff, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
+    RetryPolicy, Transition, TransitionIx, place_of,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};

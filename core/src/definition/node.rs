@@ -52,12 +52,13 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let wanted = contract::consumes(fields, &mut early_uses);
     let store_as = store_as(fields);
     // With a broken action the rest is still checked; nothing is made of it.
-    let (action, input) = action.unwrap_or((Action::Noop, None));
-    if matches!(action, Action::Sleep { .. }) && produces.iter().any(|declared| !declared.optional) {
-        let message = "a sleep has no payload to produce: let a `transform` after it produce the asset";
+    let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
+    if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
+        let kind = action.kind();
+        let message = format!("a {kind} has no payload to produce: let a `transform` after it produce the asset");
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
     }
-    let queue = queue.unwrap_or_else(|| action::default_queue(&action));
+    let queue = queue.unwrap_or_else(|| action.default_queue());
     let node = Node {
         id: id?,
         name,

@@ -28,15 +28,10 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
             node.findings().warning(&node.below(name), ProblemCode::InvalidValue, message);
         }
     };
-    match action {
-        Some(Action::Transform { .. } | Action::Noop | Action::Sleep { .. }) => {
-            places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
-        }
-        Some(Action::Job { .. } | Action::BuiltIn(_)) | None => {
-            if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {
-                warn(places[1], "has no effect: the node's `timeout` is over by then");
-            }
-        }
+    if action.is_some_and(|action| !action.has_worker()) {
+        places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
+    } else if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {
+        warn(places[1], "has no effect: the node's `timeout` is over by then");
     }
     (timeout, heartbeat_timeout)
 }

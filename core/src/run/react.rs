@@ -4,7 +4,7 @@ use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::state::{Phase, Run};
 use super::{RunEvent, RunStatus};
-use crate::definition::{Action, NodeIx};
+use crate::definition::{Execution, NodeIx};
 use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
@@ -126,10 +126,10 @@ fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
 /// The task of a node's current attempt; `None` for attempts that no worker executes.
 fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
     let node = run.definition.node(ix);
-    let work = match &node.action {
-        Action::Job { job } => Work::Job(job.clone()),
-        Action::BuiltIn(action) => Work::BuiltIn(*action),
-        Action::Transform { .. } | Action::Noop | Action::Sleep { .. } => return None,
+    let work = match &node.action.execution {
+        Execution::Fleet { job } => Work::Job(job.clone()),
+        Execution::Engine(action) => Work::BuiltIn(*action),
+        Execution::Inside { .. } | Execution::Waits { .. } => return None,
     };
     Some(Task {
         workspace: run.workspace.clone(),

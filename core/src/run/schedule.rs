@@ -8,7 +8,7 @@ use super::decide::Decision;
 use super::event::{AssetNeed, NAMES_BYTES};
 use super::state::{NodeState, Phase};
 use super::{RunEvent, RunFailure};
-use crate::definition::{Action, Consumes, Join, Node, NodeIx, parse_span};
+use crate::definition::{Consumes, Execution, Join, Node, NodeIx, parse_span};
 use crate::expr::{Scope, Work};
 use crate::{Attempt, Json, LeaseToken};
 
@@ -84,18 +84,18 @@ impl Decision<'_, '_, '_> {
                 }
             },
         };
-        match &node.action {
-            Action::Job { .. } | Action::BuiltIn(_) => self.schedule_attempt(ix, input, None),
-            Action::Noop => self.succeed_pure(ix, input.unwrap_or_default()),
-            Action::Transform { output } => {
+        match &node.action.execution {
+            Execution::Fleet { .. } | Execution::Engine(_) => self.schedule_attempt(ix, input, None),
+            Execution::Inside { output: None } => self.succeed_pure(ix, input.unwrap_or_default()),
+            Execution::Inside { output: Some(output) } => {
                 match self.run.with_scope(ix, None, |scope| output.render_within(scope, &self.work)) {
                     Ok(output) => self.succeed_pure(ix, output),
                     Err(error) => self.fail_node(ix, error.into_failure().at(&self.run.address(ix), None)),
                 }
             }
-            Action::Sleep { duration } => {
+            Execution::Waits { span } => {
                 let span = self.run.with_scope(ix, None, |scope| {
-                    let value = duration.render_within(scope, &self.work).map_err(|error| match error.limit {
+                    let value = span.render_within(scope, &self.work).map_err(|error| match error.limit {
                         None => RunFailure::new("sleep_duration", error.to_string()),
                         Some(_) => error.into_failure(),
                     })?;

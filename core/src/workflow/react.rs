@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Workflow, WorkflowEvent};
 use crate::address::WorkflowKey;
-use crate::definition::{Action, BuiltIn, Definition, Node};
+use crate::definition::{Definition, Node};
 use crate::dialogue::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 use crate::{AssetId, DefinitionVersion, Json, Revision};
 
@@ -84,7 +84,7 @@ fn producer(definition: &Definition, node: &Node, produces: &crate::definition::
     ProducerDeclaration {
         node: node.id.clone(),
         name: node.name.clone(),
-        kind: kind(&node.action).to_owned(),
+        kind: node.action.kind().to_owned(),
         schema: produces.schema.as_ref().map(|schema| schema.source().clone()),
         freshness: produces.freshness.clone(),
         partitioning: produces.partitioning.clone(),
@@ -99,22 +99,10 @@ fn consumer(node: &Node, consumes: &crate::definition::Consumes) -> ConsumerDecl
     ConsumerDeclaration {
         node: node.id.clone(),
         name: node.name.clone(),
-        kind: kind(&node.action).to_owned(),
+        kind: node.action.kind().to_owned(),
         schema: consumes.schema.as_ref().map(|schema| schema.source().clone()),
         freshness: consumes.freshness.clone(),
         partitioning: consumes.partitioning.clone(),
         auto_materialize: consumes.auto_materialize.clone(),
-    }
-}
-
-/// The action's kind as documents spell it.
-fn kind(action: &Action) -> &'static str {
-    match action {
-        Action::Job { .. } => "job",
-        Action::BuiltIn(BuiltIn::HttpRequest) => "http_request",
-        Action::BuiltIn(BuiltIn::Process) => "process",
-        Action::Transform { .. } => "transform",
-        Action::Noop => "noop",
-        Action::Sleep { .. } => "sleep",
     }
 }

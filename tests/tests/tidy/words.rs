@@ -54,7 +54,6 @@ fn no_file_names_a_machine_of_ours() {
 
 /// Enums of ours that grow: whoever tells their variants apart tells all of them apart.
 const CLOSED: [&str; 27] = [
-    "Action",
     "AssetCommand",
     "AssetEffect",
     "AssetEvent",
@@ -64,6 +63,7 @@ const CLOSED: [&str; 27] = [
     "Effect",
     "Ending",
     "Event",
+    "Execution",
     "HoldReason",
     "Input",
     "Output",

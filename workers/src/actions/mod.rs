@@ -8,13 +8,13 @@ pub mod process;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use headwater_core::QueueName;
 use headwater_core::definition::BuiltIn;
 
 use crate::sdk::{Context, Handle, WorkerBuilder};
 use http_request::{HttpClient, HttpRequest};
 use process::ProcessRequest;
 
+pub use headwater_core::definition::queue_of_engine as queue;
 pub use process::supervise_if_asked;
 
 /// What built-in actions may do on this machine.
@@ -33,11 +33,6 @@ pub struct ActionPolicy {
 #[derive(Debug, thiserror::Error)]
 #[error("the http client could not be made")]
 pub struct ActionsError(#[from] reqwest::Error);
-
-/// Returns the queue of the built-in actions.
-pub fn queue() -> QueueName {
-    "builtin".parse().expect("letters make a queue name")
-}
 
 /// Adds the built-in actions to a worker.
 ///

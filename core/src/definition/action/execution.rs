@@ -1,0 +1,29 @@
+//! How an action is carried out, which is all that a run has to know of it.
+
+use crate::JobSlug;
+use crate::expr::Template;
+
+/// How an action is carried out.
+#[derive(Debug)]
+pub enum Execution {
+    /// A handler on a worker fleet.
+    Fleet { job: JobSlug },
+    /// The engine's own task workers; the node's input is its configuration.
+    Engine(BuiltIn),
+    /// Pure: the decision itself knows the output, which is rendered, or the node's input where it has one of its own, else
+    /// `null`.
+    Inside { output: Option<Template> },
+    /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
+    Waits { span: Template },
+}
+
+/// Actions that the engine's own task workers execute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuiltIn {
+    /// A request; input `{method, url, headers, query, body, json, expectStatus[], followRedirects, maxResponseBytes,
+    /// timeoutMs}`.
+    HttpRequest,
+    /// A command and all it starts; input `{command[], env, cwd, stdin, shell, maxOutputBytes, parse, timeoutMs}`.
+    Process,
+}
