@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use headwater_core::Json;
 use headwater_core::definition::{Backoff, BuiltIn, Definition, Execution, Jitter, Join, OnMiss, OnNoRoute, Outcome};
 use headwater_core::definition::{ProblemCode, Require, Severity, compile};
 use serde_json::{Value, json};
@@ -86,7 +85,10 @@ fn the_canonical_form_is_golden() {
     assert_eq!(scan.queue.as_str(), "disks");
     assert_eq!(scan.store_as.as_deref(), Some("scan"));
     let produced = &definition.nodes[1].produces[0];
-    assert_eq!(produced.freshness.as_ref().map(Json::as_str), Some(r#"{"cadenceMs":3600000,"ttlMs":86400000}"#));
+    assert_eq!(
+        produced.freshness.as_ref().map(|declared| declared.source().as_str()),
+        Some(r#"{"cadenceMs":3600000,"ttlMs":86400000}"#)
+    );
     assert!(produced.primary && !produced.optional);
     assert_eq!(definition.timeout, Some(Duration::from_secs(3600)));
 }

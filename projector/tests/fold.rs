@@ -244,7 +244,7 @@ fn steps_are_read_as_they_are_compiled() {
     // As the definition has it, in canonical spelling.
     let freshness =
         definition.nodes.iter().flat_map(|node| &node.produces).find_map(|produces| produces.freshness.as_ref());
-    assert_eq!(graph.edges[0].freshness.as_deref(), freshness.map(|json| json.as_str()));
+    assert_eq!(graph.edges[0].freshness.as_deref(), freshness.map(|declared| declared.source().as_str()));
 }
 
 #[test]

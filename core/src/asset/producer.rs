@@ -85,8 +85,8 @@ fn input_for(
     let last = asset.partitions.get(&need.partition).and_then(|p| p.last.as_ref());
     let last = last.filter(|(workflow, _)| *workflow == declaration.workflow).map(|(_, input)| object(input));
     let declared = || {
-        let auto = producer.auto_materialize.as_ref().map(object).unwrap_or_default();
-        auto.get("parameterDefaults").and_then(|defaults| defaults.as_object().cloned()).unwrap_or_default()
+        let automation = producer.auto_materialize.as_ref().and_then(|declared| declared.meaning());
+        automation.map(|automation| automation.parameter_defaults.clone()).unwrap_or_default()
     };
     // A mapping whose values are all null says nothing: the consumer had no input of that kind itself.
     let mapped = need.producer_input.as_ref().map(object).map(|mut map| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::{Action, Schema};
+use super::{Action, Automation, Declared, Freshness, Partitioning, Schema};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
@@ -206,10 +206,9 @@ pub struct Transition {
 pub struct Produces {
     pub asset: AssetId,
     pub schema: Option<Schema>,
-    /// As declared: `{ttl, cadence, maxAge}`, normalised to `{ttlMs, cadenceMs, maxAgeMs}`.
-    pub freshness: Option<Json>,
-    pub partitioning: Option<Json>,
-    pub auto_materialize: Option<Json>,
+    pub freshness: Option<Declared<Freshness>>,
+    pub partitioning: Option<Declared<Partitioning>>,
+    pub auto_materialize: Option<Declared<Automation>>,
     /// The node may succeed without it.
     pub optional: bool,
     /// Of several producing workflows, the one that `materialize` starts.
@@ -221,9 +220,9 @@ pub struct Produces {
 pub struct Consumes {
     pub asset: AssetId,
     pub schema: Option<Schema>,
-    pub freshness: Option<Json>,
-    pub partitioning: Option<Json>,
-    pub auto_materialize: Option<Json>,
+    pub freshness: Option<Declared<Freshness>>,
+    pub partitioning: Option<Declared<Partitioning>>,
+    pub auto_materialize: Option<Declared<Automation>>,
     pub require: Require,
     /// Absent: materialize when some workflow produces it, else fail.
     pub on_miss: Option<OnMiss>,

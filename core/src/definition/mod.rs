@@ -11,7 +11,7 @@
 //! | `node` | what one step or node means |
 //! | `action` | what it does, each kind in a file; how that is carried out |
 //! | `policy` | how often, how long, when it is ready |
-//! | `contract` | which assets it produces and consumes |
+//! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
 //! | `template` | which expressions a value holds, and what they name |
 //! | `edges` | how nodes are joined, in both spellings |
 //! | `order` | in which order they run, and what runs in circles |
@@ -44,7 +44,9 @@ mod unfold;
 
 pub use action::{Action, BuiltIn, Execution, queue_of_engine, queue_of_job};
 pub use compile::{compilations, compile};
-pub use contract::refused_at_the_door;
+pub use contract::{
+    Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,
+};
 pub use document::nearest;
 pub use graph::{
     Backoff, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,

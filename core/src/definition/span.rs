@@ -8,7 +8,9 @@ use super::ProblemCode;
 use super::document::Field;
 
 /// The longest span a document may ask for: ten years.
-const SPAN_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+const SPAN_MAX: Duration = Duration::from_secs(DAYS_MAX * 24 * 3600);
+/// It in days.
+pub(super) const DAYS_MAX: u64 = 10 * 366;
 
 /// Says why a text is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::{Automation, Declared, Freshness, Partitioning};
 use crate::{DefinitionVersion, Json, NodeId, Slug};
 
 /// How one workflow version touches one asset. Replaces what any earlier version of that workflow declared.
@@ -26,9 +27,9 @@ pub struct ProducerDeclaration {
     /// The action's kind, as in the document (`job`, `transform`, …).
     pub kind: String,
     pub schema: Option<Json>,
-    pub freshness: Option<Json>,
-    pub partitioning: Option<Json>,
-    pub auto_materialize: Option<Json>,
+    pub freshness: Option<Declared<Freshness>>,
+    pub partitioning: Option<Declared<Partitioning>>,
+    pub auto_materialize: Option<Declared<Automation>>,
     pub primary: bool,
     /// The workflow's defaults, an object.
     pub defaults: Json,
@@ -45,7 +46,7 @@ pub struct ConsumerDeclaration {
     /// The action's kind, as in the document.
     pub kind: String,
     pub schema: Option<Json>,
-    pub freshness: Option<Json>,
-    pub partitioning: Option<Json>,
-    pub auto_materialize: Option<Json>,
+    pub freshness: Option<Declared<Freshness>>,
+    pub partitioning: Option<Declared<Partitioning>>,
+    pub auto_materialize: Option<Declared<Automation>>,
 }

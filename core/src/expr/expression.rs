@@ -58,6 +58,15 @@ impl Expression {
         Ok(Self { source: text.trim().to_owned(), plan })
     }
 
+    /// Checks a source as far as that can be done without knowing what it may name.
+    ///
+    /// # Errors
+    /// Syntax errors, a source over the limits.
+    pub(crate) fn check_grammar(text: &str) -> Result<(), ExpressionProblem> {
+        source::check(text)?;
+        parsed(text).map_err(|reason| ExpressionProblem { reason }).map(|_| ())
+    }
+
     /// Returns the source, without white space around it.
     pub fn source(&self) -> &str {
         &self.source
@@ -204,15 +213,18 @@ impl<'s, 'r: 's> Slots<'s> for Bound<'s, 'r> {
     }
 }
 
-fn parse(text: &str) -> Result<Plan, String> {
+fn parsed(text: &str) -> Result<IdedExpr, String> {
     if text.trim().is_empty() {
         return Err("the expression is empty".to_owned());
     }
-    let expr: IdedExpr = ENVIRONMENT.parser().parse(text).map_err(|errors| match errors.errors.first() {
+    ENVIRONMENT.parser().parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) => format!("not an expression: {} (column {})", error.msg, error.pos.1),
         None => "not an expression".to_owned(),
-    })?;
-    let (term, mut slots) = lower::lower(&expr)?;
+    })
+}
+
+fn parse(text: &str) -> Result<Plan, String> {
+    let (term, mut slots) = lower::lower(&parsed(text)?)?;
     match (&term, slots.pop()) {
         (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Ok(Plan::Path(path)),
         (_, last) => {

@@ -39,7 +39,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 // What the result does not say of its own, the declaration says.
                 let declared = run.definition.node(ix).produces.iter().find(|p| p.asset == asset.asset_id);
                 let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
-                let freshness = declared.and_then(|p| p.freshness.clone());
+                let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
                 let record = RecordAsset {
                     run: run.id,
                     workflow: run.workflow.clone(),

@@ -1,14 +1,28 @@
 //! Which assets a node produces and consumes.
+//!
+//! What is declared of an asset and not in effect yet is read leniently here, for journals hold what earlier releases
+//! took; what comes in now is held to its form in [`door`].
+
+mod automation;
+mod declared;
+mod door;
+mod freshness;
+mod partitioning;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::document::{Field, Fields, Findings, escaped};
 use super::template::{Use, template};
-use super::{Consumes, Definition, OnMiss, Problem, ProblemCode, Produces, Require, Schema, Severity, hints, policy};
+use super::{Consumes, OnMiss, ProblemCode, Produces, Require, Schema, hints};
 use crate::{AssetId, Json, Version};
+
+pub use automation::{Automation, Mode, Wait};
+pub use declared::{Declared, Meaning};
+pub use door::refused_at_the_door;
+pub use freshness::Freshness;
+pub use partitioning::{Granularity, Partitioning, TimeWindow};
 
 /// The most assets one node may declare on either side.
 const ASSETS_MAX: usize = 100;
@@ -34,7 +48,7 @@ pub(super) fn produces(node: &mut Fields<'_>) -> Vec<Produces> {
         declared.push(Produces {
             asset,
             schema: about.schema,
-            freshness: about.freshness.map(|freshness| freshness.source),
+            freshness: about.freshness,
             partitioning: about.partitioning,
             auto_materialize: about.auto_materialize,
             optional,
@@ -77,7 +91,7 @@ pub(super) fn consumes(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Vec<Wanted
         let consumes = Consumes {
             asset,
             schema: about.schema,
-            freshness: about.freshness.map(|freshness| freshness.source),
+            freshness: about.freshness,
             partitioning: about.partitioning,
             auto_materialize: about.auto_materialize,
             require,
@@ -93,10 +107,9 @@ pub(super) fn consumes(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Vec<Wanted
     wanted
 }
 
-/// Returns how old a fresh version may be, where a declared freshness says so.
-pub(super) fn age_of(freshness: &Json) -> Option<u64> {
-    let freshness = freshness.to_value();
-    freshness.get("maxAgeMs").or_else(|| freshness.get("ttlMs")).and_then(Value::as_u64)
+/// Returns how old a fresh version may be, in milliseconds, where a declared freshness says so.
+pub(super) fn age_of(freshness: &Declared<Freshness>) -> Option<u64> {
+    freshness.meaning()?.age().and_then(|age| u64::try_from(age.as_millis()).ok())
 }
 
 /// Lists the entries, each asset once.
@@ -130,21 +143,16 @@ fn open<'d>(entry: &Field<'d>) -> Option<(Fields<'d>, Option<AssetId>)> {
 /// What both sides may say about an asset.
 struct About {
     schema: Option<Schema>,
-    freshness: Option<Freshness>,
-    partitioning: Option<Json>,
-    auto_materialize: Option<Json>,
-}
-
-struct Freshness {
-    source: Json,
-    age_ms: Option<u64>,
+    freshness: Option<Declared<Freshness>>,
+    partitioning: Option<Declared<Partitioning>>,
+    auto_materialize: Option<Declared<Automation>>,
 }
 
 /// Reads it; of `autoMaterialize`, the fields in `read` are in effect.
 fn about(fields: &mut Fields<'_>, read: &[&str]) -> About {
     let about = About {
         schema: schema(fields, &["schema"]),
-        freshness: freshness(fields),
+        freshness: freshness::read(fields),
         partitioning: object(fields, "partitioning"),
         auto_materialize: object(fields, "autoMaterialize"),
     };
@@ -152,7 +160,7 @@ fn about(fields: &mut Fields<'_>, read: &[&str]) -> About {
         not_in_effect(fields.findings(), &fields.below("partitioning"), "partitions are made by their keys alone");
     }
     if let Some(auto) = &about.auto_materialize {
-        let (at, auto) = (fields.below("autoMaterialize"), auto.to_value());
+        let (at, auto) = (fields.below("autoMaterialize"), auto.source().to_value());
         let instead = "nothing starts a producer by itself but a consumer that waits (`onMiss: materialize`)";
         let unread =
             auto.as_object().into_iter().flatten().map(|(name, _)| name).filter(|name| !read.contains(&name.as_str()));
@@ -163,23 +171,6 @@ fn about(fields: &mut Fields<'_>, read: &[&str]) -> About {
 
 fn not_in_effect(found: &Findings, at: &str, instead: &str) {
     found.warning(at, ProblemCode::NotInEffect, format!("has no effect in this release: {instead}"));
-}
-
-/// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
-pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
-    let mut refused = Vec::new();
-    let source = definition.source.to_value();
-    for node in &definition.nodes {
-        for consumes in node.consumes.iter().filter(|consumes| consumes.partition.is_some()) {
-            let path = format!("{}/partition", definition.place_of(&node.id, "consumes", &consumes.asset));
-            if source.pointer(&path).is_some_and(|key| key.is_array() || key.is_object()) {
-                let message = "a partition is one key, a text: consume each partition in a node of its own";
-                let (code, severity) = (ProblemCode::InvalidValue, Severity::Error);
-                refused.push(Problem { path, code, severity, message: message.to_owned() });
-            }
-        }
-    }
-    refused
 }
 
 /// Reads a JSON Schema under any of its spellings.
@@ -199,30 +190,15 @@ pub(super) fn schema(fields: &mut Fields<'_>, spellings: &[&'static str]) -> Opt
     Schema::compile(field.value).map_err(wrong).ok()
 }
 
-fn freshness(fields: &mut Fields<'_>) -> Option<Freshness> {
-    let mut inner = fields.take(&["freshness"])?.fields()?;
-    let shortest = Duration::from_millis(1);
-    let ttl = policy::time(&mut inner, &["ttlMs", "ttl"], shortest);
-    for name in ["cadenceMs", "cadence"].into_iter().filter(|name| inner.has(name)) {
-        not_in_effect(inner.findings(), &inner.below(name), "nothing makes versions by a clock");
-    }
-    policy::time(&mut inner, &["cadenceMs", "cadence"], shortest);
-    let max_age = policy::time(&mut inner, &["maxAgeMs", "maxAge"], shortest);
-    let source = inner.finish();
-    fields.keep("freshness", Value::Object(source.clone()));
-    let age_ms = max_age.or(ttl).and_then(|age| u64::try_from(age.as_millis()).ok());
-    Some(Freshness { source: Json::of(&source), age_ms })
-}
-
 /// Keeps an object as it stands.
-fn object(fields: &mut Fields<'_>, name: &'static str) -> Option<Json> {
+fn object<T: Meaning>(fields: &mut Fields<'_>, name: &'static str) -> Option<Declared<T>> {
     let field = fields.take(&[name])?;
     if !field.value.is_object() {
         field.wrong_kind("an object", field.value);
         return None;
     }
     fields.keep(name, field.value.clone());
-    Some(Json::of(field.value))
+    Some(Declared::of(Json::of(field.value)))
 }
 
 fn flag(fields: &mut Fields<'_>, name: &'static str) -> bool {
@@ -232,7 +208,7 @@ fn flag(fields: &mut Fields<'_>, name: &'static str) -> bool {
     flag
 }
 
-fn require(fields: &mut Fields<'_>, freshness: Option<&Freshness>) -> (Require, Option<String>) {
+fn require(fields: &mut Fields<'_>, freshness: Option<&Declared<Freshness>>) -> (Require, Option<String>) {
     #[derive(Clone, Copy)]
     enum Word {
         Exists,
@@ -263,7 +239,7 @@ fn require(fields: &mut Fields<'_>, freshness: Option<&Freshness>) -> (Require, 
     match field.word(&[("exists", Word::Exists), ("fresh", Word::Fresh)]) {
         Some(Word::Fresh) => {
             fields.keep("require", json!("fresh"));
-            match freshness.and_then(|freshness| freshness.age_ms) {
+            match freshness.and_then(age_of) {
                 Some(max_age_ms) => (Require::Fresh { max_age_ms }, None),
                 None => (Require::Exists, Some(field.at)),
             }

@@ -1,0 +1,41 @@
+//! What of a definition is refused where definitions come in, though journals may hold it and go on.
+
+use serde_json::Value;
+
+use super::{Automation, Partitioning};
+use crate::definition::document::{Field, Findings};
+use crate::definition::{Definition, Problem, ProblemCode};
+
+/// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
+pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
+    let (source, found) = (definition.source.to_value(), Findings::default());
+    for list in ["steps", "nodes"] {
+        for (at, node) in entries(&source, "", list) {
+            for side in ["produces", "consumes"] {
+                entries(node, &at, side).for_each(|(at, declared)| check(&at, declared, &found));
+            }
+        }
+    }
+    found.into_document_order(&source)
+}
+
+/// Lists the entries of a field with their paths.
+fn entries<'v>(of: &'v Value, at: &str, name: &str) -> impl Iterator<Item = (String, &'v Value)> {
+    let at = format!("{at}/{name}");
+    let items = of.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
+    items.map(move |(index, item)| (format!("{at}/{index}"), item))
+}
+
+fn check(at: &str, declared: &Value, found: &Findings) {
+    let field = |name: &str| declared.get(name).map(|value| Field::new(format!("{at}/{name}"), value, found));
+    if let Some(key) = field("partition").filter(|key| key.value.is_array() || key.value.is_object()) {
+        let message = "a partition is one key, a text: consume each partition in a node of its own";
+        key.error(ProblemCode::InvalidValue, message);
+    }
+    if let Some(partitioning) = field("partitioning") {
+        Partitioning::read(&partitioning);
+    }
+    if let Some(automation) = field("autoMaterialize") {
+        Automation::read(&automation);
+    }
+}
