@@ -4,21 +4,20 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::schedule::{Readiness, readiness};
-use super::state::{Phase, Run};
-use crate::definition::NodeIx;
+use super::state::{Phase, Place, Run};
 
 /// The nodes whose turn has come and that have not begun, in the order in which it came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Agenda {
-    order: VecDeque<NodeIx>,
-    listed: BTreeSet<NodeIx>,
+    order: VecDeque<Place>,
+    listed: BTreeSet<Place>,
 }
 
 /// What a run does next of its own accord.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// A node begins, goes on with the assets it has got, or is skipped.
-    Begin(NodeIx),
+    Begin(Place),
     /// Nothing is left to be done: the output is made, and the run ends.
     Finish,
     /// The run ends before everything was done: what is active is withdrawn.
@@ -26,32 +25,32 @@ pub(super) enum Step {
 }
 
 impl Agenda {
-    pub fn push(&mut self, ix: NodeIx) {
-        if self.listed.insert(ix) {
-            self.order.push_back(ix);
+    pub fn push(&mut self, place: Place) {
+        if self.listed.insert(place) {
+            self.order.push_back(place);
         }
     }
 
-    pub fn remove(&mut self, ix: NodeIx) {
-        if !self.listed.remove(&ix) {
+    pub fn remove(&mut self, place: Place) {
+        if !self.listed.remove(&place) {
             return;
         }
-        if self.order.front() == Some(&ix) {
+        if self.order.front() == Some(&place) {
             self.order.pop_front();
         } else {
-            self.order.retain(|listed| *listed != ix);
+            self.order.retain(|listed| *listed != place);
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &NodeIx> {
+    pub fn iter(&self) -> impl Iterator<Item = &Place> {
         self.order.iter()
     }
 }
 
-impl FromIterator<NodeIx> for Agenda {
-    fn from_iter<I: IntoIterator<Item = NodeIx>>(nodes: I) -> Self {
+impl FromIterator<Place> for Agenda {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
         let mut agenda = Self::default();
-        nodes.into_iter().for_each(|ix| agenda.push(ix));
+        places.into_iter().for_each(|place| agenda.push(place));
         agenda
     }
 }
@@ -70,16 +69,16 @@ impl Run {
             return Some(Step::Withdraw);
         }
         match self.agenda.order.front() {
-            Some(ix) => Some(Step::Begin(*ix)),
-            None if self.active == 0 && self.unrecorded.is_empty() => Some(Step::Finish),
+            Some(place) => Some(Step::Begin(*place)),
+            None if self.branches.active() == 0 && self.unrecorded.is_empty() => Some(Step::Finish),
             None => None,
         }
     }
 
     /// Puts a node on the agenda if its turn has come.
-    pub(super) fn list_if_ready(&mut self, ix: NodeIx) {
-        let is_ready = match &self.node(ix).phase {
-            Phase::Pending => readiness(self.definition.node(ix), self.node(ix)) != Readiness::Wait,
+    pub(super) fn list_if_ready(&mut self, place: Place) {
+        let is_ready = match &self.node(place).phase {
+            Phase::Pending => readiness(self.definition.node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::Current(_)
             | Phase::Retrying { .. }
@@ -89,7 +88,7 @@ impl Run {
             | Phase::Cancelled => false,
         };
         if is_ready {
-            self.agenda.push(ix);
+            self.agenda.push(place);
         }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use super::evolve::{timer_of_run, timers_of};
-use super::state::{NodeState, Run, find_in};
+use super::state::{Branch, Branches, NodeState, Run};
 use super::waiting::Waiting;
 use super::{Ending, RunStatus, Trigger};
 use crate::address::WorkflowKey;
-use crate::definition::{Definition, NodeIx};
+use crate::definition::Definition;
 use crate::dialogue::InputVersion;
 use crate::{
     AssetId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId,
@@ -59,15 +59,18 @@ impl RunRecord {
     /// # Errors
     /// The node that the definition does not have.
     pub fn restore(self, definition: Arc<Definition>) -> Result<Run, NodeAddress> {
-        let find = |node: NodeAddress| -> Result<NodeIx, NodeAddress> { find_in(&definition, &node).ok_or(node) };
-        let mut nodes = vec![NodeState::untouched(); definition.nodes.len()];
+        let mut branches = Branches::untouched(&definition);
+        let find = |branches: &Branches, node| branches.find(&definition, &node).ok_or(node);
         for (node, state) in self.nodes {
-            nodes[find(node)?.0 as usize] = state;
+            let place = find(&branches, node)?;
+            branches.of_mut(place).put(place.node, state);
         }
+        let find = |node| find(&branches, node);
         let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((find(node)?, asset, key)));
         let unrecorded = unrecorded.collect::<Result<_, NodeAddress>>()?;
         let agenda = self.agenda.into_iter().map(find).collect::<Result<_, _>>()?;
-        let state = self.state.into_iter().map(|(key, value)| shared(&definition, &nodes, key, value)).collect();
+        let root = branches.root_mut();
+        root.state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
         let mut run = Run {
             id: self.id,
             workspace: self.workspace,
@@ -78,11 +81,9 @@ impl RunRecord {
             input: self.input,
             trigger: self.trigger,
             keyed: self.keyed,
-            state,
             started_at: self.started_at,
             revision: self.revision,
-            active: nodes.iter().map(|node| u32::from(node.phase.is_active())).sum(),
-            nodes,
+            branches,
             agenda,
             ending: self.ending,
             timers: BTreeSet::new(),
@@ -96,11 +97,12 @@ impl RunRecord {
             return Ok(run);
         }
         run.timers.extend(timer_of_run(&run.definition, run.started_at));
-        for position in 0..run.nodes.len() {
-            let ix = NodeIx(u32::try_from(position).expect("a definition has at most 2,000 nodes"));
-            let due = timers_of(&run, ix);
+        let active = run.places().filter(|(_, state)| state.phase.is_active());
+        let active: Vec<_> = active.map(|(place, _)| place).collect();
+        for place in active {
+            let due = timers_of(&run, place);
             run.timers.extend(due);
-            run.join_if_waiting(ix);
+            run.join_if_waiting(place);
         }
         Ok(run)
     }
@@ -125,7 +127,7 @@ impl Run {
     /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
     pub(crate) fn awaits_record(&self, node: &NodeAddress, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
         let of = self.find(node);
-        self.unrecorded.iter().any(|(ix, id, key)| Some(*ix) == of && id == asset && key == partition)
+        self.unrecorded.iter().any(|(place, id, key)| Some(*place) == of && id == asset && key == partition)
     }
 
     /// Returns what a checkpoint holds of it; texts are shared.
@@ -141,11 +143,9 @@ impl Run {
             input,
             trigger,
             keyed,
-            state,
             started_at,
             revision,
-            nodes: _,
-            active: _,
+            branches,
             agenda,
             ending,
             timers: _,
@@ -155,7 +155,8 @@ impl Run {
             facts: _,
         } = self;
         let untouched = NodeState::untouched();
-        let nodes = self.indexed().filter(|(_, state)| **state != untouched);
+        let Branch { nodes: _, state, active: _ } = branches.root();
+        let nodes = self.places().filter(|(_, state)| **state != untouched);
         RunRecord {
             id: *id,
             workspace: workspace.clone(),
@@ -168,13 +169,13 @@ impl Run {
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: *started_at,
             revision: *revision,
-            nodes: nodes.map(|(ix, state)| (self.address(ix), state.clone())).collect(),
+            nodes: nodes.map(|(place, state)| (self.address(place), state.clone())).collect(),
             unrecorded: unrecorded
                 .iter()
-                .map(|(ix, asset, key)| (self.address(*ix), asset.clone(), key.clone()))
+                .map(|(place, asset, key)| (self.address(*place), asset.clone(), key.clone()))
                 .collect(),
             consumed: consumed.clone(),
-            agenda: agenda.iter().map(|ix| self.address(*ix)).collect(),
+            agenda: agenda.iter().map(|place| self.address(*place)).collect(),
             ending: ending.clone(),
         }
     }

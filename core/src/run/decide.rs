@@ -10,10 +10,10 @@ use super::command::{Report, ReportOutcome, RunCommand, RunRejection};
 use super::evolve::evolve;
 use super::legal;
 use super::produce;
-use super::state::{Phase, Run, Timer};
+use super::state::{Phase, Place, Run, Timer};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
-use crate::definition::{Definition, NodeIx};
+use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
 use crate::expr::{ConsumedAsset, Work};
 use crate::{AssetId, Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, Timestamp, WorkspaceId};
@@ -172,21 +172,21 @@ impl Decision<'_, '_, '_> {
                 Ok(())
             }
             RunCommand::ReturnAttempt { node, attempt, lease } => {
-                let ix = self.current_of(&node, attempt, lease)?;
-                self.take_back(ix)
+                let place = self.current_of(&node, attempt, lease)?;
+                self.take_back(place)
             }
             RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
-                let ix = self.current_of(&node, attempt, lease)?;
-                if self.run.current(ix).is_some_and(|current| !current.is_started()) {
+                let place = self.current_of(&node, attempt, lease)?;
+                if self.run.current(place).is_some_and(|current| !current.is_started()) {
                     let started_at = started_at.min(self.ground.now);
                     self.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
                 }
                 Ok(())
             }
             RunCommand::LoseAttempt { node, attempt, lease } => {
-                let ix = self.current_of(&node, attempt, lease)?;
+                let place = self.current_of(&node, attempt, lease)?;
                 let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
-                self.fail_attempt(ix, failure, false, None)
+                self.fail_attempt(place, failure, false, None)
             }
             RunCommand::CancelRun { workspace: _, reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
@@ -198,14 +198,11 @@ impl Decision<'_, '_, '_> {
             }
             RunCommand::ResolveAsset { node, asset, chosen } => self.resolve_asset(node, asset, chosen),
             RunCommand::RefuseAsset { node, asset, failure } => match self.awaiting(&node, &asset) {
-                Some(ix) => self.fail_node(ix, failure.at(&node, None)),
+                Some(place) => self.fail_node(place, failure.at(&node, None)),
                 None => Ok(()),
             },
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
-                let waits = |(ix, id, key): &(NodeIx, AssetId, _)| {
-                    self.run.address(*ix) == node && *id == asset && *key == partition
-                };
-                if self.run.unrecorded.iter().any(waits) {
+                if self.run.awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
                 }
                 Ok(())
@@ -250,16 +247,16 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
 
 impl Decision<'_, '_, '_> {
     /// Finds the node whose current attempt this is (`RUN-3`).
-    fn current_of(&self, node: &NodeAddress, attempt: Attempt, lease: LeaseToken) -> Result<NodeIx, RunRejection> {
-        let ix = self.run.find(node).ok_or(RunRejection::StaleAttempt)?;
-        match self.run.current(ix) {
-            Some(current) if current.attempt == attempt && current.lease == lease => Ok(ix),
+    fn current_of(&self, node: &NodeAddress, attempt: Attempt, lease: LeaseToken) -> Result<Place, RunRejection> {
+        let place = self.run.find(node).ok_or(RunRejection::StaleAttempt)?;
+        match self.run.current(place) {
+            Some(current) if current.attempt == attempt && current.lease == lease => Ok(place),
             Some(_) | None => Err(RunRejection::StaleAttempt),
         }
     }
 
     fn report(&mut self, report: Report) -> Result<Result<(), Later>, RunRejection> {
-        let ix = self.current_of(&report.node, report.attempt, report.lease)?;
+        let place = self.current_of(&report.node, report.attempt, report.lease)?;
         // By the worker's clock, which may be ahead: no attempt begins after it was reported.
         let seen = Some((report.worker, report.started_at.min(self.ground.now)));
         Ok(match report.outcome {
@@ -267,27 +264,27 @@ impl Decision<'_, '_, '_> {
                 let fits = produce::check_size(&output, &assets);
                 let assets = match fits.and_then(|()| produce::check_times(assets, self.ground.now)) {
                     Ok(assets) => assets,
-                    Err(failure) => return Ok(self.fail_attempt(ix, failure, true, seen)),
+                    Err(failure) => return Ok(self.fail_attempt(place, failure, true, seen)),
                 };
                 let definition = self.definition();
-                match produce::check(definition.node(ix), assets, &self.work) {
-                    Ok(assets) => self.succeed_node(ix, report.attempt, output, assets, seen),
-                    Err(failure) => self.fail_attempt(ix, failure, false, seen),
+                match produce::check(definition.node(place.node), assets, &self.work) {
+                    Ok(assets) => self.succeed_node(place, report.attempt, output, assets, seen),
+                    Err(failure) => self.fail_attempt(place, failure, false, seen),
                 }
             }
             ReportOutcome::Failed { code, message, permanent } => {
                 let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
                 let failure = RunFailure::new(&code, shortened(message));
-                self.fail_attempt(ix, failure, permanent, seen)
+                self.fail_attempt(place, failure, permanent, seen)
             }
         })
     }
 
     /// Finds a node that still waits for that asset.
-    fn awaiting(&self, node: &NodeAddress, asset: &AssetId) -> Option<NodeIx> {
-        let ix = self.run.find(node)?;
-        match &self.run.node(ix).phase {
-            Phase::AwaitingAssets { missing } if missing.iter().any(|need| need.asset == *asset) => Some(ix),
+    fn awaiting(&self, node: &NodeAddress, asset: &AssetId) -> Option<Place> {
+        let place = self.run.find(node)?;
+        match &self.run.node(place).phase {
+            Phase::AwaitingAssets { missing } if missing.iter().any(|need| need.asset == *asset) => Some(place),
             Phase::AwaitingAssets { .. }
             | Phase::Pending
             | Phase::Current(_)
@@ -300,11 +297,11 @@ impl Decision<'_, '_, '_> {
     }
 
     fn resolve_asset(&mut self, node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset>) -> Result<(), Later> {
-        let Some(ix) = self.awaiting(&node, &asset) else { return Ok(()) };
+        let Some(place) = self.awaiting(&node, &asset) else { return Ok(()) };
         let event = RunEvent::AssetResolved { node: node.clone(), asset, chosen };
         if !self.check_room(event.weight_bytes())? {
             let failure = self.too_large(event.weight_bytes()).at(&node, None);
-            return self.fail_node(ix, failure);
+            return self.fail_node(place, failure);
         }
         self.emit(event);
         Ok(())
@@ -318,13 +315,13 @@ impl Decision<'_, '_, '_> {
                 return;
             }
             let step = match timer {
-                Timer::AttemptTimeout(ix) => {
-                    self.fail_attempt(ix, RunFailure::new("timeout", "the attempt took too long"), false, None)
+                Timer::AttemptTimeout(place) => {
+                    self.fail_attempt(place, RunFailure::new("timeout", "the attempt took too long"), false, None)
                 }
-                Timer::Retry(ix) => self.schedule_again(ix),
-                Timer::Wake(ix) => {
-                    let attempt = self.run.current(ix).map_or(Attempt::FIRST, |current| current.attempt);
-                    self.succeed_node(ix, attempt, Json::null(), Vec::new(), None)
+                Timer::Retry(place) => self.schedule_again(place),
+                Timer::Wake(place) => {
+                    let attempt = self.run.current(place).map_or(Attempt::FIRST, |current| current.attempt);
+                    self.succeed_node(place, attempt, Json::null(), Vec::new(), None)
                 }
                 Timer::RunTimeout => {
                     self.fail_run(RunFailure::new("run_timeout", "the run took too long"));

@@ -13,7 +13,7 @@ impl Decision<'_, '_, '_> {
 
     /// Makes certain how the run ends. Where all of it fits this decision, the end stands in the same commit.
     pub fn end(&mut self, ending: Ending) {
-        let bytes = (self.run.active as usize).saturating_mul(NAMES_BYTES);
+        let bytes = (self.run.branches.active() as usize).saturating_mul(NAMES_BYTES);
         if bytes > 0 && self.bytes + bytes > self.budget.bytes / 2 {
             self.emit(RunEvent::RunEnding { ending });
         } else {
@@ -23,8 +23,8 @@ impl Decision<'_, '_, '_> {
 
     /// Ends every node that runs or waits, as far as this decision has room, and then the run.
     pub fn withdraw(&mut self, ending: Ending) {
-        let active = self.run.indexed().filter(|(_, state)| state.phase.is_active());
-        let nodes: Vec<_> = active.map(|(ix, _)| self.run.address(ix)).collect();
+        let active = self.run.places().filter(|(_, state)| state.phase.is_active());
+        let nodes: Vec<_> = active.map(|(place, _)| self.run.address(place)).collect();
         for node in nodes {
             if self.run.ending.is_some() && !self.may_begin() {
                 return;

@@ -1,14 +1,14 @@
 //! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::agenda::Agenda;
 use super::attempt::{Awaited, CurrentAttempt};
-use super::state::{NodeState, Phase, Run, Timer};
+use super::state::{Branches, NodeState, Phase, Place, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
-use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
+use crate::definition::{Definition, Outcome, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::{NodeAddress, Revision, RunId, Timestamp};
 
@@ -30,12 +30,10 @@ impl Run {
             input: input.clone(),
             trigger: trigger.clone(),
             keyed: *keyed,
-            state: BTreeMap::new(),
             started_at: now,
             revision: Revision::FIRST,
-            nodes: vec![NodeState::untouched(); definition.nodes.len()],
-            active: 0,
-            agenda: definition.starts.iter().copied().collect(),
+            branches: Branches::untouched(&definition),
+            agenda: definition.starts.iter().map(|start| Place::root(*start)).collect(),
             ending: None,
             timers: timer_of_run(&definition, now).into_iter().collect(),
             definition,
@@ -46,64 +44,65 @@ impl Run {
         }
     }
 
-    fn ix(&self, id: &NodeAddress) -> NodeIx {
+    fn place(&self, id: &NodeAddress) -> Place {
         self.find(id).expect("events name nodes of the definition the run is frozen at")
     }
 
-    fn node_mut(&mut self, ix: NodeIx) -> &mut NodeState {
-        &mut self.nodes[ix.0 as usize]
+    fn node_mut(&mut self, place: Place) -> &mut NodeState {
+        &mut self.branches.of_mut(place).nodes[place.node.0 as usize]
     }
 
     /// Moves a node to its next phase, and with it the timers and the count of active nodes.
-    fn enter(&mut self, ix: NodeIx, phase: Phase) -> Phase {
-        for timer in timers_of(self, ix) {
+    fn enter(&mut self, place: Place, phase: Phase) -> Phase {
+        for timer in timers_of(self, place) {
             self.timers.remove(&timer);
         }
-        self.agenda.remove(ix);
-        let before = std::mem::replace(&mut self.node_mut(ix).phase, phase);
+        self.agenda.remove(place);
+        let before = std::mem::replace(&mut self.node_mut(place).phase, phase);
         if let Phase::Current(current) = &before
             && current.is_waiting()
         {
-            self.waiting.leave(&self.definition.node(ix).queue, (current.revision, ix));
+            self.waiting.leave(&self.definition.node(place.node).queue, (current.revision, place));
         }
-        self.join_if_waiting(ix);
-        self.active += u32::from(self.node(ix).phase.is_active());
-        self.active -= u32::from(before.is_active());
-        for timer in timers_of(self, ix) {
+        self.join_if_waiting(place);
+        let branch = self.branches.of_mut(place);
+        branch.active += u32::from(branch.node(place.node).phase.is_active());
+        branch.active -= u32::from(before.is_active());
+        for timer in timers_of(self, place) {
             self.timers.insert(timer);
         }
         before
     }
 
     /// Decides the outgoing transitions: the taken ones fire, the others are dead. Whose turn it is then goes on the agenda.
-    fn leave(&mut self, ix: NodeIx, is_taken: impl Fn(TransitionIx) -> bool) {
+    fn leave(&mut self, place: Place, is_taken: impl Fn(TransitionIx) -> bool) {
         let definition = Arc::clone(&self.definition);
-        let node = definition.node(ix);
+        let node = definition.node(place.node);
         for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-            let target = self.node_mut(definition.transition(*transition).to);
+            let target = self.node_mut(place.beside(definition.transition(*transition).to));
             target.decided += 1;
             target.taken += u32::from(is_taken(*transition));
         }
         for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-            self.list_if_ready(definition.transition(*transition).to);
+            self.list_if_ready(place.beside(definition.transition(*transition).to));
         }
     }
 
     /// Changes the current attempt of a node, and with it what waits.
-    fn change_current(&mut self, ix: NodeIx, change: impl FnOnce(&mut CurrentAttempt)) {
-        if let Phase::Current(current) = &self.node(ix).phase {
+    fn change_current(&mut self, place: Place, change: impl FnOnce(&mut CurrentAttempt)) {
+        if let Phase::Current(current) = &self.node(place).phase {
             let mut changed = current.clone();
             change(&mut changed);
-            self.enter(ix, Phase::Current(changed));
+            self.enter(place, Phase::Current(changed));
         }
     }
 
     /// Notes an attempt that waits for a worker.
-    pub(super) fn join_if_waiting(&mut self, ix: NodeIx) {
-        if let Phase::Current(current) = &self.nodes[ix.0 as usize].phase
+    pub(super) fn join_if_waiting(&mut self, place: Place) {
+        if let Phase::Current(current) = &self.node(place).phase
             && current.is_waiting()
         {
-            self.waiting.join(&self.definition.node(ix).queue, (current.revision, ix));
+            self.waiting.join(&self.definition.node(place.node).queue, (current.revision, place));
         }
     }
 
@@ -126,14 +125,14 @@ pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Op
 }
 
 /// What a node has due in its phase.
-pub(super) fn timers_of(run: &Run, ix: NodeIx) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
-    let (first, second) = match &run.node(ix).phase {
+pub(super) fn timers_of(run: &Run, place: Place) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
+    let (first, second) = match &run.node(place).phase {
         Phase::Current(current) => {
-            let timeout = run.definition.node(ix).timeout.filter(|_| current.wakes_at().is_none());
-            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::AttemptTimeout(ix)));
-            (current.wakes_at().map(|at| (at, Timer::Wake(ix))), timeout)
+            let timeout = run.definition.node(place.node).timeout.filter(|_| current.wakes_at().is_none());
+            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::AttemptTimeout(place)));
+            (current.wakes_at().map(|at| (at, Timer::Wake(place))), timeout)
         }
-        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Retry(ix))), None),
+        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Retry(place))), None),
         Phase::Pending
         | Phase::AwaitingAssets { .. }
         | Phase::Succeeded
@@ -150,12 +149,12 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
         RunEvent::NodeAwaitedAssets { node, needs } => {
-            let ix = run.ix(node);
-            run.enter(ix, Phase::AwaitingAssets { missing: needs.clone() });
+            let place = run.place(node);
+            run.enter(place, Phase::AwaitingAssets { missing: needs.clone() });
         }
         RunEvent::AssetResolved { node, asset, chosen } => {
-            let ix = run.ix(node);
-            if let Phase::AwaitingAssets { missing } = &mut run.node_mut(ix).phase {
+            let place = run.place(node);
+            if let Phase::AwaitingAssets { missing } = &mut run.node_mut(place).phase {
                 missing.retain(|need| need.asset != *asset);
             }
             if let Some(chosen) = chosen {
@@ -167,16 +166,16 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                 if let Err(place) = run.consumed.binary_search(&input) {
                     run.consumed.insert(place, input);
                 }
-                run.node_mut(ix).consumed.push(chosen.clone());
+                run.node_mut(place).consumed.push(chosen.clone());
             }
-            run.list_if_ready(ix);
+            run.list_if_ready(place);
         }
         RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session } => {
-            let ix = run.ix(node);
+            let place = run.place(node);
             let revision = run.revision;
-            run.node_mut(ix).attempts = attempt.get();
+            run.node_mut(place).attempts = attempt.get();
             run.enter(
-                ix,
+                place,
                 Phase::Current(Box::new(CurrentAttempt {
                     attempt: *attempt,
                     lease: *lease,
@@ -188,20 +187,20 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             );
         }
         RunEvent::AttemptGranted { node, lease, worker, session, .. } => {
-            let ix = run.ix(node);
-            run.change_current(ix, |current| {
+            let place = run.place(node);
+            run.change_current(place, |current| {
                 current.lease = *lease;
                 current.awaits = Awaited::of(None, Some(worker.clone()), Some(*session));
             });
         }
         // What comes of it stands in the next event; until then its input must not get lost.
         RunEvent::AttemptReturned { node, .. } => {
-            let ix = run.ix(node);
-            run.node_mut(ix).returned += 1;
+            let place = run.place(node);
+            run.node_mut(place).returned += 1;
         }
         RunEvent::AttemptStarted { node, worker, .. } => {
-            let ix = run.ix(node);
-            run.change_current(ix, |current| {
+            let place = run.place(node);
+            run.change_current(place, |current| {
                 let session = current.holder().and_then(|(_, session)| session);
                 current.awaits = Awaited::Worker { held_by: worker.clone(), session, started: true };
             });
@@ -209,45 +208,45 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         // What comes of a failed attempt stands in the next event; until then its input must not get lost.
         RunEvent::AttemptFailed { .. } => {}
         RunEvent::RetryArmed { node, due_at, .. } => {
-            let ix = run.ix(node);
+            let place = run.place(node);
             let phase = Phase::Retrying { input: None, due_at: *due_at };
-            if let Phase::Current(current) = run.enter(ix, phase)
-                && let Phase::Retrying { input, .. } = &mut run.node_mut(ix).phase
+            if let Phase::Current(current) = run.enter(place, phase)
+                && let Phase::Retrying { input, .. } = &mut run.node_mut(place).phase
             {
                 *input = current.input;
             }
         }
         RunEvent::NodeSucceeded { node, output, assets, taken, .. } => {
-            let ix = run.ix(node);
-            run.enter(ix, Phase::Succeeded);
-            run.node_mut(ix).output = Some(output.clone());
-            if let Some(key) = run.definition.node(ix).store_as.clone() {
-                run.state.insert(key, output.clone());
+            let place = run.place(node);
+            run.enter(place, Phase::Succeeded);
+            run.node_mut(place).output = Some(output.clone());
+            if let Some(key) = run.definition.node(place.node).store_as.clone() {
+                run.branches.of_mut(place).state.insert(key, output.clone());
             }
-            run.unrecorded.extend(assets.iter().map(|a| (ix, a.asset_id.clone(), a.partition_key.clone())));
+            run.unrecorded.extend(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
             let definition = Arc::clone(&run.definition);
             match taken {
-                Some(taken) => run.leave(ix, |transition| taken.contains(&transition.0)),
-                None => run.leave(ix, |transition| definition.transition(transition).on == Outcome::Success),
+                Some(taken) => run.leave(place, |transition| taken.contains(&transition.0)),
+                None => run.leave(place, |transition| definition.transition(transition).on == Outcome::Success),
             }
         }
         RunEvent::NodeFailed { node, taken, .. } => {
-            let ix = run.ix(node);
-            run.enter(ix, Phase::Failed);
-            run.leave(ix, |transition| taken.contains(&transition.0));
+            let place = run.place(node);
+            run.enter(place, Phase::Failed);
+            run.leave(place, |transition| taken.contains(&transition.0));
         }
         RunEvent::NodeSkipped { node } => {
-            let ix = run.ix(node);
-            run.enter(ix, Phase::Skipped);
-            run.leave(ix, |_| false);
+            let place = run.place(node);
+            run.enter(place, Phase::Skipped);
+            run.leave(place, |_| false);
         }
         RunEvent::NodeCancelled { node } => {
-            let ix = run.ix(node);
-            run.enter(ix, Phase::Cancelled);
+            let place = run.place(node);
+            run.enter(place, Phase::Cancelled);
         }
         RunEvent::AssetRecorded { node, asset, partition, .. } => {
-            let ix = run.ix(node);
-            run.unrecorded.retain(|waiting| !(waiting.0 == ix && waiting.1 == *asset && waiting.2 == *partition));
+            let place = run.place(node);
+            run.unrecorded.retain(|waiting| !(waiting.0 == place && waiting.1 == *asset && waiting.2 == *partition));
         }
         RunEvent::RunEnding { ending } => {
             run.ending = Some(ending.clone());

@@ -26,8 +26,8 @@ pub(crate) fn check(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
         return Err(Illegal::Run { stands, event: word });
     }
     let Some(node) = event.node() else { return Ok(()) };
-    let ix = run.find(node).ok_or_else(|| Illegal::Unknown { node: node.clone() })?;
-    let phase = &run.node(ix).phase;
+    let place = run.find(node).ok_or_else(|| Illegal::Unknown { node: node.clone() })?;
+    let phase = &run.node(place).phase;
     if can_learn(phase, event) {
         Ok(())
     } else {
@@ -48,7 +48,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
         RunEvent::RunSucceeded { .. } => {
-            ending.map(|(_, stands)| stands).or((run.active > 0).then_some("has active nodes"))
+            ending.map(|(_, stands)| stands).or((run.branches.active() > 0).then_some("has active nodes"))
         }
         RunEvent::RunEnding { .. }
         | RunEvent::NodeAwaitedAssets { .. }

@@ -12,6 +12,7 @@
 //! | `retry` | whether and when a failed attempt is tried again |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
+//! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |

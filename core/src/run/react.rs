@@ -2,9 +2,9 @@
 
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
-use super::state::{Phase, Run};
+use super::state::{Phase, Place, Run};
 use super::{RunEvent, RunStatus};
-use crate::definition::{Execution, NodeIx};
+use crate::definition::Execution;
 use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
@@ -34,10 +34,10 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
-            let ix = run.find(node).expect("an event names a node of its definition");
+            let place = run.find(node).expect("an event names a node of its definition");
             for asset in assets {
                 // What the result does not say of its own, the declaration says.
-                let declared = run.definition.node(ix).produces.iter().find(|p| p.asset == asset.asset_id);
+                let declared = run.definition.node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
                 let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
                 let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
                 let record = RecordAsset {
@@ -59,18 +59,18 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeCancelled { node } => {
-            let ix = run.find(node).expect("an event names a node of its definition");
-            if run.definition.node(ix).consumes.is_empty() || run.node(ix).attempts > 0 {
+            let place = run.find(node).expect("an event names a node of its definition");
+            if run.definition.node(place.node).consumes.is_empty() || run.node(place).attempts > 0 {
                 follows(RunEffect::CancelTasks { node: node.clone() });
             } else {
-                forget_waiters(run, ix, &mut to_asset);
+                forget_waiters(run, place, &mut to_asset);
             }
         }
         RunEvent::NodeFailed { node, .. } => {
-            let ix = run.find(node).expect("an event names a node of its definition");
+            let place = run.find(node).expect("an event names a node of its definition");
             // One asset was refused; the node waits for its others no longer.
-            if run.node(ix).attempts == 0 {
-                forget_waiters(run, ix, &mut to_asset);
+            if run.node(place).attempts == 0 {
+                forget_waiters(run, place, &mut to_asset);
             }
         }
         RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, &mut to_asset),
@@ -96,10 +96,10 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
 }
 
 /// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
-fn forget_waiters(run: &Run, ix: NodeIx, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
-    let node = run.definition.node(ix);
+fn forget_waiters(run: &Run, place: Place, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
+    let node = run.definition.node(place.node);
     for consumes in &node.consumes {
-        let waiter = Waiter { run: run.id, node: run.address(ix) };
+        let waiter = Waiter { run: run.id, node: run.address(place) };
         to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter });
     }
 }
@@ -124,8 +124,8 @@ fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
 }
 
 /// The task of a node's current attempt; `None` for attempts that no worker executes.
-fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
-    let node = run.definition.node(ix);
+fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
+    let node = run.definition.node(place.node);
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
@@ -135,13 +135,13 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
         workspace: run.workspace.clone(),
         workflow: run.workflow.clone(),
         run: run.id,
-        node: run.address(ix),
+        node: run.address(place),
         attempt: current.attempt,
         lease: current.lease,
         queue: node.queue.clone(),
         work,
         input: current.input.clone().unwrap_or_else(|| run.input.clone()),
-        assets: run.node(ix).consumed.clone(),
+        assets: run.node(place).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
         heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
     })
@@ -149,8 +149,8 @@ fn task(run: &Run, ix: NodeIx, current: &CurrentAttempt) -> Option<Task> {
 
 /// Returns the task of a node's current attempt, to hand it over.
 pub fn task_of(run: &Run, node: &NodeAddress) -> Option<Task> {
-    let ix = run.find(node)?;
-    task(run, ix, run.current(ix)?)
+    let place = run.find(node)?;
+    task(run, place, run.current(place)?)
 }
 
 /// Says everything an active run still waits for from outside, for an owner that has just taken over.
@@ -159,10 +159,10 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
     if run.status != RunStatus::Running || run.ending.is_some() {
         return;
     }
-    for (ix, state) in run.indexed() {
+    for (place, state) in run.places() {
         match &state.phase {
             Phase::AwaitingAssets { missing } => {
-                let node = &run.address(ix);
+                let node = &run.address(place);
                 for (index, need) in (0..).zip(missing) {
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
                     let (index, asset) = (u64::MAX - index, need.asset.clone());

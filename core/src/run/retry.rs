@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::budget::Later;
 use super::decide::Decision;
+use super::state::Place;
 use super::{RunEvent, RunFailure};
-use crate::definition::{Backoff, Jitter, NodeIx, RetryPolicy};
+use crate::definition::{Backoff, Jitter, RetryPolicy};
 use crate::{Attempt, LeaseToken, RunId, Timestamp, WorkerId};
 
 impl Decision<'_, '_, '_> {
@@ -15,37 +16,37 @@ impl Decision<'_, '_, '_> {
     /// [`Later`]; nothing has happened.
     pub fn fail_attempt(
         &mut self,
-        ix: NodeIx,
+        place: Place,
         failure: RunFailure,
         permanent: bool,
         seen: Option<(WorkerId, Timestamp)>,
     ) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
-        let Some(attempt) = self.run.current(ix).map(|current| current.attempt) else { return Ok(()) };
-        let failure = failure.at(&self.run.address(ix), Some(attempt));
+        let node = definition.node(place.node);
+        let Some(attempt) = self.run.current(place).map(|current| current.attempt) else { return Ok(()) };
+        let failure = failure.at(&self.run.address(place), Some(attempt));
         let (worker, started_at) = seen.unzip();
         let event = RunEvent::AttemptFailed {
-            node: self.run.address(ix),
+            node: self.run.address(place),
             attempt,
             failure: failure.clone(),
             worker,
             started_at,
         };
-        let tries = attempt.get().saturating_sub(self.run.node(ix).returned);
+        let tries = attempt.get().saturating_sub(self.run.node(place).returned);
         if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
-            let failed = self.route_failure(ix, failure)?;
+            let failed = self.route_failure(place, failure)?;
             self.emit(event);
-            self.take_failure_down(ix, failed);
+            self.take_failure_down(place, failed);
             return Ok(());
         }
         self.emit(event);
-        let delay = delay_before(&node.retry, self.run.id, ix, attempt.next());
+        let delay = delay_before(&node.retry, self.run.id, place, attempt.next());
         let due_at = self.ground.now.after(delay);
-        self.emit(RunEvent::RetryArmed { node: self.run.address(ix), attempt: attempt.next(), due_at });
+        self.emit(RunEvent::RetryArmed { node: self.run.address(place), attempt: attempt.next(), due_at });
         if delay.is_zero() {
             // Where it does not fit, it is due in the next decision.
-            let _it_is_due = self.schedule_again(ix);
+            let _it_is_due = self.schedule_again(place);
         }
         Ok(())
     }
@@ -57,7 +58,7 @@ fn is_tried_again(policy: &RetryPolicy, tries: u32, code: &str) -> bool {
 }
 
 /// How long to wait before `attempt` (2 or more). The jitter depends on the run, the node and the attempt only.
-fn delay_before(policy: &RetryPolicy, run: RunId, ix: NodeIx, attempt: Attempt) -> Duration {
+fn delay_before(policy: &RetryPolicy, run: RunId, place: Place, attempt: Attempt) -> Duration {
     let retry = attempt.get().saturating_sub(1).max(1);
     let full = match policy.backoff {
         Backoff::None => Duration::ZERO,
@@ -69,8 +70,8 @@ fn delay_before(policy: &RetryPolicy, run: RunId, ix: NodeIx, attempt: Attempt) 
     match policy.jitter {
         Jitter::None => full,
         Jitter::Full => {
-            let (node, attempt) = (ix.0.to_be_bytes(), attempt.get().to_be_bytes());
-            let noise = LeaseToken::derived(&[run.as_uuid().as_bytes(), &node, &attempt]).bits();
+            let (run, attempt) = (run.as_uuid(), attempt.get().to_be_bytes());
+            let noise = place.with_bytes(|place| LeaseToken::derived(&[run.as_bytes(), place, &attempt])).bits();
             let fraction = noise as f64 / u64::MAX as f64;
             full.mul_f64(0.5 + fraction / 2.0)
         }
@@ -80,16 +81,21 @@ fn delay_before(policy: &RetryPolicy, run: RunId, ix: NodeIx, attempt: Attempt) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::NodeIx;
 
     fn run() -> RunId {
         RunId::from_uuid(uuid::Uuid::from_u128(7))
+    }
+
+    fn node(number: u32) -> Place {
+        Place::root(NodeIx(number))
     }
 
     #[test]
     fn delays_grow_as_the_backoff_says_and_stop_at_the_longest() {
         let policy = |backoff| RetryPolicy { backoff, jitter: Jitter::None, ..RetryPolicy::default() };
         let seconds =
-            |backoff, attempt| delay_before(&policy(backoff), run(), NodeIx(0), Attempt::new(attempt)).as_secs();
+            |backoff, attempt| delay_before(&policy(backoff), run(), node(0), Attempt::new(attempt)).as_secs();
         assert_eq!([2, 3, 4].map(|a| seconds(Backoff::None, a)), [0, 0, 0]);
         assert_eq!([2, 3, 4].map(|a| seconds(Backoff::Fixed, a)), [1, 1, 1]);
         assert_eq!([2, 3, 4].map(|a| seconds(Backoff::Linear, a)), [1, 2, 3]);
@@ -100,15 +106,15 @@ mod tests {
     fn jitter_keeps_between_half_and_all_and_is_the_same_every_time() {
         let policy = RetryPolicy::default();
         for attempt in 2..200 {
-            let delay = delay_before(&policy, run(), NodeIx(3), Attempt::new(attempt));
+            let delay = delay_before(&policy, run(), node(3), Attempt::new(attempt));
             let full = delay_before(
                 &RetryPolicy { jitter: Jitter::None, ..policy.clone() },
                 run(),
-                NodeIx(3),
+                node(3),
                 Attempt::new(attempt),
             );
             assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
-            assert_eq!(delay, delay_before(&policy, run(), NodeIx(3), Attempt::new(attempt)));
+            assert_eq!(delay, delay_before(&policy, run(), node(3), Attempt::new(attempt)));
         }
     }
 

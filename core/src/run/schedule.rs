@@ -6,10 +6,10 @@ use super::budget::Later;
 use super::command::Grant;
 use super::decide::Decision;
 use super::event::{AssetNeed, NAMES_BYTES};
-use super::state::{NodeState, Phase};
+use super::state::{NodeState, Phase, Place};
 use super::{RunEvent, RunFailure};
-use crate::definition::{Consumes, Execution, Join, Node, NodeIx, parse_span};
-use crate::expr::{Scope, Work};
+use crate::definition::{Consumes, Execution, Join, Node, parse_span};
+use crate::expr::{Scope, Template, Work};
 use crate::{Attempt, Json, LeaseToken};
 
 /// What the incoming transitions say about a pending node.
@@ -42,79 +42,73 @@ impl Decision<'_, '_, '_> {
     ///
     /// # Errors
     /// [`Later`]; nothing has happened, here and below.
-    pub fn begin(&mut self, ix: NodeIx) -> Result<(), Later> {
+    pub fn begin(&mut self, place: Place) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
-        if self.run.node(ix).phase != Phase::Pending {
-            return self.schedule(ix);
+        let node = definition.node(place.node);
+        if self.run.node(place).phase != Phase::Pending {
+            return self.schedule(place);
         }
-        if !node.incoming.is_empty() && readiness(node, self.run.node(ix)) == Readiness::Dead {
-            self.emit(RunEvent::NodeSkipped { node: self.run.address(ix) });
+        if !node.incoming.is_empty() && readiness(node, self.run.node(place)) == Readiness::Dead {
+            self.emit(RunEvent::NodeSkipped { node: self.run.address(place) });
             return Ok(());
         }
         if node.consumes.is_empty() {
-            return self.schedule(ix);
+            return self.schedule(place);
         }
-        let needs: Result<Vec<_>, _> =
-            self.run.with_scope(ix, None, |scope| node.consumes.iter().map(|c| need(c, scope, &self.work)).collect());
+        let needs: Result<Vec<_>, _> = self
+            .run
+            .with_scope(place, None, |scope| node.consumes.iter().map(|c| need(c, scope, &self.work)).collect());
         match needs {
             Ok(needs) => {
-                let event = RunEvent::NodeAwaitedAssets { node: self.run.address(ix), needs };
+                let event = RunEvent::NodeAwaitedAssets { node: self.run.address(place), needs };
                 if !self.check_room(event.weight_bytes())? {
-                    let failure = self.too_large(event.weight_bytes()).at(&self.run.address(ix), None);
-                    return self.fail_node(ix, failure);
+                    let failure = self.too_large(event.weight_bytes()).at(&self.run.address(place), None);
+                    return self.fail_node(place, failure);
                 }
                 self.emit(event);
                 Ok(())
             }
-            Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
+            Err(failure) => self.fail_node(place, failure.at(&self.run.address(place), None)),
         }
     }
 
     /// Renders the node's input and starts its first attempt.
-    fn schedule(&mut self, ix: NodeIx) -> Result<(), Later> {
+    fn schedule(&mut self, place: Place) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
+        let node = definition.node(place.node);
         let input = match &node.input {
             None => None,
-            Some(template) => match self.run.with_scope(ix, None, |scope| template.render_within(scope, &self.work)) {
+            Some(template) => match self.run.with_scope(place, None, |scope| template.render_within(scope, &self.work))
+            {
                 Ok(input) => Some(input),
                 Err(error) => {
-                    return self.fail_node(ix, error.into_failure().at(&self.run.address(ix), None));
+                    return self.fail_node(place, error.into_failure().at(&self.run.address(place), None));
                 }
             },
         };
         match &node.action.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) => self.schedule_attempt(ix, input, None),
-            Execution::Inside { output: None } => self.succeed_pure(ix, input.unwrap_or_default()),
+            Execution::Fleet { .. } | Execution::Engine(_) => self.schedule_attempt(place, input, None),
+            Execution::Inside { output: None } => self.succeed_pure(place, input.unwrap_or_default()),
             Execution::Inside { output: Some(output) } => {
-                match self.run.with_scope(ix, None, |scope| output.render_within(scope, &self.work)) {
-                    Ok(output) => self.succeed_pure(ix, output),
-                    Err(error) => self.fail_node(ix, error.into_failure().at(&self.run.address(ix), None)),
+                match self.run.with_scope(place, None, |scope| output.render_within(scope, &self.work)) {
+                    Ok(output) => self.succeed_pure(place, output),
+                    Err(error) => self.fail_node(place, error.into_failure().at(&self.run.address(place), None)),
                 }
             }
-            Execution::Waits { span } => {
-                let span = self.run.with_scope(ix, None, |scope| {
-                    let value = span.render_within(scope, &self.work).map_err(|error| match error.limit {
-                        None => RunFailure::new("sleep_duration", error.to_string()),
-                        Some(_) => error.into_failure(),
-                    })?;
-                    span_of(&value).map_err(|reason| RunFailure::new("sleep_duration", reason))
-                });
-                match span {
-                    Ok(span) => self.schedule_attempt(ix, input, Some(span)),
-                    Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
-                }
-            }
+            Execution::Waits { span } => match self.run.with_scope(place, None, |scope| sleep(span, scope, &self.work))
+            {
+                Ok(span) => self.schedule_attempt(place, input, Some(span)),
+                Err(failure) => self.fail_node(place, failure.at(&self.run.address(place), None)),
+            },
         }
     }
 
     /// Starts the next attempt with the input the first one had.
-    pub fn schedule_again(&mut self, ix: NodeIx) -> Result<(), Later> {
-        match &self.run.node(ix).phase {
+    pub fn schedule_again(&mut self, place: Place) -> Result<(), Later> {
+        match &self.run.node(place).phase {
             Phase::Retrying { input, .. } => {
                 let input = input.clone();
-                self.schedule_attempt(ix, input, None)
+                self.schedule_attempt(place, input, None)
             }
             Phase::Pending
             | Phase::AwaitingAssets { .. }
@@ -126,24 +120,24 @@ impl Decision<'_, '_, '_> {
         }
     }
 
-    fn schedule_attempt(&mut self, ix: NodeIx, input: Option<Json>, sleep: Option<Duration>) -> Result<(), Later> {
+    fn schedule_attempt(&mut self, place: Place, input: Option<Json>, sleep: Option<Duration>) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
+        let node = definition.node(place.node);
         // Before a worker's room is taken for it.
         self.check_work()?;
         let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
         if !self.check_room(bytes)? {
-            let failure = self.too_large(bytes).at(&self.run.address(ix), None);
-            return self.fail_node(ix, failure);
+            let failure = self.too_large(bytes).at(&self.run.address(place), None);
+            return self.fail_node(place, failure);
         }
-        let attempt = Attempt::new(self.run.node(ix).attempts + 1);
-        let lease = self.lease(ix, attempt);
+        let attempt = Attempt::new(self.run.node(place).attempts + 1);
+        let lease = self.lease(place, attempt);
         let workspace = &self.run.workspace;
         let waits = sleep.is_some() || (self.ground.is_contended)(workspace, &node.queue);
         let hand = if waits { None } else { self.ground.hands.take(workspace, &node.queue) };
         let (handed_to, session) = hand.map(|hand| (hand.worker.clone(), hand.session)).unzip();
         let wakes_at = sleep.map(|span| self.ground.now.after(span));
-        let node = self.run.address(ix);
+        let node = self.run.address(place);
         self.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
         Ok(())
     }
@@ -151,32 +145,34 @@ impl Decision<'_, '_, '_> {
     /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
     pub fn grant(&mut self, grant: Grant) {
         let Grant { node, attempt, worker, session } = grant;
-        let Some(ix) = self.run.find(&node) else { return };
-        if self.run.current(ix).is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
-            let lease = self.lease(ix, attempt);
+        let Some(place) = self.run.find(&node) else { return };
+        if self.run.current(place).is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
+            let lease = self.lease(place, attempt);
             self.emit(RunEvent::AttemptGranted { node, attempt, lease, worker, session });
         }
     }
 
     /// Ends an attempt that its worker has not begun, and schedules the next: no try was made.
-    pub fn take_back(&mut self, ix: NodeIx) -> Result<(), Later> {
-        let Some(current) = self.run.current(ix) else { return Ok(()) };
+    pub fn take_back(&mut self, place: Place) -> Result<(), Later> {
+        let Some(current) = self.run.current(place) else { return Ok(()) };
         let (attempt, input) = (current.attempt, current.input.clone());
         // Who said that it runs cannot say that it was never begun.
         let holder = current.holder().filter(|_| !current.is_started());
         let Some(worker) = holder.map(|(worker, _)| worker.clone()) else { return Ok(()) };
-        self.emit(RunEvent::AttemptReturned { node: self.run.address(ix), attempt, worker });
-        self.schedule_attempt(ix, input, None)
+        self.emit(RunEvent::AttemptReturned { node: self.run.address(place), attempt, worker });
+        self.schedule_attempt(place, input, None)
     }
 
     /// Makes a lease: for this grant only, and for nobody to guess.
-    fn lease(&self, ix: NodeIx, attempt: Attempt) -> LeaseToken {
-        self.ground.hands.secret.lease(&[
-            self.run.id.as_uuid().as_bytes(),
-            &ix.0.to_be_bytes(),
-            &attempt.get().to_be_bytes(),
-            &self.run.revision.get().to_be_bytes(),
-        ])
+    fn lease(&self, place: Place, attempt: Attempt) -> LeaseToken {
+        place.with_bytes(|place| {
+            self.ground.hands.secret.lease(&[
+                self.run.id.as_uuid().as_bytes(),
+                place,
+                &attempt.get().to_be_bytes(),
+                &self.run.revision.get().to_be_bytes(),
+            ])
+        })
     }
 }
 
@@ -206,6 +202,15 @@ fn need(consumes: &Consumes, scope: &Scope<'_>, work: &Work) -> Result<AssetNeed
         on_miss: consumes.on_miss,
         producer_input,
     })
+}
+
+/// How long a sleep takes.
+fn sleep(span: &Template, scope: &Scope<'_>, work: &Work) -> Result<Duration, RunFailure> {
+    let value = span.render_within(scope, work).map_err(|error| match error.limit {
+        None => RunFailure::new("sleep_duration", error.to_string()),
+        Some(_) => error.into_failure(),
+    })?;
+    span_of(&value).map_err(|reason| RunFailure::new("sleep_duration", reason))
 }
 
 /// A span from a rendered value: a number of milliseconds, or a text like `90s`, `2h`, `500ms`.

@@ -4,8 +4,9 @@ use super::agenda::Step;
 use super::budget::Later;
 use super::decide::Decision;
 use super::event::ProducedAsset;
+use super::state::Place;
 use super::{RunEvent, RunFailure};
-use crate::definition::{Definition, Node, NodeIx, OnNoRoute, TransitionIx};
+use crate::definition::{Definition, OnNoRoute, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
 use crate::{Attempt, Json, Timestamp, WorkerId};
 
@@ -64,25 +65,25 @@ impl Decision<'_, '_, '_> {
     /// [`Later`]; nothing has happened, here and below.
     pub fn succeed_node(
         &mut self,
-        ix: NodeIx,
+        place: Place,
         attempt: Attempt,
         output: Json,
         assets: Vec<ProducedAsset>,
         seen: Option<(WorkerId, Timestamp)>,
     ) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
-        if let Err(failure) = self.check_state(&definition, node, &output) {
-            return self.fail_node(ix, failure.at(&self.run.address(ix), Some(attempt)));
+        let node = definition.node(place.node);
+        if let Err(failure) = self.run.check_state_after(place, &output, &self.work) {
+            return self.fail_node(place, failure.at(&self.run.address(place), Some(attempt)));
         }
         let route = if is_unconditional(&node.on_success, &definition) {
             Ok(Route::All)
-        } else if let Err(limit) = self.work.take(self.run.state.len() as u64) {
-            Err(RunFailure::from(limit).at(&self.run.address(ix), None))
+        } else if let Err(limit) = self.work.take(self.run.branches.of(place).state.len() as u64) {
+            Err(RunFailure::from(limit).at(&self.run.address(place), None))
         } else {
             self.run
-                .with_scope_after(ix, &output, |scope| route(&node.on_success, &definition, scope, &self.work))
-                .map_err(|error| error.into_failure().at(&self.run.address(ix), None))
+                .with_scope_after(place, &output, |scope| route(&node.on_success, &definition, scope, &self.work))
+                .map_err(|error| error.into_failure().at(&self.run.address(place), None))
         };
         let (taken, failure) = match route {
             Ok(Route::All) => (None, None),
@@ -92,7 +93,7 @@ impl Decision<'_, '_, '_> {
                     OnNoRoute::End => None,
                     OnNoRoute::Fail => {
                         let message = format!("no transition out of {} holds", node.id);
-                        Some(RunFailure::new("no_route", message).at(&self.run.address(ix), None))
+                        Some(RunFailure::new("no_route", message).at(&self.run.address(place), None))
                     }
                 };
                 (Some(Vec::new()), failure)
@@ -101,11 +102,18 @@ impl Decision<'_, '_, '_> {
         };
         self.check_work()?;
         let (worker, started_at) = seen.unzip();
-        let event =
-            RunEvent::NodeSucceeded { node: self.run.address(ix), attempt, output, assets, worker, started_at, taken };
+        let event = RunEvent::NodeSucceeded {
+            node: self.run.address(place),
+            attempt,
+            output,
+            assets,
+            worker,
+            started_at,
+            taken,
+        };
         if !self.check_room(event.weight_bytes())? {
-            let failure = self.too_large(event.weight_bytes()).at(&self.run.address(ix), Some(attempt));
-            return self.fail_node(ix, failure);
+            let failure = self.too_large(event.weight_bytes()).at(&self.run.address(place), Some(attempt));
+            return self.fail_node(place, failure);
         }
         self.emit(event);
         if let Some(failure) = failure {
@@ -115,46 +123,47 @@ impl Decision<'_, '_, '_> {
     }
 
     /// Ends a node whose output was computed inside the decision.
-    pub fn succeed_pure(&mut self, ix: NodeIx, output: Json) -> Result<(), Later> {
+    pub fn succeed_pure(&mut self, place: Place, output: Json) -> Result<(), Later> {
         let definition = self.definition();
-        let node = definition.node(ix);
+        let node = definition.node(place.node);
         let assets = super::produce::of_pure(node, &output);
         match super::produce::check(node, assets, &self.work) {
-            Ok(assets) => self.succeed_node(ix, Attempt::FIRST, output, assets, None),
-            Err(failure) => self.fail_node(ix, failure.at(&self.run.address(ix), None)),
+            Ok(assets) => self.succeed_node(place, Attempt::FIRST, output, assets, None),
+            Err(failure) => self.fail_node(place, failure.at(&self.run.address(place), None)),
         }
     }
 
     /// Ends a node badly; the run goes on only over an `on: failure` transition.
-    pub fn fail_node(&mut self, ix: NodeIx, failure: RunFailure) -> Result<(), Later> {
-        let failed = self.route_failure(ix, failure)?;
-        self.take_failure_down(ix, failed);
+    pub fn fail_node(&mut self, place: Place, failure: RunFailure) -> Result<(), Later> {
+        let failed = self.route_failure(place, failure)?;
+        self.take_failure_down(place, failed);
         Ok(())
     }
 
     /// Finds the transitions that a failure takes.
-    pub fn route_failure(&self, ix: NodeIx, failure: RunFailure) -> Result<Failed, Later> {
+    pub fn route_failure(&self, place: Place, failure: RunFailure) -> Result<Failed, Later> {
         self.check_work()?;
-        let node = self.run.definition.node(ix);
+        let node = self.run.definition.node(place.node);
         let definition = &self.run.definition;
         let routed =
-            self.run.with_scope(ix, Some(&failure), |scope| route(&node.on_failure, definition, scope, &self.work));
+            self.run.with_scope(place, Some(&failure), |scope| route(&node.on_failure, definition, scope, &self.work));
         let failed = match routed {
             Ok(Route::Taken(taken)) => Failed { failure, taken },
             Ok(Route::Blocked | Route::All) => Failed { failure, taken: Vec::new() },
-            Err(error) => {
-                Failed { failure: error.into_failure().at(&self.run.address(ix), failure.attempt), taken: Vec::new() }
-            }
+            Err(error) => Failed {
+                failure: error.into_failure().at(&self.run.address(place), failure.attempt),
+                taken: Vec::new(),
+            },
         };
         self.check_work()?;
         Ok(failed)
     }
 
     /// Ends a node badly whose way on is known.
-    pub fn take_failure_down(&mut self, ix: NodeIx, failed: Failed) {
+    pub fn take_failure_down(&mut self, place: Place, failed: Failed) {
         let Failed { failure, taken } = failed;
         let is_fatal = taken.is_empty();
-        let node = self.run.address(ix);
+        let node = self.run.address(place);
         self.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
         if is_fatal {
             self.fail_run(failure);
@@ -168,7 +177,7 @@ impl Decision<'_, '_, '_> {
                 return;
             }
             let done = match step {
-                Step::Begin(ix) => self.begin(ix),
+                Step::Begin(place) => self.begin(place),
                 Step::Finish => self.finish(),
                 Step::Withdraw => {
                     let Some(ending) = self.run.ending.clone() else { return };
@@ -216,22 +225,13 @@ impl Decision<'_, '_, '_> {
 
     /// The outputs of the nodes without a successor, by node id.
     fn outputs_of_ends(&self, definition: &Definition) -> Result<Json, RunFailure> {
-        let ends = definition.nodes.iter().zip(&self.run.nodes).filter(|(node, _)| node.on_success.is_empty());
+        let ends =
+            definition.nodes.iter().zip(&self.run.branches.root().nodes).filter(|(node, _)| node.on_success.is_empty());
         let outputs: std::collections::BTreeMap<&str, &Json> =
             ends.filter_map(|(node, state)| Some((node.id.as_str(), state.output.as_ref()?))).collect();
         if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > self.budget.bytes {
             return Err(self.output_too_large());
         }
         Ok(Json::of(&outputs))
-    }
-
-    fn check_state(&self, definition: &Definition, node: &Node, output: &Json) -> Result<(), RunFailure> {
-        let (Some(schema), Some(key)) = (&definition.state_schema, &node.store_as) else { return Ok(()) };
-        let bytes = output.len_bytes() + self.run.state.values().map(Json::len_bytes).sum::<usize>();
-        self.work.scan(bytes).map_err(RunFailure::from)?;
-        let mut state = self.run.state.clone();
-        state.insert(key.clone(), output.clone());
-        let state = Json::of(&state);
-        schema.check_within(&state, &self.work).map_err(|refusal| refusal.into_failure("state_schema", ""))
     }
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::Run;
-use super::state::Phase;
-use crate::definition::NodeIx;
+use super::state::{Phase, Place};
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
-    by_queue: FxHashMap<QueueName, BTreeSet<(Revision, NodeIx)>>,
+    by_queue: FxHashMap<QueueName, BTreeSet<(Revision, Place)>>,
     moves: Vec<(QueueName, Move)>,
 }
 
@@ -31,13 +30,13 @@ impl Waiting {
         }
     }
 
-    pub fn join(&mut self, queue: &QueueName, place: (Revision, NodeIx)) {
+    pub fn join(&mut self, queue: &QueueName, place: (Revision, Place)) {
         if self.by_queue.entry(queue.clone()).or_default().insert(place) {
             self.moves.push((queue.clone(), Move::Joins));
         }
     }
 
-    pub fn leave(&mut self, queue: &QueueName, place: (Revision, NodeIx)) {
+    pub fn leave(&mut self, queue: &QueueName, place: (Revision, Place)) {
         let Some(places) = self.by_queue.get_mut(queue) else { return };
         if places.remove(&place) {
             self.moves.push((queue.clone(), Move::Leaves));
@@ -70,7 +69,7 @@ impl Run {
     /// Returns the attempts that wait for a queue, the longest waiting first, at most `count`.
     pub fn waiting_for(&self, queue: &QueueName, count: usize) -> Vec<(NodeAddress, Attempt)> {
         let places = self.waiting.by_queue.get(queue).into_iter().flatten().take(count);
-        places.filter_map(|(_, ix)| Some((self.address(*ix), self.current(*ix)?.attempt))).collect()
+        places.filter_map(|(_, place)| Some((self.address(*place), self.current(*place)?.attempt))).collect()
     }
 
     /// Returns how many attempts wait, by queue.
@@ -85,15 +84,15 @@ impl Run {
 
     /// Returns the queue of a node.
     pub fn queue_of(&self, node: &NodeAddress) -> Option<&QueueName> {
-        self.find(node).map(|ix| &self.definition.node(ix).queue)
+        self.find(node).map(|place| &self.definition.node(place.node).queue)
     }
 
     /// Returns the attempts that workers were granted and have not ended.
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
-        let nodes = self.indexed().filter(|_| self.ending.is_none());
-        nodes.filter_map(|(ix, state)| match &state.phase {
+        let nodes = self.places().filter(|_| self.ending.is_none());
+        nodes.filter_map(|(place, state)| match &state.phase {
             Phase::Current(current) => current.holder().map(|(worker, session)| HeldAttempt {
-                node: self.address(ix),
+                node: self.address(place),
                 attempt: current.attempt,
                 lease: current.lease,
                 worker: worker.clone(),

@@ -267,8 +267,15 @@ fn a_checkpoint_that_does_not_hold_together_is_refused() {
     assert!(matches!(refusal, CheckpointError::DefinitionMissing { .. }), "{refusal}");
     let refusal = refused(&|lines| lines[definition][2] = json!({"slug": "chain"}));
     assert!(matches!(refusal, CheckpointError::Definition { .. }), "{refusal}");
-    let refusal = refused(&|lines| lines[run]["nodes"][0][0] = json!("elsewhere"));
-    assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+    let known = lines[run]["nodes"][0][0].as_str().unwrap();
+    for elsewhere in ["elsewhere".to_owned(), format!("{known}@17")] {
+        let refusal = refused(&|lines| lines[run]["nodes"][0][0] = json!(elsewhere));
+        assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+        let refusal = refused(&|lines| lines[run]["agenda"] = json!([elsewhere]));
+        assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+        let refusal = refused(&|lines| lines[run]["unrecorded"] = json!([[elsewhere, "a.b", null]]));
+        assert!(matches!(refusal, CheckpointError::Node { .. }), "{refusal}");
+    }
     let refusal = refused(&|lines| {
         lines[0]["sections"] = json!(lines[0]["sections"].as_u64().unwrap() + 1);
         lines.extend_from_within(clock - 1..=clock);

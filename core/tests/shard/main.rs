@@ -2,6 +2,7 @@
 
 mod assets;
 mod bounds;
+mod branches;
 mod checkpoints;
 mod compiling;
 mod effects;

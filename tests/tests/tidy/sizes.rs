@@ -13,7 +13,7 @@ const TABLES: [(&str, &str); 2] = [("core/src/run/evolve.rs", "evolve"), ("proje
 
 /// Types that are too large, and how large they are: they may only shrink.
 const TOO_LARGE: [(&str, &str, usize); 3] =
-    [("core", "Desk", 1_147), ("core", "Shard", 1_073), ("core", "Decision", 775)];
+    [("core", "Desk", 1_147), ("core", "Shard", 1_073), ("core", "Decision", 766)];
 
 #[test]
 fn a_file_answers_one_question() {

@@ -1,0 +1,91 @@
+//! Where one node stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::expr::ConsumedAsset;
+use crate::run::attempt::CurrentAttempt;
+use crate::run::{AssetNeed, NodeStatus};
+use crate::{Json, Timestamp};
+
+/// Where one node stands. Checkpoints hold it as it is: a change is a new format of their section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct NodeState {
+    pub phase: Phase,
+    /// Attempts scheduled so far.
+    pub attempts: u32,
+    /// Of those, how many were given back before they began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returned: u32,
+    /// Incoming transitions that were taken.
+    pub taken: u32,
+    /// Incoming transitions that were taken or are dead.
+    pub decided: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+    pub output: Option<Json>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumed: Vec<ConsumedAsset>,
+}
+
+/// The phases of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(in crate::run) enum Phase {
+    Pending,
+    AwaitingAssets {
+        missing: Vec<AssetNeed>,
+    },
+    Current(Box<CurrentAttempt>),
+    Retrying {
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+        input: Option<Json>,
+        due_at: Timestamp,
+    },
+    Succeeded,
+    Failed,
+    Skipped,
+    Cancelled,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl NodeState {
+    /// Where a node stands that nothing has happened to yet.
+    pub fn untouched() -> Self {
+        Self {
+            phase: Phase::Pending,
+            attempts: 0,
+            returned: 0,
+            taken: 0,
+            decided: 0,
+            output: None,
+            consumed: Vec::new(),
+        }
+    }
+}
+
+impl Phase {
+    pub fn is_active(&self) -> bool {
+        match self {
+            Self::AwaitingAssets { .. } | Self::Current(_) | Self::Retrying { .. } => true,
+            Self::Pending | Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => false,
+        }
+    }
+
+    /// Returns where that is, in the words users see.
+    pub fn status(&self) -> NodeStatus {
+        match self {
+            Self::Pending => NodeStatus::Pending,
+            Self::AwaitingAssets { .. } | Self::Retrying { .. } => NodeStatus::Waiting,
+            Self::Current(current) if current.wakes_at().is_some() => NodeStatus::Waiting,
+            Self::Current(current) if current.is_waiting() => NodeStatus::Queued,
+            Self::Current(_) => NodeStatus::Running,
+            Self::Succeeded => NodeStatus::Succeeded,
+            Self::Failed => NodeStatus::Failed,
+            Self::Skipped => NodeStatus::Skipped,
+            Self::Cancelled => NodeStatus::Cancelled,
+        }
+    }
+}
