@@ -6,7 +6,7 @@ use super::frames::fit;
 use super::line::{LINE_OF_SENDER_MAX, Sender, Waiting};
 use super::{Asker, Caller, Desk, Moment, Output, Place};
 use crate::protocol::{Held, Malformed, ReadFrame, WorkAnswer, WorkReply, WorkRequest};
-use crate::run::{RunCommand, RunRejection};
+use crate::run::{Run, RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
 use crate::{Attempt, CommandId, LeaseToken, NodeAddress, RunId, SessionId, WorkerId, WorkspaceId};
 
@@ -80,7 +80,7 @@ impl<R, T> Desk<R, T> {
                 if !self.is_of(run, &speaker.workspace) {
                     return self.hold_unknown(place);
                 }
-                self.let_go(report.lease);
+                self.let_go(run, &report.node, report.attempt, report.lease);
                 let command = Command::Run { run, command: RunCommand::ReportAttempt(report) };
                 self.submit(caller, Submission::new(id, command), at, out);
             }
@@ -88,7 +88,7 @@ impl<R, T> Desk<R, T> {
                 if !self.is_of(run, &speaker.workspace) {
                     return self.hold_unknown(place);
                 }
-                self.let_go(lease);
+                self.let_go(run, &node, attempt, lease);
                 let command = Command::Run { run, command: RunCommand::ReturnAttempt { node, attempt, lease } };
                 self.submit(caller, Submission::new(id, command), at, out);
             }
@@ -131,8 +131,12 @@ impl<R, T> Desk<R, T> {
         self.owner.hold(Caller(Asker::Stranger { place, rejection: Rejection::Run(RunRejection::RunNotFound) }));
     }
 
-    fn let_go(&mut self, lease: LeaseToken) {
-        if let Some(lease) = self.leases.release(lease) {
+    /// Waits no longer for who holds an attempt; as long as it is current under another name, its holder is waited for.
+    fn let_go(&mut self, run: RunId, node: &NodeAddress, attempt: Attempt, token: LeaseToken) {
+        let is_current = |run: &Run| run.current_lease(node) == Some((attempt, token));
+        if self.owner.shard().run(run).is_none_or(is_current)
+            && let Some(lease) = self.leases.release(token)
+        {
             self.spoken_of(&lease);
         }
     }

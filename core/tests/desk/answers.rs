@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use headwater_core::SessionId;
-use headwater_core::desk::Input;
-use headwater_core::protocol::{ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest};
+use headwater_core::desk::{Input, Output};
+use headwater_core::protocol::{Held, ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest};
 use serde_json::json;
 
 use crate::room::{FRAME, Room, SESSION};
@@ -150,4 +150,51 @@ fn only_the_answer_to_a_report_brings_tasks() {
     room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 1 }, room.at, &mut room.out);
     room.end_turn();
     assert_eq!((room.brought(1), room.handed), (0, vec![(SessionId::from_bits(SESSION), 2)]));
+}
+
+#[test]
+fn what_is_said_of_no_current_attempt_does_not_let_its_lease_go() {
+    let branch = |task: &mut Task| task.node = format!("{}@17", task.node).parse().unwrap();
+    let node = |task: &mut Task| task.node = "nowhere".parse().unwrap();
+    let attempt = |task: &mut Task| task.attempt = task.attempt.next();
+    let wrong: [&dyn Fn(&mut Task); 3] = [&branch, &node, &attempt];
+    type Says = fn(&mut Room, &Task) -> WorkRequest;
+    let says: [Says; 4] = [
+        |room, task| room.report(task),
+        |room, task| {
+            let (run, node, attempt, lease) = (task.run, task.node.clone(), task.attempt, task.lease);
+            WorkRequest::Return { id: room.id(), run, node, attempt, lease }
+        },
+        |room, task| {
+            let (run, node, attempt, lease) = (task.run, task.node.clone(), task.attempt, task.lease);
+            WorkRequest::Started { run, node, attempt, lease, started_at: room.at.wall }
+        },
+        |_, task| {
+            let (run, node, attempt, lease) = (task.run, task.node.clone(), task.attempt, task.lease);
+            WorkRequest::Heartbeat { held: vec![Held { run, node, attempt, lease, progress: None }] }
+        },
+    ];
+    for (said, wrong) in says.into_iter().flat_map(|said| wrong.map(|wrong| (said, wrong))) {
+        let (mut room, tasks) = with_one_task(1);
+        room.at.steady += Duration::from_secs(10);
+        let mut elsewhere = tasks[0].clone();
+        wrong(&mut elsewhere);
+        let said = said(&mut room, &elsewhere);
+        room.work(1, vec![said.clone()]);
+        room.settle();
+        let (_, answer) = room.answers.iter().find(|(reply, _)| *reply == 1).expect("it is answered");
+        let answer: WorkAnswer = serde_json::from_slice(answer).unwrap();
+        match (&said, &answer.replies[..]) {
+            (WorkRequest::Heartbeat { .. }, [WorkReply::Alive { cancelled, unclear }]) => {
+                assert_eq!((&cancelled[..], &unclear[..]), (&[elsewhere.lease][..], &[][..]), "{said:?}");
+            }
+            (_, [WorkReply::Refused { .. }]) => {}
+            (_, other) => panic!("{other:?} to {said:?}"),
+        }
+        // Its holder is still waited for, and missed.
+        room.at.steady += Duration::from_secs(6);
+        room.desk.take(Input::Sweep, room.at, &mut room.out);
+        let silent = room.out.iter().filter(|output| matches!(output, Output::FellSilent { .. })).count();
+        assert_eq!(silent, 1, "{said:?}");
+    }
 }
