@@ -174,6 +174,19 @@ fn every_entry_of_either_form_is_looked_at() {
 }
 
 #[test]
+fn what_is_malformed_is_told_beside_everything_else() {
+    let document = json!({"slug": "w", "steps": [{"id": "a", "jobSlug": "x", "dependsOn": ["b"], "produces": [
+        {"assetId": "a.b", "partitioning": {"type": "nope"}, "autoMaterialize": []}]}]});
+    let problems = compile(&document).unwrap_err().0;
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut paths: Vec<_> = errors.map(|problem| problem.path.as_str()).collect();
+    paths.sort_unstable();
+    let produced = "/steps/0/produces/0";
+    let [automation, kind] = ["autoMaterialize", "partitioning/type"].map(|field| format!("{produced}/{field}"));
+    assert_eq!(paths, ["/steps/0/dependsOn/0", &automation, &kind], "each once");
+}
+
+#[test]
 fn what_journals_hold_goes_on_whatever_it_says() {
     let old = json!({"partitioning": {"type": "by moon", "keys": 3}, "autoMaterialize": {"onExpiry": 1, "later": {},
         "parameterDefaults": {"n": 1}}});

@@ -36,11 +36,14 @@ pub fn compilations() -> u64 {
 /// Compiling the `source` of the result gives the same definition with the same hash.
 ///
 /// # Errors
-/// All problems at once, in document order; at least one is an error.
+/// All problems at once, in document order, also those of [`super::refused_at_the_door`]; at least one is an error.
 pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems> {
     COMPILED.set(COMPILED.get() + 1);
     let found = Findings::default();
     let definition = if fits(document, &found) { read(document, &found) } else { None };
+    if definition.is_none() {
+        contract::check_document(document, &found);
+    }
     let problems = found.into_document_order(document);
     match definition {
         Some(definition) => Ok((definition, problems)),

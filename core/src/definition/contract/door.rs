@@ -9,14 +9,19 @@ use crate::definition::{Definition, Problem, ProblemCode};
 /// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
 pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
     let (source, found) = (definition.source.to_value(), Findings::default());
+    check_document(&source, &found);
+    found.into_document_order(&source)
+}
+
+/// Looks at every asset that any node of a document declares, in whichever form.
+pub(in crate::definition) fn check_document(document: &Value, found: &Findings) {
     for list in ["steps", "nodes"] {
-        for (at, node) in entries(&source, "", list) {
+        for (at, node) in entries(document, "", list) {
             for side in ["produces", "consumes"] {
-                entries(node, &at, side).for_each(|(at, declared)| check(&at, declared, &found));
+                entries(node, &at, side).for_each(|(at, declared)| check(&at, declared, found));
             }
         }
     }
-    found.into_document_order(&source)
 }
 
 /// Lists the entries of a field with their paths.

@@ -20,6 +20,7 @@ use crate::{AssetId, Json, Version};
 
 pub use automation::{Automation, Mode, Wait};
 pub use declared::{Declared, Meaning};
+pub(super) use door::check_document;
 pub use door::refused_at_the_door;
 pub use freshness::Freshness;
 pub use partitioning::{Granularity, Partitioning, TimeWindow};
