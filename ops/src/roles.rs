@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::{MemberId, ShardId};
-use headwater_projector::{Database, JetStreamJournal, Progress, Projector};
+use headwater_projector::{Database, Progress, Projector};
 use headwater_streams::backoff::Backoff;
 use headwater_streams::duty::{self, Duty};
+use headwater_streams::journals::JetStreamJournals;
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_workers::actions;
 use headwater_workers::sdk::Worker;
@@ -112,7 +113,7 @@ async fn ended(mut roles: Roles, stop: &CancellationToken) -> Result<(), ServeEr
 fn project(roles: &mut Roles, process: &Process, stop: &CancellationToken) -> Result<Option<Progress>, ServeError> {
     let Some(database) = process.database.clone() else { return Ok(None) };
     let shards = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
-    let journal = Arc::new(JetStreamJournal::new(&process.broker));
+    let journal = Arc::new(JetStreamJournals::new(&process.broker));
     let projector = Projector::new(database.clone(), journal, shards);
     let progress = projector.progress();
     let stop = stop.clone();

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use headwater_core::{Sequence, ShardId};
 use headwater_projector::rebuild::{Switch, rebuild};
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{Database, Journal as _, MemoryJournal, Progress, Projector};
+use headwater_projector::{Database, Progress, Projector};
+use headwater_streams::journals::{Journals as _, MemoryJournals};
 use tokio_util::sync::CancellationToken;
 use workload::steady::{Load, Written, write};
 
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         payload_bytes: 60,
     };
     let lanes = usize::try_from(argument(2, 1))?;
-    let journal = MemoryJournal::new();
+    let journal = MemoryJournals::new();
     let written = write(load, &journal);
     println!("{load:?}");
     println!("{written:?}: {} bytes a commit", written.bytes as u64 / written.commits);
@@ -85,7 +86,7 @@ fn report(what: &str, written: Written, measured: Measured) {
 async fn run(
     server: &PostgresServer,
     database: Database,
-    journal: MemoryJournal,
+    journal: MemoryJournals,
     shards: u16,
     lanes: usize,
 ) -> Result<Measured, Box<dyn std::error::Error>> {
@@ -120,7 +121,7 @@ async fn reach(progress: &Progress, heads: &BTreeMap<ShardId, Sequence>) -> Resu
 async fn paced(server: &PostgresServer, load: Load, rate: u64, lanes: usize) -> Result<(), Box<dyn std::error::Error>> {
     sql(server, "DROP SCHEMA headwater CASCADE").await?;
     sql(server, "DROP SCHEMA headwater_previous CASCADE").await?;
-    let (source, target) = (MemoryJournal::new(), MemoryJournal::new());
+    let (source, target) = (MemoryJournals::new(), MemoryJournals::new());
     let written = write(Load { steps: load.steps.min(rate * 15), ..load }, &source);
     let ids: Vec<ShardId> = (0..load.shards).map(ShardId::new).collect::<Result<_, _>>()?;
     let mut queues: Vec<_> = ids.iter().map(|id| (*id, workload::entries(&source, *id).into_iter())).collect();

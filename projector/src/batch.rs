@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use headwater_core::shard::BUNDLE_FORMAT;
 use headwater_core::shard::{HoldReason, Sighting, Witness};
 use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
+use headwater_streams::journals::Entry;
 use sha2::{Digest as _, Sha256};
 
 use crate::fold::Changes;
-use crate::journal::JournalEntry;
 use crate::parse::parse;
 
 /// How far a shard is projected.
@@ -63,7 +63,7 @@ pub enum Discontinuity {
 /// Entries and what they change. Kept together, because what the database refuses is taken apart again.
 #[derive(Debug, Default)]
 pub struct Batch {
-    entries: Vec<(ShardId, JournalEntry)>,
+    entries: Vec<(ShardId, Entry)>,
     changes: Changes,
     advances: BTreeMap<ShardId, Advance>,
     bytes: usize,
@@ -74,7 +74,7 @@ pub struct Batch {
 pub(crate) struct Advance {
     pub(crate) from: Sequence,
     time: Option<Timestamp>,
-    last: JournalEntry,
+    last: Entry,
 }
 
 impl Advance {
@@ -99,7 +99,7 @@ impl Batch {
     ///
     /// # Errors
     /// See [`Discontinuity`]; the batch is as it was.
-    pub fn push(&mut self, cursor: &Cursor, entry: JournalEntry) -> Result<(), Discontinuity> {
+    pub fn push(&mut self, cursor: &Cursor, entry: Entry) -> Result<(), Discontinuity> {
         let shard = cursor.shard;
         let before = self.advances.get(&shard);
         let reached = before.map_or(cursor.sequence, |advance| advance.last.sequence);
@@ -133,7 +133,7 @@ impl Batch {
     }
 
     /// Makes a batch of one entry that is known to follow from what is projected.
-    pub(crate) fn of_one(shard: ShardId, entry: JournalEntry) -> Self {
+    pub(crate) fn of_one(shard: ShardId, entry: Entry) -> Self {
         let bundle = parse(shard, &entry);
         let from = Sequence::new(entry.sequence.get().saturating_sub(1));
         let time = bundle.commits.last().map(|commit| commit.time);
@@ -168,7 +168,7 @@ impl Batch {
         &self.advances
     }
 
-    pub(crate) fn entries(&self) -> &[(ShardId, JournalEntry)] {
+    pub(crate) fn entries(&self) -> &[(ShardId, Entry)] {
         &self.entries
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! Everything in the read models follows from the journals and can be dropped and made anew. This crate is *not*: a
 //! place where anything is decided (the core does), a source of truth (the journals are), or a broker's client: what it
-//! folds comes through [`Journal`]. `tokio_postgres` stays inside.
+//! folds comes through [`Journals`](headwater_streams::journals::Journals). `tokio_postgres` stays inside.
 //!
 //! | module | question it answers |
 //! |---|---|
 //! | [`server`] | where a Postgres for development and tests comes from |
 //! | [`Database`] | which schema, through which connections; its migrations |
-//! | [`Journal`] | where bundles come from |
 //! | [`parse`] | what is in a message, and what cannot be read of it |
 //! | [`fold`] | what commits mean for the tables |
 //! | [`tables`] | what a table holds, and how it is written |
@@ -31,7 +30,6 @@ mod batch;
 mod columns;
 mod database;
 pub mod fold;
-mod jetstream;
 mod journal;
 pub mod live;
 pub mod parse;
@@ -44,6 +42,5 @@ mod write;
 
 pub use batch::{Batch, Cursor, Discontinuity, bundle_hash};
 pub use database::{Database, DatabaseError};
-pub use jetstream::{JetStreamJournal, JetStreamReader};
-pub use journal::{Journal, JournalEntry, JournalError, JournalReader, MemoryJournal, MemoryReader};
+pub use journal::JournalError;
 pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};

@@ -7,10 +7,10 @@
 use bytes::Bytes;
 use headwater_core::shard::{AggregateId, Event};
 use headwater_core::{CommandId, Epoch, Incarnation, Revision, ShardId, Timestamp};
+use headwater_streams::journals::Entry;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::journal::JournalEntry;
 use crate::tables::DeadRow;
 
 /// A bundle as far as it could be read.
@@ -78,7 +78,7 @@ struct LooseBundle<'a> {
 }
 
 /// Reads a message of the journal of `shard`.
-pub fn parse(shard: ShardId, entry: &JournalEntry) -> ParsedBundle {
+pub fn parse(shard: ShardId, entry: &Entry) -> ParsedBundle {
     let of_shard =
         |found: ShardId| if found == shard { Ok(()) } else { Err(format!("it is a bundle of shard {found}")) };
     if let Ok(bundle) = serde_json::from_slice::<WireBundle<'_>>(&entry.bytes) {
@@ -122,7 +122,7 @@ impl ParsedBundle {
     }
 }
 
-fn events_of(entry: &JournalEntry, ordinal: i32, commit: &WireCommit<'_>) -> Result<ParsedCommit, String> {
+fn events_of(entry: &Entry, ordinal: i32, commit: &WireCommit<'_>) -> Result<ParsedCommit, String> {
     let text = commit.events.get();
     let events: Vec<Event> = serde_json::from_str(text).map_err(|error| format!("not events: {error}"))?;
     if events.is_empty() {
@@ -143,7 +143,7 @@ fn events_of(entry: &JournalEntry, ordinal: i32, commit: &WireCommit<'_>) -> Res
     })
 }
 
-fn unreadable(shard: ShardId, entry: &JournalEntry, reason: String) -> ParsedBundle {
+fn unreadable(shard: ShardId, entry: &Entry, reason: String) -> ParsedBundle {
     /// What every release says, whatever else it does.
     #[derive(Deserialize)]
     struct Head {
@@ -155,6 +155,6 @@ fn unreadable(shard: ShardId, entry: &JournalEntry, reason: String) -> ParsedBun
     ParsedBundle { previous: None, incarnation: Incarnation::FIRST, needs, commits: Vec::new(), dead: vec![row] }
 }
 
-fn dead(shard: ShardId, entry: &JournalEntry, ordinal: i32, reason: &str, raw: &[u8]) -> DeadRow {
+fn dead(shard: ShardId, entry: &Entry, ordinal: i32, reason: &str, raw: &[u8]) -> DeadRow {
     DeadRow { shard, sequence: entry.sequence, ordinal, reason: reason.to_owned(), raw: entry.bytes.slice_ref(raw) }
 }

@@ -7,14 +7,15 @@ use headwater_core::{Json, Sequence, ShardId};
 use headwater_projector::fold::{Changes, graph_of};
 use headwater_projector::parse::parse;
 use headwater_projector::tables::Graph;
-use headwater_projector::{Batch, Cursor, Discontinuity, JournalEntry};
+use headwater_projector::{Batch, Cursor, Discontinuity};
+use headwater_streams::journals::Entry;
 use serde_json::{Value, json};
 
 const RUN: &str = "0190a6e4-5c00-7abc-8def-000000000000";
 const COMMAND: &str = "11111111-2222-4333-8444-555555555555";
 
 /// One bundle of shard 0: each commit is of an aggregate at a time, with its events.
-fn bundle(commits: &[(&str, u64, Value)]) -> JournalEntry {
+fn bundle(commits: &[(&str, u64, Value)]) -> Entry {
     let commits: Vec<Value> = commits
         .iter()
         .map(|(aggregate, time, events)| {
@@ -22,10 +23,10 @@ fn bundle(commits: &[(&str, u64, Value)]) -> JournalEntry {
         })
         .collect();
     let bundle = json!({"shard": 0, "epoch": 1, "id": COMMAND, "previous": "", "effectsDone": 0, "commits": commits});
-    JournalEntry { sequence: Sequence::new(9), bytes: serde_json::to_vec(&bundle).unwrap().into() }
+    Entry { sequence: Sequence::new(9), bytes: serde_json::to_vec(&bundle).unwrap().into() }
 }
 
-fn fold(entries: &[JournalEntry]) -> Changes {
+fn fold(entries: &[Entry]) -> Changes {
     let (mut changes, shard) = (Changes::default(), ShardId::new(0).unwrap());
     for entry in entries {
         changes.fold(shard, entry.sequence, parse(shard, entry));
@@ -284,7 +285,7 @@ fn a_commit_that_cannot_be_read_is_buried_and_its_neighbours_are_not() {
     for bytes in
         [&b"\xff"[..], b"", b"{}", br#"{"shard":1,"epoch":1,"id":"x","previous":"","effectsDone":0,"commits":[]}"#]
     {
-        let entry = JournalEntry { sequence: Sequence::new(1), bytes: Bytes::copy_from_slice(bytes) };
+        let entry = Entry { sequence: Sequence::new(1), bytes: Bytes::copy_from_slice(bytes) };
         let changes = fold(&[entry]);
         assert_eq!((changes.dead.len(), changes.commits.len()), (1, 0));
         assert_eq!(changes.dead[0].ordinal, -1);
@@ -305,7 +306,7 @@ fn a_bundle_that_needs_a_later_release_stops_the_shard_and_is_not_buried() {
     ];
     for text in later {
         let (mut batch, cursor) = (Batch::default(), Cursor::start(shard));
-        let at = |sequence, bytes: Bytes| JournalEntry { sequence: Sequence::new(sequence), bytes };
+        let at = |sequence, bytes: Bytes| Entry { sequence: Sequence::new(sequence), bytes };
         batch.push(&cursor, at(1, known.bytes.clone())).unwrap();
         let stopped = batch.push(&cursor, at(2, text.clone().into())).unwrap_err();
         assert_eq!(stopped, Discontinuity::Newer { shard, found: Sequence::new(2), needs: 99 }, "{text}");
@@ -334,7 +335,7 @@ fn a_commit_keeps_the_very_text_of_its_events() {
     // It is a bundle to the core as well: nothing is read here that is not one there.
     let core: Bundle = serde_json::from_str(&bundle).unwrap();
     assert_eq!(core.commits[0].events.len(), 1);
-    let changes = fold(&[JournalEntry { sequence: Sequence::new(1), bytes: bundle.into() }]);
+    let changes = fold(&[Entry { sequence: Sequence::new(1), bytes: bundle.into() }]);
     assert_eq!(changes.commits[0].events, text);
     assert_eq!((changes.commits[0].revision.get(), changes.commits[0].event_count), (4, 1));
 }
@@ -380,7 +381,7 @@ fn what_was_taken_from_workers_before_the_reader_was_strict_is_projected_and_can
             ("asset/default/x.y", 2, json!([materialized])),
         ]);
         let text = String::from_utf8(entry.bytes.to_vec()).unwrap().replace(r#""what follows""#, written);
-        let changes = fold(&[JournalEntry { bytes: text.into(), ..entry }]);
+        let changes = fold(&[Entry { bytes: text.into(), ..entry }]);
         assert!(changes.dead.is_empty(), "{written}: {:?}", changes.dead);
         let trace = changes.traces.rows().next().unwrap();
         assert_eq!(trace.started_at.unwrap().to_string(), "9999-12-30T21:59:59.999999Z");

@@ -13,7 +13,8 @@ use headwater_core::{DefinitionVersion, Json, Revision, RunId, ShardId};
 use headwater_projector::live::{Hub, Live};
 use headwater_projector::queries::Reads;
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{Database, MemoryJournal, Observer, Progress, Projector};
+use headwater_projector::{Database, Observer, Progress, Projector};
+use headwater_streams::journals::MemoryJournals;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use workload::{Dice, Shard};
@@ -34,7 +35,7 @@ struct House {
     _folder: tempfile::TempDir,
     server: PostgresServer,
     door: Door,
-    journal: MemoryJournal,
+    journal: MemoryJournals,
     shards: [Shard; 2],
     dice: Dice,
     projected: Progress,
@@ -51,7 +52,7 @@ impl House {
         let door = Door::open(server.port());
         let shards = [Shard::new(0), Shard::new(1)];
         let ids = [shards[0].id, shards[1].id];
-        let (journal, stop, live) = (MemoryJournal::new(), CancellationToken::new(), Live::default());
+        let (journal, stop, live) = (MemoryJournals::new(), CancellationToken::new(), Live::default());
         let database = Database::open(&server.url()).await.unwrap();
         let projector = Projector::new(database, Arc::new(journal.clone()), ids.to_vec());
         let projected = projector.progress();

@@ -10,10 +10,12 @@ use headwater_core::{Epoch, Incarnation, Sequence, ShardId};
 use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{
-    BatchLimits, Database, Journal, JournalEntry, JournalError, JournalReader, MemoryJournal, bundle_hash,
+use headwater_projector::{BatchLimits, Database, bundle_hash};
+use headwater_projector::{Progress, Projector, WaitError};
+use headwater_streams::ExchangeError;
+use headwater_streams::journals::{
+    Entry, JournalInfo, JournalReader, Journals, MemoryJournals, MemoryReader, ReadError,
 };
-use headwater_projector::{MemoryReader, Progress, Projector, WaitError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workload::story::{Story, tell};
@@ -54,7 +56,7 @@ struct Running {
 impl Running {
     fn start(
         database: &Database,
-        journal: &MemoryJournal,
+        journal: &MemoryJournals,
         shards: &[ShardId],
         events_max: usize,
         lanes: usize,
@@ -71,7 +73,7 @@ impl Running {
         self.progress.wait_for(Position { shard, sequence }, DEADLINE).await.unwrap();
     }
 
-    async fn reach_heads(&self, journal: &MemoryJournal, shards: &[ShardId]) {
+    async fn reach_heads(&self, journal: &MemoryJournals, shards: &[ShardId]) {
         for &shard in shards {
             self.reach(shard, journal.head(shard).await.unwrap()).await;
         }
@@ -144,8 +146,8 @@ async fn however_batches_are_cut_the_tables_are_the_same() {
 }
 
 /// The journal of one shard as an operator accepted it: its first entries, and the bundle that begins an incarnation.
-fn begun_anew(story: &Story, shard: ShardId, kept: usize, incarnation: Incarnation) -> MemoryJournal {
-    let journal = MemoryJournal::new();
+fn begun_anew(story: &Story, shard: ShardId, kept: usize, incarnation: Incarnation) -> MemoryJournals {
+    let journal = MemoryJournals::new();
     for &other in &story.shards {
         let entries = workload::entries(&story.journal, other);
         let kept = if other == shard { kept } else { entries.len() };
@@ -199,37 +201,41 @@ async fn drop_schema(house: &House) {
 
 /// Delivers everything twice: each batch comes with the one before it in front.
 #[derive(Debug)]
-struct Stutter(MemoryJournal);
+struct Stutter(MemoryJournals);
 
 struct StutterReader {
     reader: MemoryReader,
-    before: Vec<JournalEntry>,
+    before: Vec<Entry>,
 }
 
-impl Journal for Stutter {
+impl Journals for Stutter {
     type Reader = StutterReader;
 
-    async fn open(&self, shard: ShardId, after: Sequence) -> Result<StutterReader, JournalError> {
-        // From a little before, as a consumer that lost its acknowledgement would.
-        let earlier = Sequence::new(after.get().saturating_sub(3));
-        Ok(StutterReader { reader: self.0.open(shard, earlier).await?, before: Vec::new() })
+    async fn describe(&self, shard: ShardId) -> Result<Option<JournalInfo>, ExchangeError> {
+        self.0.describe(shard).await
     }
 
-    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, JournalError> {
+    async fn entry(&self, shard: ShardId, at: Sequence) -> Result<Option<Entry>, ExchangeError> {
+        self.0.entry(shard, at).await
+    }
+
+    fn read(&self, shard: ShardId, from: Sequence) -> StutterReader {
+        // From a little before, as a consumer that lost its acknowledgement would.
+        let earlier = Sequence::new(from.get().saturating_sub(3));
+        StutterReader { reader: self.0.read(shard, earlier), before: Vec::new() }
+    }
+
+    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
         self.0.contradicts(shard, seen).await
     }
 
-    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, JournalError> {
+    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, ExchangeError> {
         self.0.incarnations(shards).await
-    }
-
-    async fn head(&self, shard: ShardId) -> Result<Sequence, JournalError> {
-        self.0.head(shard).await
     }
 }
 
 impl JournalReader for StutterReader {
-    async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<JournalEntry>, JournalError> {
+    async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<Entry>, ReadError> {
         let new = self.reader.next(messages_max.min(5), wait).await?;
         if new.is_empty() {
             return Ok(new);
@@ -237,6 +243,10 @@ impl JournalReader for StutterReader {
         let mut all = std::mem::replace(&mut self.before, new.clone());
         all.extend(new);
         Ok(all)
+    }
+
+    async fn close(self) {
+        self.reader.close().await;
     }
 }
 
@@ -283,7 +293,7 @@ async fn a_switch_in_full_flight_loses_nothing_and_can_be_undone() {
     let house = House::build().await;
     let database = house.database().await;
     let story = tell(3, 2, 4_000);
-    let live = MemoryJournal::new();
+    let live = MemoryJournals::new();
     let running = Running::start(&database, &live, &story.shards, 50, 1);
     // The journals grow while the read models are built anew, twice.
     let feeding = tokio::spawn({

@@ -15,7 +15,8 @@ use headwater_core::{
 };
 use headwater_projector::queries::{Reads, RunFilter, RunsAfter};
 use headwater_projector::server::PostgresServer;
-use headwater_projector::{Database, Journal as _, MemoryJournal, Observer, Projector, WaitError};
+use headwater_projector::{Database, Observer, Projector, WaitError};
+use headwater_streams::journals::{Journals as _, MemoryJournals};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use workload::{DAWN_MICROS, Dice, Shard};
@@ -36,12 +37,12 @@ fn asset(text: &str) -> AssetId {
 
 /// A run of `insights` for each number, each of which fails, succeeds or is left running; and its asset.
 struct Told {
-    journal: MemoryJournal,
+    journal: MemoryJournals,
     runs: Vec<RunId>,
 }
 
 fn tell() -> Told {
-    let (journal, mut dice, mut shard) = (MemoryJournal::new(), Dice::new(1), Shard::new(0));
+    let (journal, mut dice, mut shard) = (MemoryJournals::new(), Dice::new(1), Shard::new(0));
     let mut workflow = Revision::FIRST;
     for version in 1..=2 {
         let document = json!({"slug": "insights", "name": "Directory insights", "steps": [

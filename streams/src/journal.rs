@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, RawMessageErr
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use headwater_core::shard::Standing;
-use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
 
 use crate::acked::{self, PublishFailure};
 use crate::subject::{self, Subject};
@@ -18,7 +18,7 @@ use crate::{Broker, Cause, Disposition, ExchangeError, topology};
 /// The journal of one shard. Cheap to clone.
 ///
 /// A stream knows its own numbers only: of the places that are given here the incarnation is passed over, and those that are
-/// returned have none.
+/// returned have that of the place that was asked for, or none.
 #[derive(Debug, Clone)]
 pub struct Journal {
     broker: Broker,
@@ -30,9 +30,9 @@ pub struct Journal {
 /// One message of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Its place in the journal, contiguous from 1, in the incarnation that it was asked for in.
     pub sequence: Sequence,
-    /// When the broker stored it, by its clock. For measuring lag; nothing is decided by it.
-    pub stored_at: Timestamp,
+    /// A [`headwater_core::shard::Bundle`] as JSON, where they are ours.
     pub bytes: Bytes,
 }
 
@@ -195,7 +195,7 @@ impl Journal {
         let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
         match stream.get_last_raw_message_by_subject(self.subject.as_str()).await {
-            Ok(message) => Ok(Some(entry(message))),
+            Ok(message) => Ok(Some(entry(message, Incarnation::FIRST))),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
         }
@@ -210,7 +210,7 @@ impl Journal {
         let stream = self.broker.jetstream().get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(|error| ExchangeError::unavailable(WHAT, error))?;
         match stream.get_raw_message(sequence.in_stream().get()).await {
-            Ok(message) => Ok(Some(entry(message))),
+            Ok(message) => Ok(Some(entry(message, sequence.incarnation()))),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(ExchangeError::unavailable(WHAT, error)),
         }
@@ -237,10 +237,10 @@ impl Journal {
     }
 
     /// Reads from `from` on (inclusive), for ever.
-    pub fn read(&self, from: Sequence) -> JournalReader {
-        let from = from.in_stream();
+    pub fn read(&self, from: Sequence) -> StreamReader {
+        let (incarnation, from) = (from.incarnation(), from.in_stream());
         let tail = Tail::new(&self.broker, self.stream.clone(), Vec::new(), Start::At(from.get()));
-        JournalReader { tail, next: from.max(Sequence::FIRST), held: None }
+        StreamReader { tail, next: from.max(Sequence::FIRST).within(incarnation), held: None }
     }
 
     /// Removes every entry below `first`. Only for ranges that are archived.
@@ -259,14 +259,14 @@ impl Journal {
 }
 
 /// Reads a journal in order; made by [`Journal::read`].
-pub struct JournalReader {
+pub struct StreamReader {
     tail: Tail,
     next: Sequence,
     /// An entry behind a gap: returned as an error until the caller gives up.
     held: Option<Sequence>,
 }
 
-impl JournalReader {
+impl StreamReader {
     /// Returns up to `messages_max` entries as soon as there is one, or none after `wait`. Dropping the future loses
     /// nothing. Lost connections, servers and deliveries are made good inside.
     ///
@@ -279,14 +279,13 @@ impl JournalReader {
         let stored = self.tail.next(messages_max.max(1), wait).await?;
         let mut entries = Vec::with_capacity(stored.len());
         for stored in stored {
-            let sequence = Sequence::new(stored.sequence);
+            let sequence = Sequence::new(stored.sequence).within(self.next.incarnation());
             if sequence != self.next {
                 self.held = Some(sequence);
                 break;
             }
             self.next = sequence.next();
-            let stored_at = timestamp(stored.stored_at_nanos);
-            entries.push(Entry { sequence, stored_at, bytes: stored.message.payload });
+            entries.push(Entry { sequence, bytes: stored.message.payload });
         }
         match self.held {
             Some(first) if entries.is_empty() => Err(ReadError::Purged { wanted: self.next, first }),
@@ -310,12 +309,8 @@ impl JournalReader {
     }
 }
 
-fn entry(message: StreamMessage) -> Entry {
-    Entry {
-        sequence: Sequence::new(message.sequence),
-        stored_at: timestamp(u64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
-        bytes: message.payload,
-    }
+fn entry(message: StreamMessage, incarnation: Incarnation) -> Entry {
+    Entry { sequence: Sequence::new(message.sequence).within(incarnation), bytes: message.payload }
 }
 
 pub(crate) fn timestamp(nanos: u64) -> Timestamp {

@@ -9,6 +9,7 @@
 //! | [`broker`] | how to reach the broker, and whether it is good enough |
 //! | [`topology`] | which streams and buckets there are |
 //! | [`journal`] | what a shard appended, and how to append next |
+//! | [`journals`] | what all of them hold, for whoever folds them |
 //! | [`ownership`] | which process drives which shard |
 //! | [`shard_map`] | which shard decides for which aggregate |
 //! | [`holds`] | which shards are on hold, and why |
@@ -47,6 +48,7 @@ pub mod feed;
 pub mod holds;
 mod inlet;
 pub mod journal;
+pub mod journals;
 pub mod ownership;
 pub mod requests;
 pub mod server;

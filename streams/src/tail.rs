@@ -45,8 +45,6 @@ pub(crate) enum Start {
 pub(crate) struct Stored {
     pub(crate) message: Message,
     pub(crate) sequence: u64,
-    /// Nanoseconds since 1970, by the broker's clock.
-    pub(crate) stored_at_nanos: u64,
     /// How many messages the consumer still had to deliver behind this one.
     pub(crate) pending: u64,
 }
@@ -308,12 +306,7 @@ impl Consumer {
                 self.open.pop_front();
             }
         }
-        Received::Stored(Stored {
-            message,
-            sequence: stamp.sequence,
-            stored_at_nanos: stamp.stored_at_nanos,
-            pending: stamp.pending,
-        })
+        Received::Stored(Stored { message, sequence: stamp.sequence, pending: stamp.pending })
     }
 }
 
@@ -325,7 +318,6 @@ pub(crate) struct Stamp {
     pub(crate) sequence: u64,
     /// Counts the consumer's deliveries, from 1.
     pub(crate) delivery: u64,
-    pub(crate) stored_at_nanos: u64,
     pub(crate) pending: u64,
 }
 
@@ -341,13 +333,9 @@ impl Stamp {
         };
         let mut parts = reply.strip_prefix("$JS.ACK.")?.split('.').skip(skipped - 2);
         let mut number = || parts.next()?.parse().ok();
-        Some(Self {
-            times_delivered: number()?,
-            sequence: number()?,
-            delivery: number()?,
-            stored_at_nanos: number()?,
-            pending: number()?,
-        })
+        let (times_delivered, sequence, delivery) = (number()?, number()?, number()?);
+        let _stored_at_nanos = number()?;
+        Some(Self { times_delivered, sequence, delivery, pending: number()? })
     }
 }
 
@@ -357,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_place_of_a_message_is_read_from_both_forms_of_its_reply_subject() {
-        let stamp = Stamp { times_delivered: 2, sequence: 30, delivery: 7, stored_at_nanos: 1_700, pending: 5 };
+        let stamp = Stamp { times_delivered: 2, sequence: 30, delivery: 7, pending: 5 };
         for reply in ["$JS.ACK.HW_TASKS.acme=q.2.30.7.1700.5", "$JS.ACK._.hash.HW_TASKS.acme=q.2.30.7.1700.5.token"] {
             assert_eq!(Stamp::parse(reply), Some(stamp), "{reply}");
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use harness::{House, PATIENCE, eventually, quick, shard};
 use headwater_core::Sequence;
 use headwater_streams::broker::ConnectionState;
-use headwater_streams::journal::{Journal, JournalReader};
+use headwater_streams::journal::{Journal, StreamReader};
 use headwater_streams::{Broker, BrokerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -131,7 +131,7 @@ impl Line {
     }
 
     /// A reader whose connection goes through the proxy.
-    async fn reader(&self) -> JournalReader {
+    async fn reader(&self) -> StreamReader {
         Journal::open(&self.broker, shard(0)).await.unwrap().read(Sequence::FIRST)
     }
 
@@ -150,7 +150,7 @@ impl Line {
     }
 }
 
-async fn read_through(reader: &mut JournalReader, last: u64, read: &mut Vec<u64>) {
+async fn read_through(reader: &mut StreamReader, last: u64, read: &mut Vec<u64>) {
     let all = async {
         while read.last() != Some(&last) {
             read.extend(reader.next(7, PATIENCE).await.unwrap().iter().map(|entry| entry.sequence.get()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use headwater_core::shard::Position;
 use headwater_core::{Incarnation, Revision, RunId, ShardId};
-use headwater_projector::{JetStreamJournal, Journal as _};
+use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use tokio::sync::watch;
 
 use super::{Api, HEAD_WAIT, Problem};
@@ -19,12 +19,12 @@ use crate::codes::Code;
 pub struct Incarnations {
     /// Empty before the map of shards was heard.
     known: watch::Receiver<Vec<Incarnation>>,
-    journal: JetStreamJournal,
+    journal: JetStreamJournals,
 }
 
 impl Incarnations {
     /// Goes by what is heard of the map, and asks the broker where nothing was.
-    pub fn new(known: watch::Receiver<Vec<Incarnation>>, journal: JetStreamJournal) -> Self {
+    pub fn new(known: watch::Receiver<Vec<Incarnation>>, journal: JetStreamJournals) -> Self {
         Self { known, journal }
     }
 

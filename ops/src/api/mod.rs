@@ -34,11 +34,12 @@ use headwater_core::shard::{Position, ShardMap};
 use headwater_core::{CommandId, ShardId};
 use headwater_projector::live::{Hub, Live};
 use headwater_projector::queries::Reads;
-use headwater_projector::{JetStreamJournal, Journal as _, Observer, Progress};
+use headwater_projector::{Observer, Progress};
 use headwater_streams::clock::now;
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
+use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use headwater_streams::{Broker, shard_map};
 use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
@@ -72,7 +73,7 @@ pub struct Api {
     map: ShardMap,
     client: ShardClient,
     reads: Reads,
-    journal: JetStreamJournal,
+    journal: JetStreamJournals,
     /// How far the read models are, whoever projects.
     progress: Progress,
     /// The same of the projector in this process, if it has one.
@@ -172,13 +173,13 @@ pub async fn serve(
         map: process.map.clone(),
         client: process.client.clone(),
         reads,
-        journal: JetStreamJournal::new(&process.broker),
+        journal: JetStreamJournals::new(&process.broker),
         progress,
         projector: process.progress.clone(),
         live,
         lag,
         catalog: Catalog::default(),
-        incarnations: Incarnations::new(known, JetStreamJournal::new(&process.broker)),
+        incarnations: Incarnations::new(known, JetStreamJournals::new(&process.broker)),
         asset_shards: AssetShards::default(),
         batches: Semaphore::new(1),
         followers: Arc::new(Semaphore::new(run::FOLLOWERS_MAX.min(limits.connections_max / 2))),

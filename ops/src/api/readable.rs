@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater_core::shard::{AggregateId, AssetKey, Position, WorkflowKey};
 use headwater_core::{AssetId, DefinitionVersion, Json, ShardId, WorkspaceId};
-use headwater_projector::Journal as _;
+use headwater_streams::journals::Journals as _;
 use serde_json::Value;
 
 use super::asked::Asked;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use headwater_core::ShardId;
 use headwater_projector::rebuild::{Switch, rebuild};
-use headwater_projector::{Database, JetStreamJournal, Journal as _, Observer, Progress};
+use headwater_projector::{Database, Observer, Progress};
+use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use headwater_streams::yardstick::Yardstick;
 use tokio_util::sync::CancellationToken;
 
@@ -161,7 +162,7 @@ async fn probe_lag(
 
 /// Lets a projector fold what the load left behind, then builds the read models anew; both in events per second.
 async fn catch_up_and_rebuild(cluster: &mut Cluster) -> Result<(f64, f64), Failure> {
-    let journal = JetStreamJournal::new(&cluster.access.broker);
+    let journal = JetStreamJournals::new(&cluster.access.broker);
     let (shards, database, stop) = (shards(cluster), database(cluster)?, CancellationToken::new());
     let _observing = stop.clone().drop_guard();
     let progress = observe(cluster, &stop)?;

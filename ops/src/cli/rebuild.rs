@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use headwater_core::ShardId;
+use headwater_projector::Database;
 use headwater_projector::rebuild::{RebuildError, RebuildReport, Switch, rebuild};
-use headwater_projector::{Database, JetStreamJournal};
+use headwater_streams::journals::JetStreamJournals;
 use headwater_streams::{Broker, holds, shard_map};
 use serde_json::json;
 
@@ -53,7 +54,7 @@ pub async fn run(settings: RebuildSettings) -> Result<ExitCode, Failure> {
         (false, false) => Switch::IfEqual,
         (false, true) => Switch::Always,
     };
-    let journal = Arc::new(JetStreamJournal::new(&broker));
+    let journal = Arc::new(JetStreamJournals::new(&broker));
     let report = rebuild(&database, journal, &shards, switch).await.map_err(|error| {
         let exit = match &error {
             RebuildError::UnderWay => Exit::Conflict,

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{GenericClient, Object};
 use headwater_core::{Sequence, ShardId};
+use headwater_streams::journals::Journals;
 
 use crate::batch::Cursor;
 use crate::database::{Database, DatabaseError};
-use crate::journal::{Journal, JournalError};
+use crate::journal::JournalError;
 use crate::tables::cursors::{self, cursor_of};
 use crate::tail::{LaneError, project_until};
 
@@ -89,7 +90,7 @@ const LANES: usize = 2;
 ///
 /// # Errors
 /// See [`RebuildError`]. After an error the live schema is as it was; what was built stays beside it.
-pub async fn rebuild<J: Journal>(
+pub async fn rebuild<J: Journals>(
     live: &Database,
     journal: Arc<J>,
     shards: &[ShardId],
@@ -108,7 +109,7 @@ pub async fn rebuild<J: Journal>(
 }
 
 /// Does it, while nobody else does.
-async fn rebuild_alone<J: Journal>(
+async fn rebuild_alone<J: Journals>(
     live: &Database,
     journal: Arc<J>,
     shards: &[ShardId],
@@ -186,7 +187,7 @@ pub async fn go_back(live: &Database) -> Result<(), RebuildError> {
     Ok(())
 }
 
-async fn project<J: Journal>(
+async fn project<J: Journals>(
     next: &Database,
     journal: &Arc<J>,
     target: &BTreeMap<ShardId, Sequence>,
@@ -196,7 +197,7 @@ async fn project<J: Journal>(
 
 /// Returns how far the new schema has to be: where the live one stands, to be compared with it; or, where that may
 /// stand nowhere sensible, at the ends of the journals.
-async fn places<J: Journal>(
+async fn places<J: Journals>(
     live: &impl GenericClient,
     journal: &J,
     shards: &[ShardId],
@@ -210,9 +211,10 @@ async fn places<J: Journal>(
         }
         Switch::Always => {
             let mut heads = BTreeMap::new();
-            let incarnations = journal.incarnations(shards).await?;
+            let incarnations = journal.incarnations(shards).await.map_err(JournalError::from)?;
             for (&shard, incarnation) in shards.iter().zip(incarnations) {
-                heads.insert(shard, journal.head(shard).await?.within(incarnation));
+                let head = journal.head(shard).await.map_err(JournalError::from)?;
+                heads.insert(shard, head.within(incarnation));
             }
             Ok(heads)
         }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::ShardId;
+use headwater_streams::journals::Entry;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Cursor, Discontinuity};
-use crate::journal::JournalEntry;
 
 /// What a batch may grow to before it is cut.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ impl Gathering {
         }
     }
 
-    pub(super) fn push(&mut self, shard: ShardId, entry: JournalEntry) -> Result<(), Discontinuity> {
+    pub(super) fn push(&mut self, shard: ShardId, entry: Entry) -> Result<(), Discontinuity> {
         let Some(cursor) = self.cursors.get(&shard) else { return Ok(()) };
         self.batch.push(cursor, entry)?;
         self.first_at.get_or_insert_with(Instant::now);

@@ -8,6 +8,7 @@ use deadpool_postgres::Object;
 use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::backoff::Backoff;
 use headwater_streams::duty::{self, Duty};
+use headwater_streams::journals::{Entry, JournalReader as _, Journals, ReadError, Stretch, StretchError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::gather::{BatchLimits, Gathering};
 use super::{LaneError, Publisher};
 use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
-use crate::journal::{Journal, JournalEntry, JournalError, JournalReader as _};
+use crate::journal::JournalError;
 use crate::tables::cursors;
 use crate::write::{WriteError, start_over, write};
 
@@ -30,7 +31,7 @@ pub(super) struct Lane<J> {
     pub(super) publisher: Publisher,
 }
 
-type Arrival = Result<(ShardId, Vec<JournalEntry>), JournalError>;
+type Arrival = Result<(ShardId, Vec<Entry>), JournalError>;
 
 /// A batch that was tried, with the connection it was tried on.
 type Tried = (Object, Batch, Result<(), WriteError>);
@@ -41,10 +42,8 @@ const FETCH_WAIT: Duration = Duration::from_secs(1);
 const CONTRADICTED_PAUSE: Duration = Duration::from_secs(1);
 /// After how many waits in a row a journal is asked whether it has begun anew: another of its name may never get as far.
 const LOOK_SILENCES: u32 = 5;
-/// Waits in a row that a journal with a known end may let pass.
-const SILENCES_MAX: u32 = 10;
 
-impl<J: Journal> Lane<J> {
+impl<J: Journals> Lane<J> {
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let (mut backoff, mut begun) = (Backoff::of_duty(), BTreeMap::new());
         loop {
@@ -72,7 +71,7 @@ impl<J: Journal> Lane<J> {
     ) -> Result<Vec<Cursor>, LaneError> {
         let mut cursors = cursors::load(connection, &self.shards).await?;
         let shards: Vec<ShardId> = cursors.iter().map(|cursor| cursor.shard).collect();
-        let said = self.journal.incarnations(&shards).await?;
+        let said = self.journal.incarnations(&shards).await.map_err(JournalError::from)?;
         for (cursor, said) in cursors.iter_mut().zip(said) {
             let shard = cursor.shard;
             let incarnation = begun.get(&shard).copied().unwrap_or_default().max(said);
@@ -170,7 +169,7 @@ impl<J: Journal> Lane<J> {
         &self,
         gathering: &mut Gathering,
         shard: ShardId,
-        entries: Vec<JournalEntry>,
+        entries: Vec<Entry>,
         strict: bool,
     ) -> Result<bool, LaneError> {
         for entry in entries {
@@ -208,14 +207,14 @@ async fn try_write(mut connection: Object, batch: Batch) -> Tried {
 }
 
 /// Reads a journal into the lane, to its end if it has one.
-async fn read<J: Journal>(
+async fn read<J: Journals>(
     journal: Arc<J>,
     cursor: Cursor,
     end: Option<Sequence>,
     to: mpsc::Sender<Arrival>,
     publisher: Publisher,
 ) {
-    let (shard, mut after) = (cursor.shard, cursor.sequence);
+    let (shard, after) = (cursor.shard, cursor.sequence);
     let (seen, mut said) = (cursor.sighting(), None);
     loop {
         if let Err(error) = is_current(&*journal, &cursor).await {
@@ -236,7 +235,7 @@ async fn read<J: Journal>(
                 }
             }
             Err(error) => {
-                let _ = to.send(Err(error)).await;
+                let _ = to.send(Err(error.into())).await;
                 return;
             }
         }
@@ -245,48 +244,75 @@ async fn read<J: Journal>(
             () = tokio::time::sleep(CONTRADICTED_PAUSE) => {}
         }
     }
-    let mut reader = match journal.open(shard, after).await {
-        Ok(reader) => reader,
-        Err(error) => {
-            // A lane that is gone needs no answer, here and below.
-            let _ = to.send(Err(error)).await;
+    match end {
+        Some(end) => read_through(&*journal, shard, after, end, &to).await,
+        None => follow(&*journal, &cursor, &to).await,
+    }
+}
+
+/// Reads a journal behind `after` up to its end.
+async fn read_through<J: Journals>(
+    journal: &J,
+    shard: ShardId,
+    after: Sequence,
+    end: Sequence,
+    to: &mpsc::Sender<Arrival>,
+) {
+    let mut stretch = Stretch::new(journal, shard, after.next(), end);
+    loop {
+        let arrival = match stretch.next().await {
+            Ok(entries) if entries.is_empty() => return,
+            Ok(mut entries) => {
+                entries.retain(|entry| entry.sequence <= end);
+                Ok((shard, entries))
+            }
+            Err(StretchError::Gone { at }) => Err(JournalError::gone(shard, at)),
+            Err(StretchError::Exchange(error)) => Err(error.into()),
+        };
+        let failed = arrival.is_err();
+        // A lane that is gone needs no answer, here and below.
+        if to.send(arrival).await.is_err() || failed {
             return;
         }
-    };
+    }
+}
+
+/// Reads a journal behind the cursor for as long as anybody listens.
+async fn follow<J: Journals>(journal: &J, cursor: &Cursor, to: &mpsc::Sender<Arrival>) {
+    let shard = cursor.shard;
+    let mut reader = journal.read(shard, cursor.sequence.next());
     let mut silent: u32 = 0;
     loop {
-        let arrival = reader.next(FETCH_MESSAGES_MAX, FETCH_WAIT).await.map(|mut entries| {
-            entries.retain(|entry| end.is_none_or(|end| entry.sequence <= end));
-            (shard, entries)
-        });
-        if arrival.as_ref().is_ok_and(|(_, entries)| entries.is_empty()) {
-            silent += 1;
-            if end.is_some() && silent == SILENCES_MAX {
-                let _ = to.send(Err(JournalError::Gone { shard, after })).await;
-                return;
+        let arrival = match reader.next(FETCH_MESSAGES_MAX, FETCH_WAIT).await {
+            Ok(entries) if entries.is_empty() => {
+                silent += 1;
+                if to.is_closed() {
+                    return;
+                }
+                if !silent.is_multiple_of(LOOK_SILENCES) {
+                    continue;
+                }
+                match is_current(journal, cursor).await {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                }
             }
-            if to.is_closed() {
-                return;
+            Ok(entries) => {
+                silent = 0;
+                Ok((shard, entries))
             }
-            if silent.is_multiple_of(LOOK_SILENCES)
-                && let Err(error) = is_current(&*journal, &cursor).await
-            {
-                let _ = to.send(Err(error)).await;
-                return;
-            }
-            continue;
-        }
-        silent = 0;
-        after = last_of(&arrival).unwrap_or(after);
-        let last = arrival.is_err() || Some(after) == end;
-        if to.send(arrival).await.is_err() || last {
+            Err(ReadError::Purged { wanted, .. }) => Err(JournalError::gone(shard, wanted)),
+            Err(ReadError::Exchange(error)) => Err(error.into()),
+        };
+        let failed = arrival.is_err();
+        if to.send(arrival).await.is_err() || failed {
             return;
         }
     }
 }
 
 /// Says so where a later incarnation of a journal has begun than the one that is projected.
-async fn is_current<J: Journal>(journal: &J, cursor: &Cursor) -> Result<(), JournalError> {
+async fn is_current<J: Journals>(journal: &J, cursor: &Cursor) -> Result<(), JournalError> {
     let shard = cursor.shard;
     match journal.incarnations(&[shard]).await?.first() {
         Some(&incarnation) if incarnation > cursor.sequence.incarnation() => {
@@ -294,8 +320,4 @@ async fn is_current<J: Journal>(journal: &J, cursor: &Cursor) -> Result<(), Jour
         }
         Some(_) | None => Ok(()),
     }
-}
-
-fn last_of(arrival: &Arrival) -> Option<Sequence> {
-    arrival.as_ref().ok().and_then(|(_, entries)| entries.last()).map(|last| last.sequence)
 }

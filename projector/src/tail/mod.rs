@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use headwater_core::shard::{Sighting, Witness};
 use headwater_core::{Sequence, ShardId};
+use headwater_streams::ExchangeError;
 use headwater_streams::duty::{self, Duty, Panicked};
+use headwater_streams::journals::Journals;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, DatabaseError};
-use crate::journal::{Journal, JournalError};
+use crate::journal::JournalError;
 use crate::write::WriteError;
 use lane::Lane;
 
@@ -61,7 +63,7 @@ pub struct Projector<J> {
 /// How often the heads of the journals are asked for, to know the lag.
 const HEAD_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<J: Journal> Projector<J> {
+impl<J: Journals> Projector<J> {
     /// Makes a projector of these shards with one lane. Nothing happens before [`Self::run`].
     pub fn new(database: Database, journal: Arc<J>, shards: Vec<ShardId>) -> Self {
         let publisher = Publisher::new(&shards);
@@ -147,7 +149,7 @@ impl<J> Clone for Projector<J> {
     }
 }
 
-async fn watch_heads<J: Journal>(
+async fn watch_heads<J: Journals>(
     journal: Arc<J>,
     shards: Vec<ShardId>,
     publisher: Publisher,
@@ -169,7 +171,7 @@ async fn watch_heads<J: Journal>(
 }
 
 /// Asks how long a journal is. One that is shorter than what was projected of it has lost something.
-async fn look_at<J: Journal>(journal: &J, shard: ShardId, publisher: &Publisher) -> Result<(), JournalError> {
+async fn look_at<J: Journals>(journal: &J, shard: ShardId, publisher: &Publisher) -> Result<(), ExchangeError> {
     // Before the question: the journal cannot have been shorter then.
     let cursor = publisher.progress().of(shard).map_or(Sequence::ZERO, |state| state.cursor);
     let seen = Sighting { witness: Witness::Cursor {}, at: cursor, digest: None };
@@ -185,7 +187,7 @@ async fn look_at<J: Journal>(journal: &J, shard: ShardId, publisher: &Publisher)
 }
 
 /// Projects journals up to the given places, and no further, in so many lanes. Returns the number of events.
-pub(crate) async fn project_until<J: Journal>(
+pub(crate) async fn project_until<J: Journals>(
     database: &Database,
     journal: &Arc<J>,
     until: &BTreeMap<ShardId, Sequence>,

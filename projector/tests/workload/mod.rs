@@ -11,7 +11,8 @@ pub mod story;
 use bytes::Bytes;
 use headwater_core::shard::{AggregateId, Bundle, Commit, Event};
 use headwater_core::{BundleId, CommandId, Epoch, Revision, Sequence, ShardId, Timestamp};
-use headwater_projector::{JournalEntry, MemoryJournal, bundle_hash};
+use headwater_projector::bundle_hash;
+use headwater_streams::journals::{Entry, MemoryJournals};
 
 /// Midnight of some day.
 pub const DAWN_MICROS: u64 = 1_750_000_000_000_000;
@@ -123,6 +124,6 @@ impl Shard {
 }
 
 /// Returns everything a journal holds.
-pub fn entries(journal: &MemoryJournal, shard: ShardId) -> Vec<JournalEntry> {
-    journal.read(shard, Sequence::ZERO, usize::MAX)
+pub fn entries(journal: &MemoryJournals, shard: ShardId) -> Vec<Entry> {
+    journal.entries(shard, Sequence::FIRST, usize::MAX)
 }

@@ -3,7 +3,7 @@
 use headwater_core::run::{RunEvent, Trigger};
 use headwater_core::shard::{AggregateId, Event};
 use headwater_core::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, Revision, RunId, Timestamp, WorkerId};
-use headwater_projector::MemoryJournal;
+use headwater_streams::journals::MemoryJournals;
 
 use super::{Dice, Shard};
 
@@ -31,7 +31,7 @@ fn events(events: Vec<RunEvent>) -> Vec<Event> {
 }
 
 /// Writes the journals of a load and returns how many steps, commits and events are in them.
-pub fn write(load: Load, journal: &MemoryJournal) -> Written {
+pub fn write(load: Load, journal: &MemoryJournals) -> Written {
     let mut dice = Dice::new(7);
     let mut written = Written::default();
     let nodes: Vec<NodeAddress> = (0..load.steps_per_run).map(|n| format!("step-{n}").parse().unwrap()).collect();

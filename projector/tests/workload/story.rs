@@ -7,7 +7,7 @@ use headwater_core::run::{RunEvent, RunStatus, Trigger};
 use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Attempt, DefinitionVersion, Json, Revision, RunId, ShardId, Version};
-use headwater_projector::MemoryJournal;
+use headwater_streams::journals::MemoryJournals;
 use serde_json::json;
 
 use super::actor::{Actor, payload};
@@ -25,7 +25,7 @@ pub struct RunTruth {
 /// A history and its truth.
 #[derive(Debug)]
 pub struct Story {
-    pub journal: MemoryJournal,
+    pub journal: MemoryJournals,
     pub shards: Vec<ShardId>,
     pub runs: BTreeMap<RunId, RunTruth>,
     /// Of each asset (lower case) and partition, the last version.
@@ -63,7 +63,7 @@ impl Teller {
     fn new(shards: &[Shard]) -> Self {
         let shards = shards.iter().map(|shard| shard.id).collect();
         let story =
-            Story { journal: MemoryJournal::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
+            Story { journal: MemoryJournals::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
         Self { story, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
     }
 

@@ -11,6 +11,7 @@ use headwater_core::shard::{Awaited, Compiled, Owner, RefoldOrder, Refolded};
 use headwater_core::{Json, LeaseSecret, Sequence, SessionId, ShardId, WorkspaceId};
 use headwater_streams::complaints::Complaints;
 use headwater_streams::journal::Journal;
+use headwater_streams::journals::JetStreamJournals;
 use headwater_streams::requests::{self, ReplyTo, Request, Requests};
 use headwater_streams::work::{self, Frames, HandError, Hellos, Said};
 use headwater_streams::{ExchangeError, subject};
@@ -331,9 +332,10 @@ impl Driver {
             }
             Output::Refold(order) => {
                 tracing::info!(shard = %self.shard, aggregate = %order.aggregate, by = ?order.by, "folding a history anew");
-                let (journal, map) = (self.journal.clone(), self.outlets.map.clone());
+                let (journals, map) = (JetStreamJournals::new(&self.outlets.broker), self.outlets.map.clone());
+                let shard = self.shard;
                 let refold = async move {
-                    let outcome = refold(journal, order.clone(), map).await;
+                    let outcome = refold(&journals, shard, order.clone(), map).await;
                     (order, outcome)
                 };
                 self.refolding.push(refold.boxed());

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use headwater_core::{Sequence, ShardId, Timestamp};
+use headwater_projector::Progress;
 use headwater_projector::queries::Reads;
-use headwater_projector::{JetStreamJournal, Journal as _, Progress};
+use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::process::Process;
@@ -37,7 +38,7 @@ impl LagView {
 pub fn view(process: &Process, reads: &Reads) -> (LagView, LagWatch) {
     let Some(progress) = process.progress.clone() else {
         let millis = Arc::new(AtomicU64::new(UNKNOWN));
-        let journal = JetStreamJournal::new(&process.broker);
+        let journal = JetStreamJournals::new(&process.broker);
         let watch = Asking { millis: millis.clone(), journal, reads: reads.clone(), shards: process.map.shards };
         return (LagView::Asked(millis), LagWatch(Some(watch)));
     };
@@ -51,7 +52,7 @@ pub struct LagWatch(Option<Asking>);
 #[derive(Clone)]
 struct Asking {
     millis: Arc<AtomicU64>,
-    journal: JetStreamJournal,
+    journal: JetStreamJournals,
     reads: Reads,
     shards: u16,
 }

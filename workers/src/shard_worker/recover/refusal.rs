@@ -4,7 +4,6 @@ use headwater_core::shard::{AggregateId, BUNDLE_FORMAT, CheckpointError, CommitP
 use headwater_core::{Incarnation, Sequence};
 use headwater_streams::ExchangeError;
 use headwater_streams::duty::Panicked;
-use headwater_streams::journal::ReadError;
 
 /// Says why a shard cannot be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +11,7 @@ pub(in super::super) enum RecoverError {
     #[error("the journal cannot be opened")]
     Open(#[source] ExchangeError),
     #[error("the journal cannot be read")]
-    Read(#[source] ReadError),
+    Read(#[source] ExchangeError),
     #[error("the journal cannot be made")]
     Make(#[source] ExchangeError),
     /// A process of a later release can read the checkpoint without which nothing can be gone on from.

@@ -1,17 +1,20 @@
 //! Recovery against a real broker: from a checkpoint, and from the whole journal wherever one cannot be used.
 
+mod elsewhere;
 mod held;
 mod speed;
 
 use headwater_core::credit::Hands;
 use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Command, Commit, Event, Submission, Way, WorkflowKey, digest};
-use headwater_core::{BundleId, CommandId, DefinitionVersion, Json, Revision, RunId, Timestamp};
+use headwater_core::shard::{Bundle, Command, Commit, Event, Shard, Submission, Way, WorkflowKey, digest};
+use headwater_core::{BundleId, CommandId, DefinitionVersion, Incarnation, Json, Revision, RunId, Timestamp};
 use headwater_streams::clock::now;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
 
+use super::folding::{fold_to, from_checkpoint};
+use super::refusal::Unusable;
 use super::*;
 use crate::shard_worker::ShardCounters;
 use crate::shard_worker::checkpoint::write;
@@ -113,7 +116,10 @@ impl House {
     async fn unusable(&self, stored: impl Into<String>) -> Unusable {
         self.checkpoints.put(shard(), stored.into().into_bytes().into()).await.unwrap();
         let info = self.journal.info().await.unwrap();
-        let unusable = from_checkpoint::<()>(&self.broker, &self.journal, info, Incarnation::FIRST, &self.map).await;
+        let newest = newest_checkpoint(&self.broker, shard()).await;
+        let found = Found { info, begun: Incarnation::FIRST, newest };
+        let journals = JetStreamJournals::new(&self.broker);
+        let unusable = from_checkpoint::<_, ()>(&journals, shard(), &self.map, found).await;
         unusable.expect_err("this checkpoint is not to be used")
     }
 }
@@ -133,7 +139,8 @@ async fn a_shard_is_recovered_from_its_checkpoint_and_the_entries_behind_it() {
     assert_eq!(second.folded.bundles, house.end().await - taken_at);
     assert_eq!((second.owner.shard().active_runs(), second.owner.epoch().get()), (7, 3));
     let whole = Owner::<()>::new(Shard::new(shard(), house.map.clone()));
-    let (whole, _) = fold_to(whole, &house.journal, Sequence::new(house.end().await)).await.unwrap();
+    let (whole, _) =
+        fold_to(whole, &JetStreamJournals::new(&house.broker), Sequence::new(house.end().await)).await.unwrap();
     assert_eq!(second.owner.checkpoint(), whole.checkpoint());
 }
 
