@@ -5,8 +5,8 @@
 //! that could be told apart.
 
 use bytes::Bytes;
-use headwater_core::shard::{AggregateId, Event};
-use headwater_core::{CommandId, Epoch, Incarnation, Revision, ShardId, Timestamp};
+use headwater_core::shard::{AggregateId, Cause, Event};
+use headwater_core::{Actor, CommandId, Epoch, Incarnation, Revision, ShardId, Timestamp};
 use headwater_streams::journals::Entry;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +35,8 @@ pub struct ParsedCommit {
     pub revision: Revision,
     pub command: CommandId,
     pub time: Timestamp,
+    pub by: Option<Actor>,
+    pub cause: Option<Cause>,
     pub events: Vec<Event>,
     /// The events as the journal has them: a JSON array.
     pub text: Bytes,
@@ -60,6 +62,10 @@ struct WireCommit<'a> {
     revision: Revision,
     command: CommandId,
     time: Timestamp,
+    #[serde(default)]
+    by: Option<Actor>,
+    #[serde(default)]
+    cause: Option<Cause>,
     #[serde(borrow)]
     events: &'a RawValue,
 }
@@ -138,6 +144,8 @@ fn events_of(entry: &Entry, ordinal: i32, commit: &WireCommit<'_>) -> Result<Par
         command: commit.command,
         // `Deserialize` takes any integer; the database ends where `Timestamp` does.
         time: Timestamp::from_micros(commit.time.as_micros()),
+        by: commit.by.clone(),
+        cause: commit.cause,
         events,
         text: entry.bytes.slice_ref(text.as_bytes()),
     })

@@ -112,6 +112,47 @@ fn what_a_batch_only_sees_the_end_of_is_a_change() {
 }
 
 #[test]
+fn who_asked_stands_beside_what_they_asked_for_and_old_commits_name_nobody() {
+    let commit = |time: u64, by: Option<&str>, events: Value| {
+        let mut commit = json!({"aggregate": format!("run/{RUN}"), "revision": time, "command": COMMAND, "time": time, "events": events});
+        match by {
+            Some(name) => commit["by"] = json!({"claimed": name}),
+            None => commit["cause"] = json!({"shard": 3, "sequence": 41, "index": 2}),
+        }
+        commit
+    };
+    let entry = |commits: Vec<Value>| {
+        let bundle =
+            json!({"shard": 0, "epoch": 1, "id": COMMAND, "previous": "", "effectsDone": 0, "commits": commits});
+        Entry { sequence: Sequence::new(9), bytes: serde_json::to_vec(&bundle).unwrap().into() }
+    };
+    let ending = run(json!({"runEnding": {"ending": {"cancelled": {"reason": "enough"}}}}));
+    let ended = run(json!({"runCancelled": {"reason": "enough"}}));
+    let begun = entry(vec![commit(1, Some("Anna"), json!([started()])), commit(2, Some("Ben"), json!([ending]))]);
+    let over = entry(vec![commit(3, None, json!([ended]))]);
+    let by = |json: &Option<Json>| json.as_ref().map(|json| json.as_str().to_owned());
+    let (anna, ben) = (Some(r#"{"claimed":"Anna"}"#.to_owned()), Some(r#"{"claimed":"Ben"}"#.to_owned()));
+
+    let changes = fold(&[begun.clone(), over.clone()]);
+    let [row] = changes.runs.rows() else { panic!("one run, one row") };
+    assert_eq!((by(&row.start.as_ref().unwrap().started_by), by(&row.cancelled_by)), (anna, ben.clone()));
+    let commits: Vec<_> = changes
+        .commits
+        .iter()
+        .map(|commit| (by(&commit.by).is_some(), commit.cause.map(|cause| cause.index)))
+        .collect();
+    assert_eq!(commits, [(true, None), (true, None), (false, Some(2))]);
+    // In pieces: whoever cancelled it is known before it has ended, and nothing is said of them later.
+    let changes = [fold(&[begun]), fold(&[over])];
+    let rows = changes.each_ref().map(|changes| &changes.runs.rows()[0]);
+    assert_eq!(rows.map(|row| (by(&row.cancelled_by), row.end.is_some())), [(ben, false), (None, true)]);
+
+    let old = fold_run(&[(1, json!([started()]))]);
+    assert_eq!((&old.commits[0].by, old.commits[0].cause), (&None, None));
+    assert_eq!(old.runs.rows()[0].start.as_ref().unwrap().started_by, None);
+}
+
+#[test]
 fn an_armed_retry_waits_as_the_attempt_to_come() {
     let retry = run(json!({"retryArmed": {"node": "a", "attempt": 2, "dueAt": 50}}));
     let changes = fold_run(&[(1, json!([scheduled("a", 1)])), (2, json!([failed("a", 1), retry]))]);

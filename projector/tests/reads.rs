@@ -249,7 +249,7 @@ async fn inventory(reads: &Reads, told: &Told) {
         latest,
         json!({"version": 3, "runId": told.runs[4], "runStatus": "running", "stepId": "scan", "stepName": "Scan",
                "stepStatus": "succeeded", "producedAt": null, "partitionKey": null, "payload": {"files": 4},
-               "schema": {"type": "object"}, "freshness": null, "runStartedAt": null, "runCompletedAt": null,
+               "schema": {"type": "object"}, "freshness": null, "runStartedAt": null, "runCompletedAt": null, "runStartedBy": null,
                "inputs": [{"assetId": "up.stream", "partitionKey": null, "version": 7}]})
     );
     assert!(reads.workflow_assets(&workspace(), &slug("nowhere")).await.unwrap().is_none());

@@ -112,10 +112,13 @@ async fn history(settings: HistorySettings) -> Result<ExitCode, Failure> {
     let query = given(settings.limit, [("partitionKey", settings.partition), ("cursor", settings.cursor)]);
     let page = client.get(&format!("/assets/{}/history", settings.asset), &query).await?;
     show::answer(client.output, &page, || {
-        let columns = ["version", "partitionKey", "producedAt", "workflow", "runId", "payload"];
-        let rows =
-            show::items(&page, "history").map(|version| columns.map(|name| show::glance(&version[name])).to_vec());
-        show::table(&["version", "partition", "produced", "workflow", "run", "payload"], rows)
+        let columns = ["version", "partitionKey", "producedAt", "workflow", "runId"];
+        let rows = show::items(&page, "history").map(|version| {
+            let cells = columns.map(|name| show::cell(&version[name]));
+            let last = [show::actor(&version["runStartedBy"]), show::glance(&version["payload"])];
+            cells.into_iter().chain(last).collect()
+        });
+        show::table(&["version", "partition", "produced", "workflow", "run", "by", "payload"], rows)
     });
     show::next_page(&page);
     Ok(ExitCode::SUCCESS)

@@ -79,8 +79,17 @@ fn cards(listed: &Value) -> String {
             Some(instead) => format!("no: {instead}"),
             None => format!("headwater hold release {} --reason … --expect {}", one["shard"], expected(one)),
         };
+        let ordered = match &one["ordered"] {
+            Value::Null => "-".to_owned(),
+            order => format!(
+                "at {} by {}: {}",
+                show::cell(&order["at"]),
+                show::actor(&order["actor"]),
+                show::cell(&order["reason"])
+            ),
+        };
         let said = ["shard", "reason", "raisedAt", "remedy", "refused"].map(|name| (name, show::cell(&one[name])));
-        show::card(said.into_iter().chain([("journal", end), ("release", release)]))
+        show::card(said.into_iter().chain([("journal", end), ("ordered", ordered), ("release", release)]))
     });
     cards.collect::<Vec<_>>().join("\n\n")
 }

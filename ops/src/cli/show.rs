@@ -59,6 +59,11 @@ pub fn cell(value: &Value) -> String {
     }
 }
 
+/// Who asked, as they said; a dash where nobody did.
+pub fn actor(value: &Value) -> String {
+    cell(value.get("claimed").unwrap_or(value))
+}
+
 /// Shows a value in a table whose rows should stay lines: the JSON output has the whole of it.
 pub fn glance(value: &Value) -> String {
     const CHARACTERS_MAX: usize = 60;

@@ -2,19 +2,18 @@
 
 use headwater_core::asset::{AssetEvent, RecordAsset};
 use headwater_core::shard::AssetKey;
-use headwater_core::{Revision, Timestamp, Version};
+use headwater_core::{Revision, Version};
 
-use super::{Changes, CommitPosition};
+use super::{Changes, CommitHead};
 use crate::tables::assets::key_of;
 use crate::tables::{InputRow, LatestVersion, VersionRow};
 
 impl Changes {
     pub(super) fn fold_asset(
         &mut self,
-        place: CommitPosition,
+        head: CommitHead<'_>,
         key: &AssetKey,
         first: Revision,
-        time: Timestamp,
         events: Vec<AssetEvent>,
     ) {
         for (index, event) in (0..).zip(events) {
@@ -25,7 +24,7 @@ impl Changes {
                     self.assets.of(key);
                 }
                 AssetEvent::AssetMaterialized { version, record } => {
-                    self.fold_version(place, key, revision, time, version, record);
+                    self.fold_version(head, key, revision, version, record);
                 }
                 // How consumers get their versions is seen on their runs.
                 AssetEvent::ConsumptionGranted { .. }
@@ -41,10 +40,9 @@ impl Changes {
 
     fn fold_version(
         &mut self,
-        place: CommitPosition,
+        head: CommitHead<'_>,
         key: &AssetKey,
         revision: Revision,
-        time: Timestamp,
         version: Version,
         record: RecordAsset,
     ) {
@@ -71,9 +69,9 @@ impl Changes {
             partition,
             version,
             revision,
-            shard: place.shard,
-            sequence: place.sequence,
-            recorded_at: time,
+            shard: head.shard,
+            sequence: head.sequence,
+            recorded_at: head.time,
             produced_at: record.produced_at,
             run_started_at: record.run_started_at,
             run: record.run,

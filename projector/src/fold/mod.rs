@@ -15,7 +15,7 @@ use headwater_core::asset::AssetEvent;
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Event};
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
+use headwater_core::{Json, NodeAddress, RunId, Sequence, ShardId, Timestamp};
 use rustc_hash::FxHashSet;
 
 use crate::parse::{ParsedBundle, ParsedCommit};
@@ -44,11 +44,13 @@ pub struct Changes {
     pub events: usize,
 }
 
-/// Where a commit stands, for the rows that say so.
+/// Where a commit stands, when it was decided and who asked for it, for the rows that say so.
 #[derive(Debug, Clone, Copy)]
-struct CommitPosition {
+struct CommitHead<'c> {
     shard: ShardId,
     sequence: Sequence,
+    time: Timestamp,
+    by: Option<&'c Json>,
 }
 
 impl Changes {
@@ -56,24 +58,24 @@ impl Changes {
     pub fn fold(&mut self, shard: ShardId, sequence: Sequence, bundle: ParsedBundle) {
         self.dead.extend(bundle.dead);
         for commit in bundle.commits {
-            self.fold_commit(CommitPosition { shard, sequence }, commit);
+            self.fold_commit(shard, sequence, commit);
         }
     }
 
     /// Folds one commit in, whole or (as a dead event) not at all.
-    fn fold_commit(&mut self, place: CommitPosition, commit: ParsedCommit) {
-        let ParsedCommit { ordinal, aggregate, revision, command, time, events, text } = commit;
+    fn fold_commit(&mut self, shard: ShardId, sequence: Sequence, commit: ParsedCommit) {
+        let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, events, text } = commit;
+        let by = by.as_ref().map(Json::of);
+        let head = CommitHead { shard, sequence, time, by: by.as_ref() };
         let event_count = events.len();
         let result = match &aggregate {
-            AggregateId::Run(run) => run_events(events).map(|events| self.fold_run(place, *run, time, events)),
-            AggregateId::Asset(key) => {
-                asset_events(events).map(|events| self.fold_asset(place, key, revision, time, events))
-            }
-            AggregateId::Workflow(key) => workflow_events(events).map(|events| self.fold_workflow(key, time, events)),
+            AggregateId::Run(run) => run_events(events).map(|events| self.fold_run(head, *run, events)),
+            AggregateId::Asset(key) => asset_events(events).map(|events| self.fold_asset(head, key, revision, events)),
+            AggregateId::Workflow(key) => workflow_events(events).map(|events| self.fold_workflow(head, key, events)),
             AggregateId::Definition(..) => only_adoptions(&events),
         };
         if let Err(Foreign) = result {
-            self.bury(place, ordinal, "an event of another kind of aggregate", text);
+            self.bury(head, ordinal, "an event of another kind of aggregate", text);
             return;
         }
         self.events += event_count;
@@ -81,17 +83,19 @@ impl Changes {
             aggregate,
             revision,
             event_count: i32::try_from(event_count).unwrap_or(i32::MAX),
-            shard: place.shard,
-            sequence: place.sequence,
+            shard,
+            sequence,
             ordinal,
             command,
             time,
+            by,
+            cause,
             events: text,
         });
     }
 
-    fn bury(&mut self, place: CommitPosition, ordinal: i32, reason: &str, raw: Bytes) {
-        let CommitPosition { shard, sequence } = place;
+    fn bury(&mut self, head: CommitHead<'_>, ordinal: i32, reason: &str, raw: Bytes) {
+        let CommitHead { shard, sequence, .. } = head;
         self.dead.push(DeadRow { shard, sequence, ordinal, reason: reason.to_owned(), raw });
     }
 }

@@ -1,13 +1,14 @@
 //! What a run's events mean for `workflow_runs` and `traces`.
 
-use headwater_core::run::{RunEvent, RunFailure, RunStatus};
+use headwater_core::run::{Ending, RunEvent, RunFailure, RunStatus};
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
 
-use super::{Changes, CommitPosition};
+use super::{Changes, CommitHead};
 use crate::tables::{RunEnd, RunStart, SettledNode, TraceChange, TraceStatus};
 
 impl Changes {
-    pub(super) fn fold_run(&mut self, place: CommitPosition, run: RunId, time: Timestamp, events: Vec<RunEvent>) {
+    pub(super) fn fold_run(&mut self, head: CommitHead<'_>, run: RunId, events: Vec<RunEvent>) {
+        let time = head.time;
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
         let mut failed: Vec<(NodeAddress, Attempt)> = Vec::new();
         let mut resolved: Vec<NodeAddress> = Vec::new();
@@ -16,13 +17,14 @@ impl Changes {
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
                     self.runs.of(run).start = Some(RunStart {
-                        shard: place.shard,
+                        shard: head.shard,
                         workspace,
                         workflow,
                         version,
                         trigger: Json::of(&trigger),
                         input,
                         started_at: time,
+                        started_by: head.by.cloned(),
                     });
                 }
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
@@ -95,17 +97,25 @@ impl Changes {
                     row.finished_at = Some(time);
                 }
                 RunEvent::NodeCancelled { node } => self.close_attempt(run, node, TraceStatus::Cancelled, time, None),
-                // Where a run stands changes with its end, which follows.
-                RunEvent::RunEnding { .. } => {}
+                // Where a run stands changes with its end, which follows, perhaps in a commit that nobody asked for.
+                RunEvent::RunEnding { ending: Ending::Cancelled { .. } } => self.cancelled_by(run, head),
+                RunEvent::RunEnding { ending: Ending::Failed { .. } } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),
                 RunEvent::RunFailed { failure } => self.end(run, RunStatus::Failed, time, None, Some(failure)),
                 RunEvent::RunCancelled { reason } => {
+                    self.cancelled_by(run, head);
                     let failure = RunFailure::new("cancelled", reason);
                     self.end(run, RunStatus::Cancelled, time, None, Some(failure));
                 }
             }
+        }
+    }
+
+    fn cancelled_by(&mut self, run: RunId, head: CommitHead<'_>) {
+        if let Some(by) = head.by {
+            self.runs.of(run).cancelled_by = Some(by.clone());
         }
     }
 

@@ -64,6 +64,8 @@ pub struct AssetVersion {
     pub freshness: Option<Json>,
     pub run_started_at: Moment,
     pub run_completed_at: Option<Moment>,
+    /// Who started the run, where they said so: `{claimed}`.
+    pub run_started_by: Option<Json>,
     pub inputs: Vec<VersionInput>,
 }
 
@@ -86,7 +88,7 @@ pub(super) const VERSION: &str = "
     SELECT v.version, v.run_id, v.node_id, v.produced_at, v.recorded_at, nullif(v.partition, '') AS partition,
            v.payload, v.schema, v.freshness, v.run_started_at, v.workflow, v.definition_version, v.asset_key,
            v.revision, v.shard, v.sequence,
-           r.status AS run_status, r.completed_at, coalesce(n.name, v.node_id) AS node_name, t.status AS node_status,
+           r.status AS run_status, r.completed_at, r.started_by, coalesce(n.name, v.node_id) AS node_name, t.status AS node_status,
            i.inputs
     FROM asset_versions v
     LEFT JOIN workflow_runs r ON r.run_id = v.run_id
@@ -223,6 +225,7 @@ pub(super) fn version(row: &Row) -> AssetVersion {
         freshness: json_if(row, "freshness"),
         run_started_at: moment(row, "run_started_at"),
         run_completed_at: moment_if(row, "completed_at"),
+        run_started_by: json_if(row, "started_by"),
         inputs: inputs.unwrap_or_default(),
     }
 }

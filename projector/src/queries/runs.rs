@@ -57,6 +57,9 @@ pub struct RunSummary {
     pub error: Option<Json>,
     pub started_at: Moment,
     pub completed_at: Option<Moment>,
+    /// Who asked for it and who cancelled it, where they said so: `{claimed}`.
+    pub started_by: Option<Json>,
+    pub cancelled_by: Option<Json>,
     /// Of its last event.
     pub revision: u64,
 }
@@ -125,10 +128,15 @@ pub struct RecordedEvent {
     pub time: Moment,
     /// Where the commit stands: `shard:sequence`.
     pub position: String,
+    /// Who asked for the commit, where they said so: `{claimed}`.
+    pub by: Option<Json>,
+    /// What the commit follows from: `shard:sequence:index`, an effect of that bundle.
+    pub cause: Option<String>,
     pub event: Json,
 }
 
-const SUMMARY: &str = "run_id, workflow, version, status, trigger, error, started_at, completed_at,
+const SUMMARY: &str =
+    "run_id, workflow, version, status, trigger, error, started_at, completed_at, started_by, cancelled_by,
     coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
               ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
 
@@ -228,7 +236,7 @@ impl Reads {
     ) -> Result<Vec<RecordedEvent>, DatabaseError> {
         let after = after.map_or(0, |revision| bigint(revision.get()));
         // From the commit that holds the revision itself, which starts at or before it.
-        let sql = "SELECT c.revision, c.time, c.shard, c.sequence, c.events FROM commits c
+        let sql = "SELECT c.revision, c.time, c.shard, c.sequence, c.actor, c.cause, c.events FROM commits c
                    JOIN workflow_runs r ON r.run_id = c.run_id AND r.workspace = $4
                    WHERE c.run_id = $1 AND c.revision + c.event_count - 1 > $2 AND c.revision >= coalesce(
                        (SELECT max(revision) FROM commits WHERE run_id = $1 AND revision <= $2), 0)
@@ -249,6 +257,8 @@ fn summary(row: &Row) -> RunSummary {
         error: json_if(row, "error"),
         started_at: moment(row, "started_at"),
         completed_at: moment_if(row, "completed_at"),
+        started_by: json_if(row, "started_by"),
+        cancelled_by: json_if(row, "cancelled_by"),
         revision: number(row, "revision"),
     }
 }
@@ -301,12 +311,15 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
 pub(super) fn recorded(row: &Row) -> Vec<RecordedEvent> {
     let events: Vec<Json> = serde_json::from_str(row.get("events")).unwrap_or_default();
     let position = format!("{}:{}", row.get::<_, i16>("shard"), row.get::<_, i64>("sequence"));
+    let (by, cause) = (json_if(row, "actor"), row.get::<_, Option<String>>("cause"));
     (number(row, "revision")..)
         .zip(events)
         .map(|(revision, event)| RecordedEvent {
             revision,
             time: moment(row, "time"),
             position: position.clone(),
+            by: by.clone(),
+            cause: cause.clone(),
             event,
         })
         .collect()

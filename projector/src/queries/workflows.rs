@@ -4,7 +4,7 @@ use headwater_core::{DefinitionVersion, Json, Slug, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::{Moment, Reads, json, moment, page_size, small_number};
+use super::{Moment, Reads, json, json_if, moment, page_size, small_number};
 use crate::columns::integer;
 use crate::database::DatabaseError;
 
@@ -31,6 +31,8 @@ pub struct DefinitionSummary {
     pub name: Option<String>,
     pub description: Option<String>,
     pub applied_at: Moment,
+    /// Who applied it, where they said so: `{claimed}`.
+    pub applied_by: Option<Json>,
     pub current: bool,
 }
 
@@ -44,7 +46,7 @@ pub struct DefinitionView {
     pub document: Json,
 }
 
-const DEFINITION: &str = "d.slug, d.version, d.content_hash, d.name, d.description, d.applied_at,
+const DEFINITION: &str = "d.slug, d.version, d.content_hash, d.name, d.description, d.applied_at, d.applied_by,
                           d.version = w.current_version AS current";
 
 impl Reads {
@@ -125,6 +127,7 @@ fn definition(row: &Row) -> DefinitionSummary {
         name: row.get("name"),
         description: row.get("description"),
         applied_at: moment(row, "applied_at"),
+        applied_by: json_if(row, "applied_by"),
         current: row.get("current"),
     }
 }

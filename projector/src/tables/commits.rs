@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use deadpool_postgres::Transaction;
-use headwater_core::shard::AggregateId;
-use headwater_core::{CommandId, Revision, Sequence, ShardId, Timestamp};
+use headwater_core::shard::{AggregateId, Cause};
+use headwater_core::{CommandId, Json, Revision, Sequence, ShardId, Timestamp};
 
 use super::{Kind, Table};
 use crate::columns::{bigint, smallint};
@@ -22,6 +22,8 @@ pub const TABLE: Table = Table {
         Kind::Smallint.named("shard"),
         Kind::Uuid.named("command_id"),
         Kind::Text.maybe("aggregate"),
+        Kind::Text.maybe("actor"),
+        Kind::Text.maybe("cause"),
         Kind::Text.named("events"),
     ],
 };
@@ -38,6 +40,9 @@ pub struct CommitRow {
     pub ordinal: i32,
     pub command: CommandId,
     pub time: Timestamp,
+    /// An [`headwater_core::Actor`].
+    pub by: Option<Json>,
+    pub cause: Option<Cause>,
     /// The events as the journal has them.
     pub events: Bytes,
 }
@@ -64,7 +69,14 @@ pub(crate) async fn write(transaction: &Transaction<'_>, commits: &[CommitRow]) 
                 row.text(&other.to_string())
             }
         };
-        row.json(&commit.events);
+        row.text_or_null(commit.by.as_ref().map(|json| json.as_str()))
+            .text_or_null(commit.cause.map(text_of).as_deref())
+            .json(&commit.events);
     }
     rows.write(transaction).await
+}
+
+/// `shard:sequence:index`
+fn text_of(Cause { shard, sequence, index }: Cause) -> String {
+    format!("{shard}:{sequence}:{index}")
 }

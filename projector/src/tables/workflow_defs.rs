@@ -18,6 +18,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("name"),
         Kind::Text.maybe("description"),
         Kind::Time.named("applied_at"),
+        Kind::Text.maybe("applied_by"),
         Kind::Jsonb.named("document"),
     ],
 };
@@ -30,6 +31,8 @@ pub struct DefinitionRow {
     pub version: DefinitionVersion,
     pub content_hash: String,
     pub applied_at: Timestamp,
+    /// An [`headwater_core::Actor`].
+    pub applied_by: Option<Json>,
     pub document: Json,
     pub graph: Graph,
 }
@@ -56,6 +59,7 @@ pub(crate) async fn write(transaction: &Transaction<'_>, definitions: &[Definiti
             .text_or_null(of.graph.name.as_deref())
             .text_or_null(of.graph.description.as_deref())
             .time(of.applied_at)
+            .text_or_null(of.applied_by.as_ref().map(|json| json.as_str()))
             .jsonb(of.document.as_str());
     }
     rows.write(transaction).await

@@ -25,15 +25,19 @@ pub const TABLE: Table = Table {
         Kind::Text.named("input"),
         Kind::Text.maybe("output"),
         Kind::Text.maybe("error"),
+        Kind::Text.maybe("started_by"),
+        Kind::Text.maybe("cancelled_by"),
     ],
 };
 
-/// A change of one row: at least one of its two halves.
+/// A change of one row: at least one of its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunChange {
     pub run: RunId,
     pub start: Option<RunStart>,
     pub end: Option<RunEnd>,
+    /// An [`headwater_core::Actor`]: who asked that it ends, which it may do later.
+    pub cancelled_by: Option<Json>,
 }
 
 /// What the start of a run says; present: the row is new.
@@ -46,6 +50,8 @@ pub struct RunStart {
     pub trigger: Json,
     pub input: Json,
     pub started_at: Timestamp,
+    /// An [`headwater_core::Actor`].
+    pub started_by: Option<Json>,
 }
 
 /// What the end of a run says.
@@ -74,7 +80,7 @@ impl RunChanges {
     /// Returns the change of a run.
     pub(crate) fn of(&mut self, run: RunId) -> &mut RunChange {
         let at = *self.index.entry(run).or_insert_with(|| {
-            self.rows.push(RunChange { run, start: None, end: None });
+            self.rows.push(RunChange { run, start: None, end: None, cancelled_by: None });
             self.rows.len() - 1
         });
         &mut self.rows[at]
@@ -99,30 +105,35 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text(start.trigger.as_str())
             .text(start.input.as_str())
             .text_or_null(end.and_then(|end| end.output.as_ref()).map(|json| json.as_str()))
-            .text_or_null(end.and_then(|end| end.error.as_ref()).map(|json| json.as_str()));
+            .text_or_null(end.and_then(|end| end.error.as_ref()).map(|json| json.as_str()))
+            .text_or_null(start.started_by.as_ref().map(|json| json.as_str()))
+            .text_or_null(change.cancelled_by.as_ref().map(|json| json.as_str()));
     }
     rows.write(transaction).await
 }
 
-/// The ends of runs that an earlier batch saw start.
+/// The ends, and what leads to them, of runs that an earlier batch saw start.
 pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChange]) -> Result<(), WriteError> {
-    let ends: Vec<_> = changes
-        .iter()
-        .filter(|change| change.start.is_none())
-        .filter_map(|change| change.end.as_ref().map(|end| (change.run.as_uuid(), end)))
-        .collect();
+    let ends: Vec<_> = changes.iter().filter(|change| change.start.is_none()).collect();
     if ends.is_empty() {
         return Ok(());
     }
     let sql = "UPDATE workflow_runs r
-               SET status = u.status, completed_at = u.completed_at, output = u.output, error = u.error
-               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[])
-                   AS u (run_id, status, completed_at, output, error)
+               SET status = coalesce(u.status, r.status), completed_at = coalesce(u.completed_at, r.completed_at),
+                   output = coalesce(u.output, r.output), error = coalesce(u.error, r.error),
+                   cancelled_by = coalesce(u.cancelled_by, r.cancelled_by)
+               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
+                   AS u (run_id, status, completed_at, output, error, cancelled_by)
                WHERE r.run_id = u.run_id";
-    let runs = column(&ends, |(run, _)| *run);
-    let statuses = column(&ends, |(_, end)| end.status.as_str());
-    let times = column(&ends, |(_, end)| Time(end.completed_at));
-    let outputs = column(&ends, |(_, end)| end.output.as_ref().map(|json| json.as_str()));
-    let errors = column(&ends, |(_, end)| end.error.as_ref().map(|json| json.as_str()));
-    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors]).await
+    let runs = column(&ends, |change| change.run.as_uuid());
+    let statuses = column(&ends, |change| change.end.as_ref().map(|end| end.status.as_str()));
+    let times = column(&ends, |change| change.end.as_ref().map(|end| Time(end.completed_at)));
+    let outputs = column(&ends, |change| text(change.end.as_ref()?.output.as_ref()));
+    let errors = column(&ends, |change| text(change.end.as_ref()?.error.as_ref()));
+    let cancelled_by = column(&ends, |change| text(change.cancelled_by.as_ref()));
+    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors, &cancelled_by]).await
+}
+
+fn text(json: Option<&Json>) -> Option<&str> {
+    json.map(Json::as_str)
 }

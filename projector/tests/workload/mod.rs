@@ -9,8 +9,8 @@ pub mod steady;
 pub mod story;
 
 use bytes::Bytes;
-use headwater_core::shard::{AggregateId, Bundle, Commit, Event};
-use headwater_core::{BundleId, CommandId, Epoch, Revision, Sequence, ShardId, Timestamp};
+use headwater_core::shard::{AggregateId, Bundle, Cause, Commit, Event};
+use headwater_core::{Actor, BundleId, CommandId, Epoch, Revision, Sequence, ShardId, Timestamp};
 use headwater_projector::bundle_hash;
 use headwater_streams::journals::{Entry, MemoryJournals};
 
@@ -77,17 +77,13 @@ impl Shard {
         events: Vec<Event>,
     ) -> usize {
         self.clock = self.clock.after(std::time::Duration::from_micros(1 + dice.below(900)));
-        let command = CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide()));
+        let id = dice.wide();
+        let command = CommandId::from_uuid(uuid::Uuid::from_u128(id));
+        // Somebody outside, another shard, or nobody that is named.
+        let by = (id % 3 == 0).then(|| Box::new(Actor::Claimed(format!("Anna {}", id % 7).parse().unwrap())));
+        let cause = (id % 3 == 1).then_some(Cause { shard: self.id, sequence: Sequence::FIRST, index: 2 });
         let next = revision.after(events.len() as u64);
-        self.commits.push(Commit {
-            aggregate,
-            revision: *revision,
-            command,
-            time: self.clock,
-            by: None,
-            cause: None,
-            events,
-        });
+        self.commits.push(Commit { aggregate, revision: *revision, command, time: self.clock, by, cause, events });
         *revision = next;
         self.commits.len()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::asset::{AssetEvent, Declaration, InputVersion, RecordAsset, Waiter};
-use headwater_core::run::{RunEvent, RunStatus, Trigger};
+use headwater_core::run::{Ending, RunEvent, RunStatus, Trigger};
 use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Attempt, DefinitionVersion, Json, Revision, RunId, ShardId, Version};
@@ -150,6 +150,13 @@ impl Teller {
         let (_, mut actor) = self.actors.remove(here[dice.below(here.len() as u64) as usize]);
         let mut events = Vec::new();
         if dice.one_in(40) {
+            // That it ends stands in a commit of its own, as where there is much to withdraw.
+            let ending = Ending::Cancelled { reason: "enough".to_owned() };
+            let ending = vec![Event::Run(RunEvent::RunEnding { ending })];
+            shard.commit(dice, AggregateId::Run(actor.run), &mut actor.revision, ending);
+            if dice.one_in(2) {
+                self.close(dice, shard);
+            }
             actor.cancel(&mut events);
         } else {
             for _ in 0..1 + dice.below(2) {

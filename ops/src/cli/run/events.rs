@@ -41,9 +41,10 @@ pub async fn run(settings: EventsSettings) -> Result<ExitCode, Failure> {
                 || ("?".to_owned(), recorded["event"].to_string()),
                 |(kind, body)| (kind.clone(), body.to_string()),
             );
-            vec![show::cell(&recorded["revision"]), show::cell(&recorded["time"]), kind, body]
+            let [revision, time] = ["revision", "time"].map(|name| show::cell(&recorded[name]));
+            vec![revision, time, show::actor(&recorded["by"]), kind, body]
         });
-        show::table(&["revision", "time", "event", ""], rows)
+        show::table(&["revision", "time", "by", "event", ""], rows)
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -51,6 +51,11 @@ fn card(run: &Value) -> String {
         ("started", show::cell(&run["startedAt"])),
         ("ended", show::cell(&run["completedAt"])),
     ];
+    for (name, field) in [("started by", "startedBy"), ("cancelled by", "cancelledBy")] {
+        if !run[field].is_null() {
+            properties.push((name, show::actor(&run[field])));
+        }
+    }
     if let Some(error) = run["error"].as_object() {
         let node = error.get("nodeId").and_then(Value::as_str).map(|node| format!("{node}: ")).unwrap_or_default();
         let text = |name: &str| error.get(name).map(show::cell).unwrap_or_default();

@@ -9,7 +9,6 @@ use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{Bundle, Command, Commit, Event, Shard, Submission, Way, WorkflowKey, digest};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Incarnation, Json, Revision, RunId, Timestamp};
-use headwater_streams::clock::now;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
 
@@ -33,6 +32,11 @@ type IsWhy<'t> = &'t dyn Fn(&Unusable) -> bool;
 
 fn shard() -> ShardId {
     ShardId::new(0).unwrap()
+}
+
+/// The moment at which all of this happens.
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_750_000_000_000_000)
 }
 
 /// The wishes of a journal: a definition, and runs that wait for a worker.
