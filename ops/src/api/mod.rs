@@ -4,14 +4,14 @@
 //! |---|---|
 //! | `routes` | which paths there are |
 //! | `edge` | what a request says, what is refused at once, what an answer looks like |
-//! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
+//! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
 //! | `operations` | how the process is, and what its codes mean |
 //! | `readable` | when what was written can be read |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
 mod asset;
 mod edge;
-mod holds;
+mod hold;
 mod incarnation;
 mod openapi;
 mod operations;

@@ -12,12 +12,14 @@ use super::asked::Asked;
 use super::{Api, Problem};
 use crate::codes::TABLE;
 
-/// The pieces of the resources; what they share, and what has no folder of its own, stands beside this file.
-const PIECES: [(&str, &str); 6] = [
+/// The pieces of the resources; what they share stands beside this file.
+const PIECES: [(&str, &str); 8] = [
     ("workflow", include_str!("workflow/openapi.yaml")),
     ("run", include_str!("run/openapi.yaml")),
     ("asset", include_str!("asset/openapi.yaml")),
     ("queue", include_str!("queue/openapi.yaml")),
+    ("quarantine", include_str!("quarantine/openapi.yaml")),
+    ("hold", include_str!("hold/openapi.yaml")),
     ("projection", include_str!("projection/openapi.yaml")),
     ("operations", include_str!("operations/openapi.yaml")),
 ];

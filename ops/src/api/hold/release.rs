@@ -1,4 +1,4 @@
-//! Which shards are on hold, and the way out where their journals do not come back.
+//! How a journal is accepted as it is found.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +7,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::shard::Position;
-use headwater_core::{Actor, Sequence, ShardId};
+use headwater_core::{Actor, CommandId, Incarnation, Sequence, ShardId};
+use headwater_streams::clock::now;
 use headwater_streams::holds::{self, Hold, ReleaseOrder};
-use headwater_streams::journal::{Journal, JournalInfo};
+use headwater_streams::journal::Journal;
 use headwater_streams::{ExchangeError, shard_map};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::asked::Asked;
-use super::body::{Body, Fields};
-use super::token::Token;
-use super::{Api, Problem, answer, fresh_command, now};
+use crate::api::asked::Asked;
+use crate::api::body::{Body, Fields};
+use crate::api::token::Token;
+use crate::api::{Api, Problem, answer, fresh_command};
 use crate::codes::Code;
 
 /// How long a release may take: the whole journal of the shard is folded for it, twice.
@@ -29,34 +30,11 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 const HEAR_WAIT: Duration = Duration::from_secs(5);
 const REASON_CHARS_MAX: usize = 1_000;
 
-/// `GET /holds`
-pub async fn list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
-    asked.finish()?;
-    let mut shown = Vec::new();
-    for (shard, hold) in holds::list(&api.broker).await? {
-        let found = Journal::look(&api.broker, shard).await?.map(|(_, info)| info);
-        shown.push(show(shard, &hold, found));
-    }
-    Ok(answer::data(StatusCode::OK, json!({"holds": shown})))
-}
-
-fn show(shard: ShardId, hold: &Hold, found: Option<JournalInfo>) -> Value {
-    let releasable = hold.reason.releasable();
-    json!({
-        "shard": shard,
-        "reason": hold.reason.to_string(),
-        "raisedAt": hold.raised_at.to_string(),
-        "remedy": hold.reason.remedy(),
-        "journal": found.map(|info| json!({"end": info.last, "first": info.first, "madeAt": info.made_at.to_string()})),
-        "releasable": releasable.is_ok(),
-        "instead": releasable.err(),
-        "ordered": hold.release.as_ref().map(|order| json!({
-            "actor": order.actor,
-            "reason": order.reason,
-            "at": order.at.to_string(),
-        })),
-        "refused": hold.refused,
-    })
+#[derive(Serialize)]
+struct Released {
+    shard: ShardId,
+    incarnation: Incarnation,
+    token: String,
 }
 
 /// `POST /holds/{shard}/release`
@@ -94,7 +72,7 @@ pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> R
     let end = Journal::look(&api.broker, shard).await?.map_or(Sequence::ZERO, |(_, info)| info.last);
     api.incarnations.hear(shard, incarnation, HEAR_WAIT).await;
     let token = Token::of([Position { shard, sequence: end.within(incarnation) }]);
-    let released = json!({"shard": shard, "incarnation": incarnation, "token": token.to_string()});
+    let released = Released { shard, incarnation, token: token.to_string() };
     Ok(answer::written(StatusCode::OK, &token, released))
 }
 
@@ -113,7 +91,7 @@ fn order(mut fields: Fields, actor: Option<Actor>) -> Result<ReleaseOrder, Probl
 }
 
 /// Waits until whoever drives the shard has carried a release out.
-async fn carried_out(api: &Api, shard: ShardId, id: headwater_core::CommandId) -> Result<(), Problem> {
+async fn carried_out(api: &Api, shard: ShardId, id: CommandId) -> Result<(), Problem> {
     let give_up_at = tokio::time::Instant::now() + RELEASE_WAIT;
     loop {
         let is_stopping = api.stopping.is_cancelled();
