@@ -293,16 +293,6 @@ impl StreamReader {
         }
     }
 
-    /// Returns the sequence of the entry that comes next.
-    pub fn position(&self) -> Sequence {
-        self.next
-    }
-
-    /// Returns whether everything that was there when reading began has been returned.
-    pub fn is_caught_up(&self) -> bool {
-        self.tail.is_caught_up()
-    }
-
     /// Frees what the broker keeps for this reader. Without it the broker does so after a minute.
     pub async fn close(self) {
         self.tail.close().await;

@@ -72,7 +72,6 @@ async fn a_reader_returns_everything_in_order_and_then_what_comes() {
             read.extend(reader.next(64, PATIENCE).await.unwrap().into_iter().map(|entry| entry.sequence.get()));
         }
         assert_eq!(read, (from.max(1)..=300).collect::<Vec<_>>());
-        assert!(reader.is_caught_up());
         reader.close().await;
     }
     let mut tail = journal.read(Sequence::new(301));
@@ -85,7 +84,6 @@ async fn a_reader_returns_everything_in_order_and_then_what_comes() {
         () = appended => unreachable!(),
     };
     assert_eq!(entries[0].sequence, Sequence::new(301));
-    assert_eq!(tail.position(), Sequence::new(302));
 }
 
 #[tokio::test]

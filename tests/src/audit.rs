@@ -1,13 +1,12 @@
 //! Whether the journal kept every promise: read whole, folded anew, and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Bundle, Event, Owner, Shard, ShardMap};
 use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
 use headwater_streams::Broker;
-use headwater_streams::journal::Journal;
+use headwater_streams::journals::{JetStreamJournals, Journals as _, Stretch};
 
 /// What the journals of a cluster say about its runs.
 #[derive(Debug, Default)]
@@ -30,21 +29,23 @@ pub struct Audit {
 /// When a journal has a hole, breaks its hash chain, or holds history that breaks the rules.
 pub async fn audit(broker: &Broker, map: &ShardMap) -> Audit {
     let mut audit = Audit::default();
+    let journals = JetStreamJournals::new(broker);
     for number in 0..map.shards {
         let shard = ShardId::new(number).expect("below the count");
-        let journal = Journal::open(broker, shard).await.expect("the journal is there");
-        let end = journal.info().await.expect("it answers").last;
+        let end = journals.head(shard).await.expect("the journal is there");
         let mut owner: Owner<()> = Owner::new(Shard::new(shard, map.clone()));
-        let mut reader = journal.read(Sequence::FIRST);
-        let mut reached = Sequence::ZERO;
-        while reached < end {
-            for entry in reader.next(256, Duration::from_secs(10)).await.expect("readable") {
+        let mut stretch = Stretch::new(&journals, shard, Sequence::FIRST, end);
+        loop {
+            let entries = stretch.next().await.expect("readable");
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
                 let bundle: Bundle = serde_json::from_slice(&entry.bytes).expect("a bundle");
                 let corrupt = owner.fold(entry.sequence, &bundle, &entry.bytes).expect("an unbroken chain");
                 assert_eq!(corrupt, [], "history keeps the rules");
                 audit.epochs.insert((shard, bundle.epoch.get()));
                 audit.count(&bundle);
-                reached = entry.sequence;
             }
         }
     }
