@@ -318,11 +318,11 @@ impl<R, T> Desk<R, T> {
     }
 
     fn fire_timers(&mut self, at: Moment) {
-        for run in self.owner.shard().due_runs(at.wall, DUE_BURST) {
+        for timer in self.owner.shard().due(at.wall, DUE_BURST) {
             if self.owner.is_full() {
                 return;
             }
-            self.decide(Asker::Nobody, Command::Run { run, command: RunCommand::FireTimers {} }, at);
+            self.decide(Asker::Nobody, timer, at);
             // What is due stays due.
             if self.is_burst_over() {
                 return;

@@ -101,6 +101,16 @@ impl Command {
     }
 }
 
+impl AggregateId {
+    /// Returns what its timers are fired with. `None`: it has none.
+    pub(super) fn timer(&self) -> Option<Command> {
+        match self {
+            Self::Run(run) => Some(Command::Run { run: *run, command: RunCommand::FireTimers {} }),
+            Self::Asset(_) | Self::Workflow(_) | Self::Definition(..) => None,
+        }
+    }
+}
+
 /// Why a shard does not grant a wish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

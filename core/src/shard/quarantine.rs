@@ -229,7 +229,7 @@ impl Shard {
                     self.lines.forget(&mut run);
                 }
                 self.turns.forget(*id);
-                self.due.retain(|(_, run)| run != id);
+                self.due.retain(|(_, of)| of != aggregate);
             }
             AggregateId::Asset(key) => drop(self.assets.remove(key)),
             AggregateId::Workflow(key) => drop(self.workflows.remove(key)),

@@ -216,7 +216,7 @@ impl Shard {
         run.stand_at(last);
         self.lines.follow(&mut run);
         self.turns.follow(&run);
-        self.due.extend(run.next_due().map(|at| (at, id)));
+        self.due.extend(run.next_due().map(|at| (at, AggregateId::Run(id))));
         if run.is_keyed() {
             self.keyed.insert(id.cause(), id);
         }

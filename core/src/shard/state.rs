@@ -10,7 +10,7 @@ use super::quarantine::{Parked, Quarantine};
 use super::reactions::Reactions;
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Commit, Effect, Event, Lanes, ShardMap, WorkflowKey};
+use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Lanes, ShardMap, WorkflowKey};
 use crate::address::stable_hash;
 use crate::asset::Asset;
 use crate::run::{Run, RunStatus};
@@ -34,8 +34,8 @@ pub struct Shard {
     pub(super) workflows: FxHashMap<WorkflowKey, Workflow>,
     pub(super) definitions: Definitions,
     pub(super) granted: GrantedCommands,
-    /// What each run has due next.
-    pub(super) due: BTreeSet<(Timestamp, RunId)>,
+    /// When what has timers has something due next.
+    pub(super) due: BTreeSet<(Timestamp, AggregateId)>,
     /// What waits for workers, and whose turn it is.
     pub(super) lines: Lines,
     /// The runs that go on by themselves.
@@ -136,9 +136,9 @@ impl Shard {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Returns the runs with something due by now, the longest overdue first, at most `count`.
-    pub fn due_runs(&self, now: Timestamp, count: usize) -> Vec<RunId> {
-        self.due.iter().take_while(|(at, _)| *at <= now).take(count).map(|(_, run)| *run).collect()
+    /// Returns the timers due by now, as commands to those that have them: the longest overdue first, at most `count`.
+    pub fn due(&self, now: Timestamp, count: usize) -> Vec<Command> {
+        self.due.iter().take_while(|(at, _)| *at <= now).take(count).filter_map(|(_, of)| of.timer()).collect()
     }
 
     /// Keeps the books after a commit, decided or folded: what is due, what has ended, what was granted.
@@ -163,8 +163,8 @@ impl Shard {
         }
         let due = run.next_due();
         if due != due_before {
-            due_before.map(|at| self.due.remove(&(at, id)));
-            due.map(|at| self.due.insert((at, id)));
+            due_before.map(|at| self.due.remove(&(at, commit.aggregate.clone())));
+            due.map(|at| self.due.insert((at, commit.aggregate.clone())));
         }
         let status = run.status();
         if !status.is_terminal() {

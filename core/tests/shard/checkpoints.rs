@@ -71,8 +71,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     let now = world.now.after(std::time::Duration::from_secs(7));
     let id = |number: u128| CommandId::from_uuid(uuid::Uuid::from_u128(u128::MAX - number));
     let mut wishes: Vec<Submission> = Vec::new();
-    for run in owner.shard().due_runs(now, usize::MAX) {
-        let command = Command::Run { run, command: RunCommand::FireTimers {} };
+    for command in owner.shard().due(now, usize::MAX) {
         wishes.push(Submission::new(id(wishes.len() as u128), command));
     }
     for effect in inherited.iter().flat_map(|(_, effects)| effects) {

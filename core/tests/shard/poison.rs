@@ -1,8 +1,8 @@
 //! What got into journals before the reader was strict, and everything the reader accepts: folded, reacted on, rendered.
 
 use headwater_core::Json;
-use headwater_core::run::{ReportOutcome, RunCommand};
-use headwater_core::shard::{Bundle, Command, Effect};
+use headwater_core::run::ReportOutcome;
+use headwater_core::shard::{Bundle, Effect};
 use serde_json::{Value, json};
 
 use crate::world::{World, empty};
@@ -67,8 +67,8 @@ fn go_on(journal: &str, seed: &str) {
     }
     let notices = world.effects.iter().filter(|effect| matches!(effect, Effect::PublishAsset(_)));
     notices.for_each(|notice| assert!(!format!("{notice:?}").is_empty()));
-    for run in world.shard.due_runs(world.now, usize::MAX) {
-        world.decide(Command::Run { run, command: RunCommand::FireTimers {} }).unwrap();
+    for timer in world.shard.due(world.now, usize::MAX) {
+        world.decide(timer).unwrap();
     }
     for commit in &world.commits {
         serde_json::to_value(commit).unwrap();

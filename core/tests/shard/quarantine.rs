@@ -29,7 +29,7 @@ fn with_corrupt_run() -> (World, Shard, RunId) {
 fn a_quarantined_run_has_nothing_due_and_asks_for_nothing() {
     let (world, shard, run) = with_corrupt_run();
     assert_eq!(shard.next_due(), None);
-    assert_eq!(shard.due_runs(world.now, usize::MAX), []);
+    assert_eq!(shard.due(world.now, usize::MAX), []);
     assert_eq!(shard.outstanding(), []);
     assert!(shard.run(run).is_none());
 }

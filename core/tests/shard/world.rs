@@ -208,22 +208,22 @@ impl World {
     }
 
     pub fn fire_timers(&mut self) {
-        for run in self.shard.due_runs(self.now, usize::MAX) {
-            self.decide_of_its_own(run, RunCommand::FireTimers {});
+        for timer in self.shard.due(self.now, usize::MAX) {
+            self.decide_of_its_own(timer);
         }
     }
 
     /// Gives the next run that has more to do its turn; returns what it did.
     pub fn go_on(&mut self) -> Option<Decided> {
         let run = self.shard.unfinished().next()?;
-        Some(self.decide_of_its_own(run, RunCommand::Continue {}))
+        Some(self.decide_of_its_own(Command::Run { run, command: RunCommand::Continue {} }))
     }
 
     /// Decides what the shard gives itself, under ids of their own: how often it does changes no other id.
-    fn decide_of_its_own(&mut self, run: RunId, command: RunCommand) -> Decided {
+    fn decide_of_its_own(&mut self, command: Command) -> Decided {
         self.turns += 1;
         let id = CommandId::from_uuid(uuid::Uuid::from_u128(self.turns << 64));
-        self.decide_as(Submission::new(id, Command::Run { run, command }), &mut Hands::default()).unwrap()
+        self.decide_as(Submission::new(id, command), &mut Hands::default()).unwrap()
     }
 
     /// Lets every run go on until it waits for something. Returns how many turns it took.

@@ -19,7 +19,7 @@ use super::outbox::Inherited;
 use super::owner::Folded;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
-use super::{Lanes, Owner, WorkflowKey};
+use super::{AggregateId, Lanes, Owner, WorkflowKey};
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeAddress, RunId, Sequence, ShardId};
 
@@ -256,7 +256,7 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
         let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
         shard.lines.follow(&mut run);
         shard.turns.follow(&run);
-        shard.due.extend(run.next_due().map(|at| (at, id)));
+        shard.due.extend(run.next_due().map(|at| (at, AggregateId::Run(id))));
         shard.runs.insert(id, run);
     }
     shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
