@@ -6,7 +6,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`address`] | who a command is for, and which shard that is |
+//! | [`address`] | what long-lived aggregates are called, and where they live |
 //! | [`definition`] | what a workflow is, and everything that is wrong with a document |
 //! | [`expr`] | what `${{ … }}` means |
 //! | [`task`] | what a worker is given |

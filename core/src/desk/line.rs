@@ -42,8 +42,7 @@ impl Sender {
     pub fn of(submission: &Submission) -> Self {
         match (&submission.from, &submission.command) {
             (Some(from), _) => Self::Lane(from.shard),
-            (None, Command::Run { run, .. }) => Self::Run(*run),
-            (None, Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. }) => Self::Own,
+            (None, command) => command.run().map_or(Self::Own, Self::Run),
         }
     }
 
@@ -295,8 +294,7 @@ impl<R, T> Desk<R, T> {
             Command::Run { command: RunCommand::StartRun(start), .. } => {
                 Some(account(&start.workspace, &start.workflow))
             }
-            Command::Run { run, .. } => of_run(*run),
-            Command::Asset { .. } | Command::Workflow { .. } | Command::AdoptDefinition { .. } => None,
+            command => command.run().and_then(of_run),
         };
         match waiting {
             Waiting::Work { request, .. } => match request {

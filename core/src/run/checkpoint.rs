@@ -18,7 +18,7 @@ use crate::{
 
 /// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition
 /// stands elsewhere in the checkpoint. A change is a new format of the section `runs`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RunRecord {
     id: RunId,

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::Digest as _;
 
-use super::{AggregateId, Aside, Release, Replaces, Resending, Way};
-use crate::asset::AssetEvent;
-use crate::run::RunEvent;
-use crate::workflow::WorkflowEvent;
-use crate::{Actor, BundleId, CommandId, Epoch, Json, Revision, Sequence, ShardId, Timestamp};
+use super::{AggregateId, Aside, Event, Replaces, Resending, Way};
+use crate::{Actor, BundleId, CommandId, Epoch, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
 pub const BUNDLE_FORMAT: u32 = 4;
@@ -217,22 +214,6 @@ pub struct Cause {
     pub shard: ShardId,
     pub sequence: Sequence,
     pub index: u32,
-}
-
-/// A fact about any aggregate: `{"run": {"runStarted": {…}}}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Event {
-    Run(RunEvent),
-    Asset(AssetEvent),
-    Workflow(WorkflowEvent),
-    /// The shard keeps this definition version, so that its journal needs no other source.
-    DefinitionAdopted {
-        document: Json,
-    },
-    /// The aggregate left quarantine. The first of its commit, whatever the aggregate is; what stands behind it is for those
-    /// who read histories.
-    Released(Box<Release>),
 }
 
 impl Commit {

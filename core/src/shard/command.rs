@@ -1,12 +1,11 @@
-//! The closed set of wishes a shard takes.
+//! What comes with a wish, and what may be answered.
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, Cause, EffectPlace, HoldReason, Origin, WorkflowKey};
-use crate::asset::AssetCommand;
-use crate::run::{RunCommand, RunRejection};
-use crate::workflow::{WorkflowCommand, WorkflowRejection};
-use crate::{Actor, CommandId, DefinitionVersion, Json, RunId, Version};
+use super::{Cause, Command, EffectPlace, HoldReason, Origin};
+use crate::run::RunRejection;
+use crate::workflow::WorkflowRejection;
+use crate::{Actor, CommandId, DefinitionVersion, RunId, Version};
 
 /// A wish with the id that makes it safe to send twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,64 +49,6 @@ impl Submission {
             index,
         });
         (Asked { command: id, by, cause }, command)
-    }
-}
-
-/// A wish and the aggregate it is for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Command {
-    Run {
-        run: RunId,
-        command: RunCommand,
-    },
-    Asset {
-        key: AssetKey,
-        command: AssetCommand,
-    },
-    Workflow {
-        key: WorkflowKey,
-        command: WorkflowCommand,
-    },
-    /// Keep a definition version that a run of this shard is about to use.
-    AdoptDefinition {
-        key: WorkflowKey,
-        version: DefinitionVersion,
-        document: Json,
-    },
-}
-
-impl Command {
-    /// Returns whom the wish is for.
-    pub fn target(&self) -> AggregateId {
-        match self {
-            Self::Run { run, .. } => AggregateId::Run(*run),
-            Self::Asset { key, .. } => AggregateId::Asset(key.clone()),
-            Self::Workflow { key, .. } => AggregateId::Workflow(key.clone()),
-            Self::AdoptDefinition { key, version, .. } => AggregateId::Definition(key.clone(), *version),
-        }
-    }
-
-    /// Returns whether the shard gives it to itself, under an id that is new each time.
-    pub fn is_own(&self) -> bool {
-        match self {
-            Self::Run {
-                command: RunCommand::FireTimers {} | RunCommand::Continue {} | RunCommand::LoseAttempt { .. },
-                ..
-            }
-            | Self::AdoptDefinition { .. } => true,
-            Self::Run { .. } | Self::Asset { .. } | Self::Workflow { .. } => false,
-        }
-    }
-}
-
-impl AggregateId {
-    /// Returns what its timers are fired with. `None`: it has none.
-    pub(super) fn timer(&self) -> Option<Command> {
-        match self {
-            Self::Run(run) => Some(Command::Run { run: *run, command: RunCommand::FireTimers {} }),
-            Self::Asset(_) | Self::Workflow(_) | Self::Definition(..) => None,
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::decide::holder_of;
+use super::kinds::holder_of;
 use super::poison;
 use super::state::Shard;
 use super::{Command, Owner, Submission, WorkflowKey};
@@ -153,7 +153,7 @@ pub fn missing(shard: &Shard, submission: &Submission) -> Option<Missing> {
                 return None;
             }
             // What only the version before declares is withdrawn.
-            let before = shard.workflows.get(key).and_then(Workflow::current_document);
+            let before = shard.shelves.workflows.get(key).and_then(Workflow::current_document);
             let documents = std::iter::once(document).chain(before);
             missing_of(shard, Awaited::Next(key.clone()), documents)
         }

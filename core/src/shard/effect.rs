@@ -29,6 +29,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Returns the command it gives to an aggregate.
+    pub(super) fn command(&self) -> Option<&Command> {
+        if let Self::Submit(submission) = self { Some(&submission.command) } else { None }
+    }
+
     /// Carries what follows from an event of a run, whose revision is given.
     pub(super) fn of_run(run: &Run, revision: Revision, effect: RunEffect) -> Self {
         match effect {
@@ -123,7 +128,7 @@ impl Submission {
 impl Shard {
     /// Returns everything active runs wait for from outside: for an owner that has just taken over.
     pub fn outstanding(&self) -> Vec<Effect> {
-        let mut runs: Vec<_> = self.runs.values().collect();
+        let mut runs: Vec<_> = self.shelves.runs.values().collect();
         runs.sort_unstable_by_key(|run| run.id());
         let mut effects = Vec::new();
         for run in runs {

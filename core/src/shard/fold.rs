@@ -6,11 +6,8 @@ use super::poison::{self, CommitPlace, Poison};
 use super::quarantine::Quarantine;
 use super::reactions::Reactions;
 use super::state::Shard;
-use super::{AggregateId, Bundle, Commit, Effect, Event, Resending, WorkflowKey};
-use crate::asset::{self, Asset};
-use crate::run::{self, Run, RunEvent};
-use crate::workflow::{self, Workflow};
-use crate::{Epoch, Revision, RunId, Sequence, ShardId};
+use super::{AggregateId, Bundle, Commit, Effect, Resending, kinds};
+use crate::{Epoch, Sequence, ShardId};
 
 /// Says that a bundle cannot follow what was folded before: the journal as a whole is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,87 +102,6 @@ impl Shard {
             let effects = reactions.map_or(&mut nowhere, |reactions| &mut reactions.effects);
             return self.fold_release(commit, effects).map(drop);
         }
-        let due_before = match &commit.aggregate {
-            AggregateId::Run(id) => {
-                let due = self.runs.get(id).and_then(Run::next_due);
-                self.fold_run(*id, commit)?;
-                due
-            }
-            AggregateId::Asset(key) => {
-                let asset = self.assets.entry(key.clone()).or_insert_with(|| Asset::unknown(key.clone()));
-                contiguous(asset.revision(), commit)?;
-                for event in &commit.events {
-                    let Event::Asset(event) = event else { return Err(foreign(event)) };
-                    asset::evolve(asset, event);
-                }
-                None
-            }
-            AggregateId::Workflow(key) => {
-                let workflow = self.workflows.entry(key.clone()).or_insert_with(|| Workflow::unknown(key.clone()));
-                contiguous(workflow.revision(), commit)?;
-                for event in &commit.events {
-                    let Event::Workflow(event) = event else { return Err(foreign(event)) };
-                    workflow::evolve(workflow, event);
-                }
-                None
-            }
-            AggregateId::Definition(key, version) => {
-                for event in &commit.events {
-                    let Event::DefinitionAdopted { document } = event else { return Err(foreign(event)) };
-                    self.definitions.adopt(key.clone(), *version, document.clone());
-                }
-                None
-            }
-        };
-        if let Some(reactions) = reactions {
-            self.react(commit, reactions);
-        }
-        self.book(commit, due_before);
-        Ok(())
+        kinds::fold(self, commit, reactions)
     }
-
-    fn fold_run(&mut self, id: RunId, commit: &Commit) -> Result<(), String> {
-        let mut events = commit.events.iter();
-        if commit.revision == Revision::FIRST {
-            let first = events.next();
-            let Some(Event::Run(first @ RunEvent::RunStarted { workspace, workflow, version, .. })) = first else {
-                return Err("the first event of a run is not its start".to_owned());
-            };
-            if self.runs.contains_key(&id) {
-                return Err("a run that exists starts again".to_owned());
-            }
-            let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
-            let unusable = |why| format!("the definition {workspace}/{workflow}/{version}: {why}");
-            let definition = self.definitions.graph(&key, *version).map_err(unusable)?;
-            self.runs.insert(id, Run::started(id, definition, first, commit.time));
-        } else {
-            let Some(run) = self.runs.get(&id) else {
-                return Err("a run goes on that never started or has ended".to_owned());
-            };
-            contiguous(run.revision(), commit)?;
-        }
-        let run = self.runs.get_mut(&id).ok_or("the run is gone")?;
-        for event in events {
-            let Event::Run(event) = event else { return Err(foreign(event)) };
-            run::check_legal(run, event).map_err(|illegal| illegal.to_string())?;
-            run::evolve(run, event, commit.time);
-        }
-        Ok(())
-    }
-}
-
-/// Checks `SHD-1`.
-fn contiguous(last: Revision, commit: &Commit) -> Result<(), String> {
-    if commit.revision == last.next() { Ok(()) } else { Err(format!("revision {} follows {last}", commit.revision)) }
-}
-
-fn foreign(event: &Event) -> String {
-    let kind = match event {
-        Event::Run(_) => "a run",
-        Event::Asset(_) => "an asset",
-        Event::Workflow(_) => "a workflow",
-        Event::DefinitionAdopted { .. } => "a definition",
-        Event::Released(_) => "a release that is not the first",
-    };
-    format!("it holds an event of {kind}")
 }

@@ -158,14 +158,7 @@ impl Shard {
     /// Whether a command that was heard before was certainly refused, and is to be refused again: its sender acts on
     /// that. Of the others none does.
     fn never_happened(&self, command: &Command) -> bool {
-        match command {
-            Command::Run { run, command: RunCommand::StartRun(_) } => {
-                !self.runs.contains_key(run) && self.ended.find(*run).is_none() && !self.ended.may_have_forgotten(*run)
-            }
-            Command::Run { .. }
-            | Command::Asset { .. }
-            | Command::Workflow { .. }
-            | Command::AdoptDefinition { .. } => false,
-        }
+        let Command::Run { run, command: RunCommand::StartRun(_) } = command else { return false };
+        !self.shelves.runs.contains_key(run) && self.ended.find(*run).is_none() && !self.ended.may_have_forgotten(*run)
     }
 }

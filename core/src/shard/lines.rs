@@ -94,7 +94,7 @@ impl Shard {
 
     /// Returns how many attempts of a queue workers hold. Costs a look at every active run.
     pub fn held_of(&self, workspace: &WorkspaceId, queue: &QueueName) -> usize {
-        let runs = self.runs.values().filter(|run| run.workspace() == workspace);
+        let runs = self.shelves.runs.values().filter(|run| run.workspace() == workspace);
         runs.map(|run| run.held().filter(|held| run.queue_of(&held.node) == Some(queue)).count()).sum()
     }
 
@@ -116,7 +116,8 @@ impl Shard {
                 break;
             }
             let Some(id) = line.runs.pop_front() else { break };
-            let waiting = self.runs.get(&id).map(|run| run.waiting_for(&key.1, share.min(left))).unwrap_or_default();
+            let waiting =
+                self.shelves.runs.get(&id).map(|run| run.waiting_for(&key.1, share.min(left))).unwrap_or_default();
             if waiting.is_empty() {
                 line.standing.remove(&id);
                 continue;

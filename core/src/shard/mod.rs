@@ -3,6 +3,8 @@
 //! | file | question |
 //! |---|---|
 //! | `bundle` | what one append holds |
+//! | `kinds` | which aggregates there are, and what is peculiar to each |
+//! | `shelf` | what is done with an aggregate of whatever kind |
 //! | `state` | what a shard knows |
 //! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
 //! | `definitions` | which definition versions there are, and which are compiled |
@@ -34,6 +36,7 @@ mod definitions;
 mod effect;
 mod fold;
 mod incarnation;
+mod kinds;
 mod lane;
 mod lines;
 mod load;
@@ -44,20 +47,22 @@ mod quarantine;
 mod reactions;
 mod refold;
 mod release;
+mod shelf;
 mod state;
 mod story;
 mod turns;
 mod window;
 mod witness;
 
-pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Event, Position, digest};
+pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
-pub use command::{Command, Granted, Rejection, Submission};
+pub use command::{Granted, Rejection, Submission};
 pub use compiled::{Awaited, Compiled, Missing, compiled_by, missing};
 pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};
 pub use incarnation::{Replaces, Resending};
+pub use kinds::{AggregateId, Command, Event};
 pub use lane::{Lanes, Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use load::{Answer, Append, Outcome, Released};
@@ -70,5 +75,5 @@ pub use state::Shard;
 pub use window::{Bounds, EndedRun};
 pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};
 
-pub use crate::address::{AggregateId, AssetKey, SLOTS, ShardMap, WorkflowKey};
+pub use crate::address::{AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use crate::asset::AssetNotice;

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::holder_of;
+use super::kinds::{self, holder_of, worker_bytes};
 use super::state::Shard;
 use super::{AggregateId, Command, Decided, Effect, Rejection, Submission, WorkflowKey};
-use crate::run::{ProducedAsset, ReportOutcome, RunCommand, RunStatus, Trigger};
+use crate::run::{RunCommand, RunStatus};
 use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Sequence};
 
 /// Why an aggregate is quarantined, and since when.
@@ -126,60 +126,6 @@ const REASON_BYTES_MAX: usize = 2_000;
 /// What is asked of one quarantined aggregate, in order.
 pub(super) type Parked = VecDeque<Submission>;
 
-impl Command {
-    /// Returns whether its sender is told nothing of a quarantine: it goes on as if it had been heard, and so it is kept.
-    /// Who is a person or a program outside, or the shard itself, asks again.
-    fn is_kept(&self) -> bool {
-        match self {
-            Self::Asset { .. } => true,
-            Self::Run { command, .. } => match command {
-                RunCommand::ReportAttempt(_)
-                | RunCommand::ReturnAttempt { .. }
-                | RunCommand::ResolveAsset { .. }
-                | RunCommand::RefuseAsset { .. }
-                | RunCommand::AcknowledgeAsset { .. } => true,
-                RunCommand::StartRun(start) => match start.trigger {
-                    Trigger::Materialize { .. } => true,
-                    Trigger::Manual {} => false,
-                },
-                RunCommand::GrantAttempts { .. }
-                | RunCommand::StartAttempt { .. }
-                | RunCommand::LoseAttempt { .. }
-                | RunCommand::CancelRun { .. }
-                | RunCommand::FireTimers {}
-                | RunCommand::Continue {} => false,
-            },
-            Self::Workflow { .. } | Self::AdoptDefinition { .. } => false,
-        }
-    }
-
-    /// Returns about how many bytes a worker's word has; `None` where it is not a worker's.
-    fn worker_bytes(&self) -> Option<usize> {
-        let Self::Run { command, .. } = self else { return None };
-        match command {
-            RunCommand::ReportAttempt(report) => Some(match &report.outcome {
-                ReportOutcome::Succeeded { output, assets } => {
-                    let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
-                    let of_asset = |a: &ProducedAsset| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
-                    output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
-                }
-                ReportOutcome::Failed { code, message, .. } => code.len() + message.len(),
-            }),
-            RunCommand::ReturnAttempt { .. } => Some(0),
-            RunCommand::StartRun(_)
-            | RunCommand::GrantAttempts { .. }
-            | RunCommand::StartAttempt { .. }
-            | RunCommand::LoseAttempt { .. }
-            | RunCommand::CancelRun { .. }
-            | RunCommand::FireTimers {}
-            | RunCommand::Continue {}
-            | RunCommand::ResolveAsset { .. }
-            | RunCommand::RefuseAsset { .. }
-            | RunCommand::AcknowledgeAsset { .. } => None,
-        }
-    }
-}
-
 /// Returns the next wish that need not wait for a release any longer.
 pub fn next_released(shard: &Shard) -> Option<&Submission> {
     shard.parked.iter().find(|(aggregate, _)| !shard.quarantine.contains_key(aggregate))?.1.front()
@@ -218,43 +164,11 @@ impl Shard {
         self.parked.get(aggregate).map_or(0, VecDeque::len)
     }
 
-    /// Quarantines an aggregate. A run goes with everything it has due and waits for: its state is half of a story,
-    /// and a timer nobody may fire would come up for ever.
+    /// Quarantines an aggregate. It goes with everything it has due and waits for.
     pub(super) fn set_aside(&mut self, aggregate: &AggregateId, mut quarantine: Quarantine) {
         quarantine.reason.truncate(quarantine.reason.floor_char_boundary(REASON_BYTES_MAX));
-        quarantine.last = quarantine.last.max(self.revision_of(aggregate));
-        match aggregate {
-            AggregateId::Run(id) => {
-                if let Some(mut run) = self.runs.remove(id) {
-                    self.lines.forget(&mut run);
-                }
-                self.turns.forget(*id);
-                self.due.retain(|(_, of)| of != aggregate);
-            }
-            AggregateId::Asset(key) => drop(self.assets.remove(key)),
-            AggregateId::Workflow(key) => drop(self.workflows.remove(key)),
-            AggregateId::Definition(key, version) => {
-                let is_of = |run: &crate::run::Run| {
-                    (run.version(), run.workflow(), run.workspace()) == (*version, &key.workflow, &key.workspace)
-                };
-                // One that was adopted twice is good still.
-                if !self.runs.values().any(is_of) {
-                    self.definitions.forget(key, *version);
-                }
-            }
-        }
+        quarantine.last = quarantine.last.max(kinds::forget(self, aggregate));
         self.quarantine.insert(aggregate.clone(), quarantine);
-    }
-
-    /// Returns the revision of the last event folded; 0 where none is known.
-    fn revision_of(&self, aggregate: &AggregateId) -> Revision {
-        let known = match aggregate {
-            AggregateId::Run(id) => self.runs.get(id).map(crate::run::Run::revision),
-            AggregateId::Asset(key) => self.assets.get(key).map(crate::asset::Asset::revision),
-            AggregateId::Workflow(key) => self.workflows.get(key).map(crate::workflow::Workflow::revision),
-            AggregateId::Definition(..) => None,
-        };
-        known.unwrap_or(Revision::new(0))
     }
 
     /// Returns what is quarantined without a bundle that says so.
@@ -316,8 +230,8 @@ impl Shard {
         if waiting.is_some_and(|waiting| waiting.iter().any(|parked| parked.id == submission.id)) {
             return Some(Ok(Decided::default()));
         }
-        let is_one_too_many = submission.command.worker_bytes().is_some_and(|bytes| {
-            let before = || waiting.into_iter().flatten().filter_map(|parked| parked.command.worker_bytes());
+        let is_one_too_many = worker_bytes(&submission.command).is_some_and(|bytes| {
+            let before = || waiting.into_iter().flatten().filter_map(|parked| worker_bytes(&parked.command));
             before().count() >= REPORTS_PARKED_MAX || before().sum::<usize>() + bytes > REPORTED_BYTES_MAX
         });
         if !is_kept || is_one_too_many {

@@ -5,16 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::definitions::Unusable;
+use super::kinds::{self, start_hash};
 use super::poison;
 use super::quarantine::{Record, Release, ReleaseBy};
 use super::reactions::Reactions;
 use super::release::Refolded;
-use super::state::{Shard, start_hash};
+use super::state::Shard;
 use super::story::Story;
 use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, ShardMap, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, ProducerEnd, Waiter};
-use crate::run::{RunCommand, RunEvent, RunFailure, RunStatus, Trigger};
+use crate::run::{RunEvent, RunFailure, RunStatus, Trigger};
 use crate::{AssetId, DefinitionVersion, Json, Revision, Sequence, ShardId};
 
 /// How many events one release leaves out at most.
@@ -58,11 +58,10 @@ impl Refolding {
             }
             ReleaseBy::Skip { revisions } => revisions.iter().copied().collect(),
             ReleaseBy::Refold {} => BTreeSet::new(),
-            ReleaseBy::End {} => match &order.aggregate {
-                AggregateId::Run(_) | AggregateId::Definition(..) => BTreeSet::new(),
-                AggregateId::Asset(_) => return Err("an asset does not end: refold it, or skip events".to_owned()),
-                AggregateId::Workflow(_) => return Err("a workflow does not end: refold it, or skip events".to_owned()),
-            },
+            ReleaseBy::End {} => {
+                order.aggregate.can_end()?;
+                BTreeSet::new()
+            }
         };
         Ok(Self {
             order,
@@ -140,7 +139,7 @@ impl Refolding {
         let mut reactions = Reactions::default();
         for (revision, events) in self.kept(commit) {
             if events.is_empty() {
-                self.shard.stand_at(&commit.aggregate, revision);
+                kinds::stand_at(&mut self.shard, &commit.aggregate, revision);
                 continue;
             }
             let piece = Commit { revision, events, ..commit.clone() };
@@ -206,82 +205,13 @@ impl Refolding {
         let (record, owed, events) = match &by {
             ReleaseBy::End {} => self.ended(&aggregate),
             ReleaseBy::Refold {} | ReleaseBy::Skip { .. } => {
-                let record = self.record(&aggregate)?;
-                let owed = self.owed(&aggregate);
-                (record, owed, Vec::new())
+                let record = kinds::record(&mut self.shard, &aggregate, self.story.is_keyed())?;
+                kinds::owed(&self.shard, &aggregate, &mut self.effects);
+                (record, self.effects, Vec::new())
             }
         };
         let compiled = self.shard.definitions.kept().into();
         Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events, compiled })
-    }
-
-    fn record(&mut self, aggregate: &AggregateId) -> Result<Record, String> {
-        let nothing = || Err("the journal holds nothing of it".to_owned());
-        match aggregate {
-            AggregateId::Run(id) => match (self.shard.runs.get(id), self.shard.ended.find(*id)) {
-                (Some(run), _) => Ok(Record::Run { format: 2, record: Json::of(&run.record()) }),
-                (None, Some(ended)) => Ok(Record::Ended {
-                    status: ended.status,
-                    version: ended.version,
-                    start_hash: ended.start_hash,
-                    keyed: self.story.is_keyed(),
-                }),
-                (None, None) => nothing(),
-            },
-            AggregateId::Asset(key) => match self.shard.assets.get(key) {
-                Some(asset) => Ok(Record::Asset { format: 1, record: Json::of(asset) }),
-                None => nothing(),
-            },
-            AggregateId::Workflow(key) => match self.shard.workflows.get(key) {
-                Some(workflow) => Ok(Record::Workflow { format: 1, record: Json::of(workflow) }),
-                None => nothing(),
-            },
-            AggregateId::Definition(key, version) => match self.shard.definitions.graph(key, *version) {
-                Ok(definition) => Ok(Record::Definition { document: definition.source.clone() }),
-                Err(Unusable::NotAdopted) => Ok(Record::Unknown {}),
-                Err(broken @ Unusable::Broken(_)) => Err(broken.to_string()),
-            },
-        }
-    }
-
-    /// What may not have been delivered and is still wanted, and what the aggregate waits for.
-    fn owed(&mut self, aggregate: &AggregateId) -> Vec<Effect> {
-        let mut owed = std::mem::take(&mut self.effects);
-        match aggregate {
-            AggregateId::Run(id) => {
-                let run = self.shard.runs.get(id);
-                let awaits = |command: &Command| match command {
-                    Command::Asset { key, command: AssetCommand::RecordAsset(record) } => {
-                        run.is_some_and(|run| run.awaits_record(&record.node, &key.asset, &record.partition))
-                    }
-                    // It is asked anew below.
-                    Command::Asset { command: AssetCommand::ResolveConsumption(_), .. } => false,
-                    Command::Run { .. }
-                    | Command::Asset { .. }
-                    | Command::Workflow { .. }
-                    | Command::AdoptDefinition { .. } => true,
-                };
-                owed.retain(|effect| is_wanted(effect, &awaits));
-                if let Some(run) = run {
-                    crate::run::outstanding(run, &mut |effect| owed.push(Effect::of_run(run, run.revision(), effect)));
-                }
-            }
-            AggregateId::Asset(key) => {
-                let asset = self.shard.assets.get(key);
-                let awaits = |command: &Command| match command {
-                    Command::Run { run, command: RunCommand::StartRun(_) } => {
-                        asset.is_some_and(|asset| asset.awaits_producer(*run))
-                    }
-                    Command::Run { .. }
-                    | Command::Asset { .. }
-                    | Command::Workflow { .. }
-                    | Command::AdoptDefinition { .. } => true,
-                };
-                owed.retain(|effect| is_wanted(effect, &awaits));
-            }
-            AggregateId::Workflow(_) | AggregateId::Definition(..) => {}
-        }
-        owed
     }
 
     /// The end of a run that nobody can fold: those who wait for it and those it waits for are told, as at any end.
@@ -322,26 +252,5 @@ impl Refolding {
         let start_hash = start_hash(workflow, input);
         let record = Record::Ended { status, version: *version, start_hash, keyed: *keyed };
         (record, owed, events)
-    }
-}
-
-fn is_wanted(effect: &Effect, awaits: &dyn Fn(&Command) -> bool) -> bool {
-    match effect {
-        Effect::Submit(submission) => awaits(&submission.command),
-        Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
-    }
-}
-
-impl Shard {
-    /// Passes over one event of an aggregate.
-    fn stand_at(&mut self, aggregate: &AggregateId, revision: Revision) {
-        match aggregate {
-            AggregateId::Run(id) => self.runs.get_mut(id).into_iter().for_each(|run| run.stand_at(revision)),
-            AggregateId::Asset(key) => self.assets.get_mut(key).into_iter().for_each(|asset| asset.stand_at(revision)),
-            AggregateId::Workflow(key) => {
-                self.workflows.get_mut(key).into_iter().for_each(|workflow| workflow.stand_at(revision));
-            }
-            AggregateId::Definition(..) => {}
-        }
     }
 }

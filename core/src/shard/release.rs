@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use super::compiled::Compiled;
-use super::definitions::Unusable;
+use super::kinds;
 use super::load::Waiting;
 use super::poison::{self, Poison};
-use super::quarantine::{Record, Release, TakenUp};
+use super::quarantine::{Release, TakenUp};
 use super::state::Shard;
-use super::window::EndedRun;
 use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection};
-use crate::asset::{Asset, AssetCommand, RecordAsset};
+use crate::asset::{AssetCommand, RecordAsset};
 use crate::credit::Hands;
-use crate::run::{RunCommand, RunRecord, RunStatus};
-use crate::workflow::Workflow;
+use crate::run::{RunCommand, RunStatus};
 use crate::{Actor, CommandId, Revision, RunId, Timestamp};
 
 /// What is to be released and how, made of its history by [`super::Refolding`].
@@ -132,16 +130,10 @@ impl Shard {
                         if *asset == key.asset && *node == record.node && *partition == record.partition)
             })
         };
-        owed.retain(|effect| match effect {
-            Effect::Submit(wish) => match &wish.command {
-                Command::Run { run, command: RunCommand::StartRun(_) } => !has_started(run),
-                Command::Asset { key, command: AssetCommand::RecordAsset(record) } => !is_recorded(key, record),
-                Command::Run { .. }
-                | Command::Asset { .. }
-                | Command::Workflow { .. }
-                | Command::AdoptDefinition { .. } => true,
-            },
-            Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,
+        owed.retain(|effect| match effect.command() {
+            Some(Command::Run { run, command: RunCommand::StartRun(_) }) => !has_started(run),
+            Some(Command::Asset { key, command: AssetCommand::RecordAsset(record) }) => !is_recorded(key, record),
+            Some(_) | None => true,
         });
     }
 
@@ -158,73 +150,11 @@ impl Shard {
             return Err("it is not a release".to_owned());
         };
         let last = commit.revision.after(commit.events.len() as u64 - 1);
-        let ended = match (&commit.aggregate, &release.record) {
-            (AggregateId::Run(id), Record::Run { format: 1..=2, record }) => {
-                self.put_run(*id, read(record)?, last)?;
-                None
-            }
-            (AggregateId::Run(id), Record::Ended { status, version, start_hash, keyed }) => {
-                let ended = EndedRun { status: *status, version: *version, start_hash: *start_hash };
-                if *keyed {
-                    self.keyed.insert(id.cause(), *id);
-                }
-                for forgotten in self.ended.remember(*id, ended, *keyed, commit.time, &self.bounds) {
-                    self.keyed.remove(&forgotten.cause());
-                }
-                Some((*id, *status))
-            }
-            // It is adopted anew when a run needs it.
-            (AggregateId::Run(_) | AggregateId::Definition(..), Record::Unknown {}) => None,
-            (AggregateId::Asset(key), Record::Asset { format: 1, record }) => {
-                let mut asset: Asset = read(record)?;
-                asset.stand_at(last);
-                self.assets.insert(key.clone(), asset);
-                None
-            }
-            (AggregateId::Workflow(key), Record::Workflow { format: 1, record }) => {
-                let mut workflow: Workflow = read(record)?;
-                workflow.stand_at(last);
-                self.workflows.insert(key.clone(), workflow);
-                None
-            }
-            (AggregateId::Definition(key, version), Record::Definition { document }) => {
-                self.definitions.adopt(key.clone(), *version, document.clone());
-                None
-            }
-            (aggregate, _) => return Err(format!("this release cannot read its record of {aggregate}")),
-        };
+        let ended = kinds::put(self, commit, &release.record)?;
         self.quarantine.remove(&commit.aggregate);
         self.clock = self.clock.max(commit.time);
         self.granted.remember(commit.command, commit.revision, last, &self.bounds);
         effects.extend(release.owed.iter().cloned());
         Ok(ended)
     }
-
-    fn put_run(&mut self, id: RunId, record: RunRecord, last: Revision) -> Result<(), String> {
-        let (key, version) = record.definition();
-        let definition = self.definitions.graph(&key, version).map_err(|unusable| {
-            let aggregate = AggregateId::Definition(key, version);
-            match unusable {
-                Unusable::NotAdopted => {
-                    format!("its {aggregate} is not here; where that is quarantined, release it first")
-                }
-                Unusable::Broken(_) => format!("its {aggregate}: {unusable}"),
-            }
-        })?;
-        let missing = |node| format!("its definition has no node {node}");
-        let mut run = record.restore(definition).map_err(missing)?;
-        run.stand_at(last);
-        self.lines.follow(&mut run);
-        self.turns.follow(&run);
-        self.due.extend(run.next_due().map(|at| (at, AggregateId::Run(id))));
-        if run.is_keyed() {
-            self.keyed.insert(id.cause(), id);
-        }
-        self.runs.insert(id, run);
-        Ok(())
-    }
-}
-
-fn read<T: serde::de::DeserializeOwned>(record: &crate::Json) -> Result<T, String> {
-    serde_json::from_str(record.as_str()).map_err(|error| format!("its record cannot be read: {error}"))
 }

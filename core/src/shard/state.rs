@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use super::definitions::Definitions;
+use super::kinds::Shelves;
 use super::lines::Lines;
 use super::quarantine::{Parked, Quarantine};
-use super::reactions::Reactions;
 use super::turns::Turns;
 use super::window::{Bounds, EndedRun, EndedRuns, GrantedCommands};
-use super::{AggregateId, AssetKey, Command, Commit, Effect, Event, Lanes, ShardMap, WorkflowKey};
-use crate::address::stable_hash;
+use super::{AggregateId, AssetKey, Command, Commit, Lanes, ShardMap, WorkflowKey};
 use crate::asset::Asset;
-use crate::run::{Run, RunStatus};
+use crate::run::Run;
 use crate::workflow::Workflow;
-use crate::{DefinitionVersion, Json, Revision, RunId, ShardId, Slug, Timestamp};
+use crate::{DefinitionVersion, Json, RunId, ShardId, Timestamp};
 
 /// Everything one shard has folded from its journal.
 #[derive(Debug)]
@@ -25,13 +24,10 @@ pub struct Shard {
     pub(super) bounds: Bounds,
     /// The time of the last commit (`SHD-2`).
     pub(super) clock: Timestamp,
-    /// The runs that have not ended.
-    pub(super) runs: FxHashMap<RunId, Run>,
+    pub(super) shelves: Shelves,
     pub(super) ended: EndedRuns,
     /// The runs that were started under idempotency keys and are active or remembered, by the cause in their ids.
     pub(super) keyed: FxHashMap<u128, RunId>,
-    pub(super) assets: FxHashMap<AssetKey, Asset>,
-    pub(super) workflows: FxHashMap<WorkflowKey, Workflow>,
     pub(super) definitions: Definitions,
     pub(super) granted: GrantedCommands,
     /// When what has timers has something due next.
@@ -63,11 +59,9 @@ impl Shard {
             map,
             bounds,
             clock: Timestamp::default(),
-            runs: FxHashMap::default(),
+            shelves: Shelves::default(),
             ended: EndedRuns::default(),
             keyed: FxHashMap::default(),
-            assets: FxHashMap::default(),
-            workflows: FxHashMap::default(),
             definitions: Definitions::new(bounds.graphs),
             granted: GrantedCommands::default(),
             due: BTreeSet::new(),
@@ -87,7 +81,7 @@ impl Shard {
 
     /// Returns a run that has not ended.
     pub fn run(&self, id: RunId) -> Option<&Run> {
-        self.runs.get(&id)
+        self.shelves.runs.get(&id)
     }
 
     /// Returns how many units of work its decisions have done, for whoever shares its time out.
@@ -102,22 +96,22 @@ impl Shard {
 
     /// Returns the runs that have not ended, in no order.
     pub fn active(&self) -> impl Iterator<Item = &Run> {
-        self.runs.values()
+        self.shelves.runs.values()
     }
 
     /// Returns how many runs have not ended.
     pub fn active_runs(&self) -> usize {
-        self.runs.len()
+        self.shelves.runs.len()
     }
 
     /// Returns an asset something is known of.
     pub fn asset(&self, key: &AssetKey) -> Option<&Asset> {
-        self.assets.get(key)
+        self.shelves.assets.get(key)
     }
 
     /// Returns a workflow something is known of.
     pub fn workflow(&self, key: &WorkflowKey) -> Option<&Workflow> {
-        self.workflows.get(key)
+        self.shelves.workflows.get(key)
     }
 
     /// Returns the document of a definition version this shard has adopted. Whether it still compiles shows when a run
@@ -141,86 +135,15 @@ impl Shard {
         self.due.iter().take_while(|(at, _)| *at <= now).take(count).filter_map(|(_, of)| of.timer()).collect()
     }
 
-    /// Keeps the books after a commit, decided or folded: what is due, what has ended, what was granted.
-    pub(super) fn book(&mut self, commit: &Commit, due_before: Option<Timestamp>) -> Option<(RunId, RunStatus)> {
+    /// Notes the time of a commit, decided or folded, and what it granted. `lasting`: see [`GrantedCommands::remember_lasting`].
+    pub(super) fn remember(&mut self, commit: &Commit, lasting: bool) {
         self.clock = commit.time;
         let last = commit.revision.after(commit.events.len() as u64 - 1);
-        match commit.aggregate {
-            AggregateId::Workflow(_) => {
-                let revisions = (commit.revision, last);
-                self.granted.remember_lasting(commit.command, revisions, commit.time, &self.bounds);
-            }
-            AggregateId::Run(_) | AggregateId::Asset(_) | AggregateId::Definition(..) => {
-                self.granted.remember(commit.command, commit.revision, last, &self.bounds);
-            }
-        }
-        let AggregateId::Run(id) = commit.aggregate else { return None };
-        let run = self.runs.get_mut(&id)?;
-        self.lines.follow(run);
-        self.turns.follow(run);
-        if commit.revision == Revision::FIRST && run.is_keyed() {
-            self.keyed.insert(id.cause(), id);
-        }
-        let due = run.next_due();
-        if due != due_before {
-            due_before.map(|at| self.due.remove(&(at, commit.aggregate.clone())));
-            due.map(|at| self.due.insert((at, commit.aggregate.clone())));
-        }
-        let status = run.status();
-        if !status.is_terminal() {
-            return None;
-        }
-        let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
-        for forgotten in self.ended.remember(id, ended, run.is_keyed(), commit.time, &self.bounds) {
-            self.keyed.remove(&forgotten.cause());
-        }
-        self.runs.remove(&id);
-        Some((id, status))
-    }
-
-    /// Appends what follows from a commit. Called before [`Self::book`] lets an ended run go.
-    pub(super) fn react(&self, commit: &Commit, reactions: &mut Reactions) {
-        let effects = &mut reactions.effects;
-        let mut revision = commit.revision;
-        for event in &commit.events {
-            match (&commit.aggregate, event) {
-                (AggregateId::Run(id), Event::Run(event)) => {
-                    if let Some(run) = self.runs.get(id) {
-                        let mut follows = |effect| effects.push(Effect::of_run(run, revision, effect));
-                        crate::run::react(run, event, commit.time, &mut follows);
-                    }
-                }
-                (AggregateId::Asset(key), Event::Asset(event)) => {
-                    if let Some(asset) = self.assets.get(key) {
-                        let mut follows = |effect| effects.push(Effect::of_asset(key, revision, effect));
-                        crate::asset::react(asset, event, commit.time, &mut follows);
-                    }
-                }
-                (AggregateId::Workflow(key), Event::Workflow(event)) => {
-                    if let Some(workflow) = self.workflows.get(key) {
-                        reactions
-                            .later
-                            .extend(crate::workflow::news(workflow, event, revision).map(|news| (effects.len(), news)));
-                    }
-                }
-                (
-                    AggregateId::Run(_)
-                    | AggregateId::Asset(_)
-                    | AggregateId::Workflow(_)
-                    | AggregateId::Definition(..),
-                    Event::Run(_)
-                    | Event::Asset(_)
-                    | Event::Workflow(_)
-                    | Event::DefinitionAdopted { .. }
-                    | Event::Released(_),
-                ) => {}
-            }
-            revision = revision.next();
+        if lasting {
+            let revisions = (commit.revision, last);
+            self.granted.remember_lasting(commit.command, revisions, commit.time, &self.bounds);
+        } else {
+            self.granted.remember(commit.command, commit.revision, last, &self.bounds);
         }
     }
-}
-
-/// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
-pub(super) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
-    stable_hash(&[workflow.as_str(), input.as_str()])
 }

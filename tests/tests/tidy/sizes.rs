@@ -12,8 +12,7 @@ const TYPE_LINES_MAX: usize = 600;
 const TABLES: [(&str, &str); 2] = [("core/src/run/evolve.rs", "evolve"), ("projector/src/fold/run.rs", "fold_run")];
 
 /// Types that are too large, and how large they are: they may only shrink.
-const TOO_LARGE: [(&str, &str, usize); 3] =
-    [("core", "Desk", 1_147), ("core", "Shard", 1_073), ("core", "Decision", 766)];
+const TOO_LARGE: [(&str, &str, usize); 2] = [("core", "Desk", 1_147), ("core", "Decision", 766)];
 
 #[test]
 fn a_file_answers_one_question() {
@@ -33,8 +32,8 @@ fn items(code: &str, named: impl Fn(&str) -> Option<String>) -> Vec<(String, usi
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let Some(name) = named(line.trim_start()) else { continue };
-        let body = lines[at..].iter().position(|line| line.ends_with('{') || line.ends_with(';'));
-        if body.is_none_or(|body| lines[at + body].ends_with(';')) {
+        let body = lines[at..].iter().position(|line| line.ends_with(['{', ';', '}']));
+        if body.is_none_or(|body| !lines[at + body].ends_with('{')) {
             continue;
         }
         let end = format!("{}}}", " ".repeat(line.len() - line.trim_start().len()));
@@ -96,7 +95,7 @@ fn a_type_is_one_thing() {
 
 #[test]
 fn items_are_measured_from_their_first_line_to_their_last() {
-    let code = "impl<T> A<T> {\n    pub(super) fn f(\n    ) {\n        x\n    }\n}\nimpl B for A {}\ntrait C {\n    fn g();\n}\n";
+    let code = "impl<T> A<T> {\n    pub(super) fn f(\n    ) {\n        x\n    }\n}\nimpl B for A {}\ntrait C {\n    fn g();\n    fn h() {}\n}\n";
     assert_eq!(items(code, function), [("f".to_owned(), 4)]);
     assert_eq!(items(code, implementation), [("A".to_owned(), 6)]);
 }

@@ -7,6 +7,7 @@ use super::section::{Contents, effects_of_format_1, numbered, quarantine_of_form
 use super::{CheckpointError, Head};
 use crate::asset::Asset;
 use crate::run::RunRecord;
+use crate::shard::kinds::Records;
 use crate::shard::window::{EndedEntry, GrantedEntry};
 use crate::shard::{AggregateId, WorkflowKey};
 use crate::workflow::Workflow;
@@ -59,23 +60,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
     } = Whole::deserialize(&mut values)?;
     values.end()?;
     let head = Head { format, release: String::new(), shard, epoch, sequence, digest, sections: 0 };
+    // What came with sections is empty.
     let contents = Contents {
-        toward: Vec::new(),
         clock,
         effects: numbered(shard, effects),
         definitions,
-        workflows,
-        assets,
-        runs,
+        records: Records { workflows, assets, runs },
         ended_keyed,
         ended_unkeyed,
         keys_held,
         granted,
         quarantine: quarantine_of_format_1(quarantine),
-        parked: Vec::new(),
-        granted_lasting: Vec::new(),
-        heard: Vec::new(),
-        forgotten: Vec::new(),
+        ..Contents::default()
     };
     Ok((head, contents))
 }

@@ -11,15 +11,17 @@ mod section;
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use self::section::{Contents, Kind, SectionHead};
+pub(super) use self::section::Kind;
+use self::section::{Contents, SectionHead};
 use super::definitions::Unusable;
 use super::outbox::Inherited;
 use super::owner::Folded;
+use super::shelf::Unrestored;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
-use super::{AggregateId, Lanes, Owner, WorkflowKey};
+use super::{Lanes, Owner, WorkflowKey, kinds};
 use crate::run::Run;
 use crate::{DefinitionVersion, Epoch, NodeAddress, RunId, Sequence, ShardId};
 
@@ -60,6 +62,18 @@ impl Needed {
     }
 }
 
+impl From<Unrestored> for CheckpointError {
+    fn from(unrestored: Unrestored) -> Self {
+        match unrestored {
+            Unrestored::Definition { run, why: Unusable::NotAdopted, .. } => Self::DefinitionMissing { run },
+            Unrestored::Definition { key, version, why: Unusable::Broken(problems), .. } => {
+                Self::Definition { key, version, problems }
+            }
+            Unrestored::Node { run, node } => Self::Node { run, node },
+        }
+    }
+}
+
 impl std::fmt::Display for Needed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
@@ -91,15 +105,6 @@ struct Head {
     digest: String,
     /// How many follow.
     sections: usize,
-}
-
-/// Writes a run as its record, one at a time.
-struct Recorded<'a>(&'a Run);
-
-impl Serialize for Recorded<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.record().serialize(serializer)
-    }
 }
 
 impl<C> Owner<C> {
@@ -165,13 +170,13 @@ fn read_sections(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
 
 /// Sections as they are written.
 #[derive(Default)]
-struct Sections {
+pub(super) struct Sections {
     bytes: Vec<u8>,
     count: usize,
 }
 
 impl Sections {
-    fn write<T: Serialize>(&mut self, kind: Kind, records: impl ExactSizeIterator<Item = T>) {
+    pub fn write<T: Serialize>(&mut self, kind: Kind, records: impl ExactSizeIterator<Item = T>) {
         self.count += 1;
         write_line(&mut self.bytes, &SectionHead { kind, format: *kind.formats().end(), records: records.len() });
         records.for_each(|record| write_line(&mut self.bytes, &record));
@@ -191,11 +196,9 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         map: _,
         bounds: _,
         clock,
-        runs,
+        shelves,
         ended,
         keyed,
-        assets,
-        workflows,
         definitions,
         granted,
         due: _,
@@ -210,18 +213,10 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     let mut documents: Vec<_> = definitions.documents().collect();
     documents.sort_unstable_by_key(|(key, version, _)| (*key, *version));
     sections.write(Kind::Definitions, documents.iter());
-    let mut workflows: Vec<_> = workflows.values().collect();
-    workflows.sort_unstable_by_key(|workflow| workflow.key());
-    sections.write(Kind::Workflows, workflows.iter());
-    let mut assets: Vec<_> = assets.values().collect();
-    assets.sort_unstable_by_key(|asset| asset.key());
-    sections.write(Kind::Assets, assets.iter());
+    kinds::write(shelves, sections);
     let mut keys_held: Vec<_> =
-        keyed.values().filter(|id| !runs.contains_key(id) && ended.find(**id).is_none()).collect();
+        keyed.values().filter(|id| !shelves.runs.contains_key(id) && ended.find(**id).is_none()).collect();
     keys_held.sort_unstable();
-    let mut runs: Vec<_> = runs.values().collect();
-    runs.sort_unstable_by_key(|run| run.id());
-    sections.write(Kind::Runs, runs.into_iter().map(Recorded));
     let [ended_keyed, ended_unkeyed] = ended.entries();
     sections.write(Kind::EndedKeyed, ended_keyed.iter());
     sections.write(Kind::EndedUnkeyed, ended_unkeyed.iter());
@@ -247,24 +242,11 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
     for (key, version, document) in state.definitions {
         shard.definitions.adopt(key, version, document);
     }
-    for record in state.runs {
-        let ((key, version), id) = (record.definition(), record.id());
-        let definition = shard.definitions.graph(&key, version).map_err(|unusable| match unusable {
-            Unusable::NotAdopted => CheckpointError::DefinitionMissing { run: id },
-            Unusable::Broken(problems) => CheckpointError::Definition { key, version, problems },
-        })?;
-        let mut run = record.restore(definition).map_err(|node| CheckpointError::Node { run: id, node })?;
-        shard.lines.follow(&mut run);
-        shard.turns.follow(&run);
-        shard.due.extend(run.next_due().map(|at| (at, AggregateId::Run(id))));
-        shard.runs.insert(id, run);
-    }
+    kinds::restore(&mut shard, state.records)?;
     shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
-    let active = shard.runs.values().filter(|run| run.is_keyed()).map(Run::id);
+    let active = shard.shelves.runs.values().filter(|run| run.is_keyed()).map(Run::id);
     let holders = active.chain(shard.ended.keyed()).chain(state.keys_held);
     shard.keyed = holders.map(|id| (id.cause(), id)).collect();
-    shard.workflows = state.workflows.into_iter().map(|workflow| (workflow.key().clone(), workflow)).collect();
-    shard.assets = state.assets.into_iter().map(|asset| (asset.key().clone(), asset)).collect();
     shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
     shard.lanes.heard = state.heard.into_iter().collect();
     shard.lanes.toward = state.toward.into_iter().collect();

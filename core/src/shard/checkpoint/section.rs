@@ -11,19 +11,17 @@ use serde_json::de::{Deserializer, SliceRead};
 use serde_json::value::RawValue;
 
 use super::{CheckpointError, Head, Needed};
-use crate::asset::Asset;
-use crate::run::RunRecord;
+use crate::shard::kinds::Records;
 use crate::shard::lane;
 use crate::shard::outbox::Inherited;
 use crate::shard::window::{EndedEntry, GrantedEntry};
 use crate::shard::{AggregateId, Effect, EffectPlace, Quarantine, Submission, WorkflowKey};
-use crate::workflow::Workflow;
 use crate::{DefinitionVersion, Incarnation, Json, Revision, RunId, Sequence, ShardId, Timestamp};
 
 /// What the records of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Kind {
+pub(in crate::shard) enum Kind {
     /// One: the time of the last commit.
     Clock,
     /// Those that may not have been delivered, by bundle.
@@ -90,9 +88,7 @@ pub(super) struct Contents {
     pub clock: Timestamp,
     pub effects: Vec<Inherited>,
     pub definitions: Vec<(WorkflowKey, DefinitionVersion, Json)>,
-    pub workflows: Vec<Workflow>,
-    pub assets: Vec<Asset>,
-    pub runs: Vec<RunRecord>,
+    pub records: Records,
     pub ended_keyed: Vec<EndedEntry>,
     pub ended_unkeyed: Vec<EndedEntry>,
     pub keys_held: Vec<RunId>,
@@ -127,10 +123,10 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Effects, 2) => contents.effects = numbered(shard, records(values, count)?),
         (Kind::Effects, 3) => contents.effects = records(values, count)?,
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
-        (Kind::Workflows, 1) => contents.workflows = records(values, count)?,
-        (Kind::Assets, 1) => contents.assets = records(values, count)?,
+        (Kind::Workflows, 1) => contents.records.workflows = records(values, count)?,
+        (Kind::Assets, 1) => contents.records.assets = records(values, count)?,
         // Those of format 1 have begun whatever they could.
-        (Kind::Runs, 1 | 2) => contents.runs = records(values, count)?,
+        (Kind::Runs, 1 | 2) => contents.records.runs = records(values, count)?,
         (Kind::EndedKeyed, 1) => contents.ended_keyed = records(values, count)?,
         (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,
         (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,

@@ -1,0 +1,72 @@
+//! The definition versions that a shard has adopted: facts, but no aggregate that decides anything. They have no revisions,
+//! live among the graphs, and nothing follows from them.
+
+use super::Event;
+use crate::address::WorkflowKey;
+use crate::run::Run;
+use crate::shard::command::Asked;
+use crate::shard::definitions::Unusable;
+use crate::shard::quarantine::Record;
+use crate::shard::{AggregateId, Commit, Decided, Rejection, Shard};
+use crate::workflow::WorkflowRejection;
+use crate::{DefinitionVersion, Json, Revision, Timestamp};
+
+pub(super) fn adopt(
+    shard: &mut Shard,
+    Asked { command, by, cause }: Asked,
+    key: WorkflowKey,
+    version: DefinitionVersion,
+    document: &Json,
+    now: Timestamp,
+) -> Result<Decided, Rejection> {
+    if shard.definition(&key, version).is_some() {
+        return Ok(Decided::default());
+    }
+    let definition = shard
+        .definitions
+        .compiled(document)
+        .map_err(|message| Rejection::Workflow(WorkflowRejection::DefinitionInvalid { message }))?;
+    if definition.slug != key.workflow {
+        return Err(Rejection::Workflow(WorkflowRejection::OtherWorkflow { found: definition.slug.clone() }));
+    }
+    let events = vec![Event::DefinitionAdopted { document: definition.source.clone() }];
+    shard.definitions.adopt_compiled(key.clone(), version, definition);
+    let aggregate = AggregateId::Definition(key, version);
+    let commit = Commit { aggregate, revision: Revision::FIRST, command, time: now, by, cause, events };
+    shard.remember(&commit, false);
+    Ok(Decided { commit: Some(commit), ..Decided::default() })
+}
+
+pub(super) fn fold(
+    shard: &mut Shard,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+    commit: &Commit,
+) -> Result<(), String> {
+    for event in &commit.events {
+        let Event::DefinitionAdopted { document } = event else {
+            return Err(format!("it holds an event of {}", event.called()));
+        };
+        shard.definitions.adopt(key.clone(), version, document.clone());
+    }
+    shard.remember(commit, false);
+    Ok(())
+}
+
+/// Lets one go, unless a run has it: what was adopted twice is good still.
+pub(super) fn forget(shard: &mut Shard, key: &WorkflowKey, version: DefinitionVersion) -> Revision {
+    let is_of =
+        |run: &Run| (run.version(), run.workflow(), run.workspace()) == (version, &key.workflow, &key.workspace);
+    if !shard.shelves.runs.values().any(is_of) {
+        shard.definitions.forget(key, version);
+    }
+    Revision::new(0)
+}
+
+pub(super) fn record(shard: &mut Shard, key: &WorkflowKey, version: DefinitionVersion) -> Result<Record, String> {
+    match shard.definitions.graph(key, version) {
+        Ok(definition) => Ok(Record::Definition { document: definition.source.clone() }),
+        Err(Unusable::NotAdopted) => Ok(Record::Unknown {}),
+        Err(broken @ Unusable::Broken(_)) => Err(broken.to_string()),
+    }
+}

@@ -1,0 +1,118 @@
+//! How a run begins: under which definition, and what of it has begun before.
+
+use super::run::handed_tasks;
+use crate::address::stable_hash;
+use crate::credit::Hands;
+use crate::expr::Work;
+use crate::run::{self, Run, RunRejection, StartRun, Trigger};
+use crate::shard::command::Asked;
+use crate::shard::definitions::Unusable;
+use crate::shard::quarantine::Quarantine;
+use crate::shard::{AggregateId, Command, Decided, Granted, Origin, Rejection, Shard, Submission, WorkflowKey, shelf};
+use crate::{DefinitionVersion, Json, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
+
+/// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
+pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
+    stable_hash(&[workflow.as_str(), input.as_str()])
+}
+
+/// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
+pub(in crate::shard) fn holder_of(shard: &Shard, run: RunId, start: &StartRun) -> RunId {
+    shard.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run)
+}
+
+/// Starts a run, unless that was done before.
+pub(super) fn start(
+    shard: &mut Shard,
+    asked: Asked,
+    id: RunId,
+    start: StartRun,
+    from: Option<Origin>,
+    now: Timestamp,
+    hands: &mut Hands,
+) -> Result<Decided, Rejection> {
+    refuse_unclear(shard, id, &start, from)?;
+    let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+    let holder = holder_of(shard, id, &start);
+    if let Some(known) = shard.started_as(holder) {
+        return match is_same_start(shard, &key, &start, known)? {
+            true => Ok(Decided { granted: Some(Granted::Run { run: holder }), ..Decided::default() }),
+            false => Err(Rejection::Run(RunRejection::KeyReused { run: holder })),
+        };
+    }
+    let definition = shard.definitions.graph(&key, start.version).map_err(|unusable| match unusable {
+        Unusable::NotAdopted => Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }),
+        Unusable::Broken(_) => Rejection::Quarantined { reason: unusable.to_string() },
+    })?;
+    let lines = &shard.lines;
+    let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
+    let budget = shard.budget();
+    let mut ground = run::Ground { now, hands, is_contended: &is_contended, budget, spent: 0 };
+    let started = run::start(id, &definition, start, &mut ground);
+    shard.spent += ground.spent;
+    let (run, events) = started.map_err(Rejection::Run)?;
+    let tasks = handed_tasks(&run, &events, hands);
+    shard.shelves.runs.insert(id, run);
+    let decided = shelf::commit::<Run>(shard, asked, id, Revision::FIRST, now, events, None);
+    Ok(Decided { tasks, ..decided })
+}
+
+/// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
+/// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
+fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
+    let holder = holder_of(shard, run, start);
+    let is_known = shard.started_as(holder).is_some();
+    let may_be_old = match start.trigger {
+        Trigger::Manual {} => from.is_none() && shard.ended.may_have_forgotten(run),
+        Trigger::Materialize { .. } => false,
+    };
+    if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
+}
+
+/// Compares under the version the run started with: a later version's defaults do not make it another start.
+fn is_same_start(
+    shard: &mut Shard,
+    key: &WorkflowKey,
+    start: &StartRun,
+    (version, hash): (DefinitionVersion, u64),
+) -> Result<bool, Rejection> {
+    let definition = match shard.definitions.graph(key, version) {
+        Ok(definition) => definition,
+        Err(Unusable::NotAdopted) => return Ok(false),
+        Err(broken @ Unusable::Broken(_)) => return Err(Rejection::Quarantined { reason: broken.to_string() }),
+    };
+    let work = Work::of(shard.bounds.decision.work);
+    let input = run::complete_input_within(&start.input, &definition, &work).ok();
+    shard.spent += work.spent();
+    Ok(input.is_some_and(|input| start_hash(&start.workflow, &input) == hash))
+}
+
+impl Shard {
+    /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
+    pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
+        match self.shelves.runs.get(&id) {
+            Some(run) => Some((run.version(), start_hash(run.workflow(), run.input()))),
+            None => self.ended.find(id).map(|ended| (ended.version, ended.start_hash)),
+        }
+    }
+
+    /// Quarantines the definition version that a new run needs where it does not compile any more: nobody has needed it since
+    /// this release runs.
+    pub(in crate::shard) fn set_aside_what_is_broken(&mut self, submission: &Submission) {
+        let Command::Run { run, command: run::RunCommand::StartRun(start) } = &submission.command else { return };
+        let holder = holder_of(self, *run, start);
+        let is_known = self.started_as(holder).is_some() || self.granted.find(submission.id).is_some();
+        if is_known || self.is_quarantined(holder) {
+            return;
+        }
+        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+        match self.definitions.graph(&key, start.version) {
+            Ok(_) | Err(Unusable::NotAdopted) => {}
+            Err(broken @ Unusable::Broken(_)) => {
+                let aggregate = AggregateId::Definition(key, start.version);
+                let reason = broken.to_string();
+                self.set_aside(&aggregate, Quarantine { reason, at: None, last: Revision::FIRST, since: None });
+            }
+        }
+    }
+}
