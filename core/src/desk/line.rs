@@ -13,7 +13,6 @@ use super::{Asker, Desk, Moment, Output, Place};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
 use crate::shard::{Awaited, Command, Compiled, Submission};
-use crate::workflow::{ApplyWorkflow, WorkflowCommand};
 use crate::{LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
 
 /// How many bytes may wait before further frames are refused with `Overloaded`.
@@ -238,8 +237,8 @@ impl<T> Waiting<T> {
                 Self::Work { request: WorkRequest::Report { report, .. }, .. } => bytes_of(report),
                 Self::Work { request: WorkRequest::Heartbeat { held }, .. } => NAMES * held.len(),
                 Self::Work { request: WorkRequest::Return { .. } | WorkRequest::Started { .. }, .. } => 0,
-                Self::Shard { request, .. } => request.wish().map_or(0, bytes_asked),
-                Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => bytes_asked(submission),
+                Self::Shard { request, .. } => request.wish().map_or(0, |wish| wish.command.bytes_asked()),
+                Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => submission.command.bytes_asked(),
             }
     }
 }
@@ -254,17 +253,6 @@ fn bytes_of(report: &Report) -> usize {
             output.len_bytes() + assets.iter().map(|asset| asset.payload.len_bytes()).sum::<usize>()
         }
         ReportOutcome::Failed { code, message, permanent: _ } => code.len() + message.len(),
-    }
-}
-
-pub(super) fn bytes_asked(submission: &Submission) -> usize {
-    match &submission.command {
-        Command::Run { command: RunCommand::StartRun(start), .. } => start.input.len_bytes(),
-        Command::AdoptDefinition { document, .. }
-        | Command::Workflow { command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }), .. } => {
-            document.len_bytes()
-        }
-        Command::Run { .. } | Command::Asset { .. } => 0,
     }
 }
 

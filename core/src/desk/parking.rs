@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::line::bytes_asked;
 use super::{Asker, Caller, Desk, Moment, Output};
 use crate::shard::{
     AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey, missing, next_released,
@@ -174,7 +173,7 @@ impl<T> Parking<T> {
 
 fn bytes_parked(submission: &Submission) -> usize {
     const NAMES: usize = 512;
-    NAMES + bytes_asked(submission)
+    NAMES + submission.command.bytes_asked()
 }
 
 /// Whether what is missing is known to be missing, or was compiled.

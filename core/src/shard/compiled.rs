@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use super::kinds::holder_of;
 use super::poison;
 use super::state::Shard;
-use super::{Command, Owner, Submission, WorkflowKey};
+use super::{Owner, Submission, WorkflowKey, kinds};
 use crate::credit::Hands;
 use crate::definition::{Definition, compile};
-use crate::run::RunCommand;
-use crate::workflow::{ApplyWorkflow, Workflow, WorkflowCommand};
 use crate::{DefinitionVersion, Json, Timestamp};
 
 /// A document, and its graph or why there is none.
@@ -124,47 +121,15 @@ pub fn compiled_by(compiler: fn(&Json) -> Compiled, mut shard: Shard) -> Shard {
 
 /// Returns what is missing for a command to be decided. What is neither here nor quarantined is to be looked up.
 pub fn missing(shard: &Shard, submission: &Submission) -> Option<Missing> {
-    match &submission.command {
-        Command::Run { run, command: RunCommand::StartRun(start) } => {
-            if shard.granted.find(submission.id).is_some() {
-                return None;
-            }
-            let holder = holder_of(shard, *run, start);
-            if shard.is_quarantined(holder) {
-                return None;
-            }
-            let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-            let (version, is_new) = match shard.started_as(holder) {
-                Some((version, _)) => (version, false),
-                None => (start.version, true),
-            };
-            match shard.definitions.document(&key, version) {
-                Some(_) if shard.definitions.has_graph(&key, version) => None,
-                Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
-                // Where it is quarantined the start waits for its release.
-                None if is_new && !shard.is_definition_quarantined(&key, version) => {
-                    Some(Missing::Document(key, version))
-                }
-                None => None,
-            }
-        }
-        Command::Workflow { key, command: WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) } => {
-            if shard.granted.find(submission.id).is_some() {
-                return None;
-            }
-            // What only the version before declares is withdrawn.
-            let before = shard.shelves.workflows.get(key).and_then(Workflow::current_document);
-            let documents = std::iter::once(document).chain(before);
-            missing_of(shard, Awaited::Next(key.clone()), documents)
-        }
-        Command::AdoptDefinition { key, version, document } if shard.definition(key, *version).is_none() => {
-            missing_of(shard, Awaited::Version(key.clone(), *version), std::iter::once(document))
-        }
-        Command::Run { .. } | Command::Asset { .. } | Command::AdoptDefinition { .. } => None,
-    }
+    kinds::missing(shard, submission)
 }
 
-fn missing_of<'a>(shard: &Shard, awaited: Awaited, documents: impl Iterator<Item = &'a Json>) -> Option<Missing> {
+/// Returns those documents, if one of them has no graph.
+pub(super) fn missing_of<'a>(
+    shard: &Shard,
+    awaited: Awaited,
+    documents: impl Iterator<Item = &'a Json>,
+) -> Option<Missing> {
     let documents: Vec<_> = documents.cloned().collect();
     let is_missing = documents.iter().any(|document| !shard.definitions.is_kept(document));
     // All of them: one that is kept may go when another comes.

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 pub use self::id::AggregateId;
 use super::checkpoint::Sections;
 use super::command::Asked;
+use super::compiled::Missing;
 use super::quarantine::{Record, Release};
 use super::reactions::Reactions;
 use super::shelf::{self, Aggregate, Shelf, Told, Unrestored};
-use super::{AssetKey, Commit, Decided, Effect, Origin, Rejection, Shard, WorkflowKey};
+use super::{AssetKey, Commit, Decided, Effect, Origin, Rejection, Shard, Submission, WorkflowKey};
 use crate::asset::{Asset, AssetCommand, AssetEvent};
 use crate::credit::Hands;
 use crate::run::{Run, RunCommand, RunEvent, RunRecord, RunStatus};
@@ -127,6 +128,16 @@ impl Command {
         }
     }
 
+    /// Returns how many bytes somebody outside has its decision go through.
+    pub fn bytes_asked(&self) -> usize {
+        match self {
+            Self::Run { command, .. } => Run::bytes_asked(command),
+            Self::Asset { command, .. } => Asset::bytes_asked(command),
+            Self::Workflow { command, .. } => Workflow::bytes_asked(command),
+            Self::AdoptDefinition { document, .. } => document.len_bytes(),
+        }
+    }
+
     /// See [`Aggregate::is_kept`].
     pub(super) fn is_kept(&self) -> bool {
         match self {
@@ -135,6 +146,16 @@ impl Command {
             Self::Workflow { command, .. } => Workflow::is_kept(command),
             Self::AdoptDefinition { .. } => false,
         }
+    }
+}
+
+/// Returns what has to be there before a command can be decided, and is not.
+pub(super) fn missing(shard: &Shard, Submission { id, command, .. }: &Submission) -> Option<Missing> {
+    match command {
+        Command::Run { run, command } => Run::missing(shard, *id, run, command),
+        Command::Asset { key, command } => Asset::missing(shard, *id, key, command),
+        Command::Workflow { key, command } => Workflow::missing(shard, *id, key, command),
+        Command::AdoptDefinition { key, version, document } => definition::missing(shard, key, *version, document),
     }
 }
 

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::checkpoint::{Kind, Sections};
 use super::command::Asked;
+use super::compiled::Missing;
 use super::decide::HandedTasks;
 use super::definitions::{Definitions, Unusable};
 use super::kinds::Shelves;
@@ -20,7 +21,7 @@ use super::reactions::Reactions;
 use super::{AggregateId, Commit, Decided, Effect, Event, Granted, Rejection, Shard, ShardMap, WorkflowKey};
 use crate::credit::Hands;
 use crate::run::{Budget, RunStatus};
-use crate::{DefinitionVersion, Json, NodeAddress, Revision, RunId, SessionId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, SessionId, Timestamp};
 
 /// All aggregates of one kind that a shard knows.
 pub(super) type Shelf<A> = FxHashMap<<A as Aggregate>::Key, A>;
@@ -79,6 +80,16 @@ pub(super) trait Aggregate: Sized {
     /// Whether its sender is told nothing of a quarantine: it goes on as if it had been heard, and so it is kept. Who is a
     /// person or a program outside, or the shard itself, asks again.
     fn is_kept(wish: &Self::Command) -> bool;
+
+    /// How many bytes somebody outside has its decision go through.
+    fn bytes_asked(_wish: &Self::Command) -> usize {
+        0
+    }
+
+    /// What of definitions has to be there before a command can be decided, and is not.
+    fn missing(_shard: &Shard, _id: CommandId, _key: &Self::Key, _wish: &Self::Command) -> Option<Missing> {
+        None
+    }
 
     /// What becomes of a wish for one that is not there, where that does not begin one.
     fn absent(_shard: &Shard, _key: &Self::Key, _wish: Self::Command) -> Result<Decided, Rejection> {

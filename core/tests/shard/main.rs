@@ -20,6 +20,7 @@ mod release;
 mod release_desk;
 mod reports;
 mod runs;
+mod speed;
 mod turns;
 mod witnesses;
 mod workflows;

@@ -5,6 +5,7 @@ use super::Event;
 use crate::address::WorkflowKey;
 use crate::run::Run;
 use crate::shard::command::Asked;
+use crate::shard::compiled::{Awaited, Missing, missing_of};
 use crate::shard::definitions::Unusable;
 use crate::shard::quarantine::Record;
 use crate::shard::{AggregateId, Commit, Decided, Rejection, Shard};
@@ -35,6 +36,18 @@ pub(super) fn adopt(
     let commit = Commit { aggregate, revision: Revision::FIRST, command, time: now, by, cause, events };
     shard.remember(&commit, false);
     Ok(Decided { commit: Some(commit), ..Decided::default() })
+}
+
+pub(super) fn missing(
+    shard: &Shard,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+    document: &Json,
+) -> Option<Missing> {
+    if shard.definition(key, version).is_some() {
+        return None;
+    }
+    missing_of(shard, Awaited::Version(key.clone(), version), std::iter::once(document))
 }
 
 pub(super) fn fold(

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::start::start_hash;
+use super::start::{missing_for, start_hash};
 use super::{Command, Event, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
@@ -11,6 +11,7 @@ use crate::run::{
     self, ProducedAsset, ReportOutcome, Run, RunCommand, RunEvent, RunRecord, RunRejection, RunStatus, Trigger,
 };
 use crate::shard::checkpoint::Kind;
+use crate::shard::compiled::Missing;
 use crate::shard::decide::HandedTasks;
 use crate::shard::definitions::Definitions;
 use crate::shard::quarantine::Record;
@@ -18,7 +19,7 @@ use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Timers, Told, Unrestored, Verdict};
 use crate::shard::window::EndedRun;
 use crate::shard::{AggregateId, Commit, Decided, Effect, Rejection, Shard};
-use crate::{Json, QueueName, Revision, RunId, Timestamp, WorkspaceId};
+use crate::{CommandId, Json, QueueName, Revision, RunId, Timestamp, WorkspaceId};
 
 impl Aggregate for Run {
     type Key = RunId;
@@ -122,6 +123,15 @@ impl Aggregate for Run {
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
         }
+    }
+
+    fn bytes_asked(wish: &RunCommand) -> usize {
+        if let RunCommand::StartRun(start) = wish { start.input.len_bytes() } else { 0 }
+    }
+
+    fn missing(shard: &Shard, id: CommandId, run: &RunId, wish: &RunCommand) -> Option<Missing> {
+        let RunCommand::StartRun(start) = wish else { return None };
+        missing_for(shard, id, *run, start)
     }
 
     fn absent(shard: &Shard, id: &RunId, wish: RunCommand) -> Result<Decided, Rejection> {

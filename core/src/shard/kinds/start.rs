@@ -6,10 +6,11 @@ use crate::credit::Hands;
 use crate::expr::Work;
 use crate::run::{self, Run, RunRejection, StartRun, Trigger};
 use crate::shard::command::Asked;
+use crate::shard::compiled::{Awaited, Missing};
 use crate::shard::definitions::Unusable;
 use crate::shard::quarantine::Quarantine;
 use crate::shard::{AggregateId, Command, Decided, Granted, Origin, Rejection, Shard, Submission, WorkflowKey, shelf};
-use crate::{DefinitionVersion, Json, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
+use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
 
 /// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
 pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
@@ -55,6 +56,29 @@ pub(super) fn start(
     shard.shelves.runs.insert(id, run);
     let decided = shelf::commit::<Run>(shard, asked, id, Revision::FIRST, now, events, None);
     Ok(Decided { tasks, ..decided })
+}
+
+/// Returns what of its definition a start waits for.
+pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &StartRun) -> Option<Missing> {
+    if shard.granted.find(id).is_some() {
+        return None;
+    }
+    let holder = holder_of(shard, run, start);
+    if shard.is_quarantined(holder) {
+        return None;
+    }
+    let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+    let (version, is_new) = match shard.started_as(holder) {
+        Some((version, _)) => (version, false),
+        None => (start.version, true),
+    };
+    match shard.definitions.document(&key, version) {
+        Some(_) if shard.definitions.has_graph(&key, version) => None,
+        Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
+        // Where it is quarantined the start waits for its release.
+        None if is_new && !shard.is_definition_quarantined(&key, version) => Some(Missing::Document(key, version)),
+        None => None,
+    }
 }
 
 /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use super::{Event, Shelves};
 use crate::address::WorkflowKey;
 use crate::shard::checkpoint::Kind;
+use crate::shard::compiled::{Awaited, Missing, missing_of};
 use crate::shard::decide::HandedTasks;
 use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
-use crate::shard::{AggregateId, Decided, Granted, Rejection};
-use crate::workflow::{self, Workflow, WorkflowCommand, WorkflowEvent};
-use crate::{Revision, Timestamp};
+use crate::shard::{AggregateId, Decided, Granted, Rejection, Shard};
+use crate::workflow::{self, ApplyWorkflow, Workflow, WorkflowCommand, WorkflowEvent};
+use crate::{CommandId, Revision, Timestamp};
 
 impl Aggregate for Workflow {
     type Key = WorkflowKey;
@@ -91,6 +92,20 @@ impl Aggregate for Workflow {
 
     fn is_kept(_: &WorkflowCommand) -> bool {
         false
+    }
+
+    fn bytes_asked(WorkflowCommand::ApplyWorkflow(wish): &WorkflowCommand) -> usize {
+        wish.document.len_bytes()
+    }
+
+    fn missing(shard: &Shard, id: CommandId, key: &WorkflowKey, wish: &WorkflowCommand) -> Option<Missing> {
+        let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) = wish;
+        if shard.granted.find(id).is_some() {
+            return None;
+        }
+        // What only the version before declares is withdrawn.
+        let before = shard.shelves.workflows.get(key).and_then(Self::current_document);
+        missing_of(shard, Awaited::Next(key.clone()), std::iter::once(document).chain(before))
     }
 
     fn answer_again(workflow: Option<&Self>, _: &WorkflowCommand, _: Told) -> Decided {
