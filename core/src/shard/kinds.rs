@@ -6,6 +6,7 @@
 mod asset;
 mod definition;
 mod id;
+mod record;
 mod run;
 mod start;
 mod workflow;
@@ -13,19 +14,21 @@ mod workflow;
 use serde::{Deserialize, Serialize};
 
 pub use self::id::AggregateId;
+pub use self::record::Record;
 use super::checkpoint::Sections;
 use super::command::Asked;
 use super::compiled::Missing;
-use super::quarantine::{Record, Release};
+use super::quarantine::Release;
 use super::reactions::Reactions;
 use super::shelf::{self, Aggregate, Shelf, Told, Unrestored};
 use super::{AssetKey, Commit, Decided, Effect, Origin, Rejection, Shard, Submission, WorkflowKey};
 use crate::asset::{Asset, AssetCommand, AssetEvent};
 use crate::credit::Hands;
-use crate::run::{Run, RunCommand, RunEvent, RunRecord, RunStatus};
+use crate::run::{Run, RunCommand, RunEvent, RunRecord};
 use crate::workflow::{Workflow, WorkflowCommand, WorkflowEvent};
 use crate::{DefinitionVersion, Json, Revision, RunId, Timestamp};
 
+pub(super) use self::record::{put, record};
 pub(super) use self::run::worker_bytes;
 pub(super) use self::start::{holder_of, start_hash};
 
@@ -264,27 +267,6 @@ pub(super) fn stand_at(shard: &mut Shard, aggregate: &AggregateId, revision: Rev
     }
 }
 
-/// Returns what a release says of one that was folded anew. `keyed`: whether it is a run with an idempotency key.
-///
-/// # Errors
-/// Why there is nothing to be said.
-pub(super) fn record(shard: &mut Shard, aggregate: &AggregateId, keyed: bool) -> Result<Record, String> {
-    let record = match aggregate {
-        AggregateId::Run(id) => {
-            let record = shelf::record::<Run>(shard, id).map(|(format, record)| Record::Run { format, record });
-            record.or_else(|| run::ended(shard, *id, keyed))
-        }
-        AggregateId::Asset(key) => {
-            shelf::record::<Asset>(shard, key).map(|(format, record)| Record::Asset { format, record })
-        }
-        AggregateId::Workflow(key) => {
-            shelf::record::<Workflow>(shard, key).map(|(format, record)| Record::Workflow { format, record })
-        }
-        AggregateId::Definition(key, version) => return definition::record(shard, key, *version),
-    };
-    record.ok_or_else(|| "the journal holds nothing of it".to_owned())
-}
-
 /// Keeps of what may not have been delivered what is still wanted at a release, and adds what the aggregate waits for.
 pub(super) fn owed(shard: &Shard, aggregate: &AggregateId, owed: &mut Vec<Effect>) {
     let Shelves { runs, assets, workflows } = &shard.shelves;
@@ -294,35 +276,4 @@ pub(super) fn owed(shard: &Shard, aggregate: &AggregateId, owed: &mut Vec<Effect
         AggregateId::Workflow(key) => Workflow::owed(workflows.get(key), owed),
         AggregateId::Definition(..) => {}
     }
-}
-
-/// Puts back what a commit releases, as its record says; returns the run that has ended.
-///
-/// # Errors
-/// Why that cannot be read; nothing has changed.
-pub(super) fn put(shard: &mut Shard, commit: &Commit, record: &Record) -> Result<Option<(RunId, RunStatus)>, String> {
-    let last = commit.revision.after(commit.events.len() as u64 - 1);
-    match (&commit.aggregate, record) {
-        (AggregateId::Run(id), Record::Run { format, record }) => {
-            shelf::put::<Run>(shard, id, (*format, record), last)?;
-        }
-        (AggregateId::Run(id), Record::Ended { status, version, start_hash, keyed }) => {
-            let ended = super::EndedRun { status: *status, version: *version, start_hash: *start_hash };
-            run::put_ended(shard, *id, ended, *keyed, commit.time);
-            return Ok(Some((*id, *status)));
-        }
-        // It is adopted anew when a run needs it.
-        (AggregateId::Run(_) | AggregateId::Definition(..), Record::Unknown {}) => {}
-        (AggregateId::Asset(key), Record::Asset { format, record }) => {
-            shelf::put::<Asset>(shard, key, (*format, record), last)?;
-        }
-        (AggregateId::Workflow(key), Record::Workflow { format, record }) => {
-            shelf::put::<Workflow>(shard, key, (*format, record), last)?;
-        }
-        (AggregateId::Definition(key, version), Record::Definition { document }) => {
-            shard.definitions.adopt(key.clone(), *version, document.clone());
-        }
-        (aggregate, _) => return Err(format!("this release cannot read its record of {aggregate}")),
-    }
-    Ok(None)
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::kinds::{self, holder_of, worker_bytes};
 use super::state::Shard;
-use super::{AggregateId, Command, Decided, Effect, Rejection, Submission, WorkflowKey};
-use crate::run::{RunCommand, RunStatus};
-use crate::{CommandId, DefinitionVersion, Json, Revision, RunId, Sequence};
+use super::{AggregateId, Command, Decided, Effect, Record, Rejection, Submission, WorkflowKey};
+use crate::run::RunCommand;
+use crate::{CommandId, DefinitionVersion, Revision, RunId, Sequence};
 
 /// Why an aggregate is quarantined, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,38 +81,6 @@ pub struct Release {
     /// What may not have been delivered of its commits that nobody folded, and what it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed: Vec<Effect>,
-}
-
-/// An aggregate as a journal holds it. `format` is that of the section of checkpoints with the same records; unlike those a
-/// format that stands in journals is read for ever.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Record {
-    Run {
-        format: u32,
-        record: Json,
-    },
-    /// It has ended.
-    Ended {
-        status: RunStatus,
-        version: DefinitionVersion,
-        start_hash: u64,
-        keyed: bool,
-    },
-    Asset {
-        format: u32,
-        record: Json,
-    },
-    Workflow {
-        format: u32,
-        record: Json,
-    },
-    Definition {
-        document: Json,
-    },
-    /// There is no such run, because its journal does not even hold a start; a definition version is adopted anew when a run
-    /// needs it.
-    Unknown {},
 }
 
 /// How many reports and returns of workers are parked for one aggregate; of other wishes each comes once. Whoever comes after

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kinds::{self, start_hash};
 use super::poison;
-use super::quarantine::{Record, Release, ReleaseBy};
+use super::quarantine::{Release, ReleaseBy};
 use super::reactions::Reactions;
 use super::release::Refolded;
 use super::state::Shard;
 use super::story::Story;
-use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, ShardMap, Submission, WorkflowKey};
+use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, Record, ShardMap, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, ProducerEnd, Waiter};
 use crate::run::{RunEvent, RunFailure, RunStatus, Trigger};
 use crate::{AssetId, DefinitionVersion, Json, Revision, Sequence, ShardId};
@@ -96,15 +96,13 @@ impl Refolding {
 
     fn take(&mut self, sequence: Sequence, commit: &Commit) {
         for event in &commit.events {
-            match event {
-                Event::Run(event) => self.story.follow(event),
-                Event::Released(release) => {
-                    // What was released once stands as that says, and what was owed was asked then.
-                    self.story.follow_release(release);
-                    self.shard = Shard::new(self.shard.id, self.shard.map.clone());
-                    (self.effects, self.broken) = (Vec::new(), None);
-                }
-                Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => {}
+            if let Event::Run(event) = event {
+                self.story.follow(event);
+            } else if let Event::Released(release) = event {
+                // What was released once stands as that says, and what was owed was asked then.
+                self.story.follow_release(release);
+                self.shard = Shard::new(self.shard.id, self.shard.map.clone());
+                (self.effects, self.broken) = (Vec::new(), None);
             }
         }
         match &self.order.by {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::quarantine::{Record, Release};
+use super::{Record, Release};
 use crate::asset::ProducerEnd;
 use crate::run::{RunEvent, RunFailure, RunStatus};
 use crate::{AssetId, NodeAddress};
@@ -62,10 +62,10 @@ impl Story {
 
     /// A run that was released goes on, or has ended, as its record says.
     pub fn follow_release(&mut self, release: &Release) {
-        match &release.record {
-            Record::Run { .. } => (self.status, self.ended) = (None, None),
-            Record::Ended { status, .. } => self.status = Some(*status),
-            Record::Asset { .. } | Record::Workflow { .. } | Record::Definition { .. } | Record::Unknown {} => {}
+        if let Record::Run { .. } = &release.record {
+            (self.status, self.ended) = (None, None);
+        } else if let Record::Ended { status, .. } = &release.record {
+            self.status = Some(*status);
         }
     }
 

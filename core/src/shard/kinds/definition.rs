@@ -1,13 +1,12 @@
 //! The definition versions that a shard has adopted: facts, but no aggregate that decides anything. They have no revisions,
 //! live among the graphs, and nothing follows from them.
 
-use super::Event;
+use super::{Event, Record};
 use crate::address::WorkflowKey;
 use crate::run::Run;
 use crate::shard::command::Asked;
 use crate::shard::compiled::{Awaited, Missing, missing_of};
 use crate::shard::definitions::Unusable;
-use crate::shard::quarantine::Record;
 use crate::shard::{AggregateId, Commit, Decided, Rejection, Shard};
 use crate::workflow::WorkflowRejection;
 use crate::{DefinitionVersion, Json, Revision, Timestamp};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::start::{missing_for, start_hash};
-use super::{Command, Event, Shelves};
+use super::{Command, Event, Record, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
 use crate::credit::Hands;
@@ -14,7 +14,6 @@ use crate::shard::checkpoint::Kind;
 use crate::shard::compiled::Missing;
 use crate::shard::decide::HandedTasks;
 use crate::shard::definitions::Definitions;
-use crate::shard::quarantine::Record;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Timers, Told, Unrestored, Verdict};
 use crate::shard::window::EndedRun;
