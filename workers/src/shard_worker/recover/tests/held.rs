@@ -91,9 +91,10 @@ async fn a_journal_that_the_map_has_seen_more_of_holds_the_shard() {
 async fn a_journal_that_somebody_else_made_holds_the_shard_however_long_it_is() {
     let house = House::new().await;
     house.append(9).await;
-    house.begun(now(), Sequence::FIRST).await;
+    let expected = now();
+    house.begun(expected, Sequence::FIRST).await;
     let found = house.journal.info().await.unwrap().made_at;
-    assert_eq!(house.held().await, HoldReason::MadeAnew { expected: now(), found });
+    assert_eq!(house.held().await, HoldReason::MadeAnew { expected, found });
 }
 
 #[tokio::test(flavor = "multi_thread")]
