@@ -79,7 +79,6 @@ struct Consumer {
     message_bytes: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "moved once, straight into the batch")]
 enum Received {
     Stored(Stored),
     Nothing,

@@ -358,7 +358,7 @@ fn shelve<A: Aggregate>(shard: &mut Shard, key: A::Key, mut known: A) {
 /// Writes a shelf into a checkpoint, sorted.
 pub(super) fn write<A: Aggregate>(shelf: &Shelf<A>, sections: &mut Sections) {
     let mut all: Vec<_> = shelf.iter().collect();
-    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    all.sort_unstable_by_key(|(key, _)| *key);
     sections.write(A::SECTION, all.into_iter().map(|(_, known)| known.record()));
 }
 

@@ -1,6 +1,7 @@
 //! The rules of the shard from outside: given what happened, when a command comes, then these are the facts.
 
 mod assets;
+mod attempts;
 mod bounds;
 mod branches;
 mod checkpoints;
@@ -17,10 +18,12 @@ mod panics;
 mod poison;
 mod quarantine;
 mod release;
+mod release_assets;
 mod release_desk;
 mod reports;
 mod runs;
 mod speed;
+mod succession;
 mod turns;
 mod witnesses;
 mod workflows;

@@ -314,13 +314,14 @@ fn a_run_that_has_ended_or_has_nothing_to_do_goes_on_with_nothing() {
 /// The events of the runs, without what differs by the number of commits: leases, and that an end was certain before.
 fn facts(world: &World) -> BTreeMap<String, Vec<String>> {
     let events = world.commits.iter().flat_map(|commit| commit.events.iter().map(move |event| (commit, event)));
-    let kept = events.filter_map(|(commit, event)| match event {
-        Event::Run(RunEvent::RunEnding { .. }) => None,
-        Event::Run(RunEvent::AttemptScheduled { node, attempt, input, .. }) => {
-            Some((commit, format!("{node} {attempt} {input:?}")))
-        }
-        Event::Run(event) => Some((commit, Json::of(event).as_str().to_owned())),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+    let kept = events.filter_map(|(commit, event)| {
+        let Event::Run(event) = event else { return None };
+        let said = match event {
+            RunEvent::RunEnding { .. } => return None,
+            RunEvent::AttemptScheduled { node, attempt, input, .. } => format!("{node} {attempt} {input:?}"),
+            event => Json::of(event).as_str().to_owned(),
+        };
+        Some((commit, said))
     });
     let mut facts = BTreeMap::<_, Vec<_>>::new();
     kept.for_each(|(commit, said)| facts.entry(commit.aggregate.to_string()).or_default().push(said));

@@ -22,6 +22,7 @@ mod cluster;
 mod delivery;
 mod documents;
 mod faults;
+mod happening;
 mod journal;
 mod recovery;
 mod seat;

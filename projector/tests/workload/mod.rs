@@ -80,7 +80,7 @@ impl Shard {
         let id = dice.wide();
         let command = CommandId::from_uuid(uuid::Uuid::from_u128(id));
         // Somebody outside, another shard, or nobody that is named.
-        let by = (id % 3 == 0).then(|| Box::new(Actor::Claimed(format!("Anna {}", id % 7).parse().unwrap())));
+        let by = id.is_multiple_of(3).then(|| Box::new(Actor::Claimed(format!("Anna {}", id % 7).parse().unwrap())));
         let cause = (id % 3 == 1).then_some(Cause { shard: self.id, sequence: Sequence::FIRST, index: 2 });
         let next = revision.after(events.len() as u64);
         self.commits.push(Commit { aggregate, revision: *revision, command, time: self.clock, by, cause, events });

@@ -76,13 +76,7 @@ fn the_map_is_short_and_true() {
     let map = read("ARCHITECTURE.md");
     let lines = map.lines().count();
     assert!(lines <= ARCHITECTURE_LINES_MAX, "ARCHITECTURE.md has {lines} lines, at most {ARCHITECTURE_LINES_MAX}");
-    let mut found = Vec::new();
-    for path in map.split('`').skip(1).step_by(2) {
-        let ours = ARROWS.iter().any(|(folder, _)| path.starts_with(&format!("{folder}/")));
-        if ours && !root().join(path).exists() {
-            found.push(format!("{path} is not there"));
-        }
-    }
+    let mut found = missing_files(&map);
     let of_row = |line: &str| line.strip_prefix("| `").and_then(|rest| invariant(rest).map(str::to_owned));
     let shown: BTreeSet<String> = map.lines().filter_map(of_row).collect();
     let mut held = BTreeSet::new();
@@ -93,6 +87,45 @@ fn the_map_is_short_and_true() {
     found.extend(held.difference(&shown).map(|id| format!("{id} is not among the invariants")));
     found.extend(shown.difference(&held).map(|id| format!("{id} stands in no module")));
     report(found, "ARCHITECTURE.md");
+}
+
+/// The files and folders of ours that a page names in backticks and that are not there.
+fn missing_files(page: &str) -> Vec<String> {
+    let named = page.split('`').skip(1).step_by(2);
+    let ours = named.filter(|path| ARROWS.iter().any(|(folder, _)| path.starts_with(&format!("{folder}/"))));
+    ours.filter(|path| !root().join(path).exists()).map(|path| format!("{path} is not there")).collect()
+}
+
+/// Lines of a page from one heading to the next.
+fn section<'a>(page: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
+    let mut lines = page.lines();
+    assert!(lines.any(|line| line == heading), "{heading}");
+    lines.take_while(|line| !line.starts_with("## "))
+}
+
+#[test]
+fn what_newcomers_search_for_stands_in_one_row_and_a_run_lives_in_few_rooms() {
+    let map = read("ARCHITECTURE.md");
+    for word in ["retry", "partition key", "minSeq"] {
+        let rows: Vec<_> = section(&map, "## Where to open").filter(|line| line.contains(word)).collect();
+        assert_eq!(rows.len(), 1, "{word}: {rows:?}");
+    }
+    let life = section(&map, "## The life of a run").collect::<Vec<_>>().join("\n");
+    let mut rooms: Vec<&str> = life.split('`').skip(1).step_by(2).filter(|name| name.contains(".rs")).collect();
+    rooms.dedup();
+    let distinct: BTreeSet<&str> = rooms.iter().copied().collect();
+    assert!((15..=30).contains(&distinct.len()), "{} rooms", distinct.len());
+    assert!(rooms.len() - distinct.len() <= 4, "a run comes back into too many rooms: {rooms:?}");
+}
+
+#[test]
+fn what_the_guide_names_is_there() {
+    let guide = read("docs/contributing.md");
+    let (guide, toy) = guide.split_once("## Add an aggregate").expect("it ends with an example");
+    let mut found = missing_files(guide);
+    // The bell of the example is not.
+    found.extend(missing_files(toy).into_iter().filter(|path| !path.contains("bell")));
+    report(found, "docs/contributing.md");
 }
 
 /// Reads `ABC-7` before a backtick.

@@ -7,7 +7,6 @@ use super::section::{Contents, effects_of_format_1, numbered, quarantine_of_form
 use super::{CheckpointError, Head};
 use crate::asset::Asset;
 use crate::run::RunRecord;
-use crate::shard::kinds::Records;
 use crate::shard::window::{EndedEntry, GrantedEntry};
 use crate::shard::{AggregateId, WorkflowKey};
 use crate::workflow::Workflow;
@@ -61,11 +60,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
     values.end()?;
     let head = Head { format, release: String::new(), shard, epoch, sequence, digest, sections: 0 };
     // What came with sections is empty.
-    let contents = Contents {
+    let mut contents = Contents {
         clock,
         effects: numbered(shard, effects),
         definitions,
-        records: Records { workflows, assets, runs },
         ended_keyed,
         ended_unkeyed,
         keys_held,
@@ -73,5 +71,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Head, Contents), CheckpointError> {
         quarantine: quarantine_of_format_1(quarantine),
         ..Contents::default()
     };
+    let records = &mut contents.records;
+    (records.workflows, records.assets, records.runs) = (workflows, assets, runs);
     Ok((head, contents))
 }
