@@ -1,7 +1,7 @@
 //! What an event means for an asset. Total: history is not argued with.
 
 use super::AssetEvent;
-use super::state::{Asset, KeptVersion, Partition, VERSIONS_KEPT_MAX, Waiting};
+use super::state::{Asset, KeptVersion, Partition, VERSIONS_KEPT_MAX, WaitingConsumer};
 use crate::PartitionKey;
 
 impl Asset {
@@ -35,7 +35,7 @@ pub(crate) fn evolve(asset: &mut Asset, event: &AssetEvent) {
             asset.partition(partition).waiting.retain(|w| w.waiter != *waiter);
         }
         AssetEvent::WaiterAdded { waiter, partition, require, on_miss } => {
-            let waiting = Waiting { waiter: waiter.clone(), require: *require, on_miss: *on_miss };
+            let waiting = WaitingConsumer { waiter: waiter.clone(), require: *require, on_miss: *on_miss };
             asset.partition(partition).waiting.push(waiting);
         }
         AssetEvent::MaterializationRequested { partition, run, .. } => {

@@ -33,7 +33,7 @@ pub struct Asset {
 pub(super) struct Partition {
     /// The newest last, at most [`VERSIONS_KEPT_MAX`].
     pub kept: VecDeque<KeptVersion>,
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<WaitingConsumer>,
     /// The one run that was started for the waiters (`AST-2`), until it has ended: it may make more than one version.
     pub producer: Option<RunId>,
     /// The workflow that produced the newest version, and its run's input.
@@ -54,7 +54,7 @@ pub(super) struct KeptVersion {
 /// A consumer that waits for a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Waiting {
+pub(super) struct WaitingConsumer {
     pub waiter: Waiter,
     pub require: Require,
     pub on_miss: OnMiss,

@@ -1,7 +1,7 @@
 //! Who hears of what was decided, and how: answers to frames, tasks to workers.
 
 use super::frames::{Complete, fit};
-use super::{Asker, Caller, Desk, Moment, Output, Place};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::SessionId;
 use crate::protocol::{ShardReply, WorkAnswer, WorkReply};
 use crate::run::RunRejection;
@@ -63,19 +63,19 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    pub(super) fn refuse_command(&mut self, place: Place, rejection: Rejection, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn refuse_command(&mut self, place: FramePlace, rejection: Rejection, out: &mut Vec<Output<R, T>>) {
         self.refusals += 1;
         self.reply(place, ShardReply::Refused { rejection }, out);
     }
 
-    pub(super) fn reply(&mut self, place: Place, reply: ShardReply, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn reply(&mut self, place: FramePlace, reply: ShardReply, out: &mut Vec<Output<R, T>>) {
         if let Some(complete) = self.commands.answer(place, reply) {
             let (reply, bytes) = complete.written();
             out.push(Output::Answer { reply, bytes });
         }
     }
 
-    pub(super) fn reply_work(&mut self, place: Place, reply: WorkReply, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn reply_work(&mut self, place: FramePlace, reply: WorkReply, out: &mut Vec<Output<R, T>>) {
         if let Some(Complete { reply: (reply, session), answers }) = self.work.answer(place, reply) {
             self.send_answer(reply, session, answers, out);
         }

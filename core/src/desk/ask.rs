@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::line::{Sender, Waiting};
-use super::{Asker, Caller, Desk, Moment, Output, Place};
+use super::line::{Arrival, Sender};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
 use crate::shard::Rejection;
@@ -27,18 +27,24 @@ impl<R, T> Desk<R, T> {
         let frame = self.commands.open(reply, requests.len());
         let overloaded = self.is_overloaded();
         for (index, request) in requests.into_iter().enumerate() {
-            let place = Place { frame, index };
+            let place = FramePlace { frame, index };
             if overloaded {
                 self.refuse_command(place, Rejection::Overloaded, out);
                 continue;
             }
             let sender = Sender::of_asked(frame, &request);
-            self.come(sender, Waiting::Shard { place, request }, at, out);
+            self.come(sender, Arrival::Shard { place, request }, at, out);
         }
         self.serve(at, out);
     }
 
-    pub(super) fn take_asked(&mut self, place: Place, asked: ShardRequest, at: Moment, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn take_asked(
+        &mut self,
+        place: FramePlace,
+        asked: ShardRequest,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
         match asked {
             ShardRequest::Submit(submission) => self.submit(Asker::Shard(place), *submission, at, out),
             ShardRequest::AwaitRun { run } => self.await_run(place, run, at, out),
@@ -66,7 +72,7 @@ impl<R, T> Desk<R, T> {
     }
 
     /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
-    fn name_epoch(&mut self, place: Place, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
+    fn name_epoch(&mut self, place: FramePlace, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
         let epoch = self.owner.epoch();
         let pending = self.appending_since.map(|since| at.steady.saturating_sub(since));
         let is_proven = self.appended_at.is_some_and(|last| at.steady.saturating_sub(last) < PROOF_LASTS);

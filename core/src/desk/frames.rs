@@ -7,7 +7,7 @@ use crate::protocol::{ShardReply, Task, WorkAnswer, WorkReply};
 
 /// One place in the answer to a frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct FramePlace {
     pub frame: u64,
     pub index: usize,
 }
@@ -49,7 +49,7 @@ impl<R, A> Frames<R, A> {
     }
 
     /// Fills in one answer; returns the frame when it was the last.
-    pub fn answer(&mut self, place: Place, answer: A) -> Option<Complete<R, A>> {
+    pub fn answer(&mut self, place: FramePlace, answer: A) -> Option<Complete<R, A>> {
         let open = self.open.get_mut(&place.frame)?;
         let slot = open.answers.get_mut(place.index)?;
         if slot.replace(answer).is_some() {

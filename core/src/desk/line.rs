@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::work::Speaker;
-use super::{Asker, Desk, Moment, Output, Place};
+use super::{Asker, Desk, FramePlace, Moment, Output};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
 use crate::shard::{Awaited, Command, Compiled, Submission};
@@ -68,14 +68,14 @@ type Account = u64;
 
 /// One request that waits.
 #[derive(Debug)]
-pub(super) enum Waiting<T> {
+pub(super) enum Arrival<T> {
     Work {
-        place: Place,
+        place: FramePlace,
         speaker: Arc<Speaker>,
         request: WorkRequest,
     },
     Shard {
-        place: Place,
+        place: FramePlace,
         request: ShardRequest,
     },
     Wish {
@@ -110,7 +110,7 @@ pub(super) struct Line<T> {
 #[derive(Debug)]
 struct Queue<T> {
     turn: (u64, u64),
-    waiting: VecDeque<(Option<Account>, Waiting<T>)>,
+    waiting: VecDeque<(Option<Account>, Arrival<T>)>,
 }
 
 impl<T> Line<T> {
@@ -139,13 +139,13 @@ impl<T> Line<T> {
         self.senders.get(&sender).map_or(0, |queue| queue.waiting.len())
     }
 
-    fn push(&mut self, sender: Sender, account: Option<Account>, waiting: Waiting<T>) {
+    fn push(&mut self, sender: Sender, account: Option<Account>, waiting: Arrival<T>) {
         self.bytes += waiting.bytes();
         self.queue(sender).waiting.push_back((account, waiting));
     }
 
     /// Puts something before whatever else its sender has sent.
-    fn push_first(&mut self, sender: Sender, account: Option<Account>, waiting: Waiting<T>) {
+    fn push_first(&mut self, sender: Sender, account: Option<Account>, waiting: Arrival<T>) {
         self.bytes += waiting.bytes();
         self.queue(sender).waiting.push_front((account, waiting));
     }
@@ -161,7 +161,7 @@ impl<T> Line<T> {
     }
 
     /// Takes out what is next. Its sender has no other turn before [`Self::charge`].
-    fn next(&mut self) -> Option<(Sender, Option<Account>, Waiting<T>)> {
+    fn next(&mut self) -> Option<(Sender, Option<Account>, Arrival<T>)> {
         loop {
             let (turn, sender) = self.turns.pop_first()?;
             let queue = self.senders.get_mut(&sender)?;
@@ -201,8 +201,8 @@ impl<T> Line<T> {
     pub fn leases(&self) -> impl Iterator<Item = (RunId, LeaseToken)> {
         let waiting = self.senders.values().flat_map(|queue| &queue.waiting);
         waiting.flat_map(|(_, waiting)| match waiting {
-            Waiting::Work { request, .. } => spoken_of(request),
-            Waiting::Shard { .. } | Waiting::Wish { .. } | Waiting::LookedUp { .. } => Vec::new(),
+            Arrival::Work { request, .. } => spoken_of(request),
+            Arrival::Shard { .. } | Arrival::Wish { .. } | Arrival::LookedUp { .. } => Vec::new(),
         })
     }
 
@@ -216,19 +216,19 @@ impl<T> Line<T> {
         for (asker, submission) in parked.into_iter().rev() {
             let (awaited, compiled) = (awaited.clone(), compiled.clone());
             let sender = Sender::of(&submission);
-            self.push_first(sender, account, Waiting::LookedUp { awaited, compiled, asker, submission });
+            self.push_first(sender, account, Arrival::LookedUp { awaited, compiled, asker, submission });
         }
     }
 
     /// Gives everything back, in the order of turns.
-    pub fn abandon(mut self) -> impl Iterator<Item = Waiting<T>> {
+    pub fn abandon(mut self) -> impl Iterator<Item = Arrival<T>> {
         let turns = std::mem::take(&mut self.turns);
         let queues = turns.into_values().filter_map(move |sender| self.senders.remove(&sender));
         queues.flat_map(|queue| queue.waiting).map(|(_, waiting)| waiting)
     }
 }
 
-impl<T> Waiting<T> {
+impl<T> Arrival<T> {
     /// What it holds, about.
     fn bytes(&self) -> usize {
         const NAMES: usize = 512;
@@ -266,7 +266,7 @@ fn spoken_of(request: &WorkRequest) -> Vec<(RunId, LeaseToken)> {
 
 impl<R, T> Desk<R, T> {
     /// Decides what has come, if nobody waits and this burst has work left; else it waits.
-    pub(super) fn come(&mut self, sender: Sender, waiting: Waiting<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn come(&mut self, sender: Sender, waiting: Arrival<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
         if self.line.is_empty() && !self.is_burst_over() {
             self.meet(waiting, at, out);
         } else {
@@ -276,7 +276,7 @@ impl<R, T> Desk<R, T> {
     }
 
     /// Returns the workflow whose definition says how much work a request is.
-    fn account_of(&self, waiting: &Waiting<T>) -> Option<Account> {
+    fn account_of(&self, waiting: &Arrival<T>) -> Option<Account> {
         let of_run = |run: RunId| self.owner.shard().run(run).map(|run| account(run.workspace(), run.workflow()));
         let of_wish = |submission: &Submission| match &submission.command {
             Command::Run { command: RunCommand::StartRun(start), .. } => {
@@ -285,14 +285,14 @@ impl<R, T> Desk<R, T> {
             command => command.run().and_then(of_run),
         };
         match waiting {
-            Waiting::Work { request, .. } => match request {
+            Arrival::Work { request, .. } => match request {
                 WorkRequest::Report { run, .. }
                 | WorkRequest::Return { run, .. }
                 | WorkRequest::Started { run, .. } => of_run(*run),
                 WorkRequest::Heartbeat { .. } => None,
             },
-            Waiting::Shard { request, .. } => request.wish().and_then(of_wish),
-            Waiting::Wish { submission, .. } | Waiting::LookedUp { submission, .. } => of_wish(submission),
+            Arrival::Shard { request, .. } => request.wish().and_then(of_wish),
+            Arrival::Wish { submission, .. } | Arrival::LookedUp { submission, .. } => of_wish(submission),
         }
     }
 
@@ -307,10 +307,10 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    fn meet(&mut self, waiting: Waiting<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
+    fn meet(&mut self, waiting: Arrival<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
         self.met += REQUEST_WORK;
         match waiting {
-            Waiting::Work { place, speaker, request } => {
+            Arrival::Work { place, speaker, request } => {
                 // Whoever reports comes first for what that makes ready.
                 self.rooms.hands.prefer(Some(speaker.session));
                 if let WorkRequest::Report { report, .. } = &request {
@@ -320,9 +320,9 @@ impl<R, T> Desk<R, T> {
                 self.take_request(place, &speaker, request, at, out);
                 self.rooms.hands.prefer(None);
             }
-            Waiting::Shard { place, request } => self.take_asked(place, request, at, out),
-            Waiting::Wish { asker, submission } => self.submit(asker, submission, at, out),
-            Waiting::LookedUp { awaited, compiled, asker, submission } => {
+            Arrival::Shard { place, request } => self.take_asked(place, request, at, out),
+            Arrival::Wish { asker, submission } => self.submit(asker, submission, at, out),
+            Arrival::LookedUp { awaited, compiled, asker, submission } => {
                 self.submit_looked_up(&awaited, compiled, asker, submission, at, out)
             }
         }

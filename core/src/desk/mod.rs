@@ -42,9 +42,9 @@ pub use output::Output;
 pub use parking::Needed;
 pub use quarantine::QUARANTINED_SHOWN_MAX;
 
-use frames::{Frames, Place};
+use frames::{FramePlace, Frames};
 use leases::{Lease, Leases};
-use line::{Line, Sender, Waiting};
+use line::{Arrival, Line, Sender};
 use parking::Parking;
 use quarantine::Releasing;
 use rooms::Rooms;
@@ -125,12 +125,12 @@ pub enum GoesOn {
 #[derive(Debug)]
 enum Asker<T> {
     Work {
-        place: Place,
+        place: FramePlace,
         session: SessionId,
         /// Whether the answer can bring tasks: that to a report can.
         brings: bool,
     },
-    Shard(Place),
+    Shard(FramePlace),
     Effect {
         ticket: T,
         submission: Box<Submission>,
@@ -138,19 +138,19 @@ enum Asker<T> {
     /// A worker that holds what is not its own any more: held, as is the next, until that is known to be true
     /// (`SHD-4`).
     Heartbeat {
-        place: Place,
+        place: FramePlace,
         cancelled: Vec<LeaseToken>,
         unclear: Vec<LeaseToken>,
     },
     /// A worker that speaks of what is not of its workspace.
     Stranger {
-        place: Place,
+        place: FramePlace,
         rejection: Rejection,
     },
     /// Who would wait for the end of a run that is not known.
-    Watcher(Place),
+    Watcher(FramePlace),
     /// Who asks whether the shard can append.
-    Prober(Place),
+    Prober(FramePlace),
     /// The shard itself: a definition to adopt.
     Adoption,
     /// The shard itself: timers, silence.
@@ -251,7 +251,7 @@ impl<R, T> Desk<R, T> {
     /// Decides what follows from an effect of this shard, or from its refusal elsewhere.
     fn follow(&mut self, submission: Submission, ticket: T, at: Moment, out: &mut Vec<Output<R, T>>) {
         let asker = Asker::Effect { ticket, submission: Box::new(submission.clone()) };
-        self.come(Sender::of(&submission), Waiting::Wish { asker, submission }, at, out);
+        self.come(Sender::of(&submission), Arrival::Wish { asker, submission }, at, out);
         self.serve(at, out);
     }
 
@@ -340,7 +340,7 @@ impl<R, T> Desk<R, T> {
             let Lease { run, node, attempt, token, worker, .. } = lease;
             let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
             let submission = Submission::new(self.names.command(), Command::Run { run, command });
-            self.come(Sender::Run(run), Waiting::Wish { asker: Asker::Nobody, submission }, at, out);
+            self.come(Sender::Run(run), Arrival::Wish { asker: Asker::Nobody, submission }, at, out);
             out.push(Output::FellSilent { run, node, attempt, worker });
         }
         self.serve(at, out);

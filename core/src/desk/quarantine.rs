@@ -1,6 +1,6 @@
 //! What is quarantined, and how it is released: the rule is the shard's, the history comes from whoever drives the desk.
 
-use super::{Asker, Caller, Desk, Moment, Output, Place};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::protocol::{Quarantined, ShardReply};
 use crate::shard::{AggregateId, RefoldOrder, Refolded, Rejection, ReleaseBy};
 use crate::{Actor, CommandId, RunId};
@@ -18,13 +18,13 @@ pub(super) struct Releasing {
     order: RefoldOrder,
     id: CommandId,
     actor: Option<Actor>,
-    pub place: Place,
+    pub place: FramePlace,
 }
 
 impl<R, T> Desk<R, T> {
     pub(super) fn list_quarantine(
         &mut self,
-        place: Place,
+        place: FramePlace,
         aggregate: Option<&AggregateId>,
         out: &mut Vec<Output<R, T>>,
     ) {
@@ -43,7 +43,7 @@ impl<R, T> Desk<R, T> {
     /// Asks for the history of what is to be released.
     pub(super) fn begin_release(
         &mut self,
-        place: Place,
+        place: FramePlace,
         id: CommandId,
         aggregate: AggregateId,
         by: ReleaseBy,

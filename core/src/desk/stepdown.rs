@@ -1,8 +1,8 @@
 //! What an owner that loses its shard leaves behind.
 
 use super::frames::{Complete, fit};
-use super::line::Waiting;
-use super::{Asker, Caller, Desk, Output, Place};
+use super::line::Arrival;
+use super::{Asker, Caller, Desk, FramePlace, Output};
 use crate::protocol::{ShardReply, WorkAnswer, WorkReply};
 use crate::shard::Rejection;
 
@@ -11,14 +11,14 @@ impl<R, T> Desk<R, T> {
     pub fn step_down(self, out: &mut Vec<Output<R, T>>) {
         let shard = self.owner.shard().id();
         let Self { owner, mut work, mut commands, watchers, parking, line, releasing, settings, .. } = self;
-        let mut tell_worker = |place: Place| {
+        let mut tell_worker = |place: FramePlace| {
             let complete = work.answer(place, WorkReply::Refused { rejection: Rejection::NotOwner })?;
             let Complete { reply: (reply, _), answers: replies } = complete;
             let (bytes, _) =
                 fit(WorkAnswer { shard, standing: None, replies, malformed: None }, settings.message_bytes_max);
             Some(Output::Answer { reply, bytes })
         };
-        let mut tell_process = |place: Place| {
+        let mut tell_process = |place: FramePlace| {
             let complete = commands.answer(place, ShardReply::Refused { rejection: Rejection::NotOwner })?;
             let (reply, bytes) = complete.written();
             Some(Output::Answer { reply, bytes })
@@ -27,9 +27,9 @@ impl<R, T> Desk<R, T> {
         askers.extend(parking.abandon());
         for waiting in line.abandon() {
             match waiting {
-                Waiting::Work { place, .. } => out.extend(tell_worker(place)),
-                Waiting::Shard { place, .. } => out.extend(tell_process(place)),
-                Waiting::Wish { asker, .. } | Waiting::LookedUp { asker, .. } => askers.push(asker),
+                Arrival::Work { place, .. } => out.extend(tell_worker(place)),
+                Arrival::Shard { place, .. } => out.extend(tell_process(place)),
+                Arrival::Wish { asker, .. } | Arrival::LookedUp { asker, .. } => askers.push(asker),
             }
         }
         for asker in askers {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::{Asker, Caller, Desk, Moment, Output, Place};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::RunId;
 use crate::protocol::ShardReply;
 use crate::shard::Rejection;
@@ -17,28 +17,28 @@ const WATCHERS_MAX: usize = 32_768;
 /// The questions for the end of runs that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    by_run: FxHashMap<RunId, Vec<(Place, Duration)>>,
+    by_run: FxHashMap<RunId, Vec<(FramePlace, Duration)>>,
     count: usize,
 }
 
 impl Watchers {
-    pub fn add(&mut self, run: RunId, place: Place, since: Duration) {
+    pub fn add(&mut self, run: RunId, place: FramePlace, since: Duration) {
         self.by_run.entry(run).or_default().push((place, since));
         self.count += 1;
     }
 
     /// Takes out those that wait for a run.
-    pub fn of(&mut self, run: RunId) -> Vec<Place> {
+    pub fn of(&mut self, run: RunId) -> Vec<FramePlace> {
         let watching = self.by_run.remove(&run).unwrap_or_default();
         self.count -= watching.len();
         watching.into_iter().map(|(place, _)| place).collect()
     }
 
     /// Takes out those that have waited so long that they have asked again meanwhile.
-    fn old(&mut self, now: Duration) -> Vec<Place> {
+    fn old(&mut self, now: Duration) -> Vec<FramePlace> {
         let mut old = Vec::new();
         for watching in self.by_run.values_mut() {
-            let is_old = |(_, since): &mut (Place, Duration)| now.saturating_sub(*since) > WATCH_WAIT;
+            let is_old = |(_, since): &mut (FramePlace, Duration)| now.saturating_sub(*since) > WATCH_WAIT;
             old.extend(watching.extract_if(.., is_old).map(|(place, _)| place));
         }
         self.by_run.retain(|_, watching| !watching.is_empty());
@@ -50,13 +50,13 @@ impl Watchers {
         self.count
     }
 
-    pub fn abandon(self) -> impl Iterator<Item = Place> {
+    pub fn abandon(self) -> impl Iterator<Item = FramePlace> {
         self.by_run.into_values().flatten().map(|(place, _)| place)
     }
 }
 
 impl<R, T> Desk<R, T> {
-    pub(super) fn await_run(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+    pub(super) fn await_run(&mut self, place: FramePlace, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
         let shard = self.owner.shard();
         if shard.run(run).is_some() || shard.is_quarantined(run) {
             return self.watch(place, run, at, out);
@@ -71,7 +71,7 @@ impl<R, T> Desk<R, T> {
         }
     }
 
-    fn watch(&mut self, place: Place, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+    fn watch(&mut self, place: FramePlace, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
         if self.watchers.count() >= WATCHERS_MAX {
             return self.refuse_command(place, Rejection::Overloaded, out);
         }

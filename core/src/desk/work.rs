@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::frames::fit;
-use super::line::{LINE_OF_SENDER_MAX, Sender, Waiting};
-use super::{Asker, Caller, Desk, Moment, Output, Place};
+use super::line::{Arrival, LINE_OF_SENDER_MAX, Sender};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::protocol::{Held, Malformed, ReadFrame, WorkAnswer, WorkReply, WorkRequest};
 use crate::run::{Run, RunCommand, RunRejection};
 use crate::shard::{Command, Rejection, Submission};
@@ -41,14 +41,14 @@ impl<R, T> Desk<R, T> {
         let overloaded = self.is_overloaded() || self.line.of(sender) > LINE_OF_SENDER_MAX;
         let speaker = Arc::new(Speaker { workspace, worker, session });
         for (index, request) in requests.into_iter().enumerate() {
-            let place = Place { frame, index };
+            let place = FramePlace { frame, index };
             match request {
                 Err(malformed) => self.reply_work(place, WorkReply::Malformed(malformed), out),
                 Ok(_) if overloaded => {
                     self.reply_work(place, WorkReply::Refused { rejection: Rejection::Overloaded }, out);
                 }
                 Ok(request) => {
-                    self.come(sender, Waiting::Work { place, speaker: speaker.clone(), request }, at, out);
+                    self.come(sender, Arrival::Work { place, speaker: speaker.clone(), request }, at, out);
                 }
             }
         }
@@ -66,7 +66,7 @@ impl<R, T> Desk<R, T> {
 
     pub(super) fn take_request(
         &mut self,
-        place: Place,
+        place: FramePlace,
         speaker: &Speaker,
         request: WorkRequest,
         at: Moment,
@@ -127,7 +127,7 @@ impl<R, T> Desk<R, T> {
     }
 
     /// A run of another workspace is not there.
-    fn hold_unknown(&mut self, place: Place) {
+    fn hold_unknown(&mut self, place: FramePlace) {
         self.owner.hold(Caller(Asker::Stranger { place, rejection: Rejection::Run(RunRejection::RunNotFound) }));
     }
 

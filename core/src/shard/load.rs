@@ -7,7 +7,7 @@ use crate::run::RunStatus;
 use crate::{BundleId, RunId, Sequence, ShardId};
 
 #[derive(Debug)]
-pub(super) struct Waiting<C> {
+pub(super) struct Unanswered<C> {
     pub caller: C,
     pub outcome: Result<(Option<Granted>, HandedTasks), Rejection>,
 }
@@ -18,7 +18,7 @@ pub(super) struct Load<C> {
     /// The commits as JSON, separated by commas.
     pub commits: Vec<u8>,
     pub count: usize,
-    pub waiting: Vec<Waiting<C>>,
+    pub waiting: Vec<Unanswered<C>>,
     pub effects: Vec<Effect>,
     /// What follows where wishes that were parked are refused.
     pub follows: Vec<Effect>,

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::Granted;
 use super::bundle::{Head, digest};
 use super::lane;
-use super::load::{Answer, Append, Load, Outcome, Released, Waiting};
+use super::load::{Answer, Append, Load, Outcome, Released, Unanswered};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
@@ -250,7 +250,7 @@ impl<C> Owner<C> {
                 outcome
             }
         };
-        self.filling.waiting.push(Waiting { caller, outcome });
+        self.filling.waiting.push(Unanswered { caller, outcome });
     }
 
     fn decide(
@@ -294,7 +294,7 @@ impl<C> Owner<C> {
     /// like the caller of a command that is granted and changes nothing: when what was read is known to have been
     /// true (`SHD-4`).
     pub fn hold(&mut self, caller: C) {
-        self.filling.waiting.push(Waiting { caller, outcome: Ok((None, HandedTasks::new())) });
+        self.filling.waiting.push(Unanswered { caller, outcome: Ok((None, HandedTasks::new())) });
     }
 
     /// Hands out the next bundle, if anybody waits for it and nothing is in flight. It is empty where nothing changed:
@@ -343,7 +343,7 @@ impl<C> Owner<C> {
         let sequence = sequence.within(self.epoch.incarnation());
         self.last = sequence;
         let position = Position { shard: self.shard.id(), sequence };
-        let answer = |Waiting { caller, outcome }| Answer {
+        let answer = |Unanswered { caller, outcome }| Answer {
             caller,
             outcome: outcome.map(|(granted, tasks)| Outcome { position, granted, tasks }),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compiled::Compiled;
 use super::kinds;
-use super::load::Waiting;
+use super::load::Unanswered;
 use super::poison::{self, Poison};
 use super::quarantine::{Release, TakenUp};
 use super::state::Shard;
@@ -37,7 +37,7 @@ impl<C> Owner<C> {
         self.shard.definitions.offer(refolded.compiled.clone());
         let outcome = self.shard.release(id, actor, refolded, now).map(|decided| self.filling.take(decided));
         self.shard.definitions.offer(Arc::default());
-        self.filling.waiting.push(Waiting { caller, outcome });
+        self.filling.waiting.push(Unanswered { caller, outcome });
     }
 
     /// Decides the next of the wishes that waited for a release that has been; returns whether there was one. What it needs
@@ -69,7 +69,7 @@ impl<C> Owner<C> {
         let then = outcome.as_ref().err().and_then(|rejection| submission.refused(rejection));
         self.filling.follows.extend(then.clone().map(|then| Effect::Submit(Box::new(then))));
         self.filling.aside.taken_up.push(TakenUp { id, then });
-        self.filling.waiting.push(Waiting { caller: caller(), outcome });
+        self.filling.waiting.push(Unanswered { caller: caller(), outcome });
         true
     }
 }
