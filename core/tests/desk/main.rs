@@ -4,12 +4,16 @@
 //! |---|---|
 //! | `turns` | who is decided when |
 //! | `bounds` | how much waits, and who is told no |
+//! | `asked` | what a desk says of itself |
+//! | `workers` | who is handed what, again, and who fell silent |
 //! | `answers` | what goes together in one message to a worker |
 //! | `room` | a desk whose bundles land at once |
 //! | `floods` | ways to bring much work at once |
 
 mod answers;
+mod asked;
 mod bounds;
 mod floods;
 mod room;
 mod turns;
+mod workers;

@@ -17,6 +17,9 @@ pub const DECISION: u64 = 40_000;
 /// How many requests a hostile frame has.
 pub const FRAME: usize = 50;
 
+/// How many requests wait here, at most.
+pub const REQUESTS_WAITING_MAX: usize = 16_384;
+
 pub const SESSION: u64 = 1;
 
 pub type Out = Output<u64, u64>;
@@ -85,7 +88,7 @@ impl Room {
         let shard = Shard::bounded(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap(), bounds);
         let settings = DeskSettings {
             lease_ttl: Duration::from_secs(15),
-            requests_waiting_max: 16_384,
+            requests_waiting_max: REQUESTS_WAITING_MAX,
             message_bytes_max: 8 << 20,
         };
         let at = Moment { wall: Timestamp::from_micros(1_750_000_000_000_000), steady: Duration::ZERO };
