@@ -80,16 +80,25 @@ pub fn long() -> Value {
 impl Room {
     /// A desk of small decisions.
     pub fn new() -> Self {
-        let decision = Budget { work: DECISION, bytes: 1 << 20, work_at_once: 500 };
-        Self::bounded(Bounds { decision, ..Bounds::default() })
+        Self::speaking_in(8 << 20)
     }
 
     pub fn bounded(bounds: Bounds) -> Self {
+        Self::opened(bounds, 8 << 20)
+    }
+
+    /// A desk of small decisions whose messages have at most so many bytes.
+    pub fn speaking_in(message_bytes_max: usize) -> Self {
+        let decision = Budget { work: DECISION, bytes: 1 << 20, work_at_once: 500 };
+        Self::opened(Bounds { decision, ..Bounds::default() }, message_bytes_max)
+    }
+
+    fn opened(bounds: Bounds, message_bytes_max: usize) -> Self {
         let shard = Shard::bounded(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap(), bounds);
         let settings = DeskSettings {
             lease_ttl: Duration::from_secs(15),
             requests_waiting_max: REQUESTS_WAITING_MAX,
-            message_bytes_max: 8 << 20,
+            message_bytes_max,
         };
         let at = Moment { wall: Timestamp::from_micros(1_750_000_000_000_000), steady: Duration::ZERO };
         let mut out = Vec::new();

@@ -186,6 +186,25 @@ fn tasks_go_thirty_two_to_a_message() {
 }
 
 #[test]
+fn a_message_has_as_many_tasks_as_it_has_bytes_for() {
+    // What a task is taken to need beside its input.
+    const NAMES: usize = 2_048;
+    let each = NAMES + Room::new().held()[0].input.len_bytes();
+    let messages_of = |bytes_max: usize| {
+        let mut room = Room::speaking_in(bytes_max);
+        room.meet(SESSION, FRAME as u64);
+        room.started("slow", &json!({}));
+        room.handed.iter().map(|(_, tasks)| *tasks).collect::<Vec<_>>()
+    };
+    for (bytes_max, tasks) in [(3 * each, 3), (3 * each - 1, 2), (each, 1), (each - 1, 1)] {
+        let messages = messages_of(bytes_max);
+        assert_eq!(messages.iter().sum::<usize>(), FRAME, "{bytes_max}: none is left out");
+        let (last, full) = messages.split_last().unwrap();
+        assert!(full.iter().all(|count| *count == tasks) && (1..=tasks).contains(last), "{bytes_max}: {messages:?}");
+    }
+}
+
+#[test]
 fn tasks_that_fit_no_message_together_go_by_themselves() {
     let mut room = Room::new();
     let mut tasks = room.held();
