@@ -34,7 +34,7 @@ impl Backlog {
 /// The messages of one subscription, in their order.
 ///
 /// A subject may have as many bytes waiting as are free: one that floods leaves half of the room to the others, and
-/// two a third. Its first message is always kept.
+/// two a third. However many subjects somebody invents, all together have no more, and what is small finds room.
 pub(crate) struct Inlet {
     subscriber: Subscriber,
     messages: VecDeque<Message>,
@@ -92,7 +92,7 @@ impl Inlet {
         let bytes = cost(&message);
         let free = self.all.free();
         let waiting = self.by_subject.get(message.subject.as_str()).copied().unwrap_or_default();
-        if waiting > 0 && waiting + bytes > free {
+        if waiting + bytes > free {
             static DROPPED: Complaints = Complaints::new();
             if let Some(count) = DROPPED.due() {
                 tracing::warn!(subject = %message.subject, count, "more comes than is taken; messages are dropped");

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use async_nats::{Request as WireRequest, StatusCode};
+use bytes::Bytes;
+
 use crate::inlet::Inlet;
 use crate::subject::Subject;
 use crate::{Broker, Cause, Disposition, ExchangeError};
-use async_nats::{Request as WireRequest, StatusCode};
-use bytes::Bytes;
 
 /// Says how a request ended, if not well.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +67,10 @@ pub async fn request(
 ///
 /// Every process that serves a subject gets every request, and the first answer counts: so an owner that was
 /// stopped in its tracks and does not know yet that it lost its shard cannot swallow requests. It must not answer them
-/// from what it knew before, either: that is for the owner to see to (`SHD-4`). Requests
-/// wait to be taken as long as there is room on the connection (64 MiB, and one subject leaves as much free as it takes);
-/// beyond that they are dropped and their callers time out, so take them quickly and refuse what is too much. A request whose reply subject is not an inbox is not
-/// returned; [`Broker::answers_refused`] counts them.
+/// from what it knew before, either: that is for the owner to see to (`SHD-4`). Requests wait to be taken as long as there
+/// is room on the connection: 64 MiB, and one subject leaves as much free as it takes. Beyond that they are dropped and
+/// their callers time out, so take them quickly and refuse what is too much. A request whose reply subject is not an inbox
+/// is not returned; [`Broker::answers_refused`] counts them.
 ///
 /// # Errors
 /// See [`ExchangeError`].

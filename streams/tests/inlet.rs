@@ -41,6 +41,26 @@ fn of<'a>(said: &'a [Said], workspace: &str) -> Vec<&'a Said> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workspaces_that_somebody_invents_have_no_more_room_than_one() {
+    let house = House::empty().await;
+    let sender = Broker::connect(&quick(house.server.engine())).await.unwrap();
+    let mut frames = work::hear_frames(&house.broker, shard(0)).await.unwrap();
+    let large = Bytes::from(vec![b'x'; LARGE]);
+    for number in 0..200 {
+        send(&sender, &format!("invented-{number}"), large.clone()).await;
+        if number % 20 == 19 {
+            arrived(&sender, &house.broker, &mut frames).await;
+        }
+    }
+    send(&sender, "quiet", "here".into()).await;
+    arrived(&sender, &house.broker, &mut frames).await;
+    let said = taken(&mut frames);
+    let megabytes = said.iter().map(|said| said.payload.len()).sum::<usize>() >> 20;
+    assert!((32..=64).contains(&megabytes), "{megabytes} MiB wait");
+    assert_eq!(of(&said, "quiet").len(), 1, "what is small finds room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_taken_waits_within_bounds_and_who_floods_leaves_room_to_the_others() {
     let house = House::empty().await;
     let sender = Broker::connect(&quick(house.server.engine())).await.unwrap();
