@@ -23,15 +23,15 @@ pub struct Hand {
     pub workspace: WorkspaceId,
     pub queues: Vec<QueueName>,
     pub room: Room,
-    /// Whether it was quick with what it last reported.
-    pub quick: bool,
+    /// The queue of the task it last reported, where it was quick with it and succeeded.
+    pub quick_at: Option<QueueName>,
 }
 
 impl Hand {
-    /// Returns whether what comes next had better come here than to somebody idle: it will be done soon, and reported
-    /// together with what is here already.
-    fn gathers(&self) -> bool {
-        self.quick && self.room.free() > 0 && self.room.is_below(CHUNK)
+    /// Returns whether the next task of a queue had better come here than to somebody idle: it will be done soon, and
+    /// reported together with what is here already.
+    fn gathers(&self, queue: &QueueName) -> bool {
+        self.quick_at.as_ref() == Some(queue) && self.room.free() > 0 && self.room.is_below(CHUNK)
     }
 }
 
@@ -128,7 +128,7 @@ impl Hands {
         self.met += 1;
         let room = Room::new(Term { epoch, meeting: self.met });
         let (worker, workspace, queues) = (worker.clone(), workspace.clone(), queues.to_vec());
-        self.hands.insert(session, Hand { worker, session, workspace, queues, room, quick: false });
+        self.hands.insert(session, Hand { worker, session, workspace, queues, room, quick_at: None });
         true
     }
 
@@ -152,10 +152,12 @@ impl Hands {
     }
 
     /// Lets a worker that is to be answered come before those that are not, as long as it holds less than half of what it
-    /// has lent, or was `quick` and holds few.
-    pub fn speak(&mut self, session: SessionId, quick: bool) {
-        if let Some(hand) = self.hands.get_mut(&session) {
-            hand.quick = quick;
+    /// has lent. One that was quick and succeeded with a task of a queue also gathers more of that queue.
+    pub fn speak(&mut self, session: SessionId, quick_at: Option<&QueueName>) {
+        if let Some(hand) = self.hands.get_mut(&session)
+            && hand.quick_at.as_ref() != quick_at
+        {
+            hand.quick_at = quick_at.cloned();
         }
         // Those beyond have their tasks in messages of their own.
         if self.speaking.len() < SPEAKING_MAX && self.speaking.last() != Some(&session) {
@@ -186,7 +188,7 @@ impl Hands {
                 let count = turns.sessions.len();
                 let hand = |place: &usize| self.hands.get(&turns.sessions[*place]);
                 let free = |place: &usize| hand(place).map_or(0, |hand| hand.room.free());
-                let gathers = |place: &usize| hand(place).is_some_and(Hand::gathers);
+                let gathers = |place: &usize| hand(place).is_some_and(|hand| hand.gathers(queue));
                 let mut places = (0..count).map(|step| (turns.next + step) % count).filter(|place| free(place) > 0);
                 // Who has lent only the one is kept for what finds nobody else.
                 let is_meant = |place: &usize| gathers(place) || free(place) > 1;
@@ -205,7 +207,7 @@ impl Hands {
     /// Finds a worker that is to be answered anyway and is not busy, so that those that others are shared among stay few. Who
     /// is busy is not asked again.
     fn speaker(&mut self, workspace: &WorkspaceId, queue: &QueueName) -> Option<SessionId> {
-        let takes_more = |hand: &&Hand| hand.gathers() || hand.room.free() > 1 && hand.room.is_half_idle();
+        let takes_more = |hand: &&Hand| hand.gathers(queue) || hand.room.free() > 1 && hand.room.is_half_idle();
         while let Some(session) = self.speaking.last() {
             match self.hands.get(session).filter(takes_more) {
                 Some(hand) if hand.workspace == *workspace && hand.queues.contains(queue) => return Some(hand.session),
@@ -263,11 +265,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_was_quick_at_one_queue_is_not_taken_for_quick_at_another() {
+        let workspace: WorkspaceId = "acme".parse().unwrap();
+        let [quick, slow]: [QueueName; 2] = ["quick", "slow"].map(|name| name.parse().unwrap());
+        let mut hands = Hands::default();
+        let sessions = [1, 2].map(SessionId::from_bits);
+        for session in sessions {
+            let queues = [quick.clone(), slow.clone()];
+            assert!(hands.meet(&"w".parse().unwrap(), session, &workspace, &queues, Epoch::FIRST));
+            let room = hands.room(session).unwrap();
+            room.hear(crate::credit::Credit { term: room.standing(false).term, word: 1, lent: 8 });
+        }
+        hands.speak(sessions[0], Some(&quick));
+        hands.hush();
+        let mut to = |queue| [(); 4].map(|()| hands.take(&workspace, queue).unwrap().session);
+        assert_eq!(to(&quick), [sessions[0]; 4]);
+        assert_eq!(to(&slow), [sessions[0], sessions[1], sessions[0], sessions[1]]);
+    }
+
+    #[test]
     fn so_many_come_first_because_they_are_answered_and_not_one_more() {
         let mut hands = Hands::default();
         for session in 0..SPEAKING_MAX as u64 + 10 {
-            hands.speak(SessionId::from_bits(session), true);
-            hands.speak(SessionId::from_bits(session), false);
+            hands.speak(SessionId::from_bits(session), None);
+            hands.speak(SessionId::from_bits(session), None);
         }
         assert_eq!(hands.speaking.len(), SPEAKING_MAX);
         hands.hush();

@@ -313,9 +313,12 @@ impl<R, T> Desk<R, T> {
             Arrival::Work { place, speaker, request } => {
                 // Whoever reports comes first for what that makes ready.
                 self.rooms.hands.prefer(Some(speaker.session));
-                if let WorkRequest::Report { report, .. } = &request {
-                    let quick = self.leases.is_fresh(report.lease, at.steady);
-                    self.rooms.hands.speak(speaker.session, quick);
+                if let WorkRequest::Report { run, report, .. } = &request {
+                    let run = self.owner.shard().run(*run);
+                    let quick = matches!(report.outcome, ReportOutcome::Succeeded { .. })
+                        && self.leases.is_fresh(report.lease, at.steady);
+                    let quick_at = run.filter(|_| quick).and_then(|run| run.queue_of(&report.node));
+                    self.rooms.hands.speak(speaker.session, quick_at);
                 }
                 self.take_request(place, &speaker, request, at, out);
                 self.rooms.hands.prefer(None);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use headwater_core::SessionId;
 use headwater_core::desk::{Input, Output};
 use headwater_core::protocol::{Held, ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest};
+use headwater_core::run::ReportOutcome;
 use serde_json::json;
 
 use crate::room::{FRAME, Room, SESSION};
@@ -117,6 +118,20 @@ fn who_was_slow_with_what_it_reports_last_is_slow() {
     room.begin(7);
     room.end_turn();
     assert_eq!((room.brought(1), &room.handed), (6, &vec![(SessionId::from_bits(2), 1)]));
+}
+
+#[test]
+fn who_fails_quickly_gathers_nothing() {
+    let (mut room, tasks) = with_one_task(11);
+    let other = 2;
+    room.meet(other, 11);
+    let Some(WorkRequest::Report { id, run, mut report }) = room.reports(&tasks).pop() else { panic!() };
+    report.outcome = ReportOutcome::Failed { code: "broken".to_owned(), message: "here".to_owned(), permanent: true };
+    let frame = room.frame(SESSION, 2, 11, vec![WorkRequest::Report { id, run, report }]);
+    room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 1 }, room.at, &mut room.out);
+    room.begin(7);
+    room.end_turn();
+    assert_eq!((room.brought(1), &room.handed), (6, &vec![(SessionId::from_bits(other), 1)]), "as one that is slow");
 }
 
 #[test]
