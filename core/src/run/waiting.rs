@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::Run;
-use super::state::{Phase, Place};
+use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
@@ -90,21 +90,15 @@ impl Run {
     /// Returns the attempts that workers were granted and have not ended.
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
         let nodes = self.places().filter(|_| self.ending.is_none());
-        nodes.filter_map(|(place, state)| match &state.phase {
-            Phase::Current(current) => current.holder().map(|(worker, session)| HeldAttempt {
+        nodes.filter_map(|(place, state)| {
+            let current = state.phase.current()?;
+            current.holder().map(|(worker, session)| HeldAttempt {
                 node: self.address(place),
                 attempt: current.attempt,
                 lease: current.lease,
                 worker: worker.clone(),
                 session,
-            }),
-            Phase::Pending
-            | Phase::AwaitingAssets { .. }
-            | Phase::Retrying { .. }
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Cancelled => None,
+            })
         })
     }
 }

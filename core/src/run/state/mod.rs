@@ -125,20 +125,12 @@ impl Run {
 
     /// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
     pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = NodeAddress> {
-        let held = move |state: &NodeState| match &state.phase {
-            Phase::Current(current) => {
-                current.holder().is_some_and(|(_, of)| of == Some(session))
-                    && (first..=last).contains(&current.revision)
-            }
-            Phase::Pending
-            | Phase::AwaitingAssets { .. }
-            | Phase::Retrying { .. }
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Cancelled => false,
+        let held = move |current: &CurrentAttempt| {
+            current.holder().is_some_and(|(_, of)| of == Some(session)) && (first..=last).contains(&current.revision)
         };
-        self.places().filter(move |(_, state)| held(state)).map(|(place, _)| self.address(place))
+        self.places()
+            .filter(move |(_, state)| state.phase.current().is_some_and(held))
+            .map(|(place, _)| self.address(place))
     }
 
     /// Returns when something of it is due next.
@@ -178,16 +170,7 @@ impl Run {
 
     /// The attempt of a node that may report: none while the run ends.
     pub(super) fn current(&self, place: Place) -> Option<&CurrentAttempt> {
-        match &self.node(place).phase {
-            Phase::Current(current) => Some(&**current).filter(|_| self.ending.is_none()),
-            Phase::Pending
-            | Phase::AwaitingAssets { .. }
-            | Phase::Retrying { .. }
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Cancelled => None,
-        }
+        self.node(place).phase.current().filter(|_| self.ending.is_none())
     }
 
     /// Returns what expressions see of the run and of its trigger.

@@ -74,6 +74,20 @@ impl Phase {
         }
     }
 
+    /// Returns the attempt under way.
+    pub fn current(&self) -> Option<&CurrentAttempt> {
+        match self {
+            Self::Current(current) => Some(current),
+            Self::Pending
+            | Self::AwaitingAssets { .. }
+            | Self::Retrying { .. }
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Skipped
+            | Self::Cancelled => None,
+        }
+    }
+
     /// Returns where that is, in the words users see.
     pub fn status(&self) -> NodeStatus {
         match self {
