@@ -1,13 +1,12 @@
 //! What commits mean for the tables: golden rows.
 
-use bytes::Bytes;
-use headwater_core::definition::{Definition, compile};
+mod definitions;
+mod readable;
+
 use headwater_core::shard::Bundle;
 use headwater_core::{Json, Sequence, ShardId};
-use headwater_projector::fold::{Changes, graph_of};
+use headwater_projector::fold::Changes;
 use headwater_projector::parse::parse;
-use headwater_projector::tables::Graph;
-use headwater_projector::{Batch, Cursor, Discontinuity};
 use headwater_streams::journals::Entry;
 use serde_json::{Value, json};
 
@@ -243,119 +242,6 @@ fn an_asset_counts_its_versions_by_lower_case_id_and_partition() {
     assert_eq!(changes.versions[0].sequence.get(), 9);
 }
 
-/// Compiles a document and compares what is read of its canonical form with what the run will walk.
-fn compiled(document: Value) -> (Definition, Graph) {
-    let (definition, _) = compile(&document).unwrap();
-    let graph = graph_of(&definition.source.to_value());
-    let mut nodes: Vec<_> = graph.nodes.iter().map(|node| (node.id.clone(), node.name.clone())).collect();
-    let mut walked: Vec<_> = definition.nodes.iter().map(|node| (node.id.to_string(), node.name.clone())).collect();
-    nodes.sort();
-    walked.sort();
-    assert_eq!(nodes, walked);
-    let id = |ix| definition.node(ix).id.to_string();
-    let mut ways: Vec<_> = definition
-        .transitions
-        .iter()
-        .map(|way| (id(way.from), id(way.to), way.when.as_ref().map(|when| when.source().to_owned())))
-        .collect();
-    let mut edges: Vec<_> =
-        graph.transitions.iter().map(|edge| (edge.from.clone(), edge.to.clone(), edge.condition.clone())).collect();
-    ways.sort();
-    edges.sort();
-    assert_eq!(edges, ways);
-    let declared = definition.nodes.iter().map(|node| node.produces.len() + node.consumes.len()).sum::<usize>();
-    assert_eq!(graph.edges.len(), declared);
-    (definition, graph)
-}
-
-#[test]
-fn steps_are_read_as_they_are_compiled() {
-    let (definition, graph) = compiled(json!({"slug": "flow", "name": "Flow", "description": "About it", "steps": [
-        {"id": "scan", "jobSlug": "scan-directory", "name": "Scan",
-         "produces": [{"assetId": "Dir.Scan", "schema": {"type": "object"}, "freshness": {"ttl": "2h"}}]},
-        {"id": "report", "type": "noop", "dependsOn": ["scan"], "when": "nodes.scan.output.files > 0",
-         "consumes": [{"assetId": "dir.scan"}]}]}));
-    assert_eq!((graph.name.as_deref(), graph.description.as_deref()), (definition.name.as_deref(), Some("About it")));
-    let nodes: Vec<_> =
-        graph.nodes.iter().map(|node| (node.id.as_str(), node.kind.as_str(), node.job.as_deref())).collect();
-    assert_eq!(nodes, [("scan", "job", Some("scan-directory")), ("report", "noop", None)]);
-    let edges: Vec<_> =
-        graph.edges.iter().map(|edge| (edge.role.as_str(), edge.node.as_str(), edge.asset.as_str())).collect();
-    assert_eq!(edges, [("produces", "scan", "Dir.Scan"), ("consumes", "report", "dir.scan")]);
-    assert_eq!(graph.edges[0].schema.as_deref(), Some(r#"{"type":"object"}"#));
-    // As the definition has it, in canonical spelling.
-    let freshness =
-        definition.nodes.iter().flat_map(|node| &node.produces).find_map(|produces| produces.freshness.as_ref());
-    assert_eq!(graph.edges[0].freshness.as_deref(), freshness.map(|declared| declared.source().as_str()));
-}
-
-#[test]
-fn nodes_and_transitions_are_read_as_they_are_compiled() {
-    let (_, graph) = compiled(json!({"slug": "flow", "nodes": [
-        {"id": "a", "action": {"kind": "job", "jobSlug": "x"}},
-        {"id": "b", "action": {"kind": "sleep", "duration": "90s"}},
-        {"id": "c", "action": {"kind": "transform", "output": {"n": 1}}}],
-        "transitions": [{"from": "a", "to": "b", "on": "failure", "priority": 2}, {"from": "a", "to": "c", "when": "input.ok"}]}));
-    let kinds: Vec<_> = graph.nodes.iter().map(|node| (node.kind.as_str(), node.job.as_deref())).collect();
-    assert_eq!(kinds, [("job", Some("x")), ("sleep", None), ("transform", None)]);
-    let failure = graph.transitions.iter().find(|edge| edge.to == "b").unwrap();
-    assert_eq!((failure.outcome.as_str(), failure.priority), ("failure", 2));
-    assert_eq!(graph.transitions.iter().find(|edge| edge.to == "c").unwrap().outcome, "success");
-}
-
-#[test]
-fn a_commit_that_cannot_be_read_is_buried_and_its_neighbours_are_not() {
-    let good = json!([started()]);
-    let unknown = json!([run(json!({"runAscended": {}}))]);
-    let misplaced = json!([{"workflow": {"versionSelected": {"version": 1}}}]);
-    let name = format!("run/{RUN}");
-    let entry = bundle(&[
-        ("run/not-a-uuid", 1, good.clone()),
-        (&name, 1, unknown),
-        (&name, 1, misplaced),
-        (&name, 1, json!([])),
-        (&name, 1, good),
-    ]);
-    let changes = fold(&[entry]);
-    let mut dead: Vec<_> = changes.dead.iter().map(|row| row.ordinal).collect();
-    dead.sort();
-    assert_eq!(dead, [0, 1, 2, 3]);
-    assert_eq!(changes.commits.len(), 1);
-    assert_eq!(changes.runs.rows().len(), 1);
-
-    for bytes in
-        [&b"\xff"[..], b"", b"{}", br#"{"shard":1,"epoch":1,"id":"x","previous":"","effectsDone":0,"commits":[]}"#]
-    {
-        let entry = Entry { sequence: Sequence::new(1), bytes: Bytes::copy_from_slice(bytes) };
-        let changes = fold(&[entry]);
-        assert_eq!((changes.dead.len(), changes.commits.len()), (1, 0));
-        assert_eq!(changes.dead[0].ordinal, -1);
-    }
-}
-
-/// An older process during an upgrade: what it cannot read is not its to bury.
-#[test]
-fn a_bundle_that_needs_a_later_release_stops_the_shard_and_is_not_buried() {
-    let shard = ShardId::new(0).unwrap();
-    let known = bundle(&[(&format!("run/{RUN}"), 1, json!([started()]))]);
-    let head = format!(r#""shard":0,"epoch":1,"id":"{COMMAND}","previous":"","effectsDone":0,"needs":99"#);
-    let later = [
-        // Today's words with another meaning, words nobody knows, and another form of the whole.
-        String::from_utf8(known.bytes.to_vec()).unwrap().replacen('{', r#"{"needs":99,"#, 1),
-        format!(r#"{{{head},"commits":[{{"aggregate":"robot/1","events":[]}}]}}"#),
-        format!(r#"{{{head},"groups":{{}}}}"#),
-    ];
-    for text in later {
-        let (mut batch, cursor) = (Batch::default(), Cursor::start(shard));
-        let at = |sequence, bytes: Bytes| Entry { sequence: Sequence::new(sequence), bytes };
-        batch.push(&cursor, at(1, known.bytes.clone())).unwrap();
-        let stopped = batch.push(&cursor, at(2, text.clone().into())).unwrap_err();
-        assert_eq!(stopped, Discontinuity::Newer { shard, found: Sequence::new(2), needs: 99 }, "{text}");
-        assert!(stopped.to_string().contains("needs a release that knows format 99"), "{stopped}");
-        assert_eq!((batch.changes().commits.len(), batch.changes().dead.len()), (1, 0), "{text}");
-    }
-}
-
 #[test]
 fn a_release_is_kept_with_the_events_and_the_end_behind_it_is_projected() {
     let release = json!({"released": {"by": {"end": {}}, "record": {"unknown": {}}}});
@@ -379,58 +265,4 @@ fn a_commit_keeps_the_very_text_of_its_events() {
     let changes = fold(&[Entry { sequence: Sequence::new(1), bytes: bundle.into() }]);
     assert_eq!(changes.commits[0].events, text);
     assert_eq!((changes.commits[0].revision.get(), changes.commits[0].event_count), (4, 1));
-}
-
-#[test]
-fn every_event_that_was_ever_written_is_projected() {
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/tests/golden");
-    let mut count = 0;
-    for file in std::fs::read_dir(golden).unwrap() {
-        let event: Value = serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
-        let run = format!("run/{RUN}");
-        let aggregate = match event.as_object().unwrap().keys().next().unwrap().as_str() {
-            "run" => run.as_str(),
-            "asset" => "asset/default/site.report",
-            "workflow" => "workflow/default/flow",
-            "definitionAdopted" | "released" => "definition/default/flow/1",
-            other => panic!("{other}"),
-        };
-        let changes = fold(&[bundle(&[(aggregate, 1, json!([event]))])]);
-        assert_eq!((changes.commits.len(), changes.dead.len()), (1, 0), "{:?}", changes.dead);
-        count += 1;
-    }
-    assert!(count >= 27);
-}
-
-#[test]
-fn what_was_taken_from_workers_before_the_reader_was_strict_is_projected_and_can_be_shown() {
-    for written in
-        [r#""\ud83d""#, "1e400", r#"{"s":1,"s":2}"#, "123456789012345678901234567890", r#"{"\ude00":[-1e999]}"#]
-    {
-        let produced = r#"{"assetId":"x.y","payload":"what follows","producedAt":1764100000000000000}"#;
-        let record = json!({"run": RUN, "workflow": "flow", "definition": 1, "node": "a", "attempt": 1, "partition": null,
-            "payload": "what follows", "schema": null, "freshness": null, "producedAt": 1_764_100_000_000_000_000_u64,
-            "runStartedAt": 1, "runInput": {}, "inputs": []});
-        let mut succeeded = succeeded("a", 1);
-        succeeded["run"]["nodeSucceeded"]["output"] = json!("what follows");
-        succeeded["run"]["nodeSucceeded"]["startedAt"] = json!(u64::MAX);
-        succeeded["run"]["nodeSucceeded"]["assets"] = json!([serde_json::from_str::<Value>(produced).unwrap()]);
-        let materialized = json!({"asset": {"assetMaterialized": {"version": 1, "record": record}}});
-        let name = format!("run/{RUN}");
-        let entry = bundle(&[
-            (name.as_str(), 1, json!([started(), scheduled("a", 1), succeeded])),
-            ("asset/default/x.y", 2, json!([materialized])),
-        ]);
-        let text = String::from_utf8(entry.bytes.to_vec()).unwrap().replace(r#""what follows""#, written);
-        let changes = fold(&[Entry { bytes: text.into(), ..entry }]);
-        assert!(changes.dead.is_empty(), "{written}: {:?}", changes.dead);
-        let trace = changes.traces.rows().next().unwrap();
-        assert_eq!(trace.started_at.unwrap().to_string(), "9999-12-30T21:59:59.999999Z");
-        let [version] = &changes.versions[..] else { panic!("one version") };
-        serde_json::to_value(&version.payload).unwrap();
-        for commit in &changes.commits {
-            let events: Vec<Json> = serde_json::from_str(std::str::from_utf8(commit.events.as_ref()).unwrap()).unwrap();
-            events.iter().for_each(|event| drop(serde_json::to_value(event).unwrap()));
-        }
-    }
 }

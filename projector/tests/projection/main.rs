@@ -1,21 +1,20 @@
 //! The tables equal the fold of the journal: after duplicates, restarts, crashes, poison, and a rebuild.
 
+mod rebuilding;
+mod repeats;
+#[path = "../workload/mod.rs"]
 mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::shard::{HoldReason, Position, Sighting};
+use headwater_core::shard::Position;
 use headwater_core::{Epoch, Incarnation, Sequence, ShardId};
-use headwater_projector::queries::Reads;
-use headwater_projector::rebuild::{RebuildReport, Switch, go_back, rebuild};
+use headwater_projector::rebuild::{RebuildReport, Switch, rebuild};
 use headwater_projector::server::PostgresServer;
 use headwater_projector::{BatchLimits, Database, bundle_hash};
 use headwater_projector::{Progress, Projector, WaitError};
-use headwater_streams::ExchangeError;
-use headwater_streams::journals::{
-    Entry, JournalInfo, JournalReader, Journals, MemoryJournals, MemoryReader, ReadError,
-};
+use headwater_streams::journals::{Journals, MemoryJournals};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workload::story::{Story, tell};
@@ -197,172 +196,6 @@ async fn drop_schema(house: &House) {
     let (client, connection) = tokio_postgres::connect(&house.server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("DROP SCHEMA headwater CASCADE").await.unwrap();
-}
-
-/// Delivers everything twice: each batch comes with the one before it in front.
-#[derive(Debug)]
-struct Stutter(MemoryJournals);
-
-struct StutterReader {
-    reader: MemoryReader,
-    before: Vec<Entry>,
-}
-
-impl Journals for Stutter {
-    type Reader = StutterReader;
-
-    async fn describe(&self, shard: ShardId) -> Result<Option<JournalInfo>, ExchangeError> {
-        self.0.describe(shard).await
-    }
-
-    async fn entry(&self, shard: ShardId, at: Sequence) -> Result<Option<Entry>, ExchangeError> {
-        self.0.entry(shard, at).await
-    }
-
-    fn read(&self, shard: ShardId, from: Sequence) -> StutterReader {
-        // From a little before, as a consumer that lost its acknowledgement would.
-        let earlier = Sequence::new(from.get().saturating_sub(3));
-        StutterReader { reader: self.0.read(shard, earlier), before: Vec::new() }
-    }
-
-    async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
-        self.0.contradicts(shard, seen).await
-    }
-
-    async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, ExchangeError> {
-        self.0.incarnations(shards).await
-    }
-}
-
-impl JournalReader for StutterReader {
-    async fn next(&mut self, messages_max: usize, wait: Duration) -> Result<Vec<Entry>, ReadError> {
-        let new = self.reader.next(messages_max.min(5), wait).await?;
-        if new.is_empty() {
-            return Ok(new);
-        }
-        let mut all = std::mem::replace(&mut self.before, new.clone());
-        all.extend(new);
-        Ok(all)
-    }
-
-    async fn close(self) {
-        self.reader.close().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn duplicates_restarts_and_crashes_leave_no_trace() {
-    let mut house = House::build().await;
-    let database = house.database().await;
-    let story = tell(2, 2, 3_000);
-    for round in 1..=4_u64 {
-        let journal = Arc::new(Stutter(story.journal.clone()));
-        let limits = BatchLimits { events_max: 60, ..BatchLimits::default() };
-        // Two at once for the same shards: each batch is applied by one of them.
-        let mut projectors = Vec::new();
-        for _ in 0..2 {
-            let projector =
-                Projector::new(database.clone(), Arc::clone(&journal), story.shards.clone()).with_limits(limits);
-            let (progress, shutdown) = (projector.progress(), CancellationToken::new());
-            let task = tokio::spawn(projector.run(shutdown.clone()));
-            projectors.push(Running { progress, shutdown, task });
-        }
-        for &shard in &story.shards {
-            let head = story.journal.head(shard).await.unwrap().get();
-            projectors[0].reach(shard, Sequence::new(head * round / 4)).await;
-        }
-        if round == 2 {
-            // In the middle of things, with transactions that are not yet on the disk.
-            house.server.kill().await.unwrap();
-            house.server.restart().await.unwrap();
-            for &shard in &story.shards {
-                let head = story.journal.head(shard).await.unwrap().get();
-                projectors[1].reach(shard, Sequence::new(head * 3 / 4)).await;
-            }
-        }
-        for projector in projectors {
-            projector.stop().await;
-        }
-    }
-    agrees(&house, &story).await;
-    compare(&database, &story).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_switch_in_full_flight_loses_nothing_and_can_be_undone() {
-    let house = House::build().await;
-    let database = house.database().await;
-    let story = tell(3, 2, 4_000);
-    let live = MemoryJournals::new();
-    let running = Running::start(&database, &live, &story.shards, 50, 1);
-    // The journals grow while the read models are built anew, twice.
-    let feeding = tokio::spawn({
-        let (live, whole, shards) = (live.clone(), story.journal.clone(), story.shards.clone());
-        let progress = running.progress.clone();
-        async move {
-            for &shard in &shards {
-                for entry in workload::entries(&whole, shard) {
-                    let sequence = live.append(shard, entry.bytes);
-                    if sequence.get() % 4 == 0 {
-                        progress.wait_for(Position { shard, sequence }, DEADLINE).await.unwrap();
-                    }
-                }
-            }
-        }
-    });
-    let journal = Arc::new(live.clone());
-    let reads = Reads::of(database.clone());
-    reads.cursors().await.unwrap();
-    for _ in 0..2 {
-        let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
-        assert!(report.equal && report.switched, "{report:#?}");
-    }
-    tokio::time::timeout(DEADLINE, feeding).await.unwrap().unwrap();
-    running.reach_heads(&live, &story.shards).await;
-    // Through connections that were open, and statements that were prepared, before the switch.
-    let cursors = reads.cursors().await.unwrap();
-    for &shard in &story.shards {
-        let head = live.head(shard).await.unwrap();
-        assert!(cursors.iter().any(|cursor| (cursor.shard, cursor.sequence) == (shard, head)), "{cursors:?}");
-    }
-    agrees(&house, &story).await;
-    compare(&database, &story).await;
-
-    go_back(&database).await.unwrap();
-    // What was live before goes on from where it was left.
-    let sql = "SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname LIKE 'headwater%' ORDER BY 1";
-    let schemas: Vec<String> = house.rows(sql).await.iter().map(|row| row.get(0)).collect();
-    assert_eq!(schemas, ["headwater", "headwater_next"]);
-    running.stop().await;
-    let running = Running::start(&database, &live, &story.shards, 50, 1);
-    running.reach_heads(&live, &story.shards).await;
-    running.stop().await;
-    agrees(&house, &story).await;
-    compare(&database, &story).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_difference_is_found_and_shown_and_a_forced_switch_mends_it() {
-    let house = House::build().await;
-    let database = house.database().await;
-    let story = tell(4, 1, 300);
-    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
-    running.reach_heads(&story.journal, &story.shards).await;
-    running.stop().await;
-    house.rows("UPDATE headwater.workflow_runs SET input = '\"tampered\"' WHERE run_id = (SELECT min(run_id::text)::uuid FROM headwater.workflow_runs)").await;
-    let journal = Arc::new(story.journal.clone());
-    let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
-    assert!(!report.equal && !report.switched);
-    let different: Vec<_> = report.tables.iter().filter(|table| !table.equal).collect();
-    assert_eq!(different.len(), 1);
-    assert_eq!(different[0].table, "workflow_runs");
-    assert_eq!((different[0].only_live.len(), different[0].only_next.len()), (1, 1));
-    assert!(different[0].only_live[0].contains("tampered"));
-
-    let report = rebuild(&database, journal, &story.shards, Switch::Always).await.unwrap();
-    assert!(report.switched);
-    agrees(&house, &story).await;
-    compare(&database, &story).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
