@@ -107,9 +107,10 @@ impl Database {
     /// # Errors
     /// See [`DatabaseError`].
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        let mut connection = self.menders.get().await?;
+        // Where this future is dropped, the session's end gives the lock back: so its connection leaves the pool.
+        let mut connection = Object::take(self.menders.get().await?);
         let schema = &self.schema;
-        // One process migrates, the others find it done. The lock ends with the statement's session at the latest.
+        // One process migrates, the others find it done.
         connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
         let outcome = async {
             connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
@@ -143,12 +144,15 @@ impl std::fmt::Debug for Database {
     }
 }
 
+/// So that the server ends the session of a machine that is gone within half a minute, and gives back the locks it holds.
+const NOTICE_THE_DEAD: &str = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3";
+
 const MIGRATION_LOCK: i64 = 0x6865_6164_7761_7465;
 
 fn pool(config: &Config, schema: &str, settings: &str) -> Pool {
     let mut config = config.clone();
     let given = config.get_options().unwrap_or_default();
-    let options = format!("{given} -c search_path={schema} -c timezone=UTC -c jit=off {settings}");
+    let options = format!("{given} -c search_path={schema} -c timezone=UTC -c jit=off {NOTICE_THE_DEAD} {settings}");
     config.options(options.trim()).application_name("headwater");
     config.connect_timeout(Database::CONNECT_DEADLINE);
     // A session with a server that is gone without a word ends, and whoever waits for an answer with it.

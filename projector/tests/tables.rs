@@ -1,6 +1,7 @@
 //! What the sources say of the tables is what the database has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use headwater_projector::Database;
 use headwater_projector::server::PostgresServer;
@@ -32,5 +33,35 @@ async fn every_table_has_the_columns_that_its_file_lists_and_no_others() {
         }
     }
     assert_eq!(listed, found);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_is_stopped_while_it_migrates_holds_nobody_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = PostgresServer::start(folder.path()).await.unwrap();
+    let database = Database::open(&server.url()).await.unwrap();
+    let (mut client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let in_the_way = client.transaction().await.unwrap();
+    in_the_way.batch_execute("LOCK TABLE headwater.refinery_schema_history").await.unwrap();
+    let stopped = tokio::spawn({
+        let database = database.clone();
+        async move { database.migrate().await }
+    });
+    let waits = "SELECT FROM pg_locks WHERE NOT granted";
+    while in_the_way.query(waits, &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stopped.abort();
+    assert!(stopped.await.unwrap_err().is_cancelled());
+    in_the_way.commit().await.unwrap();
+
+    let url = server.url();
+    tokio::time::timeout(Duration::from_secs(30), Database::open(&url))
+        .await
+        .expect("nobody holds the lock any more")
+        .unwrap();
+    database.migrate().await.unwrap();
     server.stop().await.unwrap();
 }

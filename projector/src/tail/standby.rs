@@ -47,7 +47,6 @@ async fn ask(
     // Out of the pool as soon as it holds the lock: the lock ends with the session, and nobody else gets either.
     let turn = Turn(Some(database.writer().await?));
     let connection = turn.session();
-    connection.batch_execute(NOTICE_THE_DEAD).await?;
     loop {
         let asked = "SELECT pg_try_advisory_lock($1, hashtext($2))";
         if connection.query_one(asked, &[&LOCK, &database.schema()]).await?.try_get(0)? {
@@ -65,9 +64,6 @@ async fn ask(
 
 /// With the schema it names the lock.
 const LOCK: i32 = 0x6877_7072;
-/// So that the server ends the session of a machine that is gone within half a minute.
-const NOTICE_THE_DEAD: &str =
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 impl Turn {
     /// Returns when the session is gone, and the lock with it, or does not answer any more.
