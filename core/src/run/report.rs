@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::command::{Report, ReportOutcome};
 use super::{ProducedAsset, RunFailure};
-use crate::definition::nearest;
+use crate::definition::{Freshness, Problem, nearest};
 use crate::{Attempt, Flaw, InvalidName, Json, LeaseToken, NodeAddress, Timestamp, WorkerId};
 
 /// The earliest time of an asset, 1970-02-18: whoever counts seconds or milliseconds of this century is below it.
@@ -123,8 +123,14 @@ fn read_asset(item: &RawValue, at: &str) -> Result<ProducedAsset, RunFailure> {
         produced_at,
         partition_key,
         schema: given(schema).map(Json::checked),
-        freshness: given(freshness).map(Json::checked),
+        freshness: given(freshness).map(|raw| told(raw, &format!("{at}/freshness"))).transpose()?,
     })
+}
+
+fn told(raw: &RawValue, at: &str) -> Result<Json, RunFailure> {
+    let wrong =
+        |problem: Problem| invalid(&format!("{at}{}", problem.path), format!("is refused: {}", problem.message));
+    Freshness::told(&Json::checked(raw)).map_err(wrong)
 }
 
 /// `null` is as good as a field that is left out.

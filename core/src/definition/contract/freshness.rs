@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::declared::{Declared, Meaning, lenient};
 use super::not_in_effect;
 use crate::Json;
-use crate::definition::document::Fields;
-use crate::definition::policy;
+use crate::definition::document::{Field, Fields, Findings};
+use crate::definition::{Problem, Severity, policy};
 
 /// The shortest that each of them may be.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -39,6 +39,25 @@ impl Freshness {
         let cadence = policy::time(fields, &["cadenceMs", "cadence"], SHORTEST);
         let max_age = policy::time(fields, &["maxAgeMs", "maxAge"], SHORTEST);
         Self { ttl, cadence, max_age }
+    }
+}
+
+impl Freshness {
+    /// Reads what the maker of a version says of it, as strictly as a definition is read, and returns its canonical form.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it; its path begins at the object.
+    pub fn told(told: &Json) -> Result<Json, Problem> {
+        let (value, found) = (told.to_value(), Findings::default());
+        let canonical = Field::new("", &value, &found).fields().map(|mut fields| {
+            Self::read(&mut fields);
+            Json::of(&fields.finish())
+        });
+        let mut problems = found.into_document_order(&value).into_iter();
+        match problems.find(|problem| problem.severity == Severity::Error) {
+            Some(problem) => Err(problem),
+            None => Ok(canonical.unwrap_or_else(|| told.clone())),
+        }
     }
 }
 
