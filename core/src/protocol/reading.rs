@@ -71,6 +71,23 @@ impl ReadFrame {
     /// [`Malformed`] when the envelope cannot be read; a request that cannot stands as that in its place.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let text = text(bytes)?;
+        match Self::at_once(text) {
+            Some(frame) => Ok(frame),
+            None => Self::piece_by_piece(text),
+        }
+    }
+
+    /// Reads a frame that is as it should be in one pass, which most are. `None` says nothing of what is wrong.
+    fn at_once(text: &str) -> Option<Self> {
+        let (mut reader, mut is_known) = (serde_json::Deserializer::from_str(text), true);
+        let mut note = |_: serde_ignored::Path<'_>| is_known = false;
+        let frame = WorkFrame::deserialize(serde_ignored::Deserializer::new(&mut reader, &mut note)).ok()?;
+        reader.end().ok()?;
+        let is_bounded = frame.requests.len() <= REQUESTS_MAX && frame.queues.len() <= QUEUES_MAX;
+        (is_known && is_bounded && frame.protocol == PROTOCOL).then(|| frame.into())
+    }
+
+    fn piece_by_piece(text: &str) -> Result<Self, Malformed> {
         let version = spoken(text)?;
         let envelope: Envelope<'_> = read(text, version)?;
         bounded(envelope.requests.len(), REQUESTS_MAX, "/requests")?;
@@ -173,4 +190,45 @@ fn bounded(count: usize, max: usize, path: &str) -> Result<(), Malformed> {
 /// [`Malformed`].
 pub fn read_requests<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Malformed> {
     serde_json::from_slice(bytes).map_err(|error| Malformed::new("", &error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FRAME: &str = r#"{"protocol":2,"worker":"w","session":"00000000000000aa","queues":["q"],"credit":{"term":{"epoch":1,"meeting":0},"word":1,"lent":4},"requests":[{"heartbeat":{"held":[]}},{"report":{"id":"0197a3f0-7c00-4abc-8def-0123456789ab","run":"0197a3f0-7c00-7abc-8def-0123456789ab","report":{"node":"a","attempt":1,"lease":"0123456789abcdef","worker":"w","startedAt":1764100000000000,"outcome":{"succeeded":{"output":{"n":1e3}}}}}}]}"#;
+    const PIECES: [&str; 14] =
+        ["{}", "[]", "7", "-1", "1e400", "\"x\"", "null", ",", "{\"x\":1}", "\"x\":1,", "\\ud83d", "}", " ", "é"];
+
+    /// A frame with something else in some of its places.
+    fn spoilt() -> impl Strategy<Value = String> {
+        let place = (0..FRAME.len(), 0..12_usize, prop::sample::select(&PIECES[..]));
+        prop::collection::vec(place, 0..3).prop_map(|places| {
+            places.into_iter().fold(FRAME.to_owned(), |mut text, (from, length, piece)| {
+                let edge = |at: usize| (at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+                let (from, to) = (edge(from.min(text.len())), edge((from + length).min(text.len())));
+                text.replace_range(from..to, piece);
+                text
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn what_is_read_at_once_is_what_is_read_piece_by_piece(text in spoilt()) {
+            let slow = ReadFrame::piece_by_piece(&text);
+            let is_sound = slow.as_ref().is_ok_and(|frame| frame.requests.iter().all(Result::is_ok));
+            let at_once = ReadFrame::at_once(&text);
+            // Where a later protocol is spoken, it is left to the pieces.
+            let is_ours = spoken(&text).is_ok_and(|version| version == PROTOCOL);
+            prop_assert_eq!(at_once.is_some(), is_sound && is_ours);
+            if let Some(frame) = at_once {
+                prop_assert_eq!(Ok(frame), slow);
+            }
+        }
+    }
 }
