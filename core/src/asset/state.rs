@@ -107,6 +107,14 @@ impl Asset {
         self.partitions.get(partition)?.kept.back().map(|kept| kept.version)
     }
 
+    /// Returns the versions that consumers can have, of every partition that has any: the newest last, at most
+    /// [`VERSIONS_KEPT_MAX`].
+    pub fn kept(&self) -> impl Iterator<Item = (&Option<PartitionKey>, Vec<Version>)> {
+        let versions = |partition: &Partition| partition.kept.iter().map(|kept| kept.version).collect::<Vec<_>>();
+        let all = self.partitions.iter().map(move |(key, partition)| (key, versions(partition)));
+        all.filter(|(_, versions)| !versions.is_empty())
+    }
+
     /// Returns the version that a node of a run has recorded already, if it is kept.
     pub(super) fn recorded(&self, record: &RecordAsset) -> Option<Version> {
         let kept = &self.partitions.get(&record.partition)?.kept;

@@ -33,14 +33,14 @@ pub(crate) struct RunRecord {
     started_at: Timestamp,
     revision: Revision,
     /// Those that something has happened to.
-    nodes: Vec<(NodeAddress, NodeState)>,
+    pub(super) nodes: Vec<(NodeAddress, NodeState)>,
     unrecorded: Vec<(NodeAddress, AssetId, Option<PartitionKey>)>,
     consumed: Vec<InputVersion>,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<NodeAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
 }
 
 impl RunRecord {

@@ -19,6 +19,7 @@
 //! | `waiting` | which attempts wait for a worker, and who holds the others |
 //! | `status` | where runs and nodes stand, in the words users see |
 //! | `checkpoint` | what a checkpoint holds of a run |
+//! | `standing` | where its nodes stand, for who shows a run that was released from quarantine |
 
 mod agenda;
 mod attempt;
@@ -36,6 +37,7 @@ mod report;
 mod retry;
 mod schedule;
 mod settle;
+mod standing;
 mod state;
 mod status;
 mod waiting;
@@ -50,6 +52,7 @@ pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
+pub use standing::{NodeStanding, Standing};
 pub use state::Run;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;

@@ -14,7 +14,7 @@ mod workflow;
 use serde::{Deserialize, Serialize};
 
 pub use self::id::AggregateId;
-pub use self::record::Record;
+pub use self::record::{Record, Shown};
 use super::checkpoint::Sections;
 use super::command::Asked;
 use super::compiled::Missing;

@@ -62,7 +62,7 @@ pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};
 pub use incarnation::{Replaces, Resending};
-pub use kinds::{AggregateId, Command, Event, Record};
+pub use kinds::{AggregateId, Command, Event, Record, Shown};
 pub use lane::{Lanes, Origin, Way};
 pub use lines::{QueueKey, Turn};
 pub use load::{Answer, Append, Outcome, Released};

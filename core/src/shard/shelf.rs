@@ -325,19 +325,26 @@ pub(super) fn record<A: Aggregate>(shard: &Shard, key: &A::Key) -> Option<(u32, 
 pub(super) fn put<A: Aggregate>(
     shard: &mut Shard,
     key: &A::Key,
-    (format, record): (u32, &Json),
+    record: (u32, &Json),
     last: Revision,
 ) -> Result<(), String> {
-    // Unlike those of checkpoints, a format that stands in journals is read for ever.
-    if !(1..=*A::SECTION.formats().end()).contains(&format) {
-        return Err(format!("this release cannot read its record of {}", A::id(key.clone())));
-    }
-    let record =
-        serde_json::from_str(record.as_str()).map_err(|error| format!("its record cannot be read: {error}"))?;
+    let record = read::<A>(record).map_err(|why| format!("the record of {} {why}", A::id(key.clone())))?;
     let mut known = A::restore(record, &mut shard.definitions)?;
     known.stand_at(last);
     shelve(shard, key.clone(), known);
     Ok(())
+}
+
+/// Reads a record as a release holds it.
+///
+/// # Errors
+/// What is wrong with the record.
+pub(super) fn read<A: Aggregate>((format, record): (u32, &Json)) -> Result<A::Record, String> {
+    // Unlike those of checkpoints, a format that stands in journals is read for ever.
+    if !(1..=*A::SECTION.formats().end()).contains(&format) {
+        return Err(format!("is of format {format}, which this release cannot read"));
+    }
+    serde_json::from_str(record.as_str()).map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// Fills an empty shelf from a checkpoint.

@@ -47,6 +47,11 @@ impl Workflow {
         self.document(self.current?)
     }
 
+    /// Returns the number of the newest version; 0 where there is none.
+    pub fn newest(&self) -> u32 {
+        u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
+    }
+
     /// Returns the revision of the last event folded; 0 before the first.
     pub fn revision(&self) -> Revision {
         self.revision

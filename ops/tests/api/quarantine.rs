@@ -1,6 +1,6 @@
 //! The way out of quarantine, as operators go it.
 
-use headwater_core::shard::{AggregateId, Bundle, digest};
+use headwater_core::shard::{AggregateId, Bundle, Commit, Event, digest};
 use headwater_core::{BundleId, CommandId, Revision, RunId, Sequence};
 use headwater_streams::Broker;
 use headwater_streams::journal::Journal;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::commands::Terminal;
 use crate::engine::{DEADLINE, Engine};
 
-/// Appends a commit of the run that leaves revisions out, behind the back of the owner.
-async fn break_history(engine: &Engine, run: RunId) {
+/// Appends a changed copy of the run's last commit, behind the back of the owner.
+async fn break_history(engine: &Engine, run: RunId, change: impl Fn(&mut Commit)) {
     let broker = Broker::connect(&engine.servers.nats.engine()).await.unwrap();
     let journal = Journal::open(&broker, run.shard()).await.unwrap();
     let appended = async {
@@ -24,7 +24,7 @@ async fn break_history(engine: &Engine, run: RunId) {
             }
             let before = Bundle::read(&last.bytes).unwrap();
             let mut commit = found.unwrap();
-            commit.revision = Revision::new(90);
+            change(&mut commit);
             commit.command = CommandId::from_uuid(uuid::Uuid::new_v4());
             commit.time = commit.time.after(DEADLINE);
             let id = BundleId::from_uuid(uuid::Uuid::new_v4());
@@ -39,11 +39,21 @@ async fn break_history(engine: &Engine, run: RunId) {
     tokio::time::timeout(DEADLINE, appended).await.unwrap();
 }
 
-/// Starts a run whose history is broken then, and waits until it is quarantined.
+async fn start(engine: &Engine) -> RunId {
+    let started = engine.post("/workflows/sleeper/runs?readable=10s", json!({})).await;
+    started.data(202)["runId"].as_str().unwrap().parse().unwrap()
+}
+
+/// Starts a run whose history leaves revisions out then, and waits until it is quarantined.
 async fn broken_run(engine: &Engine) -> (RunId, String) {
-    let started = engine.post("/workflows/sleeper/runs", json!({})).await;
-    let run: RunId = started.data(202)["runId"].as_str().unwrap().parse().unwrap();
-    break_history(engine, run).await;
+    let run = start(engine).await;
+    let name = quarantined(engine, run, |commit| commit.revision = Revision::new(90)).await;
+    (run, name)
+}
+
+/// Breaks the history of a run, and waits until it is quarantined.
+async fn quarantined(engine: &Engine, run: RunId, change: impl Fn(&mut Commit)) -> String {
+    break_history(engine, run, change).await;
     let name = format!("run/{run}");
     let listed = async {
         loop {
@@ -58,7 +68,7 @@ async fn broken_run(engine: &Engine) -> (RunId, String) {
         }
     };
     tokio::time::timeout(DEADLINE, listed).await.expect("it is quarantined");
-    (run, name)
+    name
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +120,71 @@ async fn what_is_quarantined_is_listed_shown_and_released() {
     assert!(events.data(200).to_string().contains("released"), "{}", events.body);
     assert_eq!(terminal.json(&["quarantine", "list"]).await["total"], 0);
     wrong_wishes_are_refused(&engine, &name).await;
+    engine.stop().await;
+}
+
+fn run_events(events: Value) -> Vec<Event> {
+    let events = events.as_array().unwrap().iter().map(|event| serde_json::from_value(json!({"run": event})).unwrap());
+    events.collect()
+}
+
+/// What a run shows of itself: its status, the code of its error, whether it has a time of its end, and its node's status.
+fn shown(run: &Value) -> (&Value, &Value, bool, &Value) {
+    (&run["status"], &run["error"]["code"], run["completedAt"].is_string(), &run["nodes"][0]["status"])
+}
+
+async fn read(engine: &Engine, run: RunId, released: &Value) -> Value {
+    let token = released["token"].as_str().unwrap();
+    engine.get(&format!("/runs/{run}?minSeq={token}")).await.data(200).clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_of_a_released_run_is_what_its_release_says() {
+    let engine = Engine::start().await;
+    let terminal = Terminal { engine: &engine };
+    let sleeper = json!({"slug": "sleeper", "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]});
+    engine.apply(sleeper).await;
+    let failed = json!({"runFailed": {"failure": {"code": "forged", "message": "nobody decided that"}}});
+
+    // An end under a revision that was there already: the tables have no place for it.
+    let run = start(&engine).await;
+    let stream = engine.request(reqwest::Method::GET, &format!("/runs/{run}/events/stream")).send().await.unwrap();
+    let name = quarantined(&engine, run, |commit| commit.events = run_events(json!([failed]))).await;
+    let released = terminal.json(&["quarantine", "release", &name, "--end", "--actor", "Anna"]).await;
+    let ended = read(&engine, run, &released).await;
+    assert_eq!(shown(&ended), (&json!("failed"), &json!("quarantined"), true, &json!("cancelled")), "{ended}");
+    assert_eq!(ended["cancelledBy"], json!({"claimed": "Anna"}), "{ended}");
+    let heard = tokio::time::timeout(DEADLINE, stream.text()).await.expect("the stream ends with its run").unwrap();
+    let last = heard.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().trim();
+    assert_eq!(last, ended["revision"].to_string());
+    let again = engine.request(reqwest::Method::GET, &format!("/runs/{run}/events/stream?after={last}"));
+    assert_eq!(again.send().await.unwrap().status(), 204);
+    terminal.exits(1, &["run", "watch", &run.to_string()]).await;
+
+    // An end that is skipped has not been.
+    let run = start(&engine).await;
+    let name = quarantined(&engine, run, |commit| {
+        (commit.revision, commit.events) =
+            (Revision::new(90), run_events(json!([{"nodeCancelled": {"node": "wait"}}, failed])));
+    });
+    let name = name.await;
+    let before = engine.get(&format!("/runs/{run}")).await;
+    assert_eq!(before.data(200)["status"], "failed");
+    let skip = ["quarantine", "release", &name, "--skip", "90", "--skip", "91"];
+    let released = terminal.json(&skip).await;
+    let goes_on = read(&engine, run, &released).await;
+    assert_eq!(shown(&goes_on), (&json!("running"), &Value::Null, false, &json!("waiting")), "{goes_on}");
+    let trace = &goes_on["traces"][0];
+    assert!(trace["wakesAt"].is_string() && trace["finishedAt"].is_null(), "{goes_on}");
+    let follows = engine.request(reqwest::Method::GET, &format!("/runs/{run}/events/stream")).send().await.unwrap();
+    let cancelled = engine.post(&format!("/runs/{run}/cancel"), json!({})).await;
+    assert_eq!(cancelled.data(200)["status"], "cancelled");
+    let heard = tokio::time::timeout(DEADLINE, follows.text()).await.expect("the stream ends with its run").unwrap();
+    assert!(heard.contains("runCancelled"), "{heard}");
+    let over = read(&engine, run, &cancelled.body["data"]).await;
+    assert_eq!(shown(&over), (&json!("cancelled"), &json!("cancelled"), true, &json!("cancelled")), "{over}");
+
+    engine.is_rebuilt_alike().await;
     engine.stop().await;
 }
 

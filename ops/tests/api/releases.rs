@@ -126,15 +126,30 @@ impl Engine {
 
     /// `doctor` is content, and the read models equal those that are made anew.
     async fn is_as_it_should_be(&self) {
-        let terminal = Terminal { engine: self };
+        let monitor = headwater::dev::broker_settings(&self.servers.nats.engine()).nats_monitor_url.unwrap();
+        let servers = self.named();
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        let doctor = [&["doctor", "--nats-monitor-url", &monitor], &servers[..]].concat();
+        Terminal { engine: self }.exits(0, &doctor).await;
+        self.is_rebuilt_alike().await;
+    }
+
+    /// The servers, as arguments.
+    fn named(&self) -> [String; 8] {
         let broker = headwater::dev::broker_settings(&self.servers.nats.engine());
         let (user, password) = (broker.nats_user.unwrap(), broker.nats_password.unwrap());
-        let (url, monitor) = (broker.nats_url, broker.nats_monitor_url.unwrap());
-        let postgres = self.servers.postgres.url();
-        let servers =
-            ["--nats-url", &url, "--nats-user", &user, "--nats-password", &password, "--postgres-url", &postgres];
-        terminal.exits(0, &[&["doctor", "--nats-monitor-url", &monitor], &servers[..]].concat()).await;
-        let compared = terminal.json(&[&["rebuild", "--compare-only"], &servers[..]].concat()).await;
+        let of = |(name, value): (&str, String)| [name.to_owned(), value];
+        let nats = [of(("--nats-url", broker.nats_url)), of(("--nats-user", user)), of(("--nats-password", password))];
+        let [[a, b], [c, d], [e, f]] = nats;
+        [a, b, c, d, e, f, "--postgres-url".to_owned(), self.servers.postgres.url()]
+    }
+
+    /// The read models equal those that are made anew.
+    pub async fn is_rebuilt_alike(&self) {
+        let servers = self.named();
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        let rebuild = [&["rebuild", "--compare-only"], &servers[..]].concat();
+        let compared = Terminal { engine: self }.json(&rebuild).await;
         assert_eq!(compared["equal"], true, "{compared:#}");
     }
 }

@@ -7,13 +7,14 @@
 
 mod asset;
 mod document;
+mod release;
 mod run;
 mod workflow;
 
 use bytes::Bytes;
 use headwater_core::asset::AssetEvent;
 use headwater_core::run::RunEvent;
-use headwater_core::shard::{AggregateId, Event};
+use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Json, NodeAddress, RunId, Sequence, ShardId, Timestamp};
 use rustc_hash::FxHashSet;
@@ -25,6 +26,7 @@ use crate::tables::{
 };
 
 pub use document::graph_of;
+pub use release::ReleasedRow;
 
 /// What a batch changes, table by table, in journal order.
 #[derive(Debug, Default)]
@@ -40,7 +42,9 @@ pub struct Changes {
     pub inputs: Vec<InputRow>,
     pub workflows: WorkflowChanges,
     pub definitions: Vec<DefinitionRow>,
-    /// How many events are in `commits`.
+    /// What was released from quarantine, in order, each with what came after it.
+    pub released: Vec<(ReleasedRow, Changes)>,
+    /// How many events are in `commits`, also in those of `released`.
     pub events: usize,
 }
 
@@ -64,22 +68,31 @@ impl Changes {
 
     /// Folds one commit in, whole or (as a dead event) not at all.
     fn fold_commit(&mut self, shard: ShardId, sequence: Sequence, commit: ParsedCommit) {
-        let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, events, text } = commit;
+        let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, mut events, text } = commit;
         let by = by.as_ref().map(Json::of);
         let head = CommitHead { shard, sequence, time, by: by.as_ref() };
         let event_count = events.len();
-        let result = match &aggregate {
-            AggregateId::Run(run) => run_events(events).map(|events| self.fold_run(head, *run, events)),
-            AggregateId::Asset(key) => asset_events(events).map(|events| self.fold_asset(head, key, revision, events)),
-            AggregateId::Workflow(key) => workflow_events(events).map(|events| self.fold_workflow(head, key, events)),
-            AggregateId::Definition(..) => only_adoptions(&events),
+        let released = match release::take(&aggregate, head, &mut events) {
+            Ok(released) => released,
+            Err(reason) => return self.bury(head, ordinal, &reason, text),
         };
-        if let Err(Foreign) = result {
-            self.bury(head, ordinal, "an event of another kind of aggregate", text);
-            return;
-        }
+        let facts = match facts(&aggregate, events) {
+            Ok(facts) => facts,
+            Err(Foreign) => return self.bury(head, ordinal, "an event of another kind of aggregate", text),
+        };
         self.events += event_count;
-        self.commits.push(CommitRow {
+        let now = match released {
+            Some(row) => self.part(row),
+            None if self.released.is_empty() => self,
+            None => self.released.last_mut().map(|(_, then)| then).expect("it is not empty"),
+        };
+        match facts {
+            Facts::Run(run, events) => now.fold_run(head, run, events),
+            Facts::Asset(key, events) => now.fold_asset(head, key, revision, events),
+            Facts::Workflow(key, events) => now.fold_workflow(head, key, events),
+            Facts::Definition => {}
+        }
+        now.commits.push(CommitRow {
             aggregate,
             revision,
             event_count: i32::try_from(event_count).unwrap_or(i32::MAX),
@@ -103,39 +116,56 @@ impl Changes {
 /// An event does not belong to the aggregate whose commit it stands in.
 struct Foreign;
 
-/// A release says nothing of its aggregate that the tables do not say already: they hold what its events said.
-fn run_events(events: Vec<Event>) -> Result<Vec<RunEvent>, Foreign> {
-    let of_run = |event| match event {
-        Event::Run(event) => Some(Ok(event)),
-        Event::Released(_) => None,
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
-    };
-    events.into_iter().filter_map(of_run).collect()
+/// The events of a commit, as those of its aggregate.
+enum Facts<'c> {
+    Run(RunId, Vec<RunEvent>),
+    Asset(&'c AssetKey, Vec<AssetEvent>),
+    Workflow(&'c WorkflowKey, Vec<WorkflowEvent>),
+    /// Adoptions have no table of their own: the definition is in `workflow_defs` already.
+    Definition,
 }
 
-fn asset_events(events: Vec<Event>) -> Result<Vec<AssetEvent>, Foreign> {
-    let of_asset = |event| match event {
-        Event::Asset(event) => Some(Ok(event)),
-        Event::Released(_) => None,
-        Event::Run(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
-    };
-    events.into_iter().filter_map(of_asset).collect()
+/// Sorts events; a release that is not the first of its commit is foreign to every aggregate.
+fn facts(aggregate: &AggregateId, events: Vec<Event>) -> Result<Facts<'_>, Foreign> {
+    Ok(match aggregate {
+        AggregateId::Run(run) => Facts::Run(*run, all(events, run_event)?),
+        AggregateId::Asset(key) => Facts::Asset(key, all(events, asset_event)?),
+        AggregateId::Workflow(key) => Facts::Workflow(key, all(events, workflow_event)?),
+        AggregateId::Definition(..) => {
+            all(events, adoption)?;
+            Facts::Definition
+        }
+    })
 }
 
-fn workflow_events(events: Vec<Event>) -> Result<Vec<WorkflowEvent>, Foreign> {
-    let of_workflow = |event| match event {
-        Event::Workflow(event) => Some(Ok(event)),
-        Event::Released(_) => None,
-        Event::Run(_) | Event::Asset(_) | Event::DefinitionAdopted { .. } => Some(Err(Foreign)),
-    };
-    events.into_iter().filter_map(of_workflow).collect()
+fn all<T>(events: Vec<Event>, of: fn(Event) -> Option<T>) -> Result<Vec<T>, Foreign> {
+    events.into_iter().map(|event| of(event).ok_or(Foreign)).collect()
 }
 
-/// Adoptions have no table of their own: the definition is in `workflow_defs` already.
-fn only_adoptions(events: &[Event]) -> Result<(), Foreign> {
-    let adoption = |event: &Event| match event {
-        Event::DefinitionAdopted { .. } | Event::Released(_) => true,
-        Event::Run(_) | Event::Asset(_) | Event::Workflow(_) => false,
-    };
-    if events.iter().all(adoption) { Ok(()) } else { Err(Foreign) }
+fn run_event(event: Event) -> Option<RunEvent> {
+    match event {
+        Event::Run(event) => Some(event),
+        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+    }
+}
+
+fn asset_event(event: Event) -> Option<AssetEvent> {
+    match event {
+        Event::Asset(event) => Some(event),
+        Event::Run(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+    }
+}
+
+fn workflow_event(event: Event) -> Option<WorkflowEvent> {
+    match event {
+        Event::Workflow(event) => Some(event),
+        Event::Run(_) | Event::Asset(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+    }
+}
+
+fn adoption(event: Event) -> Option<()> {
+    match event {
+        Event::DefinitionAdopted { .. } => Some(()),
+        Event::Run(_) | Event::Asset(_) | Event::Workflow(_) | Event::Released(_) => None,
+    }
 }

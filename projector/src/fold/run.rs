@@ -16,16 +16,19 @@ impl Changes {
         for event in events {
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
-                    self.runs.of(run).start = Some(RunStart {
-                        shard: head.shard,
-                        workspace,
-                        workflow,
-                        version,
-                        trigger: Json::of(&trigger),
-                        input,
-                        started_at: time,
-                        started_by: head.by.cloned(),
-                    });
+                    self.runs.start(
+                        run,
+                        RunStart {
+                            shard: head.shard,
+                            workspace,
+                            workflow,
+                            version,
+                            trigger: Json::of(&trigger),
+                            input,
+                            started_at: time,
+                            started_by: head.by.cloned(),
+                        },
+                    );
                 }
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
@@ -128,7 +131,10 @@ impl Changes {
         failure: Option<RunFailure>,
     ) {
         let error = failure.map(|failure| Json::of(&failure));
-        self.runs.of(run).end = Some(RunEnd { status, completed_at, output, error });
+        let row = self.runs.of(run);
+        // As in a row that is there: what an end that is not the first leaves open stays.
+        let (said, why) = row.end.take().map_or((None, None), |before| (before.output, before.error));
+        row.end = Some(RunEnd { status, completed_at, output: output.or(said), error: error.or(why) });
     }
 
     /// Closes the attempt a node is at, wherever the row of that attempt is.

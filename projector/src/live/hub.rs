@@ -157,5 +157,8 @@ fn moved(seen: &mut BTreeMap<ShardId, Sequence>, now: BTreeMap<ShardId, Sequence
 fn is_terminal(event: &Json) -> bool {
     let Value::Object(event) = event.to_value() else { return false };
     let run = event.get("run").and_then(Value::as_object).unwrap_or(&event);
+    if let Some(release) = event.get("released") {
+        return release["record"].get("ended").is_some();
+    }
     ["runSucceeded", "runFailed", "runCancelled"].iter().any(|kind| run.contains_key(*kind))
 }

@@ -77,6 +77,18 @@ impl RunChanges {
         &self.rows
     }
 
+    /// Says that a run starts. What was said of it before found no row; where that was a start, the database refuses this one.
+    pub(crate) fn start(&mut self, run: RunId, start: RunStart) {
+        let started = RunChange { run, start: Some(start), end: None, cancelled_by: None };
+        match self.index.get(&run).map(|&at| &mut self.rows[at]).filter(|row| row.start.is_none()) {
+            Some(row) => *row = started,
+            None => {
+                self.index.insert(run, self.rows.len());
+                self.rows.push(started);
+            }
+        }
+    }
+
     /// Returns the change of a run.
     pub(crate) fn of(&mut self, run: RunId) -> &mut RunChange {
         let at = *self.index.entry(run).or_insert_with(|| {

@@ -10,6 +10,7 @@
 mod arrays;
 mod copy;
 mod isolate;
+mod release;
 mod replace;
 
 pub(crate) use replace::start_over;
@@ -95,6 +96,16 @@ async fn begin(connection: &mut Object) -> Result<Transaction<'_>, WriteError> {
 
 /// Writes rows inside a transaction or savepoint.
 async fn apply(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> Result<(), WriteError> {
+    write_part(transaction, changes, care).await?;
+    for (row, then) in &changes.released {
+        release::write(transaction, row).await?;
+        write_part(transaction, then, care).await?;
+    }
+    Ok(())
+}
+
+/// Writes what stands before a release, or behind it.
+async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> Result<(), WriteError> {
     // First of all: it speaks of the traces as they were before this batch.
     traces::write_settled(transaction, &changes.settled).await?;
     commits::write(transaction, &changes.commits).await?;

@@ -72,11 +72,22 @@ fn every_event_that_was_ever_written_is_projected() {
             "run" => run.as_str(),
             "asset" => "asset/default/site.report",
             "workflow" => "workflow/default/flow",
-            "definitionAdopted" | "released" => "definition/default/flow/1",
+            "definitionAdopted" => "definition/default/flow/1",
+            "released" => match event["released"]["record"].as_object().unwrap().keys().next().unwrap().as_str() {
+                "run" | "ended" => run.as_str(),
+                "asset" => "asset/default/site.report",
+                "workflow" => "workflow/default/flow",
+                "definition" | "unknown" => "definition/default/flow/1",
+                other => panic!("{other}"),
+            },
             other => panic!("{other}"),
         };
+        // Where the record of a release stands for any: it is the aggregate's to read.
+        let is_record = !event.to_string().contains(r#""record":{"its":"record"}"#);
         let changes = fold(&[bundle(&[(aggregate, 1, json!([event]))])]);
-        assert_eq!((changes.commits.len(), changes.dead.len()), (1, 0), "{:?}", changes.dead);
+        let behind = changes.released.iter().map(|(_, then)| then.commits.len()).sum::<usize>();
+        let written = (changes.commits.len() + behind, changes.dead.len());
+        assert_eq!(written, if is_record { (1, 0) } else { (0, 1) }, "{:?}", changes.dead);
         count += 1;
     }
     assert!(count >= 27);

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{definition, run};
 use crate::asset::Asset;
-use crate::run::{Run, RunStatus};
+use crate::run::{Run, RunStatus, Standing};
+use crate::shard::shelf::Aggregate;
 use crate::shard::window::EndedRun;
 use crate::shard::{AggregateId, Commit, Shard, shelf};
 use crate::workflow::Workflow;
@@ -40,6 +41,40 @@ pub enum Record {
     /// There is no such run, because its journal does not even hold a start; a definition version is adopted anew when a run
     /// needs it.
     Unknown {},
+}
+
+/// What a record says to who shows aggregates and does not fold them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// It goes on.
+    Run(Standing),
+    /// A run that has ended.
+    Ended(RunStatus),
+    /// Which of its versions can be consumed.
+    Asset(Asset),
+    /// Which versions it has, and which of them is current.
+    Workflow(Workflow),
+    /// Nothing that anybody is shown.
+    Nothing,
+}
+
+impl Record {
+    /// Returns what it says of where its aggregate stands.
+    ///
+    /// # Errors
+    /// Why that cannot be read.
+    pub fn shown(&self) -> Result<Shown, String> {
+        fn read<A: Aggregate>(format: u32, record: &Json) -> Result<A::Record, String> {
+            shelf::read::<A>((format, record)).map_err(|why| format!("{} {why}", A::CALLED))
+        }
+        Ok(match self {
+            Self::Run { format, record } => Shown::Run(read::<Run>(*format, record)?.standing()),
+            Self::Ended { status, .. } => Shown::Ended(*status),
+            Self::Asset { format, record } => Shown::Asset(read::<Asset>(*format, record)?),
+            Self::Workflow { format, record } => Shown::Workflow(read::<Workflow>(*format, record)?),
+            Self::Definition { .. } | Self::Unknown {} => Shown::Nothing,
+        })
+    }
 }
 
 /// Returns what a release says of one that was folded anew. `keyed`: whether it is a run with an idempotency key.

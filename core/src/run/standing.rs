@@ -1,0 +1,89 @@
+//! Where the nodes of a run stand, as its record says it: for who shows runs and does not fold them.
+
+use super::state::{NodeState, Phase};
+use super::status::NodeStatus;
+use super::{Ending, RunRecord};
+use crate::{Json, NodeAddress, Timestamp, WorkerId};
+
+/// A run that goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Somebody wants it to end, and it has not ended yet.
+    pub is_cancelled: bool,
+    /// Those that have begun, and those that never will.
+    pub nodes: Vec<NodeStanding>,
+}
+
+/// Where one node stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeStanding {
+    pub node: NodeAddress,
+    pub status: NodeStatus,
+    /// The number of the attempt that it is at or ended with; 0: it was never tried.
+    pub attempt: u32,
+    /// No attempt of it has a higher number: its end may stand at the one that was to come.
+    pub attempts_max: u32,
+    pub worker: Option<WorkerId>,
+    pub scheduled_at: Option<Timestamp>,
+    /// When a sleep or the wait for a retry ends.
+    pub wakes_at: Option<Timestamp>,
+    /// Of the current attempt. Absent: the run's input.
+    pub input: Option<Json>,
+    pub output: Option<Json>,
+}
+
+impl RunRecord {
+    /// Returns where the run stands.
+    pub(crate) fn standing(self) -> Standing {
+        let is_cancelled = match &self.ending {
+            Some(Ending::Cancelled { .. }) => true,
+            Some(Ending::Failed { .. }) | None => false,
+        };
+        let nodes = self.nodes.into_iter().filter_map(|(node, state)| NodeStanding::of(node, state)).collect();
+        Standing { is_cancelled, nodes }
+    }
+}
+
+impl NodeStanding {
+    /// `None`: the run has not come to the node.
+    fn of(node: NodeAddress, state: NodeState) -> Option<Self> {
+        let NodeState { phase, attempts, output, .. } = state;
+        let (attempt, attempts_max) = match &phase {
+            Phase::Pending => return None,
+            Phase::AwaitingAssets { .. } => (1, 1),
+            Phase::Current(current) => (current.attempt.get(), current.attempt.get()),
+            Phase::Retrying { .. } => (attempts + 1, attempts + 1),
+            Phase::Succeeded => (attempts.max(1), attempts.max(1)),
+            Phase::Failed | Phase::Cancelled => (attempts, attempts + 1),
+            Phase::Skipped => (0, 0),
+        };
+        let status = phase.status();
+        let nobody = Self {
+            node,
+            status,
+            attempt,
+            attempts_max,
+            worker: None,
+            scheduled_at: None,
+            wakes_at: None,
+            input: None,
+            output,
+        };
+        Some(match phase {
+            Phase::Current(current) => Self {
+                worker: current.holder().map(|(worker, _)| worker.clone()),
+                scheduled_at: Some(current.scheduled_at),
+                wakes_at: current.wakes_at(),
+                input: current.input,
+                ..nobody
+            },
+            Phase::Retrying { input: _, due_at } => Self { wakes_at: Some(due_at), ..nobody },
+            Phase::Pending
+            | Phase::AwaitingAssets { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => nobody,
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! Makes the tables say of a released aggregate what its record says. What they say already stays as it is.
+
+use deadpool_postgres::Transaction;
+use headwater_core::asset::{Asset, VERSIONS_KEPT_MAX};
+use headwater_core::run::{NodeStanding, NodeStatus, RunFailure, RunStatus, Standing};
+use headwater_core::shard::{AggregateId, AssetKey, Shown, WorkflowKey};
+use headwater_core::workflow::Workflow;
+use headwater_core::{Json, RunId};
+
+use super::{WriteError, column, execute};
+use crate::columns::{Time, bigint, integer};
+use crate::fold::ReleasedRow;
+use crate::tables::assets::key_of;
+
+/// Writes what a release says.
+pub(super) async fn write(transaction: &Transaction<'_>, row: &ReleasedRow) -> Result<(), WriteError> {
+    match (&row.aggregate, &row.shown) {
+        (AggregateId::Run(run), Shown::Run(standing)) => goes_on(transaction, *run, standing, Time(row.time)).await,
+        (AggregateId::Run(run), Shown::Ended(status)) => has_ended(transaction, *run, *status, row).await,
+        (AggregateId::Asset(key), Shown::Asset(asset)) => keeps(transaction, key, asset).await,
+        (AggregateId::Workflow(key), Shown::Workflow(workflow)) => {
+            has(transaction, key, workflow, Time(row.time)).await
+        }
+        // The fold lets no others through; none of these has rows.
+        (AggregateId::Run(_), Shown::Asset(_) | Shown::Workflow(_) | Shown::Nothing)
+        | (AggregateId::Asset(_), Shown::Run(_) | Shown::Ended(_) | Shown::Workflow(_) | Shown::Nothing)
+        | (AggregateId::Workflow(_), Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Nothing)
+        | (AggregateId::Definition(..), _) => Ok(()),
+    }
+}
+
+/// A run that has ended, in a way that the tables may not have been told.
+async fn has_ended(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    status: RunStatus,
+    row: &ReleasedRow,
+) -> Result<(), WriteError> {
+    let (run, time) = (run.as_uuid(), Time(row.time));
+    let unknown =
+        RunFailure::new("quarantined", "its history could not be gone on from, and does not show why it ended");
+    // Of two ends the row holds the later status, and what either said: that of the one that counts is taken up again.
+    let sql = "UPDATE workflow_runs SET status = $2,
+                      completed_at = CASE WHEN status = $2 THEN coalesce(completed_at, $3) ELSE $3 END,
+                      output = CASE WHEN $2 = 'succeeded' THEN output END,
+                      error = CASE WHEN $2 = 'succeeded' THEN NULL
+                                   WHEN status IN ($2, 'succeeded') THEN coalesce(error, $4) ELSE $4 END,
+                      cancelled_by = CASE WHEN status = $2 THEN cancelled_by ELSE coalesce($5, cancelled_by) END
+               WHERE run_id = $1";
+    let by = row.ended_by.as_ref().map(Json::as_str);
+    execute(transaction, sql, &[&run, &status.as_str(), &time, &Json::of(&unknown).as_str(), &by]).await?;
+    let sql = "UPDATE traces SET status = 'cancelled', finished_at = $2
+               WHERE run_id = $1 AND status IN ('waiting', 'queued', 'running')";
+    execute(transaction, sql, &[&run, &time]).await
+}
+
+/// A run that goes on from where its record stands.
+async fn goes_on(transaction: &Transaction<'_>, run: RunId, standing: &Standing, time: Time) -> Result<(), WriteError> {
+    let run = run.as_uuid();
+    let sql = "UPDATE workflow_runs SET status = 'running', completed_at = NULL, output = NULL, error = NULL,
+                      cancelled_by = CASE WHEN $2 THEN cancelled_by END
+               WHERE run_id = $1";
+    execute(transaction, sql, &[&run, &standing.is_cancelled]).await?;
+
+    let nodes = &standing.nodes[..];
+    let names = column(nodes, |node| node.node.text());
+    let highest = column(nodes, |node| integer(node.attempts_max));
+    let sql = "DELETE FROM traces t WHERE run_id = $1 AND NOT EXISTS (
+                   SELECT 1 FROM unnest($2::text[], $3::int4[]) AS u (node_id, highest)
+                   WHERE u.node_id = t.node_id AND t.attempt <= u.highest)";
+    execute(transaction, sql, &[&run, &names, &highest]).await?;
+    write_nodes(transaction, run, nodes, time).await?;
+    // A node is at one attempt.
+    let sql = "UPDATE traces t SET status = 'cancelled', finished_at = $2
+               WHERE run_id = $1 AND status IN ('waiting', 'queued', 'running') AND EXISTS (
+                   SELECT 1 FROM traces h WHERE h.run_id = t.run_id AND h.node_id = t.node_id AND h.attempt > t.attempt)";
+    execute(transaction, sql, &[&run, &time]).await
+}
+
+/// The attempt that each node is at or ended with.
+async fn write_nodes(
+    transaction: &Transaction<'_>,
+    run: uuid::Uuid,
+    nodes: &[NodeStanding],
+    time: Time,
+) -> Result<(), WriteError> {
+    let sql = "INSERT INTO traces AS t (run_id, node_id, attempt, status, worker, scheduled_at, wakes_at, finished_at,
+                                        input, output)
+               SELECT $1::uuid, u.node_id,
+                      coalesce(CASE WHEN u.is_over THEN (SELECT max(h.attempt) FROM traces h
+                                                         WHERE h.run_id = $1 AND h.node_id = u.node_id) END, u.attempt),
+                      u.status, u.worker, u.scheduled_at, u.wakes_at, CASE WHEN u.is_over THEN $10::timestamptz END,
+                      u.input, u.output
+               FROM unnest($2::text[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
+                           $8::text[], $9::text[], $11::bool[])
+                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over)
+               ON CONFLICT (run_id, node_id, attempt) DO UPDATE SET
+                   status = excluded.status,
+                   worker = coalesce(excluded.worker, CASE WHEN excluded.status IN ('waiting', 'queued') THEN NULL
+                                                           ELSE t.worker END),
+                   started_at = CASE WHEN excluded.status IN ('waiting', 'queued') THEN NULL ELSE t.started_at END,
+                   scheduled_at = coalesce(t.scheduled_at, excluded.scheduled_at),
+                   wakes_at = coalesce(excluded.wakes_at, t.wakes_at),
+                   finished_at = excluded.finished_at,
+                   input = coalesce(t.input, excluded.input),
+                   output = excluded.output,
+                   error_code = CASE WHEN excluded.status = 'failed' THEN t.error_code END,
+                   error_message = CASE WHEN excluded.status = 'failed' THEN t.error_message END
+               WHERE t.status <> excluded.status OR t.output IS DISTINCT FROM excluded.output
+                  OR excluded.worker IS NOT NULL AND t.worker IS DISTINCT FROM excluded.worker
+                  OR excluded.wakes_at IS NOT NULL AND t.wakes_at IS DISTINCT FROM excluded.wakes_at";
+    let over = |node: &NodeStanding| match node.status {
+        NodeStatus::Succeeded | NodeStatus::Failed | NodeStatus::Skipped | NodeStatus::Cancelled => true,
+        NodeStatus::Pending | NodeStatus::Queued | NodeStatus::Running | NodeStatus::Waiting => false,
+    };
+    let names = column(nodes, |node| node.node.text());
+    let attempts = column(nodes, |node| integer(node.attempt));
+    let statuses = column(nodes, |node| node.status.as_str());
+    let workers = column(nodes, |node| node.worker.as_ref().map(|worker| worker.as_str()));
+    let scheduled = column(nodes, |node| node.scheduled_at.map(Time));
+    let wakes = column(nodes, |node| node.wakes_at.map(Time));
+    let inputs = column(nodes, |node| node.input.as_ref().map(Json::as_str));
+    let outputs = column(nodes, |node| node.output.as_ref().map(Json::as_str));
+    let over = column(nodes, over);
+    execute(
+        transaction,
+        sql,
+        &[&run, &names, &attempts, &statuses, &workers, &scheduled, &wakes, &inputs, &outputs, &time, &over],
+    )
+    .await
+}
+
+/// An asset: which versions there are of those that its record can speak of. Older ones are not argued with.
+async fn keeps(transaction: &Transaction<'_>, key: &AssetKey, asset: &Asset) -> Result<(), WriteError> {
+    let (workspace, name) = (key.workspace.as_str(), key_of(&key.asset));
+    let (mut partitions, mut versions) = (Vec::new(), Vec::new());
+    let (mut full, mut oldest) = (Vec::new(), Vec::new());
+    for (partition, kept) in asset.kept() {
+        let partition = partition.as_ref().map(ToString::to_string).unwrap_or_default();
+        if let Some(first) = kept.first().filter(|_| kept.len() == VERSIONS_KEPT_MAX) {
+            full.push(partition.clone());
+            oldest.push(bigint(first.get()));
+        }
+        for version in kept {
+            partitions.push(partition.clone());
+            versions.push(bigint(version.get()));
+        }
+    }
+    for table in ["asset_inputs", "asset_versions"] {
+        let sql = format!(
+            "DELETE FROM {table} t WHERE workspace = $1 AND asset_key = $2
+             AND NOT EXISTS (SELECT 1 FROM unnest($3::text[], $4::int8[]) AS u (partition, version)
+                             WHERE u.partition = t.partition AND u.version = t.version)
+             AND NOT EXISTS (SELECT 1 FROM unnest($5::text[], $6::int8[]) AS u (partition, oldest)
+                             WHERE u.partition = t.partition AND t.version < u.oldest)"
+        );
+        execute(transaction, &sql, &[&workspace, &name, &partitions, &versions, &full, &oldest]).await?;
+    }
+    let sql = "UPDATE assets a SET (latest_revision, latest_partition, latest_version) =
+                   (SELECT revision, partition, version FROM asset_versions v
+                    WHERE v.workspace = a.workspace AND v.asset_key = a.asset_key ORDER BY revision DESC LIMIT 1)
+               WHERE workspace = $1 AND asset_key = $2";
+    execute(transaction, sql, &[&workspace, &name]).await
+}
+
+/// A workflow: which versions there are, and which is current.
+async fn has(
+    transaction: &Transaction<'_>,
+    key: &WorkflowKey,
+    workflow: &Workflow,
+    time: Time,
+) -> Result<(), WriteError> {
+    let (workspace, slug, newest) = (key.workspace.as_str(), key.workflow.as_str(), integer(workflow.newest()));
+    let tables =
+        [("asset_edges", "workflow"), ("transitions", "workflow"), ("nodes", "workflow"), ("workflow_defs", "slug")];
+    for (table, named) in tables {
+        let sql = format!("DELETE FROM {table} WHERE workspace = $1 AND {named} = $2 AND version > $3");
+        execute(transaction, &sql, &[&workspace, &slug, &newest]).await?;
+    }
+    match workflow.current() {
+        None => {
+            let sql = "DELETE FROM workflows WHERE workspace = $1 AND slug = $2";
+            execute(transaction, sql, &[&workspace, &slug]).await
+        }
+        Some(current) => {
+            let sql = "UPDATE workflows SET current_version = $3, updated_at = $4
+                       WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
+            execute(transaction, sql, &[&workspace, &slug, &integer(current.get()), &time]).await
+        }
+    }
+}
