@@ -41,6 +41,7 @@ pub enum Code {
     NotCaughtUp,
     ProjectionBroken,
     DatabaseUnavailable,
+    DatabaseUnfit,
     Overloaded,
     Unavailable,
     ShardUnavailable,
@@ -78,7 +79,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 52] = [
+pub const TABLE: [Entry; 53] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -116,6 +117,7 @@ pub const TABLE: [Entry; 52] = [
     entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
     entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),
     entry(Code::DatabaseUnavailable, "read/database_unavailable", 503, "the database is out of reach", "Ask again after a moment; runs go on meanwhile."),
+    entry(Code::DatabaseUnfit, "read/database_unfit", 503, "the database refuses what is asked of it", "Tell your operator: GET /readyz and the log say what it answers. Runs go on, and so do reads by themselves once it is mended."),
     entry(Code::Overloaded, "engine/overloaded", 429, "the engine has as much under way as it takes", "Wait as long as Retry-After says, then repeat; nothing happened."),
     entry(Code::Unavailable, "engine/unavailable", 503, "the engine cannot take the command now", "Repeat after a moment; nothing happened."),
     entry(Code::ShardUnavailable, "engine/shard_unavailable", 503, "nobody who drives the shard can be reached", "Wait as long as Retry-After says, then repeat: the shard did not get the command. GET /readyz names shards without an owner."),

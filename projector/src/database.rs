@@ -5,6 +5,8 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::{Config, NoTls};
 
+use crate::fault::{Fault, Unfit, client_error};
+
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
@@ -18,20 +20,41 @@ pub enum DatabaseError {
     /// Unavailable: it cannot be reached, or could not do it now. Try again after a moment.
     #[error("the database is out of reach")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Unavailable, until its operator has mended it: it answers that it does not do what it is asked. Try again all the same.
+    #[error("the database refuses what is asked of it ({0}): mend it, and what waits goes on by itself")]
+    Unfit(Unfit),
     /// Corrupt: the schema is not one this version can have made.
     #[error("the schema {schema} cannot be migrated")]
     Unmigratable { schema: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
+impl DatabaseError {
+    /// Returns what its operator has to mend, if anything.
+    pub fn unfit(&self) -> Option<Unfit> {
+        match self {
+            Self::Unfit(unfit) => Some(unfit.clone()),
+            Self::Unmigratable { source, .. } => Some(Unfit { state: None, message: format!("{self}: {source}") }),
+            Self::AddressInvalid(_) | Self::Unavailable(_) => None,
+        }
+    }
+}
+
 impl From<deadpool_postgres::PoolError> for DatabaseError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
-        Self::Unavailable(error.into())
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => error.into(),
+            other => Self::Unavailable(other.into()),
+        }
     }
 }
 
 impl From<tokio_postgres::Error> for DatabaseError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Unavailable(error.into())
+        match Fault::of(&error) {
+            Fault::Passing => Self::Unavailable(error.into()),
+            // Nothing but a write has rows of its own to blame: it says so before it comes here.
+            Fault::Data | Fault::Unfit => Self::Unfit(Unfit::of(&error)),
+        }
     }
 }
 
@@ -115,14 +138,24 @@ impl Database {
         let outcome = async {
             connection.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
             let client: &mut tokio_postgres::Client = &mut connection;
-            embedded::migrations::runner()
-                .run_async(client)
-                .await
-                .map_err(|error| DatabaseError::Unmigratable { schema: schema.clone(), source: error.into() })
+            embedded::migrations::runner().run_async(client).await.map_err(|error| {
+                match client_error(&error).map(|error| (Fault::of(error), Unfit::of(error))) {
+                    Some((Fault::Passing, _)) => DatabaseError::Unavailable(error.into()),
+                    Some((Fault::Data | Fault::Unfit, unfit)) => DatabaseError::Unfit(unfit),
+                    None => DatabaseError::Unmigratable { schema: schema.clone(), source: error.into() },
+                }
+            })
         }
         .await;
         connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await?;
         outcome.map(|_| ())
+    }
+
+    /// Lets go of the sessions that nobody uses: settings and plans of old ones outlive what they came from.
+    pub(crate) fn renew(&self) {
+        for pool in [&self.readers, &self.writers, &self.menders] {
+            pool.retain(|_, _| false);
+        }
     }
 
     pub(crate) async fn reader(&self) -> Result<Object, DatabaseError> {

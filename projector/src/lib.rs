@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`server`] | where a Postgres for development and tests comes from |
 //! | [`Database`] | which schema, through which connections; its migrations |
+//! | `fault` | what an error of the database means: it passes, rows are to blame, or its operator has to act |
 //! | [`parse`] | what is in a message, and what cannot be read of it |
 //! | [`fold`] | what commits mean for the tables |
 //! | [`tables`] | what a table holds, and how it is written |
@@ -29,6 +30,7 @@
 mod batch;
 mod columns;
 mod database;
+mod fault;
 pub mod fold;
 mod journal;
 pub mod live;
@@ -42,5 +44,6 @@ mod write;
 
 pub use batch::{Batch, Cursor, Discontinuity, bundle_hash};
 pub use database::{Database, DatabaseError};
+pub use fault::Unfit;
 pub use journal::JournalError;
 pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};

@@ -241,7 +241,22 @@ async fn check_database(url: &str) -> Finding {
         Err(error) => return wrong("database", Failure::of(&error).to_string()),
     };
     let reads = Reads::of(database);
+    let obstacles = match reads.write_obstacles().await {
+        Ok(obstacles) => obstacles,
+        Err(error) => return wrong("database", Failure::of(&error).to_string()),
+    };
+    if !obstacles.missing.is_empty() {
+        let missing = obstacles.missing.join(", ");
+        return wrong("database", format!("not there: {missing}; drop the schema, and the projector makes it anew"));
+    }
+    if obstacles.only_reads {
+        return wrong("database", "it only reads, so nothing is projected: let it write, or name the server that does");
+    }
     match (reads.cursors().await, reads.dead_event_count().await) {
+        (Ok(_), Ok(_)) if !obstacles.denied.is_empty() => {
+            let detail = format!("this user may not write {}: a projector would stop", obstacles.denied.join(", "));
+            Finding { what: "database", verdict: Verdict::Warning, detail }
+        }
         (Ok(cursors), Ok(0)) => ok("database", format!("{} shard(s) projected", cursors.len())),
         (Ok(_), Ok(dead)) => {
             wrong("database", format!("{dead} event(s) could not be projected: GET /projection lists them"))

@@ -58,6 +58,7 @@ pub async fn run(settings: RebuildSettings) -> Result<ExitCode, Failure> {
     let report = rebuild(&database, journal, &shards, switch).await.map_err(|error| {
         let exit = match &error {
             RebuildError::UnderWay => Exit::Conflict,
+            RebuildError::Database(error) if error.unfit().is_some() => Exit::Failed,
             RebuildError::Database(_) => Exit::Unavailable,
             RebuildError::NoPrevious | RebuildError::Journal(_) | RebuildError::Projection(_) => Exit::Failed,
         };

@@ -7,6 +7,7 @@ use headwater_streams::{Broker, requests, subject};
 use reqwest::StatusCode;
 use serde_json::json;
 
+use crate::commands::Terminal;
 use crate::engine::{DEADLINE, Engine};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +44,62 @@ async fn without_a_database_runs_go_on_and_reads_say_so() {
     tokio::time::timeout(DEADLINE, back).await.expect("the read models catch up");
     assert_eq!(engine.get("/runs").await.data(200)["runs"].as_array().unwrap().len(), 2);
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_refuses_is_not_called_away_and_goes_on_once_it_is_mended() {
+    let mut engine = Engine::start().await;
+    engine.apply(json!([{"slug": "pure", "steps": [{"id": "a", "action": "noop"}]}])).await;
+    only_reads(&mut engine, "on").await;
+    let ended = engine.post("/workflows/pure/runs?wait=30s", json!({})).await;
+    let seen = format!("/runs?minSeq={}", ended.data(200)["token"].as_str().unwrap());
+    let told = async {
+        // While the projector looks for its session again it does not know.
+        while engine.get(&seen).await.body["code"] != "read/database_unfit" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.expect("who waits is told");
+    assert_eq!(engine.get(&seen).await.problem("read/database_unfit")["status"], 503);
+    let not_ready = engine.get("/readyz").await;
+    let checks = not_ready.problem("engine/not_ready")["checks"].as_array().unwrap();
+    let database = checks.iter().find(|check| check["name"] == "database").unwrap();
+    assert!(database["detail"].as_str().unwrap().contains("25006"), "{database}");
+    // What is there can still be read, and shows what stops the rest.
+    let projection = engine.get("/projection").await;
+    let stopped = |shard: &serde_json::Value| shard["stopped"].as_str().is_some_and(|why| why.starts_with("25006"));
+    assert!(projection.data(200)["shards"].as_array().unwrap().iter().any(stopped), "{}", projection.body);
+    let metrics = engine.get("/metrics").await.body.as_str().unwrap().to_owned();
+    assert!(metrics.lines().any(|line| line.starts_with("headwater_projection_stopped") && line.ends_with(" 1")));
+    let servers = engine.named();
+    let doctor: Vec<&str> = std::iter::once("doctor").chain(servers.iter().map(String::as_str)).collect();
+    Terminal { engine: &engine }.exits(1, &doctor).await;
+
+    only_reads(&mut engine, "off").await;
+    let back = async {
+        while engine.get(&seen).await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, back).await.expect("it goes on by itself");
+    // A little later the lane of every shard has come through.
+    let ready = async {
+        while engine.get("/readyz").await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ready).await.expect("it is ready again");
+    engine.is_rebuilt_alike().await;
+    engine.stop().await;
+}
+
+/// Restarts the database as one whose sessions only read, or as one whose sessions write.
+async fn only_reads(engine: &mut Engine, switch: &str) {
+    let postgres = &mut engine.servers.postgres;
+    let settings = postgres.folder().join("data/postgresql.auto.conf");
+    postgres.kill().await.unwrap();
+    std::fs::write(settings, format!("default_transaction_read_only = {switch}\n")).unwrap();
+    postgres.restart().await.unwrap();
 }
 
 /// A file that may not grow is what a full disk is to the broker: the write fails, and its stream stays closed.

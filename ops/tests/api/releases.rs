@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// The servers, as arguments.
-    fn named(&self) -> [String; 8] {
+    pub fn named(&self) -> [String; 8] {
         let broker = headwater::dev::broker_settings(&self.servers.nats.engine());
         let (user, password) = (broker.nats_user.unwrap(), broker.nats_password.unwrap());
         let of = |(name, value): (&str, String)| [name.to_owned(), value];

@@ -76,7 +76,7 @@ impl Reads {
     /// Returns a page of a workspace's assets whose id begins with `prefix`, ignoring case, behind `after`.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`], here and below.
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
     pub async fn assets(
         &self,
         workspace: &WorkspaceId,

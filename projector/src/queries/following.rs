@@ -47,7 +47,7 @@ impl Reads {
     /// much to read at once. Without `large` whatever goes beyond [`SMALL_BYTES_MAX`] is as if it were not there yet.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub(crate) async fn behind(&self, places: &[(RunId, u64)], large: bool) -> Result<Vec<Behind>, DatabaseError> {
         let (runs, afters): (Vec<Uuid>, Vec<i64>) =
             places.iter().map(|(run, after)| (run.as_uuid(), bigint(*after))).unzip();

@@ -107,7 +107,7 @@ impl Reads {
     /// Returns what a workflow's current version makes and uses. `None`: there is no such workflow.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`], here and below.
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
     pub async fn workflow_assets(
         &self,
         workspace: &WorkspaceId,

@@ -10,6 +10,7 @@ mod projection;
 mod runs;
 mod workflows;
 
+use deadpool_postgres::Object;
 use headwater_core::{Json, Timestamp};
 use serde::{Serialize, Serializer};
 use tokio_postgres::Row;
@@ -20,7 +21,7 @@ use crate::database::{Database, DatabaseError};
 
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
-pub use projection::{CursorRow, DeadEvent};
+pub use projection::{CursorRow, DeadEvent, WriteObstacles};
 pub use runs::{NodeView, RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter, TraceView};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
 
@@ -53,8 +54,19 @@ impl Reads {
 
     async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, DatabaseError> {
         let connection = self.database.reader().await?;
-        let statement = connection.prepare_cached(sql).await?;
-        Ok(connection.query(&statement, parameters).await?)
+        let rows = async {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.query(&statement, parameters).await
+        };
+        let rows = rows.await.map_err(DatabaseError::from);
+        if let Err(error) = &rows
+            && error.unfit().is_some()
+        {
+            // Once it is mended a session may still be as it was.
+            drop(Object::take(connection));
+            self.database.renew();
+        }
+        rows
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Moment, Reads};
 use crate::batch::Cursor;
 use crate::columns::smallint;
 use crate::database::DatabaseError;
+use crate::tables::ALL;
 use crate::tables::cursors::{self, cursor_of, shard_of};
 
 /// How far a shard is projected.
@@ -34,11 +35,46 @@ pub struct DeadEvent {
     pub raw: String,
 }
 
+/// What keeps whoever connects as this user from writing the read models.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteObstacles {
+    /// The server stands by, or the session only reads.
+    pub only_reads: bool,
+    /// Tables that are not there.
+    pub missing: Vec<String>,
+    /// Tables that are there, and that the user may not write.
+    pub denied: Vec<String>,
+}
+
 impl Reads {
+    /// Returns what a projector that connects as this one would find in its way. Nothing is written.
+    ///
+    /// # Errors
+    /// As every other read.
+    pub async fn write_obstacles(&self) -> Result<WriteObstacles, DatabaseError> {
+        let sql = "SELECT name, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS only_reads,
+                          to_regclass(name) IS NULL AS missing,
+                          bool_and(has_table_privilege(to_regclass(name), right_of)) AS allowed
+                   FROM unnest($1::text[]) AS n (name), unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r (right_of)
+                   GROUP BY name ORDER BY name";
+        let names: Vec<&str> = ALL.iter().map(|table| table.name).collect();
+        let mut found = WriteObstacles::default();
+        for row in self.rows(sql, &[&names]).await? {
+            found.only_reads |= row.get::<_, bool>("only_reads");
+            let name = row.get::<_, String>("name");
+            match row.get::<_, Option<bool>>("allowed") {
+                _ if row.get("missing") => found.missing.push(name),
+                Some(true) => {}
+                Some(false) | None => found.denied.push(name),
+            }
+        }
+        Ok(found)
+    }
+
     /// Returns how far every shard is projected.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`], here and in every other read.
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and in every other read.
     pub async fn cursors(&self) -> Result<Vec<CursorRow>, DatabaseError> {
         let row = |cursor: Cursor| CursorRow {
             shard: cursor.shard,

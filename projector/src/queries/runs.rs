@@ -144,7 +144,7 @@ impl Reads {
     /// Returns a page of a workspace's runs, newest first.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub async fn runs(
         &self,
         workspace: &WorkspaceId,
@@ -186,7 +186,7 @@ impl Reads {
     /// Returns a run of a workspace. `None`: there is none of that id.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub async fn run(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<RunDetail>, DatabaseError> {
         let id = run.as_uuid();
         let sql = format!("SELECT {SUMMARY}, input, output FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
@@ -216,7 +216,7 @@ impl Reads {
     /// Returns the revision of a run's last event, and whether the run has ended. `None`: there is none of that id.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub async fn run_end(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<(u64, bool)>, DatabaseError> {
         let sql = format!("SELECT {SUMMARY} FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
         let rows = self.rows(&sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
@@ -226,7 +226,7 @@ impl Reads {
     /// Returns a run's events behind a revision, in order; whole commits, at most `commits_max` of them.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub async fn run_events(
         &self,
         workspace: &WorkspaceId,

@@ -53,7 +53,7 @@ impl Reads {
     /// Returns a page of a workspace's workflows by slug, behind `after`.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`], here and below.
+    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
     pub async fn workflows(
         &self,
         workspace: &WorkspaceId,

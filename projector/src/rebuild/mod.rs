@@ -32,8 +32,8 @@ pub enum RebuildError {
     /// Rejection: there is nothing to go back to.
     #[error("no previous read models are kept")]
     NoPrevious,
-    /// Unavailable.
-    #[error("the database is out of reach")]
+    /// Unavailable, perhaps until its operator has mended it.
+    #[error(transparent)]
     Database(#[from] DatabaseError),
     /// Unavailable, or Corrupt where the journal no longer has what is asked for.
     #[error("a journal cannot be read")]

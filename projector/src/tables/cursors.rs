@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use super::{Kind, Table};
 use crate::batch::{Batch, Cursor};
 use crate::columns::{Time, bigint, smallint};
+use crate::database::DatabaseError;
 use crate::write::WriteError;
 
 /// The table.
@@ -24,7 +25,7 @@ pub const TABLE: Table = Table {
 pub(crate) const READ: &str = "SELECT shard, sequence, time, bundle_hash FROM projection_cursors ORDER BY shard";
 
 /// Reads the cursors of shards, making those that are not there yet.
-pub(crate) async fn load(connection: &Object, shards: &[ShardId]) -> Result<Vec<Cursor>, WriteError> {
+pub(crate) async fn load(connection: &Object, shards: &[ShardId]) -> Result<Vec<Cursor>, DatabaseError> {
     let numbers: Vec<i16> = shards.iter().map(|shard| smallint(*shard)).collect();
     let make = "INSERT INTO projection_cursors (shard, sequence, bundle_hash)
                 SELECT shard, 0, '' FROM unnest($1::int2[]) AS s (shard) ON CONFLICT DO NOTHING";

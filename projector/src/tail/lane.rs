@@ -7,6 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::backoff::Backoff;
+use headwater_streams::complaints::Complaints;
 use headwater_streams::duty::{self, Duty};
 use headwater_streams::journals::{Entry, JournalReader as _, Journals, ReadError, Stretch, StretchError};
 use tokio::sync::mpsc;
@@ -15,9 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gather::{BatchLimits, Gathering};
-use super::{LaneError, Publisher};
+use super::{LaneError, Publisher, Stage};
 use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
+use crate::fault::Unfit;
 use crate::journal::JournalError;
 use crate::tables::cursors;
 use crate::write::{WriteError, start_over, write};
@@ -54,7 +56,20 @@ impl<J: Journals> Lane<J> {
                 begun.insert(*shard, *incarnation);
             }
             let pause = backoff.after(began.elapsed());
-            tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "projecting stopped; it will go on");
+            match error.stop() {
+                Some(stop) => {
+                    say_unfit(&stop.unfit);
+                    self.publisher.stopped(&self.shards, &stop);
+                    self.database.renew();
+                }
+                None => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        ?pause,
+                        "projecting stopped; it will go on"
+                    );
+                }
+            }
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -70,6 +85,7 @@ impl<J: Journals> Lane<J> {
         begun: &BTreeMap<ShardId, Incarnation>,
     ) -> Result<Vec<Cursor>, LaneError> {
         let mut cursors = cursors::load(connection, &self.shards).await?;
+        self.publisher.going_on(&self.shards, Stage::Opening);
         let shards: Vec<ShardId> = cursors.iter().map(|cursor| cursor.shard).collect();
         let said = self.journal.incarnations(&shards).await.map_err(JournalError::from)?;
         for (cursor, said) in cursors.iter_mut().zip(said) {
@@ -127,6 +143,7 @@ impl<J: Journals> Lane<J> {
                 Some(tried) = writing.join_next() => {
                     let (connection, batch, outcome) = unpanicked(tried);
                     outcome?;
+                    self.publisher.going_on(&self.shards, Stage::Writing);
                     events += batch.changes().events as u64;
                     self.publisher.cursors(&batch.cursors());
                     idle = Some(connection);
@@ -187,6 +204,22 @@ impl<J: Journals> Lane<J> {
         }
         self.publisher.broken(shard, None);
         Ok(false)
+    }
+}
+
+/// Says that the operator has to act, in a log that nobody fills so.
+pub(super) fn say_unfit(unfit: &Unfit) {
+    static UNFIT: Complaints = Complaints::new();
+    if let Some(count) = UNFIT.due() {
+        let (state, message) = (unfit.state.as_deref().unwrap_or_default(), &unfit.message);
+        let remedy = "mend the database: its schema, the rights of this user, its settings; or drop the schema, and it is made anew";
+        tracing::error!(
+            state,
+            message,
+            remedy,
+            count,
+            "the database refuses what is asked of it: nothing is projected until then"
+        );
     }
 }
 

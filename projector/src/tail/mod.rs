@@ -28,8 +28,8 @@ use lane::Lane;
 
 pub use gather::BatchLimits;
 pub use observer::Observer;
+pub(crate) use progress::{Away, Publisher, Stage, Stop, Wanted};
 pub use progress::{Lag, Progress, ShardState, WaitError};
-pub(crate) use progress::{Publisher, Wanted};
 
 /// Says why a lane stopped for a moment.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +38,26 @@ pub(crate) enum LaneError {
     Write(#[from] WriteError),
     #[error("the journal could not be read")]
     Journal(#[from] JournalError),
-    #[error("the database could not be reached")]
+    #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error("what comes next does not follow")]
     Discontinuity(#[from] crate::batch::Discontinuity),
     #[error(transparent)]
     Panicked(#[from] Panicked),
+}
+
+impl LaneError {
+    /// Returns where the operator of the database has to act.
+    fn stop(&self) -> Option<Stop> {
+        match self {
+            Self::Write(WriteError::Database(error)) => error.unfit().map(|unfit| Stop { unfit, at: Stage::Writing }),
+            Self::Database(error) => error.unfit().map(|unfit| Stop { unfit, at: Stage::Opening }),
+            Self::Write(WriteError::CursorMoved | WriteError::Refused { .. })
+            | Self::Journal(_)
+            | Self::Discontinuity(_)
+            | Self::Panicked(_) => None,
+        }
+    }
 }
 
 /// Folds the journals of some shards into a database, from wherever their cursors stand.

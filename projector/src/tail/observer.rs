@@ -7,7 +7,7 @@ use std::time::Duration;
 use headwater_core::ShardId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Progress, Publisher, Wanted};
+use super::{Away, Progress, Publisher, Wanted};
 use crate::database::Database;
 use crate::queries::Reads;
 
@@ -45,7 +45,7 @@ impl Observer {
                 Wanted::NotNow => {
                     // What was seen grows old: whoever comes next waits for a look of its own.
                     self.publisher.forget();
-                    self.publisher.away(false);
+                    self.publisher.away(Away::Not);
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = self.publisher.roused() => continue,
@@ -57,14 +57,15 @@ impl Observer {
             let looked = tokio::time::timeout(ANSWER_WAIT, self.reads.cursor_rows()).await;
             let pause = match looked {
                 Ok(Ok(cursors)) => {
-                    self.publisher.away(false);
+                    self.publisher.away(Away::Not);
                     self.publisher.cursors(&cursors);
                     pause
                 }
                 // It may have crashed, and then its cursors stand before where they stood.
-                Ok(Err(_)) | Err(_) => {
+                failed @ (Ok(Err(_)) | Err(_)) => {
+                    let unfit = failed.ok().and_then(|looked| looked.err()?.unfit());
                     self.publisher.forget();
-                    self.publisher.away(true);
+                    self.publisher.away(if unfit.is_some() { Away::Unfit } else { Away::OutOfReach });
                     AWAY
                 }
             };

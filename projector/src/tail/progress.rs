@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use headwater_core::shard::{HoldReason, Position, Sighting};
@@ -11,6 +11,7 @@ use headwater_streams::clock::now;
 use tokio::sync::{Notify, watch};
 
 use crate::batch::{Cursor, Discontinuity};
+use crate::fault::Unfit;
 
 type Shards = BTreeMap<ShardId, ShardState>;
 
@@ -25,6 +26,33 @@ pub struct ShardState {
     pub time: Option<Timestamp>,
     /// Corrupt: the shard is set aside until it is rebuilt.
     pub broken: Option<Discontinuity>,
+    /// The database does not take what is projected, until its operator has mended it.
+    pub stopped: Option<Stop>,
+}
+
+/// Why nothing is projected, and at what that was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    pub unfit: Unfit,
+    pub at: Stage,
+}
+
+/// How far a projector comes; what is reached later shows that all before it can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It migrates, and reads its cursors.
+    Opening,
+    /// It writes a batch.
+    Writing,
+}
+
+/// Whether a database that is looked at answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Away {
+    Not,
+    OutOfReach,
+    /// With what its operator has to mend.
+    Unfit,
 }
 
 impl ShardState {
@@ -52,6 +80,8 @@ pub struct Lag {
     /// How old the last projected commit is, by this process's clock; zero when nothing is behind.
     pub millis: u64,
     pub broken: bool,
+    /// What the database answers to whoever writes, as long as its operator has to act.
+    pub stopped: Option<String>,
 }
 
 /// Says why a position was not waited for to the end.
@@ -72,6 +102,9 @@ pub enum WaitError {
     /// Unavailable: the database that is looked at does not answer. Ask again.
     #[error("the database is out of reach")]
     DatabaseAway,
+    /// Unavailable, until its operator has mended it: the database refuses what is asked of it.
+    #[error("the database refuses what is asked of it, and nothing is projected until its operator has mended it")]
+    DatabaseUnfit,
 }
 
 /// A view of how far the read models are, of a projector or of one who looks at its database. Cheap to clone.
@@ -90,8 +123,8 @@ struct Interest {
     following: AtomicUsize,
     /// Somebody has come.
     roused: Notify,
-    /// The last look at the database failed.
-    away: AtomicBool,
+    /// How the last look at the database ended: an [`Away`] as a number.
+    away: AtomicU8,
 }
 
 /// How soon news is wanted.
@@ -115,7 +148,8 @@ impl Progress {
             let bundles = state.head.get().saturating_sub(state.cursor.get());
             let age = if bundles == 0 { Duration::ZERO } else { now.since(state.time.unwrap_or(now)) };
             let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            Lag { shard: *shard, bundles, millis, broken: state.broken.is_some() }
+            let stopped = state.stopped.as_ref().map(|stop| stop.unfit.to_string());
+            Lag { shard: *shard, bundles, millis, broken: state.broken.is_some(), stopped }
         };
         self.shards.borrow().iter().map(lag).collect()
     }
@@ -143,18 +177,25 @@ impl Progress {
     /// See [`WaitError`].
     pub async fn wait_for(&self, position: Position, deadline: Duration) -> Result<(), WaitError> {
         let Position { shard, sequence } = position;
-        let is_away = || self.interest.away.load(Ordering::Relaxed);
+        let away = || match self.interest.away.load(Ordering::Relaxed) {
+            away if away == Away::Unfit as u8 => Some(WaitError::DatabaseUnfit),
+            away if away == Away::OutOfReach as u8 => Some(WaitError::DatabaseAway),
+            _ => None,
+        };
         // What is wrong with an incarnation that was given up says nothing of the next.
         let is_broken =
             |state: &ShardState| state.broken.is_some() && sequence.incarnation() <= state.cursor.incarnation();
         let reached = |shards: &Shards| {
-            is_away() || shards.get(&shard).is_none_or(|state| state.cursor >= sequence || is_broken(state))
+            let is_told = |state: &ShardState| state.cursor >= sequence || is_broken(state) || state.stopped.is_some();
+            away().is_some() || shards.get(&shard).is_none_or(is_told)
         };
         let mut shards = self.shards.clone();
         let _waiting = Interested::new(&self.interest, |interest| &interest.waiting);
         let state = match tokio::time::timeout(deadline, shards.wait_for(reached)).await {
-            Ok(Ok(_)) if is_away() => return Err(WaitError::DatabaseAway),
-            Ok(Ok(shards)) => shards.get(&shard).cloned(),
+            Ok(Ok(shards)) => match away() {
+                Some(away) => return Err(away),
+                None => shards.get(&shard).cloned(),
+            },
             // The projector is gone: nothing will come any more.
             Ok(Err(_)) | Err(_) => return Err(WaitError::DeadlinePassed),
         };
@@ -162,6 +203,7 @@ impl Progress {
             None => Err(WaitError::ForeignShard),
             Some(state) if state.is_held() => Err(WaitError::Held),
             Some(state) if state.cursor >= sequence => Ok(()),
+            Some(state) if state.stopped.is_some() => Err(WaitError::DatabaseUnfit),
             Some(_) => Err(WaitError::Broken),
         }
     }
@@ -197,7 +239,8 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(shards: &[ShardId]) -> Self {
-        let fresh = ShardState { cursor: Sequence::ZERO, head: Sequence::ZERO, time: None, broken: None };
+        let fresh =
+            ShardState { cursor: Sequence::ZERO, head: Sequence::ZERO, time: None, broken: None, stopped: None };
         let shards = shards.iter().map(|shard| (*shard, fresh.clone())).collect();
         Self { shards: watch::Sender::new(shards), interest: Arc::default() }
     }
@@ -228,8 +271,8 @@ impl Publisher {
     }
 
     /// Says whether the database that is looked at answers; those who wait are told at once where it does not.
-    pub(crate) fn away(&self, away: bool) {
-        if self.interest.away.swap(away, Ordering::Relaxed) != away {
+    pub(crate) fn away(&self, away: Away) {
+        if self.interest.away.swap(away as u8, Ordering::Relaxed) != away as u8 {
             self.shards.send_modify(|_| {});
         }
     }
@@ -277,6 +320,32 @@ impl Publisher {
             None if is_held => self.broken(shard, None),
             None => {}
         }
+    }
+
+    /// Says why the database takes nothing of these shards; those who wait are told at once.
+    pub(crate) fn stopped(&self, shards: &[ShardId], stop: &Stop) {
+        self.set_stopped(shards, |before| {
+            // What was found out at writing is not mended by what fails before.
+            let is_later = before.as_ref().is_some_and(|before| before.at > stop.at);
+            *before = Some(Stop { at: if is_later { Stage::Writing } else { stop.at }, ..stop.clone() });
+        });
+    }
+
+    /// Says that they came through a stage again.
+    pub(crate) fn going_on(&self, shards: &[ShardId], through: Stage) {
+        self.set_stopped(shards, |before| drop(before.take_if(|before| before.at <= through)));
+    }
+
+    fn set_stopped(&self, of: &[ShardId], change: impl Fn(&mut Option<Stop>)) {
+        self.shards.send_if_modified(|shards| {
+            let mut is_other = false;
+            for (_, state) in shards.iter_mut().filter(|(shard, _)| of.contains(shard)) {
+                let before = state.stopped.clone();
+                change(&mut state.stopped);
+                is_other |= before != state.stopped;
+            }
+            is_other
+        });
     }
 
     pub(crate) fn broken(&self, shard: ShardId, broken: Option<Discontinuity>) {

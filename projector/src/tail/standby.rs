@@ -7,8 +7,9 @@ use headwater_core::ShardId;
 use headwater_streams::backoff::Backoff;
 use tokio::time::Instant;
 
-use super::Publisher;
-use crate::database::Database;
+use super::lane::say_unfit;
+use super::{Publisher, Stage, Stop};
+use crate::database::{Database, DatabaseError};
 use crate::tables::cursors;
 
 /// How often one that stands by asks whether it is its turn, and tells readers how far the other one is.
@@ -32,7 +33,17 @@ pub(super) async fn wait(database: &Database, shards: &[ShardId], publisher: &Pu
             Err(error) => error,
         };
         let pause = backoff.after(began.elapsed());
-        tracing::debug!(error = &*error, ?pause, "whether another projector works is not known");
+        match error.unfit() {
+            Some(unfit) => {
+                say_unfit(&unfit);
+                publisher.stopped(shards, &Stop { unfit, at: Stage::Opening });
+                database.renew();
+            }
+            None => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, ?pause, "whether another projector works is not known");
+            }
+        }
         tokio::time::sleep(pause).await;
     }
 }
@@ -42,7 +53,7 @@ async fn ask(
     shards: &[ShardId],
     publisher: &Publisher,
     said: &mut bool,
-) -> Result<Turn, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Turn, DatabaseError> {
     database.migrate().await?;
     // Out of the pool as soon as it holds the lock: the lock ends with the session, and nobody else gets either.
     let turn = Turn(Some(database.writer().await?));
@@ -56,7 +67,10 @@ async fn ask(
         if !std::mem::replace(said, true) {
             tracing::info!("another projector works on this database; this one stands by");
         }
-        publisher.cursors(&cursors::load(connection, shards).await?);
+        let cursors = cursors::load(connection, shards).await?;
+        // What stops the other one is said there.
+        publisher.going_on(shards, Stage::Writing);
+        publisher.cursors(&cursors);
         tokio::time::sleep(ASK_INTERVAL).await;
     }
     Ok(turn)

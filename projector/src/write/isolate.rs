@@ -17,7 +17,7 @@ pub(super) async fn write_in_pieces(connection: &mut Object, batch: &Batch) -> R
         let single = Batch::of_one(*shard, entry.clone());
         match write_whole(connection, &single, Care::Careful).await {
             Err(WriteError::Refused { .. }) => write_commits(connection, &single).await?,
-            outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Unavailable(_))) => outcome?,
+            outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Database(_))) => outcome?,
         }
     }
     Ok(())
@@ -74,6 +74,6 @@ async fn refusal(transaction: &mut Transaction<'_>, changes: &Changes) -> Result
                 None => format!("refused by the database ({code})"),
             }))
         }
-        Err(other @ (WriteError::CursorMoved | WriteError::Unavailable(_))) => Err(other),
+        Err(other @ (WriteError::CursorMoved | WriteError::Database(_))) => Err(other),
     }
 }

@@ -17,9 +17,10 @@ pub(crate) use replace::start_over;
 
 use deadpool_postgres::{Object, Transaction};
 use headwater_streams::complaints::Complaints;
-use tokio_postgres::error::SqlState;
 
 use crate::batch::Batch;
+use crate::database::DatabaseError;
+use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
     asset_edges, asset_inputs, asset_versions, assets, commits, cursors, dead_events, nodes, traces, transitions,
@@ -39,22 +40,17 @@ pub(crate) enum WriteError {
     #[error("the database refuses a row ({code})")]
     Refused { code: String, source: tokio_postgres::Error },
     /// Indeterminate or Unavailable: the cursors, read again, tell.
-    #[error("the database is out of reach")]
-    Unavailable(#[source] tokio_postgres::Error),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 impl From<tokio_postgres::Error> for WriteError {
     fn from(error: tokio_postgres::Error) -> Self {
-        match error.code().filter(|code| blames_the_data(code)) {
-            Some(code) => Self::Refused { code: code.code().to_owned(), source: error },
-            None => Self::Unavailable(error),
+        match (Fault::of(&error), error.code()) {
+            (Fault::Data, Some(code)) => Self::Refused { code: code.code().to_owned(), source: error },
+            (Fault::Data | Fault::Passing | Fault::Unfit, _) => Self::Database(error.into()),
         }
     }
-}
-
-/// Cardinality, data, integrity and program-limit errors: the same rows will always fail.
-fn blames_the_data(code: &SqlState) -> bool {
-    ["21", "22", "23", "54"].iter().any(|class| code.code().starts_with(class))
 }
 
 /// How much is taken for granted.
@@ -76,7 +72,7 @@ pub(crate) async fn write(connection: &mut Object, batch: &Batch) -> Result<(), 
             }
             isolate::write_in_pieces(connection, batch).await
         }
-        outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Unavailable(_))) => outcome,
+        outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Database(_))) => outcome,
     }
 }
 

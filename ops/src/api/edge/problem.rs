@@ -97,9 +97,15 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let passing =
-            [Code::Overloaded, Code::Unavailable, Code::ShardUnavailable, Code::NotStored, Code::DatabaseUnavailable]
-                .contains(&self.code);
+        let passing = [
+            Code::Overloaded,
+            Code::Unavailable,
+            Code::ShardUnavailable,
+            Code::NotStored,
+            Code::DatabaseUnavailable,
+            Code::DatabaseUnfit,
+        ]
+        .contains(&self.code);
         if passing {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
@@ -116,6 +122,14 @@ impl From<Unreadable> for Problem {
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
         static UNREAD: Complaints = Complaints::new();
+        if let Some(unfit) = error.unfit() {
+            if let Some(count) = UNREAD.due() {
+                let (state, message) = (unfit.state.unwrap_or_default(), unfit.message);
+                let remedy = "mend the database: its schema, the rights of this user, its settings";
+                tracing::error!(state, message, remedy, count, "the database refuses a read");
+            }
+            return Self::new(Code::DatabaseUnfit, "the read models cannot be read until the database is mended");
+        }
         if let Some(count) = UNREAD.due() {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             tracing::warn!(%error, cause, count, "a read failed");
@@ -132,6 +146,7 @@ impl From<WaitError> for Problem {
             WaitError::Broken => Code::ProjectionBroken,
             WaitError::Held => Code::ShardHeld,
             WaitError::DatabaseAway => Code::DatabaseUnavailable,
+            WaitError::DatabaseUnfit => Code::DatabaseUnfit,
         };
         Self::new(code, error.to_string())
     }

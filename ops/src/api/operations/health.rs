@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use headwater_core::ShardId;
 use headwater_core::shard::Rejection;
+use headwater_projector::Progress;
 use headwater_streams::broker::ConnectionState;
 use headwater_workers::shard_client::{ClientError, STORES_NOTHING_MIN};
 use serde::Serialize;
@@ -93,7 +94,12 @@ fn broker(api: &Api) -> Result<String, String> {
 
 async fn database(api: &Api) -> Result<String, String> {
     match tokio::time::timeout(CHECK_WAIT, api.reads.cursors()).await {
-        Ok(Ok(_)) => Ok("reachable".to_owned()),
+        Ok(Ok(_)) => match api.projector.iter().flat_map(Progress::lag).find_map(|lag| lag.stopped) {
+            Some(stopped) => Err(format!(
+                "the database refuses what is projected ({stopped}): mend it, and what waits goes on by itself"
+            )),
+            None => Ok("reachable".to_owned()),
+        },
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("the database does not answer".to_owned()),
     }

@@ -39,7 +39,7 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static str, help: &'st
 
 /// Every figure.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 26] = [
+pub const METRICS: [Metric; 27] = [
     metric("headwater_http_requests_total", Kind::Counter, "method, route, status", "requests answered"),
     metric("headwater_http_request_seconds", Kind::Histogram, "method, route", "time until the answer begins"),
     metric("headwater_shard_bundles_total", Kind::Counter, "", "bundles appended to the journals by this process; empty ones let refusals go"),
@@ -61,6 +61,7 @@ pub const METRICS: [Metric; 26] = [
     metric("headwater_projection_lag_bundles", Kind::Gauge, "shard", "bundles appended and not yet projected"),
     metric("headwater_projection_lag_seconds", Kind::Gauge, "shard", "age of the last projected commit while something is behind it, else 0"),
     metric("headwater_projection_broken", Kind::Gauge, "shard", "1 where a shard is set aside until it is rebuilt"),
+    metric("headwater_projection_stopped", Kind::Gauge, "shard", "1 while the database refuses what is projected of a shard, until its operator has mended it"),
     metric("headwater_read_lag_seconds", Kind::Gauge, "", "the worst lag of all shards, as reads say it"),
     metric("headwater_broker_connected", Kind::Gauge, "", "1 while the connection to the broker stands"),
     metric("headwater_task_panics_total", Kind::Counter, "task", "panics of tasks that go on for as long as the process; each was begun anew"),
@@ -137,6 +138,7 @@ fn projection(api: &Api) {
         ::metrics::gauge!("headwater_projection_lag_bundles", &labels).set(lag.bundles as f64);
         ::metrics::gauge!("headwater_projection_lag_seconds", &labels).set(lag.millis as f64 / 1e3);
         ::metrics::gauge!("headwater_projection_broken", &labels).set(f64::from(u8::from(lag.broken)));
+        ::metrics::gauge!("headwater_projection_stopped", &labels).set(f64::from(u8::from(lag.stopped.is_some())));
     }
     if let Some(millis) = api.lag.millis() {
         ::metrics::gauge!("headwater_read_lag_seconds").set(millis as f64 / 1e3);
