@@ -136,6 +136,32 @@ async fn what_the_database_refuses_is_said_and_goes_on_once_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_has_written_stops_nobody_any_more() {
+    let house = House::build().await;
+    let (mut story, shards) = (Story::new(), [ShardId::new(0).unwrap()]);
+    let projector = Projector::new(house.database(), Arc::new(story.journal.clone()), shards.to_vec());
+    let (progress, stop) = (projector.progress(), CancellationToken::new());
+    let task = tokio::spawn(projector.run(stop.clone()));
+    let first = story.grow().await;
+    goes_on(&progress, first).await;
+    house.operator("REVOKE INSERT ON headwater.commits FROM app").await;
+    let position = story.grow().await;
+    assert_eq!(progress.wait_for(position, DEADLINE).await, Err(WaitError::DatabaseUnfit));
+    // The new tables have all rights, and nothing is left to be written into them.
+    let report = rebuild(&house.database(), Arc::new(story.journal.clone()), &shards, Switch::Always).await.unwrap();
+    assert!(report.switched, "{report:#?}");
+    goes_on(&progress, position).await;
+    let seen = async {
+        while progress.lag().remove(0).stopped.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, seen).await.expect("nothing stops it");
+    stop.cancel();
+    tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_reads_or_looks_or_rebuilds_is_told_what_is_to_be_mended() {
     let house = House::build().await;
     let (database, shards) = (house.database(), [ShardId::new(0).unwrap()]);

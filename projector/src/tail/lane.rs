@@ -86,6 +86,9 @@ impl<J: Journals> Lane<J> {
     ) -> Result<Vec<Cursor>, LaneError> {
         let mut cursors = cursors::load(connection, &self.shards).await?;
         self.publisher.going_on(&self.shards, Stage::Opening);
+        if self.publisher.is_stopped(&self.shards) && self.is_all_written(&cursors).await {
+            self.publisher.going_on(&self.shards, Stage::Writing);
+        }
         let shards: Vec<ShardId> = cursors.iter().map(|cursor| cursor.shard).collect();
         let said = self.journal.incarnations(&shards).await.map_err(JournalError::from)?;
         for (cursor, said) in cursors.iter_mut().zip(said) {
@@ -97,6 +100,17 @@ impl<J: Journals> Lane<J> {
             }
         }
         Ok(cursors)
+    }
+
+    /// Returns whether nothing is left to be written: a rebuild, or another projector, has written it.
+    async fn is_all_written(&self, cursors: &[Cursor]) -> bool {
+        for cursor in cursors {
+            match self.journal.head(cursor.shard).await {
+                Ok(head) if head <= cursor.sequence.in_stream() => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Projects from where the cursors stand: until the given places, or until `shutdown`. Returns the number of events.

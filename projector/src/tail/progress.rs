@@ -336,6 +336,11 @@ impl Publisher {
         self.set_stopped(shards, |before| drop(before.take_if(|before| before.at <= through)));
     }
 
+    /// Returns whether something stops one of these shards.
+    pub(crate) fn is_stopped(&self, shards: &[ShardId]) -> bool {
+        self.shards.borrow().iter().any(|(shard, state)| state.stopped.is_some() && shards.contains(shard))
+    }
+
     fn set_stopped(&self, of: &[ShardId], change: impl Fn(&mut Option<Stop>)) {
         self.shards.send_if_modified(|shards| {
             let mut is_other = false;
