@@ -89,14 +89,16 @@ impl Engine {
     pub async fn until_held(&self, why: &str) {
         self.until(why, async || {
             let answer = self.get("/readyz").await;
-            answer.body["detail"]
-                .as_str()
-                .is_some_and(|detail| detail.contains("shard 0 is on hold") && detail.contains(why))
+            let detail = answer.body["detail"].as_str().unwrap_or_default();
+            // On a machine that has much to do shard 1 may not show in time that it can append.
+            let is_said = detail.contains("shard 0 is on hold") && detail.contains(why) && !detail.contains("shard 1");
+            if is_said {
+                answer.problem("engine/not_ready");
+                assert!(detail.contains("headwater doctor"), "{detail}");
+            }
+            is_said
         })
         .await;
-        let ready = self.get("/readyz").await;
-        let detail = ready.problem("engine/not_ready")["detail"].as_str().unwrap();
-        assert!(detail.contains(why) && detail.contains("headwater doctor") && !detail.contains("shard 1"), "{detail}");
         let refused = self.post("/workflows", workflow_on(0, "more")).await;
         assert!(refused.problem("engine/shard_held")["detail"].as_str().unwrap().contains(why), "{}", refused.body);
         self.apply(json!([workflow_on(1, "other")])).await;
