@@ -1,6 +1,5 @@
 //! A database that answers and refuses: it is said, nobody waits for it, and once it is mended everything goes on by itself.
 
-#[allow(dead_code, reason = "each of the test programs uses its part")]
 mod workload;
 
 use std::sync::Arc;
