@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::schedule::{Readiness, readiness};
 use super::state::{Phase, Place, Run};
+use super::step::{Readiness, readiness};
 
 /// The nodes whose turn has come and that have not begun, in the order in which it came.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,7 +15,7 @@ pub(super) struct Agenda {
 
 /// What a run does next of its own accord.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Next {
     /// A node begins, goes on with the assets it has got, or is skipped.
     Begin(Place),
     /// Nothing is left to be done: the output is made, and the run ends.
@@ -58,19 +58,19 @@ impl FromIterator<Place> for Agenda {
 impl Run {
     /// Returns whether it has something to do before anything else happens to it.
     pub fn has_agenda(&self) -> bool {
-        self.next_step().is_some()
+        self.next().is_some()
     }
 
-    pub(super) fn next_step(&self) -> Option<Step> {
+    pub(super) fn next(&self) -> Option<Next> {
         if self.status.is_terminal() {
             return None;
         }
         if self.ending.is_some() {
-            return Some(Step::Withdraw);
+            return Some(Next::Withdraw);
         }
         match self.agenda.order.front() {
-            Some(place) => Some(Step::Begin(*place)),
-            None if self.branches.active() == 0 && self.unrecorded.is_empty() => Some(Step::Finish),
+            Some(place) => Some(Next::Begin(*place)),
+            None if self.branches.active() == 0 && self.unrecorded.is_empty() => Some(Next::Finish),
             None => None,
         }
     }

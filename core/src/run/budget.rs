@@ -1,12 +1,15 @@
 //! How much one decision may do and make, and how what does not fit is left for the next.
 
-use super::RunFailure;
-use super::decide::Decision;
-use crate::expr::DECISION_WORK_MAX;
+use super::RunEvent;
+use crate::expr::{DECISION_WORK_MAX, Work};
 
 /// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
 /// full before them, they fit one message of the broker (8 MiB).
 pub const DECISION_BYTES_MAX: usize = 3 << 20;
+/// What a fact costs whoever waits meanwhile, in units of work, and how many of its bytes are a unit more: to be folded,
+/// written and reacted to.
+const FACT_WORK: u64 = 100;
+const FACT_BYTES_PER_UNIT: u64 = 16;
 
 /// What one decision of a run may take. Nothing fails for want of it but what needs more than a whole decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,17 +34,48 @@ pub(super) struct Later;
 
 /// Where a decision stands between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+enum Standing {
     /// Nothing is spent, and nothing is held back: what does not fit now never does.
     Fresh,
     /// Some is spent, or the rest is not for it.
     Begun,
 }
 
-impl Decision<'_, '_, '_> {
+/// One decision's turn: what it may do, and what it has done of that.
+#[derive(Debug)]
+pub(super) struct Turn {
+    budget: Budget,
+    /// What everything evaluated in it may still do. A step that it does not suffice for waits for the next decision; one
+    /// that a whole decision does not suffice for fails its node (`decision_limit`).
+    work: Work,
+    facts: u64,
+    /// Of the facts, about.
+    bytes: usize,
+    standing: Standing,
+    /// Whether others wait for their turn, so that little of the agenda is done now.
+    is_narrow: bool,
+}
+
+impl Turn {
+    pub fn of(budget: Budget) -> Self {
+        let work = Work::of(budget.work);
+        Self { budget, work, facts: 0, bytes: 0, standing: Standing::Fresh, is_narrow: false }
+    }
+
+    /// What is evaluated draws on this.
+    pub fn work(&self) -> &Work {
+        &self.work
+    }
+
+    /// Notes a fact; whether one of any size fits, [`Self::check_room`] has said before.
+    pub fn take_down(&mut self, event: &RunEvent) {
+        self.facts += 1;
+        self.bytes += event.weight_bytes();
+    }
+
     /// Says whether another step may begin, and begins it.
     pub fn may_begin(&mut self) -> bool {
-        let is_fresh = !self.is_narrow && self.events.is_empty() && self.work.spent() == 0;
+        let is_fresh = !self.is_narrow && self.facts == 0 && self.work.spent() == 0;
         self.standing = if is_fresh { Standing::Fresh } else { Standing::Begun };
         self.work.begin();
         is_fresh || !(self.work.is_half_spent() || self.bytes > self.budget.bytes / 2)
@@ -67,10 +101,18 @@ impl Decision<'_, '_, '_> {
         }
     }
 
-    /// Returns the failure of a node whose next fact alone is too large.
-    pub fn too_large(&self, bytes: usize) -> RunFailure {
-        let max = self.budget.bytes;
-        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
-        RunFailure::new("node_too_large", message)
+    /// Says whether facts of so many bytes would leave nothing for what else has to go with them.
+    pub fn is_crowded_by(&self, bytes: usize) -> bool {
+        bytes > 0 && self.bytes + bytes > self.budget.bytes / 2
+    }
+
+    /// Returns how many bytes of facts a whole decision may make.
+    pub fn bytes_max(&self) -> usize {
+        self.budget.bytes
+    }
+
+    /// Returns how much it did, in units of work: what was evaluated, and what its facts cost.
+    pub fn spent(&self) -> u64 {
+        self.work.spent() + FACT_WORK * self.facts + self.bytes as u64 / FACT_BYTES_PER_UNIT
     }
 }

@@ -5,26 +5,17 @@
 
 use std::sync::Arc;
 
-use super::budget::{Budget, Later, Standing};
-use super::command::{Report, ReportOutcome, RunCommand, RunRejection};
-use super::evolve::evolve;
-use super::legal;
-use super::produce;
-use super::state::{Phase, Place, Run, Timer};
+use super::budget::{Budget, Later, Turn};
+use super::command::{RunCommand, RunRejection};
+use super::decision::Decision;
+use super::state::{Run, Timer};
+use super::step::{Step, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
-use crate::expr::{ConsumedAsset, Work};
-use crate::{AssetId, Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, Timestamp, WorkspaceId};
-
-/// How many bytes of a worker's or a caller's words are kept.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-const CODE_CHARS_MAX: usize = 200;
-/// What a fact costs whoever waits meanwhile, in units of work, and how many of its bytes are a unit more: to be folded,
-/// written and reacted to.
-const FACT_WORK: u64 = 100;
-const FACT_BYTES_PER_UNIT: u64 = 16;
+use crate::expr::Work;
+use crate::{Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, Timestamp, WorkspaceId};
 
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
@@ -41,45 +32,6 @@ pub struct Ground<'a> {
     pub spent: u64,
 }
 
-/// A decision under way: the run as it already is, and the events that made it so.
-pub(super) struct Decision<'r, 'g, 'h> {
-    pub run: &'r mut Run,
-    pub ground: &'g mut Ground<'h>,
-    pub events: Vec<RunEvent>,
-    /// Of the events, about.
-    pub bytes: usize,
-    pub budget: Budget,
-    /// What everything evaluated here may still do. A step that it does not suffice for waits for the next decision; one that
-    /// a whole decision does not suffice for fails its node (`decision_limit`).
-    pub work: Work,
-    pub standing: Standing,
-    /// Whether others wait for their turn, so that little of the agenda is done now.
-    pub is_narrow: bool,
-}
-
-impl<'r, 'g, 'h> Decision<'r, 'g, 'h> {
-    fn of(run: &'r mut Run, ground: &'g mut Ground<'h>, work: Work) -> Self {
-        let budget = ground.budget;
-        Self { run, ground, events: Vec::new(), bytes: 0, budget, work, standing: Standing::Fresh, is_narrow: false }
-    }
-
-    /// Takes a fact down; whether one of any size fits, [`Self::check_room`] has said before.
-    /// After the end there are no facts (`RUN-1`): what the decision goes on to say is dropped.
-    pub fn emit(&mut self, event: RunEvent) {
-        if self.run.status.is_terminal() {
-            return;
-        }
-        debug_assert_eq!(legal::check(self.run, &event), Ok(()));
-        self.bytes += event.weight_bytes();
-        evolve(self.run, &event, self.ground.now);
-        self.events.push(event);
-    }
-
-    pub fn definition(&self) -> Arc<Definition> {
-        Arc::clone(&self.run.definition)
-    }
-}
-
 /// Starts a run.
 ///
 /// # Errors
@@ -91,17 +43,16 @@ pub fn start(
     ground: &mut Ground<'_>,
 ) -> Result<(Run, Vec<RunEvent>), RunRejection> {
     let StartRun { workspace, workflow, version, input, trigger, keyed } = command;
-    let work = Work::of(ground.budget.work);
-    let input = complete_input_within(&input, definition, &work);
-    ground.spent = work.spent();
-    let input = input?;
-    let event = RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed };
+    let turn = Turn::of(ground.budget);
+    let input = complete_input_within(&input, definition, turn.work());
+    ground.spent = turn.spent();
+    let event = RunEvent::RunStarted { workspace, workflow, version, input: input?, trigger, keyed };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
-    let mut decision = Decision::of(&mut run, ground, work);
-    decision.bytes = event.weight_bytes();
-    decision.events.push(event);
-    decision.narrow();
-    let events = decision.settled();
+    let mut decision = Decision::begun_with(event, &mut run, definition, ground, turn);
+    decision.turn.narrow();
+    decision.settle();
+    let (events, spent) = decision.taken();
+    ground.spent = spent;
     Ok((run, events))
 }
 
@@ -146,19 +97,21 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     if let Some(ending) = run.ending.as_ref().filter(|_| command != RunCommand::Continue {}) {
         return refuse_closed(ending.status(), &command);
     }
-    let work = Work::of(ground.budget.work);
-    let mut decision = Decision::of(run, ground, work);
-    match decision.take(command) {
-        Ok(step) => step.expect("the first step of a decision waits for no other"),
-        Err(rejection) => {
-            decision.ground.spent = decision.work.spent();
-            return Err(rejection);
-        }
+    let definition = Arc::clone(&run.definition);
+    let turn = Turn::of(ground.budget);
+    let mut decision = Decision::of(run, &definition, ground, turn);
+    let granted = decision.take(command);
+    if let Ok(step) = granted {
+        step.expect("the first step of a decision waits for no other");
+        // It does of the agenda what it has room for.
+        decision.settle();
     }
-    Ok(decision.settled())
+    let (events, spent) = decision.taken();
+    ground.spent = spent;
+    granted.map(|_| events)
 }
 
-impl Decision<'_, '_, '_> {
+impl<'a> Decision<'a> {
     /// Does what a command asks for, before anything that follows from it.
     fn take(&mut self, command: RunCommand) -> Result<Result<(), Later>, RunRejection> {
         let step = match command {
@@ -166,28 +119,23 @@ impl Decision<'_, '_, '_> {
             RunCommand::Continue {} => return Ok(Ok(())),
             // The shard answers a repeated start from what it knows; here it changes nothing.
             RunCommand::StartRun(_) => Ok(()),
-            RunCommand::ReportAttempt(report) => self.report(report)?,
+            RunCommand::ReportAttempt(report) => {
+                self.at_attempt(&report.node, report.attempt, report.lease)?.report(report)
+            }
             RunCommand::GrantAttempts { grants } => {
-                grants.into_iter().for_each(|grant| self.grant(grant));
-                Ok(())
-            }
-            RunCommand::ReturnAttempt { node, attempt, lease } => {
-                let place = self.current_of(&node, attempt, lease)?;
-                self.take_back(place)
-            }
-            RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
-                let place = self.current_of(&node, attempt, lease)?;
-                if self.run.current(place).is_some_and(|current| !current.is_started()) {
-                    let started_at = started_at.min(self.ground.now);
-                    self.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
+                for grant in grants {
+                    if let Some(mut step) = self.at(&grant.node) {
+                        step.grant(grant);
+                    }
                 }
                 Ok(())
             }
-            RunCommand::LoseAttempt { node, attempt, lease } => {
-                let place = self.current_of(&node, attempt, lease)?;
-                let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
-                self.fail_attempt(place, failure, false, None)
+            RunCommand::ReturnAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.take_back(),
+            RunCommand::StartAttempt { node, attempt, lease, worker, started_at } => {
+                self.at_attempt(&node, attempt, lease)?.see_started(worker, started_at);
+                Ok(())
             }
+            RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
             RunCommand::CancelRun { workspace: _, reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
                 Ok(())
@@ -196,35 +144,66 @@ impl Decision<'_, '_, '_> {
                 self.fire_timers();
                 Ok(())
             }
-            RunCommand::ResolveAsset { node, asset, chosen } => self.resolve_asset(node, asset, chosen),
-            RunCommand::RefuseAsset { node, asset, failure } => match self.awaiting(&node, &asset) {
-                Some(place) => self.fail_node(place, failure.at(&node, None)),
-                None => Ok(()),
-            },
+            RunCommand::ResolveAsset { node, asset, chosen } => {
+                self.at(&node).map_or(Ok(()), |mut step| step.take_asset(asset, chosen))
+            }
+            RunCommand::RefuseAsset { node, asset, failure } => {
+                self.at(&node).map_or(Ok(()), |mut step| step.miss_asset(&asset, failure))
+            }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
-                if self.run.awaits_record(&node, &asset, &partition) {
+                if self.run().awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
                 }
                 Ok(())
             }
         };
-        self.narrow();
+        self.turn.narrow();
         Ok(step)
     }
 
-    /// Does of the agenda what this decision has room for, and returns the facts.
-    fn settled(mut self) -> Vec<RunEvent> {
-        self.settle();
-        let facts = FACT_WORK * self.events.len() as u64 + self.bytes as u64 / FACT_BYTES_PER_UNIT;
-        self.ground.spent = self.work.spent() + facts;
-        self.events
+    /// Finds a node.
+    fn at<'s>(&'s mut self, node: &NodeAddress) -> Option<Step<'s, 'a>> {
+        self.run().find(node).map(|place| Step::at(self, place))
     }
-}
 
-/// Cuts words from outside, and leaves out what the database cannot keep.
-fn shortened(mut words: String) -> String {
-    words.truncate(words.floor_char_boundary(MESSAGE_BYTES_MAX));
-    if words.contains('\0') { words.replace('\0', "") } else { words }
+    /// Finds the node whose current attempt this is (`RUN-3`).
+    fn at_attempt<'s>(
+        &'s mut self,
+        node: &NodeAddress,
+        attempt: Attempt,
+        lease: LeaseToken,
+    ) -> Result<Step<'s, 'a>, RunRejection> {
+        let place = self.run().find(node).ok_or(RunRejection::StaleAttempt)?;
+        match self.run().current(place) {
+            Some(current) if current.attempt == attempt && current.lease == lease => Ok(Step::at(self, place)),
+            Some(_) | None => Err(RunRejection::StaleAttempt),
+        }
+    }
+
+    /// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
+    fn fire_timers(&mut self) {
+        let now = self.now();
+        while let Some((_, timer)) = self.run().timers.first().copied().filter(|(due, _)| *due <= now) {
+            if !self.turn.may_begin() {
+                return;
+            }
+            let step = match timer {
+                Timer::Node(due, place) => Step::at(self, place).wake(due),
+                Timer::RunTimeout => {
+                    self.fail(RunFailure::new("run_timeout", "the run took too long"));
+                    Ok(())
+                }
+            };
+            if step.is_err() {
+                return;
+            }
+            self.turn.narrow();
+            self.settle();
+            if self.run().has_agenda() {
+                return;
+            }
+        }
+    }
 }
 
 /// A run that has ended refuses, except what can only be late news.
@@ -242,100 +221,5 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
-    }
-}
-
-impl Decision<'_, '_, '_> {
-    /// Finds the node whose current attempt this is (`RUN-3`).
-    fn current_of(&self, node: &NodeAddress, attempt: Attempt, lease: LeaseToken) -> Result<Place, RunRejection> {
-        let place = self.run.find(node).ok_or(RunRejection::StaleAttempt)?;
-        match self.run.current(place) {
-            Some(current) if current.attempt == attempt && current.lease == lease => Ok(place),
-            Some(_) | None => Err(RunRejection::StaleAttempt),
-        }
-    }
-
-    fn report(&mut self, report: Report) -> Result<Result<(), Later>, RunRejection> {
-        let place = self.current_of(&report.node, report.attempt, report.lease)?;
-        // By the worker's clock, which may be ahead: no attempt begins after it was reported.
-        let seen = Some((report.worker, report.started_at.min(self.ground.now)));
-        Ok(match report.outcome {
-            ReportOutcome::Succeeded { output, assets } => {
-                let fits = produce::check_size(&output, &assets);
-                let assets = match fits.and_then(|()| produce::check_times(assets, self.ground.now)) {
-                    Ok(assets) => assets,
-                    Err(failure) => return Ok(self.fail_attempt(place, failure, true, seen)),
-                };
-                let definition = self.definition();
-                match produce::check(definition.node(place.node), assets, &self.work) {
-                    Ok(assets) => self.succeed_node(place, report.attempt, output, assets, seen),
-                    Err(failure) => self.fail_attempt(place, failure, false, seen),
-                }
-            }
-            ReportOutcome::Failed { code, message, permanent } => {
-                let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
-                let failure = RunFailure::new(&code, shortened(message));
-                self.fail_attempt(place, failure, permanent, seen)
-            }
-        })
-    }
-
-    /// Finds a node that still waits for that asset.
-    fn awaiting(&self, node: &NodeAddress, asset: &AssetId) -> Option<Place> {
-        let place = self.run.find(node)?;
-        match &self.run.node(place).phase {
-            Phase::AwaitingAssets { missing } if missing.iter().any(|need| need.asset == *asset) => Some(place),
-            Phase::AwaitingAssets { .. }
-            | Phase::Pending
-            | Phase::Current(_)
-            | Phase::Retrying { .. }
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Cancelled => None,
-        }
-    }
-
-    fn resolve_asset(&mut self, node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset>) -> Result<(), Later> {
-        let Some(place) = self.awaiting(&node, &asset) else { return Ok(()) };
-        let event = RunEvent::AssetResolved { node: node.clone(), asset, chosen };
-        if !self.check_room(event.weight_bytes())? {
-            let failure = self.too_large(event.weight_bytes()).at(&node, None);
-            return self.fail_node(place, failure);
-        }
-        self.emit(event);
-        Ok(())
-    }
-
-    /// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
-    fn fire_timers(&mut self) {
-        let now = self.ground.now;
-        while let Some((_, timer)) = self.run.timers.first().copied().filter(|(due, _)| *due <= now) {
-            if !self.may_begin() {
-                return;
-            }
-            let step = match timer {
-                Timer::AttemptTimeout(place) => {
-                    self.fail_attempt(place, RunFailure::new("timeout", "the attempt took too long"), false, None)
-                }
-                Timer::Retry(place) => self.schedule_again(place),
-                Timer::Wake(place) => {
-                    let attempt = self.run.current(place).map_or(Attempt::FIRST, |current| current.attempt);
-                    self.succeed_node(place, attempt, Json::null(), Vec::new(), None)
-                }
-                Timer::RunTimeout => {
-                    self.fail_run(RunFailure::new("run_timeout", "the run took too long"));
-                    Ok(())
-                }
-            };
-            if step.is_err() {
-                return;
-            }
-            self.narrow();
-            self.settle();
-            if self.run.has_agenda() {
-                return;
-            }
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::agenda::Agenda;
 use super::attempt::{Awaited, CurrentAttempt};
-use super::state::{Branches, NodeState, Phase, Place, Run, Timer};
+use super::state::{Branches, Due, NodeState, Phase, Place, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::definition::{Definition, Outcome, TransitionIx};
@@ -129,10 +129,10 @@ pub(super) fn timers_of(run: &Run, place: Place) -> impl Iterator<Item = (Timest
     let (first, second) = match &run.node(place).phase {
         Phase::Current(current) => {
             let timeout = run.definition.node(place.node).timeout.filter(|_| current.wakes_at().is_none());
-            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::AttemptTimeout(place)));
-            (current.wakes_at().map(|at| (at, Timer::Wake(place))), timeout)
+            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::Node(Due::Timeout, place)));
+            (current.wakes_at().map(|at| (at, Timer::Node(Due::Time, place))), timeout)
         }
-        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Retry(place))), None),
+        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Node(Due::Retry, place))), None),
         Phase::Pending
         | Phase::AwaitingAssets { .. }
         | Phase::Succeeded

@@ -3,13 +3,13 @@
 //! | file | question |
 //! |---|---|
 //! | `decide` | what may happen when a command comes |
-//! | `schedule` | when a node becomes ready, and what starting it means |
+//! | `decision` | what is decided so far, and how a fact is taken down |
+//! | `step` | what a node does when its turn comes, something is due of it, or it ends; a kind of node, a file |
 //! | `agenda` | what has still to begin, and what a run does next of its own accord |
-//! | `attempt` | what an attempt waits for |
-//! | `budget` | how much one decision may do, and what is left for the next |
-//! | `settle` | what follows when a node ends: transitions, failure, the output of the run |
+//! | `settle`, `output` | how it goes on with that, and ends well |
 //! | `ending` | how a run ends before everything was done |
-//! | `retry` | whether and when a failed attempt is tried again |
+//! | `budget` | how much one decision may do, and what is left for the next |
+//! | `attempt` | what an attempt waits for |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
@@ -27,19 +27,20 @@ mod budget;
 mod checkpoint;
 mod command;
 mod decide;
+mod decision;
 mod ending;
 mod event;
 mod evolve;
 mod legal;
+mod output;
 mod produce;
 mod react;
 mod report;
-mod retry;
-mod schedule;
 mod settle;
 mod standing;
 mod state;
 mod status;
+mod step;
 mod waiting;
 
 pub use budget::{Budget, DECISION_BYTES_MAX};

@@ -66,10 +66,19 @@ pub struct Run {
 /// What a run can have due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    AttemptTimeout(Place),
-    Retry(Place),
-    Wake(Place),
+    Node(Due, Place),
     RunTimeout,
+}
+
+/// What a node can have due; of several at one time, the first comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// Its attempt has taken too long.
+    Timeout,
+    /// Its next attempt.
+    Retry,
+    /// The time it waits for has come.
+    Time,
 }
 
 impl Run {

@@ -2,51 +2,44 @@
 
 use std::time::Duration;
 
-use super::budget::Later;
-use super::decide::Decision;
-use super::state::Place;
-use super::{RunEvent, RunFailure};
+use super::{Seen, Step};
 use crate::definition::{Backoff, Jitter, RetryPolicy};
-use crate::{Attempt, LeaseToken, RunId, Timestamp, WorkerId};
+use crate::run::budget::Later;
+use crate::run::state::{Due, Place};
+use crate::run::{RunEvent, RunFailure};
+use crate::{Attempt, LeaseToken, RunId};
 
-impl Decision<'_, '_, '_> {
+impl Step<'_, '_> {
     /// Ends the current attempt badly, and arms the next or ends the node.
     ///
     /// # Errors
     /// [`Later`]; nothing has happened.
-    pub fn fail_attempt(
+    pub(super) fn fail_attempt(
         &mut self,
-        place: Place,
         failure: RunFailure,
         permanent: bool,
-        seen: Option<(WorkerId, Timestamp)>,
+        seen: Option<Seen>,
     ) -> Result<(), Later> {
-        let definition = self.definition();
-        let node = definition.node(place.node);
-        let Some(attempt) = self.run.current(place).map(|current| current.attempt) else { return Ok(()) };
-        let failure = failure.at(&self.run.address(place), Some(attempt));
+        let policy = &self.node().retry;
+        let Some(attempt) = self.current().map(|current| current.attempt) else { return Ok(()) };
+        let failure = failure.at(&self.address(), Some(attempt));
         let (worker, started_at) = seen.unzip();
-        let event = RunEvent::AttemptFailed {
-            node: self.run.address(place),
-            attempt,
-            failure: failure.clone(),
-            worker,
-            started_at,
-        };
-        let tries = attempt.get().saturating_sub(self.run.node(place).returned);
-        if permanent || !is_tried_again(&node.retry, tries, &failure.code) {
-            let failed = self.route_failure(place, failure)?;
-            self.emit(event);
-            self.take_failure_down(place, failed);
+        let event =
+            RunEvent::AttemptFailed { node: self.address(), attempt, failure: failure.clone(), worker, started_at };
+        let tries = attempt.get().saturating_sub(self.state().returned);
+        if permanent || !is_tried_again(policy, tries, &failure.code) {
+            let failed = self.route_failure(failure)?;
+            self.decision.emit(event);
+            self.take_failure_down(failed);
             return Ok(());
         }
-        self.emit(event);
-        let delay = delay_before(&node.retry, self.run.id, place, attempt.next());
-        let due_at = self.ground.now.after(delay);
-        self.emit(RunEvent::RetryArmed { node: self.run.address(place), attempt: attempt.next(), due_at });
+        self.decision.emit(event);
+        let delay = delay_before(policy, self.decision.run().id, self.place, attempt.next());
+        let due_at = self.decision.now().after(delay);
+        self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
         if delay.is_zero() {
             // Where it does not fit, it is due in the next decision.
-            let _it_is_due = self.schedule_again(place);
+            let _it_is_due = self.wake(Due::Retry);
         }
         Ok(())
     }

@@ -1,0 +1,102 @@
+//! The attempts of a node: when one exists, whose it is, and what its worker says of it.
+
+use std::time::Duration;
+
+use super::Step;
+use crate::run::budget::Later;
+use crate::run::event::NAMES_BYTES;
+use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
+use crate::{Attempt, Json, Timestamp, WorkerId};
+
+/// How many bytes of a worker's or a caller's words are kept.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const CODE_CHARS_MAX: usize = 200;
+
+/// Who ran an attempt, and since when.
+pub(super) type Seen = (WorkerId, Timestamp);
+
+impl Step<'_, '_> {
+    /// Starts the next attempt: a worker's, or, where it sleeps, nobody's.
+    pub(super) fn schedule(&mut self, input: Option<Json>, sleep: Option<Duration>) -> Result<(), Later> {
+        // Before a worker's room is taken for it.
+        self.decision.turn.check_work()?;
+        let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
+        if !self.find_room(bytes, None)? {
+            return Ok(());
+        }
+        let attempt = Attempt::new(self.state().attempts + 1);
+        let lease = self.decision.lease(self.place, attempt);
+        let queue = &self.node().queue;
+        let hand = if sleep.is_some() { None } else { self.decision.take_hand(queue) };
+        let (handed_to, session) = hand.unzip();
+        let wakes_at = sleep.map(|span| self.decision.now().after(span));
+        let node = self.address();
+        self.decision.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
+        Ok(())
+    }
+
+    /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
+    pub fn grant(&mut self, grant: Grant) {
+        let Grant { node, attempt, worker, session } = grant;
+        if self.current().is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
+            let lease = self.decision.lease(self.place, attempt);
+            self.decision.emit(RunEvent::AttemptGranted { node, attempt, lease, worker, session });
+        }
+    }
+
+    /// Ends an attempt that its worker has not begun, and schedules the next: no try was made.
+    pub fn take_back(&mut self) -> Result<(), Later> {
+        let Some(current) = self.current() else { return Ok(()) };
+        let (attempt, input) = (current.attempt, current.input.clone());
+        // Who said that it runs cannot say that it was never begun.
+        let holder = current.holder().filter(|_| !current.is_started());
+        let Some(worker) = holder.map(|(worker, _)| worker.clone()) else { return Ok(()) };
+        self.decision.emit(RunEvent::AttemptReturned { node: self.address(), attempt, worker });
+        self.schedule(input, None)
+    }
+
+    /// Learns that the attempt runs, since then by the worker's clock.
+    pub fn see_started(&mut self, worker: WorkerId, started_at: Timestamp) {
+        if let Some(current) = self.current().filter(|current| !current.is_started()) {
+            let (node, attempt) = (self.address(), current.attempt);
+            let started_at = started_at.min(self.decision.now());
+            self.decision.emit(RunEvent::AttemptStarted { node, attempt, worker, started_at });
+        }
+    }
+
+    /// Ends an attempt that nobody holds any more.
+    pub fn lose(&mut self) -> Result<(), Later> {
+        let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
+        self.fail_attempt(failure, false, None)
+    }
+
+    /// Ends the attempt as its worker says.
+    pub fn report(&mut self, report: Report) -> Result<(), Later> {
+        let now = self.decision.now();
+        // By the worker's clock, which may be ahead: no attempt begins after it was reported.
+        let seen = Some((report.worker, report.started_at.min(now)));
+        match report.outcome {
+            ReportOutcome::Succeeded { output, assets } => {
+                let fits = produce::check_size(&output, &assets);
+                let assets = match fits.and_then(|()| produce::check_times(assets, now)) {
+                    Ok(assets) => assets,
+                    Err(failure) => return self.fail_attempt(failure, true, seen),
+                };
+                match produce::check(self.node(), assets, self.work()) {
+                    Ok(assets) => self.succeed(report.attempt, output, assets, seen),
+                    Err(failure) => self.fail_attempt(failure, false, seen),
+                }
+            }
+            ReportOutcome::Failed { code, message, permanent } => {
+                let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
+                self.fail_attempt(RunFailure::new(&code, shortened(message)), permanent, seen)
+            }
+        }
+    }
+}
+
+/// Cuts words from outside, and leaves out what the database cannot keep.
+pub fn shortened(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(MESSAGE_BYTES_MAX));
+    if words.contains('\0') { words.replace('\0', "") } else { words }
+}

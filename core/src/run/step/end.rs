@@ -1,0 +1,80 @@
+//! How a node ends.
+
+use super::route::{Exit, Failed};
+use super::{Seen, Step};
+use crate::run::budget::Later;
+use crate::run::{ProducedAsset, RunEvent, RunFailure};
+use crate::{Attempt, Json};
+
+impl Step<'_, '_> {
+    /// Ends the node well, once its output fits where it is stored.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened, here and below.
+    pub(super) fn succeed(
+        &mut self,
+        attempt: Attempt,
+        output: Json,
+        assets: Vec<ProducedAsset>,
+        seen: Option<Seen>,
+    ) -> Result<(), Later> {
+        if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
+            return self.fail(failure, Some(attempt));
+        }
+        let Exit { taken, failure } = Exit::of(self.decision.run(), self.place, &output, self.work());
+        self.decision.turn.check_work()?;
+        let (worker, started_at) = seen.unzip();
+        let node = self.address();
+        let event = RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken };
+        if self.find_room(event.weight_bytes(), Some(attempt))? {
+            self.decision.emit(event);
+            if let Some(failure) = failure {
+                self.decision.fail(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the node badly; the run goes on only over an `on: failure` transition.
+    pub(super) fn fail(&mut self, failure: RunFailure, attempt: Option<Attempt>) -> Result<(), Later> {
+        let failed = self.route_failure(failure.at(&self.address(), attempt))?;
+        self.take_failure_down(failed);
+        Ok(())
+    }
+
+    /// Finds the transitions that a failure takes.
+    pub(super) fn route_failure(&self, failure: RunFailure) -> Result<Failed, Later> {
+        self.decision.turn.check_work()?;
+        let failed = Failed::of(self.decision.run(), self.place, failure, self.work());
+        self.decision.turn.check_work()?;
+        Ok(failed)
+    }
+
+    /// Ends the node badly whose way on is known.
+    pub(super) fn take_failure_down(&mut self, failed: Failed) {
+        let Failed { failure, taken } = failed;
+        let is_fatal = taken.is_empty();
+        let node = self.address();
+        self.decision.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
+        if is_fatal {
+            self.decision.fail(failure);
+        }
+    }
+
+    /// Ends the node because the run ends before it does.
+    pub(super) fn cancel(&mut self) {
+        let node = self.address();
+        self.decision.emit(RunEvent::NodeCancelled { node });
+    }
+
+    /// Says whether facts of so many bytes fit. Where they never do, the node fails.
+    pub(super) fn find_room(&mut self, bytes: usize, attempt: Option<Attempt>) -> Result<bool, Later> {
+        if self.decision.turn.check_room(bytes)? {
+            return Ok(true);
+        }
+        let max = self.decision.turn.bytes_max();
+        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
+        self.fail(RunFailure::new("node_too_large", message), attempt)?;
+        Ok(false)
+    }
+}

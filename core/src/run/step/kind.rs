@@ -1,0 +1,35 @@
+//! What there is to say of a kind of node.
+
+use super::{Job, Pure, Sleep, Step};
+use crate::Json;
+use crate::definition::Execution;
+use crate::run::budget::Later;
+use crate::run::state::Due;
+
+/// A kind of node, at the three moments at which it has a say. That its turn has come, which assets it gets and what its
+/// input is, was found out before; how it ends is the same for all.
+pub(super) trait Kind {
+    /// It begins with this input; without one of its own, the run's.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened, here and below.
+    fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later>;
+
+    /// Something of it is due. Whatever that is, it is not due any more when this has happened.
+    ///
+    /// # Errors
+    /// [`Later`].
+    fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later>;
+
+    /// The run ends before it does.
+    fn withdraw(&self, step: &mut Step<'_, '_>);
+}
+
+/// Lets the kind of a node have its say.
+pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -> T {
+    match execution {
+        Execution::Fleet { .. } | Execution::Engine(_) => say(&Job),
+        Execution::Inside { output } => say(&Pure { output: output.as_ref() }),
+        Execution::Waits { span } => say(&Sleep { span }),
+    }
+}

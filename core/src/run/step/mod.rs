@@ -1,0 +1,132 @@
+//! A node in a decision.
+//!
+//! | file | question |
+//! |---|---|
+//! | `ready` | when a node becomes ready |
+//! | `kind` | which kinds of node there are, and what each has to say |
+//! | `job`, `pure`, `sleep` | a kind: how it begins, wakes, is withdrawn |
+//! | `assets` | which versions of assets a node waits for |
+//! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
+//! | `retry` | whether and when a failed attempt is tried again |
+//! | `route` | over which transitions the run goes on |
+//! | `end` | how a node ends |
+
+mod assets;
+mod attempt;
+mod end;
+mod job;
+mod kind;
+mod pure;
+mod ready;
+mod retry;
+mod route;
+mod sleep;
+
+pub(super) use attempt::shortened;
+pub(super) use ready::{Readiness, readiness};
+
+use attempt::Seen;
+use job::Job;
+use pure::Pure;
+use sleep::Sleep;
+
+use super::RunEvent;
+use super::attempt::CurrentAttempt;
+use super::budget::Later;
+use super::decision::Decision;
+use super::state::{Due, NodeState, Phase, Place};
+use crate::definition::Node;
+use crate::expr::{EvaluationError, Template, Work};
+use crate::{Attempt, Json, NodeAddress};
+
+/// A node in a decision. What it is told it does whole, or not at all: then it is [`Later`], and nothing has happened.
+pub(super) struct Step<'d, 'a> {
+    decision: &'d mut Decision<'a>,
+    place: Place,
+}
+
+impl<'d, 'a> Step<'d, 'a> {
+    pub fn at(decision: &'d mut Decision<'a>, place: Place) -> Self {
+        Self { decision, place }
+    }
+
+    /// Does what the agenda says: begins the node, goes on with the assets it got, or skips it.
+    ///
+    /// # Errors
+    /// [`Later`]; nothing has happened, here and below.
+    pub fn begin(&mut self) -> Result<(), Later> {
+        let node = self.node();
+        if self.state().phase != Phase::Pending {
+            return self.begin_with_input();
+        }
+        if !node.incoming.is_empty() && readiness(node, self.state()) == Readiness::Dead {
+            let node = self.address();
+            self.decision.emit(RunEvent::NodeSkipped { node });
+            return Ok(());
+        }
+        if node.consumes.is_empty() { self.begin_with_input() } else { self.await_assets() }
+    }
+
+    /// Renders the node's input, and lets its kind begin.
+    fn begin_with_input(&mut self) -> Result<(), Later> {
+        let node = self.node();
+        let input = match node.input.as_ref().map(|template| self.render(template)).transpose() {
+            Ok(input) => input,
+            Err(error) => return self.fail(error.into_failure(), None),
+        };
+        kind::with(&node.action.execution, |kind| kind.begin(self, input))
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, due: Due) -> Result<(), Later> {
+        kind::with(&self.node().action.execution, |kind| kind.wake(self, due))
+    }
+
+    /// Lets go of the node: the run ends before it does.
+    pub fn withdraw(&mut self) {
+        kind::with(&self.node().action.execution, |kind| kind.withdraw(self));
+    }
+
+    fn node(&self) -> &'a Node {
+        self.decision.definition().node(self.place.node)
+    }
+
+    fn address(&self) -> NodeAddress {
+        self.decision.run().address(self.place)
+    }
+
+    fn state(&self) -> &NodeState {
+        self.decision.run().node(self.place)
+    }
+
+    fn current(&self) -> Option<&CurrentAttempt> {
+        self.decision.run().current(self.place)
+    }
+
+    /// The attempt under way, or the one that there would be.
+    fn attempt(&self) -> Attempt {
+        self.current().map_or(Attempt::FIRST, |current| current.attempt)
+    }
+
+    /// The input that its attempts have had so far.
+    fn input(&self) -> Option<Json> {
+        match &self.state().phase {
+            Phase::Current(current) => current.input.clone(),
+            Phase::Retrying { input, .. } => input.clone(),
+            Phase::Pending
+            | Phase::AwaitingAssets { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => None,
+        }
+    }
+
+    fn work(&self) -> &Work {
+        self.decision.turn.work()
+    }
+
+    fn render(&self, template: &Template) -> Result<Json, EvaluationError> {
+        self.decision.run().with_scope(self.place, None, |scope| template.render_within(scope, self.work()))
+    }
+}

@@ -1,0 +1,111 @@
+//! Over which transitions a run goes on from a node that has ended.
+
+use crate::Json;
+use crate::definition::{Definition, OnNoRoute, TransitionIx};
+use crate::expr::{EvaluationError, Scope, Work};
+use crate::run::RunFailure;
+use crate::run::state::{Place, Run};
+
+/// Which transitions leave.
+enum Route {
+    /// There are no conditions: all of them, also when there are none.
+    All,
+    Taken(Vec<u32>),
+    /// There are some and none is true.
+    Blocked,
+}
+
+/// The first tier with a true condition wins, and all its true transitions fire.
+fn route(
+    tiers: &[Vec<TransitionIx>],
+    definition: &Definition,
+    scope: &Scope<'_>,
+    work: &Work,
+) -> Result<Route, EvaluationError> {
+    for tier in tiers {
+        let mut taken = Vec::new();
+        for ix in tier {
+            let holds = match &definition.transition(*ix).when {
+                None => true,
+                Some(condition) => condition.holds_within(scope, work)?,
+            };
+            if holds {
+                taken.push(ix.0);
+            }
+        }
+        if !taken.is_empty() {
+            return Ok(Route::Taken(taken));
+        }
+    }
+    Ok(Route::Blocked)
+}
+
+fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> bool {
+    match tiers {
+        [] => true,
+        [tier] => tier.iter().all(|ix| definition.transition(*ix).when.is_none()),
+        [_, _, ..] => false,
+    }
+}
+
+/// How a node is left that has ended well.
+pub(super) struct Exit {
+    /// Absent: over all transitions that leave on success.
+    pub taken: Option<Vec<u32>>,
+    /// Why the run ends with it all the same.
+    pub failure: Option<RunFailure>,
+}
+
+impl Exit {
+    /// Finds how a node is left whose output is this.
+    pub fn of(run: &Run, place: Place, output: &Json, work: &Work) -> Self {
+        let definition = &run.definition;
+        let node = definition.node(place.node);
+        let here = |failure: RunFailure| failure.at(&run.address(place), None);
+        let route = if is_unconditional(&node.on_success, definition) {
+            Ok(Route::All)
+        } else if let Err(limit) = work.take(run.branches.of(place).state.len() as u64) {
+            Err(here(limit.into()))
+        } else {
+            run.with_scope_after(place, output, |scope| route(&node.on_success, definition, scope, work))
+                .map_err(|error| here(error.into_failure()))
+        };
+        match route {
+            Ok(Route::All) => Self { taken: None, failure: None },
+            Ok(Route::Taken(taken)) => Self { taken: Some(taken), failure: None },
+            Ok(Route::Blocked) => {
+                let failure = match node.on_no_route {
+                    OnNoRoute::End => None,
+                    OnNoRoute::Fail => {
+                        let message = format!("no transition out of {} holds", node.id);
+                        Some(here(RunFailure::new("no_route", message)))
+                    }
+                };
+                Self { taken: Some(Vec::new()), failure }
+            }
+            Err(failure) => Self { taken: Some(Vec::new()), failure: Some(failure) },
+        }
+    }
+}
+
+/// How a node ends badly: why, and over which transitions the run goes on; over none, it fails.
+pub(super) struct Failed {
+    pub failure: RunFailure,
+    pub taken: Vec<u32>,
+}
+
+impl Failed {
+    /// Finds how a node is left that this has happened to.
+    pub fn of(run: &Run, place: Place, failure: RunFailure, work: &Work) -> Self {
+        let definition = &run.definition;
+        let tiers = &definition.node(place.node).on_failure;
+        match run.with_scope(place, Some(&failure), |scope| route(tiers, definition, scope, work)) {
+            Ok(Route::Taken(taken)) => Self { failure, taken },
+            Ok(Route::Blocked | Route::All) => Self { failure, taken: Vec::new() },
+            Err(error) => {
+                let failure = error.into_failure().at(&run.address(place), failure.attempt);
+                Self { failure, taken: Vec::new() }
+            }
+        }
+    }
+}
