@@ -1,17 +1,14 @@
 //! What the engine's own processes ask of a shard.
 
-use std::time::Duration;
-
+use super::appends::Writable;
 use super::line::{Arrival, Sender};
+use super::quarantine::listed;
+use super::releases::Releasing;
 use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
+use crate::RunId;
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
-use crate::shard::Rejection;
-
-/// How long an append that landed proves that the next one would.
-const PROOF_LASTS: Duration = Duration::from_secs(1);
-/// An append that has been on its way for so long is not only slow.
-const STALLED_AFTER: Duration = Duration::from_millis(1500);
+use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -24,12 +21,12 @@ impl<R, T> Desk<R, T> {
         if requests.is_empty() {
             return out.push(Output::Answer { reply, bytes: b"[]".to_vec() });
         }
-        let frame = self.commands.open(reply, requests.len());
+        let frame = self.answers.open_commands(reply, requests.len());
         let overloaded = self.is_overloaded();
         for (index, request) in requests.into_iter().enumerate() {
             let place = FramePlace { frame, index };
             if overloaded {
-                self.refuse_command(place, Rejection::Overloaded, out);
+                self.answers.refuse(place, Rejection::Overloaded, out);
                 continue;
             }
             let sender = Sender::of_asked(frame, &request);
@@ -45,44 +42,57 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        match asked {
-            ShardRequest::Submit(submission) => self.submit(Asker::Shard(place), *submission, at, out),
-            ShardRequest::AwaitRun { run } => self.await_run(place, run, at, out),
-            ShardRequest::DescribeAsset { key } => {
-                let asset = self.owner.shard().asset(&key);
-                let declarations = asset.into_iter().flat_map(Asset::declarations).cloned().collect();
-                self.reply(place, ShardReply::Asset { declarations }, out);
-            }
-            ShardRequest::DescribeQueue { workspace, queue } => {
-                let shard = self.owner.shard();
-                let waiting = shard.waiting_for(&workspace, &queue) as u64;
-                let held = shard.held_of(&workspace, &queue) as u64;
-                self.reply(place, ShardReply::Queue { waiting, held }, out);
-            }
-            ShardRequest::ListQuarantine { aggregate } => self.list_quarantine(place, aggregate.as_ref(), out),
+        let shard = self.owner.shard();
+        let told = match asked {
+            ShardRequest::Submit(submission) => return self.submit(Asker::Shard(place), *submission, None, at, out),
+            ShardRequest::AwaitRun { run } => return self.await_run(place, run, at, out),
             ShardRequest::Release { id, aggregate, by, actor } => {
-                self.begin_release(place, id, aggregate, by, actor, out);
+                return self.begin_release(aggregate, by, Releasing { id, actor, place }, out);
             }
+            ShardRequest::NameEpoch { prove } => return self.name_epoch(place, prove, at, out),
+            ShardRequest::DescribeAsset { key } => described(shard, &key),
+            ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
+            ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
             ShardRequest::NameHeard { of } => {
-                let (heard, incarnation) = (self.owner.shard().heard(of), self.owner.shard().lanes().incarnation());
-                self.reply(place, ShardReply::Heard { place: heard, incarnation }, out);
+                ShardReply::Heard { place: shard.heard(of), incarnation: shard.lanes().incarnation() }
             }
-            ShardRequest::NameEpoch { prove } => self.name_epoch(place, prove, at, out),
+        };
+        self.answers.reply(place, told, out);
+    }
+
+    fn await_run(&mut self, place: FramePlace, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let shard = self.owner.shard();
+        if shard.run(run).is_some() || shard.is_quarantined(run) {
+            return self.answers.watch(run, place, at.steady, out);
+        }
+        match self.owner.ended_run(run) {
+            // It ended in a bundle that is not durable yet; its release answers.
+            Some((_, None)) => self.answers.watch(run, place, at.steady, out),
+            Some((status, Some(position))) => self.answers.reply(place, ShardReply::Ended { status, position }, out),
+            // Where its start is refused, whoever waits asks again and is told.
+            None if self.parking.holds_up(run) => self.answers.watch(run, place, at.steady, out),
+            None => self.owner.hold(Caller(Asker::Watcher(place))),
         }
     }
 
     /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
     fn name_epoch(&mut self, place: FramePlace, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let epoch = self.owner.epoch();
-        let pending = self.appending_since.map(|since| at.steady.saturating_sub(since));
-        let is_proven = self.appended_at.is_some_and(|last| at.steady.saturating_sub(last) < PROOF_LASTS);
-        match pending {
-            Some(pending) if pending >= STALLED_AFTER => {
-                let appending_ms = u64::try_from(pending.as_millis()).ok();
-                self.reply(place, ShardReply::Driven { epoch, appending_ms }, out);
-            }
-            _ if prove && !is_proven => self.owner.hold(Caller(Asker::Prober(place))),
-            _ => self.reply(place, ShardReply::Driven { epoch, appending_ms: None }, out),
-        }
+        let appending_ms = match self.appends.writable(at.steady) {
+            Writable::Stalled(pending) => u64::try_from(pending.as_millis()).ok(),
+            Writable::Unproven if prove => return self.owner.hold(Caller(Asker::Prober(place))),
+            Writable::Unproven | Writable::Proven => None,
+        };
+        let driven = ShardReply::Driven { epoch: self.owner.epoch(), appending_ms };
+        self.answers.reply(place, driven, out);
     }
+}
+
+fn described(shard: &Shard, key: &AssetKey) -> ShardReply {
+    let declarations = shard.asset(key).into_iter().flat_map(Asset::declarations).cloned().collect();
+    ShardReply::Asset { declarations }
+}
+
+fn counted(shard: &Shard, (workspace, queue): &QueueKey) -> ShardReply {
+    let waiting = shard.waiting_for(workspace, queue) as u64;
+    ShardReply::Queue { waiting, held: shard.held_of(workspace, queue) as u64 }
 }

@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::work::Speaker;
+use super::asker::Waits;
+use super::parking::Found;
+use super::workers::Speaker;
 use super::{Asker, Desk, FramePlace, Moment, Output};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
-use crate::shard::{Awaited, Command, Compiled, Submission};
+use crate::shard::{Command, Shard, Submission};
 use crate::{LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
 
 /// How many bytes may wait before further frames are refused with `Overloaded`.
 pub const LINE_BYTES_MAX: usize = 32 << 20;
 /// How many requests of one worker may wait before further frames of its are refused with `Overloaded`.
 pub const LINE_OF_SENDER_MAX: usize = 4_096;
-/// What any request costs, in units of work: some two microseconds.
-const REQUEST_WORK: u64 = 100;
 
 /// Whose requests keep their order among themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,13 +81,8 @@ pub(super) enum Arrival<T> {
     Wish {
         asker: Asker<T>,
         submission: Submission,
-    },
-    /// It was parked; what it waited for has been looked up and compiled.
-    LookedUp {
-        awaited: Awaited,
-        compiled: Arc<[Compiled]>,
-        asker: Asker<T>,
-        submission: Submission,
+        /// Absent unless it was parked.
+        found: Option<Found>,
     },
 }
 
@@ -139,7 +134,8 @@ impl<T> Line<T> {
         self.senders.get(&sender).map_or(0, |queue| queue.waiting.len())
     }
 
-    fn push(&mut self, sender: Sender, account: Option<Account>, waiting: Arrival<T>) {
+    fn push(&mut self, shard: &Shard, sender: Sender, waiting: Arrival<T>) {
+        let account = waiting.account(shard);
         self.bytes += waiting.bytes();
         self.queue(sender).waiting.push_back((account, waiting));
     }
@@ -202,21 +198,20 @@ impl<T> Line<T> {
         let waiting = self.senders.values().flat_map(|queue| &queue.waiting);
         waiting.flat_map(|(_, waiting)| match waiting {
             Arrival::Work { request, .. } => spoken_of(request),
-            Arrival::Shard { .. } | Arrival::Wish { .. } | Arrival::LookedUp { .. } => Vec::new(),
+            Arrival::Shard { .. } | Arrival::Wish { .. } => Vec::new(),
         })
     }
 
-    /// Takes in what was looked up and compiled for these, which were parked in this order.
-    pub fn take_up(&mut self, awaited: &Awaited, parked: Vec<(Asker<T>, Submission)>, compiled: &Arc<[Compiled]>) {
-        let account = Some(account(&awaited.workflow().workspace, &awaited.workflow().workflow));
+    /// Takes in what was parked, in this order, and has been looked up and compiled.
+    pub fn take_up(&mut self, parked: Vec<(Asker<T>, Submission)>, found: &Found) {
+        let account = Some(account(&found.awaited.workflow().workspace, &found.awaited.workflow().workflow));
         // Whoever waited longest comes first, and with it whatever its sender has brought since.
         for (_, submission) in &parked {
             self.queue(Sender::of(submission));
         }
         for (asker, submission) in parked.into_iter().rev() {
-            let (awaited, compiled) = (awaited.clone(), compiled.clone());
-            let sender = Sender::of(&submission);
-            self.push_first(sender, account, Arrival::LookedUp { awaited, compiled, asker, submission });
+            let (sender, found) = (Sender::of(&submission), Some(found.clone()));
+            self.push_first(sender, account, Arrival::Wish { asker, submission, found });
         }
     }
 
@@ -229,6 +224,36 @@ impl<T> Line<T> {
 }
 
 impl<T> Arrival<T> {
+    /// Returns where somebody waits for it to be answered, if anybody does.
+    pub fn waits(&self) -> Option<Waits> {
+        match self {
+            Self::Work { place, .. } => Some(Waits::Worker(*place)),
+            Self::Shard { place, .. } => Some(Waits::Process(*place)),
+            Self::Wish { asker, .. } => asker.waits(),
+        }
+    }
+
+    /// Returns the workflow whose definition says how much work a request is.
+    fn account(&self, shard: &Shard) -> Option<Account> {
+        let of_run = |run: RunId| shard.run(run).map(|run| account(run.workspace(), run.workflow()));
+        let of_wish = |submission: &Submission| match &submission.command {
+            Command::Run { command: RunCommand::StartRun(start), .. } => {
+                Some(account(&start.workspace, &start.workflow))
+            }
+            command => command.run().and_then(of_run),
+        };
+        match self {
+            Self::Work { request, .. } => match request {
+                WorkRequest::Report { run, .. }
+                | WorkRequest::Return { run, .. }
+                | WorkRequest::Started { run, .. } => of_run(*run),
+                WorkRequest::Heartbeat { .. } => None,
+            },
+            Self::Shard { request, .. } => request.wish().and_then(of_wish),
+            Self::Wish { submission, .. } => of_wish(submission),
+        }
+    }
+
     /// What it holds, about.
     fn bytes(&self) -> usize {
         const NAMES: usize = 512;
@@ -238,7 +263,7 @@ impl<T> Arrival<T> {
                 Self::Work { request: WorkRequest::Heartbeat { held }, .. } => NAMES * held.len(),
                 Self::Work { request: WorkRequest::Return { .. } | WorkRequest::Started { .. }, .. } => 0,
                 Self::Shard { request, .. } => request.wish().map_or(0, |wish| wish.command.bytes_asked()),
-                Self::Wish { submission, .. } | Self::LookedUp { submission, .. } => submission.command.bytes_asked(),
+                Self::Wish { submission, .. } => submission.command.bytes_asked(),
             }
     }
 }
@@ -267,76 +292,34 @@ fn spoken_of(request: &WorkRequest) -> Vec<(RunId, LeaseToken)> {
 impl<R, T> Desk<R, T> {
     /// Decides what has come, if nobody waits and this burst has work left; else it waits.
     pub(super) fn come(&mut self, sender: Sender, waiting: Arrival<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
-        if self.line.is_empty() && !self.is_burst_over() {
+        if self.line.is_empty() && !self.pace.is_burst_over(&self.owner) {
             self.meet(waiting, at, out);
         } else {
-            let account = self.account_of(&waiting);
-            self.line.push(sender, account, waiting);
-        }
-    }
-
-    /// Returns the workflow whose definition says how much work a request is.
-    fn account_of(&self, waiting: &Arrival<T>) -> Option<Account> {
-        let of_run = |run: RunId| self.owner.shard().run(run).map(|run| account(run.workspace(), run.workflow()));
-        let of_wish = |submission: &Submission| match &submission.command {
-            Command::Run { command: RunCommand::StartRun(start), .. } => {
-                Some(account(&start.workspace, &start.workflow))
-            }
-            command => command.run().and_then(of_run),
-        };
-        match waiting {
-            Arrival::Work { request, .. } => match request {
-                WorkRequest::Report { run, .. }
-                | WorkRequest::Return { run, .. }
-                | WorkRequest::Started { run, .. } => of_run(*run),
-                WorkRequest::Heartbeat { .. } => None,
-            },
-            Arrival::Shard { request, .. } => request.wish().and_then(of_wish),
-            Arrival::Wish { submission, .. } | Arrival::LookedUp { submission, .. } => of_wish(submission),
+            self.line.push(self.owner.shard(), sender, waiting);
         }
     }
 
     /// Decides what waits, fairly, until the burst is over.
     pub(super) fn serve(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
-        while !self.is_burst_over()
+        while !self.pace.is_burst_over(&self.owner)
             && let Some((sender, account, waiting)) = self.line.next()
         {
-            let before = self.work_done();
+            let before = self.pace.done(self.owner.shard());
             self.meet(waiting, at, out);
-            self.line.charge(sender, account, self.work_done() - before);
+            self.line.charge(sender, account, self.pace.done(self.owner.shard()) - before);
         }
     }
 
     fn meet(&mut self, waiting: Arrival<T>, at: Moment, out: &mut Vec<Output<R, T>>) {
-        self.met += REQUEST_WORK;
+        self.pace.meet();
         match waiting {
             Arrival::Work { place, speaker, request } => {
-                // Whoever reports comes first for what that makes ready.
-                self.rooms.hands.prefer(Some(speaker.session));
-                if let WorkRequest::Report { run, report, .. } = &request {
-                    let run = self.owner.shard().run(*run);
-                    let quick = matches!(report.outcome, ReportOutcome::Succeeded { .. })
-                        && self.leases.is_fresh(report.lease, at.steady);
-                    let quick_at = run.filter(|_| quick).and_then(|run| run.queue_of(&report.node));
-                    self.rooms.hands.speak(speaker.session, quick_at);
-                }
+                self.workers.prefer(self.owner.shard(), &speaker, &request, at);
                 self.take_request(place, &speaker, request, at, out);
-                self.rooms.hands.prefer(None);
+                self.workers.prefer_nobody();
             }
             Arrival::Shard { place, request } => self.take_asked(place, request, at, out),
-            Arrival::Wish { asker, submission } => self.submit(asker, submission, at, out),
-            Arrival::LookedUp { awaited, compiled, asker, submission } => {
-                self.submit_looked_up(&awaited, compiled, asker, submission, at, out)
-            }
-        }
-    }
-
-    /// Whoever speaks of an attempt in what waits is not silent.
-    pub(super) fn hear_the_line(&mut self, at: Moment) {
-        for (run, token) in self.line.leases() {
-            if let Some(lease) = self.leases.get_mut(token).filter(|lease| lease.run == run) {
-                lease.seen = at.steady;
-            }
+            Arrival::Wish { asker, submission, found } => self.submit(asker, submission, found, at, out),
         }
     }
 }

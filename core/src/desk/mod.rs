@@ -4,64 +4,72 @@
 //! | file | question |
 //! |---|---|
 //! | `input`, `output` | what comes in, what goes out |
-//! | `work` | what workers say, and what it means |
+//! | `work` | what comes from workers |
 //! | `ask` | what the engine's own processes ask |
-//! | `answer` | who hears of what was decided |
+//! | `asker`, `answer` | who asks, and who hears of what was decided |
+//! | `grant` | who is granted what waits |
 //! | `takeover`, `stepdown` | what an owner inherits, what it leaves behind |
-//! | `leases` | who holds which attempt, who must be told again, and who fell silent |
-//! | `handing` | how tasks reach the workers they were granted to |
-//! | `rooms` | which workers there are, who is granted what waits, when workers are called for |
-//! | `parking` | which commands wait for a definition, or for it to be compiled |
 //! | `quarantine` | what is quarantined, and how it is released |
-//! | `watchers` | who waits for the end of which run |
-//! | `frames` | which requests came together and are answered together |
+//!
+//! What it puts together, each with a rule of its own:
+//!
+//! | file | question |
+//! |---|---|
+//! | `workers` | what workers lend and hold, and what is on its way to them |
 //! | `line` | what waits to be decided, and who is next |
+//! | `pace` | how much is decided in one go, and when a run that goes on by itself is next |
+//! | `parking` | which commands wait for a definition, or for it to be compiled |
+//! | `answers` | who waits for an answer, and how it leaves; in `frames`, or, for the end of a run, among `watchers` |
+//! | `appends` | whether the shard can be written |
+//! | `releases` | which releases from quarantine are under way |
 
 mod answer;
+mod answers;
+mod appends;
 mod ask;
+mod asker;
 mod frames;
-mod handing;
+mod grant;
 mod input;
-mod leases;
 mod line;
 mod output;
+mod pace;
 mod parking;
 mod quarantine;
-mod rooms;
+mod releases;
 mod stepdown;
 mod takeover;
 mod watchers;
 mod work;
+mod workers;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use asker::Caller;
 pub use input::{Input, Moment};
 pub use line::{LINE_BYTES_MAX, LINE_OF_SENDER_MAX};
 pub use output::Output;
+pub use pace::{GoesOn, PASSED_OVER_MAX};
 pub use parking::Needed;
 pub use quarantine::QUARANTINED_SHOWN_MAX;
 
-use frames::{FramePlace, Frames};
-use leases::{Lease, Leases};
+use answers::Answers;
+use appends::Appends;
+use asker::Asker;
+use frames::FramePlace;
 use line::{Arrival, Line, Sender};
-use parking::Parking;
-use quarantine::Releasing;
-use rooms::Rooms;
+use pace::Pace;
+use parking::{Found, Parking};
+use releases::Releases;
 use takeover::Inheritance;
-use watchers::Watchers;
+use workers::Workers;
 
-use crate::protocol::{ShardReply, Task, WorkReply};
 use crate::run::RunCommand;
-use crate::shard::{Command, Owner, Rejection, Released, Submission};
-use crate::{BundleId, CommandId, LeaseToken, Sequence, SessionId};
+use crate::shard::{Command, Owner, Released, Submission};
+use crate::{BundleId, CommandId, Sequence};
 
 /// How many runs one turn fires timers of.
 const DUE_BURST: usize = 256;
-/// Which part of what one decision may do is decided in one go before others are looked at.
-const BURST_PART: u64 = 8;
-/// How many inputs go before a run that goes on by itself, and no more.
-pub const PASSED_OVER_MAX: u32 = 4;
 
 /// How a desk behaves.
 #[derive(Debug, Clone)]
@@ -74,103 +82,47 @@ pub struct DeskSettings {
     pub message_bytes_max: usize,
 }
 
-/// An owner of a shard at its desk. `R` is where an answer goes, `T` what an effect is confirmed with; neither is looked
-/// at here.
+/// An owner of a shard at its desk: it puts together what each of these knows for itself. `R` is where an answer goes, `T` what
+/// an effect is confirmed with; neither is looked at here.
 #[derive(Debug)]
 pub struct Desk<R, T> {
     owner: Owner<Caller<T>>,
-    settings: DeskSettings,
-    work: Frames<(R, SessionId), WorkReply>,
-    commands: Frames<R, ShardReply>,
-    leases: Leases,
-    rooms: Rooms,
-    /// Tasks to hand over when the answers are out.
-    handed: BTreeMap<SessionId, Vec<Task>>,
-    watchers: Watchers,
+    answers: Answers<R>,
+    workers: Workers,
     parking: Parking<T>,
     line: Line<T>,
-    releasing: Vec<Releasing>,
+    releases: Releases,
     inheritance: Inheritance,
     names: Names,
-    refusals: u64,
-    /// Since when the bundle in flight is.
-    appending_since: Option<Duration>,
-    /// When a bundle last was durable.
-    appended_at: Option<Duration>,
-    /// What the requests themselves cost, beside what was decided.
-    met: u64,
-    /// How much work was done before this turn.
-    done_before: u64,
-    /// How many inputs have gone before the run whose turn it is to go on.
-    passed_over: u32,
-    /// Whether the bundle that opens the epoch is durable: until then the epoch may never be, so nobody hears of it.
-    is_open: bool,
-}
-
-/// Who asked for a command, and so who hears of its outcome.
-#[derive(Debug)]
-pub struct Caller<T>(Asker<T>);
-
-/// When [`Input::Continue`] should come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GoesOn {
-    /// Nobody has more to do, or the bundle that fills is full.
-    Not,
-    /// When nothing else has come.
-    WhenIdle,
-    /// Next: enough has gone before.
-    Now,
-}
-
-#[derive(Debug)]
-enum Asker<T> {
-    Work {
-        place: FramePlace,
-        session: SessionId,
-        /// Whether the answer can bring tasks: that to a report can.
-        brings: bool,
-    },
-    Shard(FramePlace),
-    Effect {
-        ticket: T,
-        submission: Box<Submission>,
-    },
-    /// A worker that holds what is not its own any more: held, as is the next, until that is known to be true
-    /// (`SHD-4`).
-    Heartbeat {
-        place: FramePlace,
-        cancelled: Vec<LeaseToken>,
-        unclear: Vec<LeaseToken>,
-    },
-    /// A worker that speaks of what is not of its workspace.
-    Stranger {
-        place: FramePlace,
-        rejection: Rejection,
-    },
-    /// Who would wait for the end of a run that is not known.
-    Watcher(FramePlace),
-    /// Who asks whether the shard can append.
-    Prober(FramePlace),
-    /// The shard itself: a definition to adopt.
-    Adoption,
-    /// The shard itself: timers, silence.
-    Nobody,
+    pace: Pace,
+    appends: Appends,
 }
 
 impl<R, T> Desk<R, T> {
     /// Takes in what has come.
     pub fn take(&mut self, input: Input<R, T>, at: Moment, out: &mut Vec<Output<R, T>>) {
-        self.passed_over = self.passed_over.saturating_add(1);
+        self.pace.pass_over();
         match input {
             Input::Work { workspace, frame, reply } => self.take_work(workspace, frame, reply, at, out),
-            Input::Unreadable { malformed, reply } => self.refuse_frame(malformed, reply, out),
+            Input::Unreadable { malformed, reply } => self.answers.refuse_frame(malformed, reply, out),
             Input::Commands { requests, reply } => self.take_commands(requests, reply, at, out),
-            Input::Hello { workspace, hello } => self.take_hello(&workspace, hello, at, out),
+            Input::Hello { workspace, hello } => {
+                self.workers.take_hello(self.owner.shard(), &workspace, hello, at, out);
+            }
             Input::Follows { submission, ticket } => self.follow(submission, ticket, at, out),
-            Input::Found { needed, document } => self.take_found(needed, document, at, out),
-            Input::Compiled { awaited, compiled } => self.go_on_after(&awaited, compiled.into(), at, out),
+            Input::Found { needed, document } => match self.parking.found(self.owner.shard(), needed, document) {
+                Ok(compile) => out.push(compile),
+                // What waits for it is refused.
+                Err(found) => self.go_on_after(&found, at, out),
+            },
+            Input::Compiled { awaited, compiled } => {
+                self.go_on_after(&Found { awaited, compiled: compiled.into() }, at, out);
+            }
             Input::Refolded { order, outcome } => self.end_release(&order, outcome, at, out),
-            Input::TooLarge { tasks, bytes } => self.split_or_fail(tasks, bytes, at, out),
+            Input::TooLarge { tasks, bytes } => {
+                let failed = self.workers.take_too_large(self.owner.shard(), tasks, bytes, at, out);
+                failed.into_iter().for_each(|command| self.decide(Asker::Nobody, command, at));
+            }
             Input::Appended(sequence) => self.appended(sequence, at, out),
             Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
             Input::Due => self.fire_timers(at),
@@ -183,20 +135,20 @@ impl<R, T> Desk<R, T> {
     /// owner is about to stop, hands out the next bundle if there is one to append and none is in flight. What comes then has
     /// a burst of its own.
     pub fn turn(&mut self, stops: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
-        self.hand_over(out);
+        self.workers.hand_over(self.owner.shard(), out);
         if !stops {
             self.take_up_parked(at, out);
             self.grant(at, out);
             self.next_append(at, out);
         }
-        self.done_before = self.work_done();
+        self.pace.end_turn(self.owner.shard());
     }
 
     fn next_append(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
         let id = BundleId::from_uuid(self.names.next());
         if let Some(append) = self.owner.next_append(id) {
-            self.appending_since = Some(at.steady);
-            self.rooms.hands.hush();
+            self.appends.leave(at.steady);
+            self.workers.hands().hush();
             out.push(Output::Append(append));
         }
     }
@@ -208,32 +160,32 @@ impl<R, T> Desk<R, T> {
 
     /// Returns whether a bundle would leave now while workers hold attempts, and so may be about to report too.
     pub fn is_worth_waiting(&self) -> bool {
-        self.owner.is_filling() && !self.owner.is_appending() && !self.leases.is_empty()
+        self.owner.is_filling() && !self.owner.is_appending() && self.workers.hold_any()
     }
 
     /// Returns how many requests were refused so far.
     pub fn refusals(&self) -> u64 {
-        self.refusals
+        self.answers.refusals()
     }
 
     /// Returns whether nothing waits here for anybody: for tests of rest.
     pub fn is_at_rest(&self) -> bool {
         self.parking.is_empty()
             && self.line.is_empty()
-            && self.releasing.is_empty()
+            && self.releases.is_empty()
             && self.inheritance.is_settled()
             && !self.owner.is_appending()
             && self.owner.shard().unfinished().len() == 0
     }
 
     fn appended(&mut self, sequence: Sequence, at: Moment, out: &mut Vec<Output<R, T>>) {
-        (self.appending_since, self.appended_at) = (None, Some(at.steady));
+        let is_first = self.appends.land(at.steady);
         let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
         if let Some(sequence) = sequence {
             out.push(Output::Deliver { sequence, effects });
         }
-        if !std::mem::replace(&mut self.is_open, true) {
-            self.greet(out);
+        if is_first {
+            self.workers.open(self.owner.shard(), out);
         }
         // Who is answered by a frame comes last, so that the answer brings what others' decisions granted.
         let (to_workers, to_others): (Vec<_>, Vec<_>) =
@@ -242,73 +194,55 @@ impl<R, T> Desk<R, T> {
             self.answer(answer, at, out);
         }
         for (run, status, position) in ended {
-            for place in self.watchers.of(run) {
-                self.reply(place, ShardReply::Ended { status, position }, out);
-            }
+            self.answers.tell_end(run, status, position, out);
         }
     }
 
     /// Decides what follows from an effect of this shard, or from its refusal elsewhere.
     fn follow(&mut self, submission: Submission, ticket: T, at: Moment, out: &mut Vec<Output<R, T>>) {
         let asker = Asker::Effect { ticket, submission: Box::new(submission.clone()) };
-        self.come(Sender::of(&submission), Arrival::Wish { asker, submission }, at, out);
+        self.come(Sender::of(&submission), Arrival::Wish { asker, submission, found: None }, at, out);
         self.serve(at, out);
     }
 
     /// Decides a command, once what it needs is here and compiled.
-    fn submit(&mut self, asker: Asker<T>, submission: Submission, at: Moment, out: &mut Vec<Output<R, T>>) {
-        match self.parking.obstacle(self.owner.shard(), &submission) {
-            Some(obstacle) => out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission)),
-            None => self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands),
+    fn submit(
+        &mut self,
+        asker: Asker<T>,
+        submission: Submission,
+        found: Option<Found>,
+        at: Moment,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        if let Some(obstacle) = self.parking.obstacle(self.owner.shard(), &submission, found.as_ref()) {
+            return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission));
+        }
+        let hands = self.workers.hands();
+        match found {
+            None => self.owner.submit(Caller(asker), submission, at.wall, hands),
+            Some(found) => self.owner.submit_with(Caller(asker), submission, found.compiled, at.wall, hands),
         }
     }
 
     /// Decides a command of the shard itself.
     fn decide(&mut self, asker: Asker<T>, command: Command, at: Moment) {
         let submission = Submission::new(self.names.command(), command);
-        self.owner.submit(Caller(asker), submission, at.wall, &mut self.rooms.hands);
+        self.owner.submit(Caller(asker), submission, at.wall, self.workers.hands());
     }
 
     fn is_overloaded(&self) -> bool {
-        // Who waits for a run's end waits long, and costs next to nothing.
-        let waiting = self.work.waiting() + self.commands.waiting();
-        waiting > self.settings.requests_waiting_max + self.watchers.count()
-            || self.line.bytes() + self.parking.bytes() > LINE_BYTES_MAX
+        self.answers.is_overloaded() || self.line.bytes() + self.parking.bytes() > LINE_BYTES_MAX
     }
 
-    /// Returns when what waits, or a run that has more to do, should go on: requests at once, for somebody waits for them; runs
-    /// fairly, neither before everybody nor after everybody.
+    /// Returns when what waits, or a run that has more to do, should go on.
     pub fn goes_on(&self) -> GoesOn {
-        let has_unfinished = self.owner.shard().unfinished().len() > 0;
-        if self.owner.is_full() {
-            GoesOn::Not
-        } else if !self.line.is_empty() || has_unfinished && self.passed_over >= PASSED_OVER_MAX {
-            GoesOn::Now
-        } else if has_unfinished {
-            GoesOn::WhenIdle
-        } else {
-            GoesOn::Not
-        }
-    }
-
-    /// How much was done so far, in units of work.
-    fn work_done(&self) -> u64 {
-        self.owner.shard().work_spent() + self.met
-    }
-
-    /// Whether so much was decided in this turn that others should be looked at first.
-    fn is_burst_over(&self) -> bool {
-        let burst = self.owner.shard().decision_work_max() / BURST_PART;
-        self.owner.is_full() || self.work_done() - self.done_before > burst
+        self.pace.goes_on(!self.line.is_empty(), &self.owner)
     }
 
     fn go_on(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
-        // This input is one of those that go before.
-        let is_turn_of_run = self.passed_over > PASSED_OVER_MAX && self.owner.shard().unfinished().len() > 0;
-        if !self.line.is_empty() && !is_turn_of_run {
+        if !self.pace.gives_way_to_a_run(!self.line.is_empty(), self.owner.shard()) {
             return self.serve(at, out);
         }
-        self.passed_over = 0;
         if self.owner.is_full() {
             return;
         }
@@ -324,7 +258,7 @@ impl<R, T> Desk<R, T> {
             }
             self.decide(Asker::Nobody, timer, at);
             // What is due stays due.
-            if self.is_burst_over() {
+            if self.pace.is_burst_over(&self.owner) {
                 return;
             }
         }
@@ -332,19 +266,19 @@ impl<R, T> Desk<R, T> {
 
     /// Finds attempts whose holders fell silent, and says again what nobody has heard.
     fn sweep(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
-        self.sweep_rooms(at, out);
-        self.let_watchers_ask_again(at, out);
-        self.hear_the_line(at);
-        for lease in self.leases.expired(at.steady) {
-            self.spoken_of(&lease);
-            let Lease { run, node, attempt, token, worker, .. } = lease;
-            let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
-            let submission = Submission::new(self.names.command(), Command::Run { run, command });
-            self.come(Sender::Run(run), Arrival::Wish { asker: Asker::Nobody, submission }, at, out);
-            out.push(Output::FellSilent { run, node, attempt, worker });
+        self.workers.sweep(self.owner.shard(), at, out);
+        self.answers.let_watchers_ask_again(at.steady, out);
+        self.workers.hear_of(self.line.leases(), at);
+        for lease in self.workers.take_silent(at) {
+            self.workers.spoken_of(&lease);
+            let (run, (command, said)) = (lease.run, lease.lost());
+            let submission = Submission::new(self.names.command(), command);
+            let wish = Arrival::Wish { asker: Asker::Nobody, submission, found: None };
+            self.come(Sender::Run(run), wish, at, out);
+            out.push(said);
         }
         self.serve(at, out);
-        self.hand_again(at, out);
+        self.workers.hand_again(self.owner.shard(), at, out);
         self.offer_inherited(at);
     }
 }
@@ -357,6 +291,10 @@ struct Names {
 }
 
 impl Names {
+    fn of(own: u64) -> Self {
+        Self { own, count: 0 }
+    }
+
     fn next(&mut self) -> uuid::Uuid {
         self.count += 1;
         let bits = (u128::from(self.own) << 64) | u128::from(self.count);

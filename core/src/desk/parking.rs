@@ -22,7 +22,7 @@ pub(super) struct Parking<T> {
     held_up: FxHashMap<Order, Awaited>,
     bytes: usize,
     /// What was compiled for wishes that a release has let go.
-    pub for_released: Arc<[Compiled]>,
+    for_released: Arc<[Compiled]>,
 }
 
 #[derive(Debug)]
@@ -30,6 +30,13 @@ struct Parked<T> {
     wishes: Vec<(Asker<T>, Submission)>,
     /// What is adopted when it is compiled.
     adopts: Option<Json>,
+}
+
+/// What was looked up and compiled for whatever waited for it.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub awaited: Awaited,
+    pub compiled: Arc<[Compiled]>,
 }
 
 /// What keeps its order.
@@ -52,8 +59,8 @@ impl<T> Parking<T> {
         Self { waiting: FxHashMap::default(), held_up: FxHashMap::default(), bytes: 0, for_released: Arc::default() }
     }
 
-    /// Returns what a command, or one before it, waits for.
-    pub fn obstacle(&self, shard: &Shard, submission: &Submission) -> Option<Obstacle> {
+    /// Returns what a command, or one before it, waits for, also now that this was found: it may only have come behind.
+    pub fn obstacle(&self, shard: &Shard, submission: &Submission, found: Option<&Found>) -> Option<Obstacle> {
         if !self.held_up.is_empty() {
             let lane = submission.from.and_then(|from| self.held_up.get(&Order::Lane(from.shard)));
             let before = lane.or_else(|| self.held_up.get(&Order::Of(submission.command.target())));
@@ -61,7 +68,10 @@ impl<T> Parking<T> {
                 return Some(Obstacle::Behind(awaited.clone()));
             }
         }
-        missing(shard, submission).map(Obstacle::Missing)
+        let settles = |found: &Found, missing: &Missing| is_settled(missing, &found.awaited, &found.compiled);
+        let missing = missing(shard, submission)?;
+        let is_open = found.is_none_or(|found| !settles(found, &missing));
+        is_open.then_some(Obstacle::Missing(missing))
     }
 
     /// Parks a command; returns what has to be done so that it can go on, unless that is under way.
@@ -97,27 +107,30 @@ impl<T> Parking<T> {
     ///
     /// # Errors
     /// What was looked for, where there is nothing to adopt.
-    fn found<R>(&mut self, shard: &Shard, needed: Needed, document: Option<Json>) -> Result<Output<R, T>, Awaited> {
+    pub fn found<R>(&mut self, shard: &Shard, needed: Needed, document: Option<Json>) -> Result<Output<R, T>, Found> {
         let (key, version) = needed;
         let is_new = shard.definition(&key, version).is_none();
         let awaited = Awaited::Version(key, version);
-        let Some(document) = document.filter(|_| is_new) else { return Err(awaited) };
+        let Some(document) = document.filter(|_| is_new) else {
+            return Err(Found { awaited, compiled: Arc::default() });
+        };
         self.entry(awaited.clone()).adopts = Some(document.clone());
         Ok(Output::Compile { awaited, documents: vec![document] })
     }
 
-    /// Returns what a command waits for still, now that this was looked up and compiled: it may only have come behind.
-    fn obstacle_after(
-        &self,
-        shard: &Shard,
-        submission: &Submission,
-        awaited: &Awaited,
-        compiled: &[Compiled],
-    ) -> Option<Obstacle> {
-        self.obstacle(shard, submission).filter(|obstacle| match obstacle {
-            Obstacle::Missing(missing) => !is_settled(missing, awaited, compiled),
-            Obstacle::Behind(_) => true,
-        })
+    /// Takes out what waited for this, and how it is adopted if it is.
+    pub fn let_go(&mut self, found: &Found) -> (Vec<(Asker<T>, Submission)>, Option<Command>) {
+        let Found { awaited, compiled } = found;
+        let Parked { wishes, adopts } = self.take(awaited);
+        self.for_released = compiled.clone();
+        let adoption = match awaited {
+            Awaited::Version(key, version) => adopts.map(|document| {
+                let (key, version) = (key.clone(), *version);
+                Command::AdoptDefinition { key, version, document }
+            }),
+            Awaited::Next(_) => None,
+        };
+        (wishes, adoption)
     }
 
     /// Whether the next wish that a release has let go can be decided. What it needs is compiled, where it is not.
@@ -138,6 +151,11 @@ impl<T> Parking<T> {
             // One whose document is not there is refused.
             Some(_) | None => true,
         }
+    }
+
+    /// Returns what was compiled for wishes that a release has let go.
+    pub fn for_released(&self) -> Arc<[Compiled]> {
+        self.for_released.clone()
     }
 
     fn entry(&mut self, awaited: Awaited) -> &mut Parked<T> {
@@ -187,51 +205,14 @@ fn is_settled(missing: &Missing, looked_up: &Awaited, compiled: &[Compiled]) -> 
 }
 
 impl<R, T> Desk<R, T> {
-    /// Has a document compiled that was found. Where there is none, the commands are refused.
-    pub(super) fn take_found(
-        &mut self,
-        needed: Needed,
-        document: Option<Json>,
-        at: Moment,
-        out: &mut Vec<Output<R, T>>,
-    ) {
-        match self.parking.found(self.owner.shard(), needed, document) {
-            Ok(compile) => out.push(compile),
-            Err(awaited) => self.go_on_after(&awaited, Arc::default(), at, out),
+    /// Takes in what was found; what waited for it comes in again.
+    pub(super) fn go_on_after(&mut self, found: &Found, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let (wishes, adoption) = self.parking.let_go(found);
+        if let Some(command) = adoption {
+            let (adopt, hands) = (Submission::new(self.names.command(), command), self.workers.hands());
+            self.owner.submit_with(Caller(Asker::Adoption), adopt, found.compiled.clone(), at.wall, hands);
         }
-    }
-
-    /// Takes in what was compiled; what waited for it comes in again.
-    pub(super) fn go_on_after(
-        &mut self,
-        awaited: &Awaited,
-        compiled: Arc<[Compiled]>,
-        at: Moment,
-        out: &mut Vec<Output<R, T>>,
-    ) {
-        let Parked { wishes, adopts } = self.parking.take(awaited);
-        if let (Some(document), Awaited::Version(key, version)) = (adopts, awaited) {
-            let command = Command::AdoptDefinition { key: key.clone(), version: *version, document };
-            let (adopt, hands) = (Submission::new(self.names.command(), command), &mut self.rooms.hands);
-            self.owner.submit_with(Caller(Asker::Adoption), adopt, compiled.clone(), at.wall, hands);
-        }
-        self.line.take_up(awaited, wishes, &compiled);
-        self.parking.for_released = compiled;
+        self.line.take_up(wishes, found);
         self.serve(at, out);
-    }
-
-    pub(super) fn submit_looked_up(
-        &mut self,
-        awaited: &Awaited,
-        compiled: Arc<[Compiled]>,
-        asker: Asker<T>,
-        submission: Submission,
-        at: Moment,
-        out: &mut Vec<Output<R, T>>,
-    ) {
-        if let Some(obstacle) = self.parking.obstacle_after(self.owner.shard(), &submission, awaited, &compiled) {
-            return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission));
-        }
-        self.owner.submit_with(Caller(asker), submission, compiled, at.wall, &mut self.rooms.hands);
     }
 }

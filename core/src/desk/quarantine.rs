@@ -1,70 +1,43 @@
 //! What is quarantined, and how it is released: the rule is the shard's, the history comes from whoever drives the desk.
 
-use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
+use super::releases::Releasing;
+use super::{Asker, Caller, Desk, Moment, Output};
 use crate::protocol::{Quarantined, ShardReply};
-use crate::shard::{AggregateId, RefoldOrder, Refolded, Rejection, ReleaseBy};
-use crate::{Actor, CommandId, RunId};
+use crate::shard::{AggregateId, RefoldOrder, Refolded, Rejection, ReleaseBy, Shard};
 
 /// How many quarantined aggregates one answer names.
 pub const QUARANTINED_SHOWN_MAX: usize = 500;
 /// How many parked wishes one turn takes up.
 const TAKE_UP_BURST: usize = 256;
-/// How many releases are under way at once: each reads the journal.
-const RELEASING_MAX: usize = 8;
 
-/// A release whose history is being read.
-#[derive(Debug)]
-pub(super) struct Releasing {
-    order: RefoldOrder,
-    id: CommandId,
-    actor: Option<Actor>,
-    pub place: FramePlace,
+/// Lists what is quarantined: one aggregate, or the first of all.
+pub(super) fn listed(shard: &Shard, aggregate: Option<&AggregateId>) -> ShardReply {
+    let mut all: Vec<_> = shard.quarantined().filter(|(id, _)| aggregate.is_none_or(|only| only == *id)).collect();
+    all.sort_unstable_by_key(|(aggregate, _)| *aggregate);
+    let shown = all.iter().take(QUARANTINED_SHOWN_MAX).map(|(aggregate, quarantine)| Quarantined {
+        aggregate: (*aggregate).clone(),
+        quarantine: (*quarantine).clone(),
+        parked: shard.parked_for(aggregate) as u64,
+    });
+    ShardReply::Quarantine { total: all.len() as u64, aggregates: shown.collect() }
 }
 
 impl<R, T> Desk<R, T> {
-    pub(super) fn list_quarantine(
-        &mut self,
-        place: FramePlace,
-        aggregate: Option<&AggregateId>,
-        out: &mut Vec<Output<R, T>>,
-    ) {
-        let shard = self.owner.shard();
-        let mut all: Vec<_> = shard.quarantined().filter(|(id, _)| aggregate.is_none_or(|only| only == *id)).collect();
-        all.sort_unstable_by_key(|(aggregate, _)| *aggregate);
-        let shown = all.iter().take(QUARANTINED_SHOWN_MAX).map(|(aggregate, quarantine)| Quarantined {
-            aggregate: (*aggregate).clone(),
-            quarantine: (*quarantine).clone(),
-            parked: shard.parked_for(aggregate) as u64,
-        });
-        let reply = ShardReply::Quarantine { total: all.len() as u64, aggregates: shown.collect() };
-        self.reply(place, reply, out);
-    }
-
     /// Asks for the history of what is to be released.
     pub(super) fn begin_release(
         &mut self,
-        place: FramePlace,
-        id: CommandId,
         aggregate: AggregateId,
         by: ReleaseBy,
-        actor: Option<Actor>,
+        asked: Releasing,
         out: &mut Vec<Output<R, T>>,
     ) {
-        if self.owner.shard().has_granted(id) {
+        let place = asked.place;
+        if self.owner.shard().has_granted(asked.id) {
             return self.owner.hold(Caller(Asker::Shard(place)));
         }
-        let Some(quarantine) = self.owner.shard().quarantine(&aggregate) else {
-            return self.refuse_command(place, Rejection::NotQuarantined, out);
-        };
-        if self.releasing.len() >= RELEASING_MAX {
-            return self.refuse_command(place, Rejection::Overloaded, out);
-        }
-        let order =
-            RefoldOrder { aggregate, by, at: quarantine.at, through: quarantine.since.unwrap_or(self.owner.last()) };
-        let is_first = self.releasing.iter().all(|releasing| releasing.order != order);
-        self.releasing.push(Releasing { order: order.clone(), id, actor, place });
-        if is_first {
-            out.push(Output::Refold(order));
+        match self.releases.begin(&self.owner, aggregate, by, asked) {
+            Ok(order) => out.extend(order.map(Output::Refold)),
+            Err(rejection) => self.answers.refuse(place, rejection, out),
         }
     }
 
@@ -76,27 +49,23 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        let mut asked = self.releasing.extract_if(.., |releasing| releasing.order == *order).collect::<Vec<_>>();
+        let mut asked = self.releases.end(order).into_iter();
+        let Some(Releasing { id, actor, place }) = asked.next() else { return };
         // Who asks twice is told what became of the first.
-        for twice in asked.drain(1.min(asked.len())..) {
-            self.refuse_command(twice.place, Rejection::NotOwner, out);
+        for twice in asked {
+            self.answers.refuse(twice.place, Rejection::NotOwner, out);
         }
-        let Some(Releasing { order: _, id, actor, place }) = asked.pop() else { return };
         match outcome {
             Ok(refolded) => {
                 self.owner.release(Caller(Asker::Shard(place)), id, actor, refolded, at.wall);
-                if let AggregateId::Run(run) = order.aggregate {
-                    self.hold_released(run, at);
+                if let AggregateId::Run(run) = order.aggregate
+                    && let Some(run) = self.owner.shard().run(run)
+                {
+                    self.workers.hold_all(run, at);
                 }
             }
-            Err(reason) => self.refuse_command(place, Rejection::NotReleased { reason }, out),
+            Err(reason) => self.answers.refuse(place, Rejection::NotReleased { reason }, out),
         }
-    }
-
-    /// The holders of its attempts have one lease time to show themselves, as after a take-over.
-    fn hold_released(&mut self, run: RunId, at: Moment) {
-        let Some(run) = self.owner.shard().run(run) else { return };
-        self.leases.hold_all(run, at);
     }
 
     /// Decides what waited for a release.
@@ -105,10 +74,10 @@ impl<R, T> Desk<R, T> {
             if self.owner.is_full() || !self.parking.can_take_up(self.owner.shard(), out) {
                 return;
             }
-            let (compiled, hands) = (self.parking.for_released.clone(), &mut self.rooms.hands);
+            let (compiled, hands) = (self.parking.for_released(), self.workers.hands());
             self.owner.take_up(|| Caller(Asker::Nobody), compiled, at.wall, hands);
             // One in any case: whatever else there is, what was parked goes on.
-            if self.is_burst_over() {
+            if self.pace.is_burst_over(&self.owner) {
                 return;
             }
         }

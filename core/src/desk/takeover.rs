@@ -1,20 +1,45 @@
 //! What an owner inherits: effects that may not have been delivered, and whatever active runs wait for.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Asker, Caller, Desk, DeskSettings, Frames, Leases, Line, Moment, Names, Output, Parking, Rooms, Watchers};
-use crate::credit::Hands;
+use super::answers::Answers;
+use super::appends::Appends;
+use super::pace::Pace;
+use super::releases::Releases;
+use super::workers::Workers;
+use super::{Asker, Caller, Desk, DeskSettings, Line, Moment, Names, Output, Parking};
 use crate::shard::{Effect, Owner, Shard};
-use crate::{CommandId, LeaseSecret, Sequence};
+use crate::{LeaseSecret, Sequence};
 
 /// What was outstanding at the take-over, kept back until holders had time to show themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inheritance(Option<(Duration, Vec<Effect>)>);
 
 impl Inheritance {
+    /// What an owner that has folded its journal inherits, kept back until then; and what it has to deliver at once.
+    fn of<C>(owner: &mut Owner<C>, due: Duration) -> (Self, Vec<(Sequence, Vec<Effect>)>) {
+        let inherited = owner.inherit();
+        let (kept, deliveries): (Vec<_>, Vec<_>) =
+            inherited.into_iter().partition(|(sequence, _)| *sequence == Sequence::ZERO);
+        let kept = kept.into_iter().next().map(|(_, effects)| (due, effects));
+        (Self(kept), deliveries)
+    }
+
     pub fn is_settled(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Takes out what is still outstanding when its time has come, under ids of its own.
+    fn take_due(&mut self, shard: &Shard, names: &mut Names, now: Duration) -> Vec<Effect> {
+        let Some((_, before)) = self.0.take_if(|(due, _)| *due <= now) else { return Vec::new() };
+        let mut effects = shard.still_outstanding(before);
+        for effect in &mut effects {
+            match effect {
+                Effect::Submit(submission) => submission.id = names.command(),
+                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
+            }
+        }
+        effects
     }
 }
 
@@ -24,69 +49,34 @@ impl<R, T> Desk<R, T> {
     /// same, and nobody else knows them.
     pub fn open(
         mut owner: Owner<Caller<T>>,
-        settings: DeskSettings,
+        settings: &DeskSettings,
         seed: u64,
         secret: LeaseSecret,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) -> Self {
-        let mut inheritance = Inheritance::default();
-        let mut deliveries = Vec::new();
-        for (sequence, effects) in owner.inherit() {
-            if sequence == Sequence::ZERO {
-                inheritance.0 = Some((at.steady + settings.lease_ttl, effects));
-            } else {
-                deliveries.push(Output::Deliver { sequence, effects });
-            }
-        }
-        let leases = held(owner.shard(), settings.lease_ttl, at);
-        let done_before = owner.shard().work_spent();
-        let line = Line::new(owner.shard().decision_work_max());
+        let (inheritance, deliveries) = Inheritance::of(&mut owner, at.steady + settings.lease_ttl);
         let mut desk = Self {
-            owner,
-            work: Frames::new(),
-            commands: Frames::new(),
-            leases,
-            rooms: Rooms::new(settings.lease_ttl, Hands::new(secret)),
-            handed: BTreeMap::new(),
-            watchers: Watchers::default(),
+            answers: Answers::of(owner.shard().id(), settings),
+            workers: Workers::of(&owner, settings, secret, at),
             parking: Parking::new(),
-            line,
-            releasing: Vec::new(),
+            line: Line::new(owner.shard().decision_work_max()),
+            releases: Releases::default(),
             inheritance,
-            names: Names { own: seed, count: 0 },
-            refusals: 0,
-            appending_since: None,
-            appended_at: None,
-            met: 0,
-            done_before,
-            passed_over: 0,
-            is_open: false,
-            settings,
+            names: Names::of(seed),
+            pace: Pace::of(owner.shard()),
+            appends: Appends::default(),
+            owner,
         };
         desk.next_append(at, out);
-        out.append(&mut deliveries);
+        out.extend(deliveries.into_iter().map(|(sequence, effects)| Output::Deliver { sequence, effects }));
         desk
     }
 
     pub(super) fn offer_inherited(&mut self, at: Moment) {
-        let Some((_, before)) = self.inheritance.0.take_if(|(due, _)| *due <= at.steady) else { return };
-        let mut effects = self.owner.shard().still_outstanding(before);
-        for effect in &mut effects {
-            match effect {
-                Effect::Submit(submission) => submission.id = CommandId::from_uuid(self.names.next()),
-                Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => {}
-            }
-        }
+        let effects = self.inheritance.take_due(self.owner.shard(), &mut self.names, at.steady);
         if !effects.is_empty() {
             self.owner.ask_anew(Caller(Asker::Nobody), effects);
         }
     }
-}
-
-/// Whoever was granted an attempt has one lease time to show itself, and is told again what it may not have heard.
-fn held(shard: &Shard, ttl: Duration, at: Moment) -> Leases {
-    let mut leases = Leases::new(ttl);
-    shard.active().for_each(|run| leases.hold_all(run, at));
-    leases
 }

@@ -102,7 +102,7 @@ impl Room {
         };
         let at = Moment { wall: Timestamp::from_micros(1_750_000_000_000_000), steady: Duration::ZERO };
         let mut out = Vec::new();
-        let desk = Desk::open(Owner::new(shard), settings, 7, LeaseSecret::new(7), at, &mut out);
+        let desk = Desk::open(Owner::new(shard), &settings, 7, LeaseSecret::new(7), at, &mut out);
         let mut room = Self {
             desk,
             out,

@@ -73,7 +73,7 @@ impl House {
         let at = Moment { wall: now(), steady: Duration::ZERO };
         let mut out = Vec::new();
         let before = compilations();
-        let desk = Desk::open(owner, settings, 1, LeaseSecret::new(2), at, &mut out);
+        let desk = Desk::open(owner, &settings, 1, LeaseSecret::new(2), at, &mut out);
         let (answers, compiling, refolding) = (Vec::new(), Vec::new(), Vec::new());
         let mut house = Self { desk, journal, at, ids: 1 << 64, answers, compiling, refolding, before };
         house.settle(out);

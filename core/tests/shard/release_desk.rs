@@ -90,7 +90,7 @@ fn workers_keep_what_they_hold_and_what_they_report_is_decided_after_the_release
         DeskSettings { lease_ttl: Duration::from_secs(15), requests_waiting_max: 99, message_bytes_max: 1 << 20 };
     let at = Moment { wall: world.now, steady: Duration::ZERO };
     let mut out = Vec::new();
-    let desk = Desk::open(owner, settings, 1, LeaseSecret::new(2), at, &mut out);
+    let desk = Desk::open(owner, &settings, 1, LeaseSecret::new(2), at, &mut out);
     let mut office = Office { desk, journal, at };
     office.settle(out);
 

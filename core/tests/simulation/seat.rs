@@ -297,7 +297,7 @@ impl Cluster {
         let mut said = Vec::new();
         let (seed, at) = (self.chance.bits(), self.moment(seat));
         let secret = LeaseSecret::new(u128::from(self.chance.bits()));
-        self.seats[seat].desk = Some(Desk::open(owner, settings, seed, secret, at, &mut said));
+        self.seats[seat].desk = Some(Desk::open(owner, &settings, seed, secret, at, &mut said));
         self.act(seat, said);
         self.at(100 * MILLI, Happening::SeatTurn { seat });
     }

@@ -100,7 +100,7 @@ impl Driver {
         let (began, mut said) = (Instant::now(), Vec::new());
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
         let secret = LeaseSecret::new(uuid::Uuid::new_v4().as_u128());
-        let desk = Desk::open(owner, desk_settings, seed, secret, moment(began), &mut said);
+        let desk = Desk::open(owner, &desk_settings, seed, secret, moment(began), &mut said);
         Self {
             shard,
             desk,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::Moment;
-use crate::run::Run;
+use crate::desk::{Moment, Output};
+use crate::run::{Run, RunCommand};
+use crate::shard::Command;
 use crate::{Attempt, LeaseToken, NodeAddress, RunId, SessionId, WorkerId};
 
 /// After how long a hand-over that nobody spoke of is repeated.
@@ -17,7 +18,7 @@ const QUICK: Duration = Duration::from_millis(100);
 
 /// An attempt that some worker holds.
 #[derive(Debug, Clone)]
-pub(super) struct Lease {
+pub(in crate::desk) struct Lease {
     pub run: RunId,
     pub node: NodeAddress,
     pub attempt: Attempt,
@@ -31,6 +32,15 @@ pub(super) struct Lease {
     pub seen: Duration,
     /// When it was last handed over; absent once its holder has spoken of it.
     pub unheard_since: Option<Duration>,
+}
+
+impl Lease {
+    /// What it means that its holder has been silent for too long, and what is said of it.
+    pub fn lost<R, T>(self) -> (Command, Output<R, T>) {
+        let Self { run, node, attempt, token, worker, .. } = self;
+        let command = RunCommand::LoseAttempt { node: node.clone(), attempt, lease: token };
+        (Command::Run { run, command }, Output::FellSilent { run, node, attempt, worker })
+    }
 }
 
 /// All attempts that workers of this shard hold.
