@@ -82,7 +82,7 @@ pub(super) enum Arrival<T> {
         asker: Asker<T>,
         submission: Submission,
         /// Absent unless it was parked.
-        found: Option<Found>,
+        found: Option<Arc<Found>>,
     },
 }
 
@@ -203,7 +203,7 @@ impl<T> Line<T> {
     }
 
     /// Takes in what was parked, in this order, and has been looked up and compiled.
-    pub fn take_up(&mut self, parked: Vec<(Asker<T>, Submission)>, found: &Found) {
+    pub fn take_up(&mut self, parked: Vec<(Asker<T>, Submission)>, found: &Arc<Found>) {
         let account = Some(account(&found.awaited.workflow().workspace, &found.awaited.workflow().workflow));
         // Whoever waited longest comes first, and with it whatever its sender has brought since.
         for (_, submission) in &parked {

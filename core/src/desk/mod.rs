@@ -43,6 +43,7 @@ mod watchers;
 mod work;
 mod workers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use asker::Caller;
@@ -113,10 +114,10 @@ impl<R, T> Desk<R, T> {
             Input::Found { needed, document } => match self.parking.found(self.owner.shard(), needed, document) {
                 Ok(compile) => out.push(compile),
                 // What waits for it is refused.
-                Err(found) => self.go_on_after(&found, at, out),
+                Err(found) => self.go_on_after(found, at, out),
             },
             Input::Compiled { awaited, compiled } => {
-                self.go_on_after(&Found { awaited, compiled: compiled.into() }, at, out);
+                self.go_on_after(Found { awaited, compiled: compiled.into() }, at, out);
             }
             Input::Refolded { order, outcome } => self.end_release(&order, outcome, at, out),
             Input::TooLarge { tasks, bytes } => {
@@ -210,17 +211,17 @@ impl<R, T> Desk<R, T> {
         &mut self,
         asker: Asker<T>,
         submission: Submission,
-        found: Option<Found>,
+        found: Option<Arc<Found>>,
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) {
-        if let Some(obstacle) = self.parking.obstacle(self.owner.shard(), &submission, found.as_ref()) {
+        if let Some(obstacle) = self.parking.obstacle(self.owner.shard(), &submission, found.as_deref()) {
             return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission));
         }
         let hands = self.workers.hands();
         match found {
             None => self.owner.submit(Caller(asker), submission, at.wall, hands),
-            Some(found) => self.owner.submit_with(Caller(asker), submission, found.compiled, at.wall, hands),
+            Some(found) => self.owner.submit_with(Caller(asker), submission, found.compiled.clone(), at.wall, hands),
         }
     }
 

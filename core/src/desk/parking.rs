@@ -33,7 +33,7 @@ struct Parked<T> {
 }
 
 /// What was looked up and compiled for whatever waited for it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Found {
     pub awaited: Awaited,
     pub compiled: Arc<[Compiled]>,
@@ -206,13 +206,13 @@ fn is_settled(missing: &Missing, looked_up: &Awaited, compiled: &[Compiled]) -> 
 
 impl<R, T> Desk<R, T> {
     /// Takes in what was found; what waited for it comes in again.
-    pub(super) fn go_on_after(&mut self, found: &Found, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let (wishes, adoption) = self.parking.let_go(found);
+    pub(super) fn go_on_after(&mut self, found: Found, at: Moment, out: &mut Vec<Output<R, T>>) {
+        let (wishes, adoption) = self.parking.let_go(&found);
         if let Some(command) = adoption {
             let (adopt, hands) = (Submission::new(self.names.command(), command), self.workers.hands());
             self.owner.submit_with(Caller(Asker::Adoption), adopt, found.compiled.clone(), at.wall, hands);
         }
-        self.line.take_up(wishes, found);
+        self.line.take_up(wishes, &Arc::new(found));
         self.serve(at, out);
     }
 }
