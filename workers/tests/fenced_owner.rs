@@ -15,6 +15,7 @@ use headwater_core::{
 };
 use headwater_streams::clock::now;
 use headwater_streams::journal::{AppendError, Journal};
+use headwater_streams::journals::{JetStreamJournals, Journals as _, Stretch};
 use headwater_streams::ownership::OwnershipConfig;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::subject::work_subject;
@@ -80,7 +81,7 @@ impl House {
         self.epoch().await;
         let journal = Journal::open(&self.broker, shard()).await.unwrap();
         loop {
-            let mut owner = fold(&journal).await;
+            let mut owner = fold(&self.broker).await;
             let step = json!({"id": "s", "jobSlug": "echo"});
             let (definition, _) = compile(&json!({"slug": "one", "steps": [step]})).unwrap();
             let key = WorkflowKey { workspace: "default".parse().unwrap(), workflow: "one".parse().unwrap() };
@@ -147,20 +148,21 @@ impl House {
     }
 }
 
-async fn fold(journal: &Journal) -> Owner<()> {
+async fn fold(broker: &Broker) -> Owner<()> {
     let mut owner = Owner::new(Shard::new(shard(), map()));
-    let end = journal.info().await.unwrap().last;
-    let mut reader = journal.read(Sequence::FIRST);
-    let mut reached = Sequence::ZERO;
-    while reached < end {
-        for entry in reader.next(256, PATIENCE).await.unwrap() {
+    let journals = JetStreamJournals::new(broker);
+    let end = journals.head(shard()).await.unwrap();
+    let mut stretch = Stretch::new(&journals, shard(), Sequence::FIRST, end);
+    loop {
+        let entries = stretch.next().await.unwrap();
+        if entries.is_empty() {
+            return owner;
+        }
+        for entry in entries {
             let bundle = serde_json::from_slice(&entry.bytes).unwrap();
             assert_eq!(owner.fold(entry.sequence, &bundle, &entry.bytes), Ok(Vec::new()));
-            reached = entry.sequence;
         }
     }
-    reader.close().await;
-    owner
 }
 
 fn cancel(run: RunId) -> Submission {
