@@ -142,3 +142,40 @@ fn so_many_bytes_wait_and_one_more_frame_is_refused() {
     assert_eq!(room.replies(100 + frames), refused);
     assert_eq!(room.replies(99 + frames), None, "it waits");
 }
+
+#[test]
+fn whoever_was_told_of_an_end_makes_room_for_others_who_wait() {
+    let mut room = Room::bounded(Bounds::default());
+    room.meet(SESSION, 9);
+    for round in [0, 1_000_000] {
+        let run = room.started("one", &json!({}));
+        let task = room.tasks.pop().expect("it was handed over");
+        room.answers.clear();
+        for reply in round + 1..=round + WATCHERS_MAX - 10 {
+            awaits(&mut room, reply, run);
+        }
+        assert_eq!(room.answers, [], "all of them wait");
+        let report = room.report(&task);
+        room.work(round, vec![report]);
+        room.settle();
+        let ends = |(_, said): &&(u64, Vec<u8>)| String::from_utf8_lossy(said).contains("ended");
+        assert_eq!(room.answers.iter().filter(ends).count() as u64, WATCHERS_MAX - 10);
+    }
+}
+
+#[test]
+fn only_a_run_whose_start_waits_is_waited_for_before_it_is_there() {
+    let mut room = Room::new();
+    room.finds = false;
+    let (parked, start) = room.start_of("slow", &json!({}));
+    let (unknown, _) = room.start_of("slow", &json!({}));
+    awaits(&mut room, 1, unknown);
+    room.settle();
+    assert!(room.replies(1).is_some(), "nobody knows it");
+    room.commands(2, vec![start]);
+    awaits(&mut room, 3, unknown);
+    awaits(&mut room, 4, parked);
+    room.settle();
+    assert!(room.replies(3).is_some(), "nor now");
+    assert_eq!(room.replies(4), None);
+}

@@ -6,6 +6,7 @@
 //! | `bounds` | how much waits, and who is told no |
 //! | `asked` | what a desk says of itself |
 //! | `workers` | who is handed what, again, and who fell silent |
+//! | `weight` | how much what waits weighs, and that it weighs nothing afterwards |
 //! | `answers` | what goes together in one message to a worker |
 //! | `room` | a desk whose bundles land at once |
 //! | `floods` | ways to bring much work at once |
@@ -16,4 +17,5 @@ mod bounds;
 mod floods;
 mod room;
 mod turns;
+mod weight;
 mod workers;

@@ -94,6 +94,13 @@ impl Room {
     }
 
     fn opened(bounds: Bounds, message_bytes_max: usize) -> Self {
+        let mut room = Self::unopened(bounds, message_bytes_max);
+        room.settle();
+        room
+    }
+
+    /// A desk whose first bundle is on its way.
+    pub fn unopened(bounds: Bounds, message_bytes_max: usize) -> Self {
         let shard = Shard::bounded(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap(), bounds);
         let settings = DeskSettings {
             lease_ttl: Duration::from_secs(15),
@@ -103,7 +110,7 @@ impl Room {
         let at = Moment { wall: Timestamp::from_micros(1_750_000_000_000_000), steady: Duration::ZERO };
         let mut out = Vec::new();
         let desk = Desk::open(Owner::new(shard), &settings, 7, LeaseSecret::new(7), at, &mut out);
-        let mut room = Self {
+        Self {
             desk,
             out,
             sequence: Sequence::ZERO,
@@ -116,9 +123,7 @@ impl Room {
             answers: Vec::new(),
             handed: Vec::new(),
             done: Vec::new(),
-        };
-        room.settle();
-        room
+        }
     }
 
     /// Takes something in, as one turn of its own.

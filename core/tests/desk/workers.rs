@@ -6,7 +6,7 @@ use headwater_core::SessionId;
 use headwater_core::desk::{Input, Output};
 use headwater_core::protocol::{Held, Hello, PROTOCOL, ShardRequest, Task, WorkReply, WorkRequest};
 use headwater_core::run::RunRejection;
-use headwater_core::shard::Rejection;
+use headwater_core::shard::{Bounds, Rejection};
 use serde_json::json;
 
 use crate::room::{FRAME, Out, Room, SESSION};
@@ -247,4 +247,54 @@ fn an_attempt_that_is_given_back_is_waited_for_no_longer() {
     let given_back = WorkRequest::Return { id: room.id(), run, node, attempt, lease };
     assert_eq!(room.said_to("acme", SESSION, given_back), WorkReply::Accepted { next: Vec::new() });
     assert_eq!(room.fell_silent(TTL + MOMENT), 0);
+}
+
+#[test]
+fn who_came_before_the_first_bundle_landed_is_greeted_once_it_has() {
+    let mut room = Room::unopened(Bounds::default(), 8 << 20);
+    let first = std::mem::take(&mut room.out);
+    let (worker, session) = ("w".parse().unwrap(), SessionId::from_bits(SESSION));
+    let hello = Hello { protocol: PROTOCOL, worker, session, queues: vec!["work".parse().unwrap()], leaving: false };
+    room.take(Input::Hello { workspace: "acme".parse().unwrap(), hello });
+    assert_eq!(room.standing, None, "another owner may still decide");
+    room.out = first;
+    room.settle();
+    assert!(room.standing.take().is_some());
+    room.started("quick", &json!({}));
+    assert_eq!(room.standing, None, "once is enough");
+}
+
+#[test]
+fn a_worker_is_told_whether_anything_waits_for_it() {
+    let (mut room, task) = with_one_task(1);
+    let waiting = |room: &mut Room, lent| {
+        let frame = room.frame(SESSION, lent, lent, Vec::new());
+        room.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 0 });
+        let (_, said) = room.answers.last().unwrap();
+        let answer: headwater_core::protocol::WorkAnswer = serde_json::from_slice(said).unwrap();
+        answer.standing.expect("it is known").waiting
+    };
+    assert!(!waiting(&mut room, 1));
+    room.started("one", &json!({}));
+    assert!(waiting(&mut room, 1));
+    let report = room.report(&task);
+    room.said_to("acme", SESSION, report);
+    room.settle();
+    assert!(waiting(&mut room, 2), "it lent nothing before");
+    room.settle();
+    assert!(!waiting(&mut room, 3), "it was handed to it");
+}
+
+#[test]
+fn tasks_that_do_not_fit_the_answer_go_by_themselves_at_once() {
+    let mut room = Room::speaking_in(8_000);
+    room.meet(SESSION, 1);
+    room.started("slow", &json!({}));
+    let task = room.tasks.pop().expect("it was handed over");
+    let report = room.report(&task);
+    let frame = room.frame(SESSION, 2, FRAME as u64, vec![report]);
+    room.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 1 });
+    room.settle();
+    assert_eq!(room.tasks.len(), FRAME - 1);
+    assert!(room.handed.len() > 1 && room.answers.iter().all(|(_, bytes)| bytes.len() <= 8_000), "{:?}", room.handed);
 }
