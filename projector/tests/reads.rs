@@ -13,7 +13,7 @@ use headwater_core::{
     AssetId, Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, Sequence, Slug, Timestamp, Version,
     WorkspaceId,
 };
-use headwater_projector::queries::{Reads, RunFilter, RunsAfter};
+use headwater_projector::queries::{Reads, RunFilter, RunsAfter, View};
 use headwater_projector::server::PostgresServer;
 use headwater_projector::{Database, Observer, Projector, WaitError};
 use headwater_streams::journals::{Journals as _, MemoryJournals};
@@ -25,6 +25,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 fn workspace() -> WorkspaceId {
     "default".parse().unwrap()
+}
+
+fn here() -> View {
+    View::now(workspace())
 }
 
 fn slug(text: &str) -> Slug {
@@ -209,24 +213,24 @@ async fn runs(reads: &Reads, told: &Told) {
 }
 
 async fn workflows(reads: &Reads) {
-    let list = reads.workflows(&workspace(), None, 10).await.unwrap();
+    let list = reads.workflows(&here(), None, 10).await.unwrap();
     let shown = seen(&list);
     assert_eq!((shown[0]["slug"].as_str(), shown[0]["version"].as_u64()), (Some("insights"), Some(2)));
     assert_eq!(shown[0]["name"], "Directory insights");
-    assert!(reads.workflows(&workspace(), Some(&slug("insights")), 10).await.unwrap().is_empty());
-    let versions = reads.definitions(&workspace(), &slug("insights"), None, 10).await.unwrap();
+    assert!(reads.workflows(&here(), Some(&slug("insights")), 10).await.unwrap().is_empty());
+    let versions = reads.definitions(&here(), &slug("insights"), None, 10).await.unwrap();
     let versions: Vec<_> = versions.iter().map(|version| (version.version, version.current)).collect();
     assert_eq!(versions, [(2, true), (1, false)]);
-    let current = reads.definition(&workspace(), &slug("insights"), None).await.unwrap().unwrap();
+    let current = reads.definition(&here(), &slug("insights"), None).await.unwrap().unwrap();
     assert_eq!((current.summary.version, current.summary.current), (2, true));
     assert_eq!(seen(&current)["document"]["steps"][1]["dependsOn"], json!(["scan"]));
     let first = DefinitionVersion::FIRST;
-    assert!(reads.definition(&workspace(), &slug("insights"), Some(first)).await.unwrap().is_some());
-    assert!(reads.definition(&workspace(), &slug("nowhere"), None).await.unwrap().is_none());
+    assert!(reads.definition(&here(), &slug("insights"), Some(first)).await.unwrap().is_some());
+    assert!(reads.definition(&here(), &slug("nowhere"), None).await.unwrap().is_none());
 }
 
 async fn inventory(reads: &Reads, told: &Told) {
-    let shown = seen(&reads.workflow_assets(&workspace(), &slug("insights")).await.unwrap().unwrap());
+    let shown = seen(&reads.workflow_assets(&here(), &slug("insights")).await.unwrap().unwrap());
     let ids: Vec<_> =
         shown["assets"].as_array().unwrap().iter().map(|asset| asset["assetId"].as_str().unwrap()).collect();
     assert_eq!(ids, ["directory.insights.report", "directory.insights.scan", "elsewhere.made"]);
@@ -252,37 +256,37 @@ async fn inventory(reads: &Reads, told: &Told) {
                "schema": {"type": "object"}, "freshness": null, "runStartedAt": null, "runCompletedAt": null, "runStartedBy": null,
                "inputs": [{"assetId": "up.stream", "partitionKey": null, "version": 7}]})
     );
-    assert!(reads.workflow_assets(&workspace(), &slug("nowhere")).await.unwrap().is_none());
+    assert!(reads.workflow_assets(&here(), &slug("nowhere")).await.unwrap().is_none());
 
     let (insights, id) = (slug("insights"), asset("DIRECTORY.insights.scan"));
-    let history = reads.asset_history(&workspace(), &insights, &id, None, 500).await.unwrap().unwrap();
+    let history = reads.asset_history(&here(), &insights, &id, None, 500).await.unwrap().unwrap();
     let files: Vec<_> = history.iter().map(|version| seen(version)["payload"]["files"].clone()).collect();
     assert_eq!(files, [4, 3, 2, 1, 0]);
     assert!(history[1].run_completed_at.is_some());
-    let north = reads.asset_history(&workspace(), &insights, &id, Some(&"north".parse().unwrap()), 1).await.unwrap();
+    let north = reads.asset_history(&here(), &insights, &id, Some(&"north".parse().unwrap()), 1).await.unwrap();
     let north = north.unwrap();
     assert_eq!((north.len(), north[0].version, north[0].partition_key.as_deref()), (1, 2, Some("north")));
     let declared = asset("elsewhere.made");
-    assert_eq!(reads.asset_history(&workspace(), &insights, &declared, None, 10).await.unwrap(), Some(Vec::new()));
+    assert_eq!(reads.asset_history(&here(), &insights, &declared, None, 10).await.unwrap(), Some(Vec::new()));
     let foreign = asset("not.declared");
-    assert_eq!(reads.asset_history(&workspace(), &insights, &foreign, None, 10).await.unwrap(), None);
+    assert_eq!(reads.asset_history(&here(), &insights, &foreign, None, 10).await.unwrap(), None);
 }
 
 async fn catalogue(reads: &Reads) {
-    let page = reads.assets(&workspace(), "Directory.", None, 10).await.unwrap();
+    let page = reads.assets(&here(), "Directory.", None, 10).await.unwrap();
     assert_eq!((page.assets.len(), page.next), (1, None));
     assert_eq!(page.assets[0].asset_id, "Directory.Insights.Scan");
     assert_eq!((page.assets[0].latest_version, page.assets[0].latest_partition_key.as_deref()), (Some(3), None));
-    let detail = reads.asset(&workspace(), &asset("directory.insights.SCAN")).await.unwrap().unwrap();
+    let detail = reads.asset(&here(), &asset("directory.insights.SCAN")).await.unwrap().unwrap();
     assert_eq!((detail.producers.len(), detail.consumers.len()), (1, 1));
     let partitions: Vec<_> =
         detail.partitions.iter().map(|at| (at.version.partition_key.as_deref(), at.version.version)).collect();
     assert_eq!(partitions, [(None, 3), (Some("north"), 2)]);
     assert_eq!(detail.latest.unwrap().version.version, 3);
     // Declared only, and never heard of.
-    assert!(!reads.asset(&workspace(), &asset("elsewhere.made")).await.unwrap().unwrap().available);
-    assert!(reads.asset(&workspace(), &asset("never.heard")).await.unwrap().is_none());
-    let history = reads.versions_of(&workspace(), &asset("directory.insights.scan"), None, Some(4), 2).await.unwrap();
+    assert!(!reads.asset(&here(), &asset("elsewhere.made")).await.unwrap().unwrap().available);
+    assert!(reads.asset(&here(), &asset("never.heard")).await.unwrap().is_none());
+    let history = reads.versions_of(&here(), &asset("directory.insights.scan"), None, Some(4), 2).await.unwrap();
     assert_eq!(history.iter().map(|version| version.revision).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(history[0].position, "0:1");
 }

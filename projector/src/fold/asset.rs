@@ -6,7 +6,7 @@ use headwater_core::{Revision, Version};
 
 use super::{Changes, CommitHead};
 use crate::tables::assets::key_of;
-use crate::tables::{InputRow, LatestVersion, VersionRow};
+use crate::tables::{InputRow, Known, LatestVersion, VersionRow};
 
 impl Changes {
     pub(super) fn fold_asset(
@@ -21,7 +21,7 @@ impl Changes {
             match event {
                 // That the asset exists; who makes and uses it is read off the workflow's document.
                 AssetEvent::AssetDeclared(_) => {
-                    self.assets.of(key);
+                    self.assets.of(key, known(head));
                 }
                 AssetEvent::AssetMaterialized { version, record } => {
                     self.fold_version(head, key, revision, version, record);
@@ -47,7 +47,7 @@ impl Changes {
         record: RecordAsset,
     ) {
         let partition = record.partition.map(|key| key.to_string()).unwrap_or_default();
-        let asset = self.assets.of(key);
+        let asset = self.assets.of(key, known(head));
         asset.latest = Some(LatestVersion { revision, partition: partition.clone(), version });
         let asset_key = asset.key.clone();
         for (ordinal, input) in (0..).zip(record.inputs) {
@@ -84,4 +84,9 @@ impl Changes {
             freshness: record.freshness,
         });
     }
+}
+
+/// Returns by which commit something is said.
+pub(super) fn known(head: CommitHead<'_>) -> Known {
+    Known { shard: head.shard, sequence: head.sequence, at: head.time }
 }

@@ -21,8 +21,8 @@ use rustc_hash::FxHashSet;
 
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
-    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SettledNode, TraceChanges, VersionRow,
-    WorkflowChanges,
+    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNode, TraceChanges,
+    VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -41,6 +41,7 @@ pub struct Changes {
     pub versions: Vec<VersionRow>,
     pub inputs: Vec<InputRow>,
     pub workflows: WorkflowChanges,
+    pub selections: Vec<SelectionRow>,
     pub definitions: Vec<DefinitionRow>,
     /// What was released from quarantine, in order, each with what came after it.
     pub released: Vec<(ReleasedRow, Changes)>,
@@ -72,7 +73,7 @@ impl Changes {
         let by = by.as_ref().map(Json::of);
         let head = CommitHead { shard, sequence, time, by: by.as_ref() };
         let event_count = events.len();
-        let released = match release::take(&aggregate, head, &mut events) {
+        let released = match release::take(&aggregate, head, revision, &mut events) {
             Ok(released) => released,
             Err(reason) => return self.bury(head, ordinal, &reason, text),
         };
@@ -89,7 +90,7 @@ impl Changes {
         match facts {
             Facts::Run(run, events) => now.fold_run(head, run, events),
             Facts::Asset(key, events) => now.fold_asset(head, key, revision, events),
-            Facts::Workflow(key, events) => now.fold_workflow(head, key, events),
+            Facts::Workflow(key, events) => now.fold_workflow(head, key, revision, events),
             Facts::Definition => {}
         }
         now.commits.push(CommitRow {

@@ -5,15 +5,19 @@
 
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Event, ReleaseBy, Shown};
-use headwater_core::{Json, Timestamp};
+use headwater_core::{Json, Revision};
 
+use super::asset::known;
 use super::{Changes, CommitHead};
+use crate::tables::Known;
 
 /// An aggregate that was released.
 #[derive(Debug)]
 pub struct ReleasedRow {
     pub aggregate: AggregateId,
-    pub time: Timestamp,
+    /// Of the commit.
+    pub revision: Revision,
+    pub known: Known,
     pub shown: Shown,
     /// An [`headwater_core::Actor`]: who asked that a run ends so.
     pub ended_by: Option<Json>,
@@ -26,6 +30,7 @@ pub struct ReleasedRow {
 pub(super) fn take(
     aggregate: &AggregateId,
     head: CommitHead<'_>,
+    revision: Revision,
     events: &mut Vec<Event>,
 ) -> Result<Option<ReleasedRow>, String> {
     let Some(Event::Released(release)) = events.first() else { return Ok(None) };
@@ -52,7 +57,7 @@ pub(super) fn take(
     events.remove(0);
     // Where its nodes stand is in the record, or follows from the end.
     events.retain(|event| !matches!(event, Event::Run(RunEvent::NodeCancelled { .. })));
-    Ok(Some(ReleasedRow { aggregate: aggregate.clone(), time: head.time, shown, ended_by }))
+    Ok(Some(ReleasedRow { aggregate: aggregate.clone(), revision, known: known(head), shown, ended_by }))
 }
 
 impl Changes {
@@ -61,7 +66,7 @@ impl Changes {
         let mut then = Changes::default();
         // The row is there, whatever was read before.
         if let (AggregateId::Asset(key), Shown::Asset(_)) = (&row.aggregate, &row.shown) {
-            then.assets.of(key);
+            then.assets.of(key, row.known);
         }
         let at = self.released.len();
         self.released.push((row, then));

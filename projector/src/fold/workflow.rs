@@ -1,18 +1,26 @@
-//! What a workflow's events mean for `workflows` and `workflow_defs`.
+//! What a workflow's events mean for `workflows`, `workflow_selections` and `workflow_defs`.
 
 use headwater_core::shard::WorkflowKey;
 use headwater_core::workflow::WorkflowEvent;
+use headwater_core::{DefinitionVersion, Revision};
 
 use super::{Changes, CommitHead, graph_of};
-use crate::tables::DefinitionRow;
+use crate::tables::{DefinitionRow, SelectionRow};
 
 impl Changes {
-    pub(super) fn fold_workflow(&mut self, head: CommitHead<'_>, key: &WorkflowKey, events: Vec<WorkflowEvent>) {
+    pub(super) fn fold_workflow(
+        &mut self,
+        head: CommitHead<'_>,
+        key: &WorkflowKey,
+        revision: Revision,
+        events: Vec<WorkflowEvent>,
+    ) {
         let time = head.time;
+        let mut selected: Option<DefinitionVersion> = None;
         for event in events {
             match event {
                 WorkflowEvent::WorkflowApplied { version, content_hash, document } => {
-                    self.workflows.select(key, version, time);
+                    selected = Some(version);
                     self.definitions.push(DefinitionRow {
                         workspace: key.workspace.clone(),
                         slug: key.workflow.clone(),
@@ -24,8 +32,19 @@ impl Changes {
                         document,
                     });
                 }
-                WorkflowEvent::VersionSelected { version } => self.workflows.select(key, version, time),
+                WorkflowEvent::VersionSelected { version } => selected = Some(version),
             }
         }
+        let Some(version) = selected else { return };
+        self.workflows.select(key, version, time);
+        self.selections.push(SelectionRow {
+            workspace: key.workspace.clone(),
+            slug: key.workflow.clone(),
+            revision,
+            version,
+            shard: head.shard,
+            sequence: head.sequence,
+            selected_at: time,
+        });
     }
 }

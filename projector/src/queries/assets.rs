@@ -1,11 +1,12 @@
 //! The workspace's catalogue of assets.
 
-use headwater_core::{AssetId, PartitionKey, WorkspaceId};
+use headwater_core::{AssetId, PartitionKey};
 use serde::Serialize;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::inventory::{DECLARED, VERSION, declared, version};
-use super::{AssetVersion, DeclaredStep, Moment, Reads, moment, moment_if, number, page_size, small_number};
+use super::{AssetVersion, DeclaredStep, Moment, Reads, View, moment, moment_if, number, page_size, small_number};
 use crate::columns::bigint;
 use crate::database::DatabaseError;
 use crate::tables::EdgeRole;
@@ -73,53 +74,65 @@ pub struct RecordedVersion {
 }
 
 impl Reads {
-    /// Returns a page of a workspace's assets whose id begins with `prefix`, ignoring case, behind `after`.
+    /// Returns a page of a view's assets whose id begins with `prefix`, ignoring case, behind `after`.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
     pub async fn assets(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         prefix: &str,
         after: Option<&AssetId>,
         limit: u32,
     ) -> Result<AssetPage, DatabaseError> {
-        let sql = "SELECT a.asset_id, a.latest_version, nullif(a.latest_partition, '') AS latest_partition,
-                          v.produced_at, v.workflow
-                   FROM assets a
-                   LEFT JOIN asset_versions v ON (v.workspace, v.asset_key, v.partition, v.version)
-                                               = (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
-                   WHERE a.workspace = $1 AND a.asset_key > $2 AND starts_with(a.asset_key, $3)
-                   ORDER BY a.asset_key LIMIT $4";
+        let sql = format!(
+            "SELECT a.asset_id, a.latest_version, nullif(a.latest_partition, '') AS latest_partition,
+                    v.produced_at, v.workflow
+             FROM {} a
+             LEFT JOIN asset_versions v ON (v.workspace, v.asset_key, v.partition, v.version)
+                                         = (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
+             WHERE a.workspace = $1 AND a.asset_key > $2 AND starts_with(a.asset_key, $3)
+             ORDER BY a.asset_key LIMIT $4",
+            view.assets(4)
+        );
         let (size, prefix) = (page_size(limit), prefix.to_ascii_lowercase());
         let after = after.map(key_of).unwrap_or_default();
-        let rows = self.rows(sql, &[&workspace.as_str(), &after, &prefix, &(size + 1)]).await?;
+        let (workspace, more) = (view.workspace.as_str(), size + 1);
+        let rows = self.rows(&sql, &view.parameters(&[&workspace, &after, &prefix, &more])).await?;
         let assets: Vec<_> = rows.iter().take(size.unsigned_abs() as usize).map(summary).collect();
         let next = assets.last().filter(|_| rows.len() > assets.len()).map(|last| last.asset_id.clone());
         Ok(AssetPage { assets, next })
     }
 
-    /// Returns an asset of a workspace. `None`: it was neither declared nor recorded.
-    pub async fn asset(&self, workspace: &WorkspaceId, asset: &AssetId) -> Result<Option<AssetDetail>, DatabaseError> {
-        let (key, workspace_id) = (key_of(asset), workspace.as_str());
+    /// Returns an asset of a view. `None`: it was neither declared nor recorded.
+    pub async fn asset(&self, view: &View, asset: &AssetId) -> Result<Option<AssetDetail>, DatabaseError> {
+        let (key, workspace) = (key_of(asset), view.workspace.as_str());
         let edges = format!(
             "SELECT e.workflow, e.version, e.is_primary, {DECLARED}
              FROM asset_edges e
-             JOIN workflows w ON (w.workspace, w.slug, w.current_version) = (e.workspace, e.workflow, e.version)
-             WHERE e.workspace = $1 AND e.asset_key = $2 ORDER BY e.workflow, e.ordinal"
+             JOIN {} w ON (w.workspace, w.slug, w.current_version) = (e.workspace, e.workflow, e.version)
+             WHERE e.workspace = $1 AND e.asset_key = $2 ORDER BY e.workflow, e.ordinal",
+            view.workflows(2)
         );
-        let edges = self.rows(&edges, &[&workspace_id, &key]).await?;
-        let known = "SELECT asset_id FROM assets WHERE workspace = $1 AND asset_key = $2";
-        let known = self.rows(known, &[&workspace_id, &key]).await?;
+        let edges = self.rows(&edges, &view.parameters(&[&workspace, &key])).await?;
+        let known = format!(
+            "SELECT a.asset_id, a.latest_revision FROM {} a WHERE a.workspace = $1 AND a.asset_key = $2",
+            view.assets(2)
+        );
+        let known = self.rows(&known, &view.parameters(&[&workspace, &key])).await?;
+        let last: Option<i64> = known.first().and_then(|row| row.get("latest_revision"));
         let Some(spelling) = known.first().or(edges.first()) else { return Ok(None) };
+        let mut own: Vec<&(dyn ToSql + Sync)> = vec![&workspace, &key];
+        let until = if view.as_of.is_some() { "AND revision <= $3" } else { "" };
+        own.extend(view.as_of.iter().map(|_| &last as &(dyn ToSql + Sync)));
         let partitions = format!(
             "{VERSION} JOIN (SELECT partition, max(version) AS version FROM asset_versions
-                             WHERE workspace = $1 AND asset_key = $2 GROUP BY partition) m
+                             WHERE workspace = $1 AND asset_key = $2 {until} GROUP BY partition) m
                        ON (m.partition, m.version) = (v.partition, v.version)
              WHERE v.workspace = $1 AND v.asset_key = $2 ORDER BY v.partition"
         );
-        let rows = self.rows(&partitions, &[&workspace_id, &key]).await?;
-        let partitions: Vec<_> = rows.iter().map(recorded).collect();
+        let rows = self.rows(&partitions, &own).await?;
+        let partitions: Vec<_> = rows.iter().map(|row| recorded(view, row)).collect();
         let latest = partitions.iter().max_by_key(|version| version.revision).cloned();
         let of = |role: EdgeRole| {
             edges.iter().filter(move |edge| edge.get::<_, &str>("role") == role.as_str()).map(edge).collect()
@@ -138,14 +151,14 @@ impl Reads {
     /// revision.
     pub async fn versions_of(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         asset: &AssetId,
         partition: Option<&PartitionKey>,
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<RecordedVersion>, DatabaseError> {
-        let rows = self.versions(workspace, &key_of(asset), partition, before.map(bigint), limit).await?;
-        Ok(rows.iter().map(recorded).collect())
+        let rows = self.versions(view, &key_of(asset), partition, before.map(bigint), limit).await?;
+        Ok(rows.iter().map(|row| recorded(view, row)).collect())
     }
 }
 
@@ -170,9 +183,9 @@ fn edge(row: &Row) -> EdgeSummary {
     }
 }
 
-fn recorded(row: &Row) -> RecordedVersion {
+fn recorded(view: &View, row: &Row) -> RecordedVersion {
     RecordedVersion {
-        version: version(row),
+        version: version(view, row),
         workflow: row.get("workflow"),
         workflow_version: small_number(row, "definition_version"),
         recorded_at: moment(row, "recorded_at"),

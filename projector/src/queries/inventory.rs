@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::{AssetId, Json, PartitionKey, RunId, Slug, WorkspaceId};
+use headwater_core::{AssetId, Json, PartitionKey, RunId, Slug};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size};
+use super::{Moment, Reads, View, json, json_if, moment, moment_if, number, page_size};
 use crate::database::DatabaseError;
 use crate::tables::EdgeRole;
 use crate::tables::assets::key_of;
@@ -51,7 +51,7 @@ pub struct DeclaredStep {
 pub struct AssetVersion {
     pub version: u64,
     pub run_id: RunId,
-    /// Null while the run's own journal is not projected that far.
+    /// Null while the run's own journal is not projected that far, and as of a moment: runs are read as they are now.
     pub run_status: Option<String>,
     pub step_id: String,
     pub step_name: String,
@@ -63,6 +63,7 @@ pub struct AssetVersion {
     pub schema: Option<Json>,
     pub freshness: Option<Json>,
     pub run_started_at: Moment,
+    /// Null as of a moment, too.
     pub run_completed_at: Option<Moment>,
     /// Who started the run, where they said so: `{claimed}`.
     pub run_started_by: Option<Json>,
@@ -108,18 +109,16 @@ impl Reads {
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
-    pub async fn workflow_assets(
-        &self,
-        workspace: &WorkspaceId,
-        slug: &Slug,
-    ) -> Result<Option<Inventory>, DatabaseError> {
+    pub async fn workflow_assets(&self, view: &View, slug: &Slug) -> Result<Option<Inventory>, DatabaseError> {
         let sql = format!(
             "SELECT e.asset_key, {DECLARED}
-             FROM workflows w
+             FROM {} w
              LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
-             WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal"
+             WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal",
+            view.workflows(2)
         );
-        let edges = self.rows(&sql, &[&workspace.as_str(), &slug.as_str()]).await?;
+        let workspace = view.workspace.as_str();
+        let edges = self.rows(&sql, &view.parameters(&[&workspace, &slug.as_str()])).await?;
         if edges.is_empty() {
             return Ok(None);
         }
@@ -138,14 +137,15 @@ impl Reads {
         }
         let keys: Vec<&str> = assets.keys().map(String::as_str).collect();
         let sql = format!(
-            "{VERSION} JOIN assets a ON (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
-                                      = (v.workspace, v.asset_key, v.partition, v.version)
-             WHERE a.workspace = $1 AND a.asset_key = ANY ($2)"
+            "{VERSION} JOIN {} a ON (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
+                                  = (v.workspace, v.asset_key, v.partition, v.version)
+             WHERE a.workspace = $1 AND a.asset_key = ANY ($2)",
+            view.assets(2)
         );
-        let latest = self.rows(&sql, &[&workspace.as_str(), &keys]).await?;
+        let latest = self.rows(&sql, &view.parameters(&[&workspace, &keys])).await?;
         for row in &latest {
             if let Some(asset) = assets.get_mut(row.get::<_, &str>("asset_key")) {
-                (asset.latest, asset.available) = (Some(version(row)), true);
+                (asset.latest, asset.available) = (Some(version(view, row)), true);
             }
         }
         Ok(Some(Inventory { assets: assets.into_values().collect() }))
@@ -155,33 +155,52 @@ impl Reads {
     /// partition or of all. `None`: there is no such workflow, or it does not declare the asset.
     pub async fn asset_history(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         slug: &Slug,
         asset: &AssetId,
         partition: Option<&PartitionKey>,
         limit: u32,
     ) -> Result<Option<Vec<AssetVersion>>, DatabaseError> {
         let key = key_of(asset);
-        let sql = "SELECT FROM workflows w
-                   JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
-                   WHERE w.workspace = $1 AND w.slug = $2 AND e.asset_key = $3 LIMIT 1";
-        if self.rows(sql, &[&workspace.as_str(), &slug.as_str(), &key]).await?.is_empty() {
+        let sql = format!(
+            "SELECT FROM {} w
+             JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
+             WHERE w.workspace = $1 AND w.slug = $2 AND e.asset_key = $3 LIMIT 1",
+            view.workflows(3)
+        );
+        let (workspace, slug) = (view.workspace.as_str(), slug.as_str());
+        if self.rows(&sql, &view.parameters(&[&workspace, &slug, &key])).await?.is_empty() {
             return Ok(None);
         }
-        let rows = self.versions(workspace, &key, partition, None, limit).await?;
-        Ok(Some(rows.iter().map(version).collect()))
+        let rows = self.versions(view, &key, partition, None, limit).await?;
+        Ok(Some(rows.iter().map(|row| version(view, row)).collect()))
+    }
+
+    /// Returns up to which revision of an asset its versions are seen.
+    async fn last_revision(&self, view: &View, key: &str) -> Result<i64, DatabaseError> {
+        if view.as_of.is_none() {
+            return Ok(i64::MAX);
+        }
+        let sql = format!(
+            "SELECT coalesce(a.latest_revision, 0) FROM {} a WHERE a.workspace = $1 AND a.asset_key = $2",
+            view.assets(2)
+        );
+        let rows = self.rows(&sql, &view.parameters(&[&view.workspace.as_str(), &key])).await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 
     /// Reads versions of an asset, newest first, from below an asset revision.
     pub(super) async fn versions(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         key: &str,
         partition: Option<&PartitionKey>,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let (workspace, limit, before) = (workspace.as_str(), page_size(limit), before.unwrap_or(i64::MAX));
+        let last = self.last_revision(view, key).await?;
+        let before = before.unwrap_or(i64::MAX).min(last.saturating_add(1));
+        let (workspace, limit) = (view.workspace.as_str(), page_size(limit));
         let these = "WHERE v.workspace = $1 AND v.asset_key = $2 AND v.revision < $4";
         match partition {
             None => {
@@ -209,22 +228,23 @@ pub(super) fn declared(row: &Row) -> DeclaredStep {
     }
 }
 
-pub(super) fn version(row: &Row) -> AssetVersion {
+pub(super) fn version(view: &View, row: &Row) -> AssetVersion {
+    let is_now = view.as_of.is_none();
     let inputs = row.get::<_, Option<&str>>("inputs").and_then(|text| serde_json::from_str(text).ok());
     AssetVersion {
         version: number(row, "version"),
         run_id: RunId::from_uuid(row.get("run_id")),
-        run_status: row.get("run_status"),
+        run_status: row.get::<_, Option<String>>("run_status").filter(|_| is_now),
         step_id: row.get("node_id"),
         step_name: row.get("node_name"),
-        step_status: row.get("node_status"),
+        step_status: row.get::<_, Option<String>>("node_status").filter(|_| is_now),
         produced_at: moment(row, "produced_at"),
         partition_key: row.get("partition"),
         payload: json(row, "payload"),
         schema: json_if(row, "schema"),
         freshness: json_if(row, "freshness"),
         run_started_at: moment(row, "run_started_at"),
-        run_completed_at: moment_if(row, "completed_at"),
+        run_completed_at: moment_if(row, "completed_at").filter(|_| is_now),
         run_started_by: json_if(row, "started_by"),
         inputs: inputs.unwrap_or_default(),
     }

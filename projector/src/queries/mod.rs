@@ -2,7 +2,9 @@
 //!
 //! Nothing here decides anything, and nothing here is current: a read is as old as the projection, which
 //! [`crate::Progress::wait_for`] is for. Lists are paged by key, so a page is the same however much came before it.
+//! What is read of the catalogue is read through a [`View`]: now, or as of a moment.
 
+mod as_of;
 mod assets;
 mod following;
 mod inventory;
@@ -19,6 +21,7 @@ use tokio_postgres::types::ToSql;
 use crate::columns::Time;
 use crate::database::{Database, DatabaseError};
 
+pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};

@@ -1,10 +1,10 @@
 //! Workflows and their versions.
 
-use headwater_core::{DefinitionVersion, Json, Slug, WorkspaceId};
+use headwater_core::{DefinitionVersion, Json, Slug};
 use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::{Moment, Reads, json, json_if, moment, page_size, small_number};
+use super::{Moment, Reads, View, json, json_if, moment, page_size, small_number};
 use crate::columns::integer;
 use crate::database::DatabaseError;
 
@@ -50,39 +50,45 @@ const DEFINITION: &str = "d.slug, d.version, d.content_hash, d.name, d.descripti
                           d.version = w.current_version AS current";
 
 impl Reads {
-    /// Returns a page of a workspace's workflows by slug, behind `after`.
+    /// Returns a page of a view's workflows by slug, behind `after`.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
     pub async fn workflows(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         after: Option<&Slug>,
         limit: u32,
     ) -> Result<Vec<WorkflowSummary>, DatabaseError> {
-        let sql = "SELECT w.slug, d.name, d.description, d.version, d.content_hash, w.created_at, w.updated_at
-                   FROM workflows w
-                   JOIN workflow_defs d ON (d.workspace, d.slug, d.version) = (w.workspace, w.slug, w.current_version)
-                   WHERE w.workspace = $1 AND w.slug > $2 ORDER BY w.slug LIMIT $3";
-        let after = after.map_or("", |slug| slug.as_str());
-        let rows = self.rows(sql, &[&workspace.as_str(), &after, &page_size(limit)]).await?;
+        let sql = format!(
+            "SELECT w.slug, d.name, d.description, d.version, d.content_hash, w.created_at, w.updated_at
+             FROM {} w
+             JOIN workflow_defs d ON (d.workspace, d.slug, d.version) = (w.workspace, w.slug, w.current_version)
+             WHERE w.workspace = $1 AND w.slug > $2 ORDER BY w.slug LIMIT $3",
+            view.workflows(3)
+        );
+        let (workspace, after) = (view.workspace.as_str(), after.map_or("", |slug| slug.as_str()));
+        let rows = self.rows(&sql, &view.parameters(&[&workspace, &after, &page_size(limit)])).await?;
         Ok(rows.iter().map(workflow).collect())
     }
 
     /// Returns a version of a workflow with its document; the current one where none is named. `None`: there is none.
     pub async fn definition(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         slug: &Slug,
         version: Option<DefinitionVersion>,
     ) -> Result<Option<DefinitionView>, DatabaseError> {
         let sql = format!(
             "SELECT {DEFINITION}, d.document::text AS document
-             FROM workflows w JOIN workflow_defs d USING (workspace, slug)
-             WHERE w.workspace = $1 AND w.slug = $2 AND d.version = coalesce($3, w.current_version)"
+             FROM {} w JOIN workflow_defs d USING (workspace, slug)
+             WHERE w.workspace = $1 AND w.slug = $2 AND d.version = coalesce($3, w.current_version) AND {}",
+            view.workflows(3),
+            view.definition_is_there(3)
         );
         let version = version.map(|version| integer(version.get()));
-        let rows = self.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &version]).await?;
+        let (workspace, slug) = (view.workspace.as_str(), slug.as_str());
+        let rows = self.rows(&sql, &view.parameters(&[&workspace, &slug, &version])).await?;
         Ok(rows.first().map(|row| DefinitionView {
             slug: row.get("slug"),
             summary: definition(row),
@@ -93,17 +99,20 @@ impl Reads {
     /// Returns the versions of a workflow, newest first, from below `before`. Empty: there is no such workflow.
     pub async fn definitions(
         &self,
-        workspace: &WorkspaceId,
+        view: &View,
         slug: &Slug,
         before: Option<DefinitionVersion>,
         limit: u32,
     ) -> Result<Vec<DefinitionSummary>, DatabaseError> {
         let sql = format!(
-            "SELECT {DEFINITION} FROM workflows w JOIN workflow_defs d USING (workspace, slug)
-             WHERE w.workspace = $1 AND w.slug = $2 AND d.version < $3 ORDER BY d.version DESC LIMIT $4"
+            "SELECT {DEFINITION} FROM {} w JOIN workflow_defs d USING (workspace, slug)
+             WHERE w.workspace = $1 AND w.slug = $2 AND d.version < $3 AND {} ORDER BY d.version DESC LIMIT $4",
+            view.workflows(4),
+            view.definition_is_there(4)
         );
         let before = before.map_or(i32::MAX, |version| integer(version.get()));
-        let rows = self.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &before, &page_size(limit)]).await?;
+        let (workspace, slug) = (view.workspace.as_str(), slug.as_str());
+        let rows = self.rows(&sql, &view.parameters(&[&workspace, &slug, &before, &page_size(limit)])).await?;
         Ok(rows.iter().map(definition).collect())
     }
 }

@@ -1,12 +1,13 @@
-//! `assets`: every asset, with the version that was recorded last.
+//! `assets`: every asset, with the version that was recorded last, and since when there is the asset.
 
 use deadpool_postgres::Transaction;
 use headwater_core::shard::AssetKey;
-use headwater_core::{AssetId, Revision, Version, WorkspaceId};
+use headwater_core::{AssetId, Revision, Sequence, ShardId, Timestamp, Version, WorkspaceId};
 use rustc_hash::FxHashMap;
+use tokio_postgres::types::ToSql;
 
 use super::{Kind, Table};
-use crate::columns::bigint;
+use crate::columns::{Time, bigint, smallint};
 use crate::write::{WriteError, column, execute};
 
 /// The table.
@@ -19,6 +20,9 @@ pub const TABLE: Table = Table {
         Kind::Bigint.maybe("latest_revision"),
         Kind::Text.maybe("latest_partition"),
         Kind::Bigint.maybe("latest_version"),
+        Kind::Smallint.named("shard"),
+        Kind::Bigint.named("sequence"),
+        Kind::Time.named("known_at"),
     ],
 };
 
@@ -31,6 +35,16 @@ pub struct AssetChange {
     /// Kept only where the row is new.
     pub asset: AssetId,
     pub latest: Option<LatestVersion>,
+    /// Kept only where the row is new.
+    pub known: Known,
+}
+
+/// The commit that says that there is something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub shard: ShardId,
+    pub sequence: Sequence,
+    pub at: Timestamp,
 }
 
 /// The version of an asset that was recorded last.
@@ -55,8 +69,8 @@ impl AssetChanges {
         &self.rows
     }
 
-    /// Returns the change of an asset.
-    pub(crate) fn of(&mut self, key: &AssetKey) -> &mut AssetChange {
+    /// Returns the change of an asset; `known` is the commit that says something of it.
+    pub(crate) fn of(&mut self, key: &AssetKey, known: Known) -> &mut AssetChange {
         let lower = key_of(&key.asset);
         let at = *self.index.entry((key.workspace.clone(), lower)).or_insert_with_key(|(workspace, key_text)| {
             self.rows.push(AssetChange {
@@ -64,6 +78,7 @@ impl AssetChanges {
                 key: key_text.clone(),
                 asset: key.asset.clone(),
                 latest: None,
+                known,
             });
             self.rows.len() - 1
         });
@@ -92,5 +107,11 @@ pub(crate) async fn write(transaction: &Transaction<'_>, changes: &[AssetChange]
     let revisions = column(changes, |change| change.latest.as_ref().map(|latest| bigint(latest.revision.get())));
     let partitions = column(changes, |change| change.latest.as_ref().map(|latest| latest.partition.as_str()));
     let versions = column(changes, |change| change.latest.as_ref().map(|latest| bigint(latest.version.get())));
-    execute(transaction, &sql, &[&workspaces, &keys, &ids, &revisions, &partitions, &versions]).await
+    let shards = column(changes, |change| smallint(change.known.shard));
+    let sequences = column(changes, |change| bigint(change.known.sequence.get()));
+    let times = column(changes, |change| Time(change.known.at));
+    let latest: [&(dyn ToSql + Sync); 3] = [&revisions, &partitions, &versions];
+    let known: [&(dyn ToSql + Sync); 3] = [&shards, &sequences, &times];
+    let parameters: [&(dyn ToSql + Sync); 3] = [&workspaces, &keys, &ids];
+    execute(transaction, &sql, &[parameters, latest, known].concat()).await
 }

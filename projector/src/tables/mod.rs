@@ -16,12 +16,13 @@ pub(crate) mod traces;
 pub(crate) mod transitions;
 pub(crate) mod workflow_defs;
 pub(crate) mod workflow_runs;
+pub(crate) mod workflow_selections;
 pub(crate) mod workflows;
 
 pub use asset_edges::{EdgeRole, GraphEdge};
 pub use asset_inputs::InputRow;
 pub use asset_versions::VersionRow;
-pub use assets::{AssetChange, AssetChanges, LatestVersion};
+pub use assets::{AssetChange, AssetChanges, Known, LatestVersion};
 pub use commits::CommitRow;
 pub use dead_events::DeadRow;
 pub use nodes::GraphNode;
@@ -29,6 +30,7 @@ pub use traces::{SettledNode, TraceChange, TraceChanges, TraceStatus};
 pub use transitions::GraphTransition;
 pub use workflow_defs::{DefinitionRow, Graph};
 pub use workflow_runs::{RunChange, RunChanges, RunEnd, RunStart};
+pub use workflow_selections::SelectionRow;
 pub use workflows::{WorkflowChange, WorkflowChanges};
 
 /// A table: its name, and its columns in the order in which rows are written.
@@ -62,11 +64,12 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 13] = [
+pub const ALL: [&Table; 14] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
     &workflows::TABLE,
+    &workflow_selections::TABLE,
     &workflow_defs::TABLE,
     &nodes::TABLE,
     &transitions::TABLE,

@@ -8,19 +8,18 @@ use headwater_core::workflow::Workflow;
 use headwater_core::{Json, RunId};
 
 use super::{WriteError, column, execute};
-use crate::columns::{Time, bigint, integer};
+use crate::columns::{Time, bigint, integer, smallint};
 use crate::fold::ReleasedRow;
+use crate::tables::Known;
 use crate::tables::assets::key_of;
 
 /// Writes what a release says.
 pub(super) async fn write(transaction: &Transaction<'_>, row: &ReleasedRow) -> Result<(), WriteError> {
     match (&row.aggregate, &row.shown) {
-        (AggregateId::Run(run), Shown::Run(standing)) => goes_on(transaction, *run, standing, Time(row.time)).await,
+        (AggregateId::Run(run), Shown::Run(standing)) => goes_on(transaction, *run, standing, Time(row.known.at)).await,
         (AggregateId::Run(run), Shown::Ended(status)) => has_ended(transaction, *run, *status, row).await,
         (AggregateId::Asset(key), Shown::Asset(asset)) => keeps(transaction, key, asset).await,
-        (AggregateId::Workflow(key), Shown::Workflow(workflow)) => {
-            has(transaction, key, workflow, Time(row.time)).await
-        }
+        (AggregateId::Workflow(key), Shown::Workflow(workflow)) => has(transaction, key, workflow, row).await,
         // The fold lets no others through; none of these has rows.
         (AggregateId::Run(_), Shown::Asset(_) | Shown::Workflow(_) | Shown::Nothing)
         | (AggregateId::Asset(_), Shown::Run(_) | Shown::Ended(_) | Shown::Workflow(_) | Shown::Nothing)
@@ -36,7 +35,7 @@ async fn has_ended(
     status: RunStatus,
     row: &ReleasedRow,
 ) -> Result<(), WriteError> {
-    let (run, time) = (run.as_uuid(), Time(row.time));
+    let (run, time) = (run.as_uuid(), Time(row.known.at));
     let unknown =
         RunFailure::new("quarantined", "its history could not be gone on from, and does not show why it ended");
     // Of two ends the row holds the later status, and what either said: that of the one that counts is taken up again.
@@ -168,11 +167,17 @@ async fn has(
     transaction: &Transaction<'_>,
     key: &WorkflowKey,
     workflow: &Workflow,
-    time: Time,
+    row: &ReleasedRow,
 ) -> Result<(), WriteError> {
     let (workspace, slug, newest) = (key.workspace.as_str(), key.workflow.as_str(), integer(workflow.newest()));
-    let tables =
-        [("asset_edges", "workflow"), ("transitions", "workflow"), ("nodes", "workflow"), ("workflow_defs", "slug")];
+    let tables = [
+        ("asset_edges", "workflow"),
+        ("transitions", "workflow"),
+        ("nodes", "workflow"),
+        ("workflow_defs", "slug"),
+        // Their numbers are given again: what was never there is not seen as of a moment either.
+        ("workflow_selections", "slug"),
+    ];
     for (table, named) in tables {
         let sql = format!("DELETE FROM {table} WHERE workspace = $1 AND {named} = $2 AND version > $3");
         execute(transaction, &sql, &[&workspace, &slug, &newest]).await?;
@@ -183,9 +188,17 @@ async fn has(
             execute(transaction, sql, &[&workspace, &slug]).await
         }
         Some(current) => {
+            let Known { shard, sequence, at } = row.known;
+            let (current, time) = (integer(current.get()), Time(at));
+            let (revision, shard, sequence) = (bigint(row.revision.get()), smallint(shard), bigint(sequence.get()));
+            let sql = "INSERT INTO workflow_selections
+                              (workspace, slug, revision, version, shard, sequence, selected_at)
+                       SELECT workspace, slug, $5, $3, $6, $7, $4 FROM workflows
+                       WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
+            execute(transaction, sql, &[&workspace, &slug, &current, &time, &revision, &shard, &sequence]).await?;
             let sql = "UPDATE workflows SET current_version = $3, updated_at = $4
                        WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
-            execute(transaction, sql, &[&workspace, &slug, &integer(current.get()), &time]).await
+            execute(transaction, sql, &[&workspace, &slug, &current, &time]).await
         }
     }
 }

@@ -18,11 +18,12 @@ const WORKFLOWS: &str =
 const OF_RUNS: [&str; 2] = ["traces", "workflow_runs"];
 const OF_ASSETS: [&str; 3] = ["asset_inputs", "asset_versions", "assets"];
 /// With the column that names the workflow.
-const OF_WORKFLOWS: [(&str, &str); 5] = [
+const OF_WORKFLOWS: [(&str, &str); 6] = [
     ("asset_edges", "workflow"),
     ("transitions", "workflow"),
     ("nodes", "workflow"),
     ("workflow_defs", "slug"),
+    ("workflow_selections", "slug"),
     ("workflows", "slug"),
 ];
 

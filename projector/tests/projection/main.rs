@@ -1,5 +1,6 @@
 //! The tables equal the fold of the journal: after duplicates, restarts, crashes, poison, and a rebuild.
 
+mod as_of;
 mod rebuilding;
 mod repeats;
 #[path = "../workload/mod.rs"]

@@ -240,10 +240,11 @@ impl Teller {
         }
         let event = if entry.2 == 0 || dice.one_in(2) {
             entry.2 += 1;
+            let used = ["Directory.Scan", "plain", "elsewhere.made"][entry.2 as usize % 3];
             let document = json!({"slug": key.workflow, "name": "Flow", "steps": [
                 {"id": "n0", "jobSlug": "scan", "name": format!("Scan {}", entry.2),
                  "produces": [{"assetId": "directory.insights.report", "schema": {"type": "object"}}]},
-                {"id": "n1", "jobSlug": "report", "dependsOn": ["n0"], "consumes": [{"assetId": "Directory.Scan"}]}]});
+                {"id": "n1", "jobSlug": "report", "dependsOn": ["n0"], "consumes": [{"assetId": used}]}]});
             let version = DefinitionVersion::new(entry.2);
             WorkflowEvent::WorkflowApplied {
                 version,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use headwater_core::{AssetId, PartitionKey, Slug};
+use headwater_projector::queries::View;
 use serde::Serialize;
 
 use super::routes::{Route, reads};
@@ -46,8 +47,8 @@ struct HistoryPage<V> {
 /// `GET /workflows/{slug}/assets`
 async fn of_workflow(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
-    let workspace = reading.begin(&api).await?;
-    let inventory = api.reads.workflow_assets(&workspace, &slug).await?;
+    let view = View::now(reading.begin(&api).await?);
+    let inventory = api.reads.workflow_assets(&view, &slug).await?;
     Ok(api.read(inventory.ok_or_else(|| workflow::not_found(&slug))?))
 }
 
@@ -56,11 +57,11 @@ async fn history_in_workflow(State(api): State<Arc<Api>>, mut reading: Reading) 
     let (slug, asset): (Slug, AssetId) = (reading.name("slug")?, reading.name("assetId")?);
     let limit = reading.limit(HISTORY_LIMIT)?;
     let partition: Option<PartitionKey> = reading.parameter("partitionKey")?;
-    let workspace = reading.begin(&api).await?;
-    let history = api.reads.asset_history(&workspace, &slug, &asset, partition.as_ref(), limit).await?;
+    let view = View::now(reading.begin(&api).await?);
+    let history = api.reads.asset_history(&view, &slug, &asset, partition.as_ref(), limit).await?;
     match history {
         Some(history) => Ok(api.read(History { asset_id: asset, history })),
-        None if api.reads.definition(&workspace, &slug, None).await?.is_none() => Err(workflow::not_found(&slug)),
+        None if api.reads.definition(&view, &slug, None).await?.is_none() => Err(workflow::not_found(&slug)),
         None => {
             let detail = format!("workflow `{slug}` does not declare the asset `{asset}`");
             Err(Problem::new(Code::AssetNotDeclared, detail))
@@ -76,15 +77,15 @@ async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Respo
         let detail = format!("`prefix` has more than {PREFIX_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "prefix"));
     }
-    let workspace = reading.begin(&api).await?;
-    Ok(api.read(api.reads.assets(&workspace, &prefix, after.as_ref(), limit).await?))
+    let view = View::now(reading.begin(&api).await?);
+    Ok(api.read(api.reads.assets(&view, &prefix, after.as_ref(), limit).await?))
 }
 
 /// `GET /assets/{assetId}`
 async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
     let asset: AssetId = reading.name("assetId")?;
-    let workspace = reading.begin(&api).await?;
-    Ok(api.read(api.reads.asset(&workspace, &asset).await?.ok_or_else(|| not_found(&asset))?))
+    let view = View::now(reading.begin(&api).await?);
+    Ok(api.read(api.reads.asset(&view, &asset).await?.ok_or_else(|| not_found(&asset))?))
 }
 
 /// `GET /assets/{assetId}/history`
@@ -92,9 +93,9 @@ async fn history(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Re
     let asset: AssetId = reading.name("assetId")?;
     let (limit, before) = (reading.limit(HISTORY_LIMIT)?, reading.cursor::<u64>("cursor")?);
     let partition: Option<PartitionKey> = reading.parameter("partitionKey")?;
-    let workspace = reading.begin(&api).await?;
-    let history = api.reads.versions_of(&workspace, &asset, partition.as_ref(), before, limit).await?;
-    if history.is_empty() && api.reads.asset(&workspace, &asset).await?.is_none() {
+    let view = View::now(reading.begin(&api).await?);
+    let history = api.reads.versions_of(&view, &asset, partition.as_ref(), before, limit).await?;
+    if history.is_empty() && api.reads.asset(&view, &asset).await?.is_none() {
         return Err(not_found(&asset));
     }
     let full = history.len() as u64 == u64::from(limit);

@@ -18,8 +18,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use headwater_core::{DefinitionVersion, Slug, WorkspaceId};
-use headwater_projector::queries::{DefinitionSummary, WorkflowSummary};
+use headwater_core::{DefinitionVersion, Slug};
+use headwater_projector::queries::{DefinitionSummary, View, WorkflowSummary};
 use headwater_streams::backoff::Backoff;
 use serde::Serialize;
 
@@ -70,8 +70,8 @@ struct VersionPage {
 /// `GET /workflows`
 async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<Slug>("cursor")?);
-    let workspace = reading.begin(&api).await?;
-    let workflows = api.reads.workflows(&workspace, after.as_ref(), limit).await?;
+    let view = View::now(reading.begin(&api).await?);
+    let workflows = api.reads.workflows(&view, after.as_ref(), limit).await?;
     let next = workflows.last().filter(|_| workflows.len() as u64 == u64::from(limit)).map(|last| last.slug.clone());
     Ok(api.read(WorkflowPage { workflows, next }))
 }
@@ -95,21 +95,16 @@ fn version_of(text: &str) -> Result<DefinitionVersion, Problem> {
 
 async fn definition(api: &Api, reading: Reading, version: Option<DefinitionVersion>) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
-    let workspace = reading.begin(api).await?;
-    match api.reads.definition(&workspace, &slug, version).await? {
+    let view = View::now(reading.begin(api).await?);
+    match api.reads.definition(&view, &slug, version).await? {
         Some(found) => Ok(api.read(found)),
-        None => Err(missing(api, &workspace, &slug, version).await?),
+        None => Err(missing(api, &view, &slug, version).await?),
     }
 }
 
-async fn missing(
-    api: &Api,
-    workspace: &WorkspaceId,
-    slug: &Slug,
-    version: Option<DefinitionVersion>,
-) -> Result<Problem, Problem> {
+async fn missing(api: &Api, view: &View, slug: &Slug, version: Option<DefinitionVersion>) -> Result<Problem, Problem> {
     Ok(match version {
-        Some(version) if api.reads.definition(workspace, slug, None).await?.is_some() => {
+        Some(version) if api.reads.definition(view, slug, None).await?.is_some() => {
             Problem::new(Code::VersionNotFound, format!("workflow `{slug}` has no version {version}"))
         }
         Some(_) | None => not_found(slug),
@@ -125,8 +120,8 @@ pub fn not_found(slug: &Slug) -> Problem {
 async fn versions(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
     let (limit, before) = (reading.limit(LIMIT)?, reading.cursor::<u32>("cursor")?.map(DefinitionVersion::new));
-    let workspace = reading.begin(&api).await?;
-    let versions = api.reads.definitions(&workspace, &slug, before, limit).await?;
+    let view = View::now(reading.begin(&api).await?);
+    let versions = api.reads.definitions(&view, &slug, before, limit).await?;
     if versions.is_empty() && before.is_none() {
         return Err(not_found(&slug));
     }

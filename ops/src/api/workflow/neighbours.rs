@@ -6,6 +6,7 @@ use headwater_core::asset::{Clash, ClashKind, Declaration, Maker, awaited, circl
 use headwater_core::definition::{Problem as Finding, ProblemCode, Severity, compile, nearest};
 use headwater_core::shard::{AggregateId, AssetKey, WorkflowKey};
 use headwater_core::{AssetId, DefinitionVersion, NodeId, Slug, WorkspaceId};
+use headwater_projector::queries::{PAGE_MAX, View};
 use tokio::time::Instant;
 
 use crate::api::{Api, COMMAND_WAIT, Problem};
@@ -131,9 +132,9 @@ impl<'a> Neighbours<'a> {
         let (api, workspace) = (self.api, self.workspace);
         // Among those that begin alike first: there may be many.
         let start: String = asset.as_str().chars().take(MEANT_PREFIX).collect();
-        let (mut known, mut here) = (Vec::new(), BTreeSet::new());
+        let (mut known, mut here, view) = (Vec::new(), BTreeSet::new(), View::now(workspace.clone()));
         for prefix in [start.as_str(), ""] {
-            let page = api.reads.assets(workspace, prefix, None, headwater_projector::queries::PAGE_MAX).await;
+            let page = api.reads.assets(&view, prefix, None, PAGE_MAX).await;
             known.extend(page.into_iter().flat_map(|page| page.assets).map(|found| found.asset_id));
         }
         for one in self.given.values() {
