@@ -56,6 +56,8 @@ pub enum Code {
     NotHeld,
     HoldNotReleased,
     IncarnationReplaced,
+    NotAsOf,
+    NotYet,
     Internal,
 }
 
@@ -79,7 +81,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 53] = [
+pub const TABLE: [Entry; 55] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -132,6 +134,8 @@ pub const TABLE: [Entry; 53] = [
     entry(Code::NotHeld, "hold/not_found", 404, "the shard is not on hold", "GET /holds lists those that are."),
     entry(Code::HoldNotReleased, "hold/not_released", 409, "the shard cannot be released so, and stays on hold", "See the detail, and look at GET /holds again."),
     entry(Code::IncarnationReplaced, "read/incarnation_replaced", 410, "the token or cursor is of an incarnation of its shard that was given up", "Read without it: what it stood for may be gone, and what is missing has to be written again. Begin a feed from its start."),
+    entry(Code::NotAsOf, "read/not_as_of", 400, "this is not read as of a moment", "Ask without asOf. As of a moment there are workflows, their versions and what they make and use, and assets with their versions."),
+    entry(Code::NotYet, "read/not_yet", 400, "the moment is still to come", "Ask as of a moment that has passed, or without asOf."),
     entry(Code::Internal, "engine/internal", 500, "the engine made a mistake", "Report it with the log of this process."),
 ];
 

@@ -7,6 +7,7 @@
 //! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
 //! | `operations` | how the process is, and what its codes mean |
 //! | `readable` | when what was written can be read |
+//! | `settled` | as of which moment the catalogue can be read |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
 mod asset;
@@ -21,6 +22,7 @@ mod queue;
 mod readable;
 mod routes;
 mod run;
+mod settled;
 mod workflow;
 
 use std::sync::Arc;
@@ -52,7 +54,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::codes::Code;
 use crate::process::{Process, ServeError};
 use connections::Limits;
-use edge::{admission, answer, asked, body, connections, problem, reading, token};
+use edge::{admission, answer, asked, body, catalogue, connections, problem, reading, token};
 use incarnation::Incarnations;
 use operations::metrics::Metrics;
 use projection::lag::{self, LagView};

@@ -1,6 +1,7 @@
 //! The API from outside, against real servers. Every answer is held against the OpenAPI document on the way.
 
 mod actors;
+mod as_of;
 mod batches;
 mod browsers;
 mod commands;

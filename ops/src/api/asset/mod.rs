@@ -6,12 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use headwater_core::{AssetId, PartitionKey, Slug};
-use headwater_projector::queries::View;
 use serde::Serialize;
 
 use super::routes::{Route, reads};
 use super::{Api, Problem, workflow};
-use crate::api::reading::Reading;
+use crate::api::catalogue::CatalogueReading;
 use crate::codes::Code;
 
 /// Its routes.
@@ -45,19 +44,19 @@ struct HistoryPage<V> {
 }
 
 /// `GET /workflows/{slug}/assets`
-async fn of_workflow(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+async fn of_workflow(State(api): State<Arc<Api>>, reading: CatalogueReading) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
-    let view = View::now(reading.begin(&api).await?);
+    let view = reading.begin(&api).await?;
     let inventory = api.reads.workflow_assets(&view, &slug).await?;
     Ok(api.read(inventory.ok_or_else(|| workflow::not_found(&slug))?))
 }
 
 /// `GET /workflows/{slug}/assets/{assetId}/history`
-async fn history_in_workflow(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+async fn history_in_workflow(State(api): State<Arc<Api>>, mut reading: CatalogueReading) -> Result<Response, Problem> {
     let (slug, asset): (Slug, AssetId) = (reading.name("slug")?, reading.name("assetId")?);
     let limit = reading.limit(HISTORY_LIMIT)?;
     let partition: Option<PartitionKey> = reading.parameter("partitionKey")?;
-    let view = View::now(reading.begin(&api).await?);
+    let view = reading.begin(&api).await?;
     let history = api.reads.asset_history(&view, &slug, &asset, partition.as_ref(), limit).await?;
     match history {
         Some(history) => Ok(api.read(History { asset_id: asset, history })),
@@ -70,36 +69,38 @@ async fn history_in_workflow(State(api): State<Arc<Api>>, mut reading: Reading) 
 }
 
 /// `GET /assets`
-async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
-    let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<AssetId>("cursor")?);
+async fn list(State(api): State<Arc<Api>>, mut reading: CatalogueReading) -> Result<Response, Problem> {
+    let (limit, after) = (reading.limit(LIMIT)?, reading.page::<AssetId>()?);
     let prefix = reading.take("prefix").unwrap_or_default();
     if prefix.chars().count() > PREFIX_CHARS_MAX {
         let detail = format!("`prefix` has more than {PREFIX_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "prefix"));
     }
-    let view = View::now(reading.begin(&api).await?);
-    Ok(api.read(api.reads.assets(&view, &prefix, after.as_ref(), limit).await?))
+    let view = reading.begin(&api).await?;
+    let mut page = api.reads.assets(&view, &prefix, after.as_ref(), limit).await?;
+    page.next = page.next.map(|last| view.next(last));
+    Ok(api.read(page))
 }
 
 /// `GET /assets/{assetId}`
-async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+async fn one(State(api): State<Arc<Api>>, reading: CatalogueReading) -> Result<Response, Problem> {
     let asset: AssetId = reading.name("assetId")?;
-    let view = View::now(reading.begin(&api).await?);
+    let view = reading.begin(&api).await?;
     Ok(api.read(api.reads.asset(&view, &asset).await?.ok_or_else(|| not_found(&asset))?))
 }
 
 /// `GET /assets/{assetId}/history`
-async fn history(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+async fn history(State(api): State<Arc<Api>>, mut reading: CatalogueReading) -> Result<Response, Problem> {
     let asset: AssetId = reading.name("assetId")?;
-    let (limit, before) = (reading.limit(HISTORY_LIMIT)?, reading.cursor::<u64>("cursor")?);
+    let (limit, before) = (reading.limit(HISTORY_LIMIT)?, reading.page::<u64>()?);
     let partition: Option<PartitionKey> = reading.parameter("partitionKey")?;
-    let view = View::now(reading.begin(&api).await?);
+    let view = reading.begin(&api).await?;
     let history = api.reads.versions_of(&view, &asset, partition.as_ref(), before, limit).await?;
     if history.is_empty() && api.reads.asset(&view, &asset).await?.is_none() {
         return Err(not_found(&asset));
     }
     let full = history.len() as u64 == u64::from(limit);
-    let next = history.last().filter(|_| full).map(|last| last.revision.to_string());
+    let next = history.last().filter(|_| full).map(|last| view.next(last.revision));
     Ok(api.read(HistoryPage { history: History { asset_id: asset, history }, next }))
 }
 

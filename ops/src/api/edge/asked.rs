@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use headwater_core::{Actor, InvalidName, WorkspaceId};
 use headwater_projector::queries::PAGE_MAX;
 
+use super::catalogue::AS_OF;
 use crate::api::{Api, Problem};
 use crate::codes::Code;
 
@@ -160,7 +161,7 @@ impl Asked {
     /// Refuses parameters that nobody took.
     ///
     /// # Errors
-    /// [`Code::InvalidParameter`].
+    /// [`Code::InvalidParameter`]; [`Code::NotAsOf`].
     pub fn finish(self) -> Result<WorkspaceId, Problem> {
         self.finish_to_change().map(|caller| caller.workspace)
     }
@@ -172,6 +173,10 @@ impl Asked {
     pub fn finish_to_change(self) -> Result<Caller, Problem> {
         match self.parameters.into_keys().next() {
             None => Ok(Caller { workspace: self.workspace, actor: self.actor }),
+            Some(name) if name == AS_OF => {
+                let detail = "only the catalogue is read as of a moment, and this is not of it";
+                Err(Problem::new(Code::NotAsOf, detail).with("parameter", name))
+            }
             Some(name) => {
                 let short: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
                 let detail = format!("there is no parameter `{short}` here");

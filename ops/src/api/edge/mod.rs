@@ -4,6 +4,7 @@ pub mod admission;
 pub mod answer;
 pub mod asked;
 pub mod body;
+pub mod catalogue;
 pub mod connections;
 pub mod problem;
 pub mod reading;

@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use super::routes::{PATIENCE, Route, reads, writes};
 use super::{Api, Problem};
-use crate::api::reading::Reading;
+use crate::api::catalogue::CatalogueReading;
 use crate::codes::Code;
 
 /// The pauses before it is looked again whether a version has arrived.
@@ -68,21 +68,22 @@ struct VersionPage {
 }
 
 /// `GET /workflows`
-async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
-    let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<Slug>("cursor")?);
-    let view = View::now(reading.begin(&api).await?);
+async fn list(State(api): State<Arc<Api>>, mut reading: CatalogueReading) -> Result<Response, Problem> {
+    let (limit, after) = (reading.limit(LIMIT)?, reading.page::<Slug>()?);
+    let view = reading.begin(&api).await?;
     let workflows = api.reads.workflows(&view, after.as_ref(), limit).await?;
-    let next = workflows.last().filter(|_| workflows.len() as u64 == u64::from(limit)).map(|last| last.slug.clone());
+    let next =
+        workflows.last().filter(|_| workflows.len() as u64 == u64::from(limit)).map(|last| view.next(&last.slug));
     Ok(api.read(WorkflowPage { workflows, next }))
 }
 
 /// `GET /workflows/{slug}`
-async fn current(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+async fn current(State(api): State<Arc<Api>>, reading: CatalogueReading) -> Result<Response, Problem> {
     definition(&api, reading, None).await
 }
 
 /// `GET /workflows/{slug}/versions/{version}`
-async fn version(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
+async fn version(State(api): State<Arc<Api>>, reading: CatalogueReading) -> Result<Response, Problem> {
     let version = version_of(reading.segment("version"))?;
     definition(&api, reading, Some(version)).await
 }
@@ -93,9 +94,13 @@ fn version_of(text: &str) -> Result<DefinitionVersion, Problem> {
     number.map(DefinitionVersion::new).ok_or_else(invalid)
 }
 
-async fn definition(api: &Api, reading: Reading, version: Option<DefinitionVersion>) -> Result<Response, Problem> {
+async fn definition(
+    api: &Api,
+    reading: CatalogueReading,
+    version: Option<DefinitionVersion>,
+) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
-    let view = View::now(reading.begin(api).await?);
+    let view = reading.begin(api).await?;
     match api.reads.definition(&view, &slug, version).await? {
         Some(found) => Ok(api.read(found)),
         None => Err(missing(api, &view, &slug, version).await?),
@@ -117,10 +122,10 @@ pub fn not_found(slug: &Slug) -> Problem {
 }
 
 /// `GET /workflows/{slug}/versions`
-async fn versions(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+async fn versions(State(api): State<Arc<Api>>, mut reading: CatalogueReading) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
-    let (limit, before) = (reading.limit(LIMIT)?, reading.cursor::<u32>("cursor")?.map(DefinitionVersion::new));
-    let view = View::now(reading.begin(&api).await?);
+    let (limit, before) = (reading.limit(LIMIT)?, reading.page::<u32>()?.map(DefinitionVersion::new));
+    let view = reading.begin(&api).await?;
     let versions = api.reads.definitions(&view, &slug, before, limit).await?;
     if versions.is_empty() && before.is_none() {
         return Err(not_found(&slug));
@@ -129,5 +134,5 @@ async fn versions(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
         .last()
         .map(|last| last.version)
         .filter(|version| versions.len() as u64 == u64::from(limit) && *version > 1);
-    Ok(api.read(VersionPage { versions, next: next.map(|next| next.to_string()) }))
+    Ok(api.read(VersionPage { versions, next: next.map(|next| view.next(next)) }))
 }

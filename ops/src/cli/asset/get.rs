@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::Moment;
 use crate::cli::client::{ApiSettings, Client};
 use crate::cli::{Failure, show};
 
@@ -12,12 +13,15 @@ use crate::cli::{Failure, show};
 pub struct GetSettings {
     asset: String,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     api: ApiSettings,
 }
 
 pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
-    let asset = client.get(&format!("/assets/{}", settings.asset), &[]).await?;
+    let query: Vec<_> = settings.moment.as_of.map(|as_of| ("asOf", as_of)).into_iter().collect();
+    let asset = client.get(&format!("/assets/{}", settings.asset), &query).await?;
     show::answer(client.output, &asset, || {
         let edges = ["producers", "consumers"].into_iter().flat_map(|role| {
             show::items(&asset, role).map(move |edge| {

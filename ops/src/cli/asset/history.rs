@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::given;
+use super::{Moment, given};
 use crate::cli::client::{ApiSettings, Client};
 use crate::cli::{Failure, show};
 
@@ -21,12 +21,17 @@ pub struct HistorySettings {
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     api: ApiSettings,
 }
 
 pub async fn run(settings: HistorySettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
-    let query = given(settings.limit, [("partitionKey", settings.partition), ("cursor", settings.cursor)]);
+    let query = given(
+        settings.limit,
+        [("partitionKey", settings.partition), ("cursor", settings.cursor), ("asOf", settings.moment.as_of)],
+    );
     let page = client.get(&format!("/assets/{}/history", settings.asset), &query).await?;
     show::answer(client.output, &page, || {
         let columns = ["version", "partitionKey", "producedAt", "workflow", "runId"];

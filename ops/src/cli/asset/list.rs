@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::given;
+use super::{Moment, given};
 use crate::cli::client::{ApiSettings, Client};
 use crate::cli::{Failure, show};
 
@@ -20,12 +20,17 @@ pub struct ListSettings {
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     api: ApiSettings,
 }
 
 pub async fn run(settings: ListSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
-    let query = given(settings.limit, [("prefix", settings.prefix), ("cursor", settings.cursor)]);
+    let query = given(
+        settings.limit,
+        [("prefix", settings.prefix), ("cursor", settings.cursor), ("asOf", settings.moment.as_of)],
+    );
     let page = client.get("/assets", &query).await?;
     show::answer(client.output, &page, || {
         let columns = ["assetId", "latestVersion", "latestPartitionKey", "latestProducedAt", "latestWorkflow"];

@@ -6,7 +6,7 @@ mod list;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::Failure;
 
@@ -21,6 +21,14 @@ pub enum AssetCommand {
     History(history::HistorySettings),
 }
 
+/// As of when.
+#[derive(Debug, Args)]
+struct Moment {
+    /// As it was then: an RFC 3339 time, or a token that a write answered.
+    #[arg(long, value_name = "TIME|TOKEN")]
+    as_of: Option<String>,
+}
+
 pub async fn run(command: AssetCommand) -> Result<ExitCode, Failure> {
     match command {
         AssetCommand::List(settings) => list::run(settings).await,
@@ -30,7 +38,7 @@ pub async fn run(command: AssetCommand) -> Result<ExitCode, Failure> {
 }
 
 /// What a list is asked for: its limit, and of the others those that are given.
-fn given(limit: u32, others: [(&'static str, Option<String>); 2]) -> Vec<(&'static str, String)> {
+fn given(limit: u32, others: [(&'static str, Option<String>); 3]) -> Vec<(&'static str, String)> {
     let others = others.into_iter().filter_map(|(name, value)| Some((name, value?)));
     std::iter::once(("limit", limit.to_string())).chain(others).collect()
 }
