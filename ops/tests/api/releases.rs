@@ -88,9 +88,13 @@ impl Engine {
             self.get(&format!("/runs?minSeq={token}")).await.problem("read/incarnation_replaced");
             let headed = self.request(reqwest::Method::GET, "/assets").header("headwater-token", *token);
             assert_eq!(self.send(headed).await.status.as_u16(), 410);
+            for as_of in [format!("asOf={token}"), format!("cursor=a@{token}")] {
+                self.get(&format!("/workflows?{as_of}")).await.problem("read/incarnation_replaced");
+            }
         }
         for token in new {
             self.get(&format!("/runs?minSeq={token}")).await.data(200);
+            self.get(&format!("/workflows?asOf={token}")).await.data(200);
         }
         for &number in numbers {
             let journal = Journal::open(&self.broker().await, shard(number)).await.unwrap();

@@ -97,19 +97,34 @@ impl View {
         .into()
     }
 
+    /// Returns the condition under which a row of `assets` as `a` was there.
+    pub(super) fn asset_is_there(&self, own: usize) -> Cow<'static, str> {
+        if self.as_of.is_none() { "true".into() } else { self.there(own, "a", "known_at").into() }
+    }
+
     /// Returns what has the columns of `assets`, those of the first commit left out, and the rows it had.
-    ///
-    /// An asset may have a million versions, so the last that was there is searched for by halves: `low` is the revision of
-    /// one that was, none from `high` on was.
     pub(super) fn assets(&self, own: usize) -> Cow<'static, str> {
         if self.as_of.is_none() {
             return "assets".into();
         }
-        let (known, recorded) = (self.there(own, "a", "known_at"), self.there(own, "p", "recorded_at"));
+        let there = self.asset_is_there(own);
+        self.latest_of(own, &format!("(SELECT * FROM assets a WHERE {there})")).into()
+    }
+
+    /// Returns the same of such rows of `assets` as a page has: which they are must not depend on their latest versions, or those
+    /// of all would be searched for.
+    ///
+    /// An asset may have a million versions, so the last that was there is searched for by halves: `low` is the revision of
+    /// one that was, none from `high` on was.
+    pub(super) fn latest_of(&self, own: usize, assets: &str) -> String {
+        if self.as_of.is_none() {
+            return assets.to_owned();
+        }
+        let recorded = self.there(own, "p", "recorded_at");
         format!(
             "(SELECT a.workspace, a.asset_key, a.asset_id,
                      v.revision AS latest_revision, v.partition AS latest_partition, v.version AS latest_version
-              FROM assets a
+              FROM {assets} a
               CROSS JOIN LATERAL (
                   WITH RECURSIVE halves (low, high) AS (
                       SELECT 0::int8, coalesce(a.latest_revision, 0) + 1
@@ -125,9 +140,7 @@ impl View {
                       WHERE h.low + 1 < h.high)
                   SELECT max(low) AS revision FROM halves) l
               LEFT JOIN asset_versions v ON v.workspace = a.workspace AND v.asset_key = a.asset_key
-                                            AND v.revision = l.revision
-              WHERE {known})"
+                                            AND v.revision = l.revision)"
         )
-        .into()
     }
 }

@@ -85,15 +85,20 @@ impl Reads {
         after: Option<&AssetId>,
         limit: u32,
     ) -> Result<AssetPage, DatabaseError> {
+        let page = format!(
+            "(SELECT * FROM assets a
+              WHERE a.workspace = $1 AND a.asset_key > $2 AND starts_with(a.asset_key, $3) AND {}
+              ORDER BY a.asset_key LIMIT $4)",
+            view.asset_is_there(4)
+        );
         let sql = format!(
             "SELECT a.asset_id, a.latest_version, nullif(a.latest_partition, '') AS latest_partition,
                     v.produced_at, v.workflow
              FROM {} a
              LEFT JOIN asset_versions v ON (v.workspace, v.asset_key, v.partition, v.version)
                                          = (a.workspace, a.asset_key, a.latest_partition, a.latest_version)
-             WHERE a.workspace = $1 AND a.asset_key > $2 AND starts_with(a.asset_key, $3)
-             ORDER BY a.asset_key LIMIT $4",
-            view.assets(4)
+             ORDER BY a.asset_key",
+            view.latest_of(4, &page)
         );
         let (size, prefix) = (page_size(limit), prefix.to_ascii_lowercase());
         let after = after.map(key_of).unwrap_or_default();
