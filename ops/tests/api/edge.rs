@@ -94,16 +94,15 @@ async fn names_and_parameters(engine: &Engine) {
     engine.post("/workflows/pure/runs?wait=1d", json!({})).await.problem("request/invalid_parameter");
 }
 
-/// Every route that documents `minSeq` heeds it, no other takes it, and none takes what nothing reads.
+/// Every route that documents `minSeq` or `asOf` heeds it, no other takes it, and none takes what nothing reads.
 async fn what_reads_must_see(engine: &Engine) {
-    let (mut reading, mut others) = (0, 0);
+    let (mut reading, mut as_of, mut others) = (0, 0, 0);
     for (path, item) in headwater::api::openapi_document()["paths"].as_object().unwrap() {
         let Some(get) = item.get("get") else { continue };
-        let minds = get["parameters"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|one| one["$ref"] == "#/components/parameters/minSeq");
+        let minds = |name: &str| {
+            let mut parameters = get["parameters"].as_array().into_iter().flatten();
+            parameters.any(|one| one["$ref"] == format!("#/components/parameters/{name}"))
+        };
         let named =
             [("slug", "pure"), ("version", "1"), ("assetId", "a"), ("queue", "q"), ("area", "run"), ("name", "closed")];
         let run = "01a1fd57-1f7e-7daa-8743-cc3c4dfbf400";
@@ -111,13 +110,17 @@ async fn what_reads_must_see(engine: &Engine) {
         let fill = |path: String, (name, value): &(&str, &str)| path.replace(&format!("{{{name}}}"), value);
         let path = named.iter().chain(&more).fold(path.clone(), fill);
         assert!(!path.contains('{'), "{path}");
-        let code = if minds { "request/invalid_token" } else { "request/invalid_parameter" };
+        let code = if minds("minSeq") { "request/invalid_token" } else { "request/invalid_parameter" };
         engine.get(&format!("{path}?minSeq=x")).await.problem(code);
-        let unread = engine.get(&format!("{path}?asOf=2026-01-01T00:00:00Z")).await;
-        assert_eq!(unread.problem("request/invalid_parameter")["parameter"], "asOf", "{path}");
-        *if minds { &mut reading } else { &mut others } += 1;
+        let code = if minds("asOf") { "request/invalid_parameter" } else { "read/not_as_of" };
+        let moment = engine.get(&format!("{path}?asOf=2026-01-01")).await;
+        assert_eq!(moment.problem(code)["parameter"], "asOf", "{path}");
+        let unread = engine.get(&format!("{path}?asSeen=2026-01-01T00:00:00Z")).await;
+        assert_eq!(unread.problem("request/invalid_parameter")["parameter"], "asSeen", "{path}");
+        as_of += usize::from(minds("asOf"));
+        *if minds("minSeq") { &mut reading } else { &mut others } += 1;
     }
-    assert!(reading >= 13 && others >= 6, "{reading} {others}");
+    assert!(reading >= 13 && as_of >= 9 && others >= 6, "{reading} {as_of} {others}");
 }
 
 async fn headers(engine: &Engine) {
