@@ -120,7 +120,7 @@ fn fold(commits: &[(ShardId, Sequence, ParsedCommit)], cut: &Cut) -> Truth {
     truth
 }
 
-/// Times at, before and between commits, and places with the times they stand for, among what lies within `ends`.
+/// Times at and just before commits that the catalogue is made of, and places with the times they stand for, within `ends`.
 fn moments(dice: &mut Dice, commits: &[(ShardId, Sequence, ParsedCommit)], ends: &[Position]) -> Vec<Cut> {
     let time_at = |place: &Position| {
         let before = commits.iter().filter(|(shard, at, _)| *shard == place.shard && *at <= place.sequence);
@@ -137,10 +137,12 @@ fn moments(dice: &mut Dice, commits: &[(ShardId, Sequence, ParsedCommit)], ends:
         places.remove(dice.below(places.len() as u64) as usize);
         cuts.push(Cut { time: places.iter().map(time_at).max().unwrap(), places });
     }
-    for _ in 0..10 {
-        let time = commits[dice.below(commits.len() as u64) as usize].2.time.as_micros();
-        let time = Timestamp::from_micros(time + dice.below(3) - 1);
-        cuts.push(Cut { time, places: Vec::new() });
+    let told = |aggregate: &AggregateId| matches!(aggregate, AggregateId::Workflow(_) | AggregateId::Asset(_));
+    let told: Vec<_> = commits.iter().filter(|(.., commit)| told(&commit.aggregate)).collect();
+    for _ in 0..6 {
+        let time = told[dice.below(told.len() as u64) as usize].2.time;
+        let before = Timestamp::from_micros(time.as_micros() - 1);
+        cuts.extend([time, before].map(|time| Cut { time, places: Vec::new() }));
     }
     for time in [0, DAWN_MICROS, Timestamp::MAX.as_micros()] {
         cuts.push(Cut { time: Timestamp::from_micros(time), places: Vec::new() });
