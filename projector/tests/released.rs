@@ -171,7 +171,7 @@ fn journal(commits_max: usize) -> MemoryJournals {
     journal
 }
 
-const SHOWN: [&str; 5] = [
+const SHOWN: [&str; 6] = [
     "SELECT concat_ws(' ', status, coalesce(error::json ->> 'code', '-'), completed_at IS NOT NULL, output)
      FROM headwater.workflow_runs ORDER BY run_id",
     "SELECT concat_ws(' ', node_id, attempt, status, coalesce(output, '-'), finished_at IS NOT NULL, error_code)
@@ -181,6 +181,7 @@ const SHOWN: [&str; 5] = [
      JOIN headwater.asset_inputs i USING (workspace, asset_key, partition, version) ORDER BY v.version",
     "SELECT d.version || ' of ' || w.current_version FROM headwater.workflow_defs d JOIN headwater.workflows w USING (workspace, slug)
      JOIN headwater.nodes n ON (n.workspace, n.workflow, n.version) = (d.workspace, d.slug, d.version) ORDER BY d.version",
+    "SELECT revision || ' selects ' || version FROM headwater.workflow_selections ORDER BY revision",
     "SELECT reason FROM headwater.dead_events",
 ];
 
@@ -219,7 +220,10 @@ async fn the_tables_say_of_what_was_released_what_its_record_says() {
         let runs = vec!["running - f", "succeeded - t", "failed late t", "succeeded - t \"kept\""];
         let versions = vec!["1 of 2 false", "2 of 2 true"];
         let dead = vec!["refused by the database (23505, workflow_runs_pkey)"];
-        assert_eq!(shown, [runs, nodes, versions, vec!["1 of 2", "2 of 2"], dead], "{commits_max} {events_max}");
+        // What was skipped never was; from its release on the workflow has what the record says.
+        let selections = vec!["1 selects 1", "3 selects 1", "4 selects 2"];
+        let definitions = vec!["1 of 2", "2 of 2"];
+        assert_eq!(shown, [runs, nodes, versions, definitions, selections, dead], "{commits_max} {events_max}");
         let report = rebuild(&database, Arc::new(journal), &[shard], Switch::Never).await.unwrap();
         assert!(report.equal, "{report:#?}");
         client.batch_execute("DROP SCHEMA headwater CASCADE").await.unwrap();
