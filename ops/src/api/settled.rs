@@ -1,4 +1,4 @@
-//! What a moment of the catalogue is made of, and whether all of it can be read (ADR 23).
+//! What a moment of the catalogue is made of, and whether all of it can be read (ADR 22).
 
 use headwater_core::shard::Position;
 use headwater_core::{Sequence, ShardId, Timestamp};

@@ -1,4 +1,4 @@
-//! Whose catalogue is read, and as of when (ADR 23).
+//! Whose catalogue is read, and as of when (ADR 22).
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! A read of the catalogue: as it is, or as of a moment (ADR 23).
+//! A read of the catalogue: as it is, or as of a moment (ADR 22).
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
