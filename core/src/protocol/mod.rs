@@ -34,9 +34,12 @@ pub struct WorkFrame {
     pub worker: WorkerId,
     /// This life of the process.
     pub session: SessionId,
-    /// The queues the worker serves.
+    /// The queues the worker serves, at most [`QUEUES_MAX`].
+    #[serde(deserialize_with = "reading::at_most::<QUEUES_MAX, _, _>")]
     pub queues: Vec<QueueName>,
     pub credit: Credit,
+    /// At most [`REQUESTS_MAX`].
+    #[serde(deserialize_with = "reading::at_most::<REQUESTS_MAX, _, _>")]
     pub requests: Vec<WorkRequest>,
 }
 

@@ -1,9 +1,11 @@
 //! How what a worker says is read: frame by frame, request by request, so that one that cannot be read silences no other.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Hello, PROTOCOL, WorkFrame, WorkRequest};
@@ -83,8 +85,7 @@ impl ReadFrame {
         let mut note = |_: serde_ignored::Path<'_>| is_known = false;
         let frame = WorkFrame::deserialize(serde_ignored::Deserializer::new(&mut reader, &mut note)).ok()?;
         reader.end().ok()?;
-        let is_bounded = frame.requests.len() <= REQUESTS_MAX && frame.queues.len() <= QUEUES_MAX;
-        (is_known && is_bounded && frame.protocol == PROTOCOL).then(|| frame.into())
+        (is_known && frame.protocol == PROTOCOL).then(|| frame.into())
     }
 
     fn piece_by_piece(text: &str) -> Result<Self, Malformed> {
@@ -177,6 +178,36 @@ fn pointer<'p>(steps: impl Iterator<Item = &'p str>) -> String {
     steps.map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
+/// Reads a list, and stops at one too many: whoever writes it does not say how much is kept of it.
+pub(super) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct AtMost<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for AtMost<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(AtMost::<T, MAX>(PhantomData))
+}
+
 fn bounded(count: usize, max: usize, path: &str) -> Result<(), Malformed> {
     if count <= max {
         return Ok(());
@@ -213,6 +244,24 @@ mod tests {
                 text
             })
         })
+    }
+
+    #[test]
+    fn of_a_frame_no_more_is_kept_than_it_may_hold() {
+        let of = |requests: usize, queues: usize| {
+            let list = |item: &str, count: usize| vec![item; count].join(",");
+            let start = FRAME.split_once(r#""q""#).expect("it names a queue").0;
+            let credit = r#"{"term":{"epoch":1,"meeting":0},"word":1,"lent":4}"#;
+            let (queues, requests) = (list(r#""q""#, queues), list(r#"{"heartbeat":{"held":[]}}"#, requests));
+            serde_json::from_str::<WorkFrame>(&format!(
+                "{start}{queues}],\"credit\":{credit},\"requests\":[{requests}]}}"
+            ))
+        };
+        assert!(of(REQUESTS_MAX, QUEUES_MAX).is_ok());
+        for (requests, queues) in [(REQUESTS_MAX + 1, 1), (1, QUEUES_MAX + 1)] {
+            let error = of(requests, queues).unwrap_err().to_string();
+            assert!(error.contains("a list of at most"), "{error}");
+        }
     }
 
     proptest! {
