@@ -230,14 +230,17 @@ mod tests {
     use super::*;
 
     const FRAME: &str = r#"{"protocol":2,"worker":"w","session":"00000000000000aa","queues":["q"],"credit":{"term":{"epoch":1,"meeting":0},"word":1,"lent":4},"requests":[{"heartbeat":{"held":[]}},{"report":{"id":"0197a3f0-7c00-4abc-8def-0123456789ab","run":"0197a3f0-7c00-7abc-8def-0123456789ab","report":{"node":"a","attempt":1,"lease":"0123456789abcdef","worker":"w","startedAt":1764100000000000,"outcome":{"succeeded":{"output":{"n":1e3}}}}}}]}"#;
-    const PIECES: [&str; 14] =
-        ["{}", "[]", "7", "-1", "1e400", "\"x\"", "null", ",", "{\"x\":1}", "\"x\":1,", "\\ud83d", "}", " ", "é"];
+    const PIECES: [&str; 15] =
+        ["1", "{}", "[]", "7", "-1", "1e400", "\"x\"", "null", ",", "{\"x\":1}", "\"x\":1,", "\\ud83d", "}", " ", "é"];
 
-    /// A frame with something else in some of its places.
+    /// A frame with something else in some of its places, or something more where a value or a field begins.
     fn spoilt() -> impl Strategy<Value = String> {
-        let place = (0..FRAME.len(), 0..12_usize, prop::sample::select(&PIECES[..]));
+        let begins = FRAME.match_indices(['{', '[', ':', ',']).map(|(at, _)| (at + 1, 0..2_usize));
+        let begins = prop::sample::select(begins.collect::<Vec<_>>()).prop_flat_map(|(at, length)| (Just(at), length));
+        let anywhere = (0..=FRAME.len(), 0..12_usize);
+        let place = (prop_oneof![begins, anywhere], prop::sample::select(&PIECES[..]));
         prop::collection::vec(place, 0..3).prop_map(|places| {
-            places.into_iter().fold(FRAME.to_owned(), |mut text, (from, length, piece)| {
+            places.into_iter().fold(FRAME.to_owned(), |mut text, ((from, length), piece)| {
                 let edge = |at: usize| (at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
                 let (from, to) = (edge(from.min(text.len())), edge((from + length).min(text.len())));
                 text.replace_range(from..to, piece);
