@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::operator::OperatorServer;
+use harness::operator::{Crossed, OperatorServer};
 use harness::{PATIENCE, quick, shard, workspace};
 use headwater_core::SessionId;
 use headwater_core::protocol::Call;
@@ -18,8 +18,17 @@ use headwater_streams::{Broker, BrokerConfig, Credentials};
 
 #[tokio::test]
 async fn in_operator_mode_a_worker_can_do_its_work_and_nothing_else() {
+    does_its_work_and_nothing_else(&Crossed::now()).await;
+}
+
+#[tokio::test]
+async fn a_broker_walled_as_it_was_documented_at_first_goes_on_working() {
+    does_its_work_and_nothing_else(&Crossed::at_first()).await;
+}
+
+async fn does_its_work_and_nothing_else(crossings: &[Crossed]) {
     let folder = tempfile::tempdir().unwrap();
-    let server = OperatorServer::start(folder.path());
+    let server = OperatorServer::start(folder.path(), crossings);
     let engine = Broker::connect(&quick(server.engine())).await.unwrap();
     Topology::new(1, 1).unwrap().apply(&engine).await.unwrap();
     let worker = Broker::connect(&quick(server.worker())).await.unwrap();

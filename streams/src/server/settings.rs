@@ -64,11 +64,7 @@ impl Settings {
         let quoted = |path: PathBuf| serde_json::Value::from(path.to_string_lossy().into_owned());
         let (log, ports_dir, store) =
             (quoted(data_dir.join(LOG)), quoted(data_dir.to_owned()), quoted(data_dir.join("streams")));
-        let crossings =
-            |line: &dyn Fn(Crossing) -> String| CROSSINGS.map(|it| format!("      {{ {} }}", line(it))).join("\n");
-        let exports = crossings(&|it| format!("{}: \"{}\"", it.kind(), it.subject()));
-        let imports =
-            crossings(&|it| format!("{}: {{ account: {ENGINE_ACCOUNT}, subject: \"{}\" }}", it.kind(), it.subject()));
+        let [engine, workers] = [ENGINE_ACCOUNT, WORKER_ACCOUNT].map(crossings);
         let (publishes, hears) = (worker_publishes(), worker_hears());
         let (name, cluster) = match seat {
             None => ("headwater", String::new()),
@@ -91,9 +87,7 @@ jetstream {{
   {ENGINE_ACCOUNT} {{
     jetstream: enabled
     users: [ {{ user: {ENGINE}, password: "{engine_password}" }} ]
-    exports: [
-{exports}
-    ]
+{engine}
   }}
   {WORKER_ACCOUNT} {{
     users: [
@@ -106,14 +100,25 @@ jetstream {{
         }}
       }}
     ]
-    imports: [
-{imports}
-    ]
+{workers}
   }}
 }}
 "#
         )
     }
+}
+
+/// Returns what an account exports and imports, as lines of its block.
+fn crossings(account: &str) -> String {
+    let list = |what: &str, of: fn(Crossing) -> &'static str, line: fn(Crossing) -> String| {
+        let lines: String = CROSSINGS.into_iter().filter(|it| of(*it) == account).map(line).collect();
+        format!("    {what}: [\n{lines}    ]")
+    };
+    let exports = list("exports", Crossing::exporter, |it| format!("      {{ stream: \"{}\" }}\n", it.subject()));
+    let imports = list("imports", Crossing::importer, |it| {
+        format!("      {{ stream: {{ account: {}, subject: \"{}\" }} }}\n", it.exporter(), it.subject())
+    });
+    format!("{exports}\n{imports}")
 }
 
 #[derive(Deserialize)]

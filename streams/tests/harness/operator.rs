@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use headwater_streams::server::ServerBinary;
 use headwater_streams::server::accounts::{
-    CROSSINGS, ENGINE_ACCOUNT, WORKER_ACCOUNT, WORKER_INBOX, worker_hears, worker_publishes,
+    CROSSINGS, Crossing, ENGINE_ACCOUNT, WORKER_ACCOUNT, WORKER_INBOX, worker_hears, worker_publishes,
 };
 use headwater_streams::{BrokerConfig, Credentials};
 use nkeys::KeyPair;
@@ -19,6 +19,28 @@ pub struct OperatorServer {
     child: Child,
     port: u16,
     folder: PathBuf,
+}
+
+/// What one of the two accounts exports and the other imports.
+pub struct Crossed {
+    kind: &'static str,
+    subject: &'static str,
+    exporter: &'static str,
+}
+
+impl Crossed {
+    /// As it is documented.
+    pub fn now() -> Vec<Self> {
+        let crossed = |it: Crossing| Self { kind: "stream", subject: it.subject(), exporter: it.exporter() };
+        CROSSINGS.map(crossed).into()
+    }
+
+    /// As it was documented at first: a service, whose answers need no crossing of their own.
+    pub fn at_first() -> Vec<Self> {
+        let heard = ["hw.hand.*.*", "hw.call.*", "hw.cancel.*"].map(|subject| ("stream", subject));
+        let crossed = [("service", "hw.work.*.*")].into_iter().chain(heard);
+        crossed.map(|(kind, subject)| Self { kind, subject, exporter: ENGINE_ACCOUNT }).collect()
+    }
 }
 
 /// Claims, signed.
@@ -60,16 +82,27 @@ fn user(account: &KeyPair, name: &str, publish: Value, subscribe: Value, folder:
 }
 
 impl OperatorServer {
-    pub fn start(folder: &Path) -> Self {
+    /// Starts one where this crosses between the accounts.
+    pub fn start(folder: &Path, crossings: &[Crossed]) -> Self {
         let operator = KeyPair::new_operator();
         let [engine, workers, system] = [(); 3].map(|()| KeyPair::new_account());
-        let exports = CROSSINGS.map(|it| json!({"name": it.subject(), "subject": it.subject(), "type": it.kind()}));
-        let imports = CROSSINGS.map(|it| {
-            json!({"name": it.subject(), "subject": it.subject(), "account": engine.public_key(), "type": it.kind()})
-        });
+        let key = |name: &str| if name == ENGINE_ACCOUNT { &engine } else { &workers };
+        let exports = |name: &str| -> Value {
+            let ours = crossings.iter().filter(|it| it.exporter == name);
+            ours.map(|it| json!({"name": it.subject, "subject": it.subject, "type": it.kind})).collect()
+        };
+        let imports = |name: &str| -> Value {
+            let import = |it: &Crossed| {
+                let from = key(it.exporter).public_key();
+                json!({"name": it.subject, "subject": it.subject, "account": from, "type": it.kind})
+            };
+            crossings.iter().filter(|it| it.exporter != name).map(import).collect()
+        };
+        let walled =
+            |name: &str, storage: i64| account(&operator, key(name), name, storage, imports(name), exports(name));
         let accounts = [
-            (&engine, account(&operator, &engine, ENGINE_ACCOUNT, -1, json!([]), json!(exports))),
-            (&workers, account(&operator, &workers, WORKER_ACCOUNT, 0, json!(imports), json!([]))),
+            (&engine, walled(ENGINE_ACCOUNT, -1)),
+            (&workers, walled(WORKER_ACCOUNT, 0)),
             (&system, account(&operator, &system, "SYS", 0, json!([]), json!([]))),
         ];
         user(&engine, "engine", json!({}), json!({}), folder);
