@@ -5,12 +5,16 @@ use headwater_core::{Sequence, ShardId, Timestamp};
 use headwater_projector::parse::parse;
 use headwater_projector::queries;
 use headwater_streams::clock::now;
-use headwater_streams::journals::Journals as _;
+use headwater_streams::journals::{Entry, Journals as _, Stretch, StretchError};
 
 use super::catalogue::{AS_OF, AsOf};
 use super::token::Token;
 use super::{Api, CATCH_UP_WAIT, Problem};
 use crate::codes::Code;
+
+/// How many entries before a place are read where its own holds no commit: at first, and at most.
+const STRETCH_MIN: u64 = 64;
+const STRETCH_MAX: u64 = 16_384;
 
 impl Api {
     /// Returns which commits a moment holds, once all of them can be read.
@@ -52,17 +56,38 @@ impl Api {
 
     /// Returns the time of the last commit at or before a position; of none, that of nothing.
     async fn time_of(&self, position: Position) -> Result<Timestamp, Problem> {
-        let Position { shard, mut sequence } = position;
-        // Some entries hold no commit.
-        while sequence.in_stream() > Sequence::ZERO {
-            let Some(entry) = self.journal.entry(shard, sequence).await? else {
-                let detail = format!("the journal of shard {shard} does not show its entry {sequence}");
-                return Err(Problem::new(Code::Unavailable, detail));
-            };
-            if let Some(last) = parse(shard, &entry).commits.last() {
-                return Ok(last.time);
+        let Position { shard, sequence } = position;
+        if sequence.in_stream() == Sequence::ZERO {
+            return Ok(Timestamp::default());
+        }
+        let Some(entry) = self.journal.entry(shard, sequence).await? else {
+            return Err(not_shown(shard, sequence));
+        };
+        if let Some(time) = last_time(shard, &[entry]) {
+            return Ok(time);
+        }
+        // Some entries hold no commit, and many may follow each other: what is before them is read in ever longer stretches.
+        let (mut before, mut width) = (sequence, STRETCH_MIN);
+        while before.in_stream() > Sequence::FIRST {
+            let first = before.get() - width.min(before.in_stream().get() - 1);
+            let (from, end) = (Sequence::new(first), Sequence::new(before.get() - 1));
+            let mut stretch = Stretch::new(&self.journal, shard, from, end);
+            let mut last = None;
+            loop {
+                let mut entries = stretch.next().await.map_err(|error| match error {
+                    StretchError::Gone { at } => not_shown(shard, at),
+                    StretchError::Exchange(error) => error.into(),
+                })?;
+                if entries.is_empty() {
+                    break;
+                }
+                entries.retain(|entry| entry.sequence <= end);
+                last = last_time(shard, &entries).or(last);
             }
-            sequence = Sequence::new(sequence.get() - 1);
+            if let Some(time) = last {
+                return Ok(time);
+            }
+            (before, width) = (from, (width * 4).min(STRETCH_MAX));
         }
         Ok(Timestamp::default())
     }
@@ -84,4 +109,13 @@ impl Api {
             ends.ok_or_else(|| Problem::new(Code::Unavailable, "the broker does not say where the journals end"))?;
         self.see(&Token::of(ends), CATCH_UP_WAIT).await
     }
+}
+
+/// Returns the time of the last commit that these entries hold.
+fn last_time(shard: ShardId, entries: &[Entry]) -> Option<Timestamp> {
+    entries.iter().rev().find_map(|entry| parse(shard, entry).commits.last().map(|commit| commit.time))
+}
+
+fn not_shown(shard: ShardId, at: Sequence) -> Problem {
+    Problem::new(Code::Unavailable, format!("the journal of shard {shard} does not show its entry {at}"))
 }

@@ -248,3 +248,36 @@ async fn a_moment_that_is_not_all_projected_is_waited_for() {
     }
     engine.stop().await;
 }
+
+/// An idle shard writes an entry without a commit for each command it refuses: whoever names a place behind many of them
+/// means the commit before them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_behind_many_entries_without_a_commit_is_of_the_commit_before_them() {
+    let engine = Engine::start().await;
+    let applied = engine.apply(json!({"slug": "brief", "steps": [{"id": "a", "action": "noop"}]})).await;
+    let ended = engine.post("/workflows/brief/runs?wait=30s&readable=10s", json!({})).await.data(200).clone();
+    let (run, token) = (ended["runId"].as_str().unwrap(), ended["token"].as_str().unwrap());
+    let (shard, ended_at) = token.split_once(':').unwrap();
+    assert!(!applied.is_empty() && !ended_at.contains(','), "one place: {token}");
+    for _ in 0..400 {
+        engine.post(&format!("/runs/{run}/cancel"), json!({})).await.problem("run/closed");
+    }
+    // Two stretches at least are looked at.
+    let end = ended_at.parse::<u64>().unwrap() + 400;
+    let projected = async {
+        loop {
+            let cursors = engine.get("/projection").await.data(200)["cursors"].clone();
+            let cursor = cursors.as_array().unwrap().iter().find(|of| of["shard"].to_string() == shard).cloned();
+            if cursor.is_some_and(|of| of["sequence"].as_u64().unwrap() >= end) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, projected).await.expect("each refusal writes an entry");
+    let seen = engine.get(&format!("/workflows?asOf={shard}:{end}")).await;
+    assert_eq!(seen.data(200)["workflows"][0]["slug"], "brief");
+    // Nothing but those entries came between: no more of the other shards is seen than as of the end of the run.
+    let then = engine.get(&format!("/workflows?asOf={token}")).await;
+    assert_eq!(seen.data(200)["workflows"], then.data(200)["workflows"]);
+    engine.stop().await;
+}
