@@ -14,13 +14,15 @@ CREATE TABLE workflow_selections (
     PRIMARY KEY (workspace, slug, revision)
 );
 
+-- Events as journals hold them: Postgres keeps such a text, and does not look into it where `\u0000` or half a surrogate stands
+-- anywhere in it. What is looked at here is never escaped, so the escapes make way for one that says nothing.
 INSERT INTO workflow_selections
 SELECT split_part(c.aggregate, '/', 2), split_part(c.aggregate, '/', 3), c.revision, s.version, c.shard, c.sequence, c.time
 FROM commits c
 CROSS JOIN LATERAL (
     SELECT (coalesce(e.event -> 'workflow' -> 'workflowApplied', e.event -> 'workflow' -> 'versionSelected')
             ->> 'version')::integer AS version
-    FROM json_array_elements(c.events::json) WITH ORDINALITY AS e (event, position)
+    FROM json_array_elements(regexp_replace(c.events, '\\u[0-9a-fA-F]{4}', '\\/', 'g')::json) WITH ORDINALITY AS e (event, position)
     WHERE e.event -> 'workflow' IS NOT NULL
     ORDER BY e.position DESC LIMIT 1
 ) s
@@ -35,7 +37,7 @@ CROSS JOIN LATERAL (
     SELECT c.shard, c.sequence, c.time
     FROM commits c
     WHERE c.aggregate = 'asset/' || b.workspace || '/' || b.asset_id AND EXISTS (
-        SELECT FROM json_array_elements(c.events::json) AS e (event)
+        SELECT FROM json_array_elements(regexp_replace(c.events, '\\u[0-9a-fA-F]{4}', '\\/', 'g')::json) AS e (event)
         WHERE e.event -> 'asset' -> 'assetDeclared' IS NOT NULL
            OR e.event -> 'asset' -> 'assetMaterialized' IS NOT NULL
            OR e.event -> 'released' IS NOT NULL)

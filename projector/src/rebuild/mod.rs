@@ -172,11 +172,13 @@ async fn rebuild_alone<J: Journals>(
 /// See [`RebuildError`]; nothing has changed then.
 pub async fn go_back(live: &Database) -> Result<(), RebuildError> {
     let mut connection = live.mender().await?;
-    let transaction = connection.transaction().await?;
     let sql = "SELECT FROM pg_namespace WHERE nspname = $1";
-    if transaction.query(sql, &[&Database::PREVIOUS]).await?.is_empty() {
+    if connection.query(sql, &[&Database::PREVIOUS]).await?.is_empty() {
         return Err(RebuildError::NoPrevious);
     }
+    // A release before may have left it, and those who read do not migrate.
+    live.sibling(Database::PREVIOUS).migrate().await?;
+    let transaction = connection.transaction().await?;
     let (live, next, previous) = (Database::LIVE, Database::NEXT, Database::PREVIOUS);
     let swap = format!(
         "LOCK TABLE {live}.projection_cursors IN EXCLUSIVE MODE; DROP SCHEMA IF EXISTS {next} CASCADE;

@@ -45,6 +45,17 @@ impl House {
         driver.abort();
         rows
     }
+
+    /// Leaves a schema as the release before the last migration had it.
+    async fn as_a_release_before(&self, schema: &str) {
+        for before in [
+            format!("DROP TABLE {schema}.workflow_selections"),
+            format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
+            format!("DELETE FROM {schema}.refinery_schema_history WHERE name = 'as_of'"),
+        ] {
+            self.rows(&before).await;
+        }
+    }
 }
 
 struct Running {

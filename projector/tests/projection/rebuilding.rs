@@ -86,3 +86,21 @@ async fn a_difference_is_found_and_shown_and_a_forced_switch_mends_it() {
     agrees(&house, &story).await;
     compare(&database, &story).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_release_before_left_is_migrated_before_it_is_put_back() {
+    let house = House::build().await;
+    let database = house.database().await;
+    let story = tell(5, 1, 300);
+    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
+    running.reach_heads(&story.journal, &story.shards).await;
+    running.stop().await;
+    let journal = Arc::new(story.journal.clone());
+    assert!(rebuild(&database, journal, &story.shards, Switch::IfEqual).await.unwrap().switched);
+    house.as_a_release_before("headwater_previous").await;
+
+    go_back(&database).await.unwrap();
+    // Whoever reads finds what it asks for, before anybody projects again.
+    agrees(&house, &story).await;
+    compare(&database, &story).await;
+}

@@ -14,7 +14,7 @@ const RECORD_LINES_MAX: usize = 45;
 const MIGRATIONS: [(&str, usize, u64); 3] = [
     ("V1__read_models.sql", 8260, 0xfd18_fb7c_e65a_4d06),
     ("V2__who_asked.sql", 765, 0xd06f_d568_58ce_65a8),
-    ("V3__as_of.sql", 2092, 0x3567_4b79_9501_7669),
+    ("V3__as_of.sql", 2430, 0xce6e_54da_c90c_d5a2),
 ];
 
 #[test]
