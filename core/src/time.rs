@@ -77,12 +77,42 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let invalid = || InvalidTimestamp(text.chars().take(80).collect());
+        // The library reads other notations of ISO 8601, too.
+        if !is_rfc_3339(text) {
+            return Err(invalid());
+        }
         let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         match u64::try_from(time.as_microsecond()) {
             Ok(micros) if micros <= Self::MICROS_MAX => Ok(Self(micros)),
             _ => Err(invalid()),
         }
     }
+}
+
+/// Returns whether a text has the shape of a `date-time` of RFC 3339, section 5.6; whether there is such a day is not looked at.
+fn is_rfc_3339(text: &str) -> bool {
+    let is_shaped = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b't' | b' '),
+                b'+' => matches!(byte, b'+' | b'-'),
+                other => byte == other,
+            })
+    };
+    let Some((moment, rest)) = text.as_bytes().split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let offset = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            (digits > 0).then(|| &fraction[digits..])
+        }
+        None => Some(rest),
+    };
+    is_shaped(moment, b"0000-00-00T00:00:00")
+        && offset.is_some_and(|offset| {
+            matches!(offset, b"Z" | b"z")
+                || is_shaped(offset, b"+00:00") && offset[1..3] <= b"23"[..] && offset[4..] <= b"59"[..]
+        })
 }
 
 #[cfg(test)]
@@ -110,6 +140,46 @@ mod tests {
     #[test]
     fn a_time_outside_the_years_is_refused() {
         for bad in ["1969-12-31T23:59:59Z", "+294277-01-01T00:00:00Z", "yesterday", ""] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_in_the_notation_of_rfc_3339_and_no_other() {
+        let noon = Timestamp::from_micros(1_764_158_400_000_000);
+        for good in [
+            "2025-11-26T12:00:00Z",
+            "2025-11-26t12:00:00z",
+            "2025-11-26 12:00:00Z",
+            "2025-11-26T12:00:00.000000009Z",
+            "2025-11-26T12:00:00-00:00",
+            "2025-11-27T11:59:00+23:59",
+        ] {
+            let read = good.parse::<Timestamp>();
+            assert!(read.as_ref().is_ok_and(|read| *read == noon), "{good}: {read:?}");
+        }
+        for bad in [
+            "2025-11-26T12:00:00",
+            "2025-11-26T12:00Z",
+            "2025-11-26T12:00:00,5Z",
+            "2025-11-26T12:00:00.Z",
+            "2025-11-26T12:00:00+24:00",
+            "2025-11-26T12:00:00+25:00",
+            "2025-11-26T12:00:00+12:60",
+            "2025-11-26T12:00:00+1200",
+            "2025-11-26T12:00:00+12",
+            "2025-11-26T12:00:00+12:00:00",
+            "2025-11-26T12:00:00Z[UTC]",
+            "2025-11-26T12:00:00+01:00[Europe/Paris]",
+            "20251126T120000Z",
+            "+002025-11-26T12:00:00Z",
+            "2025-330T12:00:00Z",
+            "2025-W48-3T12:00:00Z",
+            " 2025-11-26T12:00:00Z",
+            "2025-11-26T12:00:00Z ",
+            "2025-11-31T12:00:00Z",
+            "２025-11-26T12:00:00Z",
+        ] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
     }
