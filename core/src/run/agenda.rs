@@ -70,7 +70,7 @@ impl Run {
         }
         match self.agenda.order.front() {
             Some(place) => Some(Next::Begin(*place)),
-            None if self.branches.active() == 0 && self.unrecorded.is_empty() => Some(Next::Finish),
+            None if self.branches.active() == 0 && self.assets.unrecorded().is_empty() => Some(Next::Finish),
             None => None,
         }
     }
@@ -78,7 +78,7 @@ impl Run {
     /// Puts a node on the agenda if its turn has come.
     pub(super) fn list_if_ready(&mut self, place: Place) {
         let is_ready = match &self.node(place).phase {
-            Phase::Pending => readiness(self.definition.node(place.node), self.node(place)) != Readiness::Wait,
+            Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::Current(_)
             | Phase::Retrying { .. }

@@ -1,14 +1,14 @@
 //! What a checkpoint holds of a run: what was folded, without what follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::evolve::{timer_of_run, timers_of};
-use super::state::{Branch, Branches, NodeState, Run};
+use super::state::{Assets, Branch, Branches, NodeState, Origin, Run};
 use super::waiting::Waiting;
-use super::{Ending, RunStatus, Trigger};
+use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::dialogue::InputVersion;
@@ -71,32 +71,30 @@ impl RunRecord {
         let agenda = self.agenda.into_iter().map(find).collect::<Result<_, _>>()?;
         let root = branches.root_mut();
         root.state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
-        let mut run = Run {
-            id: self.id,
+        let started = RunEvent::RunStarted {
             workspace: self.workspace,
             workflow: self.workflow,
             version: self.version,
-            definition,
-            status: self.status,
             input: self.input,
             trigger: self.trigger,
             keyed: self.keyed,
-            started_at: self.started_at,
+        };
+        let mut run = Run {
+            origin: Origin::of(self.id, definition, started, self.started_at),
+            status: self.status,
             revision: self.revision,
             branches,
             agenda,
             ending: self.ending,
             timers: BTreeSet::new(),
-            unrecorded,
-            consumed: self.consumed,
+            assets: Assets::new(self.consumed, unrecorded),
             waiting: Waiting::default(),
-            facts: OnceLock::new(),
         };
         // What ends has nothing due and waits for nobody.
         if run.ending.is_some() {
             return Ok(run);
         }
-        run.timers.extend(timer_of_run(&run.definition, run.started_at));
+        run.timers.extend(timer_of_run(run.definition(), run.origin.started_at()));
         let active = run.places().filter(|(_, state)| state.phase.is_active());
         let active: Vec<_> = active.map(|(place, _)| place).collect();
         for place in active {
@@ -127,54 +125,36 @@ impl Run {
     /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
     pub(crate) fn awaits_record(&self, node: &NodeAddress, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
         let of = self.find(node);
-        self.unrecorded.iter().any(|(place, id, key)| Some(*place) == of && id == asset && key == partition)
+        self.assets.unrecorded().iter().any(|(place, id, key)| Some(*place) == of && id == asset && key == partition)
     }
 
     /// Returns what a checkpoint holds of it; texts are shared.
     pub(crate) fn record(&self) -> RunRecord {
-        // Every field is named, so that a new one does not compile until it is written here or known to follow.
-        let Self {
-            id,
-            workspace,
-            workflow,
-            version,
-            definition: _,
-            status,
-            input,
-            trigger,
-            keyed,
-            started_at,
-            revision,
-            branches,
-            agenda,
-            ending,
-            timers: _,
-            unrecorded,
-            consumed,
-            waiting: _,
-            facts: _,
-        } = self;
+        // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
+        // started with is restored from its first event, every field of which has to be here too.
+        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, waiting: _ } = self;
         let untouched = NodeState::untouched();
         let Branch { nodes: _, state, active: _ } = branches.root();
         let nodes = self.places().filter(|(_, state)| **state != untouched);
         RunRecord {
-            id: *id,
-            workspace: workspace.clone(),
-            workflow: workflow.clone(),
-            version: *version,
+            id: origin.id(),
+            workspace: origin.workspace().clone(),
+            workflow: origin.workflow().clone(),
+            version: origin.version(),
             status: *status,
-            input: input.clone(),
-            trigger: trigger.clone(),
-            keyed: *keyed,
+            input: origin.input().clone(),
+            trigger: origin.trigger().clone(),
+            keyed: origin.is_keyed(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
-            started_at: *started_at,
+            started_at: origin.started_at(),
             revision: *revision,
             nodes: nodes.map(|(place, state)| (self.address(place), state.clone())).collect(),
-            unrecorded: unrecorded
+            unrecorded: assets
+                .unrecorded()
                 .iter()
                 .map(|(place, asset, key)| (self.address(*place), asset.clone(), key.clone()))
                 .collect(),
-            consumed: consumed.clone(),
+            consumed: assets.consumed().to_vec(),
             agenda: agenda.iter().map(|place| self.address(*place)).collect(),
             ending: ending.clone(),
         }

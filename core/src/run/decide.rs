@@ -86,7 +86,7 @@ pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work:
 /// The fact in the way; the run is as it was.
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
     if let RunCommand::CancelRun { workspace: Some(asker), .. } = &command
-        && *asker != run.workspace
+        && asker != run.workspace()
     {
         return Err(RunRejection::RunNotFound);
     }
@@ -97,7 +97,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     if let Some(ending) = run.ending.as_ref().filter(|_| command != RunCommand::Continue {}) {
         return refuse_closed(ending.status(), &command);
     }
-    let definition = Arc::clone(&run.definition);
+    let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
     let mut decision = Decision::of(run, &definition, ground, turn);
     let granted = decision.take(command);

@@ -68,7 +68,7 @@ impl<'a> Decision<'a> {
 
     /// Takes a worker's room for an attempt, where there is some and nobody waits for it.
     pub fn take_hand(&mut self, queue: &QueueName) -> Option<(WorkerId, SessionId)> {
-        let workspace = &self.run.workspace;
+        let workspace = self.run.origin.workspace();
         if (self.is_contended)(workspace, queue) {
             return None;
         }
@@ -79,7 +79,7 @@ impl<'a> Decision<'a> {
     pub fn lease(&self, place: Place, attempt: Attempt) -> LeaseToken {
         place.with_bytes(|place| {
             self.hands.secret.lease(&[
-                self.run.id.as_uuid().as_bytes(),
+                self.run.id().as_uuid().as_bytes(),
                 place,
                 &attempt.get().to_be_bytes(),
                 &self.run.revision.get().to_be_bytes(),

@@ -1,11 +1,11 @@
 //! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::agenda::Agenda;
 use super::attempt::{Awaited, CurrentAttempt};
-use super::state::{Branches, Due, NodeState, Phase, Place, Run, Timer};
+use super::state::{Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::definition::{Definition, Outcome, TransitionIx};
@@ -18,29 +18,16 @@ impl Run {
     /// # Panics
     /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
     pub(crate) fn started(id: RunId, definition: Arc<Definition>, event: &RunEvent, now: Timestamp) -> Self {
-        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed } = event else {
-            panic!("the first event of a run is RunStarted, and the shard has checked it");
-        };
         Self {
-            id,
-            workspace: workspace.clone(),
-            workflow: workflow.clone(),
-            version: *version,
-            status: RunStatus::Running,
-            input: input.clone(),
-            trigger: trigger.clone(),
-            keyed: *keyed,
-            started_at: now,
-            revision: Revision::FIRST,
             branches: Branches::untouched(&definition),
             agenda: definition.starts.iter().map(|start| Place::root(*start)).collect(),
-            ending: None,
             timers: timer_of_run(&definition, now).into_iter().collect(),
-            definition,
-            unrecorded: Vec::new(),
-            consumed: Vec::new(),
+            origin: Origin::of(id, definition, event.clone(), now),
+            status: RunStatus::Running,
+            revision: Revision::FIRST,
+            ending: None,
+            assets: Assets::default(),
             waiting: Waiting::default(),
-            facts: OnceLock::new(),
         }
     }
 
@@ -62,7 +49,7 @@ impl Run {
         if let Phase::Current(current) = &before
             && current.is_waiting()
         {
-            self.waiting.leave(&self.definition.node(place.node).queue, (current.revision, place));
+            self.waiting.leave(&self.origin.definition().node(place.node).queue, (current.revision, place));
         }
         self.join_if_waiting(place);
         let branch = self.branches.of_mut(place);
@@ -76,7 +63,7 @@ impl Run {
 
     /// Decides the outgoing transitions: the taken ones fire, the others are dead. Whose turn it is then goes on the agenda.
     fn leave(&mut self, place: Place, is_taken: impl Fn(TransitionIx) -> bool) {
-        let definition = Arc::clone(&self.definition);
+        let definition = Arc::clone(self.origin.definition());
         let node = definition.node(place.node);
         for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
             let target = self.node_mut(place.beside(definition.transition(*transition).to));
@@ -102,7 +89,7 @@ impl Run {
         if let Phase::Current(current) = &self.node(place).phase
             && current.is_waiting()
         {
-            self.waiting.join(&self.definition.node(place.node).queue, (current.revision, place));
+            self.waiting.join(&self.origin.definition().node(place.node).queue, (current.revision, place));
         }
     }
 
@@ -128,7 +115,7 @@ pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Op
 pub(super) fn timers_of(run: &Run, place: Place) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
     let (first, second) = match &run.node(place).phase {
         Phase::Current(current) => {
-            let timeout = run.definition.node(place.node).timeout.filter(|_| current.wakes_at().is_none());
+            let timeout = run.origin.definition().node(place.node).timeout.filter(|_| current.wakes_at().is_none());
             let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::Node(Due::Timeout, place)));
             (current.wakes_at().map(|at| (at, Timer::Node(Due::Time, place))), timeout)
         }
@@ -163,9 +150,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                     partition: chosen.partition.clone(),
                     version: chosen.version,
                 };
-                if let Err(place) = run.consumed.binary_search(&input) {
-                    run.consumed.insert(place, input);
-                }
+                run.assets.consume(input);
                 run.node_mut(place).consumed.push(chosen.clone());
             }
             run.list_if_ready(place);
@@ -220,11 +205,12 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             let place = run.place(node);
             run.enter(place, Phase::Succeeded);
             run.node_mut(place).output = Some(output.clone());
-            if let Some(key) = run.definition.node(place.node).store_as.clone() {
+            if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
                 run.branches.of_mut(place).state.insert(key, output.clone());
             }
-            run.unrecorded.extend(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
-            let definition = Arc::clone(&run.definition);
+            let produced = assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone()));
+            run.assets.produce(produced);
+            let definition = Arc::clone(run.origin.definition());
             match taken {
                 Some(taken) => run.leave(place, |transition| taken.contains(&transition.0)),
                 None => run.leave(place, |transition| definition.transition(transition).on == Outcome::Success),
@@ -246,7 +232,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::AssetRecorded { node, asset, partition, .. } => {
             let place = run.place(node);
-            run.unrecorded.retain(|waiting| !(waiting.0 == place && waiting.1 == *asset && waiting.2 == *partition));
+            run.assets.record(place, asset, partition);
         }
         RunEvent::RunEnding { ending } => {
             run.ending = Some(ending.clone());

@@ -12,13 +12,13 @@ use crate::Json;
 /// # Errors
 /// `output_schema`, `decision_too_large`, or what kept it from having a value.
 pub(super) fn output_of(run: &Run, turn: &Turn) -> Result<Json, RunFailure> {
-    let output = match &run.definition.output {
+    let output = match &run.definition().output {
         Some(template) => run
             .with_scope_of_end(|scope| template.render_within(scope, turn.work()))
             .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
         None => outputs_of_ends(run, turn.bytes_max()),
     }?;
-    if let Some(schema) = &run.definition.output_schema {
+    if let Some(schema) = &run.definition().output_schema {
         schema.check_within(&output, turn.work()).map_err(|refusal| refusal.into_failure("output_schema", ""))?;
     }
     Ok(output)
@@ -26,7 +26,7 @@ pub(super) fn output_of(run: &Run, turn: &Turn) -> Result<Json, RunFailure> {
 
 /// The outputs of the nodes without a successor, by node id.
 fn outputs_of_ends(run: &Run, bytes_max: usize) -> Result<Json, RunFailure> {
-    let nodes = run.definition.nodes.iter().zip(&run.branches.root().nodes);
+    let nodes = run.definition().nodes.iter().zip(&run.branches.root().nodes);
     let ends = nodes.filter(|(node, _)| node.on_success.is_empty());
     let outputs: BTreeMap<&str, &Json> =
         ends.filter_map(|(node, state)| Some((node.id.as_str(), state.output.as_ref()?))).collect();

@@ -37,13 +37,13 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             let place = run.find(node).expect("an event names a node of its definition");
             for asset in assets {
                 // What the result does not say of its own, the declaration says.
-                let declared = run.definition.node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
+                let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
                 let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
                 let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
                 let record = RecordAsset {
-                    run: run.id,
-                    workflow: run.workflow.clone(),
-                    definition: run.version,
+                    run: run.id(),
+                    workflow: run.workflow().clone(),
+                    definition: run.version(),
                     node: node.clone(),
                     attempt: *attempt,
                     partition: asset.partition_key.clone(),
@@ -51,16 +51,16 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                     schema: asset.schema.clone().or(schema),
                     freshness: asset.freshness.clone().or(freshness),
                     produced_at: asset.produced_at.unwrap_or(now),
-                    run_started_at: run.started_at,
-                    run_input: run.input.clone(),
-                    inputs: run.consumed.clone(),
+                    run_started_at: run.origin.started_at(),
+                    run_input: run.input().clone(),
+                    inputs: run.assets.consumed().to_vec(),
                 };
                 to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
             }
         }
         RunEvent::NodeCancelled { node } => {
             let place = run.find(node).expect("an event names a node of its definition");
-            if run.definition.node(place.node).consumes.is_empty() || run.node(place).attempts > 0 {
+            if run.definition().node(place.node).consumes.is_empty() || run.node(place).attempts > 0 {
                 follows(RunEffect::CancelTasks { node: node.clone() });
             } else {
                 forget_waiters(run, place, &mut to_asset);
@@ -97,17 +97,17 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
 
 /// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
 fn forget_waiters(run: &Run, place: Place, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
-    let node = run.definition.node(place.node);
+    let node = run.definition().node(place.node);
     for consumes in &node.consumes {
-        let waiter = Waiter { run: run.id, node: run.address(place) };
+        let waiter = Waiter { run: run.id(), node: run.address(place) };
         to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter });
     }
 }
 
 fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
-    match &run.trigger {
+    match run.origin.trigger() {
         Trigger::Materialize { asset, .. } => {
-            to_asset(asset, AssetCommand::EndProducer { run: run.id, end });
+            to_asset(asset, AssetCommand::EndProducer { run: run.id(), end });
         }
         Trigger::Manual {} => {}
     }
@@ -115,7 +115,7 @@ fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId,
 
 fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
     AssetCommand::ResolveConsumption(ResolveConsumption {
-        waiter: Waiter { run: run.id, node: node.clone() },
+        waiter: Waiter { run: run.id(), node: node.clone() },
         partition: need.partition.clone(),
         require: need.require,
         on_miss: need.on_miss,
@@ -125,22 +125,22 @@ fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
 
 /// The task of a node's current attempt; `None` for attempts that no worker executes.
 fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
-    let node = run.definition.node(place.node);
+    let node = run.definition().node(place.node);
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
         Execution::Inside { .. } | Execution::Waits { .. } => return None,
     };
     Some(Task {
-        workspace: run.workspace.clone(),
-        workflow: run.workflow.clone(),
-        run: run.id,
+        workspace: run.workspace().clone(),
+        workflow: run.workflow().clone(),
+        run: run.id(),
         node: run.address(place),
         attempt: current.attempt,
         lease: current.lease,
         queue: node.queue.clone(),
         work,
-        input: current.input.clone().unwrap_or_else(|| run.input.clone()),
+        input: current.input.clone().unwrap_or_else(|| run.input().clone()),
         assets: run.node(place).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
         heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),

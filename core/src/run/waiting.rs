@@ -84,7 +84,7 @@ impl Run {
 
     /// Returns the queue of a node.
     pub fn queue_of(&self, node: &NodeAddress) -> Option<&QueueName> {
-        self.find(node).map(|place| &self.definition.node(place.node).queue)
+        self.find(node).map(|place| &self.definition().node(place.node).queue)
     }
 
     /// Returns the attempts that workers were granted and have not ended.

@@ -39,13 +39,13 @@ impl Run {
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let branch = self.branches.of(place);
-        let output = |id: &str| match self.definition.find_str(id) {
+        let output = |id: &str| match self.definition().find_str(id) {
             Some(found) if found == place.node => Some(result),
             Some(found) => branch.node(found).output.as_ref(),
             None => None,
         };
         let mut state = branch.state.clone();
-        if let Some(key) = &self.definition.node(place.node).store_as {
+        if let Some(key) = &self.definition().node(place.node).store_as {
             state.insert(key.clone(), result.clone());
         }
         look(&self.scope(&branch.node(place.node).consumed, &state, &output, None))
@@ -56,7 +56,7 @@ impl Run {
     /// # Errors
     /// `state_schema`, or the limit that checking it ran into.
     pub(in crate::run) fn check_state_after(&self, place: Place, result: &Json, work: &Work) -> Result<(), RunFailure> {
-        let (definition, state) = (&self.definition, &self.branches.of(place).state);
+        let (definition, state) = (self.definition(), &self.branches.of(place).state);
         let key = &definition.node(place.node).store_as;
         let (Some(schema), Some(key)) = (&definition.state_schema, key) else { return Ok(()) };
         let bytes = result.len_bytes() + state.values().map(Json::len_bytes).sum::<usize>();
@@ -68,7 +68,7 @@ impl Run {
     }
 
     fn output_in<'a>(&self, branch: &'a Branch, id: &str) -> Option<&'a Json> {
-        self.definition.find_str(id).and_then(|ix| branch.node(ix).output.as_ref())
+        self.definition().find_str(id).and_then(|ix| branch.node(ix).output.as_ref())
     }
 
     fn scope<'a>(
@@ -78,7 +78,7 @@ impl Run {
         output: &'a dyn Fn(&str) -> Option<&'a Json>,
         error: Option<&'a RunFailure>,
     ) -> Scope<'a> {
-        let (run, trigger) = self.facts();
-        Scope { input: &self.input, state, output, assets, error, run, trigger }
+        let (run, trigger) = self.origin.facts();
+        Scope { input: self.origin.input(), state, output, assets, error, run, trigger }
     }
 }

@@ -34,7 +34,7 @@ impl Step<'_, '_> {
             return Ok(());
         }
         self.decision.emit(event);
-        let delay = delay_before(policy, self.decision.run().id, self.place, attempt.next());
+        let delay = delay_before(policy, self.decision.run().id(), self.place, attempt.next());
         let due_at = self.decision.now().after(delay);
         self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
         if delay.is_zero() {

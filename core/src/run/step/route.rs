@@ -59,7 +59,7 @@ pub(super) struct Exit {
 impl Exit {
     /// Finds how a node is left whose output is this.
     pub fn of(run: &Run, place: Place, output: &Json, work: &Work) -> Self {
-        let definition = &run.definition;
+        let definition = run.definition();
         let node = definition.node(place.node);
         let here = |failure: RunFailure| failure.at(&run.address(place), None);
         let route = if is_unconditional(&node.on_success, definition) {
@@ -97,7 +97,7 @@ pub(super) struct Failed {
 impl Failed {
     /// Finds how a node is left that this has happened to.
     pub fn of(run: &Run, place: Place, failure: RunFailure, work: &Work) -> Self {
-        let definition = &run.definition;
+        let definition = run.definition();
         let tiers = &definition.node(place.node).on_failure;
         match run.with_scope(place, Some(&failure), |scope| route(tiers, definition, scope, work)) {
             Ok(Route::Taken(taken)) => Self { failure, taken },

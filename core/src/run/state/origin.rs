@@ -1,0 +1,101 @@
+//! What a run was started with.
+
+use std::sync::{Arc, OnceLock};
+
+use super::super::{RunEvent, Trigger};
+use crate::definition::Definition;
+use crate::{DefinitionVersion, Json, RunId, Slug, Timestamp, WorkspaceId};
+
+/// What a run was started with. Nothing of it ever changes.
+#[derive(Debug, Clone)]
+pub(in crate::run) struct Origin {
+    id: RunId,
+    workspace: WorkspaceId,
+    workflow: Slug,
+    version: DefinitionVersion,
+    definition: Arc<Definition>,
+    input: Json,
+    trigger: Trigger,
+    keyed: bool,
+    started_at: Timestamp,
+    /// `run` and `trigger` as expressions see them, made when first asked for.
+    facts: OnceLock<(Json, Json)>,
+}
+
+impl Origin {
+    /// Takes down how a run starts. `definition` is the version that the event names.
+    ///
+    /// # Panics
+    /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
+    pub fn of(id: RunId, definition: Arc<Definition>, event: RunEvent, started_at: Timestamp) -> Self {
+        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed } = event else {
+            panic!("the first event of a run is RunStarted, and the shard has checked it");
+        };
+        let facts = OnceLock::new();
+        Self { id, workspace, workflow, version, definition, input, trigger, keyed, started_at, facts }
+    }
+
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+
+    pub fn workflow(&self) -> &Slug {
+        &self.workflow
+    }
+
+    pub fn version(&self) -> DefinitionVersion {
+        self.version
+    }
+
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    pub fn input(&self) -> &Json {
+        &self.input
+    }
+
+    pub fn trigger(&self) -> &Trigger {
+        &self.trigger
+    }
+
+    /// Whether the id was derived from an idempotency key.
+    pub fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// Returns what expressions see of the run and of its trigger.
+    pub fn facts(&self) -> &(Json, Json) {
+        self.facts.get_or_init(|| {
+            let run = serde_json::json!({
+                "id": self.id, "workflow": self.workflow, "version": self.version,
+                "startedAt": self.started_at.to_string(),
+            });
+            (Json::of(&run), Json::of(&self.trigger))
+        })
+    }
+}
+
+/// Equality of what was folded: what follows from it is left out.
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { id, workspace, workflow, version, definition: _, input, trigger, keyed, started_at, facts: _ } =
+            self;
+        *id == other.id
+            && *workspace == other.workspace
+            && *workflow == other.workflow
+            && *version == other.version
+            && *input == other.input
+            && *trigger == other.trigger
+            && *keyed == other.keyed
+            && *started_at == other.started_at
+    }
+}
