@@ -60,10 +60,10 @@ impl Shard {
         now: Timestamp,
         hands: &mut Hands,
     ) -> Result<Decided, Rejection> {
-        let now = now.max(self.clock);
+        let now = now.max(self.memory.clock);
         let from = submission.from;
         let (asked, command) = submission.apart();
-        if let Some((first, last)) = self.granted.find(asked.command).filter(|_| !is_told_again(from)) {
+        if let Some((first, last)) = self.memory.granted(asked.command).filter(|_| !is_told_again(from)) {
             let told = Told { session: hands.preferred(), first, last };
             return Ok(kinds::answer_again(self, &command, told));
         }

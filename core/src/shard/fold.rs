@@ -64,7 +64,7 @@ impl Shard {
         }
         for (number, commit) in bundle.commits.iter().enumerate() {
             let last = commit.revision.after(commit.events.len().saturating_sub(1) as u64);
-            if let Some(quarantine) = self.quarantine.get_mut(&commit.aggregate)
+            if let Some(quarantine) = self.quarantined.by_id.get_mut(&commit.aggregate)
                 && !commit.is_release()
             {
                 quarantine.last = quarantine.last.max(last);
@@ -94,8 +94,8 @@ impl Shard {
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
-        if commit.time < self.clock {
-            return Err(format!("a commit of {} after one of {}", commit.time, self.clock));
+        if commit.time < self.memory.clock {
+            return Err(format!("a commit of {} after one of {}", commit.time, self.memory.clock));
         }
         if commit.is_release() {
             let mut nowhere = Vec::new();

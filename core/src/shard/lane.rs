@@ -151,7 +151,7 @@ impl Shard {
     /// # Errors
     /// [`Rejection::Gap`]: something before it was not heard, or may not have been by this incarnation.
     pub(super) fn hear(&mut self, from: Origin, command: &Command) -> Result<Hearing, Rejection> {
-        let decides = self.lanes.hear(self.id, from)? || self.never_happened(command);
+        let decides = self.lanes.hear(self.id(), from)? || self.never_happened(command);
         Ok(if decides { Hearing::Decide } else { Hearing::Heard })
     }
 
@@ -159,6 +159,8 @@ impl Shard {
     /// that. Of the others none does.
     fn never_happened(&self, command: &Command) -> bool {
         let Command::Run { run, command: RunCommand::StartRun(_) } = command else { return false };
-        !self.shelves.runs.contains_key(run) && self.ended.find(*run).is_none() && !self.ended.may_have_forgotten(*run)
+        !self.shelves.runs.contains_key(run)
+            && self.memory.ended(*run).is_none()
+            && !self.memory.may_have_forgotten(*run)
     }
 }

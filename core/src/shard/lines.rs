@@ -84,12 +84,12 @@ impl Lines {
 impl Shard {
     /// Returns how many attempts wait for workers of a queue.
     pub fn waiting_for(&self, workspace: &WorkspaceId, queue: &QueueName) -> usize {
-        self.lines.waiting(workspace, queue)
+        self.docket.lines.waiting(workspace, queue)
     }
 
     /// Returns the queues that something waits for.
     pub fn queues_waited_for(&self) -> impl Iterator<Item = &QueueKey> {
-        self.lines.lines.keys()
+        self.docket.lines.lines.keys()
     }
 
     /// Returns how many attempts of a queue workers hold. Costs a look at every active run.
@@ -100,7 +100,7 @@ impl Shard {
 
     /// Takes the queues that something has begun to wait for since the last time, in order.
     pub fn take_stirred(&mut self) -> Vec<QueueKey> {
-        let mut stirred: Vec<_> = self.lines.stirred.drain().collect();
+        let mut stirred: Vec<_> = self.docket.lines.stirred.drain().collect();
         stirred.sort_unstable();
         stirred
     }
@@ -108,7 +108,7 @@ impl Shard {
     /// Returns whose turn it is, at most `count` attempts: each run in line once, as many of its attempts as leave something
     /// for the others. Grant them before asking again.
     pub fn next_turn(&mut self, key: &QueueKey, count: usize) -> Turn {
-        let Some(line) = self.lines.lines.get_mut(key) else { return Turn::new() };
+        let Some(line) = self.docket.lines.lines.get_mut(key) else { return Turn::new() };
         let (mut turn, mut left) = (Turn::new(), count);
         let share = count.div_ceil(line.runs.len().max(1)).max(1);
         for _ in 0..line.runs.len() {

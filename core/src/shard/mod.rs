@@ -13,8 +13,10 @@
 //! | `lane` | what was heard of other shards, and on which way an effect leaves |
 //! | `incarnation` | how a shard begins anew after a hold, and what others send it again |
 //! | `fold` | how history becomes state, and what of it is corrupt |
+//! | `docket` | what a shard has to do without being asked |
 //! | `lines` | which runs wait for workers, and whose turn it is |
 //! | `turns` | which runs have more to do than one decision took, and whose turn it is |
+//! | `memory` | what a shard remembers of what is over |
 //! | `window` | which commands and which ended runs are still remembered |
 //! | `checkpoint` | how what was folded is kept, so that it need not be folded again |
 //! | `reactions` | what follows from commits, where working it out can wait |
@@ -33,6 +35,7 @@ mod command;
 mod compiled;
 mod decide;
 mod definitions;
+mod docket;
 mod effect;
 mod fold;
 mod incarnation;
@@ -40,6 +43,7 @@ mod kinds;
 mod lane;
 mod lines;
 mod load;
+mod memory;
 mod outbox;
 mod owner;
 mod poison;

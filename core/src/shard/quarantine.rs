@@ -1,8 +1,9 @@
 //! Aggregates whose history cannot be gone on from: set aside as a fact of the journal, with what is asked of them meanwhile,
 //! until somebody releases them (ADR 17, `SHD-8`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::{self, holder_of, worker_bytes};
@@ -94,54 +95,70 @@ const REASON_BYTES_MAX: usize = 2_000;
 /// What is asked of one quarantined aggregate, in order.
 pub(super) type Parked = VecDeque<Submission>;
 
+/// Aggregates whose history breaks the rules, and what was asked of them.
+#[derive(Debug, Default)]
+pub(super) struct Quarantined {
+    pub(super) by_id: FxHashMap<AggregateId, Quarantine>,
+    /// Of those that were released a moment ago too, in order.
+    pub(super) parked: BTreeMap<AggregateId, Parked>,
+}
+
+impl Quarantined {
+    /// Returns whether nothing is set aside and nobody waits.
+    fn is_empty(&self) -> bool {
+        self.by_id.is_empty() && self.parked.is_empty()
+    }
+}
+
 /// Returns the next wish that need not wait for a release any longer.
 pub fn next_released(shard: &Shard) -> Option<&Submission> {
-    shard.parked.iter().find(|(aggregate, _)| !shard.quarantine.contains_key(aggregate))?.1.front()
+    let Quarantined { by_id, parked } = &shard.quarantined;
+    parked.iter().find(|(aggregate, _)| !by_id.contains_key(aggregate))?.1.front()
 }
 
 impl Shard {
     /// Returns the aggregates that are quarantined, and why.
     pub fn quarantined(&self) -> impl ExactSizeIterator<Item = (&AggregateId, &Quarantine)> {
-        self.quarantine.iter()
+        self.quarantined.by_id.iter()
     }
 
     /// Returns why an aggregate is quarantined, if it is.
     pub fn quarantine(&self, aggregate: &AggregateId) -> Option<&Quarantine> {
-        self.quarantine.get(aggregate)
+        self.quarantined.by_id.get(aggregate)
     }
 
     /// Returns whether a command was granted, as long as that is remembered.
     pub fn has_granted(&self, id: CommandId) -> bool {
-        self.granted.find(id).is_some()
+        self.memory.granted(id).is_some()
     }
 
     /// Returns whether a run is quarantined: what it was is not known here.
     pub fn is_quarantined(&self, run: RunId) -> bool {
-        !self.quarantine.is_empty() && self.quarantine.contains_key(&AggregateId::Run(run))
+        !self.quarantined.by_id.is_empty() && self.quarantined.by_id.contains_key(&AggregateId::Run(run))
     }
 
     /// Returns whether a definition version is.
     pub fn is_definition_quarantined(&self, key: &WorkflowKey, version: DefinitionVersion) -> bool {
-        !self.quarantine.is_empty()
-            && self.quarantine.contains_key(&AggregateId::Definition(key.clone(), version))
+        !self.quarantined.by_id.is_empty()
+            && self.quarantined.by_id.contains_key(&AggregateId::Definition(key.clone(), version))
             && self.definition(key, version).is_none()
     }
 
     /// Returns how many wishes wait for the release of an aggregate.
     pub fn parked_for(&self, aggregate: &AggregateId) -> usize {
-        self.parked.get(aggregate).map_or(0, VecDeque::len)
+        self.quarantined.parked.get(aggregate).map_or(0, VecDeque::len)
     }
 
     /// Quarantines an aggregate. It goes with everything it has due and waits for.
     pub(super) fn set_aside(&mut self, aggregate: &AggregateId, mut quarantine: Quarantine) {
         quarantine.reason.truncate(quarantine.reason.floor_char_boundary(REASON_BYTES_MAX));
         quarantine.last = quarantine.last.max(kinds::forget(self, aggregate));
-        self.quarantine.insert(aggregate.clone(), quarantine);
+        self.quarantined.by_id.insert(aggregate.clone(), quarantine);
     }
 
     /// Returns what is quarantined without a bundle that says so.
     pub(super) fn unsaid(&self) -> Vec<AggregateId> {
-        let unsaid = self.quarantine.iter().filter(|(_, quarantine)| quarantine.since.is_none());
+        let unsaid = self.quarantined.by_id.iter().filter(|(_, quarantine)| quarantine.since.is_none());
         let mut unsaid: Vec<_> = unsaid.map(|(aggregate, _)| aggregate.clone()).collect();
         unsaid.sort_unstable();
         unsaid
@@ -150,7 +167,7 @@ impl Shard {
     /// Returns these as a bundle says them.
     pub(super) fn quarantine_of(&self, aggregates: Vec<AggregateId>) -> Vec<(AggregateId, Quarantine)> {
         let known = aggregates.into_iter().filter_map(|aggregate| {
-            let quarantine = self.quarantine.get(&aggregate)?.clone();
+            let quarantine = self.quarantined.by_id.get(&aggregate)?.clone();
             Some((aggregate, quarantine))
         });
         known.collect()
@@ -159,7 +176,7 @@ impl Shard {
     /// Notes that a bundle which says so is durable.
     pub(super) fn quarantined_since(&mut self, sequence: Sequence, aside: &Aside) {
         for (aggregate, _) in &aside.quarantined {
-            if let Some(quarantine) = self.quarantine.get_mut(aggregate) {
+            if let Some(quarantine) = self.quarantined.by_id.get_mut(aggregate) {
                 quarantine.since = Some(sequence);
             }
         }
@@ -167,11 +184,11 @@ impl Shard {
 
     /// Returns the quarantined aggregate that a command has to wait for.
     fn awaited_by(&self, command: &Command) -> Option<AggregateId> {
-        if self.quarantine.is_empty() {
+        if self.quarantined.by_id.is_empty() {
             return None;
         }
         let target = command.target();
-        if self.quarantine.contains_key(&target) {
+        if self.quarantined.by_id.contains_key(&target) {
             return Some(target);
         }
         let Command::Run { run, command: RunCommand::StartRun(start) } = command else { return None };
@@ -186,15 +203,17 @@ impl Shard {
 
     /// Parks a command that has to wait for a release. `None`: it has not.
     pub(super) fn park(&mut self, submission: &Submission) -> Option<Result<Decided, Rejection>> {
-        if self.quarantine.is_empty() && self.parked.is_empty() {
+        if self.quarantined.is_empty() {
             return None;
         }
         let awaited = self.awaited_by(&submission.command);
         let is_kept = submission.command.is_kept();
         // Behind what waits already, so that the order stays.
-        let behind = || Some(submission.command.target()).filter(|target| is_kept && self.parked.contains_key(target));
+        let behind = || {
+            Some(submission.command.target()).filter(|target| is_kept && self.quarantined.parked.contains_key(target))
+        };
         let aggregate = awaited.clone().or_else(behind)?;
-        let waiting = self.parked.get(&aggregate);
+        let waiting = self.quarantined.parked.get(&aggregate);
         if waiting.is_some_and(|waiting| waiting.iter().any(|parked| parked.id == submission.id)) {
             return Some(Ok(Decided::default()));
         }
@@ -203,21 +222,22 @@ impl Shard {
             before().count() >= REPORTS_PARKED_MAX || before().sum::<usize>() + bytes > REPORTED_BYTES_MAX
         });
         if !is_kept || is_one_too_many {
-            let reason = self.quarantine.get(&aggregate).map(|quarantine| quarantine.reason.clone());
+            let reason = self.quarantined.by_id.get(&aggregate).map(|quarantine| quarantine.reason.clone());
             return Some(Err(Rejection::Quarantined { reason: reason.unwrap_or_default() }));
         }
         let kept = Submission { from: None, ..submission.clone() };
-        self.parked.entry(aggregate.clone()).or_default().push_back(kept.clone());
+        self.quarantined.parked.entry(aggregate.clone()).or_default().push_back(kept.clone());
         Some(Ok(Decided { parked: Some((aggregate, kept)), ..Decided::default() }))
     }
 
     /// Takes out what [`next_released`] returns.
     pub(super) fn take_released(&mut self) -> Option<Submission> {
-        let aggregate = self.parked.keys().find(|aggregate| !self.quarantine.contains_key(aggregate))?.clone();
-        let waiting = self.parked.get_mut(&aggregate)?;
+        let aggregate =
+            self.quarantined.parked.keys().find(|aggregate| !self.quarantined.by_id.contains_key(aggregate))?.clone();
+        let waiting = self.quarantined.parked.get_mut(&aggregate)?;
         let next = waiting.pop_front();
         if waiting.is_empty() {
-            self.parked.remove(&aggregate);
+            self.quarantined.parked.remove(&aggregate);
         }
         next
     }
@@ -228,20 +248,20 @@ impl Shard {
             self.set_aside(aggregate, Quarantine { since: Some(sequence), ..quarantine.clone() });
         }
         for (aggregate, submission) in &aside.parked {
-            self.parked.entry(aggregate.clone()).or_default().push_back(submission.clone());
+            self.quarantined.parked.entry(aggregate.clone()).or_default().push_back(submission.clone());
         }
     }
 
     /// Folds what a bundle says of wishes that are decided with it; appends what follows from their refusals.
     pub(super) fn fold_taken_up(&mut self, aside: &Aside, mut effects: Option<&mut Vec<Effect>>) {
         for TakenUp { id, then } in &aside.taken_up {
-            for waiting in self.parked.values_mut() {
+            for waiting in self.quarantined.parked.values_mut() {
                 waiting.retain(|parked| parked.id != *id);
             }
             if let Some(effects) = effects.as_deref_mut() {
                 effects.extend(then.clone().map(|then| Effect::Submit(Box::new(then))));
             }
         }
-        self.parked.retain(|_, waiting| !waiting.is_empty());
+        self.quarantined.parked.retain(|_, waiting| !waiting.is_empty());
     }
 }

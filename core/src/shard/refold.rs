@@ -101,7 +101,7 @@ impl Refolding {
             } else if let Event::Released(release) = event {
                 // What was released once stands as that says, and what was owed was asked then.
                 self.story.follow_release(release);
-                self.shard = Shard::new(self.shard.id, self.shard.map.clone());
+                self.shard = Shard::new(self.shard.id(), self.shard.map.clone());
                 (self.effects, self.broken) = (Vec::new(), None);
             }
         }

@@ -88,7 +88,7 @@ impl Shard {
         now: Timestamp,
     ) -> Result<Decided, Rejection> {
         let Refolded { aggregate, mut release, last, events, compiled: _ } = refolded;
-        let Some(quarantine) = self.quarantine.get(&aggregate) else { return Err(Rejection::NotQuarantined) };
+        let Some(quarantine) = self.quarantined.by_id.get(&aggregate) else { return Err(Rejection::NotQuarantined) };
         if quarantine.since.is_none() {
             return Err(Rejection::NotOwner);
         }
@@ -99,7 +99,7 @@ impl Shard {
             aggregate,
             revision,
             command,
-            time: now.max(self.clock),
+            time: now.max(self.memory.clock),
             by: by.map(Box::new),
             cause: None,
             events,
@@ -116,7 +116,7 @@ impl Shard {
 
     /// Leaves out what was certainly delivered once: its answer is parked.
     fn leave_out_what_is_parked(&self, aggregate: &AggregateId, owed: &mut Vec<Effect>) {
-        let Some(parked) = self.parked.get(aggregate) else { return };
+        let Some(parked) = self.quarantined.parked.get(aggregate) else { return };
         let has_started = |run: &RunId| {
             parked.iter().any(|wish| {
                 matches!(&wish.command,
@@ -149,11 +149,9 @@ impl Shard {
         let Some(Event::Released(release)) = commit.events.first() else {
             return Err("it is not a release".to_owned());
         };
-        let last = commit.revision.after(commit.events.len() as u64 - 1);
         let ended = kinds::put(self, commit, &release.record)?;
-        self.quarantine.remove(&commit.aggregate);
-        self.clock = self.clock.max(commit.time);
-        self.granted.remember(commit.command, commit.revision, last, &self.bounds);
+        self.quarantined.by_id.remove(&commit.aggregate);
+        self.memory.remember(commit, false, &self.bounds);
         effects.extend(release.owed.iter().cloned());
         Ok(ended)
     }

@@ -175,8 +175,8 @@ pub(super) fn decide<A: Aggregate>(
     hands: &mut Hands,
 ) -> Result<Decided, Rejection> {
     let budget = shard.budget();
-    let Shard { shelves, map, lines, definitions, spent, .. } = shard;
-    let mut ground = Ground { now, hands, map, lines, definitions, budget, spent };
+    let Shard { shelves, map, docket, definitions, spent, .. } = shard;
+    let mut ground = Ground { now, hands, map, lines: &docket.lines, definitions, budget, spent };
     let shelf = A::shelf_mut(shelves);
     let (revision, due, verdict) = match shelf.get_mut(&key) {
         Some(known) => {
@@ -283,11 +283,8 @@ fn book<A: Aggregate>(
     commit: &Commit,
     [before, now]: [Option<Timestamp>; 2],
 ) -> Option<(RunId, RunStatus)> {
-    shard.remember(commit, A::LASTING);
-    if before != now {
-        before.map(|at| shard.due.remove(&(at, commit.aggregate.clone())));
-        now.map(|at| shard.due.insert((at, commit.aggregate.clone())));
-    }
+    shard.memory.remember(commit, A::LASTING, &shard.bounds);
+    shard.docket.book(&commit.aggregate, before, now);
     A::book(shard, key, commit)
 }
 
@@ -297,9 +294,7 @@ pub(super) fn forget<A: Aggregate>(shard: &mut Shard, key: &A::Key) -> Revision 
     let known = A::shelf_mut(&mut shard.shelves).remove(key);
     let revision = known.as_ref().map_or(Revision::new(0), A::revision);
     if A::TIMERS.is_some() {
-        // What it says of itself need not be what was booked.
-        let aggregate = A::id(key.clone());
-        shard.due.retain(|(_, of)| *of != aggregate);
+        shard.docket.forget_timers(&A::id(key.clone()));
     }
     A::forgotten(shard, key, known);
     revision
@@ -358,7 +353,7 @@ pub(super) fn restore<A: Aggregate>(shard: &mut Shard, records: Vec<A::Record>) 
 
 fn shelve<A: Aggregate>(shard: &mut Shard, key: A::Key, mut known: A) {
     known.shelved(shard);
-    shard.due.extend(next_due(&known).map(|at| (at, A::id(key.clone()))));
+    shard.docket.book(&A::id(key.clone()), None, next_due(&known));
     A::shelf_mut(&mut shard.shelves).insert(key, known);
 }
 

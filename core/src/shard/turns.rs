@@ -40,7 +40,7 @@ impl Turns {
 impl Shard {
     /// Returns the runs that have more to do of their own accord, in the order of their turns.
     pub fn unfinished(&self) -> impl ExactSizeIterator<Item = RunId> {
-        self.turns.order.values().copied()
+        self.docket.turns.order.values().copied()
     }
 }
 
@@ -48,7 +48,7 @@ impl<C> Owner<C> {
     /// Returns the run whose turn it is to go on (`RunCommand::Continue`). What it leaves again is done when all others have
     /// had their turns.
     pub fn next_unfinished(&mut self) -> Option<RunId> {
-        let turns = &mut self.shard.turns;
+        let turns = &mut self.shard.docket.turns;
         let (_, run) = turns.order.pop_first()?;
         turns.places.remove(&run);
         Some(run)

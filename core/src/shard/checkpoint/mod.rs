@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::section::Kind;
 use self::section::{Contents, SectionHead};
 use super::definitions::Unusable;
+use super::memory::Memory;
 use super::outbox::Inherited;
 use super::owner::Folded;
+use super::quarantine::Quarantined;
 use super::shelf::Unrestored;
 use super::state::Shard;
 use super::window::{EndedRuns, GrantedCommands};
@@ -195,19 +197,13 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         id: _,
         map: _,
         bounds: _,
-        clock,
         shelves,
-        ended,
-        keyed,
         definitions,
-        granted,
-        due: _,
-        lines: _,
-        turns: _,
+        memory: Memory { clock, granted, ended, keyed },
+        docket: _,
         spent: _,
         lanes: Lanes { incarnation, heard, toward },
-        quarantine,
-        parked,
+        quarantined: Quarantined { by_id: quarantine, parked },
     } = shard;
     sections.write(Kind::Clock, [clock].into_iter());
     let mut documents: Vec<_> = definitions.documents().collect();
@@ -238,16 +234,19 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
 
 /// Fills an empty shard.
 fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>), CheckpointError> {
-    shard.clock = state.clock;
     for (key, version, document) in state.definitions {
         shard.definitions.adopt(key, version, document);
     }
     kinds::restore(&mut shard, state.records)?;
-    shard.ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
+    let ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
     let active = shard.shelves.runs.values().filter(|run| run.is_keyed()).map(Run::id);
-    let holders = active.chain(shard.ended.keyed()).chain(state.keys_held);
-    shard.keyed = holders.map(|id| (id.cause(), id)).collect();
-    shard.granted = GrantedCommands::restored(state.granted, state.granted_lasting);
+    let holders = active.chain(ended.keyed()).chain(state.keys_held);
+    shard.memory = Memory {
+        clock: state.clock,
+        granted: GrantedCommands::restored(state.granted, state.granted_lasting),
+        keyed: holders.map(|id| (id.cause(), id)).collect(),
+        ended,
+    };
     shard.lanes.heard = state.heard.into_iter().collect();
     shard.lanes.toward = state.toward.into_iter().collect();
     // Until format 2 of them, what is quarantined stood among the others too.
@@ -255,7 +254,7 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
         shard.set_aside(&aggregate, quarantine);
     }
     for (aggregate, wish) in state.parked {
-        shard.parked.entry(aggregate).or_default().push_back(wish);
+        shard.quarantined.parked.entry(aggregate).or_default().push_back(wish);
     }
     Ok((shard, state.effects))
 }

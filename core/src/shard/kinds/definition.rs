@@ -33,7 +33,7 @@ pub(super) fn adopt(
     shard.definitions.adopt_compiled(key.clone(), version, definition);
     let aggregate = AggregateId::Definition(key, version);
     let commit = Commit { aggregate, revision: Revision::FIRST, command, time: now, by, cause, events };
-    shard.remember(&commit, false);
+    shard.memory.remember(&commit, false, &shard.bounds);
     Ok(Decided { commit: Some(commit), ..Decided::default() })
 }
 
@@ -61,7 +61,7 @@ pub(super) fn fold(
         };
         shard.definitions.adopt(key.clone(), version, document.clone());
     }
-    shard.remember(commit, false);
+    shard.memory.remember(commit, false, &shard.bounds);
     Ok(())
 }
 

@@ -134,7 +134,7 @@ impl Aggregate for Run {
     }
 
     fn absent(shard: &Shard, id: &RunId, wish: RunCommand) -> Result<Decided, Rejection> {
-        match (shard.ended.find(*id), wish) {
+        match (shard.memory.ended(*id), wish) {
             // Late news for a run that has ended changes nothing; late wishes are refused.
             (
                 Some(_),
@@ -175,35 +175,30 @@ impl Aggregate for Run {
 
     fn book(shard: &mut Shard, id: &RunId, commit: &Commit) -> Option<(RunId, RunStatus)> {
         let run = shard.shelves.runs.get_mut(id)?;
-        shard.lines.follow(run);
-        shard.turns.follow(run);
+        shard.docket.follow(run);
         let is_keyed = run.is_keyed();
         if commit.revision == Revision::FIRST && is_keyed {
-            shard.keyed.insert(id.cause(), *id);
+            shard.memory.hold_key(*id);
         }
         let status = run.status();
         if !status.is_terminal() {
             return None;
         }
         let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
-        remember_ended(shard, *id, ended, is_keyed, commit.time);
+        shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
         shard.shelves.runs.remove(id);
         Some((*id, status))
     }
 
     fn shelved(&mut self, shard: &mut Shard) {
-        shard.lines.follow(self);
-        shard.turns.follow(self);
+        shard.docket.follow(self);
         if self.is_keyed() {
-            shard.keyed.insert(self.id().cause(), self.id());
+            shard.memory.hold_key(self.id());
         }
     }
 
     fn forgotten(shard: &mut Shard, id: &RunId, run: Option<Self>) {
-        if let Some(mut run) = run {
-            shard.lines.forget(&mut run);
-        }
-        shard.turns.forget(*id);
+        shard.docket.forget(*id, run);
     }
 
     fn owed(run: Option<&Self>, owed: &mut Vec<Effect>) {
@@ -221,23 +216,17 @@ impl Aggregate for Run {
     }
 }
 
-fn remember_ended(shard: &mut Shard, id: RunId, ended: EndedRun, is_keyed: bool, now: Timestamp) {
-    for forgotten in shard.ended.remember(id, ended, is_keyed, now, &shard.bounds) {
-        shard.keyed.remove(&forgotten.cause());
-    }
-}
-
 /// Puts back a run that has ended.
 pub(super) fn put_ended(shard: &mut Shard, id: RunId, ended: EndedRun, is_keyed: bool, now: Timestamp) {
     if is_keyed {
-        shard.keyed.insert(id.cause(), id);
+        shard.memory.hold_key(id);
     }
-    remember_ended(shard, id, ended, is_keyed, now);
+    shard.memory.remember_ended(id, ended, is_keyed, now, &shard.bounds);
 }
 
 /// Returns what a release says of a run that has ended.
 pub(super) fn ended(shard: &Shard, id: RunId, keyed: bool) -> Option<Record> {
-    let EndedRun { status, version, start_hash } = shard.ended.find(id)?;
+    let EndedRun { status, version, start_hash } = shard.memory.ended(id)?;
     Some(Record::Ended { status, version, start_hash, keyed })
 }
 

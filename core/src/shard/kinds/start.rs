@@ -19,7 +19,7 @@ pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
 
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
 pub(in crate::shard) fn holder_of(shard: &Shard, run: RunId, start: &StartRun) -> RunId {
-    shard.keyed.get(&run.cause()).copied().filter(|_| start.keyed).unwrap_or(run)
+    shard.memory.holder_of_key(run).filter(|_| start.keyed).unwrap_or(run)
 }
 
 /// Starts a run, unless that was done before.
@@ -45,7 +45,7 @@ pub(super) fn start(
         Unusable::NotAdopted => Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }),
         Unusable::Broken(_) => Rejection::Quarantined { reason: unusable.to_string() },
     })?;
-    let lines = &shard.lines;
+    let lines = &shard.docket.lines;
     let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
     let budget = shard.budget();
     let mut ground = run::Ground { now, hands, is_contended: &is_contended, budget, spent: 0 };
@@ -60,7 +60,7 @@ pub(super) fn start(
 
 /// Returns what of its definition a start waits for.
 pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &StartRun) -> Option<Missing> {
-    if shard.granted.find(id).is_some() {
+    if shard.memory.granted(id).is_some() {
         return None;
     }
     let holder = holder_of(shard, run, start);
@@ -87,7 +87,7 @@ fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Orig
     let holder = holder_of(shard, run, start);
     let is_known = shard.started_as(holder).is_some();
     let may_be_old = match start.trigger {
-        Trigger::Manual {} => from.is_none() && shard.ended.may_have_forgotten(run),
+        Trigger::Manual {} => from.is_none() && shard.memory.may_have_forgotten(run),
         Trigger::Materialize { .. } => false,
     };
     if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
@@ -116,7 +116,7 @@ impl Shard {
     pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.shelves.runs.get(&id) {
             Some(run) => Some((run.version(), start_hash(run.workflow(), run.input()))),
-            None => self.ended.find(id).map(|ended| (ended.version, ended.start_hash)),
+            None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Shard {
     pub(in crate::shard) fn set_aside_what_is_broken(&mut self, submission: &Submission) {
         let Command::Run { run, command: run::RunCommand::StartRun(start) } = &submission.command else { return };
         let holder = holder_of(self, *run, start);
-        let is_known = self.started_as(holder).is_some() || self.granted.find(submission.id).is_some();
+        let is_known = self.started_as(holder).is_some() || self.memory.granted(submission.id).is_some();
         if is_known || self.is_quarantined(holder) {
             return;
         }

@@ -100,7 +100,7 @@ impl Aggregate for Workflow {
 
     fn missing(shard: &Shard, id: CommandId, key: &WorkflowKey, wish: &WorkflowCommand) -> Option<Missing> {
         let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) = wish;
-        if shard.granted.find(id).is_some() {
+        if shard.memory.granted(id).is_some() {
             return None;
         }
         // What only the version before declares is withdrawn.
