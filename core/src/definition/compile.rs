@@ -104,7 +104,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     ids.iter().for_each(|(id, position)| names[*position] = id);
     let ranked = order::order(&names, &edges, found);
     let upstream = if ranked.len() == names.len() { order::upstream(&ranked, &edges) } else { Vec::new() };
-    let input_keys = header.input_schema.as_ref().and_then(header::closed_keys);
+    let input_keys = header.schemas.input.as_ref().and_then(header::closed_keys);
     let known = Known { drafts: &drafts, ids: &ids, upstream: &upstream, input_keys: input_keys.as_ref(), found };
     for draft in &drafts {
         if let Some(position) = ids.get(draft.node.id.as_str()) {
@@ -112,7 +112,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
         }
     }
     edges.iter().for_each(|edge| known.check_edge(edge));
-    header.output_uses.iter().for_each(|used| known.check_output(used));
+    header.output.uses.iter().for_each(|used| known.check_output(used));
     check_joins(&drafts, &ids, &edges, found);
     if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
         return None;
@@ -244,10 +244,10 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         slug: header.slug?,
         name: header.name,
         description: header.description,
-        input_schema: header.input_schema,
-        state_schema: header.state_schema,
-        output_schema: header.output_schema,
-        output: header.output,
+        input_schema: header.schemas.input,
+        state_schema: header.schemas.state,
+        output_schema: header.schemas.output,
+        output: header.output.template,
         defaults: header.defaults,
         timeout: header.timeout,
         labels: header.labels,

@@ -20,14 +20,25 @@ pub(super) struct Header {
     pub(super) slug: Option<Slug>,
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
-    pub(super) input_schema: Option<Schema>,
-    pub(super) state_schema: Option<Schema>,
-    pub(super) output_schema: Option<Schema>,
-    pub(super) output: Option<Template>,
-    pub(super) output_uses: Vec<Use>,
+    pub(super) schemas: Schemas,
+    pub(super) output: Output,
     pub(super) defaults: Json,
     pub(super) timeout: Option<Duration>,
     pub(super) labels: BTreeMap<String, String>,
+}
+
+/// What runs are held to.
+pub(super) struct Schemas {
+    pub(super) input: Option<Schema>,
+    pub(super) state: Option<Schema>,
+    pub(super) output: Option<Schema>,
+}
+
+/// What the output of a run is made of, and what that names.
+#[derive(Default)]
+pub(super) struct Output {
+    pub(super) template: Option<Template>,
+    pub(super) uses: Vec<Use>,
 }
 
 /// Reads everything but the nodes.
@@ -44,30 +55,21 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
     }
     node::object(fields, "metadata");
     triggers(fields);
-    let input_schema = schema(fields, &["inputSchema", "parametersSchema"]);
-    let state_schema = schema(fields, &["stateSchema", "contextSchema"]);
-    let output_schema = schema(fields, &["outputSchema"]);
-    let mut output_uses = Vec::new();
-    let output = fields.take(&["output"]).and_then(|field| {
-        fields.keep("output", field.value.clone());
-        template(&field.at, field.value, field.findings(), &mut output_uses)
-    });
-    let defaults = defaults(fields, input_schema.as_ref());
+    let input = schema(fields, &["inputSchema", "parametersSchema"]);
+    let state = schema(fields, &["stateSchema", "contextSchema"]);
+    let schemas = Schemas { input, state, output: schema(fields, &["outputSchema"]) };
+    let output = output(fields);
+    let defaults = defaults(fields, schemas.input.as_ref());
     let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
     let labels = labels(fields);
-    Header {
-        slug,
-        name,
-        description,
-        input_schema,
-        state_schema,
-        output_schema,
-        output,
-        output_uses,
-        defaults,
-        timeout,
-        labels,
-    }
+    Header { slug, name, description, schemas, output, defaults, timeout, labels }
+}
+
+fn output(fields: &mut Fields<'_>) -> Output {
+    let Some(field) = fields.take(&["output"]) else { return Output::default() };
+    fields.keep("output", field.value.clone());
+    let mut uses = Vec::new();
+    Output { template: template(&field.at, field.value, field.findings(), &mut uses), uses }
 }
 
 fn triggers(fields: &mut Fields<'_>) {
