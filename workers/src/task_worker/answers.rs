@@ -22,9 +22,9 @@ impl TaskWorker {
             return;
         };
         // The tasks of an answer that is not news were heard of in a later one: they come again if they are wanted.
-        let is_news = standing.is_some_and(|standing| self.lender.is_news(shard, standing));
+        let is_news = standing.is_some_and(|standing| self.lending.lender.is_news(shard, standing));
         if let Some(standing) = standing {
-            self.lender.answered(shard, frame.credit, standing);
+            self.lending.lender.answered(shard, frame.credit, standing);
         }
         let now = Instant::now();
         let mut again = Vec::new();

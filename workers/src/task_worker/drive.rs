@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::future::FusedFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use headwater_core::credit::Lender;
 use headwater_core::protocol::{Call, Handed, PROTOCOL, WorkFrame, WorkRequest};
 use headwater_core::run::{Report, ReportOutcome};
 use headwater_core::{CommandId, LeaseToken, QueueName, ShardId};
@@ -19,13 +18,14 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::attempts::{Attempts, Due, Stage};
 use super::frame::{self, Answered, UnderWay};
+use super::lending::Lending;
 use super::outbox::{Entry, Outbox};
 use super::{Settings, now, report};
 use crate::sdk::{HandlerError, Handlers, Outcome};
 use crate::unique::Unique;
 
 /// A heartbeat that is so much overdue says that this process stood still.
-pub(super) const STALLED_AFTER: Duration = Duration::from_secs(1);
+const STALLED_AFTER: Duration = Duration::from_secs(1);
 /// How long the last reports may take when the worker stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 const ENDED_AT_ONCE: usize = 256;
@@ -39,16 +39,11 @@ pub(crate) struct TaskWorker {
     pub(super) settings: Settings,
     pub(super) broker: Broker,
     pub(super) queues: Vec<QueueName>,
-    pub(super) handlers: Handlers,
+    handlers: Handlers,
     pub(super) attempts: Attempts,
     pub(super) outboxes: HashMap<ShardId, Outbox>,
     frames: UnderWay,
-    pub(super) lender: Lender,
-    pub(super) began: Instant,
-    /// When lending begins, once a shard was heard.
-    pub(super) lends_at: Option<Instant>,
-    /// The shards whose tasks have left a slot since something was last lent.
-    pub(super) freed: Vec<ShardId>,
+    pub(super) lending: Lending,
     attention: Attention,
     /// What came before the answer that may have been sent earlier.
     pub(super) early: HashMap<ShardId, Vec<Handed>>,
@@ -56,7 +51,7 @@ pub(crate) struct TaskWorker {
     end: mpsc::Sender<Ended>,
     notices: CancelNotices,
     heartbeat: Interval,
-    pub(super) heartbeat_at: Instant,
+    heartbeat_at: Instant,
     ids: Unique,
     pub(super) stopping: bool,
 }
@@ -86,10 +81,7 @@ impl TaskWorker {
         let mut heartbeat = tokio::time::interval(settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            lender: Lender::new(settings.slots as u64),
-            began: Instant::now(),
-            lends_at: None,
-            freed: Vec::new(),
+            lending: Lending::new(settings.slots),
             attention: work::attend(&broker, &settings.workspace, settings.session).await?,
             notices: cancel::subscribe(&broker, &settings.workspace).await?,
             settings,
@@ -156,9 +148,8 @@ impl TaskWorker {
 
     /// Waits for what happens next. Loses nothing when dropped.
     async fn event(&mut self, mut stop: Pin<&mut impl FusedFuture<Output = ()>>) -> Event {
-        let lends_at = self.lends_at.filter(|at| *at > Instant::now());
-        let due_at =
-            self.outboxes.values().filter_map(Outbox::due_at).chain(self.attempts.due_at()).chain(lends_at).min();
+        let frames_at = self.outboxes.values().filter_map(Outbox::due_at);
+        let due_at = frames_at.chain(self.attempts.due_at()).chain(self.lending.due_at()).min();
         let due = async {
             match due_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -182,7 +173,7 @@ impl TaskWorker {
 
     async fn take(&mut self, event: Event) {
         if let Event::Heard(_) = event {
-            self.begin_to_lend();
+            self.lending.begin();
         }
         match event {
             Event::Stop => self.stopping = true,
@@ -199,7 +190,7 @@ impl TaskWorker {
             Event::Heard(Heard::Handed(handed)) => self.take_handed(handed),
             Event::Heard(Heard::Call(Call { shard, epoch, queues })) => {
                 if queues.iter().any(|queue| self.queues.contains(queue)) {
-                    self.lender.called(shard, epoch);
+                    self.lending.lender.called(shard, epoch);
                 }
             }
             Event::Due => {
@@ -211,7 +202,7 @@ impl TaskWorker {
             Event::Heartbeat => {
                 self.heartbeat_at = Instant::now();
                 self.introduce().await;
-                self.lender.doubt();
+                self.lending.lender.doubt();
                 self.say_held(None);
             }
             // Only a hint: which attempt is meant, the shard says in its answer.
@@ -240,7 +231,7 @@ impl TaskWorker {
                 worker: self.settings.worker.clone(),
                 session: self.settings.session,
                 queues: self.queues.clone(),
-                credit: self.lender.credit(*shard),
+                credit: self.lending.lender.credit(*shard),
                 requests: Vec::new(),
             };
             let (frame, give_up_at) = frame::split(entries, frame);
@@ -249,10 +240,15 @@ impl TaskWorker {
         }
     }
 
+    /// Whether this process has stood still for so long that shards may have given up on what it holds.
+    pub(super) fn stood_still(&self) -> bool {
+        self.heartbeat_at.elapsed() > self.settings.heartbeat + STALLED_AFTER
+    }
+
     /// Notes that a task of a shard holds no slot any more.
     pub(super) fn free(&mut self, lease: LeaseToken, shard: ShardId) {
         self.attempts.leave(lease);
-        self.freed.push(shard);
+        self.lending.free(shard);
     }
 
     pub(super) fn say(&mut self, shard: ShardId, request: WorkRequest) {
@@ -320,7 +316,7 @@ impl TaskWorker {
     /// Forgets an attempt.
     pub(super) fn remove(&mut self, lease: LeaseToken) {
         if let Some(attempt) = self.attempts.remove(lease) {
-            self.lender.let_go(attempt.context.run().shard());
+            self.lending.lender.let_go(attempt.context.run().shard());
         }
     }
 

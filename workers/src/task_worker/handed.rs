@@ -5,7 +5,7 @@ use headwater_core::ShardId;
 use headwater_core::protocol::{Handed, Task};
 
 use super::attempts::Stage;
-use super::drive::{STALLED_AFTER, TaskWorker};
+use super::drive::TaskWorker;
 use super::outbox::Outbox;
 use crate::sdk::Context;
 
@@ -16,7 +16,7 @@ impl TaskWorker {
     /// Takes a message with tasks; later, where the answer to a frame may have been sent before it.
     pub(super) fn take_handed(&mut self, handed: Handed) {
         let is_asked = self.outboxes.get(&handed.shard).is_some_and(Outbox::is_in_flight);
-        if is_asked && self.lender.is_early(handed.shard, handed.standing) {
+        if is_asked && self.lending.lender.is_early(handed.shard, handed.standing) {
             let early = self.early.entry(handed.shard).or_default();
             if early.len() < EARLY_MAX {
                 early.push(handed);
@@ -35,8 +35,8 @@ impl TaskWorker {
 
     /// Takes tasks unless a newer message was heard.
     fn take_tasks(&mut self, Handed { shard, standing, tasks }: Handed) {
-        let is_news = self.lender.is_news(shard, standing);
-        if self.lender.hear(shard, standing) && is_news {
+        let is_news = self.lending.lender.is_news(shard, standing);
+        if self.lending.lender.hear(shard, standing) && is_news {
             for task in tasks {
                 self.accept(task);
             }
@@ -50,10 +50,10 @@ impl TaskWorker {
             // It was said again because nobody spoke of it.
             return self.say_held(Some(&[lease]));
         }
-        self.lender.took(shard);
+        self.lending.lender.took(shard);
         let is_free = self.attempts.busy() < self.settings.slots;
         if is_free && !self.stopping {
-            let stood_still = self.heartbeat_at.elapsed() > self.settings.heartbeat + STALLED_AFTER;
+            let stood_still = self.stood_still();
             let lease = self.attempts.insert(Context::new(task), Stage::Ended);
             if stood_still { self.ask_first(lease) } else { self.begin(lease) }
         } else {
