@@ -11,7 +11,8 @@ use headwater_core::{Incarnation, Revision, RunId, ShardId};
 use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use tokio::sync::watch;
 
-use super::{Api, HEAD_WAIT, Problem};
+use super::shards::HEAD_WAIT;
+use super::{Api, Problem};
 use crate::codes::Code;
 
 /// Which incarnation each shard is in, as this process knows.
@@ -19,13 +20,13 @@ use crate::codes::Code;
 pub struct Incarnations {
     /// Empty before the map of shards was heard.
     known: watch::Receiver<Vec<Incarnation>>,
-    journal: JetStreamJournals,
+    journals: JetStreamJournals,
 }
 
 impl Incarnations {
     /// Goes by what is heard of the map, and asks the broker where nothing was.
-    pub fn new(known: watch::Receiver<Vec<Incarnation>>, journal: JetStreamJournals) -> Self {
-        Self { known, journal }
+    pub fn new(known: watch::Receiver<Vec<Incarnation>>, journals: JetStreamJournals) -> Self {
+        Self { known, journals }
     }
 
     /// Returns the incarnation of a shard. While nobody says, the first.
@@ -43,7 +44,7 @@ impl Incarnations {
     }
 
     async fn ask(&self, shard: ShardId) -> Option<Incarnation> {
-        let asked = tokio::time::timeout(HEAD_WAIT, self.journal.incarnations(&[shard])).await;
+        let asked = tokio::time::timeout(HEAD_WAIT, self.journals.incarnations(&[shard])).await;
         asked.ok()?.ok()?.first().copied()
     }
 
@@ -108,10 +109,10 @@ impl EventCursor {
         if self.revision == Revision::new(0) {
             return Ok(self.revision);
         }
-        match self.incarnation.cmp(&api.incarnations.of(shard).await) {
+        match self.incarnation.cmp(&api.shards.incarnations.of(shard).await) {
             Ordering::Equal => Ok(self.revision),
             Ordering::Less => Err(given_up(shard, format!("the cursor {self} is of a history before"))),
-            Ordering::Greater => match api.incarnations.ask(shard).await {
+            Ordering::Greater => match api.shards.incarnations.ask(shard).await {
                 Some(begun) if begun < self.incarnation => {
                     let detail = format!("{self} is of an incarnation of shard {shard} that has not begun");
                     Err(Problem::new(Code::InvalidCursor, detail))

@@ -6,6 +6,7 @@
 //! | `edge` | what a request says, what is refused at once, what an answer looks like |
 //! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
 //! | `operations` | how the process is, and what its codes mean |
+//! | `shards` | which shard decides for what, and where journals end |
 //! | `readable` | when what was written can be read |
 //! | `settled` | as of which moment the catalogue can be read |
 //! | `openapi` | what all this is in the words of OpenAPI |
@@ -23,6 +24,7 @@ mod readable;
 mod routes;
 mod run;
 mod settled;
+mod shards;
 mod workflow;
 
 use std::sync::Arc;
@@ -32,21 +34,20 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use headwater_core::shard::{Position, ShardMap};
+use headwater_core::shard::Position;
 use headwater_core::{CommandId, ShardId};
+use headwater_projector::Observer;
 use headwater_projector::live::{Hub, Live};
 use headwater_projector::queries::Reads;
-use headwater_projector::{Observer, Progress};
 use headwater_streams::clock::now;
 use headwater_streams::complaints::Complaints;
 use headwater_streams::definitions::Definitions;
 use headwater_streams::duty::{self, Duty};
 use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use headwater_streams::{Broker, shard_map};
-use headwater_workers::shard_client::ShardClient;
 use headwater_workers::shard_worker::ShardCounters;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -54,13 +55,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::codes::Code;
 use crate::process::{Process, ServeError};
 use connections::Limits;
-use edge::{admission, answer, asked, body, catalogue, connections, problem, reading, token};
+use edge::{admission, answer, asked, body, catalogue, connections, problem, reading, token, turns};
 use incarnation::Incarnations;
 use operations::metrics::Metrics;
-use projection::lag::{self, LagView};
-use readable::AssetShards;
+use projection::lag;
+use projection::view::ProjectionView;
+use shards::{HEAD_WAIT, Shards};
 use token::Token;
-use workflow::catalog::{self, Catalog};
+use turns::Turns;
+use workflow::catalog;
+use workflow::known::Workflows;
 
 pub use admission::Admission;
 pub use body::BYTES_MAX as BODY_BYTES_MAX;
@@ -72,24 +76,11 @@ pub use workflow::batch;
 /// What every handler shares.
 pub struct Api {
     broker: Broker,
-    map: ShardMap,
-    client: ShardClient,
+    shards: Shards,
     reads: Reads,
-    journal: JetStreamJournals,
-    /// How far the read models are, whoever projects.
-    progress: Progress,
-    /// The same of the projector in this process, if it has one.
-    projector: Option<Progress>,
-    live: Live,
-    lag: LagView,
-    definitions: Definitions,
-    catalog: Catalog,
-    incarnations: Incarnations,
-    asset_shards: AssetShards,
-    /// Whoever takes in a batch, one at a time: it is held in memory.
-    batches: Semaphore,
-    /// Whoever follows a run.
-    followers: Arc<Semaphore>,
+    projection: ProjectionView,
+    workflows: Workflows,
+    turns: Turns,
     counters: Arc<ShardCounters>,
     metrics: Metrics,
     /// Long answers end when this process stops.
@@ -100,8 +91,6 @@ pub struct Api {
 const COMMAND_WAIT: Duration = Duration::from_secs(10);
 /// How long a read waits for the projection.
 const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
-/// How long the broker may take to say where a journal ends.
-const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// How long what is under way may take once this process is asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
@@ -110,10 +99,10 @@ impl Api {
     /// at once.
     async fn catch_up(&self, token: &Token) -> Result<(), Problem> {
         for &position in token.positions() {
-            if position.shard.number() >= self.map.shards {
+            if !self.shards.has(position.shard) {
                 return Err(Problem::new(Code::InvalidToken, format!("there is no shard {}", position.shard)));
             }
-            self.incarnations.check(position).await?;
+            self.shards.incarnations.check(position).await?;
             self.refuse_future(position).await?;
         }
         self.see(token, CATCH_UP_WAIT).await
@@ -124,7 +113,7 @@ impl Api {
         let deadline = tokio::time::Instant::now() + within;
         for &position in token.positions() {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            self.progress.wait_for(position, left).await?;
+            self.projection.wait_for(position, left).await?;
         }
         Ok(())
     }
@@ -132,10 +121,10 @@ impl Api {
     /// Refuses a position ahead of the end of its journal, which is asked once where nothing here has been as far.
     async fn refuse_future(&self, position: Position) -> Result<(), Problem> {
         let Position { shard, sequence } = position;
-        if self.progress.of(shard).is_some_and(|state| state.cursor.max(state.head) >= sequence) {
+        if self.projection.has_seen(position) {
             return Ok(());
         }
-        match tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await {
+        match tokio::time::timeout(HEAD_WAIT, self.shards.journals.head(shard)).await {
             Ok(Ok(head)) if head < sequence.in_stream() => {
                 let detail =
                     format!("{position} is ahead of everything that was written: shard {shard} ends at {head}");
@@ -158,7 +147,6 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let database = process.database.clone().ok_or(ServeError::DatabaseMissing)?;
-    let definitions = Definitions::new(&process.broker);
     let reads = Reads::of(database.clone());
     let limits = Limits::of_this_process();
     let shards: Vec<_> = (0..process.map.shards).map(ShardId::new).collect::<Result<_, _>>()?;
@@ -172,26 +160,18 @@ pub async fn serve(
     let (tell, known) = watch::channel(Vec::new());
     let api = Arc::new(Api {
         broker: process.broker.clone(),
-        map: process.map.clone(),
-        client: process.client.clone(),
+        shards: Shards::new(process, Incarnations::new(known, JetStreamJournals::new(&process.broker))),
         reads,
-        journal: JetStreamJournals::new(&process.broker),
-        progress,
-        projector: process.progress.clone(),
-        live,
-        lag,
-        catalog: Catalog::default(),
-        incarnations: Incarnations::new(known, JetStreamJournals::new(&process.broker)),
-        asset_shards: AssetShards::default(),
-        batches: Semaphore::new(1),
-        followers: Arc::new(Semaphore::new(run::FOLLOWERS_MAX.min(limits.connections_max / 2))),
-        definitions,
+        projection: ProjectionView::new(progress, process.progress.clone(), live, lag),
+        workflows: Workflows::new(Definitions::new(&process.broker)),
+        turns: Turns::new(run::FOLLOWERS_MAX.min(limits.connections_max / 2)),
         counters: process.counters.clone(),
         metrics: Metrics::new(),
         stopping: stop.clone(),
     });
     let mut aides = JoinSet::new();
-    let (catalog, definitions, stopping) = (api.catalog.clone(), api.definitions.clone(), stop.clone());
+    let (catalog, definitions) = (api.workflows.catalog.clone(), api.workflows.definitions.clone());
+    let stopping = stop.clone();
     aides.spawn(duty::keep(Duty::Catalog, move || {
         catalog::watch(catalog.clone(), definitions.clone(), stopping.clone())
     }));

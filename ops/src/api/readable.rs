@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use headwater_core::shard::{AggregateId, AssetKey, Position, WorkflowKey};
 use headwater_core::{AssetId, DefinitionVersion, Json, ShardId, WorkspaceId};
-use headwater_streams::journals::Journals as _;
 use serde_json::Value;
 
 use super::asked::Asked;
 use super::token::Token;
-use super::{Api, HEAD_WAIT, Problem};
+use super::{Api, Problem};
 
 /// How long an answer may wait until what was written can be read.
 const READABLE_MAX: Duration = Duration::from_secs(10);
@@ -51,30 +50,21 @@ impl Api {
     /// Returns the ends of the journals that hold the assets of a version: what is recorded of them stands before.
     /// `None`: the broker does not say.
     pub async fn asset_ends(&self, key: &WorkflowKey, version: DefinitionVersion) -> Option<Vec<Position>> {
-        let shards = match self.asset_shards.of(key, version) {
+        let shards = match self.workflows.asset_shards.of(key, version) {
             Some(shards) => shards,
             None => {
-                let document = self.definitions.get(key, version).await.ok()??;
+                let document = self.workflows.definitions.get(key, version).await.ok()??;
                 let shards = self.shards_of(&key.workspace, declared(&document));
-                self.asset_shards.learn(key, version, shards.into_iter().collect())
+                self.workflows.asset_shards.learn(key, version, shards.into_iter().collect())
             }
         };
-        self.ends_of(shards.iter()).await
+        self.shards.ends_of(shards.iter()).await
     }
 
     /// Returns the shards of these assets.
     pub fn shards_of(&self, workspace: &WorkspaceId, assets: impl IntoIterator<Item = AssetId>) -> BTreeSet<ShardId> {
         let key = |asset| AggregateId::Asset(AssetKey { workspace: workspace.clone(), asset });
-        assets.into_iter().filter_map(|asset| self.map.shard_of(&key(asset))).collect()
-    }
-
-    /// Returns where these journals end. `None`: the broker does not say.
-    pub async fn ends_of(&self, shards: impl IntoIterator<Item = &ShardId>) -> Option<Vec<Position>> {
-        let ends = shards.into_iter().map(|&shard| async move {
-            let sequence = tokio::time::timeout(HEAD_WAIT, self.journal.head(shard)).await.ok()?.ok()?;
-            Some(Position { shard, sequence: sequence.within(self.incarnations.of(shard).await) })
-        });
-        futures_util::future::join_all(ends).await.into_iter().collect()
+        assets.into_iter().filter_map(|asset| self.shards.of(&key(asset))).collect()
     }
 }
 

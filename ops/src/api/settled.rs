@@ -60,7 +60,7 @@ impl Api {
         if sequence.in_stream() == Sequence::ZERO {
             return Ok(Timestamp::default());
         }
-        let Some(entry) = self.journal.entry(shard, sequence).await? else {
+        let Some(entry) = self.shards.journals.entry(shard, sequence).await? else {
             return Err(not_shown(shard, sequence));
         };
         if let Some(time) = last_time(shard, &[entry]) {
@@ -71,7 +71,7 @@ impl Api {
         while before.in_stream() > Sequence::FIRST {
             let first = before.get() - width.min(before.in_stream().get() - 1);
             let (from, end) = (Sequence::new(first), Sequence::new(before.get() - 1));
-            let mut stretch = Stretch::new(&self.journal, shard, from, end);
+            let mut stretch = Stretch::new(&self.shards.journals, shard, from, end);
             let mut last = None;
             loop {
                 let mut entries = stretch.next().await.map_err(|error| match error {
@@ -100,11 +100,12 @@ impl Api {
             let mut of_shard = cursors.iter().filter(|cursor| cursor.shard == *shard);
             of_shard.any(|cursor| cursor.time.is_some_and(|committed| committed.0 > time))
         };
-        let open: Vec<ShardId> = (0..self.map.shards)
-            .filter_map(|number| ShardId::new(number).ok())
+        let open: Vec<ShardId> = self
+            .shards
+            .all()
             .filter(|shard| named.iter().all(|place| place.shard != *shard) && !is_past(shard))
             .collect();
-        let ends = self.ends_of(&open).await;
+        let ends = self.shards.ends_of(&open).await;
         let ends =
             ends.ok_or_else(|| Problem::new(Code::Unavailable, "the broker does not say where the journals end"))?;
         self.see(&Token::of(ends), CATCH_UP_WAIT).await

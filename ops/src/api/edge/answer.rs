@@ -41,7 +41,7 @@ impl Api {
 
     /// Says in the header how old what was read may be; nothing where nobody knows.
     pub fn mark_lag(&self, response: &mut Response) {
-        if let Some(lag) = self.lag.millis() {
+        if let Some(lag) = self.projection.lag_millis() {
             response.headers_mut().insert(LAG_HEADER, HeaderValue::from(lag));
         }
     }

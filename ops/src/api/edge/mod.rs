@@ -9,3 +9,4 @@ pub mod connections;
 pub mod problem;
 pub mod reading;
 pub mod token;
+pub mod turns;

@@ -70,7 +70,7 @@ pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> R
     let state = shard_map::journal_state(&api.broker, shard).await?;
     let incarnation = state.incarnation();
     let end = Journal::look(&api.broker, shard).await?.map_or(Sequence::ZERO, |(_, info)| info.last);
-    api.incarnations.hear(shard, incarnation, HEAR_WAIT).await;
+    api.shards.incarnations.hear(shard, incarnation, HEAR_WAIT).await;
     let token = Token::of([Position { shard, sequence: end.within(incarnation) }]);
     let released = Released { shard, incarnation, token: token.to_string() };
     Ok(answer::written(StatusCode::OK, &token, released))

@@ -7,9 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::ShardId;
 use headwater_core::shard::Rejection;
-use headwater_projector::Progress;
 use headwater_streams::broker::ConnectionState;
 use headwater_workers::shard_client::{ClientError, STORES_NOTHING_MIN};
 use serde::Serialize;
@@ -94,7 +92,7 @@ fn broker(api: &Api) -> Result<String, String> {
 
 async fn database(api: &Api) -> Result<String, String> {
     match tokio::time::timeout(CHECK_WAIT, api.reads.cursors()).await {
-        Ok(Ok(_)) => match api.projector.iter().flat_map(Progress::lag).find_map(|lag| lag.stopped) {
+        Ok(Ok(_)) => match api.projection.lag().into_iter().flatten().find_map(|lag| lag.stopped) {
             Some(stopped) => Err(format!(
                 "the database refuses what is projected ({stopped}): mend it, and what waits goes on by itself"
             )),
@@ -107,9 +105,9 @@ async fn database(api: &Api) -> Result<String, String> {
 
 /// Asks every shard to show that it can be written.
 async fn shards(api: &Api) -> Result<String, String> {
-    let shards: Vec<_> = (0..api.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
+    let shards: Vec<_> = api.shards.all().collect();
     let asked = shards.iter().map(|shard| async move {
-        match api.client.prove(*shard, CHECK_WAIT).await {
+        match api.shards.client.prove(*shard, CHECK_WAIT).await {
             Ok(_) => None,
             Err(ClientError::Stalled { millis, .. }) => Some(format!(
                 "shard {shard} has been trying to append for {millis} ms: see whether the broker's disk is full; once it has space, restart the broker"

@@ -133,14 +133,14 @@ fn shards(counters: &ShardCounters) {
 }
 
 fn projection(api: &Api) {
-    for lag in api.projector.iter().flat_map(headwater_projector::Progress::lag) {
+    for lag in api.projection.lag().into_iter().flatten() {
         let labels = [("shard", lag.shard.to_string())];
         ::metrics::gauge!("headwater_projection_lag_bundles", &labels).set(lag.bundles as f64);
         ::metrics::gauge!("headwater_projection_lag_seconds", &labels).set(lag.millis as f64 / 1e3);
         ::metrics::gauge!("headwater_projection_broken", &labels).set(f64::from(u8::from(lag.broken)));
         ::metrics::gauge!("headwater_projection_stopped", &labels).set(f64::from(u8::from(lag.stopped.is_some())));
     }
-    if let Some(millis) = api.lag.millis() {
+    if let Some(millis) = api.projection.lag_millis() {
         ::metrics::gauge!("headwater_read_lag_seconds").set(millis as f64 / 1e3);
     }
 }

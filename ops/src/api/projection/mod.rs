@@ -1,14 +1,15 @@
 //! The projection: how far it is, and what it could not take.
 
 pub mod lag;
+pub mod view;
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use headwater_projector::Lag;
 use headwater_projector::queries::{CursorRow, DeadEvent};
-use headwater_projector::{Lag, Progress};
 use serde::Serialize;
 
 use super::routes::{Route, reads};
@@ -41,6 +42,6 @@ async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, 
     let dead_event_count = api.reads.dead_event_count().await?;
     let dead_events =
         if dead_event_count == 0 { Vec::new() } else { api.reads.dead_events(None, DEAD_EVENTS_SHOWN).await? };
-    let shards = api.projector.as_ref().map(Progress::lag);
-    Ok(api.read(Projection { cursors, lag_ms: api.lag.millis(), shards, dead_event_count, dead_events }))
+    let shards = api.projection.lag();
+    Ok(api.read(Projection { cursors, lag_ms: api.projection.lag_millis(), shards, dead_event_count, dead_events }))
 }

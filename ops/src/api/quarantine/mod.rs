@@ -71,11 +71,11 @@ type Found = Vec<(ShardId, u64, Vec<Quarantined>)>;
 
 /// Asks the shard that decides for an aggregate, or every shard.
 async fn find(api: &Api, aggregate: Option<&AggregateId>) -> Result<Found, Problem> {
-    let one = aggregate.and_then(|aggregate| api.map.shard_of(aggregate));
-    let all = || (0..api.map.shards).filter_map(|number| ShardId::new(number).ok()).collect();
+    let one = aggregate.and_then(|aggregate| api.shards.of(aggregate));
+    let all = || api.shards.all().collect();
     let shards: Vec<ShardId> = one.map_or_else(all, |shard| vec![shard]);
     let asked = shards.into_iter().map(|shard| async move {
-        let (total, found) = api.client.list_quarantine(shard, aggregate.cloned(), LIST_WAIT).await?;
+        let (total, found) = api.shards.client.list_quarantine(shard, aggregate.cloned(), LIST_WAIT).await?;
         Ok::<_, Problem>((shard, total, found))
     });
     futures_util::future::try_join_all(asked).await

@@ -37,7 +37,7 @@ pub async fn release(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> R
     let mut positions = Vec::new();
     for (shard, _, _) in &found {
         let (aggregate, by, actor) = (aggregate.clone(), by.clone(), actor.clone());
-        positions.push(api.client.release(*shard, fresh_command(), aggregate, by, actor, RELEASE_WAIT).await?);
+        positions.push(api.shards.client.release(*shard, fresh_command(), aggregate, by, actor, RELEASE_WAIT).await?);
     }
     let token = Token::of(positions);
     let released = Released { aggregate, token: token.to_string() };

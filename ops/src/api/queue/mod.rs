@@ -34,6 +34,6 @@ struct Depth {
 async fn one(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Problem> {
     let queue: QueueName = asked.name("queue")?;
     let workspace = asked.finish()?;
-    let depth = api.client.describe_queue(&workspace, &queue, QUEUE_WAIT).await?;
+    let depth = api.shards.client.describe_queue(&workspace, &queue, QUEUE_WAIT).await?;
     Ok(answer::data(StatusCode::OK, Depth { queue, waiting: depth.waiting, in_flight: depth.held }))
 }

@@ -44,12 +44,12 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
         let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));
     }
-    if run.shard().number() >= api.map.shards {
+    if !api.shards.has(run.shard()) {
         return Err(not_found(run));
     }
     let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
-    let (position, _) = match api.client.submit(run.shard(), submission, COMMAND_WAIT).await {
+    let (position, _) = match api.shards.client.submit(run.shard(), submission, COMMAND_WAIT).await {
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
             return Err(long_ended(&api, &workspace, run).await);
         }
@@ -75,7 +75,7 @@ async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
 /// Says that a run has ended, to its own workspace only: of one that has ended its shard no longer knows whose it is.
 /// Where the read models cannot say so either, it is said to whoever knows the id.
 async fn ended(api: &Api, workspace: &WorkspaceId, run: RunId, status: RunStatus) -> Problem {
-    let Some(ends) = api.ends_of([&run.shard()]).await else { return closed(status.as_str()) };
+    let Some(ends) = api.shards.ends_of([&run.shard()]).await else { return closed(status.as_str()) };
     if !api.is_readable(&Token::of(ends), ENDED_WAIT).await {
         return closed(status.as_str());
     }

@@ -49,7 +49,7 @@ pub async fn page(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
     if events.is_empty() {
         found(&api, &workspace, run).await?;
     }
-    let incarnation = api.incarnations.of(run.shard()).await;
+    let incarnation = api.shards.incarnations.of(run.shard()).await;
     let cursor = |revision| EventCursor { incarnation, revision: Revision::new(revision) };
     let next = events.last().map(|last| cursor(last.revision).to_string());
     Ok(api.read(EventPage { events, next }))
@@ -65,13 +65,9 @@ pub async fn stream(State(api): State<Arc<Api>>, mut reading: Reading) -> Result
         after = Some(last.trim().parse().map_err(invalid)?);
     }
     let workspace = reading.begin(&api).await?;
-    let turn = api
-        .followers
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(Code::Overloaded, "as many clients of this process follow runs as may"))?;
+    let turn = api.turns.follow()?;
     let (end, has_ended) = api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
-    let incarnation = api.incarnations.of(run.shard()).await;
+    let incarnation = api.shards.incarnations.of(run.shard()).await;
     let after = match after {
         Some(after) => after.check(&api, run).await?.get(),
         None => 0,
@@ -116,9 +112,9 @@ impl Following {
             Some(unfinished) => unfinished,
             None => tokio::select! {
                 biased;
-                () = self.api.incarnations.replaced(self.run.shard(), self.incarnation) => return None,
+                () = self.api.shards.incarnations.replaced(self.run.shard(), self.incarnation) => return None,
                 () = self.api.stopping.cancelled() => return None,
-                page = self.api.live.behind(self.run, Revision::new(self.after)) => (page.ok()?, 0),
+                page = self.api.projection.behind(self.run, Revision::new(self.after)) => (page.ok()?, 0),
             },
         };
         let recorded = page.events.get(sent)?;

@@ -53,7 +53,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let version = match version {
         Some(version) => version,
         None => {
-            let current = api.catalog.current(&api.definitions, &key).await?;
+            let current = api.workflows.current_version(&key).await?;
             current.ok_or_else(|| workflow::not_found(&key.workflow))?
         }
     };
@@ -61,7 +61,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
         Some(text) => derived_run(&api, &key, text),
         None => {
             let randomness = uuid::Uuid::new_v4().as_u128();
-            RunId::new(api.map.spread(randomness as u64), now(), randomness)
+            RunId::new(api.shards.spread(randomness as u64), now(), randomness)
         }
     };
     let start = StartRun {
@@ -74,7 +74,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     };
     // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });
-    let submitted = api.client.submit(run.shard(), submission, COMMAND_WAIT).await;
+    let submitted = api.shards.client.submit(run.shard(), submission, COMMAND_WAIT).await;
     drop(room);
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
     // The same start came before: its run goes on under the id it has.
@@ -121,7 +121,7 @@ async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> 
     let end = tokio::select! {
         // It goes on without us.
         () = api.stopping.cancelled() => return Ok((RunStatus::Running, started)),
-        end = api.client.await_run(run, wait) => end,
+        end = api.shards.client.await_run(run, wait) => end,
     };
     match end {
         Ok(end) => Ok(end),
@@ -143,7 +143,7 @@ fn refused(error: ClientError, run: RunId, keyed: bool) -> Problem {
 fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
     let cause = [b"key", key.workspace.as_str().as_bytes(), key.workflow.as_str().as_bytes(), text.as_bytes()];
     let hash = CommandId::derived(&cause).as_uuid().as_u128();
-    RunId::derived(api.map.spread((hash >> 64) as u64), now(), &cause)
+    RunId::derived(api.shards.spread((hash >> 64) as u64), now(), &cause)
 }
 
 fn idempotency_key(asked: &Asked) -> Result<Option<&str>, Problem> {

@@ -114,7 +114,7 @@ pub async fn answer(
 ) -> Response {
     // The declarations of their assets are recorded there at the latest.
     let assets = checked.iter().flat_map(|one| one.declares.keys().cloned());
-    let ends = api.ends_of(&api.shards_of(workspace, assets)).await;
+    let ends = api.shards.ends_of(&api.shards_of(workspace, assets)).await;
     let all_ends = ends.is_some();
     let token = Token::of(applied.iter().map(|applied| applied.position).chain(ends.unwrap_or_default()));
     let readable = all_ends && api.is_readable(&token, readable_within).await;
@@ -142,12 +142,12 @@ pub struct Applied {
 pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<Applied, Problem> {
     let key = WorkflowKey { workspace: caller.workspace.clone(), workflow: checked.slug.clone() };
     let internal = |detail: &str| Problem::new(Code::Internal, detail);
-    let shard = api.map.shard_of(&AggregateId::Workflow(key.clone()));
+    let shard = api.shards.of(&AggregateId::Workflow(key.clone()));
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
     let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
-    let (position, granted) = api.client.submit(shard, submission, COMMAND_WAIT).await?;
+    let (position, granted) = api.shards.client.submit(shard, submission, COMMAND_WAIT).await?;
     let Some(Granted::Workflow { version, created }) = granted else {
         return Err(internal("the workflow was applied without a version"));
     };
@@ -162,9 +162,11 @@ async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersio
     let mut backoff = super::ARRIVING;
     loop {
         // Another version is there when somebody else has applied one meanwhile: then ours was there before.
-        match api.definitions.current(key).await? {
+        match api.workflows.definitions.current(key).await? {
             Some(stored) if stored.version == version => return Ok(()),
-            Some(_) if Instant::now() > deadline && api.definitions.get(key, version).await?.is_some() => return Ok(()),
+            Some(_) if Instant::now() > deadline && api.workflows.definitions.get(key, version).await?.is_some() => {
+                return Ok(());
+            }
             Some(_) | None => {}
         }
         if Instant::now() > deadline {

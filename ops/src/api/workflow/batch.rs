@@ -48,9 +48,7 @@ pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, request: Reque
         let detail = format!("a batch is one JSON definition on each line: send it as {MEDIA}, not as {media:?}");
         return Err(Problem::new(Code::MediaType, detail));
     }
-    let Ok(_turn) = api.batches.try_acquire() else {
-        return Err(Problem::new(Code::Overloaded, "this process takes in another batch: one at a time"));
-    };
+    let _turn = api.turns.batch()?;
     let checks = receive(request.into_body()).await?;
     let documents = checks.documents();
     let mut checked = checks.finish().map_err(|refused| apply::refused(&refused, documents))?;

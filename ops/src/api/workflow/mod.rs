@@ -5,11 +5,13 @@
 //! | here | which workflows and versions there are |
 //! | `apply`, `batch` | how one or many definitions come in |
 //! | `neighbours` | whether they go with the others |
+//! | `known` | which definitions there are, and what of them this process has learnt |
 //! | `catalog` | which version a start without one means |
 
 mod apply;
 pub mod batch;
 pub mod catalog;
+pub mod known;
 mod neighbours;
 
 use std::sync::Arc;

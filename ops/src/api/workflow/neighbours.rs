@@ -170,7 +170,7 @@ impl<'a> Neighbours<'a> {
             return Ok(needs(&one.awaited));
         }
         let key = WorkflowKey { workspace: self.workspace.clone(), workflow: workflow.clone() };
-        let stored = self.api.definitions.current(&key).await?;
+        let stored = self.api.workflows.definitions.current(&key).await?;
         let compiled = stored.and_then(|stored| compile(&stored.document.to_value()).ok());
         Ok(compiled.map(|(definition, _)| needs(&awaited(&definition))).unwrap_or_default())
     }
@@ -196,7 +196,7 @@ pub async fn await_declared(
             if known.iter().any(|known| known.workflow == key.workflow && known.version == version) {
                 break;
             }
-            if api.definitions.current(key).await?.is_some_and(|current| current.version != version) {
+            if api.workflows.definitions.current(key).await?.is_some_and(|current| current.version != version) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -210,7 +210,7 @@ pub async fn await_declared(
 }
 
 async fn applied(api: &Api, key: AssetKey) -> Result<Vec<Declaration>, Problem> {
-    let shard = api.map.shard_of(&AggregateId::Asset(key.clone()));
+    let shard = api.shards.of(&AggregateId::Asset(key.clone()));
     let shard = shard.ok_or_else(|| Problem::new(Code::Internal, "the shard map has no place for the asset"))?;
-    Ok(api.client.describe_asset(shard, key, COMMAND_WAIT).await?)
+    Ok(api.shards.client.describe_asset(shard, key, COMMAND_WAIT).await?)
 }
