@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
 use serde_json::Value;
 use sha2::Digest as _;
 
@@ -12,7 +11,9 @@ use super::edges::{self, Edge, Ids};
 use super::header::{self, Header};
 use super::node::{self, Draft};
 use super::references::Known;
-use super::{Definition, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
+use super::{
+    Definition, NodeIndex, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx,
+};
 use super::{contract, order};
 use crate::{AssetId, Json};
 
@@ -238,8 +239,6 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         if failure { node.on_failure.push(tier) } else { node.on_success.push(tier) }
     }
     let starts = (0..nodes.len()).filter(|n| nodes[*n].incoming.is_empty()).map(|n| NodeIx(n as u32)).collect();
-    let index: FxHashMap<_, _> =
-        nodes.iter().enumerate().map(|(n, node)| (node.id.clone(), NodeIx(n as u32))).collect();
     Some(Definition {
         slug: header.slug?,
         name: header.name,
@@ -251,10 +250,10 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         defaults: header.defaults,
         timeout: header.timeout,
         labels: header.labels,
+        index: NodeIndex::of(&nodes),
         nodes,
         transitions,
         starts,
-        index,
         content_hash: hash(&source),
         source,
     })

@@ -42,8 +42,7 @@ pub struct Definition {
     pub transitions: Vec<Transition>,
     /// The nodes without an incoming transition.
     pub starts: Vec<NodeIx>,
-    /// Where each node stands.
-    pub(crate) index: FxHashMap<NodeId, NodeIx>,
+    pub index: NodeIndex,
     /// The document in canonical form: sorted keys, older spellings replaced. Its hash is the content hash.
     pub source: Json,
     /// SHA-256 of `source`, 64 hex digits. The same content is the same version.
@@ -58,12 +57,12 @@ impl Definition {
 
     /// Finds a node by its id.
     pub fn find(&self, id: &NodeId) -> Option<NodeIx> {
-        self.index.get(id).copied()
+        self.index.0.get(id).copied()
     }
 
     /// Finds a node by the text of its id.
     pub fn find_str(&self, id: &str) -> Option<NodeIx> {
-        self.index.get(id).copied()
+        self.index.0.get(id).copied()
     }
 
     /// Returns the node at a position of this same definition.
@@ -74,6 +73,16 @@ impl Definition {
     /// Returns the transition at a position of this same definition.
     pub fn transition(&self, ix: TransitionIx) -> &Transition {
         &self.transitions[ix.0 as usize]
+    }
+}
+
+/// Where each node stands, by its id.
+#[derive(Debug)]
+pub struct NodeIndex(FxHashMap<NodeId, NodeIx>);
+
+impl NodeIndex {
+    pub(super) fn of(nodes: &[Node]) -> Self {
+        Self(nodes.iter().zip(0..).map(|(node, position)| (node.id.clone(), NodeIx(position))).collect())
     }
 }
 

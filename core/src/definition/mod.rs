@@ -49,8 +49,8 @@ pub use contract::{
 };
 pub use document::nearest;
 pub use graph::{
-    Backoff, Consumes, Definition, Jitter, Join, Node, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
-    RetryPolicy, Transition, TransitionIx, place_of,
+    Backoff, Consumes, Definition, Jitter, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
+    Require, RetryPolicy, Transition, TransitionIx, place_of,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};

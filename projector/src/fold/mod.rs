@@ -3,7 +3,7 @@
 //! An attempt that is scheduled and succeeds inside one batch is one insert, a run that starts and ends one row. The
 //! law that makes batches and restarts invisible (`PRJ-2`): folding in pieces and writing each leaves the same rows as
 //! folding at once. Every change therefore is "the later one wins wherever it says something", and the one question a
-//! batch cannot answer from itself (which attempt a cancelled node was at) goes to the database as a [`SettledNode`].
+//! batch cannot answer from itself (which attempt a cancelled node was at) goes to the database as a [`crate::tables::SettledNode`].
 
 mod asset;
 mod document;
@@ -16,12 +16,11 @@ use headwater_core::asset::AssetEvent;
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
-use headwater_core::{Json, NodeAddress, RunId, Sequence, ShardId, Timestamp};
-use rustc_hash::FxHashSet;
+use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
-    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNode, TraceChanges,
+    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNodes, TraceChanges,
     VersionRow, WorkflowChanges,
 };
 
@@ -35,8 +34,7 @@ pub struct Changes {
     pub dead: Vec<DeadRow>,
     pub runs: RunChanges,
     pub traces: TraceChanges,
-    pub settled: Vec<SettledNode>,
-    settled_nodes: FxHashSet<(RunId, NodeAddress)>,
+    pub settled: SettledNodes,
     pub assets: AssetChanges,
     pub versions: Vec<VersionRow>,
     pub inputs: Vec<InputRow>,

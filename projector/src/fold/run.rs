@@ -148,9 +148,8 @@ impl Changes {
     ) {
         let Some(highest) = self.traces.highest(run, &node) else {
             // Said twice in one batch: the first has closed what was open, wherever that was.
-            if self.settled_nodes.insert((run, node.clone())) {
-                return self.settled.push(SettledNode { run, node, status, finished_at: time, failure });
-            }
+            let settled = SettledNode { run, node, status, finished_at: time, failure };
+            let Some(SettledNode { node, failure, .. }) = self.settled.insert(settled) else { return };
             return self.close(run, &node, TraceChange::UNTRIED, status, time, failure);
         };
         let attempt = if highest.status.is_open() { highest.attempt } else { TraceChange::UNTRIED };

@@ -26,7 +26,7 @@ pub use assets::{AssetChange, AssetChanges, Known, LatestVersion};
 pub use commits::CommitRow;
 pub use dead_events::DeadRow;
 pub use nodes::GraphNode;
-pub use traces::{SettledNode, TraceChange, TraceChanges, TraceStatus};
+pub use traces::{SettledNode, SettledNodes, TraceChange, TraceChanges, TraceStatus};
 pub use transitions::GraphTransition;
 pub use workflow_defs::{DefinitionRow, Graph};
 pub use workflow_runs::{RunChange, RunChanges, RunEnd, RunStart};

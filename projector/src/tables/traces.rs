@@ -3,7 +3,7 @@
 use deadpool_postgres::Transaction;
 use headwater_core::run::RunFailure;
 use headwater_core::{Json, NodeAddress, RunId, Timestamp, WorkerId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::types::ToSql;
 
 use super::{Kind, Table};
@@ -104,6 +104,29 @@ pub struct SettledNode {
     pub status: TraceStatus,
     pub finished_at: Timestamp,
     pub failure: Option<RunFailure>,
+}
+
+/// The nodes of a batch that are settled so, each once.
+#[derive(Debug, Default)]
+pub struct SettledNodes {
+    rows: Vec<SettledNode>,
+    known: FxHashSet<(RunId, NodeAddress)>,
+}
+
+impl SettledNodes {
+    /// Takes a node; gives back one that is known.
+    pub(crate) fn insert(&mut self, node: SettledNode) -> Option<SettledNode> {
+        if !self.known.insert((node.run, node.node.clone())) {
+            return Some(node);
+        }
+        self.rows.push(node);
+        None
+    }
+
+    /// Returns them in journal order.
+    pub fn rows(&self) -> &[SettledNode] {
+        &self.rows
+    }
 }
 
 /// The changes of a batch, one for each attempt, in the order of their first.

@@ -103,7 +103,7 @@ async fn apply(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> 
 /// Writes what stands before a release, or behind it.
 async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> Result<(), WriteError> {
     // First of all: it speaks of the traces as they were before this batch.
-    traces::write_settled(transaction, &changes.settled).await?;
+    traces::write_settled(transaction, changes.settled.rows()).await?;
     commits::write(transaction, &changes.commits).await?;
     workflow_runs::write_starts(transaction, changes.runs.rows()).await?;
     workflow_runs::write_ends(transaction, changes.runs.rows()).await?;

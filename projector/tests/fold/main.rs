@@ -195,7 +195,7 @@ fn a_cancelled_node_closes_the_attempt_it_is_at() {
     ]);
     assert_eq!(traces(&changes), ["a 1 cancelled [1 - 2 -] new", "b 1 succeeded [1 5 1 -] new"]);
     // This batch has not seen the other node: the database knows where it is.
-    let [settled] = &changes.settled[..] else { panic!("one node to settle") };
+    let [settled] = changes.settled.rows() else { panic!("one node to settle") };
     assert_eq!((&*settled.node.text(), settled.status.as_str()), ("elsewhere", "cancelled"));
 }
 
@@ -204,9 +204,9 @@ fn a_node_that_fails_with_its_attempt_is_said_once() {
     let node_failed = run(json!({"nodeFailed": {"node": "a", "failure": {"code": "boom", "message": "it broke"}}}));
     let changes = fold_run(&[(2, json!([failed("a", 1), node_failed.clone()]))]);
     assert_eq!(traces(&changes), ["a 1 failed [- - 2 -] boomchange"]);
-    assert!(changes.settled.is_empty());
+    assert!(changes.settled.rows().is_empty());
     let changes = fold_run(&[(2, json!([node_failed]))]);
-    assert_eq!(changes.settled.len(), 1);
+    assert_eq!(changes.settled.rows().len(), 1);
 }
 
 #[test]
