@@ -4,6 +4,7 @@
 //! `CARGO_MANIFEST_DIR=$PWD/tests rustc --edition 2024 --test tests/tests/tidy/main.rs -o target/tidy && target/tidy`
 
 mod arrows;
+mod fields;
 mod modules;
 mod papers;
 mod sizes;
