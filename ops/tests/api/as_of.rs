@@ -258,6 +258,7 @@ async fn a_place_behind_many_entries_without_a_commit_is_of_the_commit_before_th
     let ended = engine.post("/workflows/brief/runs?wait=30s&readable=10s", json!({})).await.data(200).clone();
     let (run, token) = (ended["runId"].as_str().unwrap(), ended["token"].as_str().unwrap());
     let (shard, ended_at) = token.split_once(':').unwrap();
+    let shard: u64 = shard.parse().unwrap();
     assert!(!applied.is_empty() && !ended_at.contains(','), "one place: {token}");
     for _ in 0..400 {
         engine.post(&format!("/runs/{run}/cancel"), json!({})).await.problem("run/closed");
@@ -267,7 +268,7 @@ async fn a_place_behind_many_entries_without_a_commit_is_of_the_commit_before_th
     let projected = async {
         loop {
             let cursors = engine.get("/projection").await.data(200)["cursors"].clone();
-            let cursor = cursors.as_array().unwrap().iter().find(|of| of["shard"].to_string() == shard).cloned();
+            let cursor = cursors.as_array().unwrap().iter().find(|of| of["shard"] == shard).cloned();
             if cursor.is_some_and(|of| of["sequence"].as_u64().unwrap() >= end) {
                 return;
             }
