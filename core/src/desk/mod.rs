@@ -298,8 +298,8 @@ impl Names {
 
     fn next(&mut self) -> uuid::Uuid {
         self.count += 1;
-        let bits = (u128::from(self.own) << 64) | u128::from(self.count);
-        uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid()
+        let named = uuid::Uuid::from_u64_pair(self.own, self.count);
+        uuid::Builder::from_custom_bytes(named.into_bytes()).into_uuid()
     }
 
     fn command(&mut self) -> CommandId {

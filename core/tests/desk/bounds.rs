@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use headwater_core::credit::{Credit, NAMES_MAX, SESSIONS_MAX, Term};
-use headwater_core::desk::{Input, LINE_BYTES_MAX, LINE_OF_SENDER_MAX};
-use headwater_core::protocol::{Hello, PROTOCOL, QUEUES_MAX, ReadFrame, ShardReply, ShardRequest, WorkAnswer};
-use headwater_core::shard::{Bounds, Rejection};
-use headwater_core::{Epoch, QueueName, RunId, SessionId};
+use headwater_core::desk::{Input, LINE_BYTES_MAX, LINE_OF_SENDER_MAX, Output};
+use headwater_core::protocol::{
+    Hello, PROTOCOL, QUEUES_MAX, ReadFrame, ShardReply, ShardRequest, WorkAnswer, WorkRequest,
+};
+use headwater_core::run::RunCommand;
+use headwater_core::shard::{Bounds, Command, Rejection, Submission, WorkflowKey};
+use headwater_core::{DefinitionVersion, Epoch, QueueName, RunId, SessionId};
 use serde_json::json;
 
 use crate::floods::Flood;
-use crate::room::{FRAME, Room, SESSION, slow_value};
+use crate::room::{FRAME, Room, SESSION, slow, slow_value};
 
 /// As `docs/bounds.md` says.
 const WATCHERS_MAX: u64 = 32_768;
@@ -39,6 +42,19 @@ impl Room {
         let hello = Hello { protocol: PROTOCOL, worker, session, queues: Vec::new(), leaving: true };
         self.take(Input::Hello { workspace: workspace.parse().unwrap(), hello });
     }
+}
+
+/// Steps down; returns the frames that are sent to the next owner.
+fn turned_away(room: Room) -> Vec<u64> {
+    let mut out = Vec::new();
+    room.desk.step_down(&mut out);
+    let turned_away = out.into_iter().map(|output| {
+        let Output::Answer { reply, bytes } = output else { panic!("{output:?}") };
+        let said: Vec<ShardReply> = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(said, [ShardReply::Refused { rejection: Rejection::NotOwner }]);
+        reply
+    });
+    turned_away.collect()
 }
 
 fn queues(session: u64, count: usize) -> Vec<QueueName> {
@@ -178,4 +194,82 @@ fn only_a_run_whose_start_waits_is_waited_for_before_it_is_there() {
     room.settle();
     assert!(room.replies(3).is_some(), "nor now");
     assert_eq!(room.replies(4), None);
+}
+
+#[test]
+fn what_is_wished_of_a_run_whose_start_waits_is_decided_after_it() {
+    let mut room = Room::new();
+    room.finds = false;
+    let (run, start) = room.start_of("slow", &json!({}));
+    room.commands(1, vec![start]);
+    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let cancel = Submission::new(room.id(), Command::Run { run, command });
+    room.commands(2, vec![cancel]);
+    room.settle();
+    assert_eq!((room.replies(1), room.replies(2)), (None, None), "both wait");
+    let workflow = WorkflowKey { workspace: "acme".parse().unwrap(), workflow: "slow".parse().unwrap() };
+    let document = headwater_core::definition::compile(&slow()).unwrap().0.source;
+    room.take(Input::Found { needed: (workflow, DefinitionVersion::FIRST), document: Some(document) });
+    room.settle();
+    for frame in [1, 2] {
+        let replies = room.replies(frame).expect("it is answered");
+        assert!(matches!(replies[..], [ShardReply::Done { .. }]), "{replies:?}");
+    }
+    assert!(!room.is_known(run), "it was started, and cancelled");
+}
+
+#[test]
+fn who_waits_for_an_end_is_turned_away_by_who_steps_down() {
+    let mut room = Room::new();
+    let run = room.started("quick", &json!({}));
+    awaits(&mut room, 7, run);
+    assert_eq!(room.replies(7), None);
+    assert_eq!(turned_away(room), [7]);
+}
+
+#[test]
+fn who_waits_for_a_definition_is_turned_away_by_who_steps_down() {
+    let mut room = Room::new();
+    room.finds = false;
+    let (_, start) = room.start_of("slow", &json!({}));
+    room.commands(7, vec![start]);
+    assert_eq!(room.replies(7), None);
+    assert_eq!(turned_away(room), [7]);
+}
+
+#[test]
+fn a_question_for_an_end_is_kept_for_twelve_seconds_and_answered_within_them() {
+    let mut room = Room::new();
+    room.meet(SESSION, 1);
+    let run = room.started("one", &json!({}));
+    let task = room.tasks.pop().expect("it was handed over");
+    awaits(&mut room, 7, run);
+    for (millis, asked, turned_away) in [(2_000, 8, false), (12_000, 9, false), (12_001, 10, true)] {
+        room.at.steady = Duration::from_millis(millis);
+        awaits(&mut room, asked, run);
+        room.take(Input::Sweep);
+        assert_eq!(room.replies(7).is_some(), turned_away, "after {millis} ms");
+    }
+    let report = room.report(&task);
+    room.work(1, vec![report]);
+    room.settle();
+    for reply in [8, 9, 10] {
+        let replies = room.replies(reply).expect("it is told");
+        assert!(matches!(replies[..], [ShardReply::Ended { .. }]), "{replies:?}");
+    }
+}
+
+#[test]
+fn as_many_requests_of_one_worker_wait_as_the_bound_says_before_one_more_is_refused() {
+    let mut room = Room::new();
+    let tasks = room.held();
+    let report = room.report(&tasks[0]);
+    let alive = |count| vec![WorkRequest::Heartbeat { held: Vec::new() }; count];
+    for (reply, requests) in (1..).zip([vec![report], alive(LINE_OF_SENDER_MAX), alive(1), alive(1)]) {
+        let frame = room.frame(SESSION, 1, 0, requests);
+        room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply }, room.at, &mut room.out);
+    }
+    room.settle();
+    let refused = room.answers.iter().filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains("overloaded"));
+    assert_eq!(refused.map(|(reply, _)| *reply).collect::<Vec<_>>(), [4], "only the last");
 }

@@ -203,3 +203,77 @@ fn nor_do_requests_that_wait_keep_such_runs_back() {
     }
     assert!(turns > 4, "{turns}");
 }
+
+/// Asks nothing that takes work, in one frame.
+fn asks(room: &mut Room, reply: u64, count: usize) {
+    let requests = vec![ShardRequest::NameEpoch { prove: false }; count];
+    room.desk.take(Input::Commands { requests, reply }, room.at, &mut room.out);
+}
+
+#[test]
+fn requests_that_wait_have_four_turns_for_each_of_a_run() {
+    let mut room = Room::new();
+    room.started("quick", &json!({}));
+    let (run, submission) = room.start_of("long", &json!({"l": (0..500).collect::<Vec<_>>()}));
+    room.commands(0, vec![submission]);
+    while !room.is_known(run) {
+        room.take(Input::Continue);
+    }
+    asks(&mut room, 1, 5_000);
+    let revision = |room: &Room| room.desk.owner().shard().run(run).expect("it has much to do").revision();
+    let mut turns = Vec::new();
+    for turn in 0..30 {
+        let before = revision(&room);
+        assert_eq!(room.desk.goes_on(), GoesOn::Now);
+        room.desk.take(Input::Continue, room.at, &mut room.out);
+        // What is appended stays on its way: nothing else comes in.
+        room.desk.turn(false, room.at, &mut room.out);
+        if revision(&room) != before {
+            turns.push(turn);
+        }
+    }
+    let apart: Vec<_> = turns.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(turns.len() >= 4 && apart.iter().all(|apart| *apart == 5), "{turns:?}");
+}
+
+#[test]
+fn a_burst_ends_with_the_request_that_brings_it_over() {
+    // What a request costs by itself.
+    const REQUEST: u64 = 100;
+    let burst = usize::try_from(BURST / REQUEST).unwrap();
+    for (count, at_once) in [(burst + 1, true), (burst + 2, false)] {
+        let mut room = Room::new();
+        asks(&mut room, 1, count);
+        assert_eq!(room.out.len() == 1, at_once, "{count} requests");
+        room.settle();
+        assert!(room.replies(1).is_some());
+    }
+}
+
+#[test]
+fn while_requests_wait_every_turn_answers_some() {
+    let mut room = Room::new();
+    let frames = 600;
+    (1..=frames).for_each(|reply| asks(&mut room, reply, 1));
+    room.end_turn();
+    while room.answers.len() < frames as usize {
+        let before = room.answers.len();
+        room.take(Input::Continue);
+        assert!(room.answers.len() > before, "{before} of {frames} are answered");
+    }
+}
+
+#[test]
+fn who_asks_for_little_waits_for_as_much_as_it_asks_for() {
+    let mut room = Room::new();
+    room.flood(Flood::Reports);
+    let decided = |room: &Room| room.desk.owner().shard().work_spent();
+    // As much as one of the reports, by the requests alone.
+    asks(&mut room, 2, usize::try_from(DECISION / 200).unwrap());
+    let before = decided(&room);
+    while room.replies(2).is_none() {
+        room.take(Input::Continue);
+    }
+    let waited = decided(&room) - before;
+    assert!(waited <= WAIT_MAX, "{waited} units were done for others");
+}

@@ -125,3 +125,31 @@ fn what_weighs_nothing_takes_its_turns_too() {
     room.settle();
     assert_eq!(room.replies(1).map(|replies| replies.len()), Some(1_000));
 }
+
+#[test]
+fn what_waits_may_weigh_as_much_as_the_bound_says_and_nothing_more() {
+    // What a request, and each attempt that it names, is taken to weigh.
+    const NAMES: usize = 512;
+    const HELD: usize = 1_023;
+    let mut room = Room::new();
+    let tasks = room.held();
+    let Task { run, node, attempt, lease, .. } = tasks[0].clone();
+    let held = vec![Held { run, node, attempt, lease, progress: None }; HELD];
+    room.is_busy_with(&tasks[1]);
+    let requests = vec![WorkRequest::Heartbeat { held }; LINE_BYTES_MAX / (NAMES * (HELD + 1))];
+    let frames = [
+        requests,
+        vec![WorkRequest::Heartbeat { held: Vec::new() }],
+        vec![WorkRequest::Heartbeat { held: Vec::new() }],
+    ];
+    for (reply, requests) in (1..).zip(frames) {
+        let frame = room.frame(SESSION, 1, 0, requests);
+        room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply }, room.at, &mut room.out);
+    }
+    room.settle();
+    let overloaded = |reply| {
+        let (_, said) = room.answers.iter().find(|(to, _)| *to == reply).expect("it is answered");
+        String::from_utf8_lossy(said).contains("overloaded")
+    };
+    assert_eq!([1, 2, 3].map(overloaded), [false, false, true]);
+}

@@ -15,7 +15,7 @@ const TTL: Duration = Duration::from_secs(15);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// A worker that lends so much and holds one task.
-fn with_one_task(lent: u64) -> (Room, Task) {
+pub fn with_one_task(lent: u64) -> (Room, Task) {
     let mut room = Room::new();
     room.meet(SESSION, lent);
     room.started("one", &json!({}));
@@ -56,8 +56,8 @@ impl Room {
         calls.sum()
     }
 
-    /// Says what a worker that lends so much in all is answered.
-    fn said_to(&mut self, workspace: &str, session: u64, request: WorkRequest) -> WorkReply {
+    /// Says what a worker is answered.
+    pub fn said_to(&mut self, workspace: &str, session: u64, request: WorkRequest) -> WorkReply {
         let frame = self.frame(session, 1, 0, vec![request]);
         self.answers.clear();
         self.take(Input::Work { workspace: workspace.parse().unwrap(), frame, reply: 1 });
@@ -71,7 +71,7 @@ fn started(room: &Room, task: &Task) -> WorkRequest {
     WorkRequest::Started { run, node, attempt, lease, started_at: room.at.wall }
 }
 
-fn heartbeat(task: &Task) -> WorkRequest {
+pub fn heartbeat(task: &Task) -> WorkRequest {
     let Task { run, node, attempt, lease, .. } = task.clone();
     WorkRequest::Heartbeat { held: vec![Held { run, node, attempt, lease, progress: None }] }
 }
