@@ -323,3 +323,61 @@ impl<R, T> Desk<R, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::ShardMap;
+
+    const AHEAD: u64 = 10;
+
+    /// What takes no work that a workflow pays for.
+    fn question(frame: u64) -> (Sender, Arrival<()>) {
+        let place = FramePlace { frame, index: 0 };
+        (Sender::Frame(frame), Arrival::Shard { place, request: ShardRequest::NameEpoch { prove: false } })
+    }
+
+    fn line_of(frames: impl IntoIterator<Item = u64>) -> (Line<()>, Shard) {
+        let shard = Shard::new(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap());
+        let mut line = Line::new(AHEAD);
+        for frame in frames {
+            let (sender, waiting) = question(frame);
+            line.push(&shard, sender, waiting);
+        }
+        (line, shard)
+    }
+
+    #[test]
+    fn what_is_taken_out_weighs_nothing_and_the_rest_as_before() {
+        let (mut line, _) = line_of([1, 2, 3]);
+        let all = line.bytes();
+        for left in [2, 1, 0] {
+            let (sender, account, _) = line.next().unwrap();
+            line.charge(sender, account, 1);
+            assert_eq!(line.bytes(), all / 3 * left);
+        }
+        assert!(line.next().is_none() && line.is_empty());
+    }
+
+    #[test]
+    fn whoever_waits_has_a_turn_however_many_come_after() {
+        let (mut line, shard) = line_of([0; 9]);
+        // It has had more than its share.
+        for _ in 0..4 {
+            let (sender, account, _) = line.next().unwrap();
+            line.charge(sender, account, 2 * AHEAD);
+        }
+        let mut before = 0;
+        for newcomer in 1..100 {
+            let (sender, waiting) = question(newcomer);
+            line.push(&shard, sender, waiting);
+            let (next, account, _) = line.next().unwrap();
+            line.charge(next, account, AHEAD);
+            if next == Sender::Frame(0) {
+                break;
+            }
+            before += 1;
+        }
+        assert!((1..=4).contains(&before), "{before} came before");
+    }
+}

@@ -39,7 +39,7 @@ fn where_nothing_waits_nobody_is_called() {
     let mut room = Room::new();
     room.meet(SESSION, 1);
     room.hears(2, 9, Vec::new());
-    assert!(!room.is_about_to(|output| matches!(output, Output::Call { .. })));
+    assert!(!room.is_about_to(is_call));
 }
 
 #[test]
@@ -96,4 +96,91 @@ fn a_sweep_that_finds_nothing_appends_nothing() {
         room.take(Input::Sweep);
         assert_eq!(room.sequence, before, "after {seconds} s");
     }
+}
+
+#[test]
+fn every_message_with_tasks_has_the_next_number() {
+    let mut room = Room::new();
+    room.meet(SESSION, 9);
+    for number in [1, 2, 3] {
+        room.started("one", &json!({}));
+        assert_eq!(room.standing.map(|standing| standing.message), Some(number));
+    }
+}
+
+#[test]
+fn what_was_granted_to_who_left_meanwhile_is_lost_by_its_silence() {
+    let mut room = Room::new();
+    room.started("one", &json!({}));
+    room.meet(SESSION, 0);
+    room.hears(2, 1, Vec::new());
+    let (worker, session) = ("w".parse().unwrap(), SessionId::from_bits(SESSION));
+    let hello = Hello { protocol: PROTOCOL, worker, session, queues: Vec::new(), leaving: true };
+    room.desk.take(Input::Hello { workspace: "acme".parse().unwrap(), hello }, room.at, &mut room.out);
+    room.settle();
+    assert_eq!(room.tasks, [], "nobody is there to take it");
+    room.at.steady += Duration::from_millis(15_001);
+    room.desk.take(Input::Sweep, room.at, &mut room.out);
+    assert!(room.is_about_to(|output| matches!(output, Output::FellSilent { .. })));
+}
+
+fn is_call(output: &Output<u64, u64>) -> bool {
+    matches!(output, Output::Call { .. })
+}
+
+#[test]
+fn who_has_no_room_is_not_called_because_it_speaks() {
+    let mut room = Room::new();
+    room.meet(SESSION, 0);
+    room.started("one", &json!({}));
+    room.at.steady += Duration::from_secs(2);
+    room.hears(2, 0, Vec::new());
+    assert!(!room.is_about_to(is_call));
+    room.desk.take(Input::Sweep, room.at, &mut room.out);
+    assert!(room.is_about_to(is_call), "but because it waits");
+}
+
+#[test]
+fn what_waits_anew_is_called_for_at_once() {
+    let mut room = Room::new();
+    room.meet(SESSION, 0);
+    room.started("one", &json!({}));
+    room.at.steady = Duration::from_secs(2);
+    room.desk.take(Input::Sweep, room.at, &mut room.out);
+    assert!(room.is_about_to(is_call));
+    room.settle();
+    room.hears(2, 1, Vec::new());
+    room.settle();
+    assert_eq!(room.tasks.len(), 1, "nothing waits any more");
+    room.at.steady += Duration::from_millis(100);
+    room.take(Input::Sweep);
+    let (_, start) = room.start_of("one", &json!({}));
+    let requests = vec![ShardRequest::Submit(Box::new(start))];
+    room.desk.take(Input::Commands { requests, reply: 1 }, room.at, &mut room.out);
+    room.desk.turn(false, room.at, &mut room.out);
+    assert!(room.is_about_to(is_call));
+}
+
+#[test]
+fn a_call_names_so_many_queues_and_not_one_more() {
+    const CALL_QUEUES_MAX: usize = 256;
+    let mut room = Room::bounded(Bounds::default());
+    let name = |number: usize| format!("q{number:03}");
+    let job = |number| json!({"id": name(number), "jobSlug": name(number)});
+    room.documents.push(json!({"slug": "wide", "nodes": (0..=CALL_QUEUES_MAX).map(job).collect::<Vec<_>>()}));
+    room.meet(SESSION, 0);
+    for session in [0, 1] {
+        let queues = (0..=CALL_QUEUES_MAX).skip(session * CALL_QUEUES_MAX).take(CALL_QUEUES_MAX);
+        let mut frame = room.frame(10 + session as u64, 1, 0, Vec::new());
+        frame.queues = queues.map(|number| name(number).parse().unwrap()).collect();
+        room.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 0 });
+    }
+    room.started("wide", &json!({}));
+    room.at.steady += Duration::from_secs(2);
+    room.desk.take(Input::Sweep, room.at, &mut room.out);
+    let named = room.out.iter().filter_map(|output| match output {
+        Output::Call { call, .. } => Some(call.queues.len()),
+        _ => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [CALL_QUEUES_MAX]);
 }
