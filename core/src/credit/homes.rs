@@ -101,4 +101,13 @@ mod tests {
         homes.know(shards(1)[0], 9);
         assert_eq!(homes.first(0, |_| true).collect::<Vec<_>>(), [shards(4)[2]]);
     }
+
+    #[test]
+    fn where_it_begins_is_said_by_the_first_shard_that_has_met_it() {
+        let mut homes = Homes::new(16);
+        for (shard, meeting) in shards(4).into_iter().zip([0, 2, 3, 0]) {
+            homes.know(shard, meeting);
+        }
+        assert_eq!(homes.first(0, |_| true).collect::<Vec<_>>(), [shards(4)[2]]);
+    }
 }
