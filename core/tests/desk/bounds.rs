@@ -7,13 +7,12 @@ use headwater_core::desk::{Input, LINE_BYTES_MAX, LINE_OF_SENDER_MAX, Output};
 use headwater_core::protocol::{
     Hello, PROTOCOL, QUEUES_MAX, ReadFrame, ShardReply, ShardRequest, WorkAnswer, WorkRequest,
 };
-use headwater_core::run::RunCommand;
-use headwater_core::shard::{Bounds, Command, Rejection, Submission, WorkflowKey};
-use headwater_core::{DefinitionVersion, Epoch, QueueName, RunId, SessionId};
+use headwater_core::shard::{Bounds, Rejection};
+use headwater_core::{Epoch, QueueName, RunId, SessionId};
 use serde_json::json;
 
 use crate::floods::Flood;
-use crate::room::{FRAME, Room, SESSION, slow, slow_value};
+use crate::room::{FRAME, Room, SESSION, slow_value};
 
 /// As `docs/bounds.md` says.
 const WATCHERS_MAX: u64 = 32_768;
@@ -194,28 +193,6 @@ fn only_a_run_whose_start_waits_is_waited_for_before_it_is_there() {
     room.settle();
     assert!(room.replies(3).is_some(), "nor now");
     assert_eq!(room.replies(4), None);
-}
-
-#[test]
-fn what_is_wished_of_a_run_whose_start_waits_is_decided_after_it() {
-    let mut room = Room::new();
-    room.finds = false;
-    let (run, start) = room.start_of("slow", &json!({}));
-    room.commands(1, vec![start]);
-    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
-    let cancel = Submission::new(room.id(), Command::Run { run, command });
-    room.commands(2, vec![cancel]);
-    room.settle();
-    assert_eq!((room.replies(1), room.replies(2)), (None, None), "both wait");
-    let workflow = WorkflowKey { workspace: "acme".parse().unwrap(), workflow: "slow".parse().unwrap() };
-    let document = headwater_core::definition::compile(&slow()).unwrap().0.source;
-    room.take(Input::Found { needed: (workflow, DefinitionVersion::FIRST), document: Some(document) });
-    room.settle();
-    for frame in [1, 2] {
-        let replies = room.replies(frame).expect("it is answered");
-        assert!(matches!(replies[..], [ShardReply::Done { .. }]), "{replies:?}");
-    }
-    assert!(!room.is_known(run), "it was started, and cancelled");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | `bounds` | how much waits, and who is told no |
 //! | `asked` | what a desk says of itself |
 //! | `workers` | who is handed what, again, and who fell silent |
+//! | `parking` | what waits for a definition, and what comes behind it |
 //! | `told` | what a worker is told, when, and when it is called |
 //! | `weight` | how much what waits weighs, and that it weighs nothing afterwards |
 //! | `answers` | what goes together in one message to a worker |
@@ -16,6 +17,7 @@ mod answers;
 mod asked;
 mod bounds;
 mod floods;
+mod parking;
 mod room;
 mod told;
 mod turns;

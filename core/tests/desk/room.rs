@@ -67,7 +67,7 @@ pub fn quick() -> Value {
 }
 
 /// Has one task for those who do the slow ones.
-fn one() -> Value {
+pub fn one() -> Value {
     json!({"slug": "one", "nodes": [{"id": "a", "jobSlug": "work"}]})
 }
 

@@ -38,6 +38,7 @@ fn what_is_granted_to_who_asked_by_what_it_asked_goes_with_the_answer() {
 fn where_nothing_waits_nobody_is_called() {
     let mut room = Room::new();
     room.meet(SESSION, 1);
+    room.at.steady += Duration::from_secs(2);
     room.hears(2, 9, Vec::new());
     assert!(!room.is_about_to(is_call));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_core::desk::{GoesOn, Input, Output, PASSED_OVER_MAX};
 use headwater_core::protocol::{ShardReply, ShardRequest, WorkAnswer, WorkReply};
 use headwater_core::shard::{AssetKey, Origin, Submission};
-use headwater_core::{DefinitionVersion, Incarnation, ShardId};
+use headwater_core::{DefinitionVersion, Incarnation, ShardId, Timestamp};
 use serde_json::json;
 
 use crate::floods::{FLOODS, Flood, place};
@@ -276,4 +276,18 @@ fn who_asks_for_little_waits_for_as_much_as_it_asks_for() {
     }
     let waited = decided(&room) - before;
     assert!(waited <= WAIT_MAX, "{waited} units were done for others");
+}
+
+#[test]
+fn what_is_due_is_decided_when_its_time_has_come_and_not_before() {
+    let mut room = Room::new();
+    room.documents.push(json!({"slug": "hasty", "timeout": "1h", "nodes": [{"id": "a", "jobSlug": "other"}]}));
+    let run = room.started("hasty", &json!({}));
+    let hour = 3_600_000_000;
+    for (passed, is_known) in [(hour - 1, true), (1, false)] {
+        room.at.wall = Timestamp::from_micros(room.at.wall.as_micros() + passed);
+        room.take(Input::Due);
+        room.settle();
+        assert_eq!(room.is_known(run), is_known);
+    }
 }
