@@ -195,7 +195,7 @@ impl Hands {
                 let first = places.next()?;
                 let found = if is_meant(&first) { first } else { places.find(is_meant).unwrap_or(first) };
                 // Who gathers keeps the turn.
-                turns.next = if gathers(&found) { found } else { (found + 1) % count };
+                turns.next = if gathers(&found) { found } else { found + 1 };
                 turns.sessions[found]
             }
         };
