@@ -243,7 +243,7 @@ fn it_is_asked_back_from_who_has_most_and_from_nobody_that_waits() {
 }
 
 #[test]
-fn nothing_is_asked_back_where_nobody_waits_or_who_waits_has_some() {
+fn nothing_is_asked_back_where_nobody_waits_or_who_waits_has_some_or_nobody_else_has() {
     let (mut lender, _) = lent_to_one(4);
     lender.hear(shard(1), stands(false));
     assert_eq!(lender.share(4, &[], 0), []);
@@ -254,6 +254,11 @@ fn nothing_is_asked_back_where_nobody_waits_or_who_waits_has_some() {
     }
     lender.hear(shard(1), stands(true));
     assert_eq!(lender.share(4, &[], 0), []);
+    let (mut lender, _) = lent_to_one(2);
+    lender.hear(shard(0), handed(2, 1));
+    (0..2).for_each(|_| lender.took(shard(0)));
+    lender.called(shard(1), Epoch::FIRST);
+    assert_eq!(lender.share(0, &[], 0), [], "nor from who has used everything");
 }
 
 #[test]
