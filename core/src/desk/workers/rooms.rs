@@ -94,17 +94,20 @@ impl Rooms {
         self.refreshed.drain()
     }
 
-    /// Returns which of these queues are to be called for, and notes that they are.
+    /// Returns which of these queues are to be called for, and notes that they are: of more than a call names, those that were
+    /// called for longest ago.
     pub fn due_calls(&mut self, queues: Vec<QueueKey>, at: Moment) -> BTreeMap<WorkspaceId, Vec<QueueName>> {
+        let last = |key: &QueueKey| self.called.get(key).copied();
+        let is_due = |last: Option<Duration>| last.is_none_or(|last| at.steady.saturating_sub(last) >= CALL_EVERY);
+        let waits = |key: &QueueKey| is_due(last(key)) && self.hands.is_served(&key.0, &key.1);
+        let mut due: Vec<_> = queues.into_iter().filter(waits).map(|key| (last(&key), key)).collect();
+        due.sort_unstable();
         let mut by_workspace: BTreeMap<WorkspaceId, Vec<QueueName>> = BTreeMap::new();
-        for key in queues {
-            let is_due = self.called.get(&key).is_none_or(|last| at.steady.saturating_sub(*last) >= CALL_EVERY);
-            if is_due && self.hands.is_served(&key.0, &key.1) {
-                self.called.insert(key.clone(), at.steady);
-                let named = by_workspace.entry(key.0).or_default();
-                if named.len() < CALL_QUEUES_MAX {
-                    named.push(key.1);
-                }
+        for (_, key) in due {
+            let named = by_workspace.entry(key.0.clone()).or_default();
+            if named.len() < CALL_QUEUES_MAX {
+                named.push(key.1.clone());
+                self.called.insert(key, at.steady);
             }
         }
         by_workspace
@@ -113,5 +116,33 @@ impl Rooms {
     /// Forgets that queues were called for.
     pub fn forget_calls(&mut self, is_over: impl Fn(&QueueKey) -> bool) {
         self.called.retain(|key, _| !is_over(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LeaseSecret, Timestamp};
+
+    #[test]
+    fn every_queue_is_called_for_in_its_turn_however_many_wait() {
+        let mut rooms = Rooms::new(Duration::from_secs(60), Hands::new(LeaseSecret::new(1)));
+        let workspace: WorkspaceId = "acme".parse().unwrap();
+        let at = |steady| Moment { wall: Timestamp::default(), steady };
+        let mut waiting = Vec::new();
+        for session in 0..13 {
+            let queues: Vec<QueueName> = (0..64).map(|queue| format!("q{session}-{queue}").parse().unwrap()).collect();
+            let session = SessionId::from_bits(session);
+            assert!(rooms.meet(&"w".parse().unwrap(), session, &workspace, &queues, Epoch::FIRST, at(Duration::ZERO)));
+            waiting.extend(queues.into_iter().map(|queue| (workspace.clone(), queue)));
+        }
+        let mut uncalled: Vec<_> = waiting.iter().map(|(_, queue)| queue.clone()).collect();
+        // Whoever was called for is due again before the last has been.
+        for sweep in 1..=4 {
+            let called = rooms.due_calls(waiting.clone(), at(CALL_EVERY * sweep));
+            assert!(called[&workspace].len() <= CALL_QUEUES_MAX);
+            uncalled.retain(|queue| !called[&workspace].contains(queue));
+        }
+        assert!(uncalled.is_empty(), "{uncalled:?}");
     }
 }
