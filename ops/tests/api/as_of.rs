@@ -275,6 +275,23 @@ async fn a_place_behind_many_entries_without_a_commit_is_of_the_commit_before_th
         }
     };
     tokio::time::timeout(DEADLINE, projected).await.expect("each refusal writes an entry");
+    // What came after the place is not of it, in no shard.
+    let of_another = async || {
+        for slug in ["late-a", "late-b", "late-c", "late-d", "late-e", "late-f", "late-g", "late-h"] {
+            let token = engine.apply(json!({"slug": slug, "steps": [{"id": "a", "action": "noop"}]})).await;
+            if !token.starts_with(&format!("{shard}:")) {
+                return;
+            }
+        }
+        panic!("they are shared among the shards");
+    };
+    of_another().await;
+    let goes_on = async {
+        let begins = format!("{shard}:");
+        let start = async || engine.post("/workflows/brief/runs", json!({})).await.data(202)["token"].clone();
+        while !start().await.as_str().unwrap().starts_with(&begins) {}
+    };
+    tokio::time::timeout(DEADLINE, goes_on).await.expect("runs are shared among the shards");
     let seen = engine.get(&format!("/workflows?asOf={shard}:{end}")).await;
     assert_eq!(seen.data(200)["workflows"][0]["slug"], "brief");
     // Nothing but those entries came between: no more of the other shards is seen than as of the end of the run.
