@@ -98,12 +98,13 @@ fn json(answer: &(impl Serialize + ?Sized)) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::protocol::Work;
     use crate::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp};
 
-    fn task(n: u64, input_bytes: usize) -> Task {
+    /// A task under the lease `n`, with an input a little larger than that.
+    pub(in crate::desk) fn task(n: u64, input_bytes: usize) -> Task {
         Task {
             workspace: "acme".parse().unwrap(),
             workflow: "w".parse().unwrap(),

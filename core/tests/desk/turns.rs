@@ -146,8 +146,8 @@ fn whoever_has_reported_is_not_silent_however_long_the_report_waits() {
     assert!(answer.replies.iter().all(|reply| matches!(reply, WorkReply::Accepted { .. })), "{answer:?}");
 }
 
-/// Says at which of the inputs a run went on.
-fn turns_among(inputs: usize, mut input: impl FnMut(&mut Room, u64)) -> Vec<usize> {
+/// A desk, and a run that goes on by itself for long.
+fn with_much_to_do() -> (Room, headwater_core::RunId) {
     let mut room = Room::new();
     room.started("quick", &json!({}));
     let (run, submission) = room.start_of("long", &json!({"l": (0..500).collect::<Vec<_>>()}));
@@ -155,6 +155,12 @@ fn turns_among(inputs: usize, mut input: impl FnMut(&mut Room, u64)) -> Vec<usiz
     while !room.is_known(run) {
         room.take(Input::Continue);
     }
+    (room, run)
+}
+
+/// Says at which of the inputs a run went on.
+fn turns_among(inputs: usize, mut input: impl FnMut(&mut Room, u64)) -> Vec<usize> {
+    let (mut room, run) = with_much_to_do();
     let revision = |room: &Room| room.desk.owner().shard().run(run).expect("it has much to do").revision();
     let mut turns = Vec::new();
     for count in 0..inputs {
@@ -212,13 +218,7 @@ fn asks(room: &mut Room, reply: u64, count: usize) {
 
 #[test]
 fn requests_that_wait_have_four_turns_for_each_of_a_run() {
-    let mut room = Room::new();
-    room.started("quick", &json!({}));
-    let (run, submission) = room.start_of("long", &json!({"l": (0..500).collect::<Vec<_>>()}));
-    room.commands(0, vec![submission]);
-    while !room.is_known(run) {
-        room.take(Input::Continue);
-    }
+    let (mut room, run) = with_much_to_do();
     asks(&mut room, 1, 5_000);
     let revision = |room: &Room| room.desk.owner().shard().run(run).expect("it has much to do").revision();
     let mut turns = Vec::new();

@@ -294,9 +294,7 @@ async fn what_was_projected_by_a_release_before_is_dated_from_its_commits() {
     let house = House::build().await;
     let database = house.database().await;
     let story = tell(25, 2, 1_500);
-    let running = Running::start(&database, &story.journal, &story.shards, 100, 1);
-    running.reach_heads(&story.journal, &story.shards).await;
-    running.stop().await;
+    Running::to_the_end(&database, &story.journal, &story.shards, 100, 1).await;
     let dated = async || {
         let selected = "SELECT row(s.*)::text FROM headwater.workflow_selections s ORDER BY 1";
         let known =

@@ -80,6 +80,19 @@ impl Running {
         Self { progress, shutdown, task }
     }
 
+    /// Projects what the journals hold, and stops.
+    async fn to_the_end(
+        database: &Database,
+        journal: &MemoryJournals,
+        shards: &[ShardId],
+        events_max: usize,
+        lanes: usize,
+    ) {
+        let running = Self::start(database, journal, shards, events_max, lanes);
+        running.reach_heads(journal, shards).await;
+        running.stop().await;
+    }
+
     async fn reach(&self, shard: ShardId, sequence: Sequence) {
         self.progress.wait_for(Position { shard, sequence }, DEADLINE).await.unwrap();
     }
@@ -146,9 +159,7 @@ async fn however_batches_are_cut_the_tables_are_the_same() {
     println!("seed {seed}");
     for (events_max, lanes) in [(1, 1), (7, 2), (20_000, 1)] {
         let story = tell(seed, 3, 1_500);
-        let running = Running::start(&database, &story.journal, &story.shards, events_max, lanes);
-        running.reach_heads(&story.journal, &story.shards).await;
-        running.stop().await;
+        Running::to_the_end(&database, &story.journal, &story.shards, events_max, lanes).await;
         agrees(&house, &story).await;
         let report = compare(&database, &story).await;
         assert!(report.tables.iter().all(|table| table.live_rows > 0), "a story that leaves a table out: {report:#?}");
@@ -182,9 +193,7 @@ async fn a_journal_that_began_anew_is_projected_from_its_first_entry_and_what_it
     let house = House::build().await;
     let database = house.database().await;
     let story = tell(std::process::id().into(), 3, 1_500);
-    let running = Running::start(&database, &story.journal, &story.shards, 20_000, 2);
-    running.reach_heads(&story.journal, &story.shards).await;
-    running.stop().await;
+    Running::to_the_end(&database, &story.journal, &story.shards, 20_000, 2).await;
     let shard = story.shards[1];
     let all = workload::entries(&story.journal, shard).len();
     let commits = format!("SELECT count(*) FROM headwater.commits WHERE shard = {shard}");
@@ -216,9 +225,7 @@ async fn another_journal_of_the_same_name_sets_its_shard_aside_and_no_other() {
     let database = house.database().await;
     let (story, other) = (tell(5, 2, 400), tell(6, 2, 800));
     let [first, second] = [story.shards[0], story.shards[1]];
-    let running = Running::start(&database, &story.journal, &[first], 1_000, 1);
-    running.reach_heads(&story.journal, &[first]).await;
-    running.stop().await;
+    Running::to_the_end(&database, &story.journal, &[first], 1_000, 1).await;
 
     let running = Running::start(&database, &other.journal, &other.shards, 1_000, 1);
     running.reach_heads(&other.journal, &[second]).await;

@@ -56,9 +56,7 @@ async fn a_switch_in_full_flight_loses_nothing_and_can_be_undone() {
     let schemas: Vec<String> = house.rows(sql).await.iter().map(|row| row.get(0)).collect();
     assert_eq!(schemas, ["headwater", "headwater_next"]);
     running.stop().await;
-    let running = Running::start(&database, &live, &story.shards, 50, 1);
-    running.reach_heads(&live, &story.shards).await;
-    running.stop().await;
+    Running::to_the_end(&database, &live, &story.shards, 50, 1).await;
     agrees(&house, &story).await;
     compare(&database, &story).await;
 }
@@ -68,9 +66,7 @@ async fn a_difference_is_found_and_shown_and_a_forced_switch_mends_it() {
     let house = House::build().await;
     let database = house.database().await;
     let story = tell(4, 1, 300);
-    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
-    running.reach_heads(&story.journal, &story.shards).await;
-    running.stop().await;
+    Running::to_the_end(&database, &story.journal, &story.shards, 1_000, 1).await;
     house.rows("UPDATE headwater.workflow_runs SET input = '\"tampered\"' WHERE run_id = (SELECT min(run_id::text)::uuid FROM headwater.workflow_runs)").await;
     let journal = Arc::new(story.journal.clone());
     let report = rebuild(&database, Arc::clone(&journal), &story.shards, Switch::IfEqual).await.unwrap();
@@ -92,9 +88,7 @@ async fn what_a_release_before_left_is_migrated_before_it_is_put_back() {
     let house = House::build().await;
     let database = house.database().await;
     let story = tell(5, 1, 300);
-    let running = Running::start(&database, &story.journal, &story.shards, 1_000, 1);
-    running.reach_heads(&story.journal, &story.shards).await;
-    running.stop().await;
+    Running::to_the_end(&database, &story.journal, &story.shards, 1_000, 1).await;
     let journal = Arc::new(story.journal.clone());
     assert!(rebuild(&database, journal, &story.shards, Switch::IfEqual).await.unwrap().switched);
     house.as_a_release_before("headwater_previous").await;

@@ -189,37 +189,19 @@ fn bytes_of(task: &Task) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desk::frames::tests::task;
     use crate::expr::ConsumedAsset;
-    use crate::protocol::Work;
-    use crate::{Attempt, Json, LeaseToken, RunId, ShardId, Timestamp, Version};
+    use crate::{Json, Version};
 
-    fn task(input: usize, payloads: &[usize]) -> Task {
-        let asset = |bytes: &usize| ConsumedAsset {
-            asset: "a.b".parse().unwrap(),
-            partition: None,
-            version: Version::FIRST,
-            payload: Json::of(&"x".repeat(*bytes)),
-        };
-        Task {
-            workspace: "acme".parse().unwrap(),
-            workflow: "w".parse().unwrap(),
-            run: RunId::new(ShardId::new(0).unwrap(), Timestamp::from_micros(1), 1),
-            node: "n".parse().unwrap(),
-            attempt: Attempt::FIRST,
-            lease: LeaseToken::from_bits(1),
-            queue: "work".parse().unwrap(),
-            work: Work::Job("work".parse().unwrap()),
-            input: Json::of(&"x".repeat(input)),
-            assets: payloads.iter().map(asset).collect(),
-            deadline: None,
-            heartbeat_timeout_ms: None,
-        }
+    fn asset(payload: usize) -> ConsumedAsset {
+        let payload = Json::of(&"x".repeat(payload));
+        ConsumedAsset { asset: "a.b".parse().unwrap(), partition: None, version: Version::FIRST, payload }
     }
 
     #[test]
     fn a_task_is_taken_to_be_a_little_larger_than_it_is() {
         for (input, payloads) in [(0, &[][..]), (9_000, &[]), (9, &[9]), (9_000, &[9, 5_000, 70_000])] {
-            let task = task(input, payloads);
+            let task = Task { assets: payloads.iter().map(|bytes| asset(*bytes)).collect(), ..task(1, input) };
             let written = serde_json::to_vec(&task).unwrap().len();
             let little = 2_048 * (1 + payloads.len());
             assert!((written..written + little).contains(&bytes_of(&task)), "{input} {payloads:?}");
