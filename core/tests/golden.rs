@@ -216,7 +216,7 @@ fn assets() -> Vec<(&'static str, AssetEvent)> {
     };
     vec![
         ("asset-declared", AssetEvent::AssetDeclared(declaration)),
-        ("asset-materialized", AssetEvent::AssetMaterialized { version: Version::new(4), record }),
+        ("asset-materialized", AssetEvent::AssetMaterialized { version: Version::new(4), record: Box::new(record) }),
         (
             "consumption-granted",
             AssetEvent::ConsumptionGranted { waiter: waiter(), partition: None, version: Some(Version::new(4)) },

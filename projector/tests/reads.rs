@@ -116,7 +116,7 @@ fn tell() -> Told {
             inputs: vec![InputVersion { asset: asset("up.stream"), partition: None, version: Version::new(7) }],
         };
         let key = AssetKey { workspace: workspace(), asset: asset("Directory.Insights.Scan") };
-        let made = AssetEvent::AssetMaterialized { version: Version::new(1 + number / 2), record };
+        let made = AssetEvent::AssetMaterialized { version: Version::new(1 + number / 2), record: Box::new(record) };
         shard.commit(&mut dice, AggregateId::Asset(key), &mut scan, vec![Event::Asset(made)]);
         let failure = RunFailure::new("boom", "it broke").at(&"report".parse().unwrap(), Some(Attempt::FIRST));
         match number {

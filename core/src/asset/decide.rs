@@ -54,7 +54,7 @@ impl Decision<'_, '_> {
         self.emit(AssetEvent::AssetDeclared(declaration));
     }
 
-    fn record(&mut self, mut record: RecordAsset) {
+    fn record(&mut self, mut record: Box<RecordAsset>) {
         // By the clock of another shard: nothing is produced after it is recorded.
         record.produced_at = record.produced_at.min(self.ground.now);
         let partition = record.partition.clone();

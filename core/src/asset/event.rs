@@ -13,7 +13,7 @@ pub enum AssetEvent {
     /// A workflow version says how it produces and consumes the asset.
     AssetDeclared(Declaration),
     /// A version exists.
-    AssetMaterialized { version: Version, record: RecordAsset },
+    AssetMaterialized { version: Version, record: Box<RecordAsset> },
     /// A consumer was given a version that was there.
     ConsumptionGranted { waiter: Waiter, partition: Option<PartitionKey>, version: Option<Version> },
     /// A consumer waits for a version to come.

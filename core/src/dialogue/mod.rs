@@ -31,7 +31,7 @@ pub enum AssetCommand {
     /// A workflow version was applied: this is how it now produces and consumes the asset (perhaps no longer).
     DeclareAsset(Declaration),
     /// A node produced a version.
-    RecordAsset(RecordAsset),
+    RecordAsset(Box<RecordAsset>),
     /// A node needs a version.
     ResolveConsumption(ResolveConsumption),
     /// A run that was started to produce the asset has ended.

@@ -14,6 +14,10 @@ pub(super) fn check_made(text: &str) -> Result<(), Fault> {
     if text.len() > RESULT_BYTES_MAX {
         return Err(Fault::limit(format!("the result is larger than {RESULT_BYTES_MAX} bytes")));
     }
+    // Every level takes two bytes.
+    if text.len() <= 2 * RESULT_DEPTH_MAX {
+        return Ok(());
+    }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {

@@ -107,19 +107,29 @@ impl Expression {
     pub fn evaluate_within(&self, scope: &Scope<'_>, work: &Work) -> Result<Json, EvaluationError> {
         let meter = Meter::of(work);
         let result = match &self.plan {
-            Plan::Path(path) => path.resolve(scope, &meter).and_then(|found| {
-                if let Found::Made(json) = &found {
-                    meter.scan(json.len_bytes())?;
-                    check_made(json.as_str())?;
-                }
-                if let Found::Part(raw) = &found {
-                    meter.scan(raw.get().len())?;
-                }
-                Ok(found.into_json())
-            }),
+            Plan::Path(path) => take(path, scope, &meter).map(Found::into_json),
             Plan::Program { term, slots } => run(term, slots, scope, &meter, |value| eval::write(value, &meter)),
         };
         result.map_err(|fault| self.error(fault))
+    }
+
+    /// Evaluates to the text of a JSON value that nobody keeps: as [`Self::evaluate_within`], without a copy for a path.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate_within`].
+    pub(super) fn with_text<T>(
+        &self,
+        scope: &Scope<'_>,
+        work: &Work,
+        look: impl FnOnce(&str) -> T,
+    ) -> Result<T, EvaluationError> {
+        let meter = Meter::of(work);
+        match &self.plan {
+            Plan::Path(path) => {
+                take(path, scope, &meter).map(|found| look(found.text())).map_err(|fault| self.error(fault))
+            }
+            Plan::Program { .. } => self.evaluate_within(scope, work).map(|json| look(json.as_str())),
+        }
     }
 
     /// Evaluates to a truth value, as the only thing a decision does: see [`Self::holds_within`].
@@ -174,6 +184,20 @@ impl Expression {
         let (reason, limit) = fault.into_parts();
         EvaluationError { source_text: self.source.chars().take(200).collect(), reason, limit }
     }
+}
+
+/// Takes what stands at a path, to be handed on.
+fn take<'a>(path: &Path, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<Found<'a>, Fault> {
+    let found = path.resolve(scope, meter)?;
+    match &found {
+        Found::Whole(_) => {}
+        Found::Part(raw) => meter.scan(raw.get().len())?,
+        Found::Made(json) => {
+            meter.scan(json.len_bytes())?;
+            check_made(json.as_str())?;
+        }
+    }
+    Ok(found)
 }
 
 fn run<T>(

@@ -81,7 +81,7 @@ impl Found<'_> {
     pub(super) fn into_json(self) -> Json {
         match self {
             Self::Whole(json) => json.clone(),
-            Self::Part(raw) => Json::of(&raw),
+            Self::Part(raw) => Json::checked(raw),
             Self::Made(json) => json,
         }
     }
@@ -98,7 +98,7 @@ impl Path {
         match base {
             Found::Whole(json) => self.descend(json.as_str(), used, meter).map(Found::Part),
             Found::Part(raw) => self.descend(raw.get(), used, meter).map(Found::Part),
-            Found::Made(json) => self.descend(json.as_str(), used, meter).map(|raw| Found::Made(Json::of(&raw))),
+            Found::Made(json) => self.descend(json.as_str(), used, meter).map(|raw| Found::Made(Json::checked(raw))),
         }
     }
 

@@ -254,16 +254,18 @@ fn write(shape: &Shape, scope: &Scope<'_>, work: &Work, out: &mut String) -> Res
     }
     match shape {
         Shape::Ready(json) => out.push_str(json.as_str()),
-        Shape::Value(expression) => out.push_str(expression.evaluate_within(scope, work)?.as_str()),
+        Shape::Value(expression) => expression.with_text(scope, work, |value| out.push_str(value))?,
         Shape::Text(pieces) => {
             let mut text = String::new();
             for piece in pieces {
                 match piece {
                     Piece::Literal(literal) => text.push_str(literal),
                     Piece::Expression(expression) => {
-                        let value = expression.evaluate_within(scope, work)?;
-                        work.scan(value.len_bytes()).map_err(|limit| failed(limit.into()))?;
-                        interpolate(&value, &mut text);
+                        let bytes = expression.with_text(scope, work, |value| {
+                            interpolate(value, &mut text);
+                            value.len()
+                        })?;
+                        work.scan(bytes).map_err(|limit| failed(limit.into()))?;
                     }
                 }
                 if text.len() > RESULT_BYTES_MAX {
@@ -295,12 +297,12 @@ fn write(shape: &Shape, scope: &Scope<'_>, work: &Work, out: &mut String) -> Res
 }
 
 /// `null` as nothing, texts as they are, everything else as JSON.
-fn interpolate(value: &Json, text: &mut String) {
-    if value.is_null() {
+fn interpolate(value: &str, text: &mut String) {
+    if value == "null" {
         return;
     }
-    match serde_json::from_str::<String>(value.as_str()) {
+    match serde_json::from_str::<String>(value) {
         Ok(plain) => text.push_str(&plain),
-        Err(_) => text.push_str(value.as_str()),
+        Err(_) => text.push_str(value),
     }
 }

@@ -125,7 +125,7 @@ impl Json {
         RawValue::from_string(text).map(|raw| Self(raw.into())).map_err(syntax)
     }
 
-    /// Takes a piece of a text that [`Self::check`] found good.
+    /// Takes a piece of a text that [`Self::check`] found good, or of another value.
     pub(crate) fn checked(piece: &RawValue) -> Self {
         Self(piece.to_owned().into())
     }

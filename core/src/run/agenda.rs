@@ -1,7 +1,9 @@
 //! What a run has still to begin. It follows from its events, so whoever folds them knows how the run goes on: what does
 //! not fit one decision is left for the next (`RunCommand::Continue`).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashSet;
 
 use super::state::{Phase, Place, Run};
 use super::step::{Readiness, readiness};
@@ -10,7 +12,7 @@ use super::step::{Readiness, readiness};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Agenda {
     order: VecDeque<Place>,
-    listed: BTreeSet<Place>,
+    listed: FxHashSet<Place>,
 }
 
 /// What a run does next of its own accord.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evolve::{timer_of_run, timers_of};
+use super::evolve::timer_of_run;
 use super::state::{Assets, Branch, Branches, NodeState, Origin, Run};
 use super::waiting::Waiting;
 use super::{Ending, RunEvent, RunStatus, Trigger};
@@ -98,9 +98,7 @@ impl RunRecord {
         let active = run.places().filter(|(_, state)| state.phase.is_active());
         let active: Vec<_> = active.map(|(place, _)| place).collect();
         for place in active {
-            let due = timers_of(&run, place);
-            run.timers.extend(due);
-            run.join_if_waiting(place);
+            run.await_next(place);
         }
         Ok(run)
     }

@@ -8,7 +8,7 @@ use super::attempt::{Awaited, CurrentAttempt};
 use super::state::{Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
-use crate::definition::{Definition, Outcome, TransitionIx};
+use crate::definition::{Definition, Node, Outcome, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::{NodeAddress, Revision, RunId, Timestamp};
 
@@ -41,34 +41,53 @@ impl Run {
 
     /// Moves a node to its next phase, and with it the timers and the count of active nodes.
     fn enter(&mut self, place: Place, phase: Phase) -> Phase {
-        for timer in timers_of(self, place) {
-            self.timers.remove(&timer);
-        }
         self.agenda.remove(place);
-        let before = std::mem::replace(&mut self.node_mut(place).phase, phase);
-        if let Phase::Current(current) = &before
-            && current.is_waiting()
-        {
-            self.waiting.leave(&self.origin.definition().node(place.node).queue, (current.revision, place));
+        let (was_active, is_active) = (self.node(place).phase.is_active(), phase.is_active());
+        if was_active {
+            self.let_go(place);
         }
-        self.join_if_waiting(place);
         let branch = self.branches.of_mut(place);
-        branch.active += u32::from(branch.node(place.node).phase.is_active());
-        branch.active -= u32::from(before.is_active());
-        for timer in timers_of(self, place) {
-            self.timers.insert(timer);
+        branch.active += u32::from(is_active);
+        branch.active -= u32::from(was_active);
+        let before = std::mem::replace(&mut self.node_mut(place).phase, phase);
+        if is_active {
+            self.await_next(place);
         }
         before
     }
 
+    /// Notes what an active node has due, and whether it waits for a worker.
+    pub(super) fn await_next(&mut self, place: Place) {
+        let Self { origin, branches, timers, waiting, .. } = self;
+        let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
+        if let Some((at, due)) = due_in(node, phase) {
+            timers.insert((at, Timer::Node(due, place)));
+        }
+        if let Some(since) = waiting_since(phase) {
+            waiting.join(&node.queue, (since, place));
+        }
+    }
+
+    /// Forgets what [`Self::await_next`] noted.
+    fn let_go(&mut self, place: Place) {
+        let Self { origin, branches, timers, waiting, .. } = self;
+        let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
+        if let Some((at, due)) = due_in(node, phase) {
+            timers.remove(&(at, Timer::Node(due, place)));
+        }
+        if let Some(since) = waiting_since(phase) {
+            waiting.leave(&node.queue, (since, place));
+        }
+    }
+
     /// Decides the outgoing transitions: the taken ones fire, the others are dead. Whose turn it is then goes on the agenda.
-    fn leave(&mut self, place: Place, is_taken: impl Fn(TransitionIx) -> bool) {
+    fn leave(&mut self, place: Place, is_taken: impl Fn(&Definition, TransitionIx) -> bool) {
         let definition = Arc::clone(self.origin.definition());
         let node = definition.node(place.node);
         for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
             let target = self.node_mut(place.beside(definition.transition(*transition).to));
             target.decided += 1;
-            target.taken += u32::from(is_taken(*transition));
+            target.taken += u32::from(is_taken(&definition, *transition));
         }
         for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
             self.list_if_ready(place.beside(definition.transition(*transition).to));
@@ -81,15 +100,6 @@ impl Run {
             let mut changed = current.clone();
             change(&mut changed);
             self.enter(place, Phase::Current(changed));
-        }
-    }
-
-    /// Notes an attempt that waits for a worker.
-    pub(super) fn join_if_waiting(&mut self, place: Place) {
-        if let Phase::Current(current) = &self.node(place).phase
-            && current.is_waiting()
-        {
-            self.waiting.join(&self.origin.definition().node(place.node).queue, (current.revision, place));
         }
     }
 
@@ -111,23 +121,26 @@ pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Op
     definition.timeout.map(|span| (started_at.after(span), Timer::RunTimeout))
 }
 
-/// What a node has due in its phase.
-pub(super) fn timers_of(run: &Run, place: Place) -> impl Iterator<Item = (Timestamp, Timer)> + use<> {
-    let (first, second) = match &run.node(place).phase {
-        Phase::Current(current) => {
-            let timeout = run.origin.definition().node(place.node).timeout.filter(|_| current.wakes_at().is_none());
-            let timeout = timeout.map(|span| (current.scheduled_at.after(span), Timer::Node(Due::Timeout, place)));
-            (current.wakes_at().map(|at| (at, Timer::Node(Due::Time, place))), timeout)
-        }
-        Phase::Retrying { due_at, .. } => (Some((*due_at, Timer::Node(Due::Retry, place))), None),
+/// What a node has due in its phase, and when.
+fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
+    match phase {
+        Phase::Current(current) => match current.wakes_at() {
+            Some(at) => Some((at, Due::Time)),
+            None => node.timeout.map(|span| (current.scheduled_at.after(span), Due::Timeout)),
+        },
+        Phase::Retrying { due_at, .. } => Some((*due_at, Due::Retry)),
         Phase::Pending
         | Phase::AwaitingAssets { .. }
         | Phase::Succeeded
         | Phase::Failed
         | Phase::Skipped
-        | Phase::Cancelled => (None, None),
-    };
-    first.into_iter().chain(second)
+        | Phase::Cancelled => None,
+    }
+}
+
+/// Returns since when an attempt waits for a worker, where one does.
+fn waiting_since(phase: &Phase) -> Option<Revision> {
+    phase.current().filter(|current| current.is_waiting()).map(|current| current.revision)
 }
 
 /// Folds one event that is not the first. `now` is the commit's time.
@@ -208,23 +221,23 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
                 run.branches.of_mut(place).state.insert(key, output.clone());
             }
-            let produced = assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone()));
-            run.assets.produce(produced);
-            let definition = Arc::clone(run.origin.definition());
+            run.assets.produce(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
             match taken {
-                Some(taken) => run.leave(place, |transition| taken.contains(&transition.0)),
-                None => run.leave(place, |transition| definition.transition(transition).on == Outcome::Success),
+                Some(taken) => run.leave(place, |_, transition| taken.contains(&transition.0)),
+                None => {
+                    run.leave(place, |definition, transition| definition.transition(transition).on == Outcome::Success)
+                }
             }
         }
         RunEvent::NodeFailed { node, taken, .. } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);
-            run.leave(place, |transition| taken.contains(&transition.0));
+            run.leave(place, |_, transition| taken.contains(&transition.0));
         }
         RunEvent::NodeSkipped { node } => {
             let place = run.place(node);
             run.enter(place, Phase::Skipped);
-            run.leave(place, |_| false);
+            run.leave(place, |_, _| false);
         }
         RunEvent::NodeCancelled { node } => {
             let place = run.place(node);

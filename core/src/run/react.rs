@@ -33,14 +33,14 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 to_asset(&need.asset, resolve(run, node, need));
             }
         }
-        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } => {
+        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
             let place = run.find(node).expect("an event names a node of its definition");
             for asset in assets {
                 // What the result does not say of its own, the declaration says.
                 let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
                 let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
                 let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
-                let record = RecordAsset {
+                let record = Box::new(RecordAsset {
                     run: run.id(),
                     workflow: run.workflow().clone(),
                     definition: run.version(),
@@ -54,7 +54,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                     run_started_at: run.origin.started_at(),
                     run_input: run.input().clone(),
                     inputs: run.assets.consumed().to_vec(),
-                };
+                });
                 to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
             }
         }
@@ -89,6 +89,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
+        | RunEvent::NodeSucceeded { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::RunEnding { .. }
         | RunEvent::AssetRecorded { .. } => {}

@@ -26,7 +26,7 @@ pub struct Decided {
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
     /// It waits for a release; the bundle has to say so.
-    pub parked: Option<(AggregateId, Submission)>,
+    pub parked: Option<Box<(AggregateId, Submission)>>,
 }
 
 /// How many runs that wait for their turns lessen what is done at once: beyond them, what costs next to nothing still fits.

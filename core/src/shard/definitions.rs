@@ -153,6 +153,9 @@ impl Definitions {
     }
 
     fn keep(&mut self, graph: Arc<Definition>) {
+        if self.recent.back().is_some_and(|newest| Arc::ptr_eq(newest, &graph)) {
+            return;
+        }
         match self.recent.iter().rposition(|kept| Arc::ptr_eq(kept, &graph)) {
             Some(at) => drop(self.recent.remove(at)),
             None => self.recent_bytes += graph.source.len_bytes(),

@@ -59,7 +59,7 @@ impl<C> Load<C> {
         let Decided { commit, effects, granted, tasks, ended, parked } = decided;
         if let Some(parked) = parked {
             self.aside_bytes += serde_json::to_vec(&parked).map_or(0, |bytes| bytes.len());
-            self.aside.parked.push(parked);
+            self.aside.parked.push(*parked);
         }
         if let Some(commit) = commit {
             self.releases |= commit.is_release();

@@ -227,7 +227,7 @@ impl Shard {
         }
         let kept = Submission { from: None, ..submission.clone() };
         self.quarantined.parked.entry(aggregate.clone()).or_default().push_back(kept.clone());
-        Some(Ok(Decided { parked: Some((aggregate, kept)), ..Decided::default() }))
+        Some(Ok(Decided { parked: Some(Box::new((aggregate, kept))), ..Decided::default() }))
     }
 
     /// Takes out what [`next_released`] returns.

@@ -24,7 +24,7 @@ impl Changes {
                     self.assets.of(key, known(head));
                 }
                 AssetEvent::AssetMaterialized { version, record } => {
-                    self.fold_version(head, key, revision, version, record);
+                    self.fold_version(head, key, revision, version, *record);
                 }
                 // How consumers get their versions is seen on their runs.
                 AssetEvent::ConsumptionGranted { .. }

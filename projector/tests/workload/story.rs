@@ -223,7 +223,7 @@ impl Teller {
                         run_input: Json::empty_object(),
                         inputs: inputs.collect(),
                     };
-                    AssetEvent::AssetMaterialized { version: Version::new(*version), record }
+                    AssetEvent::AssetMaterialized { version: Version::new(*version), record: Box::new(record) }
                 }
             });
         }

@@ -4,7 +4,7 @@ use crate::BranchId;
 use crate::definition::NodeIx;
 
 /// A node in a branch of its run: what a [`crate::NodeAddress`] is once the branch was found open and the node in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::run) struct Place {
     pub branch: BranchId,
     pub node: NodeIx,

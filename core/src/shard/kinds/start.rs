@@ -19,7 +19,7 @@ pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
 
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
 pub(in crate::shard) fn holder_of(shard: &Shard, run: RunId, start: &StartRun) -> RunId {
-    shard.memory.holder_of_key(run).filter(|_| start.keyed).unwrap_or(run)
+    if start.keyed { shard.memory.holder_of_key(run).unwrap_or(run) } else { run }
 }
 
 /// Starts a run, unless that was done before.
@@ -72,8 +72,10 @@ pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &Star
         Some((version, _)) => (version, false),
         None => (start.version, true),
     };
+    if shard.definitions.has_graph(&key, version) {
+        return None;
+    }
     match shard.definitions.document(&key, version) {
-        Some(_) if shard.definitions.has_graph(&key, version) => None,
         Some(document) => Some(Missing::Graphs(Awaited::Version(key, version), vec![document.clone()])),
         // Where it is quarantined the start waits for its release.
         None if is_new && !shard.is_definition_quarantined(&key, version) => Some(Missing::Document(key, version)),
@@ -84,13 +86,12 @@ pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &Star
 /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
 /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
 fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
-    let holder = holder_of(shard, run, start);
-    let is_known = shard.started_as(holder).is_some();
     let may_be_old = match start.trigger {
         Trigger::Manual {} => from.is_none() && shard.memory.may_have_forgotten(run),
         Trigger::Materialize { .. } => false,
     };
-    if may_be_old && !is_known { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
+    let is_known = || shard.started_as(holder_of(shard, run, start)).is_some();
+    if may_be_old && !is_known() { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }
 }
 
 /// Compares under the version the run started with: a later version's defaults do not make it another start.
@@ -124,12 +125,15 @@ impl Shard {
     /// this release runs.
     pub(in crate::shard) fn set_aside_what_is_broken(&mut self, submission: &Submission) {
         let Command::Run { run, command: run::RunCommand::StartRun(start) } = &submission.command else { return };
+        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+        if self.definitions.has_graph(&key, start.version) {
+            return;
+        }
         let holder = holder_of(self, *run, start);
         let is_known = self.started_as(holder).is_some() || self.memory.granted(submission.id).is_some();
         if is_known || self.is_quarantined(holder) {
             return;
         }
-        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
         match self.definitions.graph(&key, start.version) {
             Ok(_) | Err(Unusable::NotAdopted) => {}
             Err(broken @ Unusable::Broken(_)) => {
