@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     if arguments.is_server() {
         descriptors::raise_limit();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match arguments.runtime().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("headwater: the runtime cannot start: {error}");

@@ -67,6 +67,7 @@ impl Api {
             return Ok(time);
         }
         // Some entries hold no commit, and many may follow each other: what is before them is read in ever longer stretches.
+        let _turn = self.turns.walk().await;
         let (mut before, mut width) = (sequence, STRETCH_MIN);
         while before.in_stream() > Sequence::FIRST {
             let first = before.get() - width.min(before.in_stream().get() - 1);

@@ -85,6 +85,25 @@ impl Arguments {
             | Command::BenchWorker(_) => false,
         }
     }
+
+    /// Returns what it runs on: every core, but for a worker of which there may be many, as `docs/workers.md` recommends.
+    pub fn runtime(&self) -> tokio::runtime::Builder {
+        match self.command {
+            Command::BenchWorker(_) => tokio::runtime::Builder::new_current_thread(),
+            Command::Dev(_)
+            | Command::Serve(_)
+            | Command::Config(_)
+            | Command::Apply(_)
+            | Command::Validate(_)
+            | Command::Run(_)
+            | Command::Asset(_)
+            | Command::Quarantine(_)
+            | Command::Hold(_)
+            | Command::Doctor(_)
+            | Command::Rebuild(_)
+            | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        }
+    }
 }
 
 /// Carries out a command.

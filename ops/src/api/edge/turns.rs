@@ -7,17 +7,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::problem::Problem;
 use crate::codes::Code;
 
+/// How many reads of a moment look for its commits in journals at once, each for one shard.
+const WALKS_MAX: usize = 4;
+
 /// What only so many requests do at once.
 pub struct Turns {
     /// Whoever takes in a batch, one at a time: it is held in memory.
     batches: Semaphore,
     /// Whoever follows a run.
     followers: Arc<Semaphore>,
+    /// Whoever reads back through a journal for a place that says nothing of when it was.
+    walks: Semaphore,
 }
 
 impl Turns {
     pub fn new(followers_max: usize) -> Self {
-        Self { batches: Semaphore::new(1), followers: Arc::new(Semaphore::new(followers_max)) }
+        let followers = Arc::new(Semaphore::new(followers_max));
+        Self { batches: Semaphore::new(1), followers, walks: Semaphore::new(WALKS_MAX) }
     }
 
     /// Lets one take in a batch, until the turn is dropped.
@@ -36,5 +42,28 @@ impl Turns {
     pub fn follow(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let taken = |_| Problem::new(Code::Overloaded, "as many clients of this process follow runs as may");
         self.followers.clone().try_acquire_owned().map_err(taken)
+    }
+
+    /// Lets one read back through a journal, until the turn is dropped. Waits while as many do as may: whoever asks has a
+    /// time-out of its own.
+    pub async fn walk(&self) -> SemaphorePermit<'_> {
+        self.walks.acquire().await.expect("turns are never closed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn so_many_read_back_through_journals_and_the_next_one_waits_for_its_turn() {
+        let turns = Turns::new(1);
+        let mut walking: Vec<_> =
+            (0..WALKS_MAX).map(|_| turns.walk().now_or_never().expect("it is its turn")).collect();
+        assert!(turns.walk().now_or_never().is_none());
+        walking.pop();
+        assert!(turns.walk().now_or_never().is_some());
     }
 }
