@@ -16,7 +16,6 @@ pub(in crate::desk) struct Speaker {
 }
 
 /// What a request of a worker means.
-#[expect(clippy::large_enum_variant, reason = "most are wishes, and each is taken apart where it is returned")]
 pub(in crate::desk) enum Heard {
     /// A run is to decide.
     Wish(Submission),
