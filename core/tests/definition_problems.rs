@@ -52,6 +52,43 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
             ),
             &["/steps/0/produces invalid_value"],
         ),
+        (with_step(json!({"id": "a", "action": "fail"})), &["/steps/0/action/code missing_field"]),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "fail", "cod": "x"}})),
+            &[
+                "/steps/0/action/code missing_field",
+                "/steps/0/action/message missing_field",
+                "/steps/0/action/cod unknown_field",
+            ],
+        ),
+        (
+            with_steps(json!([
+                {"id": "a", "action": {"kind": "fail", "code": "${{ input.code }}", "message": "m"}},
+                {"id": "b", "action": {"kind": "fail", "code": "", "message": "m"}},
+                {"id": "c", "action": {"kind": "fail", "code": "c", "message": 7}},
+                {"id": "d", "action": {"kind": "fail", "code": "d", "message": "${{ inputs.d }}"}},
+                {"id": "e", "action": {"kind": "fail", "code": "e", "message": "m"}, "input": {},
+                    "produces": [{"assetId": "x"}]}])),
+            &[
+                "/steps/0/action/code invalid_value",
+                "/steps/1/action/code invalid_value",
+                "/steps/2/action/message invalid_value",
+                "/steps/3/action/message bad_expression",
+                "/steps/4/input invalid_value",
+                "/steps/4/produces invalid_value",
+            ],
+        ),
+        (
+            with_steps(json!([{"id": "a", "action": {"kind": "fail", "code": "a", "message": "m"}},
+                {"id": "b", "action": "noop"}, {"id": "c", "action": "noop", "dependsOn": ["b", "a"]}])),
+            &["/steps/2/dependsOn/1 unreachable"],
+        ),
+        (
+            json!({"slug": "w", "nodes": [{"id": "a", "action": {"kind": "fail", "code": "a", "message": "m"}},
+                {"id": "b", "action": "noop", "join": "allSucceeded"}, {"id": "c", "action": "noop", "join": "AllDone"}],
+                "transitions": [{"from": "a", "to": "b", "on": "failure"}, {"from": "a", "to": "c"}]}),
+            &["/nodes/1/join invalid_value", "/nodes/2/join invalid_value", "/transitions/1 unreachable"],
+        ),
         (
             with_step(json!({"id": "a", "action": {"kind": "sleep", "duration": "soon"}})),
             &["/steps/0/action/duration invalid_value"],

@@ -114,7 +114,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     }
     edges.iter().for_each(|edge| known.check_edge(edge));
     header.output.uses.iter().for_each(|used| known.check_output(used));
-    check_joins(&drafts, &ids, &edges, found);
+    super::joins::check(&drafts, &ids, &edges, found);
     if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
         return None;
     }
@@ -196,18 +196,6 @@ fn nodes_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
         fields.keep("transitions", Value::Array(source));
     }
     (drafts, ids, edges)
-}
-
-fn check_joins(drafts: &[Draft], ids: &Ids, edges: &[Edge], found: &Findings) {
-    for draft in drafts {
-        let (super::Join::Quorum(quorum), Some(at)) = (draft.node.join, &draft.join_at) else { continue };
-        let position = ids.get(draft.node.id.as_str());
-        let incoming = edges.iter().filter(|edge| Some(&edge.to) == position).count();
-        if quorum as usize > incoming {
-            let message = format!("a quorum of {quorum} cannot come together from {incoming} transition(s)");
-            found.error(at, ProblemCode::InvalidValue, message);
-        }
-    }
 }
 
 fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize], source: Json) -> Option<Definition> {

@@ -55,6 +55,15 @@ impl Definition {
         place_of(&self.source, node, side, asset)
     }
 
+    /// Returns whether it asks how nodes end: by a join by outcome, or by an action that fails. Releases before 0.2 do not know
+    /// these words.
+    pub fn asks_how_nodes_end(&self) -> bool {
+        self.nodes.iter().any(|node| match node.join {
+            Join::AllSucceeded | Join::AllDone | Join::NoneFailed => true,
+            Join::All | Join::Any | Join::Quorum(_) => !node.action.can_succeed(),
+        })
+    }
+
     /// Finds a node by its id.
     pub fn find(&self, id: &NodeId) -> Option<NodeIx> {
         self.index.0.get(id).copied()
@@ -183,6 +192,12 @@ pub enum Join {
     Any,
     /// So many are taken.
     Quorum(u32),
+    /// All are taken, and no node before it has failed.
+    AllSucceeded,
+    /// All are decided, whether any is taken or none.
+    AllDone,
+    /// All are decided, whether any is taken or none, and no node before it has failed.
+    NoneFailed,
 }
 
 /// What follows when a node has outgoing transitions and none is true.

@@ -14,6 +14,7 @@
 //! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
 //! | `template` | which expressions a value holds, and what they name |
 //! | `edges` | how nodes are joined, in both spellings |
+//! | `joins` | whether what is joined can come together |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `references` | whether every name an expression uses is there by then |
 //! | `schema` | whether a value keeps a JSON Schema |
@@ -32,6 +33,7 @@ mod edges;
 mod graph;
 mod header;
 mod hints;
+mod joins;
 mod node;
 mod order;
 mod policy;

@@ -118,11 +118,20 @@ pub(super) fn join(node: &mut Fields<'_>) -> Option<(Join, String)> {
             fields.finish();
             Join::Quorum(quorum? as u32)
         }
-        _ => field.word(&[("all", Join::All), ("any", Join::Any)])?,
+        _ => field.word(&[
+            ("all", Join::All),
+            ("any", Join::Any),
+            ("allSucceeded", Join::AllSucceeded),
+            ("allDone", Join::AllDone),
+            ("noneFailed", Join::NoneFailed),
+        ])?,
     };
     let source = match join {
         Join::All => json!("all"),
         Join::Any => json!("any"),
+        Join::AllSucceeded => json!("allSucceeded"),
+        Join::AllDone => json!("allDone"),
+        Join::NoneFailed => json!("noneFailed"),
         Join::Quorum(count) => Value::Object(Map::from_iter([("quorum".to_owned(), json!(count))])),
     };
     node.keep("join", source);

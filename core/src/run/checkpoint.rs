@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::evolve::timer_of_run;
-use super::state::{Assets, Branch, Branches, NodeState, Origin, Run};
+use super::state::{Assets, Branch, Branches, NodeState, Origin, Phase, Run};
 use super::waiting::Waiting;
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
@@ -90,6 +90,9 @@ impl RunRecord {
             assets: Assets::new(self.consumed, unrecorded),
             waiting: Waiting::default(),
         };
+        let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
+        let failed: Vec<_> = failed.collect();
+        failed.into_iter().for_each(|place| run.note_failed(place));
         // What ends has nothing due and waits for nobody.
         if run.ending.is_some() {
             return Ok(run);

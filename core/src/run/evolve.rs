@@ -94,6 +94,15 @@ impl Run {
         }
     }
 
+    /// Has whatever stands behind a node know that it has failed.
+    pub(super) fn note_failed(&mut self, place: Place) {
+        let definition = Arc::clone(self.origin.definition());
+        let node = definition.node(place.node);
+        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
+            self.node_mut(place.beside(definition.transition(*transition).to)).failed += 1;
+        }
+    }
+
     /// Changes the current attempt of a node, and with it what waits.
     fn change_current(&mut self, place: Place, change: impl FnOnce(&mut CurrentAttempt)) {
         if let Phase::Current(current) = &self.node(place).phase {
@@ -232,6 +241,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         RunEvent::NodeFailed { node, taken, .. } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);
+            run.note_failed(place);
             run.leave(place, |_, transition| taken.contains(&transition.0));
         }
         RunEvent::NodeSkipped { node } => {

@@ -130,7 +130,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
-        Execution::Inside { .. } | Execution::Waits { .. } => return None,
+        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

@@ -9,9 +9,10 @@ use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 
-use super::WorkflowKey;
 use super::compiled::Compiled;
+use super::{Commit, Event, WorkflowKey};
 use crate::definition::Definition;
+use crate::workflow::WorkflowEvent;
 use crate::{DefinitionVersion, Json};
 
 /// How many bytes the documents of graphs that no run uses may have together; one is kept in any case.
@@ -138,6 +139,20 @@ impl Definitions {
         };
         self.keep(graph.clone());
         Ok(graph)
+    }
+
+    /// Returns whether a definition that a commit brings asks how nodes end.
+    pub fn ask_how_nodes_end(&mut self, commit: &Commit) -> bool {
+        commit.events.iter().any(|event| match event {
+            Event::DefinitionAdopted { document }
+            | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
+                self.compiled(document).is_ok_and(|graph| graph.asks_how_nodes_end())
+            }
+            Event::Workflow(WorkflowEvent::VersionSelected { .. })
+            | Event::Run(_)
+            | Event::Asset(_)
+            | Event::Released(_) => false,
+        })
     }
 
     /// Returns the graphs that were asked for last.

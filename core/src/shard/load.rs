@@ -33,6 +33,8 @@ pub(super) struct Load<C> {
     pub releases: bool,
     /// Whether a commit leaves a run something to do.
     pub leaves_agenda: bool,
+    /// Whether a definition among the commits asks how nodes end.
+    pub asks_how_nodes_end: bool,
 }
 
 impl<C> Load<C> {
@@ -51,6 +53,7 @@ impl<C> Load<C> {
             aside_bytes: 0,
             releases: false,
             leaves_agenda: false,
+            asks_how_nodes_end: false,
         }
     }
 

@@ -271,6 +271,9 @@ impl<C> Owner<C> {
         if let Some(AggregateId::Run(id)) = decided.commit.as_ref().map(|commit| &commit.aggregate) {
             self.filling.leaves_agenda |= self.shard.run(*id).is_some_and(Run::has_agenda);
         }
+        if let Some(commit) = &decided.commit {
+            self.filling.asks_how_nodes_end |= self.shard.definitions.ask_how_nodes_end(commit);
+        }
         Ok(self.filling.take(decided))
     }
 
@@ -321,6 +324,7 @@ impl<C> Owner<C> {
             ahead: self.outbox.ahead(self.last),
             heard: &load.heard,
             leaves_agenda: load.leaves_agenda,
+            asks_how_nodes_end: load.asks_how_nodes_end,
             replaces: self.replaces.as_ref(),
             resends: &self.resends,
             aside: &load.aside,

@@ -10,7 +10,7 @@ use crate::world::{World, empty, failed, ok};
 
 /// A graph of up to eight nodes with edges forward only, a mix of actions, joins, conditions and retries.
 pub fn graphs() -> impl Strategy<Value = Value> {
-    let node = (0..4_u8, 0..3_u8, any::<u8>(), 1..3_u32);
+    let node = (0..5_u8, 0..6_u8, any::<u8>(), 1..3_u32);
     proptest::collection::vec(node, 1..8).prop_map(|nodes| {
         let mut documents = Vec::new();
         let mut transitions = Vec::new();
@@ -19,19 +19,21 @@ pub fn graphs() -> impl Strategy<Value = Value> {
                 0 => json!("noop"),
                 1 => json!({"kind": "transform", "output": {"n": "${{ input.n }}"}}),
                 2 => json!({"kind": "sleep", "duration": "5s"}),
+                3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
             };
             let mut node = json!({"id": format!("n{at}"), "action": action,
                 "retry": {"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"}, "onNoRoute": "end"});
-            let mut incoming = 0;
+            let (mut incoming, mut fails) = (0, false);
             for from in 0..at {
                 if edges & (1 << from) != 0 {
                     let mut edge = json!({"from": format!("n{from}"), "to": format!("n{at}")});
                     if edges & 0x80 != 0 {
                         edge["when"] = json!(format!("input.n > {from}"));
                     }
-                    if from % 3 == 2 {
+                    if from % 3 == 2 || nodes[from].0 == 3 {
                         edge["on"] = json!("failure");
+                        fails = true;
                     }
                     transitions.push(edge);
                     incoming += 1;
@@ -41,6 +43,9 @@ pub fn graphs() -> impl Strategy<Value = Value> {
                 node["join"] = match join {
                     0 => json!("all"),
                     1 => json!("any"),
+                    2 => json!("allDone"),
+                    3 => json!("noneFailed"),
+                    4 if !fails => json!("allSucceeded"),
                     _ => json!({"quorum": 2}),
                 };
             }

@@ -5,8 +5,9 @@ use headwater_core::run::{RunCommand, StartRun, Trigger};
 use headwater_core::shard::{
     Answer, BUNDLE_FORMAT, Bundle, BundleError, Command, Mismatch, Owner, Rejection, Released, Submission, Way, digest,
 };
+use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{BundleId, CommandId, Json, RunId, Sequence, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{empty, key, shard_zero};
 
@@ -219,6 +220,37 @@ fn a_journal_with_a_hole_is_not_trusted() {
     let mut after = owner();
     let refusal = after.fold(Sequence::new(2), &bundle, &second.bytes).unwrap_err();
     assert_eq!(refusal, Mismatch::Previous { expected: String::new(), found: digest(&first.bytes) });
+}
+
+#[test]
+fn whoever_does_not_know_how_definitions_ask_for_the_ends_of_nodes_is_told_with_the_bundle_that_brings_them() {
+    let of = |join: Value, action: Value| {
+        json!({"slug": "chain", "nodes": [{"id": "a", "action": action}, {"id": "b", "action": "noop", "join": join}],
+            "transitions": [{"from": "a", "to": "b", "on": "failure"}]})
+    };
+    let fail = json!({"kind": "fail", "code": "meant", "message": "so"});
+    let cases = [
+        (of(json!("all"), json!("noop")), 1),
+        (of(json!({"quorum": 1}), json!("noop")), 1),
+        (of(json!("allDone"), json!("noop")), 5),
+        (of(json!("noneFailed"), json!("noop")), 5),
+        (of(json!("any"), fail), 5),
+    ];
+    for (document, needs) in cases {
+        let (key, version) = (key("chain"), headwater_core::DefinitionVersion::FIRST);
+        let (definition, _) = headwater_core::definition::compile(&document).unwrap();
+        let (document, content_hash) = (definition.source, definition.content_hash);
+        let apply = WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document: document.clone(), content_hash });
+        let adopt = Command::AdoptDefinition { key: key.clone(), version, document: document.clone() };
+        for command in [adopt, Command::Workflow { key, command: apply }] {
+            let mut owner = owner();
+            owner.next_append(bundle_id(1)).unwrap();
+            owner.appended(Sequence::new(1));
+            owner.submit(0, Submission::new(id(1), command), now(), &mut Hands::default());
+            let bundle = Bundle::read(&owner.next_append(bundle_id(2)).unwrap().bytes).unwrap();
+            assert_eq!((bundle.commits.len(), bundle.needs), (1, needs), "{document:?}");
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub enum Execution {
     /// Pure: the decision itself knows the output, which is rendered, or the node's input where it has one of its own, else
     /// `null`.
     Inside { output: Option<Template> },
+    /// Nobody: the node fails, with this code and a message that is rendered.
+    Fails { code: String, message: Template },
     /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
     Waits { span: Template },
 }

@@ -5,6 +5,7 @@
 //! own workers one in [`BuiltIn`] too, and what carries it out in `workers/src/actions`.
 
 mod execution;
+mod fail;
 mod http_request;
 mod job;
 mod noop;
@@ -25,8 +26,8 @@ use crate::{JobSlug, QueueName};
 pub use execution::{BuiltIn, Execution};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 6] =
-    [&job::KIND, &http_request::KIND, &process::KIND, &transform::KIND, &noop::KIND, &sleep::KIND];
+static KINDS: [&Kind; 7] =
+    [&job::KIND, &http_request::KIND, &process::KIND, &transform::KIND, &noop::KIND, &sleep::KIND, &fail::KIND];
 
 /// The kinds that are described and come later.
 const LATER: [&str; 8] = [
@@ -61,7 +62,9 @@ impl Action {
     pub(super) fn default_queue(&self) -> QueueName {
         match &self.execution {
             Execution::Fleet { job } => queue_of_job(job),
-            Execution::Engine(_) | Execution::Inside { .. } | Execution::Waits { .. } => queue_of_engine(),
+            Execution::Engine(_) | Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => {
+                queue_of_engine()
+            }
         }
     }
 
@@ -69,7 +72,15 @@ impl Action {
     pub(super) fn has_worker(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) => true,
-            Execution::Inside { .. } | Execution::Waits { .. } => false,
+            Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => false,
+        }
+    }
+
+    /// Says whether it can end well.
+    pub fn can_succeed(&self) -> bool {
+        match &self.execution {
+            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } | Execution::Waits { .. } => true,
+            Execution::Fails { .. } => false,
         }
     }
 
@@ -77,7 +88,7 @@ impl Action {
     pub(super) fn has_output(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } => true,
-            Execution::Waits { .. } => false,
+            Execution::Fails { .. } | Execution::Waits { .. } => false,
         }
     }
 }

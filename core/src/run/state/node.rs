@@ -21,6 +21,9 @@ pub(in crate::run) struct NodeState {
     pub taken: u32,
     /// Incoming transitions that were taken or are dead.
     pub decided: u32,
+    /// Of those, how many leave a node that failed. Follows from where the others stand.
+    #[serde(skip)]
+    pub failed: u32,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +63,7 @@ impl NodeState {
             returned: 0,
             taken: 0,
             decided: 0,
+            failed: 0,
             output: None,
             consumed: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! What there is to say of a kind of node.
 
-use super::{Job, Pure, Sleep, Step};
+use super::{Fail, Job, Pure, Sleep, Step};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -30,6 +30,7 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
     match execution {
         Execution::Fleet { .. } | Execution::Engine(_) => say(&Job),
         Execution::Inside { output } => say(&Pure { output: output.as_ref() }),
+        Execution::Fails { code, message } => say(&Fail { code, message }),
         Execution::Waits { span } => say(&Sleep { span }),
     }
 }

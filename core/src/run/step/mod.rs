@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep` | a kind: how it begins, wakes, is withdrawn |
+//! | `job`, `pure`, `sleep`, `fail` | a kind: how it begins, wakes, is withdrawn |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
@@ -14,6 +14,7 @@
 mod assets;
 mod attempt;
 mod end;
+mod fail;
 mod job;
 mod kind;
 mod pure;
@@ -26,6 +27,7 @@ pub(super) use attempt::shortened;
 pub(super) use ready::{Readiness, readiness};
 
 use attempt::Seen;
+use fail::Fail;
 use job::Job;
 use pure::Pure;
 use sleep::Sleep;

@@ -20,6 +20,11 @@ pub(in crate::run) fn readiness(node: &Node, state: &NodeState) -> Readiness {
         Join::All => (open == 0 && state.taken > 0, open == 0 && state.taken == 0),
         Join::Any => (state.taken > 0, open == 0 && state.taken == 0),
         Join::Quorum(needed) => (state.taken >= needed, state.taken + open < needed),
+        Join::AllSucceeded => {
+            (state.taken == incoming && state.failed == 0, state.taken < state.decided || state.failed > 0)
+        }
+        Join::AllDone => (open == 0, false),
+        Join::NoneFailed => (open == 0 && state.failed == 0, state.failed > 0),
     };
     match (ready, dead) {
         (true, _) => Readiness::Ready,
