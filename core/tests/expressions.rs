@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater_core::expr::{ConsumedAsset, Expression, Scope, Template};
+use headwater_core::expr::{ConsumedAsset, Expression, NodeStanding, Scope, Template};
 use headwater_core::{Json, RunFailure, Version};
 use serde_json::{Value, json};
 
@@ -45,10 +45,16 @@ impl World {
 
     fn with<T>(&self, use_scope: impl FnOnce(&Scope<'_>) -> T) -> T {
         let output = |id: &str| self.outputs.get(id);
+        let standing = |id: &str| match id {
+            "x" => Some(NodeStanding { status: "succeeded", attempts: 2 }),
+            "y" => Some(NodeStanding { status: "skipped", attempts: 0 }),
+            _ => None,
+        };
         use_scope(&Scope {
             input: &self.input,
             state: &self.state,
             output: &output,
+            standing: &standing,
             assets: &self.assets,
             error: Some(&self.error),
             run: &self.run,
@@ -83,6 +89,10 @@ fn expressions_are_worth_what_they_say() {
         ("state.k.l[1]", json!(20)),
         ("state", json!({"k": {"l": [10, 20]}})),
         ("nodes.x.output.y", json!(1)),
+        ("nodes.x.status", json!("succeeded")),
+        ("nodes.x.status == 'succeeded' && nodes.x.attempts > 1 && nodes['y'].attempts == 0", json!(true)),
+        ("nodes.y.status in ['skipped', 'cancelled'] && !has(nodes.y.output)", json!(true)),
+        ("has(nodes.y.status) && !has(nodes.nobody.status)", json!(true)),
         ("nodes[\"zip-report\"].output.path + '!'", json!("/tmp/a!")),
         ("assets[\"d.report\"].payload.rows", json!(7)),
         ("assets[\"D.Report\"].version", json!(4)),
@@ -134,6 +144,7 @@ fn a_value_that_is_not_there_is_named() {
         ("input.list.x", "`input.list` is an array: it has no key `x`"),
         ("state.q", "there is no key `q` in `state`"),
         ("nodes.y.output", "node `y` has no output here"),
+        ("nodes.nobody.attempts", "there is no node `nobody`"),
         ("nodes.y.output.z + 1", "node `y` has no output here"),
         ("assets.other.payload", "asset `other` has no version here"),
         ("input.n + input.text", "`+` cannot take (int, string)"),
@@ -159,8 +170,10 @@ fn what_no_run_could_evaluate_is_refused_when_parsed() {
         ("steps.a.output", "write `nodes.<id>.output`"),
         ("nodes.zip-report.output", "`nodes[\"zip-report\"]`"),
         ("input.scan-dir", "`input[\"scan-dir\"]`"),
-        ("nodes.a", "there is only `.output`"),
-        ("nodes.a.result", "there is only `.output`"),
+        ("nodes.a", "there are `.output`, `.status` and `.attempts`"),
+        ("nodes.a.result", "there are `.output`, `.status` and `.attempts`"),
+        ("nodes.a.status.x", "there are `.output`, `.status` and `.attempts`"),
+        ("nodes.a.attempts[0]", "there are `.output`, `.status` and `.attempts`"),
         ("nodes", "needs the id"),
         ("nodes[input.x].output", "needs the id"),
         ("now()", "there is no function `now`"),

@@ -118,7 +118,8 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, &ranked, source)
+    let has_later_words = has_later_words(&header, &drafts, &edges);
+    Some(Definition { has_later_words, ..assemble(header, drafts, edges, &ranked, source)? })
 }
 
 /// Lists the entries of `steps` or `nodes` and where each id stands; only the first of a double id counts.
@@ -198,6 +199,13 @@ fn nodes_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
     (drafts, ids, edges)
 }
 
+fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
+    let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses));
+    let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_ref())).chain(&header.output.uses);
+    let is_later = |draft: &Draft| draft.node.join.is_later_word() || !draft.node.action.can_succeed();
+    drafts.iter().any(is_later) || uses.any(|used| used.has_later_words)
+}
+
 fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize], source: Json) -> Option<Definition> {
     let mut rank = vec![NodeIx(0); order.len()];
     for (position, node) in order.iter().enumerate() {
@@ -242,6 +250,7 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         nodes,
         transitions,
         starts,
+        has_later_words: false,
         content_hash: hash(&source),
         source,
     })

@@ -43,6 +43,8 @@ pub struct Definition {
     /// The nodes without an incoming transition.
     pub starts: Vec<NodeIx>,
     pub index: NodeIndex,
+    /// Whether it has a join, an action or an expression that releases before 0.2 do not know.
+    pub has_later_words: bool,
     /// The document in canonical form: sorted keys, older spellings replaced. Its hash is the content hash.
     pub source: Json,
     /// SHA-256 of `source`, 64 hex digits. The same content is the same version.
@@ -53,15 +55,6 @@ impl Definition {
     /// Returns where a node declares an asset, as a JSON Pointer into `source`: `side` is `produces` or `consumes`.
     pub fn place_of(&self, node: &NodeId, side: &'static str, asset: &AssetId) -> String {
         place_of(&self.source, node, side, asset)
-    }
-
-    /// Returns whether it asks how nodes end: by a join by outcome, or by an action that fails. Releases before 0.2 do not know
-    /// these words.
-    pub fn asks_how_nodes_end(&self) -> bool {
-        self.nodes.iter().any(|node| match node.join {
-            Join::AllSucceeded | Join::AllDone | Join::NoneFailed => true,
-            Join::All | Join::Any | Join::Quorum(_) => !node.action.can_succeed(),
-        })
     }
 
     /// Finds a node by its id.
@@ -198,6 +191,16 @@ pub enum Join {
     AllDone,
     /// All are decided, whether any is taken or none, and no node before it has failed.
     NoneFailed,
+}
+
+impl Join {
+    /// Returns whether releases before 0.2 do not know it.
+    pub(super) fn is_later_word(self) -> bool {
+        match self {
+            Self::AllSucceeded | Self::AllDone | Self::NoneFailed => true,
+            Self::All | Self::Any | Self::Quorum(_) => false,
+        }
+    }
 }
 
 /// What follows when a node has outgoing transitions and none is true.

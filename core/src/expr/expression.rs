@@ -72,6 +72,11 @@ impl Expression {
         &self.source
     }
 
+    /// Returns whether it asks for something that releases before 0.2 do not know.
+    pub(crate) fn has_later_words(&self) -> bool {
+        self.paths().any(Path::has_later_words)
+    }
+
     /// Returns the ids of the nodes whose output it names literally (`nodes.a.output`, `nodes["a"].output`).
     pub fn node_references(&self) -> Vec<String> {
         self.first_keys(Root::Nodes)

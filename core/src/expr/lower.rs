@@ -380,7 +380,8 @@ fn constant(literal: &LiteralValue) -> Constant {
 fn check_node_path(path: &Path) -> Result<(), String> {
     match path.steps.as_slice() {
         [Step::Key(_), Step::Key(output), ..] if output == "output" => Ok(()),
-        [Step::Key(id), ..] => Err(format!("of `nodes[{id:?}]` there is only `.output`")),
+        [Step::Key(_), Step::Key(word)] if Path::NODE_WORDS.contains(&word.as_str()) => Ok(()),
+        [Step::Key(id), ..] => Err(format!("of `nodes[{id:?}]` there are `.output`, `.status` and `.attempts`")),
         _ => {
             Err("`nodes` needs the id of a node, written out: `nodes.<id>.output` or `nodes[\"<id>\"].output`"
                 .to_owned())

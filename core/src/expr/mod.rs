@@ -25,6 +25,6 @@ mod work;
 
 pub use check::RESULT_BYTES_MAX;
 pub use expression::{Expression, ExpressionProblem};
-pub use scope::{ConsumedAsset, EvaluationError, Scope};
+pub use scope::{ConsumedAsset, EvaluationError, NodeStanding, Scope};
 pub use template::Template;
 pub use work::{DECISION_WORK_MAX, DecisionLimit, EXPRESSION_WORK_MAX, Limit, Work};

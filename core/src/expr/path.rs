@@ -88,6 +88,19 @@ impl Found<'_> {
 }
 
 impl Path {
+    /// What there is of a node beside its output: words and numbers, with nothing below them.
+    pub(super) const NODE_WORDS: [&str; 2] = ["status", "attempts"];
+
+    /// Returns whether releases before 0.2 do not know it.
+    pub(super) fn has_later_words(&self) -> bool {
+        match (self.root, self.steps.as_slice()) {
+            (Root::Nodes, [_, Step::Key(word)]) => Self::NODE_WORDS.contains(&word.as_str()),
+            (Root::Nodes | Root::Input | Root::State | Root::Assets | Root::Error | Root::Run | Root::Trigger, _) => {
+                false
+            }
+        }
+    }
+
     /// Takes the path in a scope; the fault says what is missing where. Charged for the text on the way.
     pub(super) fn resolve<'a>(&self, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<Found<'a>, Fault> {
         meter.charge(1)?;
@@ -117,10 +130,18 @@ impl Path {
                 meter.keep(scope.state.iter().map(|(key, value)| key.len() + value.len_bytes()).sum())?;
                 Ok((Found::Made(Json::of(scope.state)), 0))
             }
-            (Root::Nodes, [Step::Key(id), Step::Key(_), ..]) => match (scope.output)(id) {
+            (Root::Nodes, [Step::Key(id), Step::Key(word), ..]) if word == "output" => match (scope.output)(id) {
                 Some(output) => Ok((Found::Whole(output), 2)),
                 None => Err(Fault::new(format!("node `{id}` has no output here"))),
             },
+            (Root::Nodes, [Step::Key(id), Step::Key(word)]) => {
+                let standing = (scope.standing)(id).ok_or_else(|| Fault::new(format!("there is no node `{id}`")))?;
+                match word.as_str() {
+                    "status" => Ok((Found::Made(Json::of(&standing.status)), 2)),
+                    "attempts" => Ok((Found::Made(Json::of(&standing.attempts)), 2)),
+                    _ => Err(Fault::new(format!("there is no `{word}` of a node"))),
+                }
+            }
             (Root::Nodes, _) => Err(Fault::new("`nodes` needs the id of a node and `.output`")),
             (Root::Assets, [Step::Key(id), rest @ ..]) => {
                 meter.charge(scope.assets.len() as u64 / 2)?;

@@ -1,4 +1,4 @@
-//! What an expression can see: `input, state, nodes.<id>.output, assets, error, run, trigger`.
+//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,15 @@ pub struct ConsumedAsset {
     pub payload: Json,
 }
 
+/// Where a node stands: `nodes.<id>.{status, attempts}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeStanding {
+    /// In the word users see: of one that has ended `succeeded`, `failed`, `skipped` or `cancelled`.
+    pub status: &'static str,
+    /// How many attempts there were; none of what is done inside a decision.
+    pub attempts: u32,
+}
+
 /// Everything an expression can see, borrowed from the run.
 ///
 /// Only the variables an expression names are parsed.
@@ -27,6 +36,8 @@ pub struct Scope<'a> {
     pub state: &'a BTreeMap<Arc<str>, Json>,
     /// `nodes.<id>.output`: the output of a node that succeeded.
     pub output: &'a dyn Fn(&str) -> Option<&'a Json>,
+    /// `nodes.<id>.{status, attempts}`.
+    pub standing: &'a dyn Fn(&str) -> Option<NodeStanding>,
     /// `assets["id"]`: what this node consumes.
     pub assets: &'a [ConsumedAsset],
     /// `error {code, message, nodeId, attempt}`: only behind an `on: failure` transition.

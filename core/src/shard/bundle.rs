@@ -20,8 +20,8 @@ const AGENDA_SINCE: u32 = 3;
 const ASIDE_SINCE: u32 = 3;
 /// Since which format a shard begins anew, and others send to it again.
 const INCARNATIONS_SINCE: u32 = 4;
-/// Since which format definitions ask how nodes end.
-const OUTCOMES_SINCE: u32 = 5;
+/// Since which format definitions have the words of [`crate::definition::Definition::has_later_words`].
+const WORDS_SINCE: u32 = 5;
 
 /// One message of a journal, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,9 +138,9 @@ pub(super) struct Head<'a> {
     /// Whether a commit leaves a run something to do: who does not know of that would let it lie.
     #[serde(skip)]
     pub leaves_agenda: bool,
-    /// Whether a definition among the commits asks how nodes end: who does not know its words would set it aside.
+    /// Whether a definition among the commits has words that releases before 0.2 do not know: they would set it aside.
     #[serde(skip)]
-    pub asks_how_nodes_end: bool,
+    pub has_later_words: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<&'a Replaces>,
     #[serde(skip_serializing_if = "<[Resending]>::is_empty")]
@@ -165,8 +165,8 @@ impl Head<'_> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
         serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        let needs = if self.asks_how_nodes_end {
-            Some(OUTCOMES_SINCE)
+        let needs = if self.has_later_words {
+            Some(WORDS_SINCE)
         } else if self.replaces.is_some() || !self.resends.is_empty() {
             Some(INCARNATIONS_SINCE)
         } else if self.releases || !self.aside.is_empty() {

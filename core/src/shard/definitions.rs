@@ -141,12 +141,12 @@ impl Definitions {
         Ok(graph)
     }
 
-    /// Returns whether a definition that a commit brings asks how nodes end.
-    pub fn ask_how_nodes_end(&mut self, commit: &Commit) -> bool {
+    /// Returns whether a definition that a commit brings has words that releases before 0.2 do not know.
+    pub fn have_later_words(&mut self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
             | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
-                self.compiled(document).is_ok_and(|graph| graph.asks_how_nodes_end())
+                self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
             Event::Workflow(WorkflowEvent::VersionSelected { .. })
             | Event::Run(_)

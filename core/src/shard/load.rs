@@ -33,8 +33,8 @@ pub(super) struct Load<C> {
     pub releases: bool,
     /// Whether a commit leaves a run something to do.
     pub leaves_agenda: bool,
-    /// Whether a definition among the commits asks how nodes end.
-    pub asks_how_nodes_end: bool,
+    /// Whether a definition among the commits has words that releases before 0.2 do not know.
+    pub has_later_words: bool,
 }
 
 impl<C> Load<C> {
@@ -53,7 +53,7 @@ impl<C> Load<C> {
             aside_bytes: 0,
             releases: false,
             leaves_agenda: false,
-            asks_how_nodes_end: false,
+            has_later_words: false,
         }
     }
 

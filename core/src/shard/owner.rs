@@ -272,7 +272,7 @@ impl<C> Owner<C> {
             self.filling.leaves_agenda |= self.shard.run(*id).is_some_and(Run::has_agenda);
         }
         if let Some(commit) = &decided.commit {
-            self.filling.asks_how_nodes_end |= self.shard.definitions.ask_how_nodes_end(commit);
+            self.filling.has_later_words |= self.shard.definitions.have_later_words(commit);
         }
         Ok(self.filling.take(decided))
     }
@@ -324,7 +324,7 @@ impl<C> Owner<C> {
             ahead: self.outbox.ahead(self.last),
             heard: &load.heard,
             leaves_agenda: load.leaves_agenda,
-            asks_how_nodes_end: load.asks_how_nodes_end,
+            has_later_words: load.has_later_words,
             replaces: self.replaces.as_ref(),
             resends: &self.resends,
             aside: &load.aside,

@@ -285,6 +285,7 @@ fn what_an_evaluation_costs_beside_the_library() {
             input: &text,
             state: &state,
             output: &|_| None,
+            standing: &|_| None,
             assets: &[],
             error: None,
             run: &nothing,

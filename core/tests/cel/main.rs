@@ -18,6 +18,7 @@ fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
         input: &input,
         state: &state,
         output: &output,
+        standing: &|_| None,
         assets: &[],
         error: None,
         run: &nothing,

@@ -14,7 +14,16 @@ use crate::{keys, numbers};
 pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce(&Scope<'_>) -> T) -> T {
     let nothing = Json::empty_object();
     let output = |_: &str| None;
-    look(&Scope { input, state, output: &output, assets: &[], error: None, run: &nothing, trigger: &nothing })
+    look(&Scope {
+        input,
+        state,
+        output: &output,
+        standing: &|_| None,
+        assets: &[],
+        error: None,
+        run: &nothing,
+        trigger: &nothing,
+    })
 }
 
 fn evaluate(source: &str, input: &Json, work: &Work) -> Result<Json, EvaluationError> {

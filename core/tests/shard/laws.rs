@@ -25,13 +25,13 @@ pub fn graphs() -> impl Strategy<Value = Value> {
             let mut node = json!({"id": format!("n{at}"), "action": action,
                 "retry": {"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"}, "onNoRoute": "end"});
             let (mut incoming, mut fails) = (0, false);
-            for from in 0..at {
+            for (from, before) in nodes.iter().enumerate().take(at) {
                 if edges & (1 << from) != 0 {
                     let mut edge = json!({"from": format!("n{from}"), "to": format!("n{at}")});
                     if edges & 0x80 != 0 {
                         edge["when"] = json!(format!("input.n > {from}"));
                     }
-                    if from % 3 == 2 || nodes[from].0 == 3 {
+                    if from % 3 == 2 || before.0 == 3 {
                         edge["on"] = json!("failure");
                         fails = true;
                     }

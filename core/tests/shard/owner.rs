@@ -223,10 +223,14 @@ fn a_journal_with_a_hole_is_not_trusted() {
 }
 
 #[test]
-fn whoever_does_not_know_how_definitions_ask_for_the_ends_of_nodes_is_told_with_the_bundle_that_brings_them() {
+fn whoever_does_not_know_the_words_of_a_definition_is_told_by_the_bundle_that_brings_it() {
     let of = |join: Value, action: Value| {
         json!({"slug": "chain", "nodes": [{"id": "a", "action": action}, {"id": "b", "action": "noop", "join": join}],
             "transitions": [{"from": "a", "to": "b", "on": "failure"}]})
+    };
+    let asks = |when: Value, output: Value| {
+        json!({"slug": "chain", "steps": [{"id": "a", "action": "noop"},
+            {"id": "b", "action": "noop", "dependsOn": ["a"], "when": when}], "output": output})
     };
     let fail = json!({"kind": "fail", "code": "meant", "message": "so"});
     let cases = [
@@ -235,6 +239,10 @@ fn whoever_does_not_know_how_definitions_ask_for_the_ends_of_nodes_is_told_with_
         (of(json!("allDone"), json!("noop")), 5),
         (of(json!("noneFailed"), json!("noop")), 5),
         (of(json!("any"), fail), 5),
+        (of(json!("all"), json!({"kind": "transform", "output": "${{ input.n > 1 }}"})), 1),
+        (asks(json!("nodes.a.output == 'status'"), json!({})), 1),
+        (asks(json!("nodes.a.status == 'failed'"), json!({})), 5),
+        (asks(json!("true"), json!({"n": ["${{ nodes['b'].attempts }}"]})), 5),
     ];
     for (document, needs) in cases {
         let (key, version) = (key("chain"), headwater_core::DefinitionVersion::FIRST);

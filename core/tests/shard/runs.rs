@@ -120,6 +120,37 @@ fn joins_by_outcome_ask_how_the_nodes_before_have_ended() {
 }
 
 #[test]
+fn expressions_see_how_the_nodes_before_have_ended_and_after_how_many_attempts() {
+    let mut world = World::with(&json!({"slug": "ends", "nodes": [
+        {"id": "job", "jobSlug": "work", "retry": {"maxAttempts": 2, "delay": "1s", "jitter": false}},
+        {"id": "next", "action": "noop"}, {"id": "caught", "action": "noop"},
+        {"id": "told", "join": "allDone", "action": {"kind": "transform", "output":
+            {"job": "${{ nodes.job.status }} ${{ nodes.job.attempts }}", "next": "${{ nodes.next.status }}",
+                "caught": "${{ nodes.caught.status }}", "attempts": "${{ nodes.caught.attempts }}"}}}],
+        "transitions": [
+            {"from": "job", "to": "next", "when": "nodes.job.status == 'succeeded' && nodes.job.attempts == 2"},
+            {"from": "job", "to": "caught", "on": "failure", "when": "nodes.job.status == 'failed' && nodes.job.attempts == 2"},
+            {"from": "next", "to": "told"}, {"from": "caught", "to": "told"}],
+        "output": {"told": "${{ nodes.told.output }}", "all": "${{ nodes.told.status }}"}}));
+    let cases = [
+        (ok(json!(1)), json!({"job": "succeeded 2", "next": "succeeded", "caught": "skipped", "attempts": 0})),
+        (failed("boom"), json!({"job": "failed 2", "next": "skipped", "caught": "succeeded", "attempts": 0})),
+    ];
+    for (second, told) in cases {
+        let run = world.start("ends", json!({}));
+        let first = world.tasks().remove(0);
+        world.report(&first, failed("boom")).unwrap();
+        world.pass(1);
+        world.fire_timers();
+        let task = world.tasks().remove(0);
+        world.report(&task, second).unwrap();
+        assert!(world.timeline(run).ends_with("SUCCEEDED"), "{}", world.timeline(run));
+        let last = serde_json::to_value(world.commits.last().unwrap().events.last().unwrap()).unwrap();
+        assert_eq!(last["run"]["runSucceeded"]["output"], json!({"told": told, "all": "succeeded"}));
+    }
+}
+
+#[test]
 fn what_waits_for_all_to_be_done_runs_also_where_no_way_leads_to_it() {
     let graph = |join: &str| {
         json!({"slug": "none", "nodes": [

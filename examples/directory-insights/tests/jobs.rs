@@ -247,6 +247,7 @@ fn rendered(template: &Template, input: &Value) -> Value {
         input: &input,
         state: &state,
         output: &output,
+        standing: &|_| None,
         assets: &[],
         error: None,
         run: &nothing,

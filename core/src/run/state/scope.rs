@@ -5,8 +5,13 @@ use std::sync::Arc;
 
 use super::{Branch, Place, Run};
 use crate::Json;
-use crate::expr::{ConsumedAsset, Scope, Work};
+use crate::definition::NodeIx;
+use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
+use crate::run::NodeStatus;
+
+/// What is seen of nodes.
+type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
 
 impl Run {
     /// Lets `look` see what the expressions of a node see.
@@ -18,7 +23,10 @@ impl Run {
     ) -> T {
         let branch = self.branches.of(place);
         let output = |id: &str| self.output_in(branch, id);
-        look(&self.scope(&branch.node(place.node).consumed, &branch.state, &output, error))
+        // Whoever asks what to do about a failure asks when it has happened.
+        let own = error.map(|_| (place.node, NodeStatus::Failed));
+        let standing = |id: &str| self.standing_in(branch, id, own);
+        look(&self.scope(&branch.node(place.node).consumed, &branch.state, (&output, &standing), error))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
@@ -28,7 +36,8 @@ impl Run {
         let mut known = BTreeSet::new();
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
-        look(&self.scope(&assets, &root.state, &output, None))
+        let standing = |id: &str| self.standing_in(root, id, None);
+        look(&self.scope(&assets, &root.state, (&output, &standing), None))
     }
 
     /// The same, as it will be once the node has succeeded with `result`.
@@ -48,7 +57,8 @@ impl Run {
         if let Some(key) = &self.definition().node(place.node).store_as {
             state.insert(key.clone(), result.clone());
         }
-        look(&self.scope(&branch.node(place.node).consumed, &state, &output, None))
+        let standing = |id: &str| self.standing_in(branch, id, Some((place.node, NodeStatus::Succeeded)));
+        look(&self.scope(&branch.node(place.node).consumed, &state, (&output, &standing), None))
     }
 
     /// Checks the state as it will be once the node has succeeded with `result`.
@@ -71,14 +81,22 @@ impl Run {
         self.definition().find_str(id).and_then(|ix| branch.node(ix).output.as_ref())
     }
 
+    /// Where a node stands; `own` is how the one that is just ending ends.
+    fn standing_in(&self, branch: &Branch, id: &str, own: Option<(NodeIx, NodeStatus)>) -> Option<NodeStanding> {
+        let ix = self.definition().find_str(id)?;
+        let node = branch.node(ix);
+        let status = own.filter(|(of, _)| *of == ix).map_or_else(|| node.phase.status(), |(_, status)| status);
+        Some(NodeStanding { status: status.as_str(), attempts: node.attempts })
+    }
+
     fn scope<'a>(
         &'a self,
         assets: &'a [ConsumedAsset],
         state: &'a BTreeMap<Arc<str>, Json>,
-        output: &'a dyn Fn(&str) -> Option<&'a Json>,
+        (output, standing): Nodes<'a>,
         error: Option<&'a RunFailure>,
     ) -> Scope<'a> {
         let (run, trigger) = self.origin.facts();
-        Scope { input: self.origin.input(), state, output, assets, error, run, trigger }
+        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger }
     }
 }
