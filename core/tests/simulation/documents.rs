@@ -38,9 +38,13 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "mended" => json!({"nodes": [
             {"id": "try", "action": {"kind": "job", "jobSlug": "fragile"}, "retry": {"maxAttempts": 1}},
             {"id": "mend", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
-            {"id": "done", "action": "noop", "join": "any"}],
+            {"id": "done", "action": "noop", "join": "any"}, {"id": "clean", "action": "noop", "join": "noneFailed"},
+            {"id": "stop", "action": {"kind": "fail", "code": "meant", "message": "after ${{ nodes.try.attempts }}"}},
+            {"id": "told", "action": {"kind": "transform", "output": "${{ nodes.try.status }}"}, "join": "allDone"}],
             "transitions": [{"from": "try", "to": "done"}, {"from": "try", "to": "mend", "on": "failure"},
-                {"from": "mend", "to": "done"}]}),
+                {"from": "mend", "to": "done"}, {"from": "try", "to": "clean"}, {"from": "done", "to": "clean"},
+                {"from": "clean", "to": "stop"}, {"from": "stop", "to": "told", "on": "failure"},
+                {"from": "done", "to": "told"}]}),
         "asleep" => json!({"nodes": [
             {"id": "nap", "action": {"kind": "sleep", "duration": "5s"}},
             {"id": "count", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}},
