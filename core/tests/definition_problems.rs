@@ -67,8 +67,8 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
                 {"id": "b", "action": {"kind": "fail", "code": "", "message": "m"}},
                 {"id": "c", "action": {"kind": "fail", "code": "c", "message": 7}},
                 {"id": "d", "action": {"kind": "fail", "code": "d", "message": "${{ inputs.d }}"}},
-                {"id": "e", "action": {"kind": "fail", "code": "e", "message": "m"}, "input": {},
-                    "produces": [{"assetId": "x"}]}])),
+                {"id": "e", "action": {"kind": "fail", "code": "e", "message": "m"}, "input": {}, "storeResultAs": "e",
+                    "produces": [{"assetId": "x", "optional": true}], "retry": {"maxAttempts": 2}}])),
             &[
                 "/steps/0/action/code invalid_value",
                 "/steps/1/action/code invalid_value",
@@ -76,6 +76,8 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
                 "/steps/3/action/message bad_expression",
                 "/steps/4/input invalid_value",
                 "/steps/4/produces invalid_value",
+                "/steps/4/retry invalid_value",
+                "/steps/4/storeResultAs invalid_value",
             ],
         ),
         (

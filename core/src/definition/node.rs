@@ -38,6 +38,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     fields.label("description");
     object(fields, "metadata");
     let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
+    let of_success = OF_SUCCESS.into_iter().filter(|name| fields.has(name)).collect::<Vec<_>>();
     let action = action::read(fields, &mut uses);
     let queue = fields.take(&["queue"]).and_then(|field| {
         let queue = field.name()?;
@@ -53,7 +54,12 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let store_as = store_as(fields);
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
-    if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
+    if !action.can_succeed() {
+        for name in of_success {
+            let message = format!("has no effect: a {} is done at once, and never succeeds", action.kind());
+            fields.findings().error(&fields.below(name), ProblemCode::InvalidValue, message);
+        }
+    } else if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
         let kind = action.kind();
         let message = format!("a {kind} has no payload to produce: let a `transform` after it produce the asset");
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
@@ -80,6 +86,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     let join_at = join.map(|(_, at)| at);
     Some(Draft { node, wanted, uses, early_uses, join_at, routed: on_no_route.is_some() })
 }
+
+/// What is about attempts and success: an action that has neither says none of it.
+const OF_SUCCESS: [&str; 6] = ["queue", "retry", "retryPolicy", "onNoRoute", "produces", "storeResultAs"];
 
 /// Reads `id` alone, for nodes that have other problems: they still count as targets of references.
 pub(super) fn id_of(field: &Field<'_>) -> Option<String> {

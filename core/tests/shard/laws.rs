@@ -22,8 +22,11 @@ pub fn graphs() -> impl Strategy<Value = Value> {
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
             };
-            let mut node = json!({"id": format!("n{at}"), "action": action,
-                "retry": {"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"}, "onNoRoute": "end"});
+            let mut node = json!({"id": format!("n{at}"), "action": action});
+            if node["action"]["kind"] != "fail" {
+                node["retry"] = json!({"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"});
+                node["onNoRoute"] = json!("end");
+            }
             let (mut incoming, mut fails) = (0, false);
             for (from, before) in nodes.iter().enumerate().take(at) {
                 if edges & (1 << from) != 0 {
