@@ -1,7 +1,9 @@
 //! Whether expressions mean what CEL says: against the library's own evaluator, and case by case.
 
 mod cases;
+mod data;
 mod differential;
+mod papers;
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use headwater_core::expr::{
 };
 use serde_json::{Value, json};
 
-use crate::{keys, numbers};
+use crate::{data, keys, numbers};
 
 pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce(&Scope<'_>) -> T) -> T {
     let nothing = Json::empty_object();
@@ -32,7 +32,7 @@ fn evaluate(source: &str, input: &Json, work: &Work) -> Result<Json, EvaluationE
 }
 
 /// Expressions over inputs as large as they may be, of every kind of work.
-pub fn hostile() -> Vec<(&'static str, Value)> {
+fn hostile() -> Vec<(&'static str, Value)> {
     let long = "x".repeat(900_000);
     let words = "ab ".repeat(300_000);
     let umlauts = "äö ".repeat(180_000);
@@ -84,9 +84,13 @@ pub fn hostile() -> Vec<(&'static str, Value)> {
     ]
 }
 
+pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
+    hostile().into_iter().chain(data::lists())
+}
+
 #[test]
 fn whatever_an_expression_does_is_counted() {
-    for (source, input) in hostile() {
+    for (source, input) in everything() {
         let work = Work::of_a_decision();
         let result = evaluate(source, &Json::of(&input), &work);
         assert!(work.spent() > 100, "{source}: {}", work.spent());
@@ -99,7 +103,7 @@ fn whatever_an_expression_does_is_counted() {
 
 #[test]
 fn the_same_work_is_counted_every_time() {
-    for (source, input) in hostile() {
+    for (source, input) in everything() {
         let input = Json::of(&input);
         let spent: Vec<u64> = (0..2)
             .map(|_| {

@@ -1,5 +1,6 @@
 //! What a tenant can write to make the engine work: each ends at a limit that names itself, whatever the input.
 
+mod data;
 mod expressions;
 mod others;
 mod schemas;
@@ -12,7 +13,7 @@ use headwater_core::definition::Schema;
 use headwater_core::expr::{Expression, Work};
 use serde_json::{Value, json};
 
-use expressions::{hostile, with};
+use expressions::{everything, with};
 use schemas::schemas;
 
 fn numbers(count: usize) -> Value {
@@ -33,7 +34,7 @@ fn how_long_what_is_counted_takes() {
         let each = took.as_nanos() as f64 / spent.max(1) as f64;
         println!("{took:>10.1?} {spent:>8} units {each:>6.1} ns each  {end:<18} {name}");
     };
-    for (source, input) in hostile() {
+    for (source, input) in everything() {
         let input = Json::of(&input);
         let expression = Expression::parse(source).unwrap();
         let work = Work::of_a_decision();

@@ -1,4 +1,4 @@
-//! The functions an expression may call: CEL's own, those for texts and numbers.
+//! The functions an expression may call: CEL's own, those for texts, numbers, lists and maps.
 //!
 //! None reads a clock, none is random. A function charges for what it reads before it reads it, and for what it makes
 //! before it makes it.
@@ -8,11 +8,11 @@ use std::rc::Rc;
 use super::fault::Fault;
 use super::operators;
 use super::value::{ITEM_BYTES, Kind, Value};
-use super::{numbers, texts};
+use super::{data, numbers, texts};
 use crate::expr::work::Meter;
 
 /// Names that may stand before a dot and a function.
-pub(in super::super) const NAMESPACES: [&str; 2] = ["math", "optional"];
+pub(in super::super) const NAMESPACES: [&str; 3] = ["lists", "math", "optional"];
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,27 +38,33 @@ enum Run {
     Bytes,
     Text,
     Number,
+    Data,
     Matches,
     Optional,
 }
 
 /// Name, style, arguments (the receiver counted), and who runs it.
-const FUNCTIONS: [(&str, Style, usize, Run); 59] = [
+const FUNCTIONS: [(&str, Style, usize, Run); 71] = [
     ("bool", Style::Free, 1, Run::Number),
     ("bytes", Style::Free, 1, Run::Bytes),
     ("charAt", Style::Member, 2, Run::Text),
     ("contains", Style::Member, 2, Run::Text),
+    ("distinct", Style::Member, 1, Run::Data),
     ("double", Style::Free, 1, Run::Number),
     ("dyn", Style::Free, 1, Run::Dyn),
     ("endsWith", Style::Member, 2, Run::Text),
+    ("flatten", Style::Member, 1, Run::Data),
+    ("flatten", Style::Member, 2, Run::Data),
     ("hasValue", Style::Member, 1, Run::Optional),
     ("indexOf", Style::Member, 2, Run::Text),
     ("indexOf", Style::Member, 3, Run::Text),
     ("int", Style::Free, 1, Run::Number),
     ("join", Style::Member, 1, Run::Text),
     ("join", Style::Member, 2, Run::Text),
+    ("keys", Style::Member, 1, Run::Data),
     ("lastIndexOf", Style::Member, 2, Run::Text),
     ("lastIndexOf", Style::Member, 3, Run::Text),
+    ("lists.range", Style::Free, 1, Run::Data),
     ("lowerAscii", Style::Member, 1, Run::Text),
     ("matches", Style::Free, 2, Run::Matches),
     ("matches", Style::Member, 2, Run::Matches),
@@ -82,6 +88,9 @@ const FUNCTIONS: [(&str, Style, usize, Run); 59] = [
     ("math.sign", Style::Free, 1, Run::Number),
     ("math.sqrt", Style::Free, 1, Run::Number),
     ("math.trunc", Style::Free, 1, Run::Number),
+    ("max", Style::Member, 1, Run::Data),
+    ("merge", Style::Member, 2, Run::Data),
+    ("min", Style::Member, 1, Run::Data),
     ("optional.none", Style::Free, 0, Run::Optional),
     ("optional.of", Style::Free, 1, Run::Optional),
     ("optional.ofNonZeroValue", Style::Free, 1, Run::Optional),
@@ -92,17 +101,21 @@ const FUNCTIONS: [(&str, Style, usize, Run); 59] = [
     ("reverse", Style::Member, 1, Run::Text),
     ("size", Style::Free, 1, Run::Size),
     ("size", Style::Member, 1, Run::Size),
+    ("slice", Style::Member, 3, Run::Data),
+    ("sort", Style::Member, 1, Run::Data),
     ("split", Style::Member, 2, Run::Text),
     ("split", Style::Member, 3, Run::Text),
     ("startsWith", Style::Member, 2, Run::Text),
     ("string", Style::Free, 1, Run::Text),
     ("substring", Style::Member, 2, Run::Text),
     ("substring", Style::Member, 3, Run::Text),
+    ("sum", Style::Member, 1, Run::Data),
     ("trim", Style::Member, 1, Run::Text),
     ("type", Style::Free, 1, Run::Type),
     ("uint", Style::Free, 1, Run::Number),
     ("upperAscii", Style::Member, 1, Run::Text),
     ("value", Style::Member, 1, Run::Optional),
+    ("values", Style::Member, 1, Run::Data),
 ];
 
 /// Returns whether there is a function of that name.
@@ -132,8 +145,10 @@ impl Function {
                 Ok(Value::Bytes(text.as_str().as_bytes().into()))
             }
             (Run::Bytes, [Value::Bytes(bytes)]) => Ok(Value::Bytes(Rc::clone(bytes))),
+            (Run::Text, [Value::List(_)]) if self.name == "reverse" => data::call(self, arguments, meter),
             (Run::Text, _) => texts::call(self, arguments, meter),
             (Run::Number, _) => numbers::call(self, arguments, meter),
+            (Run::Data, _) => data::call(self, arguments, meter),
             (Run::Optional, _) => self.optional(arguments),
             (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches, _) => Err(self.unfit(arguments)),
         }

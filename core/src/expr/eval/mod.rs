@@ -6,9 +6,12 @@
 //! | `machine` | what is it worth |
 //! | `value` | what does it compute with |
 //! | `read`, `write` | how does JSON become a value, and a value JSON |
-//! | `operators`, `functions`, `texts`, `numbers`, `pattern` | what can be done with values |
+//! | `operators`, `functions`, `texts`, `numbers`, `pattern`, `data` | what can be done with values |
+//! | `distinct` | which values are the first of their like |
 //! | `fault` | why has it no value |
 
+mod data;
+mod distinct;
 mod fault;
 mod functions;
 mod machine;

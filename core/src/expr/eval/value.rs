@@ -234,6 +234,34 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// How many bytes the keys have that are texts.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.0.iter().fold(0, |bytes, (key, _)| match key {
+            Key::Text(key) => bytes + key.as_str().len(),
+            Key::Bool(_) | Key::Int(_) | Key::UInt(_) => bytes,
+        })
+    }
+
+    /// The entries of both; of a key that both have, the other's.
+    pub(super) fn merged(&self, other: &Self) -> Self {
+        let mut entries = Vec::with_capacity(self.0.len() + other.0.len());
+        let mut rest = self.0.as_slice();
+        for entry in &other.0 {
+            let key = entry.0.probe();
+            let before = rest.iter().take_while(|(known, _)| known.probe() < key).count();
+            entries.extend_from_slice(&rest[..before]);
+            rest = &rest[before..];
+            if let Some(((known, _), after)) = rest.split_first()
+                && known.probe() == key
+            {
+                rest = after;
+            }
+            entries.push(entry.clone());
+        }
+        entries.extend_from_slice(rest);
+        Self(entries)
+    }
+
     pub(super) fn same_keys(&self, other: &Self, at: usize) -> bool {
         self.0[at].0.probe() == other.0[at].0.probe()
     }

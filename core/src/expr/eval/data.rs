@@ -1,0 +1,176 @@
+//! Functions of lists and maps.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use super::distinct::distinct;
+use super::fault::Fault;
+use super::functions::Function;
+use super::operators::{Operator, compare};
+use super::value::{ENTRY_BYTES, ITEM_BYTES, Map, Value};
+use crate::expr::work::{ITEMS_MAX, Meter};
+
+/// Calls a function of lists or maps.
+pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    match (function.name, arguments) {
+        ("lists.range", [Value::Int(count)]) => range(function, *count, meter),
+        ("sort", [Value::List(items)]) => sort(function, items, meter),
+        ("distinct", [Value::List(items)]) => distinct(items, meter),
+        ("flatten", [Value::List(items)]) => flatten(items, 1, meter),
+        ("flatten", [Value::List(items), Value::Int(depth)]) => match usize::try_from(*depth) {
+            Ok(depth) => flatten(items, depth, meter),
+            Err(_) => Err(Fault::of_function(function.name, format!("the depth {depth} is negative"))),
+        },
+        ("slice", [Value::List(items), Value::Int(from), Value::Int(to)]) => slice(function, items, *from, *to, meter),
+        ("sum", [Value::List(items)]) => sum(function, items, meter),
+        ("min", [Value::List(items)]) => extreme(function, items, Ordering::Less, meter),
+        ("max", [Value::List(items)]) => extreme(function, items, Ordering::Greater, meter),
+        ("reverse", [Value::List(items)]) => {
+            meter.keep(ITEM_BYTES * items.len())?;
+            Ok(Value::List(Rc::new(items.iter().rev().cloned().collect())))
+        }
+        ("merge", [Value::Map(left), Value::Map(right)]) => merge(left, right, meter),
+        ("keys", [Value::Map(map)]) => {
+            meter.keep(ITEM_BYTES * map.entries().len())?;
+            Ok(Value::List(Rc::new(map.entries().iter().map(|(key, _)| key.to_value()).collect())))
+        }
+        ("values", [Value::Map(map)]) => {
+            meter.keep(ITEM_BYTES * map.entries().len())?;
+            Ok(Value::List(Rc::new(map.entries().iter().map(|(_, value)| value.clone()).collect())))
+        }
+        _ => Err(function.unfit(arguments)),
+    }
+}
+
+/// Returns how many rounds it takes to put so many things in order.
+pub(super) fn rounds(count: usize) -> usize {
+    (usize::BITS - count.leading_zeros()) as usize
+}
+
+fn range<'a>(function: Function, count: i64, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    let items = u64::try_from(count);
+    let items = items.map_err(|_| Fault::of_function(function.name, format!("{count} is negative")))?;
+    if items > ITEMS_MAX {
+        return Err(Fault::limit(format!("`{}`: more than {ITEMS_MAX} items", function.name)));
+    }
+    meter.keep(ITEM_BYTES * items as usize)?;
+    Ok(Value::List(Rc::new((0..count).map(Value::Int).collect())))
+}
+
+/// Makes sure that each two of the items have an order: all are numbers, or all are texts. Returns how many bytes the
+/// texts have.
+fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Result<usize, Fault> {
+    meter.charge(items.len() as u64)?;
+    let (mut numbers, mut texts, mut bytes) = (0, 0, 0_usize);
+    for item in items {
+        match item {
+            Value::Int(_) | Value::UInt(_) => numbers += 1,
+            Value::Double(number) if number.is_nan() => {
+                return Err(Fault::of_function(function.name, "NaN has no order"));
+            }
+            Value::Double(_) => numbers += 1,
+            Value::Text(text) => {
+                texts += 1;
+                bytes = bytes.saturating_add(text.as_str().len());
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Bytes(_)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Type(_)
+            | Value::Optional(_) => {
+                let kind = item.kind().name();
+                return Err(Fault::of_function(function.name, format!("takes numbers or texts, not {kind}")));
+            }
+        }
+    }
+    if numbers > 0 && texts > 0 {
+        return Err(Fault::of_function(function.name, "takes numbers or texts, not both in one list"));
+    }
+    Ok(bytes)
+}
+
+fn order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
+    match (left, right) {
+        (Value::Text(left), Value::Text(right)) => left.as_str().cmp(right.as_str()),
+        _ => compare(left, right).unwrap_or(Ordering::Equal),
+    }
+}
+
+fn sort<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    let bytes = check_order(function, items, meter)?;
+    // In each round an item is compared once, at most as far as it goes.
+    let rounds = rounds(items.len());
+    meter.charge((items.len() * rounds) as u64 / 2)?;
+    meter.scan(bytes.saturating_mul(rounds))?;
+    meter.keep(ITEM_BYTES * items.len())?;
+    let mut sorted = items.to_vec();
+    sorted.sort_by(order);
+    Ok(Value::List(Rc::new(sorted)))
+}
+
+/// The least or the greatest; the first of equal ones, in its kind.
+fn extreme<'a>(
+    function: Function,
+    items: &[Value<'a>],
+    wanted: Ordering,
+    meter: &Meter<'_>,
+) -> Result<Value<'a>, Fault> {
+    let bytes = check_order(function, items, meter)?;
+    meter.scan(bytes)?;
+    let extreme = items.iter().reduce(|best, item| if order(item, best) == wanted { item } else { best });
+    extreme.cloned().ok_or_else(|| Fault::of_function(function.name, "the list is empty"))
+}
+
+fn sum<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    meter.charge(items.len() as u64)?;
+    if let Some(other) = items.iter().find(|item| !item.kind().is_number()) {
+        return Err(Fault::of_function(function.name, format!("takes numbers, not {}", other.kind().name())));
+    }
+    let Some((first, rest)) = items.split_first() else { return Ok(Value::Int(0)) };
+    rest.iter().try_fold(first.clone(), |sum, item| Operator::Add.apply(&sum, item, meter))
+}
+
+/// Puts the items of lists in the place of the lists, so many levels down.
+fn flatten<'a>(items: &[Value<'a>], depth: usize, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    let mut flat = Vec::new();
+    pour(items, depth, &mut flat, meter)?;
+    Ok(Value::List(Rc::new(flat)))
+}
+
+/// Goes as deep as the lists are nested.
+fn pour<'a>(items: &[Value<'a>], depth: usize, flat: &mut Vec<Value<'a>>, meter: &Meter<'_>) -> Result<(), Fault> {
+    meter.keep(ITEM_BYTES * items.len())?;
+    for item in items {
+        match item {
+            Value::List(inner) if depth > 0 => pour(inner, depth - 1, flat, meter)?,
+            item => flat.push(item.clone()),
+        }
+    }
+    Ok(())
+}
+
+fn slice<'a>(
+    function: Function,
+    items: &[Value<'a>],
+    from: i64,
+    to: i64,
+    meter: &Meter<'_>,
+) -> Result<Value<'a>, Fault> {
+    let places = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+    let part = places.and_then(|(from, to)| items.get(from..to));
+    let part = part.ok_or_else(|| {
+        let reason = format!("{from} to {to} is not a part of a list of {} items", items.len());
+        Fault::of_function(function.name, reason)
+    })?;
+    meter.keep(ITEM_BYTES * part.len())?;
+    Ok(Value::List(Rc::new(part.to_vec())))
+}
+
+fn merge<'a>(left: &Map<'a>, right: &Map<'a>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    let entries = left.entries().len() + right.entries().len();
+    meter.keep(ENTRY_BYTES * entries)?;
+    meter.scan(left.key_bytes().saturating_add(right.key_bytes()))?;
+    Ok(Value::Map(Rc::new(left.merged(right))))
+}

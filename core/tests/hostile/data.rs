@@ -1,0 +1,56 @@
+//! Functions of data over inputs as large as they may be.
+
+use serde_json::{Value, json};
+
+use crate::{keys, numbers};
+
+/// Takes its numbers from all over the range, always the same ones.
+fn scattered(count: u64) -> Value {
+    (0..count).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 12).collect()
+}
+
+fn nested(depth: usize) -> Value {
+    (0..depth).fold(json!([]), |inner, _| json!([inner, inner]))
+}
+
+/// Lists and maps.
+pub fn lists() -> Vec<(&'static str, Value)> {
+    let alike: Vec<String> = (0..900).map(|n| format!("{}{n}", "x".repeat(1000))).collect();
+    let l = numbers(1000);
+    vec![
+        ("lists.range(100000).all(x, size(lists.range(100000)) > 0)", json!({})),
+        ("lists.range(1000).all(a, lists.range(1000).all(b, lists.range(1000).all(c, true)))", json!({})),
+        ("lists.range(100000).map(x, lists.range(0)).flatten() == [1]", json!({})),
+        ("input.l.all(x, input.o.sort() != [])", json!({"l": l, "o": scattered(90_000)})),
+        ("input.l.all(x, input.o.sort() != [])", json!({"l": l, "o": alike})),
+        ("input.l.all(x, (input.o + ['a', null]).sort() == [] || true)", json!({"l": l, "o": alike})),
+        ("input.l.all(x, (input.o + [null]).sort() == [] || true)", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, size((input.o + input.o).distinct()) > 0)", json!({"l": l, "o": scattered(50_000)})),
+        ("size(lists.range(100000).distinct()) > 0", json!({})),
+        ("input.l.all(x, size(input.o.distinct()) > 0)", json!({"l": l, "o": alike})),
+        ("input.l.all(x, size(input.o.map(s, [s]).distinct()) > 0)", json!({"l": l, "o": alike})),
+        ("size(lists.range(50000).map(x, 0.0 / 0.0).distinct()) > 0", json!({})),
+        (
+            "[input.o].map(x, [x,x,x,x]).map(x, [x,x,x,x]).map(x, [x,x,x,x]).map(x, [x,x,x,x]).distinct() == []",
+            json!({"o": l}),
+        ),
+        (
+            "[input.o].map(x, [x,x,x,x]).map(x, [x,x,x,x]).map(x, [x,x,x,x]).map(x, [x,x,x,x]).flatten(9) == []",
+            json!({"o": l}),
+        ),
+        (
+            "[[[]]].map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).map(x, [x,x,x,x,x,x,x,x]).flatten(99) == []",
+            json!({}),
+        ),
+        ("input.l.all(x, input.o.flatten(99) == [])", json!({"l": l, "o": nested(15)})),
+        ("input.l.all(x, input.o.slice(1, 90000) != [])", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, input.o.reverse() != [])", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, input.o.sum() > 0)", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, (input.o + ['a']).sum() > 0 || true)", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, input.o.min() < input.o.max())", json!({"l": l, "o": numbers(100_000)})),
+        ("input.l.all(x, input.o.min() < input.o.max())", json!({"l": numbers(100_000), "o": alike})),
+        ("input.l.all(x, input.m.merge({string(x): x}).size() > 0)", json!({"l": l, "m": keys(30_000)})),
+        ("input.l.all(x, input.m.merge(input.m) == {})", json!({"l": l, "m": {"a".repeat(400_000): 1}})),
+        ("input.l.all(x, input.m.keys() != input.m.values())", json!({"l": l, "m": keys(30_000)})),
+    ]
+}
