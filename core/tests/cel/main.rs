@@ -3,6 +3,7 @@
 mod cases;
 mod data;
 mod differential;
+mod encodings;
 mod papers;
 
 use std::collections::BTreeMap;

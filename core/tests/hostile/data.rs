@@ -54,3 +54,43 @@ pub fn lists() -> Vec<(&'static str, Value)> {
         ("input.l.all(x, input.m.keys() != input.m.values())", json!({"l": l, "m": keys(30_000)})),
     ]
 }
+
+/// Encodings, and texts with values in them.
+pub fn encodings() -> Vec<(&'static str, Value)> {
+    let l = numbers(1000);
+    let long = "x".repeat(900_000);
+    let odd = "ü\"".repeat(200_000);
+    let table: Vec<Value> = (0..20_000).map(|n| json!({"id": n, "name": format!("n{n}")})).collect();
+    let text = Value::from(table.clone()).to_string();
+    vec![
+        ("input.l.all(x, json.encode(input.o) != '')", json!({"l": l, "o": table})),
+        ("input.l.all(x, json.encode(input.o + [b'x']) != '' || true)", json!({"l": l, "o": table})),
+        ("[input.o + [b'x']].map(o, input.l.all(x, json.encode(o) != '' || true))", json!({"l": l, "o": table})),
+        ("[input.o].map(x, [x,x,x,x]).map(x, [x,x,x,x]).map(x, json.encode(x)) != []", json!({"o": table})),
+        ("input.l.all(x, json.encode(input.s) != '')", json!({"l": l, "s": odd})),
+        ("input.l.all(x, json.decode(input.s) != 1)", json!({"l": l, "s": text})),
+        ("input.l.all(x, json.decode('' + input.s) != 1)", json!({"l": l, "s": text})),
+        ("input.l.all(x, json.decode(input.s + 'x') != 1 || true)", json!({"l": l, "s": text})),
+        ("[input.s + 'x'].map(s, input.l.all(x, json.decode(s) != 1 || true))", json!({"l": l, "s": text})),
+        ("input.l.all(x, json.decode(input.s) != 1 || true)", json!({"l": l, "s": "[".repeat(900_000)})),
+        ("input.l.all(x, json.decode(input.s) != 1)", json!({"l": l, "s": format!("[{}1]", "[],".repeat(200_000))})),
+        ("input.l.all(x, json.decode(input.s) != 1)", json!({"l": l, "s": keys(20_000).to_string()})),
+        ("input.l.all(x, base64.encode(input.s) != '')", json!({"l": l, "s": long})),
+        ("input.l.all(x, base64.decode(input.s) != b'')", json!({"l": l, "s": long})),
+        ("[input.s + '!'].map(s, input.l.all(x, base64.decode(s) != b'' || true))", json!({"l": l, "s": long})),
+        ("input.l.all(x, hash.sha256(input.s) != '')", json!({"l": l, "s": long})),
+        ("input.o.all(x, hash.sha256('') != '')", json!({"o": numbers(100_000)})),
+        ("input.l.all(x, url.encode(input.s) != '')", json!({"l": l, "s": odd})),
+        ("input.l.all(x, '%s%s%s%s'.format([input.s, input.s, input.s, input.s]) != '')", json!({"l": l, "s": long})),
+        ("input.l.all(x, input.s.format([]) != '')", json!({"l": l, "s": "%%".repeat(200_000)})),
+        (
+            "input.l.all(x, input.s.format(input.o) != '' || true)",
+            json!({"l": l, "s": "%.20f".repeat(90_000), "o": numbers(80_000)}),
+        ),
+        (
+            "input.l.all(x, input.s.format(input.o) != '' || true)",
+            json!({"l": l, "s": format!("{}%x", "%s".repeat(80_000)), "o": numbers(80_000)}),
+        ),
+        ("input.l.all(x, '%s'.format([input.o + [b'x']]) != '' || true)", json!({"l": l, "o": table})),
+    ]
+}

@@ -85,7 +85,7 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
-    hostile().into_iter().chain(data::lists())
+    hostile().into_iter().chain(data::lists()).chain(data::encodings())
 }
 
 #[test]

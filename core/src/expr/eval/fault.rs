@@ -39,6 +39,12 @@ impl Fault {
         Self::new(format!("`{name}` cannot take ({})", kinds.join(", ")))
     }
 
+    /// Says of which function that is true.
+    pub(super) fn within(mut self, name: &str) -> Self {
+        self.0.reason = format!("`{name}`: {}", self.0.reason);
+        self
+    }
+
     pub(super) fn of_function(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::new(format!("`{name}`: {reason}"))
     }

@@ -1,4 +1,4 @@
-//! The functions an expression may call: CEL's own, those for texts, numbers, lists and maps.
+//! The functions an expression may call: CEL's own, those for texts, numbers, lists and maps, encodings.
 //!
 //! None reads a clock, none is random. A function charges for what it reads before it reads it, and for what it makes
 //! before it makes it.
@@ -8,11 +8,11 @@ use std::rc::Rc;
 use super::fault::Fault;
 use super::operators;
 use super::value::{ITEM_BYTES, Kind, Value};
-use super::{data, numbers, texts};
+use super::{data, encodings, format, numbers, texts};
 use crate::expr::work::Meter;
 
 /// Names that may stand before a dot and a function.
-pub(in super::super) const NAMESPACES: [&str; 3] = ["lists", "math", "optional"];
+pub(in super::super) const NAMESPACES: [&str; 7] = ["base64", "hash", "json", "lists", "math", "optional", "url"];
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +39,16 @@ enum Run {
     Text,
     Number,
     Data,
+    Encoding,
+    Format,
     Matches,
     Optional,
 }
 
 /// Name, style, arguments (the receiver counted), and who runs it.
-const FUNCTIONS: [(&str, Style, usize, Run); 71] = [
+const FUNCTIONS: [(&str, Style, usize, Run); 78] = [
+    ("base64.decode", Style::Free, 1, Run::Encoding),
+    ("base64.encode", Style::Free, 1, Run::Encoding),
     ("bool", Style::Free, 1, Run::Number),
     ("bytes", Style::Free, 1, Run::Bytes),
     ("charAt", Style::Member, 2, Run::Text),
@@ -55,12 +59,16 @@ const FUNCTIONS: [(&str, Style, usize, Run); 71] = [
     ("endsWith", Style::Member, 2, Run::Text),
     ("flatten", Style::Member, 1, Run::Data),
     ("flatten", Style::Member, 2, Run::Data),
+    ("format", Style::Member, 2, Run::Format),
+    ("hash.sha256", Style::Free, 1, Run::Encoding),
     ("hasValue", Style::Member, 1, Run::Optional),
     ("indexOf", Style::Member, 2, Run::Text),
     ("indexOf", Style::Member, 3, Run::Text),
     ("int", Style::Free, 1, Run::Number),
     ("join", Style::Member, 1, Run::Text),
     ("join", Style::Member, 2, Run::Text),
+    ("json.decode", Style::Free, 1, Run::Encoding),
+    ("json.encode", Style::Free, 1, Run::Encoding),
     ("keys", Style::Member, 1, Run::Data),
     ("lastIndexOf", Style::Member, 2, Run::Text),
     ("lastIndexOf", Style::Member, 3, Run::Text),
@@ -114,6 +122,7 @@ const FUNCTIONS: [(&str, Style, usize, Run); 71] = [
     ("type", Style::Free, 1, Run::Type),
     ("uint", Style::Free, 1, Run::Number),
     ("upperAscii", Style::Member, 1, Run::Text),
+    ("url.encode", Style::Free, 1, Run::Encoding),
     ("value", Style::Member, 1, Run::Optional),
     ("values", Style::Member, 1, Run::Data),
 ];
@@ -149,6 +158,8 @@ impl Function {
             (Run::Text, _) => texts::call(self, arguments, meter),
             (Run::Number, _) => numbers::call(self, arguments, meter),
             (Run::Data, _) => data::call(self, arguments, meter),
+            (Run::Encoding, _) => encodings::call(self, arguments, meter),
+            (Run::Format, _) => format::call(self, arguments, meter),
             (Run::Optional, _) => self.optional(arguments),
             (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches, _) => Err(self.unfit(arguments)),
         }
