@@ -49,6 +49,7 @@ fn hostile() -> Vec<(&'static str, Value)> {
         (r#"input.l.all(x, !input.s.matches("[ab ]*a[ab ]{12}c"))"#, json!({"l": l, "s": words})),
         (r#"input.s.matches("\\b\\w+\\b!")"#, json!({"s": umlauts})),
         (r#"input.l.all(x, !input.s.matches("\\bx\\b"))"#, json!({"l": l, "s": umlauts})),
+        (r#"input.s.matches("(?-u:\\B)|\\bq")"#, json!({"s": format!("{}aä", "a-".repeat(400_000))})),
         (r#"input.l.all(x, size(input.s.split("")) > 0)"#, json!({"l": numbers(500), "s": long})),
         (r#"input.l.all(x, size(input.s.split("x")) > 0)"#, json!({"l": numbers(500), "s": long})),
         (r#"input.l.all(x, size(input.s.replace("x", "")) >= 0)"#, json!({"l": l, "s": long})),

@@ -147,7 +147,10 @@ fn program(pattern: &str, meter: &Meter<'_>) -> Result<Rc<Program>, Fault> {
 }
 
 fn compile(pattern: &str) -> Result<Program, Fault> {
-    let configuration = NFA::config().nfa_size_limit(Some(PROGRAM_BYTES_MAX)).which_captures(WhichCaptures::None);
+    // With `utf8` the virtual machine steps byte by byte over each empty match within a character, from the beginning:
+    // in the square of the text. Without, such a match counts, as it does for the automaton.
+    let configuration =
+        NFA::config().nfa_size_limit(Some(PROGRAM_BYTES_MAX)).which_captures(WhichCaptures::None).utf8(false);
     let nfa = NFA::compiler().configure(configuration).build(pattern).map_err(|error| {
         if error.size_limit().is_some() {
             let bytes = PROGRAM_BYTES_MAX;
