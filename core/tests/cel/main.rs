@@ -5,6 +5,7 @@ mod data;
 mod differential;
 mod encodings;
 mod papers;
+mod regex;
 
 use std::collections::BTreeMap;
 

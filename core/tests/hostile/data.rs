@@ -94,3 +94,44 @@ pub fn encodings() -> Vec<(&'static str, Value)> {
         ("input.l.all(x, '%s'.format([input.o + [b'x']]) != '' || true)", json!({"l": l, "o": table})),
     ]
 }
+
+/// Patterns that are looked for again and again.
+pub fn patterns() -> Vec<(&'static str, Value)> {
+    let l = numbers(1000);
+    let long = "x".repeat(900_000);
+    let words = "ab ".repeat(300_000);
+    let umlauts = "äö ".repeat(180_000);
+    let within = format!("{}aä", "a-".repeat(400_000));
+    vec![
+        (r#"size(regex.extractAll(input.s, "(?-u:\\B)|\\bq")) > 0"#, json!({"s": within})),
+        (r#"size(regex.extractAll(input.s, "(?-u:\\B)")) > 0"#, json!({"s": within})),
+        (r#"size(regex.extractAll(input.s, "x.*y|x")) > 0"#, json!({"s": long})),
+        (r#"size(regex.extractAll(input.s, "x*?")) > 0"#, json!({"s": long})),
+        (r#"size(regex.extractAll(input.s, "")) > 0"#, json!({"s": umlauts})),
+        (r#"size(regex.extractAll(input.s, "[ab ]*a[ab ]{12}c|a")) > 0"#, json!({"s": words})),
+        (r#"size(regex.extractAll(input.s, "\\b\\w+\\b")) > 0"#, json!({"s": umlauts})),
+        (r#"input.l.all(x, regex.extract(input.s, "(x+x+)+y").hasValue())"#, json!({"l": l, "s": long})),
+        (r#"input.l.all(x, !regex.extract(input.s, "(y)").hasValue())"#, json!({"l": l, "s": long})),
+        (r#"input.l.all(x, regex.extract(input.s, "^(x{1,500}){1,8}").hasValue())"#, json!({"l": l, "s": long})),
+        (r#"input.l.all(x, regex.extract("a", "(a)|" + string(x)).hasValue())"#, json!({"l": l})),
+        (r#"input.l.all(x, !regex.extract("a", "((a)" + string(x)).hasValue() || true)"#, json!({"l": l})),
+        (
+            r#"input.l.all(x, size(regex.extractAll(input.s, "((((((((((((a))))))))))))")) > 0 || true)"#,
+            json!({"l": l, "s": long}),
+        ),
+        (r#"input.l.all(x, regex.replace(input.s, "x", "") == "")"#, json!({"l": l, "s": long})),
+        (
+            r#"size(regex.replace(input.s, "(x)", input.r)) > 0"#,
+            json!({"s": "x".repeat(500_000), "r": "\\1".repeat(200_000)}),
+        ),
+        (
+            r#"size(regex.replace(input.s, ".*", input.r)) > 0"#,
+            json!({"s": "x".repeat(10_000), "r": "\\0".repeat(200_000)}),
+        ),
+        (r#"input.l.all(x, regex.replace("", "a", input.r) == "")"#, json!({"l": l, "r": "\\0".repeat(400_000)})),
+        (
+            r#"size(regex.replace(input.s, "(((((((((a)*)*)*)*)*)*)*)*)*", "b")) > 0"#,
+            json!({"s": "aab".repeat(100_000)}),
+        ),
+    ]
+}

@@ -86,7 +86,7 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
-    hostile().into_iter().chain(data::lists()).chain(data::encodings())
+    hostile().into_iter().chain(data::lists()).chain(data::encodings()).chain(data::patterns())
 }
 
 #[test]

@@ -12,7 +12,8 @@ use super::{data, encodings, format, numbers, texts};
 use crate::expr::work::Meter;
 
 /// Names that may stand before a dot and a function.
-pub(in super::super) const NAMESPACES: [&str; 7] = ["base64", "hash", "json", "lists", "math", "optional", "url"];
+pub(in super::super) const NAMESPACES: [&str; 8] =
+    ["base64", "hash", "json", "lists", "math", "optional", "regex", "url"];
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +43,12 @@ enum Run {
     Encoding,
     Format,
     Matches,
+    Regex,
     Optional,
 }
 
 /// Name, style, arguments (the receiver counted), and who runs it.
-const FUNCTIONS: [(&str, Style, usize, Run); 78] = [
+const FUNCTIONS: [(&str, Style, usize, Run); 81] = [
     ("base64.decode", Style::Free, 1, Run::Encoding),
     ("base64.encode", Style::Free, 1, Run::Encoding),
     ("bool", Style::Free, 1, Run::Number),
@@ -104,6 +106,9 @@ const FUNCTIONS: [(&str, Style, usize, Run); 78] = [
     ("optional.ofNonZeroValue", Style::Free, 1, Run::Optional),
     ("or", Style::Member, 2, Run::Optional),
     ("orValue", Style::Member, 2, Run::Optional),
+    ("regex.extract", Style::Free, 2, Run::Regex),
+    ("regex.extractAll", Style::Free, 2, Run::Regex),
+    ("regex.replace", Style::Free, 3, Run::Regex),
     ("replace", Style::Member, 3, Run::Text),
     ("replace", Style::Member, 4, Run::Text),
     ("reverse", Style::Member, 1, Run::Text),
@@ -143,6 +148,10 @@ impl Function {
         self.run == Run::Matches
     }
 
+    pub(super) fn is_regex(self) -> bool {
+        self.run == Run::Regex
+    }
+
     /// Calls it.
     pub(super) fn call<'a>(self, arguments: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
         match (self.run, arguments) {
@@ -161,7 +170,9 @@ impl Function {
             (Run::Encoding, _) => encodings::call(self, arguments, meter),
             (Run::Format, _) => format::call(self, arguments, meter),
             (Run::Optional, _) => self.optional(arguments),
-            (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches, _) => Err(self.unfit(arguments)),
+            (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches | Run::Regex, _) => {
+                Err(self.unfit(arguments))
+            }
         }
     }
 
@@ -229,5 +240,38 @@ fn is_zero(value: &Value<'_>) -> bool {
         Value::List(items) => items.is_empty(),
         Value::Map(map) => map.entries().is_empty(),
         Value::Type(_) | Value::Optional(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_function_stands_in_the_papers() {
+        let text = include_str!("../../../../docs/definitions.md");
+        let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '.').collect();
+        let macros = [("math.@max", "math.greatest"), ("math.@min", "least")];
+        for (name, ..) in FUNCTIONS {
+            let written = macros.iter().find(|(known, _)| *known == name).map_or(name, |(_, written)| written);
+            let bare = written.strip_prefix("math.").unwrap_or(written);
+            // CEL's own conversions are named together.
+            let is_conversion = Kind::named(name).is_some() || name == "dyn";
+            assert!(
+                is_conversion || words.contains(&written) || words.contains(&bare),
+                "docs/definitions.md lacks {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_what_stands_before_a_dot() {
+        for (name, style, ..) in FUNCTIONS {
+            let namespace = name.split_once('.').map(|(namespace, _)| namespace);
+            assert!(
+                namespace.is_none_or(|namespace| NAMESPACES.contains(&namespace) && style == Style::Free),
+                "{name}"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::operators::Operator;
 use super::pattern::Patterns;
 use super::term::{Access, Body, Constant, Entry, Item, Loop, Term};
 use super::value::{ENTRY_BYTES, Key, Kind, Map, Probe, Text, Value};
-use super::{functions, read};
+use super::{captures, functions, read};
 use crate::expr::work::Meter;
 
 /// What a fault costs that is absorbed: its words were made for nothing.
@@ -130,6 +130,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
             [Value::Text(text), Value::Text(pattern)] if function.is_matches() => {
                 self.patterns.is_match(text.as_str(), pattern.as_str(), self.meter).map(Value::Bool)
             }
+            arguments if function.is_regex() => captures::call(function, arguments, &mut self.patterns, self.meter),
             arguments => function.call(arguments, self.meter),
         }
     }

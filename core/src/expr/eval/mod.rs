@@ -6,10 +6,11 @@
 //! | `machine` | what is it worth |
 //! | `value` | what does it compute with |
 //! | `read`, `write` | how does JSON become a value, and a value JSON |
-//! | `operators`, `functions`, `texts`, `numbers`, `pattern`, `data`, `encodings`, `format` | what can be done with values |
+//! | `operators`, `functions`, `texts`, `numbers`, `pattern`, `captures`, `data`, `encodings`, `format` | what can be done with values |
 //! | `distinct` | which values are the first of their like |
 //! | `fault` | why has it no value |
 
+mod captures;
 mod data;
 mod distinct;
 mod encodings;

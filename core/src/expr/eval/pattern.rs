@@ -1,4 +1,4 @@
-//! `matches`: regular expressions that take time linear in the text, and are charged for what they do.
+//! Regular expressions, for `matches` and those who look for groups: they take time linear in the text, and are charged for what they do.
 //!
 //! A pattern is compiled once for an evaluation, however often a loop comes by, and charged for by its size. Compiled
 //! ones are kept by the thread, a bounded number of them: whether one was there changes the time it takes, never the
@@ -9,9 +9,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
-use regex_automata::nfa::thompson::pikevm::PikeVM;
+use regex_automata::nfa::thompson::pikevm::{self, PikeVM};
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
-use regex_automata::{Input, MatchKind};
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Input, MatchKind, PatternID};
 
 use super::fault::Fault;
 use crate::expr::work::Meter;
@@ -28,11 +29,25 @@ const REMEMBERED_MAX: usize = 16;
 const KEPT_MAX: usize = 64;
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How many bytes are charged for at once where it is not known how far a walk goes.
+const CHARGED_BYTES: usize = 32;
+/// How many groups a pattern may have where they are looked for: as many as a replacement can name.
+pub(super) const GROUPS_MAX: usize = 9;
+/// About how many bytes it takes to follow a group in one state.
+const GROUP_BYTES: usize = 32;
+
 /// What compiling costs: for each byte of the pattern, for each thing that may stand for a class of characters, and
 /// for each so many bytes of the program.
 const COMPILE_BYTE: u64 = 20;
 const COMPILE_CLASS: u64 = 2_000;
 const PROGRAM_BYTES_PER_UNIT: u64 = 2;
+
+/// Whether it matters what the groups of a pattern hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Groups {
+    Ignored,
+    Kept,
+}
 
 /// A compiled pattern.
 struct Program {
@@ -41,6 +56,8 @@ struct Program {
     slow: PikeVM,
     states: u64,
     bytes: usize,
+    /// How many groups are followed.
+    groups: usize,
 }
 
 /// The patterns of one evaluation.
@@ -49,31 +66,45 @@ pub(super) struct Patterns {
     known: VecDeque<Pattern>,
 }
 
-struct Pattern {
+/// A pattern of an evaluation, and what it has remembered of the texts it was tried on.
+pub(super) struct Pattern {
     source: String,
+    of: Groups,
     program: Rc<Program>,
     states: Cache,
+    threads: Option<pikevm::Cache>,
 }
 
 thread_local! {
-    static KEPT: RefCell<VecDeque<(String, Rc<Program>)>> = const { RefCell::new(VecDeque::new()) };
+    static KEPT: RefCell<VecDeque<(String, Groups, Rc<Program>)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 impl Patterns {
     /// Tells whether a pattern is found in a text.
     pub(super) fn is_match(&mut self, text: &str, pattern: &str, meter: &Meter<'_>) -> Result<bool, Fault> {
-        meter.scan(pattern.len())?;
-        if let Some(at) = self.known.iter().position(|known| known.source == pattern) {
-            return self.known[at].is_match(text, meter);
+        self.pattern("matches", pattern, Groups::Ignored, meter)?.is_match(text, meter)
+    }
+
+    /// Compiles a pattern for a function, or finds it again.
+    pub(super) fn pattern(
+        &mut self,
+        function: &str,
+        source: &str,
+        of: Groups,
+        meter: &Meter<'_>,
+    ) -> Result<&mut Pattern, Fault> {
+        meter.scan(source.len())?;
+        if let Some(at) = self.known.iter().position(|known| known.of == of && known.source == source) {
+            return Ok(&mut self.known[at]);
         }
-        let program = program(pattern, meter)?;
+        let program = program(function, source, of, meter)?;
         let states = program.dfa.create_cache();
         if self.known.len() == REMEMBERED_MAX {
             self.known.pop_front();
         }
-        self.known.push_back(Pattern { source: pattern.to_owned(), program, states });
+        self.known.push_back(Pattern { source: source.to_owned(), of, program, states, threads: None });
         let at = self.known.len() - 1;
-        self.known[at].is_match(text, meter)
+        Ok(&mut self.known[at])
     }
 }
 
@@ -122,23 +153,94 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Returns how many groups are followed.
+    pub(super) fn groups(&self) -> usize {
+        self.program.groups
+    }
+
+    /// Returns how far to look for the next match from a place on: to its end, or to that of the text where the automaton
+    /// gives up. Nothing if there is no match.
+    pub(super) fn limit(&mut self, text: &str, from: usize, meter: &Meter<'_>) -> Result<Option<usize>, Fault> {
+        let (dfa, cache) = (&self.program.dfa, &mut self.states);
+        let new_state = 20 + self.program.states / 4;
+        meter.charge(2)?;
+        let start = dfa.start_state_forward(cache, &Input::new(text).span(from..text.len()));
+        let Ok(mut state) = start else { return Ok(Some(text.len())) };
+        let mut end = None;
+        for (walked, byte) in text.as_bytes()[from..].iter().enumerate() {
+            if walked % CHARGED_BYTES == 0 {
+                meter.charge(CHARGED_BYTES as u64 / 8)?;
+            }
+            let mut next = if state.is_tagged() { state } else { dfa.next_state_untagged(cache, state, *byte) };
+            if state.is_tagged() || next.is_unknown() {
+                meter.charge(new_state)?;
+                match dfa.next_state(cache, state, *byte) {
+                    Ok(made) => next = made,
+                    Err(_) => return Ok(Some(text.len())),
+                }
+            }
+            if next.is_tagged() {
+                if next.is_match() {
+                    end = Some(from + walked);
+                }
+                if next.is_dead() {
+                    return Ok(end);
+                }
+                if next.is_quit() {
+                    return Ok(Some(text.len()));
+                }
+            }
+            state = next;
+        }
+        match dfa.next_eoi_state(cache, state) {
+            Ok(last) if last.is_match() => Ok(Some(text.len())),
+            Ok(last) if !last.is_quit() => Ok(end),
+            Ok(_) | Err(_) => Ok(Some(text.len())),
+        }
+    }
+
+    /// Finds the first match and its groups. Takes time in what is looked at times the size of the program.
+    pub(super) fn capture(
+        &mut self,
+        input: &Input<'_>,
+        slots: &mut [Option<NonMaxUsize>],
+        meter: &Meter<'_>,
+    ) -> Result<(), Fault> {
+        let program = &self.program;
+        let followed = 1 + program.groups;
+        let each = program.states * (1 + followed as u64) / 8 + 1;
+        meter.charge((input.get_span().len() as u64 + 2).saturating_mul(each))?;
+        let threads = match &mut self.threads {
+            Some(threads) => threads,
+            threads @ None => {
+                meter.keep(program.states as usize * followed * GROUP_BYTES)?;
+                threads.insert(program.slow.create_cache())
+            }
+        };
+        slots.fill(None);
+        program.slow.search_slots(threads, input, slots);
+        Ok(())
+    }
+}
+
 /// Compiles a pattern, unless the thread has kept it. The charge is the same.
-fn program(pattern: &str, meter: &Meter<'_>) -> Result<Rc<Program>, Fault> {
+fn program(function: &str, pattern: &str, of: Groups, meter: &Meter<'_>) -> Result<Rc<Program>, Fault> {
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(Fault::limit(format!("`matches`: the pattern is longer than {PATTERN_BYTES_MAX} bytes")));
+        return Err(Fault::limit(format!("`{function}`: the pattern is longer than {PATTERN_BYTES_MAX} bytes")));
     }
     let classes = pattern.bytes().filter(|byte| matches!(byte, b'\\' | b'[' | b'.')).count() as u64;
     meter.charge(COMPILE_BYTE * (10 + pattern.len() as u64) + COMPILE_CLASS * classes)?;
-    let program = match kept(pattern) {
+    let program = match kept(pattern, of) {
         Some(program) => program,
         None => {
-            let program = compile(pattern).or_else(|fault| {
+            let program = compile(function, pattern, of).or_else(|fault| {
                 // As far as it got, it was work too.
                 meter.charge(if fault.is_limit() { PROGRAM_BYTES_MAX as u64 } else { 0 })?;
                 Err(fault)
             });
             let program = Rc::new(program?);
-            keep(pattern, &program);
+            keep(pattern, of, &program);
             program
         }
     };
@@ -146,42 +248,52 @@ fn program(pattern: &str, meter: &Meter<'_>) -> Result<Rc<Program>, Fault> {
     Ok(program)
 }
 
-fn compile(pattern: &str) -> Result<Program, Fault> {
+fn compile(function: &str, pattern: &str, of: Groups) -> Result<Program, Fault> {
+    let captures = match of {
+        Groups::Ignored => WhichCaptures::None,
+        Groups::Kept => WhichCaptures::All,
+    };
     // With `utf8` the virtual machine steps byte by byte over each empty match within a character, from the beginning:
-    // in the square of the text. Without, such a match counts, as it does for the automaton.
-    let configuration =
-        NFA::config().nfa_size_limit(Some(PROGRAM_BYTES_MAX)).which_captures(WhichCaptures::None).utf8(false);
+    // in the square of the text. Whoever asks where a match is leaves those out.
+    let configuration = NFA::config().nfa_size_limit(Some(PROGRAM_BYTES_MAX)).which_captures(captures).utf8(false);
     let nfa = NFA::compiler().configure(configuration).build(pattern).map_err(|error| {
         if error.size_limit().is_some() {
             let bytes = PROGRAM_BYTES_MAX;
-            return Fault::limit(format!("`matches`: the pattern is a program of more than {bytes} bytes"));
+            return Fault::limit(format!("`{function}`: the pattern is a program of more than {bytes} bytes"));
         }
         let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         let reason: String = reason.chars().take(200).collect();
-        Fault::of_function("matches", format!("not a regular expression: {reason}"))
+        Fault::of_function(function, format!("not a regular expression: {reason}"))
     })?;
     let (states, bytes) = (nfa.states().len() as u64, nfa.memory_usage());
+    let groups = nfa.group_info().group_len(PatternID::ZERO).saturating_sub(1);
+    if groups > GROUPS_MAX {
+        let reason = format!("the pattern has {groups} groups, and may have {GROUPS_MAX}: write (?:…) for the others");
+        return Err(Fault::of_function(function, reason));
+    }
     let lazy = Config::new()
         .match_kind(MatchKind::LeftmostFirst)
         .unicode_word_boundary(true)
         .cache_capacity(STATES_BYTES_MAX)
         .skip_cache_capacity_check(true);
-    let unbuilt = || Fault::of_function("matches", "the regular expression cannot be built");
+    let unbuilt = || Fault::of_function(function, "the regular expression cannot be built");
     let dfa = DFA::builder().configure(lazy).build_from_nfa(nfa.clone()).map_err(|_| unbuilt())?;
     let slow = PikeVM::new_from_nfa(nfa).map_err(|_| unbuilt())?;
-    Ok(Program { dfa, slow, states, bytes })
+    Ok(Program { dfa, slow, states, bytes, groups })
 }
 
-fn kept(pattern: &str) -> Option<Rc<Program>> {
-    KEPT.with_borrow(|kept| kept.iter().find(|(known, _)| known == pattern).map(|(_, program)| Rc::clone(program)))
+fn kept(pattern: &str, of: Groups) -> Option<Rc<Program>> {
+    KEPT.with_borrow(|kept| {
+        kept.iter().find(|(known, groups, _)| *groups == of && known == pattern).map(|(.., program)| Rc::clone(program))
+    })
 }
 
-fn keep(pattern: &str, program: &Rc<Program>) {
+fn keep(pattern: &str, of: Groups, program: &Rc<Program>) {
     KEPT.with_borrow_mut(|kept| {
-        kept.push_back((pattern.to_owned(), Rc::clone(program)));
-        let mut bytes: usize = kept.iter().map(|(_, program)| program.bytes).sum();
+        kept.push_back((pattern.to_owned(), of, Rc::clone(program)));
+        let mut bytes: usize = kept.iter().map(|(.., program)| program.bytes).sum();
         while kept.len() > KEPT_MAX || bytes > KEPT_BYTES_MAX {
-            let Some((_, gone)) = kept.pop_front() else { return };
+            let Some((.., gone)) = kept.pop_front() else { return };
             bytes -= gone.bytes;
         }
     });

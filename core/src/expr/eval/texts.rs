@@ -161,7 +161,7 @@ fn part<'a>(text: &Text<'a>, start: usize, end: usize) -> Text<'a> {
     }
 }
 
-fn piece<'a>(text: &Text<'a>, start: usize, end: usize, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+pub(super) fn piece<'a>(text: &Text<'a>, start: usize, end: usize, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     if matches!(text, Text::Made(_)) {
         meter.keep(ITEM_BYTES + end - start)?;
     }
