@@ -197,3 +197,63 @@ impl<'p, 't> Search<'p, 't> {
         Some(start..end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex_automata::nfa::thompson::pikevm::PikeVM;
+
+    use super::*;
+    use crate::expr::work::Work;
+
+    type Match = Vec<Option<Range<usize>>>;
+
+    fn ours(pattern: &str, text: &str) -> Result<Vec<Match>, Fault> {
+        let work = Work::of_a_decision();
+        let meter = Meter::of(&work);
+        let mut patterns = Patterns::default();
+        let pattern = patterns.pattern("test", pattern, Groups::Kept, &meter)?;
+        let mut search = Search::of(pattern, text);
+        let mut all = Vec::new();
+        while search.next(&meter)?.is_some() {
+            all.push((0..=search.pattern.groups()).map(|group| search.group(group)).collect());
+        }
+        Ok(all)
+    }
+
+    fn theirs(pattern: &str, text: &str) -> Vec<Match> {
+        let machine = PikeVM::new(pattern).expect("ours took it");
+        let mut cache = machine.create_cache();
+        let found = machine.captures_iter(&mut cache, text);
+        found.map(|found| found.iter().map(|group| group.map(|span| span.range())).collect()).collect()
+    }
+
+    fn pattern() -> BoxedStrategy<String> {
+        let leaves =
+            ["a", "b", "ä", ".", "", "\\w", "\\b", "\\B", "^", "$", "(?-u:\\B)", "(?-u:\\b)", "[^a]", "(?i:A)"];
+        let leaf = proptest::sample::select(leaves.to_vec()).prop_map(str::to_owned);
+        leaf.prop_recursive(4, 16, 2, |inner| {
+            let repeated = proptest::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}"]);
+            prop_oneof![
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a}{b}")),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("(?:{a}|{b})")),
+                (inner.clone(), repeated).prop_map(|(a, by)| format!("(?:{a}){by}")),
+                inner.prop_map(|a| format!("({a})")),
+            ]
+        })
+        .boxed()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        /// Whatever way the automaton shortens, what is found is what the virtual machine finds alone.
+        #[test]
+        fn each_match_is_the_one_that_is_found_the_slow_way(pattern in pattern(), text in "[abä -]{0,10}") {
+            match ours(&pattern, &text) {
+                Ok(found) => prop_assert_eq!(found, theirs(&pattern, &text)),
+                Err(fault) => prop_assert!(fault.into_parts().0.contains("groups")),
+            }
+        }
+    }
+}
