@@ -119,6 +119,10 @@ pub fn patterns() -> Vec<(&'static str, Value)> {
             r#"input.l.all(x, size(regex.extractAll(input.s, "((((((((((((a))))))))))))")) > 0 || true)"#,
             json!({"l": l, "s": long}),
         ),
+        (
+            r#"input.l.all(x, size(regex.extractAll("", "((((((((((a{15}){15}))))))))){8}" + string(x))) > 0 || true)"#,
+            json!({"l": l}),
+        ),
         (r#"input.l.all(x, regex.replace(input.s, "x", "") == "")"#, json!({"l": l, "s": long})),
         (
             r#"size(regex.replace(input.s, "(x)", input.r)) > 0"#,

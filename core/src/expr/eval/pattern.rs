@@ -245,6 +245,11 @@ fn program(function: &str, pattern: &str, of: Groups, meter: &Meter<'_>) -> Resu
         }
     };
     meter.charge(program.bytes as u64 / PROGRAM_BYTES_PER_UNIT)?;
+    if program.groups > GROUPS_MAX {
+        let groups = program.groups;
+        let reason = format!("the pattern has {groups} groups, and may have {GROUPS_MAX}: write (?:…) for the others");
+        return Err(Fault::of_function(function, reason));
+    }
     Ok(program)
 }
 
@@ -267,10 +272,6 @@ fn compile(function: &str, pattern: &str, of: Groups) -> Result<Program, Fault> 
     })?;
     let (states, bytes) = (nfa.states().len() as u64, nfa.memory_usage());
     let groups = nfa.group_info().group_len(PatternID::ZERO).saturating_sub(1);
-    if groups > GROUPS_MAX {
-        let reason = format!("the pattern has {groups} groups, and may have {GROUPS_MAX}: write (?:…) for the others");
-        return Err(Fault::of_function(function, reason));
-    }
     let lazy = Config::new()
         .match_kind(MatchKind::LeftmostFirst)
         .unicode_word_boundary(true)
