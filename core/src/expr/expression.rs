@@ -7,7 +7,7 @@ use cel::{Env, IdedExpr};
 
 use super::check::check_made;
 use super::eval::{self, Fault, Machine, Slots, Term, Value};
-use super::lower::{self, Slot};
+use super::lower::{self, Lowered, Slot};
 use super::path::{Found, Path, Root, Step};
 use super::work::Meter;
 use super::{EvaluationError, Scope, Work, source};
@@ -18,6 +18,7 @@ use crate::Json;
 pub struct Expression {
     source: String,
     plan: Plan,
+    has_later_words: bool,
 }
 
 /// How it is evaluated.
@@ -54,8 +55,9 @@ impl Expression {
     /// Syntax errors, unknown variables and functions, a source over the limits.
     pub fn parse(text: &str) -> Result<Self, ExpressionProblem> {
         source::check(text)?;
-        let plan = parse(text).map_err(|reason| ExpressionProblem { reason: with_dash_hint(text, reason) })?;
-        Ok(Self { source: text.trim().to_owned(), plan })
+        let parsed = parse(text).map_err(|reason| ExpressionProblem { reason: with_dash_hint(text, reason) });
+        let (plan, has_later_words) = parsed?;
+        Ok(Self { source: text.trim().to_owned(), plan, has_later_words })
     }
 
     /// Checks a source as far as that can be done without knowing what it may name.
@@ -74,7 +76,7 @@ impl Expression {
 
     /// Returns whether it asks for something that releases before 0.2 do not know.
     pub(crate) fn has_later_words(&self) -> bool {
-        self.paths().any(Path::has_later_words)
+        self.has_later_words
     }
 
     /// Returns the ids of the nodes whose output it names literally (`nodes.a.output`, `nodes["a"].output`).
@@ -252,15 +254,18 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
     })
 }
 
-fn parse(text: &str) -> Result<Plan, String> {
-    let (term, mut slots) = lower::lower(&parsed(text)?)?;
-    match (&term, slots.pop()) {
-        (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Ok(Plan::Path(path)),
+/// Returns how it is evaluated, and whether it asks for something that releases before 0.2 do not know.
+fn parse(text: &str) -> Result<(Plan, bool), String> {
+    let Lowered { term, mut slots, has_later_functions } = lower::lower(&parsed(text)?)?;
+    let has_later_words = has_later_functions || slots.iter().any(|slot| slot.path().has_later_words());
+    let plan = match (&term, slots.pop()) {
+        (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Plan::Path(path),
         (_, last) => {
             slots.extend(last);
-            Ok(Plan::Program { term, slots })
+            Plan::Program { term, slots }
         }
-    }
+    };
+    Ok((plan, has_later_words))
 }
 
 /// CEL reads `nodes.zip-report.output` as a subtraction; says how such a name is written.

@@ -30,14 +30,23 @@ impl Slot {
     }
 }
 
-/// Lowers an expression; returns its slots too.
+/// A lowered expression.
+pub(super) struct Lowered {
+    pub(super) term: Term,
+    pub(super) slots: Vec<Slot>,
+    /// Whether it calls a function that releases before 0.2 do not know.
+    pub(super) has_later_functions: bool,
+}
+
+/// Lowers an expression.
 ///
 /// # Errors
 /// An unknown variable or function, `nodes` without a literal id, loops too deep: in words.
-pub(super) fn lower(expr: &IdedExpr) -> Result<(Term, Vec<Slot>), String> {
-    let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0 };
+pub(super) fn lower(expr: &IdedExpr) -> Result<Lowered, String> {
+    let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_functions: false };
     let term = lowering.term(expr)?;
-    Ok((term, lowering.slots))
+    let Lowering { slots, has_later_functions, .. } = lowering;
+    Ok(Lowered { term, slots, has_later_functions })
 }
 
 struct Lowering {
@@ -45,6 +54,7 @@ struct Lowering {
     /// Variables in scope: of loops, and what `optMap` binds.
     locals: Vec<String>,
     loops: usize,
+    has_later_functions: bool,
 }
 
 impl Lowering {
@@ -167,6 +177,7 @@ impl Lowering {
         if !eval::knows(&name) {
             return Err(format!("there is no function `{name}`"));
         }
+        self.has_later_functions |= eval::is_later(&name);
         let style = if receiver.is_some() { Style::Member } else { Style::Free };
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(receiver) = receiver {

@@ -242,6 +242,9 @@ fn whoever_does_not_know_the_words_of_a_definition_is_told_by_the_bundle_that_br
         (of(json!("all"), json!({"kind": "transform", "output": "${{ input.n > 1 }}"})), 1),
         (asks(json!("nodes.a.output == 'status'"), json!({})), 1),
         (asks(json!("nodes.a.status == 'failed'"), json!({})), 5),
+        (asks(json!("[1].map(json, json.size()) == []"), json!("${{ 'ab'.reverse().split('').join('-') }}")), 1),
+        (asks(json!("size([2, 1].sort()) == 2"), json!({})), 5),
+        (asks(json!("true"), json!({"n": "n: ${{ 'x'.matches('y') ? 'z' : url.encode('&') }}"})), 5),
         (asks(json!("true"), json!({"n": ["${{ nodes['b'].attempts }}"]})), 5),
     ];
     for (document, needs) in cases {

@@ -137,6 +137,14 @@ pub(in super::super) fn knows(name: &str) -> bool {
     FUNCTIONS.iter().any(|(known, ..)| *known == name)
 }
 
+/// Returns whether releases before 0.2 do not know a function of that name.
+pub(in super::super) fn is_later(name: &str) -> bool {
+    FUNCTIONS.iter().filter(|(known, ..)| *known == name).any(|(.., run)| match run {
+        Run::Data | Run::Encoding | Run::Format | Run::Regex => true,
+        Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Text | Run::Number | Run::Matches | Run::Optional => false,
+    })
+}
+
 impl Function {
     /// Finds a function by name, the way it is called, and how many arguments there are, the receiver counted.
     pub(in super::super) fn find(name: &str, style: Style, arguments: usize) -> Option<Self> {

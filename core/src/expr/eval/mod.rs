@@ -28,7 +28,7 @@ mod value;
 mod write;
 
 pub(super) use fault::Fault;
-pub(super) use functions::{Function, NAMESPACES, Style, knows};
+pub(super) use functions::{Function, NAMESPACES, Style, is_later, knows};
 pub(super) use machine::{Machine, Slots};
 pub(super) use operators::Operator;
 pub(super) use term::{Access, Body, Constant, Entry, Item, Loop, Term};
