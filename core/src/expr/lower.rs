@@ -247,7 +247,7 @@ impl Lowering {
         if let Some(slot) = &slot
             && slot.path().root == Root::Nodes
         {
-            check_node_path(slot.path())?;
+            slot.path().check_of_node()?;
         }
         Ok(slot)
     }
@@ -385,17 +385,5 @@ fn constant(literal: &LiteralValue) -> Constant {
         LiteralValue::Double(number) => Constant::Double(*number.inner()),
         LiteralValue::String(text) => Constant::Text(text.inner().to_owned()),
         LiteralValue::Bytes(bytes) => Constant::Bytes(bytes.inner().to_vec()),
-    }
-}
-
-fn check_node_path(path: &Path) -> Result<(), String> {
-    match path.steps.as_slice() {
-        [Step::Key(_), Step::Key(output), ..] if output == "output" => Ok(()),
-        [Step::Key(_), Step::Key(word)] if Path::NODE_WORDS.contains(&word.as_str()) => Ok(()),
-        [Step::Key(id), ..] => Err(format!("of `nodes[{id:?}]` there are `.output`, `.status` and `.attempts`")),
-        _ => {
-            Err("`nodes` needs the id of a node, written out: `nodes.<id>.output` or `nodes[\"<id>\"].output`"
-                .to_owned())
-        }
     }
 }

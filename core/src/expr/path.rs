@@ -89,7 +89,24 @@ impl Found<'_> {
 
 impl Path {
     /// What there is of a node beside its output: words and numbers, with nothing below them.
-    pub(super) const NODE_WORDS: [&str; 2] = ["status", "attempts"];
+    const NODE_WORDS: [&str; 2] = ["status", "attempts"];
+
+    /// Checks what is asked of a node.
+    ///
+    /// # Errors
+    /// What there is to ask, in words.
+    pub(super) fn check_of_node(&self) -> Result<(), String> {
+        match self.steps.as_slice() {
+            [Step::Key(_), Step::Key(output), ..] if output == "output" => Ok(()),
+            [Step::Key(_), Step::Key(word)] if Self::NODE_WORDS.contains(&word.as_str()) => Ok(()),
+            [Step::Key(id), ..] => Err(format!("of `nodes[{id:?}]` there are `.output`, `.status` and `.attempts`")),
+            _ => {
+                let how =
+                    "`nodes` needs the id of a node, written out: `nodes.<id>.output` or `nodes[\"<id>\"].output`";
+                Err(how.to_owned())
+            }
+        }
+    }
 
     /// Returns whether releases before 0.2 do not know it.
     pub(super) fn has_later_words(&self) -> bool {
