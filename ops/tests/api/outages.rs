@@ -53,13 +53,20 @@ async fn a_database_that_refuses_is_not_called_away_and_goes_on_once_it_is_mende
     only_reads(&mut engine, "on").await;
     let ended = engine.post("/workflows/pure/runs?wait=30s", json!({})).await;
     let seen = format!("/runs?minSeq={}", ended.data(200)["token"].as_str().unwrap());
+    let last = std::sync::Mutex::new(json!(null));
     let told = async {
         // While the projector looks for its session again it does not know.
-        while engine.get(&seen).await.body["code"] != "read/database_unfit" {
+        loop {
+            let answer = engine.get(&seen).await;
+            if answer.body["code"] == "read/database_unfit" {
+                return;
+            }
+            *last.lock().unwrap() = json!({"status": answer.status.as_u16(), "body": answer.body});
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(DEADLINE, told).await.expect("who waits is told");
+    let told = tokio::time::timeout(DEADLINE, told).await;
+    told.unwrap_or_else(|_| panic!("who waits is told, and heard at last {}", last.lock().unwrap()));
     assert_eq!(engine.get(&seen).await.problem("read/database_unfit")["status"], 503);
     let not_ready = engine.get("/readyz").await;
     let checks = not_ready.problem("engine/not_ready")["checks"].as_array().unwrap();
