@@ -6,6 +6,7 @@ use headwater_projector::parse::parse;
 use headwater_projector::queries;
 use headwater_streams::clock::now;
 use headwater_streams::journals::{Entry, Journals as _, Stretch, StretchError};
+use tokio::sync::SemaphorePermit;
 
 use super::catalogue::{AS_OF, AsOf};
 use super::token::Token;
@@ -66,8 +67,13 @@ impl Api {
         if let Some(time) = last_time(shard, &[entry]) {
             return Ok(time);
         }
-        // Some entries hold no commit, and many may follow each other: what is before them is read in ever longer stretches.
-        let _turn = self.turns.walk().await;
+        self.last_before(position, self.turns.walk().await).await
+    }
+
+    /// Looks back through a journal for the last commit before a place. Some entries hold no commit, and many may follow each other:
+    /// they are read in ever longer stretches, and so in `_turn`, which is held until then.
+    async fn last_before(&self, position: Position, _turn: SemaphorePermit<'_>) -> Result<Timestamp, Problem> {
+        let Position { shard, sequence } = position;
         let (mut before, mut width) = (sequence, STRETCH_MIN);
         while before.in_stream() > Sequence::FIRST {
             let first = before.get() - width.min(before.in_stream().get() - 1);
