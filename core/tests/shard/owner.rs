@@ -232,6 +232,11 @@ fn whoever_does_not_know_the_words_of_a_definition_is_told_by_the_bundle_that_br
         json!({"slug": "chain", "steps": [{"id": "a", "action": "noop"},
             {"id": "b", "action": "noop", "dependsOn": ["a"], "when": when}], "output": output})
     };
+    let looks = |consumes: Value| {
+        let mut of = consumes;
+        of["assetId"] = json!("x.y");
+        json!({"slug": "chain", "steps": [{"id": "a", "jobSlug": "work", "consumes": [of]}]})
+    };
     let fail = json!({"kind": "fail", "code": "meant", "message": "so"});
     let cases = [
         (of(json!("all"), json!("noop")), 1),
@@ -244,6 +249,10 @@ fn whoever_does_not_know_the_words_of_a_definition_is_told_by_the_bundle_that_br
         (asks(json!("nodes.a.status == 'failed'"), json!({})), 5),
         (asks(json!("[1].map(json, json.size()) == []"), json!("${{ 'ab'.reverse().split('').join('-') }}")), 1),
         (asks(json!("size([2, 1].sort()) == 2"), json!({})), 5),
+        (of(json!("all"), json!({"kind": "transform", "output": {"n": ["${{ [1].sum() }}"]}})), 5),
+        (looks(json!({"partition": "${{ 'a%d'.format([1]) }}"})), 5),
+        (looks(json!({"producerInput": {"n": "${{ lists.range(2) }}"}})), 5),
+        (looks(json!({"partition": "${{ 'a' + 'b' }}"})), 1),
         (asks(json!("true"), json!({"n": "n: ${{ 'x'.matches('y') ? 'z' : url.encode('&') }}"})), 5),
         (asks(json!("true"), json!({"n": ["${{ nodes['b'].attempts }}"]})), 5),
     ];

@@ -70,8 +70,21 @@ enum Command {
 impl Arguments {
     /// Returns whether this is a process that stays.
     pub fn is_server(&self) -> bool {
+        self.process() == Process::Server
+    }
+
+    /// Returns what it runs on: every core, but for a worker of which there may be many, as `docs/workers.md` recommends.
+    pub fn runtime(&self) -> tokio::runtime::Builder {
+        match self.process() {
+            Process::Worker => tokio::runtime::Builder::new_current_thread(),
+            Process::Server | Process::Errand => tokio::runtime::Builder::new_multi_thread(),
+        }
+    }
+
+    fn process(&self) -> Process {
         match self.command {
-            Command::Dev(_) | Command::Serve(_) => true,
+            Command::Dev(_) | Command::Serve(_) => Process::Server,
+            Command::BenchWorker(_) => Process::Worker,
             Command::Config(_)
             | Command::Apply(_)
             | Command::Validate(_)
@@ -81,29 +94,20 @@ impl Arguments {
             | Command::Hold(_)
             | Command::Doctor(_)
             | Command::Rebuild(_)
-            | Command::Bench(_)
-            | Command::BenchWorker(_) => false,
+            | Command::Bench(_) => Process::Errand,
         }
     }
+}
 
-    /// Returns what it runs on: every core, but for a worker of which there may be many, as `docs/workers.md` recommends.
-    pub fn runtime(&self) -> tokio::runtime::Builder {
-        match self.command {
-            Command::BenchWorker(_) => tokio::runtime::Builder::new_current_thread(),
-            Command::Dev(_)
-            | Command::Serve(_)
-            | Command::Config(_)
-            | Command::Apply(_)
-            | Command::Validate(_)
-            | Command::Run(_)
-            | Command::Asset(_)
-            | Command::Quarantine(_)
-            | Command::Hold(_)
-            | Command::Doctor(_)
-            | Command::Rebuild(_)
-            | Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
-        }
-    }
+/// What the process of a command is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Process {
+    /// It stays.
+    Server,
+    /// One of many beside each other.
+    Worker,
+    /// It ends when it has done what it was asked for.
+    Errand,
 }
 
 /// Carries out a command.
