@@ -118,8 +118,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
         return None;
     }
-    let has_later_words = has_later_words(&header, &drafts, &edges);
-    Some(Definition { has_later_words, ..assemble(header, drafts, edges, &ranked, source)? })
+    assemble(header, drafts, edges, &ranked, source)
 }
 
 /// Lists the entries of `steps` or `nodes` and where each id stands; only the first of a double id counts.
@@ -207,6 +206,7 @@ fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
 }
 
 fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize], source: Json) -> Option<Definition> {
+    let has_later_words = has_later_words(&header, &drafts, &edges);
     let mut rank = vec![NodeIx(0); order.len()];
     for (position, node) in order.iter().enumerate() {
         rank[*node] = NodeIx(position as u32);
@@ -250,7 +250,7 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         nodes,
         transitions,
         starts,
-        has_later_words: false,
+        has_later_words,
         content_hash: hash(&source),
         source,
     })

@@ -21,6 +21,33 @@ fn a_node_that_is_to_fail_fails_with_its_code_and_can_be_caught() {
 }
 
 #[test]
+fn what_a_node_fails_with_is_cut_where_it_is_long() {
+    let long = json!({"kind": "fail", "code": "c", "message": "${{ 'a' + input.m }}"});
+    let mut world = World::with(&json!({"slug": "long", "steps": [{"id": "a", "action": long}]}));
+    world.start("long", json!({"m": "ü".repeat(100_000)}));
+    let last = serde_json::to_value(world.commits.last().unwrap().events.last().unwrap()).unwrap();
+    let message = last["run"]["runFailed"]["failure"]["message"].as_str().unwrap();
+    assert!(message.starts_with("aü"), "{message:.200}");
+    assert_eq!(message.len(), 16 * 1024 - 1, "at a character");
+}
+
+#[test]
+fn a_join_that_does_not_wait_sees_where_the_others_stand() {
+    let told = json!({"kind": "transform", "output": "${{ nodes.job.status + ' ' + nodes.nap.status }}"});
+    let mut world = World::with(&json!({"slug": "early", "nodes": [
+        {"id": "quick", "action": "noop"}, {"id": "job", "jobSlug": "work"},
+        {"id": "nap", "action": {"kind": "sleep", "duration": "1h"}}, {"id": "told", "action": told, "join": "any"}],
+        "transitions": [{"from": "quick", "to": "told"}, {"from": "job", "to": "told"}, {"from": "nap", "to": "told"}]}));
+    let run = world.start("early", json!({}));
+    let output = world.commits.iter().flat_map(|commit| &commit.events).find_map(|event| {
+        let event = serde_json::to_value(event).unwrap();
+        let done = &event["run"]["nodeSucceeded"];
+        (done["node"] == "told").then(|| done["output"].clone())
+    });
+    assert_eq!(output, Some(json!("queued waiting")), "{}", world.timeline(run));
+}
+
+#[test]
 fn joins_by_outcome_ask_how_the_nodes_before_have_ended() {
     // A goes well, `b` fails or goes well, `c` is skipped or goes well; a failure of `b` is caught elsewhere.
     let graph = |join: &str| {
