@@ -95,7 +95,8 @@ fn windows_have_a_long_and_a_short_form() {
 fn what_is_malformed_is_refused_at_the_door_with_its_place() {
     let partitioning = |value: Value| json!({ "partitioning": value });
     let automation = |value: Value| json!({ "autoMaterialize": value });
-    let cases: [(Value, &[&str]); 24] = [
+    let cases: [(Value, &[&str]); 25] = [
+        (json!({"schema": {"items": {"pattern": "(?i-u)x"}}}), &["schema bad_schema"]),
         (partitioning(json!({"keys": ["a"]})), &["partitioning/type missing_field"]),
         (partitioning(json!({"type": "yearly"})), &["partitioning/type invalid_value"]),
         (partitioning(json!({"kind": 3})), &["partitioning/kind invalid_value"]),

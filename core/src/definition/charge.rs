@@ -10,6 +10,8 @@ use std::panic::resume_unwind;
 use jsonschema::{Keyword, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value, json};
 
+use super::pattern;
+
 /// The keyword; its value is `[units a visit, units a byte of a text]`.
 const KEYWORD: &str = "headwater:work";
 /// Keywords whose value is data, not schemas: left as they are.
@@ -78,6 +80,7 @@ fn charge(schema: &mut Value, pattern: u64) {
                 }
             }
             let units = json!([visit(keywords, pattern), byte(keywords)]);
+            pattern::read_characters(keywords);
             keywords.insert(KEYWORD.to_owned(), units);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| charge(item, pattern)),

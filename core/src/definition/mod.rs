@@ -19,6 +19,7 @@
 //! | `references` | whether every name an expression uses is there by then |
 //! | `schema` | whether a value keeps a JSON Schema |
 //! | `charge` | what it costs to find out |
+//! | `pattern` | which patterns of a schema look within characters |
 //! | `unfold` | how large it becomes where references are followed |
 //! | `span` | how long `90s` is |
 //! | `hints` | what people mean who come from other tools |
@@ -36,6 +37,7 @@ mod hints;
 mod joins;
 mod node;
 mod order;
+mod pattern;
 mod policy;
 mod problem;
 mod references;

@@ -32,6 +32,12 @@ pub fn schemas() -> Vec<(&'static str, Value, Value)> {
         ("a long text", json!({"pattern": "^[ab]*a[ab]{300}c"}), json!(ab)),
         ("two patterns", json!({"pattern": "^(a+)+$"}), json!("a".repeat(400_000) + "b")),
         ("look-around", json!({"items": {"pattern": "^(?=(a+)+$)"}}), json!(vec!["a".repeat(40) + "b"; 5000])),
+        ("within characters", json!({"pattern": "(?-u:\\B)|\\bq"}), json!("a-".repeat(200_000) + "aä")),
+        (
+            "within characters of keys",
+            json!({"patternProperties": {"\\bq|(?s-u:\\B)": {}}}),
+            json!({"a-".repeat(200_000) + "aä": 1}),
+        ),
         ("patterns of keys", json!({"patternProperties": {"(k?){20}x": {}, "k{10}y": {}}}), keys(20_000)),
         ("names", json!({"additionalProperties": false}), keys(20_000)),
         ("unique items", json!({"uniqueItems": true}), json!((0..60_000).map(|n| json!([n])).collect::<Vec<_>>())),

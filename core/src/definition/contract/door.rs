@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Automation, Partitioning};
 use crate::definition::document::{Field, Findings};
+use crate::definition::pattern;
 use crate::definition::{Definition, Problem, ProblemCode};
 
 /// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
@@ -15,6 +16,11 @@ pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
 
 /// Looks at every asset that any node of a document declares, in whichever form.
 pub(in crate::definition) fn check_document(document: &Value, found: &Findings) {
+    for name in ["inputSchema", "stateSchema", "outputSchema"] {
+        if let Some(schema) = document.get(name) {
+            check_patterns(&Field::new(format!("/{name}"), schema, found));
+        }
+    }
     for list in ["steps", "nodes"] {
         for (at, node) in entries(document, "", list) {
             for side in ["produces", "consumes"] {
@@ -37,10 +43,22 @@ fn check(at: &str, declared: &Value, found: &Findings) {
         let message = "a partition is one key, a text: consume each partition in a node of its own";
         key.error(ProblemCode::InvalidValue, message);
     }
+    if let Some(schema) = field("schema") {
+        check_patterns(&schema);
+    }
     if let Some(partitioning) = field("partitioning") {
         Partitioning::read(&partitioning);
     }
     if let Some(automation) = field("autoMaterialize") {
         Automation::read(&automation);
+    }
+}
+
+fn check_patterns(schema: &Field<'_>) {
+    if let Some(pattern) = pattern::within_characters(schema.value) {
+        let shown: String = pattern.chars().take(80).collect();
+        let message =
+            format!("the pattern {shown:?} turns Unicode off, which patterns of schemas cannot: leave the `u` out");
+        schema.error(ProblemCode::BadSchema, message);
     }
 }
