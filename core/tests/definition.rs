@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_core::definition::{Backoff, BuiltIn, Definition, Execution, Jitter, Join, OnMiss, OnNoRoute, Outcome};
-use headwater_core::definition::{ProblemCode, Require, Severity, compile};
+use headwater_core::definition::{ProblemCode, RegionIx, Require, Severity, compile};
 use serde_json::{Value, json};
 
 /// Compiles what is fine, but for fields that nothing reads yet.
@@ -66,7 +66,7 @@ fn the_everyday_step_is_accepted_as_it_stands() {
     let definition = good(&with_steps(json!([{"id": "scan", "jobSlug": "scan-directory"}, step])));
     assert!(matches!(definition.nodes[1].action.execution, Execution::Fleet { .. }));
     assert_eq!(definition.nodes[1].queue.as_str(), "generate-visualizations");
-    assert_eq!(definition.starts, [definition.find_str("scan").unwrap()]);
+    assert_eq!(definition.region(RegionIx::ROOT).starts, [definition.find_str("scan").unwrap()]);
     assert_eq!(definition.nodes[0].on_success.len(), 1);
     assert_eq!(definition.nodes[1].incoming.len(), 1);
 }

@@ -162,8 +162,8 @@ fn mutate(document: &mut Value, picks: &[usize], how: usize, new: &Value, name: 
 }
 
 fn shown(definition: &Definition) -> String {
-    let Definition { nodes, transitions, starts, defaults, labels, timeout, output, .. } = definition;
-    format!("{nodes:?} {transitions:?} {starts:?} {defaults:?} {labels:?} {timeout:?} {output:?}")
+    let Definition { nodes, transitions, regions, defaults, labels, timeout, output, .. } = definition;
+    format!("{nodes:?} {transitions:?} {regions:?} {defaults:?} {labels:?} {timeout:?} {output:?}")
 }
 
 /// What holds for every document.

@@ -59,6 +59,7 @@ impl World {
             error: Some(&self.error),
             run: &self.run,
             trigger: &self.trigger,
+            bound: &[],
         })
     }
 }
@@ -179,7 +180,7 @@ fn what_no_run_could_evaluate_is_refused_when_parsed() {
         ("now()", "there is no function `now`"),
         ("timestamp('2020-01-01T00:00:00Z')", "there is no function `timestamp`"),
         ("lists.concat([1], [2])", "there is no function `lists.concat`"),
-        ("item.x", "not in this release"),
+        ("item.x", "bound in the body of a `forEach`"),
         ("Foo{a: 1}", "no type `Foo`"),
         ("input.list.map(a, input.list.map(b, input.list.map(c, input.list.map(d, d))))", "deeper than 3"),
     ];

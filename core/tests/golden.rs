@@ -13,7 +13,7 @@ use headwater_core::run::*;
 use headwater_core::shard::{Effect, Event, Record, Release, ReleaseBy};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{
-    Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunFailure, RunId, SessionId, Timestamp, Version,
+    Attempt, BranchId, DefinitionVersion, Json, LeaseToken, Revision, RunFailure, RunId, SessionId, Timestamp, Version,
 };
 use serde_json::json;
 
@@ -34,6 +34,10 @@ fn at(seconds: u64) -> Timestamp {
 
 fn failure() -> RunFailure {
     RunFailure::new("disk_full", "no space left on device").at(&name("build"), Some(Attempt::new(2)))
+}
+
+fn ended(outcome: BranchOutcome) -> RunEvent {
+    RunEvent::BranchEnded { branch: BranchId::new(7), outcome }
 }
 
 fn chosen() -> ConsumedAsset {
@@ -165,6 +169,18 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 version: Version::new(4),
             },
         ),
+        ("items-listed", RunEvent::ItemsListed { node: node(), items: Json::of(&json!(["a", {"b": 1}])) }),
+        ("branches-opened", RunEvent::BranchesOpened { node: node(), first: BranchId::new(7), from: 3, count: 2 }),
+        ("branch-closing", RunEvent::BranchClosing { branch: BranchId::new(7), failure: failure() }),
+        ("join-closing-enough", RunEvent::JoinClosing { node: node(), join: JoinClosing::Enough {} }),
+        (
+            "join-closing-failed",
+            RunEvent::JoinClosing { node: node(), join: JoinClosing::Failed { failure: failure() } },
+        ),
+        ("branch-succeeded", ended(BranchOutcome::Succeeded { output: Json::of(&json!([1])), key: Some("a".into()) })),
+        ("branch-failed", ended(BranchOutcome::Failed { failure: failure() })),
+        ("branch-cancelled", ended(BranchOutcome::Cancelled {})),
+        ("branch-turned", ended(BranchOutcome::Turned { again: true })),
         ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
         ("run-failed", RunEvent::RunFailed { failure: failure() }),
         ("run-ending-failed", RunEvent::RunEnding { ending: Ending::Failed { failure: failure() } }),

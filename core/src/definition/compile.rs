@@ -6,19 +6,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::Digest as _;
 
-use super::document::{Field, Fields, Findings, sorted};
-use super::edges::{self, Edge, Ids};
+use super::document::{Field, Findings, sorted};
+use super::drawn::Drawn;
+use super::edges::Edge;
 use super::header::{self, Header};
-use super::node::{self, Draft};
+use super::node::Draft;
 use super::references::Known;
-use super::{
-    Definition, NodeIndex, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx,
-};
+use super::regions::{self, Plan};
+use super::{Back, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
 use super::{contract, order};
 use crate::{AssetId, Json};
 
-/// The most nodes a definition may have.
-const NODES_MAX: usize = 2_000;
 /// The largest document, in bytes of JSON without white space.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
@@ -89,24 +87,26 @@ fn depth(document: &Value) -> usize {
 fn read(document: &Value, found: &Findings) -> Option<Definition> {
     let mut fields = Field::new("", document, found).fields()?;
     let header = header::read(&mut fields);
-    let (mut drafts, ids, edges) = if fields.has("nodes") || fields.has("transitions") {
-        if fields.has("steps") {
-            let message = "`steps` and `nodes` are two forms of the same thing: keep one";
-            found.error(&fields.below("steps"), ProblemCode::InvalidValue, message);
-            fields.take(&["steps"]);
-        }
-        nodes_form(&mut fields)
-    } else {
-        steps_form(&mut fields)
-    };
+    let mut drawn = Drawn::default();
+    drawn.graph(&mut fields, None);
     let source = Json::of(&sorted(Value::Object(fields.finish())));
+    let Drawn { mut drafts, ids, edges, bodies } = drawn;
+    drafts.sort_by_key(|draft| ids.get(draft.node.id.as_str()).copied());
     settle_contracts(&mut drafts, found);
     let mut names = vec![""; ids.len()];
     ids.iter().for_each(|(id, position)| names[*position] = id);
-    let ranked = order::order(&names, &edges, found);
-    let upstream = if ranked.len() == names.len() { order::upstream(&ranked, &edges) } else { Vec::new() };
+    let plan = regions::plan(&names, &edges, &bodies, found);
+    let upstream = plan.as_ref().map_or_else(Vec::new, |plan| order::upstream(plan, &edges, &bodies));
     let input_keys = header.schemas.input.as_ref().and_then(header::closed_keys);
-    let known = Known { drafts: &drafts, ids: &ids, upstream: &upstream, input_keys: input_keys.as_ref(), found };
+    let known = Known {
+        drafts: &drafts,
+        ids: &ids,
+        upstream: &upstream,
+        plan: plan.as_ref(),
+        bodies: &bodies,
+        input_keys: input_keys.as_ref(),
+        found,
+    };
     for draft in &drafts {
         if let Some(position) = ids.get(draft.node.id.as_str()) {
             known.check_node(*position, draft);
@@ -114,101 +114,28 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     }
     edges.iter().for_each(|edge| known.check_edge(edge));
     header.output.uses.iter().for_each(|used| known.check_output(used));
-    super::joins::check(&drafts, &ids, &edges, found);
-    if found.has_errors() || drafts.len() != ids.len() || ranked.len() != ids.len() {
+    let plan = plan?;
+    super::joins::check(&drafts, &ids, &edges, &plan, found);
+    if found.has_errors() || drafts.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, &ranked, source)
-}
-
-/// Lists the entries of `steps` or `nodes` and where each id stands; only the first of a double id counts.
-fn entries<'d>(fields: &mut Fields<'d>, name: &'static str) -> (Vec<Field<'d>>, Ids) {
-    let Some(field) = fields.need(&[name]) else { return (Vec::new(), Ids::new()) };
-    let items = field.items();
-    if field.value.as_array().is_some_and(Vec::is_empty) {
-        field.error(ProblemCode::InvalidValue, "a workflow needs at least one");
-    }
-    let how = "let one node do more, or split the workflow and join the parts by an asset";
-    if !field.at_most(NODES_MAX, items.len(), name, how) {
-        return (Vec::new(), Ids::new());
-    }
-    let mut ids = Ids::new();
-    for item in &items {
-        let Some(id) = node::id_of(item) else { continue };
-        if ids.contains_key(&id) {
-            let at = format!("{}/id", item.at);
-            item.findings().error(&at, ProblemCode::Duplicate, format!("there is a node `{id}` already"));
-        } else {
-            let position = ids.len();
-            ids.insert(id, position);
-        }
-    }
-    (items, ids)
-}
-
-fn steps_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
-    let (items, ids) = entries(fields, "steps");
-    let (mut drafts, mut edges, mut source): (Vec<Draft>, _, _) = (Vec::new(), Vec::new(), Vec::new());
-    for item in &items {
-        let Some(mut step) = item.fields() else { continue };
-        let draft = node::read(&mut step);
-        let depends = edges::depends(&mut step);
-        if let Some(to) = node::id_of(item).and_then(|id| ids.get(&id).copied()) {
-            edges::of_step(to, &depends, &ids, item.findings(), &mut edges);
-        }
-        source.push(Value::Object(step.finish()));
-        drafts.extend(draft);
-    }
-    if edges.len() > edges::TRANSITIONS_MAX {
-        let (count, max) = (edges.len(), edges::TRANSITIONS_MAX);
-        let how = "put a `noop` between many that depend on many";
-        let message = format!("has {count} dependencies, and at most {max} are taken: {how}");
-        fields.error(ProblemCode::TooLarge, message);
-        edges.clear();
-    }
-    fields.keep("steps", Value::Array(source));
-    // A step whose condition is false is skipped; it does not fail the run of the step before it.
-    for draft in drafts.iter_mut().filter(|draft| !draft.routed) {
-        let from = ids.get(draft.node.id.as_str());
-        if edges.iter().any(|edge| edge.when.is_some() && Some(&edge.from) == from) {
-            draft.node.on_no_route = OnNoRoute::End;
-        }
-    }
-    (drafts, ids, edges)
-}
-
-fn nodes_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
-    let (items, ids) = entries(fields, "nodes");
-    let (mut drafts, mut source) = (Vec::new(), Vec::new());
-    for item in &items {
-        let Some(mut node) = item.fields() else { continue };
-        drafts.extend(node::read(&mut node));
-        if let Some(field) = node.take(&["dependsOn"]) {
-            let message = "`dependsOn` belongs to `steps`; nodes are joined by `transitions`";
-            field.error(ProblemCode::UnknownField, message);
-        }
-        source.push(Value::Object(node.finish()));
-    }
-    fields.keep("nodes", Value::Array(source));
-    let Some(field) = fields.take(&["transitions"]) else { return (drafts, ids, Vec::new()) };
-    let (edges, source) = edges::of_transitions(&field, &ids);
-    if !source.is_empty() {
-        fields.keep("transitions", Value::Array(source));
-    }
-    (drafts, ids, edges)
+    assemble(header, drafts, edges, plan, source)
 }
 
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
-    let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses));
+    let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses).chain(&draft.output_uses));
     let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_ref())).chain(&header.output.uses);
-    let is_later = |draft: &Draft| draft.node.join.is_later_word() || !draft.node.action.can_succeed();
-    drafts.iter().any(is_later) || uses.any(|used| used.has_later_words)
+    let is_later = |draft: &Draft| {
+        let action = &draft.node.action;
+        draft.node.join.is_later_word() || !action.can_succeed() || action.for_each().is_some()
+    };
+    edges.iter().any(|edge| edge.back.is_some()) || drafts.iter().any(is_later) || uses.any(|used| used.has_later_words)
 }
 
-fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize], source: Json) -> Option<Definition> {
+fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, plan: Plan, source: Json) -> Option<Definition> {
     let has_later_words = has_later_words(&header, &drafts, &edges);
-    let mut rank = vec![NodeIx(0); order.len()];
-    for (position, node) in order.iter().enumerate() {
+    let mut rank = vec![NodeIx(0); plan.order.len()];
+    for (position, node) in plan.order.iter().enumerate() {
         rank[*node] = NodeIx(position as u32);
     }
     let mut nodes: Vec<(NodeIx, super::Node)> = drafts
@@ -223,18 +150,21 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
     let mut nodes: Vec<super::Node> = nodes.into_iter().map(|(_, node)| node).collect();
     let mut transitions = Vec::with_capacity(edges.len());
     let mut tiers: BTreeMap<(NodeIx, bool, u32), Vec<TransitionIx>> = BTreeMap::new();
-    for (position, edge) in edges.into_iter().enumerate() {
+    for (position, (edge, leads_back)) in edges.into_iter().zip(&plan.leads_back).enumerate() {
         let ix = TransitionIx(position as u32);
         let (from, to) = (rank[edge.from], rank[edge.to]);
-        nodes[to.0 as usize].incoming.push(ix);
+        if !leads_back {
+            nodes[to.0 as usize].incoming.push(ix);
+        }
         tiers.entry((from, edge.on == Outcome::Failure, edge.priority)).or_default().push(ix);
-        transitions.push(Transition { from, to, priority: edge.priority, on: edge.on, when: edge.when });
+        let back = edge.back.map(|back| Back { max: back.max, until: back.until.map(|(until, _)| until) });
+        transitions.push(Transition { from, to, priority: edge.priority, on: edge.on, when: edge.when, back });
     }
     for ((from, failure, _), tier) in tiers {
         let node = &mut nodes[from.0 as usize];
         if failure { node.on_failure.push(tier) } else { node.on_success.push(tier) }
     }
-    let starts = (0..nodes.len()).filter(|n| nodes[*n].incoming.is_empty()).map(|n| NodeIx(n as u32)).collect();
+    let regions = regions::settle(&plan, &rank, &mut nodes, &transitions);
     Some(Definition {
         slug: header.slug?,
         name: header.name,
@@ -249,7 +179,7 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize
         index: NodeIndex::of(&nodes),
         nodes,
         transitions,
-        starts,
+        regions,
         has_later_words,
         content_hash: hash(&source),
         source,

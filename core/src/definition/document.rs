@@ -19,14 +19,35 @@ const PROBLEMS_MAX: usize = 1_000;
 const NEAREST_MAX: usize = 200;
 
 /// Fields that the format will have, and what to say of them.
-const NOT_YET: [&str; 8] =
-    ["forEach", "compensate", "maxIterations", "loop", "concurrencyKey", "priority", "concurrency", "checks"];
+const NOT_YET: [&str; 6] = ["compensate", "loop", "concurrencyKey", "priority", "concurrency", "checks"];
 
-/// Collects what is wrong.
+/// Collects what is wrong, and knows what is bound where the document is being read.
 #[derive(Debug, Default)]
-pub(super) struct Findings(RefCell<Vec<Problem>>);
+pub(super) struct Findings {
+    problems: RefCell<Vec<Problem>>,
+    bound: RefCell<Vec<String>>,
+}
 
 impl Findings {
+    /// Returns the names that expressions can use here beside the variables there always are.
+    pub(super) fn bound(&self) -> Vec<String> {
+        self.bound.borrow().clone()
+    }
+
+    /// Reads something that stands where more names are bound.
+    pub(super) fn binding<T>(&self, names: &[&str], read: impl FnOnce() -> T) -> T {
+        let before = self.bound.borrow().len();
+        self.bound.borrow_mut().extend(names.iter().map(|name| (*name).to_owned()));
+        let read = read();
+        self.bound.borrow_mut().truncate(before);
+        read
+    }
+
+    /// Returns one that nobody reads, for what is read a second time in the same place.
+    pub(super) fn silent(&self) -> Self {
+        Self { problems: RefCell::default(), bound: self.bound.clone() }
+    }
+
     pub(super) fn error(&self, path: &str, code: ProblemCode, message: impl Into<String>) {
         self.add(path, code, Severity::Error, message.into());
     }
@@ -37,11 +58,11 @@ impl Findings {
 
     /// Returns whether anything found forbids to apply the document.
     pub(super) fn has_errors(&self) -> bool {
-        self.0.borrow().iter().any(|problem| problem.severity == Severity::Error)
+        self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
     }
 
     fn add(&self, path: &str, code: ProblemCode, severity: Severity, message: String) {
-        let mut problems = self.0.borrow_mut();
+        let mut problems = self.problems.borrow_mut();
         if problems.len() >= PROBLEMS_MAX && severity == Severity::Warning {
             return;
         }
@@ -53,7 +74,7 @@ impl Findings {
 
     /// Returns everything found, in the order of the document's own fields.
     pub(super) fn into_document_order(self, document: &Value) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
+        let mut problems = self.problems.into_inner();
         problems.sort_by_cached_key(|problem| place(document, &problem.path));
         problems.dedup();
         problems

@@ -11,6 +11,8 @@ use crate::expr::Expression;
 
 /// The most transitions a definition may have.
 pub(super) const TRANSITIONS_MAX: usize = 10_000;
+/// The most often that a way may lead back.
+const ITERATIONS_MAX: u64 = 10_000;
 /// The lowest priority, which comes last.
 const PRIORITY_MAX: u64 = 1_000_000;
 
@@ -24,6 +26,14 @@ pub(super) struct Edge {
     /// What `when` names.
     pub(super) uses: Option<Use>,
     pub(super) at: String,
+    /// Of a way back.
+    pub(super) back: Option<Back>,
+}
+
+/// How often a way leads back.
+pub(super) struct Back {
+    pub(super) max: u32,
+    pub(super) until: Option<(Expression, Use)>,
 }
 
 /// Where each id stands, among everything that has one.
@@ -68,11 +78,11 @@ pub(super) fn depends<'d>(step: &mut Fields<'d>) -> Depends<'d> {
 pub(super) fn of_step(to: usize, depends: &Depends<'_>, ids: &Ids, found: &Findings, edges: &mut Vec<Edge>) {
     for (id, at) in &depends.on {
         let Some(from) = known(id, at, ids, found) else { continue };
-        let silent = Findings::default();
+        let silent = found.silent();
         let when =
             depends.when.as_ref().and_then(|field| condition(&Field::new(field.at.clone(), field.value, &silent)));
         let (when, uses) = when.unzip();
-        edges.push(Edge { from, to, priority: 0, on: Outcome::Success, when, uses, at: at.clone() });
+        edges.push(Edge { from, to, priority: 0, on: Outcome::Success, when, uses, at: at.clone(), back: None });
     }
 }
 
@@ -97,6 +107,7 @@ pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids) -> (Vec<Edge>, Vec<Va
         if let Some((expression, _)) = &when {
             fields.keep("when", json!(expression.source()));
         }
+        let back = back(&mut fields);
         let canonical = Value::Object(fields.finish());
         if !seen.insert(canonical.to_string()) {
             item.error(ProblemCode::Duplicate, "the same transition stands here twice");
@@ -104,7 +115,7 @@ pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids) -> (Vec<Edge>, Vec<Va
         source.push(canonical);
         let (when, uses) = when.unzip();
         if let (Some(from), Some(to)) = (from, to) {
-            edges.push(Edge { from, to, priority: priority as u32, on, when, uses, at: item.at });
+            edges.push(Edge { from, to, priority: priority as u32, on, when, uses, at: item.at, back });
         }
     }
     (edges, source)
@@ -124,6 +135,25 @@ fn outcome(fields: &mut Fields<'_>) -> Outcome {
         fields.keep("on", json!("failure"));
     }
     on
+}
+
+/// Reads `maxIterations` and `until` of a way back.
+fn back(fields: &mut Fields<'_>) -> Option<Back> {
+    let max = fields.take(&["maxIterations"]).and_then(|field| {
+        let max = field.number(1, ITERATIONS_MAX)?;
+        fields.keep("maxIterations", json!(max));
+        Some(max as u32)
+    });
+    let until = fields.take(&["until"]).and_then(|field| {
+        if max.is_none() {
+            let message = "`until` ends a loop that `maxIterations` bounds: say that too";
+            field.error(ProblemCode::MissingField, message);
+        }
+        let until = condition(&field)?;
+        fields.keep("until", json!(until.0.source()));
+        Some(until)
+    });
+    max.map(|max| Back { max, until })
 }
 
 fn known(id: &str, at: &str, ids: &Ids, found: &Findings) -> Option<usize> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::{Action, Automation, Declared, Freshness, Partitioning, Schema};
+use super::{Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, Schema};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
@@ -37,11 +37,11 @@ pub struct Definition {
     /// How long a whole run may take.
     pub timeout: Option<Duration>,
     pub labels: BTreeMap<String, String>,
-    /// In topological order.
+    /// In topological order but for ways back, those of a region side by side.
     pub nodes: Vec<Node>,
     pub transitions: Vec<Transition>,
-    /// The nodes without an incoming transition.
-    pub starts: Vec<NodeIx>,
+    /// The run itself first, each before those within it.
+    pub regions: Vec<Region>,
     pub index: NodeIndex,
     /// Whether it has a join, an action or an expression that releases before 0.2 do not know.
     pub has_later_words: bool,
@@ -70,6 +70,11 @@ impl Definition {
     /// Returns the node at a position of this same definition.
     pub fn node(&self, ix: NodeIx) -> &Node {
         &self.nodes[ix.0 as usize]
+    }
+
+    /// Returns the region at a position of this same definition.
+    pub fn region(&self, ix: RegionIx) -> &Region {
+        &self.regions[ix.0 as usize]
     }
 
     /// Returns the transition at a position of this same definition.
@@ -123,11 +128,23 @@ pub struct Node {
     pub consumes: Vec<Consumes>,
     /// The key of `state` that keeps the output.
     pub store_as: Option<Arc<str>>,
+    /// Those that do not lead back.
     pub incoming: Vec<TransitionIx>,
     /// Outgoing on success, in tiers of ascending priority, each in document order.
     pub on_success: Vec<Vec<TransitionIx>>,
     /// Outgoing on failure, in the same form.
     pub on_failure: Vec<Vec<TransitionIx>>,
+    /// The innermost region it lies in; of the first node of a loop, the loop.
+    pub region: RegionIx,
+    /// Of a `forEach`: what happens for each item.
+    pub body: Option<RegionIx>,
+}
+
+impl Node {
+    /// Returns the transitions that leave it, however it ends.
+    pub fn leaving(&self) -> impl Iterator<Item = TransitionIx> {
+        self.on_success.iter().chain(&self.on_failure).flatten().copied()
+    }
 }
 
 /// How failures of attempts are tried again.
@@ -226,6 +243,17 @@ pub struct Transition {
     pub on: Outcome,
     /// Absent: always true.
     pub when: Option<Expression>,
+    /// Of one that leads back to where a loop begins.
+    pub back: Option<Back>,
+}
+
+/// How long a way leads back.
+#[derive(Debug)]
+pub struct Back {
+    /// How often it may be taken each time that the loop is entered.
+    pub max: u32,
+    /// Once this is true it is not taken. Absent: as often as it may.
+    pub until: Option<Expression>,
 }
 
 /// An asset a node produces.

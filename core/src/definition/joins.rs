@@ -3,14 +3,16 @@
 use super::document::Findings;
 use super::edges::{Edge, Ids};
 use super::node::Draft;
+use super::regions::Plan;
 use super::{Join, Outcome, ProblemCode};
 
 /// Refuses joins that never come together, and transitions that are never taken.
-pub(super) fn check(drafts: &[Draft], ids: &Ids, edges: &[Edge], found: &Findings) {
+pub(super) fn check(drafts: &[Draft], ids: &Ids, edges: &[Edge], plan: &Plan, found: &Findings) {
     for draft in drafts {
         let Some(position) = ids.get(draft.node.id.as_str()) else { continue };
         if let Some(at) = &draft.join_at {
-            check_join(draft.node.join, at, edges.iter().filter(|edge| edge.to == *position), found);
+            let into = edges.iter().zip(&plan.leads_back).filter(|(edge, back)| edge.to == *position && !**back);
+            check_join(draft.node.join, at, into.map(|(edge, _)| edge), found);
         }
         if !draft.node.action.can_succeed() {
             for edge in edges.iter().filter(|edge| edge.from == *position && edge.on == Outcome::Success) {

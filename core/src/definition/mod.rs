@@ -8,6 +8,7 @@
 //! | `compile` | what a whole document means |
 //! | `header` | what stands around its nodes |
 //! | `document` | which fields are there, and which nobody knows |
+//! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
 //! | `action` | what it does, each kind in a file; how that is carried out |
 //! | `policy` | how often, how long, when it is ready |
@@ -15,7 +16,10 @@
 //! | `template` | which expressions a value holds, and what they name |
 //! | `edges` | how nodes are joined, in both spellings |
 //! | `joins` | whether what is joined can come together |
+//! | `for_each` | what happens once for each item, and what becomes of it |
 //! | `order` | in which order they run, and what runs in circles |
+//! | `loops` | which circles are loops, and where each begins |
+//! | `regions`, `region` | which nodes happen together, perhaps many times |
 //! | `references` | whether every name an expression uses is there by then |
 //! | `schema` | whether a value keeps a JSON Schema |
 //! | `charge` | what it costs to find out |
@@ -30,17 +34,22 @@ mod charge;
 mod compile;
 mod contract;
 mod document;
+mod drawn;
 mod edges;
+mod for_each;
 mod graph;
 mod header;
 mod hints;
 mod joins;
+mod loops;
 mod node;
 mod order;
 mod pattern;
 mod policy;
 mod problem;
 mod references;
+mod region;
+mod regions;
 mod schema;
 mod span;
 mod template;
@@ -52,10 +61,12 @@ pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,
 };
 pub use document::nearest;
+pub use for_each::{EachJoin, ForEach, Merge, OnTimeout, Tolerance};
 pub use graph::{
-    Backoff, Consumes, Definition, Jitter, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
+    Back, Backoff, Consumes, Definition, Jitter, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
     Require, RetryPolicy, Transition, TransitionIx, place_of,
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
+pub use region::{Region, RegionIx, RegionKind};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub use span::{InvalidSpan, parse_span};

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
+use super::for_each::{self, Body};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, action, policy};
 use crate::NodeId;
+use crate::expr::Template;
 
 /// The longest key of `state`.
 const KEY_CHARS_MAX: usize = 100;
@@ -20,6 +22,8 @@ pub(super) struct Draft {
     /// What its own expressions name; those of `consumes` apart: no version is chosen yet when they are evaluated.
     pub(super) uses: Vec<Use>,
     pub(super) early_uses: Vec<Use>,
+    /// What the output of its body names.
+    pub(super) output_uses: Vec<Use>,
     /// Where `join` stands.
     pub(super) join_at: Option<String>,
     /// Whether the document itself says what follows when no transition is true.
@@ -29,7 +33,7 @@ pub(super) struct Draft {
 /// Reads what steps and nodes have in common; `None` when there is no telling which node it is.
 ///
 /// What it returns may stand in for something broken: then a problem was found.
-pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
+pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'d>>) {
     let id: Option<NodeId> = fields.need(&["id"]).and_then(|field| field.name());
     if let Some(id) = &id {
         fields.keep("id", json!(id.as_str()));
@@ -39,7 +43,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
     object(fields, "metadata");
     let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
     let of_success = OF_SUCCESS.into_iter().filter(|name| fields.has(name)).collect::<Vec<_>>();
-    let action = action::read(fields, &mut uses);
+    let (action, body) = action_of(fields, &mut uses).unzip();
+    let body = body.flatten();
     let queue = fields.take(&["queue"]).and_then(|field| {
         let queue = field.name()?;
         fields.keep("queue", field.value.clone());
@@ -65,8 +70,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
     }
     let queue = queue.unwrap_or_else(|| action.default_queue());
+    let Some(id) = id else { return (None, body) };
     let node = Node {
-        id: id?,
+        id,
         name,
         action,
         input,
@@ -82,9 +88,26 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         incoming: Vec::new(),
         on_success: Vec::new(),
         on_failure: Vec::new(),
+        region: RegionIx::ROOT,
+        body: None,
     };
     let join_at = join.map(|(_, at)| at);
-    Some(Draft { node, wanted, uses, early_uses, join_at, routed: on_no_route.is_some() })
+    let routed = on_no_route.is_some();
+    (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, routed }), body)
+}
+
+type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
+
+/// Reads what the node does: an action, or a body for each item.
+fn action_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> Option<Acts<'d>> {
+    let Some(field) = fields.take(&["forEach"]) else { return action::read(fields, uses).map(|action| (action, None)) };
+    for (name, why) in for_each::NOT_BESIDE {
+        if let Some(beside) = fields.take(&[name]) {
+            beside.error(ProblemCode::InvalidValue, format!("stands beside a `forEach`: it {why}"));
+        }
+    }
+    let (each, body) = for_each::read(&field, uses)?;
+    Some(((Action::each(each), None), Some(body)))
 }
 
 /// What is about attempts and success: an action that has neither says none of it.

@@ -7,14 +7,19 @@ use super::document::{Findings, nearest};
 use super::edges::{Edge, Ids};
 use super::node::Draft;
 use super::order::NodeSet;
+use super::regions::Plan;
 use super::template::Use;
 
 /// What is known of the whole document.
 pub(super) struct Known<'k> {
     pub(super) drafts: &'k [Draft],
     pub(super) ids: &'k Ids,
-    /// The nodes before each; empty where the nodes run in circles.
+    /// The nodes before each; empty where there is no order.
     pub(super) upstream: &'k [NodeSet],
+    /// Which nodes happen together. Absent: there is no order.
+    pub(super) plan: Option<&'k Plan>,
+    /// By node: in whose body it stands.
+    pub(super) bodies: &'k [Option<usize>],
     /// The keys a run's input can have, where its schema allows no others.
     pub(super) input_keys: Option<&'k BTreeSet<String>>,
     pub(super) found: &'k Findings,
@@ -25,7 +30,11 @@ impl Known<'_> {
     pub(super) fn check_node(&self, node: usize, draft: &Draft) {
         let before = |other: usize| self.upstream.get(node).is_none_or(|set| set.contains(other));
         for used in draft.uses.iter().chain(&draft.early_uses) {
-            self.check(used, &before, "runs before this one");
+            self.check(used, node, &before, "runs before this one");
+        }
+        let in_body = |other: usize| self.bodies[other] == Some(node) || before(other);
+        for used in &draft.output_uses {
+            self.check(used, node, &in_body, "stands in this body or before it");
         }
         for used in &draft.early_uses {
             for id in &used.assets {
@@ -46,18 +55,32 @@ impl Known<'_> {
 
     /// Checks what the condition of a transition names: it is evaluated when the node it leaves has ended.
     pub(super) fn check_edge(&self, edge: &Edge) {
-        let Some(used) = &edge.uses else { return };
         let before =
             |other: usize| other == edge.from || self.upstream.get(edge.from).is_none_or(|set| set.contains(other));
-        self.check(used, &before, "has ended for certain when this is evaluated, at the end of the node it follows");
+        let until = edge.back.as_ref().and_then(|back| back.until.as_ref()).map(|(_, used)| used);
+        for used in edge.uses.iter().chain(until) {
+            let when = "has ended for certain when this is evaluated, at the end of the node it follows";
+            self.check(used, edge.from, &before, when);
+        }
     }
 
     /// Checks what the output of the run names: all nodes have ended by then.
     pub(super) fn check_output(&self, used: &Use) {
-        self.check(used, &|_| true, "");
+        let outside = |other: usize| self.bodies[other].is_none();
+        self.check_nodes(used, &outside, "stands outside of all bodies, whose nodes happen once for each item");
+        self.check_input(used);
+        self.check_state(used, &outside);
     }
 
-    fn check(&self, used: &Use, before: &dyn Fn(usize) -> bool, when: &str) {
+    /// `before` says of a node whether it is before `node`. In a loop the state also holds what the turn before has stored.
+    fn check(&self, used: &Use, node: usize, before: &dyn Fn(usize) -> bool, when: &str) {
+        self.check_nodes(used, before, when);
+        self.check_input(used);
+        let share_a_loop = |other: usize| self.plan.is_some_and(|plan| plan.share_a_loop(node, other));
+        self.check_state(used, &|other| before(other) || share_a_loop(other));
+    }
+
+    fn check_nodes(&self, used: &Use, before: &dyn Fn(usize) -> bool, when: &str) {
         for id in &used.nodes {
             match self.ids.get(id) {
                 None => {
@@ -72,11 +95,17 @@ impl Known<'_> {
                 Some(_) => {}
             }
         }
+    }
+
+    fn check_input(&self, used: &Use) {
         for key in used.input.iter().filter(|key| self.input_keys.is_some_and(|keys| !keys.contains(*key))) {
             let hint = nearest(key, self.input_keys.into_iter().flatten().map(String::as_str));
             let message = format!("the input schema allows no `{key}`{hint}");
             self.found.error(&used.at, ProblemCode::DanglingReference, message);
         }
+    }
+
+    fn check_state(&self, used: &Use, before: &dyn Fn(usize) -> bool) {
         for key in &used.state {
             let stores = |draft: &Draft| draft.node.store_as.as_deref() == Some(key);
             let stored = self.drafts.iter().any(|draft| {

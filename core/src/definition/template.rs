@@ -46,7 +46,8 @@ pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec
             found.warning(path, ProblemCode::BadExpression, message);
         }
     });
-    match Template::parse(value) {
+    let bound = found.bound();
+    match Template::parse_among(value, &bound) {
         Ok(template) => {
             for (pointer, expression) in template.expressions() {
                 uses.push(Use::of(format!("{at}{pointer}"), expression));
@@ -58,7 +59,7 @@ pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec
                 found.error(&format!("{at}{pointer}"), ProblemCode::BadExpression, problem.reason);
             }
             each_text(at, value, &mut |path, text| {
-                if let Ok(template) = Template::parse(text) {
+                if let Ok(template) = Template::parse_among(text, &bound) {
                     uses.extend(template.expressions().iter().map(|(_, one)| Use::of(path.to_owned(), one)));
                 }
             });
@@ -75,7 +76,7 @@ pub(super) fn condition(field: &Field<'_>) -> Option<(Expression, Use)> {
     };
     let trimmed = text.trim();
     let bare = trimmed.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(trimmed).trim();
-    match Expression::parse(bare) {
+    match Expression::parse_among(bare, &field.findings().bound()) {
         Ok(expression) => {
             let used = Use::of(field.at.clone(), &expression);
             Some((expression, used))

@@ -54,8 +54,16 @@ impl Expression {
     /// # Errors
     /// Syntax errors, unknown variables and functions, a source over the limits.
     pub fn parse(text: &str) -> Result<Self, ExpressionProblem> {
+        Self::parse_among(text, &[])
+    }
+
+    /// Parses a source that stands where these names are bound beside the variables there always are.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_among(text: &str, bound: &[String]) -> Result<Self, ExpressionProblem> {
         source::check(text)?;
-        let parsed = parse(text).map_err(|reason| ExpressionProblem { reason: with_dash_hint(text, reason) });
+        let parsed = parse(text, bound).map_err(|reason| ExpressionProblem { reason: with_dash_hint(text, reason) });
         let (plan, has_later_words) = parsed?;
         Ok(Self { source: text.trim().to_owned(), plan, has_later_words })
     }
@@ -255,8 +263,8 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
 }
 
 /// Returns how it is evaluated, and whether it asks for something that releases before 0.2 do not know.
-fn parse(text: &str) -> Result<(Plan, bool), String> {
-    let Lowered { term, mut slots, has_later_functions } = lower::lower(&parsed(text)?)?;
+fn parse(text: &str, bound: &[String]) -> Result<(Plan, bool), String> {
+    let Lowered { term, mut slots, has_later_functions } = lower::lower(&parsed(text)?, bound)?;
     let has_later_words = has_later_functions || slots.iter().any(|slot| slot.path().has_later_words());
     let plan = match (&term, slots.pop()) {
         (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Plan::Path(path),

@@ -42,14 +42,16 @@ pub(super) struct Lowered {
 ///
 /// # Errors
 /// An unknown variable or function, `nodes` without a literal id, loops too deep: in words.
-pub(super) fn lower(expr: &IdedExpr) -> Result<Lowered, String> {
-    let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_functions: false };
+pub(super) fn lower(expr: &IdedExpr, bound: &[String]) -> Result<Lowered, String> {
+    let mut lowering = Lowering { bound, slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_functions: false };
     let term = lowering.term(expr)?;
     let Lowering { slots, has_later_functions, .. } = lowering;
     Ok(Lowered { term, slots, has_later_functions })
 }
 
-struct Lowering {
+struct Lowering<'n> {
+    /// Names that are bound around the expression.
+    bound: &'n [String],
     slots: Vec<Slot>,
     /// Variables in scope: of loops, and what `optMap` binds.
     locals: Vec<String>,
@@ -57,7 +59,7 @@ struct Lowering {
     has_later_functions: bool,
 }
 
-impl Lowering {
+impl Lowering<'_> {
     fn term(&mut self, expr: &IdedExpr) -> Result<Term, String> {
         if let Some(slot) = self.slot_of(expr)? {
             let number = self.slots.iter().position(|known| *known == slot).unwrap_or(self.slots.len());
@@ -119,7 +121,7 @@ impl Lowering {
             base = operand;
         }
         let literal = match &base.expr {
-            Expr::Ident(name) if !self.locals.contains(name) && Root::named(name).is_some() => {
+            Expr::Ident(name) if !self.locals.contains(name) && self.root_of(name).is_some() => {
                 chain.iter().rev().take_while(|(_, step)| step.literal().is_some()).count()
             }
             _ => 0,
@@ -259,8 +261,12 @@ impl Lowering {
         loop {
             let (operand, step) = match (&base.expr, step_of(base)) {
                 (Expr::Ident(name), _) if !self.locals.contains(name) => {
+                    let root = self.root_of(name)?;
+                    if root == Root::Bound {
+                        steps.push(Step::Key(name.clone()));
+                    }
                     steps.reverse();
-                    return Root::named(name).map(|root| Path { root, steps });
+                    return Some(Path { root, steps });
                 }
                 (_, Some(step)) => step,
                 _ => return None,
@@ -268,6 +274,11 @@ impl Lowering {
             steps.push(step.literal()?);
             base = operand;
         }
+    }
+
+    /// Finds a variable; a name that is bound goes before one there always is.
+    fn root_of(&self, name: &str) -> Option<Root> {
+        if self.bound.iter().any(|bound| bound == name) { Some(Root::Bound) } else { Root::named(name) }
     }
 
     fn variable(&self, name: &str) -> Result<Term, String> {
@@ -282,7 +293,7 @@ impl Lowering {
             "parameters" | "params" => ": write `input`",
             "context" | "shared" => ": write `state`",
             "steps" | "step" | "jobs" => ": write `nodes.<id>.output`",
-            "item" | "index" => ": `forEach` is not in this release",
+            "item" | "index" => ": it is bound in the body of a `forEach`",
             _ => "",
         };
         Err(format!("there is no variable `{name}`{instead} (there are {})", known.join(", ")))

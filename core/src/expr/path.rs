@@ -23,6 +23,8 @@ pub(super) enum Root {
     Error,
     Run,
     Trigger,
+    /// What a body or a merge has bound; the first step is its name.
+    Bound,
 }
 
 impl Root {
@@ -41,7 +43,7 @@ impl Root {
     }
 
     pub(super) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, root)| *root == self).map_or("", |(name, _)| name)
+        Self::ALL.iter().find(|(_, root)| *root == self).map_or("", |(name, _)| *name)
     }
 }
 
@@ -112,6 +114,7 @@ impl Path {
     pub(super) fn has_later_words(&self) -> bool {
         match (self.root, self.steps.as_slice()) {
             (Root::Nodes, [_, Step::Key(word)]) => Self::NODE_WORDS.contains(&word.as_str()),
+            (Root::Bound, _) => true,
             (Root::Nodes | Root::Input | Root::State | Root::Assets | Root::Error | Root::Run | Root::Trigger, _) => {
                 false
             }
@@ -138,6 +141,11 @@ impl Path {
             (Root::Input, _) => Ok((Found::Whole(scope.input), 0)),
             (Root::Run, _) => Ok((Found::Whole(scope.run), 0)),
             (Root::Trigger, _) => Ok((Found::Whole(scope.trigger), 0)),
+            (Root::Bound, [Step::Key(name), ..]) => match scope.bound.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => Ok((Found::Whole(value), 1)),
+                None => Err(Fault::new(format!("there is no `{name}` here"))),
+            },
+            (Root::Bound, _) => Err(Fault::new("what is bound has a name")),
             (Root::State, [Step::Key(key), ..]) => match scope.state.get(key.as_str()) {
                 Some(value) => Ok((Found::Whole(value), 1)),
                 None => Err(Fault::new(format!("there is no key `{key}` in `state`"))),
@@ -221,8 +229,9 @@ impl Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.root.name())?;
-        for step in &self.steps {
+        for (at, step) in self.steps.iter().enumerate() {
             match step {
+                Step::Key(name) if self.root == Root::Bound && at == 0 => f.write_str(name)?,
                 Step::Key(key) if is_identifier(key) => write!(f, ".{key}")?,
                 Step::Key(key) => write!(f, "[{key:?}]")?,
                 Step::Index(index) => write!(f, "[{index}]")?,

@@ -1,4 +1,5 @@
-//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger`.
+//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger`, and what is bound
+//! around it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Scope<'a> {
     pub run: &'a Json,
     /// `trigger`: why the run exists.
     pub trigger: &'a Json,
+    /// What bodies and merges have bound, by name, the nearest first: `item`, `index`, and the name after `as`.
+    pub bound: &'a [(&'a str, &'a Json)],
 }
 
 /// Says why an expression has no value here.

@@ -44,8 +44,16 @@ impl Template {
     /// # Errors
     /// All expressions that do not parse.
     pub fn parse(value: &Value) -> Result<Self, Vec<(String, ExpressionProblem)>> {
+        Self::parse_among(value, &[])
+    }
+
+    /// Parses a value that stands where these names are bound beside the variables there always are.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_among(value: &Value, bound: &[String]) -> Result<Self, Vec<(String, ExpressionProblem)>> {
         let mut problems = Vec::new();
-        let shape = shape(value, &mut String::new(), &mut problems);
+        let shape = shape(value, bound, &mut String::new(), &mut problems);
         if problems.is_empty() { Ok(Self { shape }) } else { Err(problems) }
     }
 
@@ -101,17 +109,17 @@ impl Template {
     }
 }
 
-fn shape(value: &Value, at: &mut String, problems: &mut Vec<(String, ExpressionProblem)>) -> Shape {
+fn shape(value: &Value, bound: &[String], at: &mut String, problems: &mut Vec<(String, ExpressionProblem)>) -> Shape {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Shape::Ready(Json::of(value)),
-        Value::String(text) => text_shape(text).unwrap_or_else(|problem| {
+        Value::String(text) => text_shape(text, bound).unwrap_or_else(|problem| {
             problems.push((at.clone(), problem));
             Shape::Ready(Json::null())
         }),
         Value::Array(items) => {
             let mut parts = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
-                parts.push(below(&index.to_string(), item, at, problems));
+                parts.push(below(&index.to_string(), item, bound, at, problems));
             }
             if parts.iter().all(is_ready) { ready_or(value, Shape::Array(parts)) } else { Shape::Array(parts) }
         }
@@ -122,7 +130,7 @@ fn shape(value: &Value, at: &mut String, problems: &mut Vec<(String, ExpressionP
                     let reason = format!("the key {key:?} holds an expression; only values may");
                     problems.push((format!("{at}/{}", escape(key)), ExpressionProblem { reason }));
                 }
-                parts.push((Json::of(key).as_str().to_owned(), below(&escape(key), entry, at, problems)));
+                parts.push((Json::of(key).as_str().to_owned(), below(&escape(key), entry, bound, at, problems)));
             }
             let ready = parts.iter().all(|(_, part)| is_ready(part));
             if ready { ready_or(value, Shape::Object(parts)) } else { Shape::Object(parts) }
@@ -166,11 +174,17 @@ fn is_ready(shape: &Shape) -> bool {
     matches!(shape, Shape::Ready(_))
 }
 
-fn below(step: &str, value: &Value, at: &mut String, problems: &mut Vec<(String, ExpressionProblem)>) -> Shape {
+fn below(
+    step: &str,
+    value: &Value,
+    bound: &[String],
+    at: &mut String,
+    problems: &mut Vec<(String, ExpressionProblem)>,
+) -> Shape {
     let length = at.len();
     at.push('/');
     at.push_str(step);
-    let shape = shape(value, at, problems);
+    let shape = shape(value, bound, at, problems);
     at.truncate(length);
     shape
 }
@@ -179,7 +193,7 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-fn text_shape(text: &str) -> Result<Shape, ExpressionProblem> {
+fn text_shape(text: &str, bound: &[String]) -> Result<Shape, ExpressionProblem> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -197,7 +211,7 @@ fn text_shape(text: &str) -> Result<Shape, ExpressionProblem> {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
         }
-        pieces.push(Piece::Expression(Expression::parse(&inner[..end])?));
+        pieces.push(Piece::Expression(Expression::parse_among(&inner[..end], bound)?));
         rest = &inner[end + CLOSE.len()..];
     }
     literal.push_str(rest);

@@ -10,7 +10,8 @@ use super::{InvalidName, NameVisitor, NodeId};
 
 /// One pass through a region of a run's graph, numbered in its run in the order in which they are opened. The first, 0, is the
 /// run itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct BranchId(u32);
 
 impl BranchId {

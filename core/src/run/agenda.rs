@@ -1,25 +1,49 @@
-//! What a run has still to begin. It follows from its events, so whoever folds them knows how the run goes on: what does
-//! not fit one decision is left for the next (`RunCommand::Continue`).
+//! What a run has still to do of its own accord. It follows from its events, so whoever folds them knows how the run goes on: what
+//! does not fit one decision is left for the next (`RunCommand::Continue`).
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashSet;
 
-use super::state::{Phase, Place, Run};
+use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
+use crate::BranchId;
+use crate::definition::Definition;
 
-/// The nodes whose turn has come and that have not begun, in the order in which it came.
+/// What is to be done, in the order in which its turn came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Agenda {
-    order: VecDeque<Place>,
-    listed: FxHashSet<Place>,
+    order: VecDeque<Todo>,
+    listed: FxHashSet<Todo>,
+}
+
+/// One thing to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Todo {
+    /// A node begins, goes on with the assets it has got, or is skipped.
+    Begin(Place),
+    /// A node with branches opens more, withdraws them or ends.
+    Advance(Place),
+    /// Nothing is left to be done in a branch: it ends.
+    Finish(BranchId),
+    /// What is active in a branch is withdrawn, and it ends.
+    Close(BranchId),
+}
+
+impl Todo {
+    /// Returns the branch that it is something of; it is not over before that is done.
+    pub fn branch(self) -> Option<BranchId> {
+        match self {
+            Self::Begin(place) | Self::Advance(place) => Some(place.branch),
+            Self::Finish(_) | Self::Close(_) => None,
+        }
+    }
 }
 
 /// What a run does next of its own accord.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A node begins, goes on with the assets it has got, or is skipped.
-    Begin(Place),
+    Do(Todo),
     /// Nothing is left to be done: the output is made, and the run ends.
     Finish,
     /// The run ends before everything was done: what is active is withdrawn.
@@ -27,33 +51,28 @@ pub(super) enum Next {
 }
 
 impl Agenda {
-    pub fn push(&mut self, place: Place) {
-        if self.listed.insert(place) {
-            self.order.push_back(place);
+    fn push(&mut self, todo: Todo) -> bool {
+        let is_new = self.listed.insert(todo);
+        if is_new {
+            self.order.push_back(todo);
         }
+        is_new
     }
 
-    pub fn remove(&mut self, place: Place) {
-        if !self.listed.remove(&place) {
-            return;
+    fn remove(&mut self, todo: Todo) -> bool {
+        if !self.listed.remove(&todo) {
+            return false;
         }
-        if self.order.front() == Some(&place) {
+        if self.order.front() == Some(&todo) {
             self.order.pop_front();
         } else {
-            self.order.retain(|listed| *listed != place);
+            self.order.retain(|listed| *listed != todo);
         }
+        true
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Place> {
+    pub fn iter(&self) -> impl Iterator<Item = &Todo> {
         self.order.iter()
-    }
-}
-
-impl FromIterator<Place> for Agenda {
-    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
-        let mut agenda = Self::default();
-        places.into_iter().for_each(|place| agenda.push(place));
-        agenda
     }
 }
 
@@ -71,26 +90,88 @@ impl Run {
             return Some(Next::Withdraw);
         }
         match self.agenda.order.front() {
-            Some(place) => Some(Next::Begin(*place)),
-            None if self.branches.active() == 0 && self.assets.unrecorded().is_empty() => Some(Next::Finish),
+            Some(todo) => Some(Next::Do(*todo)),
+            None if self.branches.root().active == 0 && self.assets.unrecorded().is_empty() => Some(Next::Finish),
             None => None,
         }
     }
 
-    /// Puts a node on the agenda if its turn has come.
+    /// Lists something to be done.
+    pub(super) fn list(&mut self, todo: Todo) {
+        if self.agenda.push(todo) {
+            self.count_listed(todo, |listed| listed + 1);
+        }
+    }
+
+    /// Strikes something out.
+    pub(super) fn strike(&mut self, todo: Todo) {
+        if self.agenda.remove(todo) {
+            self.count_listed(todo, |listed| listed - 1);
+        }
+    }
+
+    /// Strikes out whatever is to be done in some branches.
+    pub(super) fn strike_all_of(&mut self, branches: &FxHashSet<BranchId>) {
+        let (kept, struck): (VecDeque<Todo>, VecDeque<Todo>) =
+            std::mem::take(&mut self.agenda.order).into_iter().partition(|todo| match todo {
+                Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
+                Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
+            });
+        self.agenda.order = kept;
+        for todo in struck {
+            self.agenda.listed.remove(&todo);
+            self.count_listed(todo, |listed| listed - 1);
+        }
+    }
+
+    fn count_listed(&mut self, todo: Todo, count: impl FnOnce(u32) -> u32) {
+        if let Some(branch) = todo.branch().and_then(|branch| self.branches.get_mut(branch)) {
+            branch.listed = count(branch.listed);
+        }
+    }
+
+    /// Lists a node if its turn has come.
     pub(super) fn list_if_ready(&mut self, place: Place) {
         let is_ready = match &self.node(place).phase {
             Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::Current(_)
             | Phase::Retrying { .. }
+            | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
             | Phase::Skipped
             | Phase::Cancelled => false,
         };
         if is_ready {
-            self.agenda.push(place);
+            self.list(Todo::Begin(place));
         }
     }
+
+    /// Lists a node with branches if it can go on, and strikes it out if it cannot.
+    pub(super) fn list_if_it_advances(&mut self, place: Place) {
+        let Some(around) = self.node(place).phase.around() else { return };
+        let advances = match around {
+            Around::Loop(turns) => turns.open.is_none(),
+            Around::Each(each) => {
+                let definition = self.definition();
+                let of = definition.node(place.node).action.for_each();
+                of.is_some_and(|of| each.next(of, self.branches.room(), size_of(definition, place)).is_some())
+            }
+        };
+        if advances { self.list(Todo::Advance(place)) } else { self.strike(Todo::Advance(place)) }
+    }
+
+    /// Lists the end of a branch if nothing is left to be done in it.
+    pub(super) fn list_if_done(&mut self, id: BranchId) {
+        if id != BranchId::ROOT && self.branches.get(id).is_some_and(|branch| branch.is_done()) {
+            self.list(Todo::Finish(id));
+        }
+    }
+}
+
+/// Returns how many nodes a branch of a `forEach` has.
+pub(super) fn size_of(definition: &Definition, each: Place) -> u64 {
+    let body = definition.node(each.node).body;
+    body.map_or(0, |body| u64::from(definition.region(body).nodes.end - definition.region(body).nodes.start))
 }

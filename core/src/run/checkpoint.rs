@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evolve::timer_of_run;
-use super::state::{Assets, Branch, Branches, NodeState, Origin, Phase, Run};
+use super::agenda::{Agenda, Todo};
+use super::evolve::{Fold, timer_of_run};
+use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
-use super::{Ending, RunEvent, RunStatus, Trigger};
+use super::{Ending, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::dialogue::InputVersion;
 use crate::{
-    AssetId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp, WorkspaceId,
+    AssetId, BranchId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp,
+    WorkspaceId,
 };
 
 /// A run as it is written. Nodes go by their ids, timers and counts are made again from them, and the definition
@@ -38,9 +40,66 @@ pub(crate) struct RunRecord {
     consumed: Vec<InputVersion>,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    agenda: Vec<NodeAddress>,
+    agenda: Vec<TodoRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ending: Option<Ending>,
+    /// Those that are open but the run itself, in order. Since format 3, as the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    branches: Vec<BranchRecord>,
+    /// The number of the next.
+    #[serde(default = "first_branch", skip_serializing_if = "is_first_branch")]
+    next_branch: u32,
+}
+
+/// What is to be done: the text of a node's address, or something of a branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum TodoRecord {
+    Begin(NodeAddress),
+    Of(TodoOf),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum TodoOf {
+    Advance(NodeAddress),
+    Finish(BranchId),
+    Close(BranchId),
+}
+
+/// A branch as it is written, without its nodes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BranchRecord {
+    branch: BranchId,
+    parent: NodeAddress,
+    index: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+    item: Option<Json>,
+    /// Absent: what the `forEach` has of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<BTreeMap<String, Json>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exits: Vec<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closing: Option<Closing>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Closing {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<RunFailure>,
+}
+
+fn first_branch() -> u32 {
+    1
+}
+
+fn is_first_branch(next: &u32) -> bool {
+    *next == first_branch()
 }
 
 impl RunRecord {
@@ -60,17 +119,37 @@ impl RunRecord {
     /// The node that the definition does not have.
     pub fn restore(self, definition: Arc<Definition>) -> Result<Run, NodeAddress> {
         let mut branches = Branches::untouched(&definition);
-        let find = |branches: &Branches, node| branches.find(&definition, &node).ok_or(node);
-        for (node, state) in self.nodes {
-            let place = find(&branches, node)?;
-            branches.of_mut(place).put(place.node, state);
+        for record in &self.branches {
+            open(&mut branches, &definition, record)?;
         }
-        let find = |node| find(&branches, node);
-        let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((find(node)?, asset, key)));
+        branches.count_from(self.next_branch);
+        for (node, state) in self.nodes {
+            // Nodes of a loop stand in the branch around it too, where its last turn left them.
+            let ix = definition.find(node.node()).ok_or_else(|| node.clone())?;
+            let branch = branches.get_mut(node.branch());
+            let branch = branch.filter(|branch| definition.region(branch.region).holds(ix));
+            branch.ok_or(node)?.put(ix, state);
+        }
+        let place = |node: NodeAddress| match definition.find(node.node()) {
+            // Its branch may have ended.
+            Some(ix) if node.branch() < branches.next() => Ok(Place { branch: node.branch(), node: ix }),
+            Some(_) | None => Err(node),
+        };
+        let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((place(node)?, asset, key)));
         let unrecorded = unrecorded.collect::<Result<_, NodeAddress>>()?;
-        let agenda = self.agenda.into_iter().map(find).collect::<Result<_, _>>()?;
-        let root = branches.root_mut();
-        root.state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
+        let agenda = self.agenda.into_iter().map(|todo| {
+            Ok(match todo {
+                TodoRecord::Begin(node) => Todo::Begin(branches.find(&definition, &node).ok_or(node)?),
+                TodoRecord::Of(TodoOf::Advance(node)) => Todo::Advance(branches.find(&definition, &node).ok_or(node)?),
+                TodoRecord::Of(TodoOf::Finish(branch)) => Todo::Finish(branch),
+                TodoRecord::Of(TodoOf::Close(branch)) => Todo::Close(branch),
+            })
+        });
+        let agenda = agenda.collect::<Result<Vec<Todo>, NodeAddress>>()?;
+        let root = branches.get_mut(BranchId::ROOT).expect("the run itself is a branch");
+        let state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
+        root.state = Arc::new(state);
+        restore_states(&mut branches, self.branches);
         let started = RunEvent::RunStarted {
             workspace: self.workspace,
             workflow: self.workflow,
@@ -84,26 +163,58 @@ impl RunRecord {
             status: self.status,
             revision: self.revision,
             branches,
-            agenda,
+            agenda: Agenda::default(),
             ending: self.ending,
             timers: BTreeSet::new(),
             assets: Assets::new(self.consumed, unrecorded),
             waiting: Waiting::default(),
         };
+        agenda.into_iter().for_each(|todo| run.list(todo));
         let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
         let failed: Vec<_> = failed.collect();
-        failed.into_iter().for_each(|place| run.note_failed(place));
+        failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
         // What ends has nothing due and waits for nobody.
         if run.ending.is_some() {
             return Ok(run);
         }
         run.timers.extend(timer_of_run(run.definition(), run.origin.started_at()));
-        let active = run.places().filter(|(_, state)| state.phase.is_active());
+        let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
         let active: Vec<_> = active.map(|(place, _)| place).collect();
         for place in active {
-            run.await_next(place);
+            Fold::of(&mut run).await_next(place);
         }
         Ok(run)
+    }
+}
+
+/// Opens a branch again, of the node that stands for it.
+fn open(branches: &mut Branches, definition: &Definition, record: &BranchRecord) -> Result<(), NodeAddress> {
+    let unknown = || record.parent.clone();
+    let parent = branches.find(definition, &record.parent).ok_or_else(unknown)?;
+    let node = definition.node(parent.node);
+    let is_loop = node.region != branches.of(parent).region;
+    let region = if is_loop { Some(node.region) } else { node.body };
+    let mut branch = Branch::untouched(definition, region.ok_or_else(unknown)?);
+    branch.parent = Some(parent);
+    branch.index = record.index;
+    branch.item = record.item.clone().map(|item| [item, Json::of(&record.index)]);
+    branch.ways.out.clone_from(&record.exits);
+    branch.ways.back = record.again;
+    branch.closing = record.closing.clone().map(|closing| closing.failure);
+    branches.open(record.branch, branch);
+    Ok(())
+}
+
+/// Gives the branches of items their state, once it is known where all nodes stand.
+fn restore_states(branches: &mut Branches, records: Vec<BranchRecord>) {
+    for BranchRecord { branch: id, state, .. } in records {
+        let parent = branches.get(id).and_then(|branch| branch.parent);
+        let around = parent.and_then(|parent| branches.of(parent).node(parent.node).phase.around());
+        let of_each = around.and_then(|around| around.state().cloned());
+        let own = state.map(|state| Arc::new(state.into_iter().map(|(key, value)| (key.into(), value)).collect()));
+        if let (Some(branch), Some(state)) = (branches.get_mut(id), own.or(of_each)) {
+            branch.state = state;
+        }
     }
 }
 
@@ -125,7 +236,7 @@ impl Run {
 
     /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
     pub(crate) fn awaits_record(&self, node: &NodeAddress, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
-        let of = self.find(node);
+        let of = self.place_of(node);
         self.assets.unrecorded().iter().any(|(place, id, key)| Some(*place) == of && id == asset && key == partition)
     }
 
@@ -135,7 +246,7 @@ impl Run {
         // started with is restored from its first event, every field of which has to be here too.
         let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, waiting: _ } = self;
         let untouched = NodeState::untouched();
-        let Branch { nodes: _, state, active: _ } = branches.root();
+        let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
         RunRecord {
             id: origin.id(),
@@ -156,8 +267,37 @@ impl Run {
                 .map(|(place, asset, key)| (self.address(*place), asset.clone(), key.clone()))
                 .collect(),
             consumed: assets.consumed().to_vec(),
-            agenda: agenda.iter().map(|place| self.address(*place)).collect(),
+            agenda: agenda.iter().map(|todo| self.todo(*todo)).collect(),
             ending: ending.clone(),
+            branches: branches.ids().into_iter().filter_map(|id| self.branch(id)).collect(),
+            next_branch: branches.next().get(),
         }
+    }
+
+    fn todo(&self, todo: Todo) -> TodoRecord {
+        match todo {
+            Todo::Begin(place) => TodoRecord::Begin(self.address(place)),
+            Todo::Advance(place) => TodoRecord::Of(TodoOf::Advance(self.address(place))),
+            Todo::Finish(branch) => TodoRecord::Of(TodoOf::Finish(branch)),
+            Todo::Close(branch) => TodoRecord::Of(TodoOf::Close(branch)),
+        }
+    }
+
+    fn branch(&self, id: BranchId) -> Option<BranchRecord> {
+        let branch = self.branches.get(id)?;
+        let (parent, closing) = (branch.parent?, branch.closing.clone());
+        let of_each = self.node(parent).phase.around().and_then(Around::state);
+        let has_own = of_each.is_some_and(|of_each| !Arc::ptr_eq(of_each, &branch.state) && *of_each != branch.state);
+        let state = || branch.state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+        Some(BranchRecord {
+            branch: id,
+            parent: self.address(parent),
+            index: branch.index,
+            item: branch.item.as_ref().map(|[item, _]| item.clone()),
+            state: has_own.then(state),
+            exits: branch.ways.out.clone(),
+            again: branch.ways.back,
+            closing: closing.map(|failure| Closing { failure }),
+        })
     }
 }

@@ -163,7 +163,8 @@ impl<'a> Decision<'a> {
 
     /// Finds a node.
     fn at<'s>(&'s mut self, node: &NodeAddress) -> Option<Step<'s, 'a>> {
-        self.run().find(node).map(|place| Step::at(self, place))
+        let place = self.run().find(node).filter(|place| self.run().goes_on(*place));
+        place.map(|place| Step::at(self, place))
     }
 
     /// Finds the node whose current attempt this is (`RUN-3`).

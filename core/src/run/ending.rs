@@ -3,7 +3,6 @@
 
 use super::decision::Decision;
 use super::event::{Ending, NAMES_BYTES};
-use super::step::Step;
 use super::{RunEvent, RunFailure};
 
 impl Decision<'_> {
@@ -14,7 +13,8 @@ impl Decision<'_> {
 
     /// Makes certain how the run ends. Where all of it fits this decision, the end stands in the same commit.
     pub fn end(&mut self, ending: Ending) {
-        let bytes = (self.run().branches.active() as usize).saturating_mul(NAMES_BYTES);
+        let branches = &self.run().branches;
+        let bytes = (branches.active() as usize + branches.ids().len()).saturating_mul(NAMES_BYTES);
         if self.turn.is_crowded_by(bytes) {
             self.emit(RunEvent::RunEnding { ending });
         } else {
@@ -24,13 +24,8 @@ impl Decision<'_> {
 
     /// Ends every node that runs or waits, as far as this decision has room, and then the run.
     pub fn withdraw(&mut self, ending: Ending) {
-        let active = self.run().places().filter(|(_, state)| state.phase.is_active());
-        for place in active.map(|(place, _)| place).collect::<Vec<_>>() {
-            if self.run().ending.is_some() && !self.turn.may_begin() {
-                return;
-            }
-            Step::at(self, place).withdraw();
+        if self.withdraw_all().is_ok() {
+            self.emit(ending.into_event());
         }
-        self.emit(ending.into_event());
     }
 }

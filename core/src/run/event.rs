@@ -7,7 +7,7 @@ use crate::definition::{OnMiss, Require};
 use crate::dialogue::Trigger;
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
+use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
@@ -101,6 +101,20 @@ pub enum RunEvent {
     /// The run ends, and how: nothing begins any more, and what is active is withdrawn, perhaps in several commits. The end
     /// itself follows. Absent where the commit of the end has room for all of it.
     RunEnding { ending: Ending },
+    /// A node with `forEach` has found what its items are; its branches follow.
+    ItemsListed {
+        node: NodeAddress,
+        /// A list.
+        items: Json,
+    },
+    /// So many branches begin, numbered from `first`: of a `forEach` for the items from `from`, of a loop its turn `from`.
+    BranchesOpened { node: NodeAddress, first: BranchId, from: u32, count: u32 },
+    /// A branch fails: what is active in it is withdrawn, and [`RunEvent::BranchEnded`] follows.
+    BranchClosing { branch: BranchId, failure: RunFailure },
+    /// A `forEach` needs no more of its branches, or none can help it any more: those that are open are withdrawn.
+    JoinClosing { node: NodeAddress, join: JoinClosing },
+    /// Everything in a branch has ended.
+    BranchEnded { branch: BranchId, outcome: BranchOutcome },
     /// The asset's own shard recorded what the node produced, under this version.
     AssetRecorded {
         node: NodeAddress,
@@ -115,6 +129,39 @@ pub enum RunEvent {
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
     RunCancelled { reason: String },
+}
+
+/// Why the branches of a `forEach` are withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum JoinClosing {
+    /// It has what it waits for, or proceeds with what it has.
+    Enough {},
+    Failed {
+        failure: RunFailure,
+    },
+}
+
+/// How a branch ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum BranchOutcome {
+    Succeeded {
+        output: Json,
+        /// Under which the output is merged, where that goes by keys.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    Failed {
+        failure: RunFailure,
+    },
+    /// It was withdrawn.
+    Cancelled {},
+    /// The turn of a loop is over.
+    Turned {
+        /// Whether another follows. Then the ways out that were taken in this one are dropped.
+        again: bool,
+    },
 }
 
 /// One asset that a node needs, with everything about the need rendered.
@@ -189,8 +236,13 @@ impl RunEvent {
             | Self::NodeFailed { node, .. }
             | Self::NodeSkipped { node }
             | Self::NodeCancelled { node }
+            | Self::ItemsListed { node, .. }
+            | Self::BranchesOpened { node, .. }
+            | Self::JoinClosing { node, .. }
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
+            | Self::BranchClosing { .. }
+            | Self::BranchEnded { .. }
             | Self::RunEnding { .. }
             | Self::RunSucceeded { .. }
             | Self::RunFailed { .. }
@@ -224,7 +276,17 @@ impl RunEvent {
                     output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
                 }
                 Self::RunSucceeded { output } => output.len_bytes(),
-                Self::AttemptGranted { .. }
+                Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, key }, .. } => {
+                    output.len_bytes() + key.as_ref().map_or(0, String::len)
+                }
+                Self::ItemsListed { items, .. } => items.len_bytes(),
+                Self::BranchClosing { failure, .. }
+                | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
+                | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
+                Self::BranchesOpened { .. }
+                | Self::JoinClosing { join: JoinClosing::Enough {}, .. }
+                | Self::BranchEnded { outcome: BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, .. }
+                | Self::AttemptGranted { .. }
                 | Self::AttemptReturned { .. }
                 | Self::AttemptStarted { .. }
                 | Self::RetryArmed { .. }

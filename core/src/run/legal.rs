@@ -1,9 +1,10 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
-use super::state::{Phase, Run};
-use super::{RunEvent, RunStatus};
-use crate::NodeAddress;
+use super::state::{Around, Phase, Place, Run};
+use super::{BranchOutcome, RunEvent, RunStatus};
+use crate::definition::RegionKind;
+use crate::{BranchId, NodeAddress};
 
 /// Says what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,8 @@ pub(crate) enum Illegal {
     Unknown { node: NodeAddress },
     #[error("the node {node} is {stands} and learns {event}")]
     Node { node: NodeAddress, stands: &'static str, event: &'static str },
+    #[error("the branch {branch} learns {event}, which it cannot")]
+    Branch { branch: u32, event: &'static str },
     #[error("the run {stands} and learns {event}")]
     Run { stands: &'static str, event: &'static str },
 }
@@ -25,11 +28,18 @@ pub(crate) fn check(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
     if let Some(stands) = out_of_course(run, event) {
         return Err(Illegal::Run { stands, event: word });
     }
-    let Some(node) = event.node() else { return Ok(()) };
+    let Some(node) = event.node() else { return of_branch(run, event) };
+    // What was produced may be recorded when its branch has ended.
+    if let RunEvent::AssetRecorded { asset, partition, .. } = event
+        && run.find(node).is_none()
+        && run.awaits_record(node, asset, partition)
+    {
+        return Ok(());
+    }
     let place = run.find(node).ok_or_else(|| Illegal::Unknown { node: node.clone() })?;
     let phase = &run.node(place).phase;
-    if can_learn(phase, event) {
-        Ok(())
+    if can_learn(phase, event) && is_of_its_kind(run, place, event) {
+        of_branch(run, event)
     } else {
         Err(Illegal::Node { node: node.clone(), stands: stands(phase), event: word })
     }
@@ -44,7 +54,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
     let unless = |status: RunStatus| ending.filter(|(certain, _)| *certain != status).map(|(_, stands)| stands);
     match event {
         RunEvent::RunStarted { .. } => Some("has started"),
-        RunEvent::NodeCancelled { .. } => None,
+        RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
         RunEvent::RunSucceeded { .. } => {
@@ -62,13 +72,68 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::NodeSucceeded { .. }
         | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
+        | RunEvent::ItemsListed { .. }
+        | RunEvent::BranchesOpened { .. }
+        | RunEvent::BranchClosing { .. }
+        | RunEvent::JoinClosing { .. }
         | RunEvent::AssetRecorded { .. } => ending.map(|(_, stands)| stands),
+    }
+}
+
+/// Asks whether the branches of a run can learn this.
+fn of_branch(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
+    let is_open = |branch: &BranchId| *branch != BranchId::ROOT && run.branches.get(*branch).is_some();
+    let (branch, can) = if let RunEvent::BranchClosing { branch, .. } = event {
+        (branch, is_open(branch) && !run.branches.is_closing(*branch))
+    } else if let RunEvent::BranchEnded { branch, outcome } = event {
+        (branch, is_open(branch) && can_end(run, *branch, outcome))
+    } else if let RunEvent::BranchesOpened { node, first, from, count } = event {
+        let are_next = *first == run.branches.next() && first.get().checked_add(*count).is_some();
+        (first, are_next && can_open(run, node, *from, *count))
+    } else {
+        return Ok(());
+    };
+    if can { Ok(()) } else { Err(Illegal::Branch { branch: branch.get(), event: event.word() }) }
+}
+
+/// Whether a branch can end so: nothing is active in it, and turns end as turns do.
+fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
+    let Some(branch) = run.branches.get(id) else { return false };
+    let is_turn = matches!(run.definition().region(branch.region).kind, RegionKind::Loop { .. });
+    let fits = match outcome {
+        BranchOutcome::Turned { again } => is_turn && *again == branch.ways.back,
+        BranchOutcome::Succeeded { .. } | BranchOutcome::Failed { .. } => !is_turn,
+        BranchOutcome::Cancelled {} => true,
+    };
+    fits && branch.active == 0
+}
+
+/// Whether a node can open branches: a `forEach` those for its next items, the first node of a loop its next turn.
+fn can_open(run: &Run, node: &NodeAddress, from: u32, count: u32) -> bool {
+    let Some(place) = run.find(node) else { return false };
+    let is_loop = run.definition().node(place.node).region != run.branches.of(place).region;
+    match &run.node(place).phase {
+        Phase::Pending => is_loop && from == 0 && count == 1,
+        Phase::Around(around) => match &**around {
+            Around::Each(each) => {
+                let left = each.items.len() as u64 - u64::from(each.opened).min(each.items.len() as u64);
+                !is_loop && from == each.opened && count > 0 && u64::from(count) <= left && each.closing.is_none()
+            }
+            Around::Loop(turns) => is_loop && turns.open.is_none() && from == turns.before && count == 1,
+        },
+        Phase::AwaitingAssets { .. }
+        | Phase::Current(_)
+        | Phase::Retrying { .. }
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Skipped
+        | Phase::Cancelled => false,
     }
 }
 
 /// The table.
 fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
-    use Phase::{AwaitingAssets, Current, Pending, Retrying, Succeeded};
+    use Phase::{Around, AwaitingAssets, Current, Pending, Retrying, Succeeded};
     match event {
         RunEvent::NodeAwaitedAssets { .. } | RunEvent::NodeSkipped { .. } => matches!(phase, Pending),
         RunEvent::AssetResolved { .. } => matches!(phase, AwaitingAssets { .. }),
@@ -81,17 +146,43 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. } => matches!(phase, Current(_)),
-        // Pure nodes end as they begin.
-        RunEvent::NodeSucceeded { .. } => matches!(phase, Pending | AwaitingAssets { .. } | Current(_)),
-        RunEvent::NodeFailed { .. } => matches!(phase, Pending | AwaitingAssets { .. } | Current(_) | Retrying { .. }),
-        RunEvent::NodeCancelled { .. } => phase.is_active(),
+        RunEvent::ItemsListed { .. } => matches!(phase, Pending | AwaitingAssets { .. }),
+        RunEvent::BranchesOpened { .. } => matches!(phase, Pending | Around(_)),
+        RunEvent::JoinClosing { .. } => matches!(phase, Around(_)),
+        // Pure nodes end as they begin, and what has branches when none is left.
+        RunEvent::NodeSucceeded { .. } => match phase {
+            Around(around) => around.is_idle(),
+            phase => matches!(phase, Pending | AwaitingAssets { .. } | Current(_)),
+        },
+        RunEvent::NodeFailed { .. } => match phase {
+            Around(around) => around.is_idle(),
+            phase => matches!(phase, Pending | AwaitingAssets { .. } | Current(_) | Retrying { .. }),
+        },
+        RunEvent::NodeCancelled { .. } => match phase {
+            Around(around) => around.is_idle(),
+            phase => phase.is_active(),
+        },
         RunEvent::AssetRecorded { .. } => matches!(phase, Succeeded),
         RunEvent::RunStarted { .. }
+        | RunEvent::BranchClosing { .. }
+        | RunEvent::BranchEnded { .. }
         | RunEvent::RunEnding { .. }
         | RunEvent::RunSucceeded { .. }
         | RunEvent::RunFailed { .. }
         | RunEvent::RunCancelled { .. } => true,
     }
+}
+
+/// Whether such a node can learn this: items are a `forEach`'s, and the first node of a loop happens in its turns only.
+fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
+    let node = run.definition().node(place.node);
+    let stands_for_a_loop = node.region != run.branches.of(place).region;
+    let is_for_both = matches!(
+        event,
+        RunEvent::BranchesOpened { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. }
+    );
+    let lists = matches!(event, RunEvent::ItemsListed { .. });
+    (is_for_both || !stands_for_a_loop) && (!lists || node.body.is_some())
 }
 
 fn stands(phase: &Phase) -> &'static str {
@@ -100,6 +191,7 @@ fn stands(phase: &Phase) -> &'static str {
         Phase::AwaitingAssets { .. } => "waiting for assets",
         Phase::Current(_) => "at an attempt",
         Phase::Retrying { .. } => "waiting for its next attempt",
+        Phase::Around(_) => "at its branches",
         Phase::Succeeded => "succeeded",
         Phase::Failed => "failed",
         Phase::Skipped => "skipped",
@@ -125,6 +217,11 @@ impl RunEvent {
             Self::NodeSkipped { .. } => "nodeSkipped",
             Self::NodeCancelled { .. } => "nodeCancelled",
             Self::RunEnding { .. } => "runEnding",
+            Self::ItemsListed { .. } => "itemsListed",
+            Self::BranchesOpened { .. } => "branchesOpened",
+            Self::BranchClosing { .. } => "branchClosing",
+            Self::JoinClosing { .. } => "joinClosing",
+            Self::BranchEnded { .. } => "branchEnded",
             Self::AssetRecorded { .. } => "assetRecorded",
             Self::RunSucceeded { .. } => "runSucceeded",
             Self::RunFailed { .. } => "runFailed",

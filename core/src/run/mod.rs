@@ -7,6 +7,7 @@
 //! | `step` | what a node does when its turn comes, something is due of it, or it ends; a kind of node, a file |
 //! | `agenda` | what has still to begin, and what a run does next of its own accord |
 //! | `settle`, `output` | how it goes on with that, and ends well |
+//! | `branching` | how branches end: well, badly, or withdrawn |
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
 //! | `attempt` | what an attempt waits for |
@@ -23,6 +24,7 @@
 
 mod agenda;
 mod attempt;
+mod branching;
 mod budget;
 mod checkpoint;
 mod command;
@@ -48,7 +50,7 @@ pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
-pub use event::{AssetNeed, Ending, ProducedAsset, RunEvent};
+pub use event::{AssetNeed, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
 pub use react::{RunEffect, outstanding, react, task_of};

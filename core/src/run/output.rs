@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::RunFailure;
+use super::branching::ends_of;
 use super::budget::Turn;
 use super::state::Run;
 use crate::Json;
+use crate::definition::RegionIx;
 
 /// Makes the output of a run of which nothing is left to be done.
 ///
@@ -26,10 +28,10 @@ pub(super) fn output_of(run: &Run, turn: &Turn) -> Result<Json, RunFailure> {
 
 /// The outputs of the nodes without a successor, by node id.
 fn outputs_of_ends(run: &Run, bytes_max: usize) -> Result<Json, RunFailure> {
-    let nodes = run.definition().nodes.iter().zip(&run.branches.root().nodes);
-    let ends = nodes.filter(|(node, _)| node.on_success.is_empty());
+    let (definition, root) = (run.definition(), run.branches.root());
+    let ends = ends_of(definition, definition.region(RegionIx::ROOT));
     let outputs: BTreeMap<&str, &Json> =
-        ends.filter_map(|(node, state)| Some((node.id.as_str(), state.output.as_ref()?))).collect();
+        ends.filter_map(|ix| Some((definition.node(ix).id.as_str(), root.node(ix).output.as_ref()?))).collect();
     if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > bytes_max {
         return Err(too_large(bytes_max));
     }

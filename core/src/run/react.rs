@@ -34,7 +34,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
-            let place = run.find(node).expect("an event names a node of its definition");
+            let place = run.place_of(node).expect("an event names a node of its definition");
             for asset in assets {
                 // What the result does not say of its own, the declaration says.
                 let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
@@ -59,18 +59,18 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeCancelled { node } => {
-            let place = run.find(node).expect("an event names a node of its definition");
-            if run.definition().node(place.node).consumes.is_empty() || run.node(place).attempts > 0 {
+            let (waits, works) = was_at(run, node);
+            if waits {
+                forget_waiters(run, node, &mut to_asset);
+            }
+            if works {
                 follows(RunEffect::CancelTasks { node: node.clone() });
-            } else {
-                forget_waiters(run, place, &mut to_asset);
             }
         }
         RunEvent::NodeFailed { node, .. } => {
-            let place = run.find(node).expect("an event names a node of its definition");
             // One asset was refused; the node waits for its others no longer.
-            if run.node(place).attempts == 0 {
-                forget_waiters(run, place, &mut to_asset);
+            if run.find(node).is_none_or(|place| run.node(place).attempts == 0) {
+                forget_waiters(run, node, &mut to_asset);
             }
         }
         RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, &mut to_asset),
@@ -92,15 +92,30 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::NodeSucceeded { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::RunEnding { .. }
+        | RunEvent::ItemsListed { .. }
+        | RunEvent::BranchesOpened { .. }
+        | RunEvent::BranchClosing { .. }
+        | RunEvent::JoinClosing { .. }
+        | RunEvent::BranchEnded { .. }
         | RunEvent::AssetRecorded { .. } => {}
     }
 }
 
+/// Says whether a node that was cancelled may have waited for assets, and for a worker. Of one whose branch has ended too nobody
+/// knows.
+fn was_at(run: &Run, node: &NodeAddress) -> (bool, bool) {
+    let place = run.place_of(node).expect("an event names a node of its definition");
+    let attempts = run.find(node).map(|place| run.node(place).attempts);
+    let consumes = !run.definition().node(place.node).consumes.is_empty();
+    let waits = consumes && attempts.is_none_or(|attempts| attempts == 0);
+    (waits, !consumes || attempts.is_none_or(|attempts| attempts > 0))
+}
+
 /// Tells every asset that the node might wait for that it does not. An asset it does not wait for takes no notice.
-fn forget_waiters(run: &Run, place: Place, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
-    let node = run.definition().node(place.node);
-    for consumes in &node.consumes {
-        let waiter = Waiter { run: run.id(), node: run.address(place) };
+fn forget_waiters(run: &Run, node: &NodeAddress, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
+    let place = run.place_of(node).expect("an event names a node of its definition");
+    for consumes in &run.definition().node(place.node).consumes {
+        let waiter = Waiter { run: run.id(), node: node.clone() };
         to_asset(&consumes.asset, AssetCommand::ForgetWaiter { waiter });
     }
 }
@@ -130,7 +145,9 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
-        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => return None,
+        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => {
+            return None;
+        }
     };
     Some(Task {
         workspace: run.workspace().clone(),
@@ -162,7 +179,7 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
     }
     for (place, state) in run.places() {
         match &state.phase {
-            Phase::AwaitingAssets { missing } => {
+            Phase::AwaitingAssets { missing } if run.goes_on(place) => {
                 let node = &run.address(place);
                 for (index, need) in (0..).zip(missing) {
                     // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
@@ -170,9 +187,11 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
                     follows(RunEffect::ToAsset { index, asset, said: resolve(run, node, need) });
                 }
             }
-            Phase::Pending
+            Phase::AwaitingAssets { .. }
+            | Phase::Pending
             | Phase::Current(_)
             | Phase::Retrying { .. }
+            | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
             | Phase::Skipped

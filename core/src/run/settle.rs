@@ -1,7 +1,7 @@
 //! How a run goes on of its own accord, and how it ends well.
 
 use super::RunEvent;
-use super::agenda::Next;
+use super::agenda::{Next, Todo};
 use super::budget::Later;
 use super::decision::Decision;
 use super::output::{output_of, too_large};
@@ -15,7 +15,7 @@ impl Decision<'_> {
                 return;
             }
             let done = match next {
-                Next::Begin(place) => Step::at(self, place).begin(),
+                Next::Do(todo) => self.work_off(todo),
                 Next::Finish => self.finish(),
                 Next::Withdraw => {
                     let Some(ending) = self.run().ending.clone() else { return };
@@ -26,6 +26,15 @@ impl Decision<'_> {
             if done.is_err() {
                 return;
             }
+        }
+    }
+
+    fn work_off(&mut self, todo: Todo) -> Result<(), Later> {
+        match todo {
+            Todo::Begin(place) => Step::at(self, place).begin(),
+            Todo::Advance(place) => Step::at(self, place).advance(),
+            Todo::Finish(branch) => self.finish_branch(branch),
+            Todo::Close(branch) => self.close_branch(branch),
         }
     }
 

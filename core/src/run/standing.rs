@@ -50,7 +50,9 @@ impl NodeStanding {
         let NodeState { phase, attempts, output, .. } = state;
         let (attempt, attempts_max) = match &phase {
             Phase::Pending => return None,
-            Phase::AwaitingAssets { .. } => (1, 1),
+            // Its turns stand for it.
+            Phase::Around(around) if around.state().is_none() => return None,
+            Phase::AwaitingAssets { .. } | Phase::Around(_) => (1, 1),
             Phase::Current(current) => (current.attempt.get(), current.attempt.get()),
             Phase::Retrying { .. } => (attempts + 1, attempts + 1),
             Phase::Succeeded => (attempts.max(1), attempts.max(1)),
@@ -80,6 +82,7 @@ impl NodeStanding {
             Phase::Retrying { input: _, due_at } => Self { wakes_at: Some(due_at), ..nobody },
             Phase::Pending
             | Phase::AwaitingAssets { .. }
+            | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
             | Phase::Skipped

@@ -28,7 +28,9 @@ impl Story {
                 self.needs.extend(needs.iter().map(|need| (node.clone(), need.asset.clone())));
                 self.active.insert(node.clone());
             }
-            RunEvent::AttemptScheduled { node, .. } | RunEvent::RetryArmed { node, .. } => {
+            RunEvent::AttemptScheduled { node, .. }
+            | RunEvent::RetryArmed { node, .. }
+            | RunEvent::ItemsListed { node, .. } => {
                 self.active.insert(node.clone());
             }
             RunEvent::NodeSucceeded { node, .. }
@@ -51,6 +53,10 @@ impl Story {
             | RunEvent::AttemptStarted { .. }
             | RunEvent::AttemptFailed { .. }
             | RunEvent::RunEnding { .. }
+            | RunEvent::BranchesOpened { .. }
+            | RunEvent::BranchClosing { .. }
+            | RunEvent::JoinClosing { .. }
+            | RunEvent::BranchEnded { .. }
             | RunEvent::AssetRecorded { .. } => {}
         }
     }

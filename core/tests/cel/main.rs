@@ -27,6 +27,7 @@ fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
         error: None,
         run: &nothing,
         trigger: &nothing,
+        bound: &[],
     };
     expression.evaluate(&scope).map(|json| json.to_value()).map_err(|error| error.reason)
 }

@@ -23,6 +23,7 @@ pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce
         error: None,
         run: &nothing,
         trigger: &nothing,
+        bound: &[],
     })
 }
 

@@ -11,7 +11,7 @@ use crate::world::{World, failed, hands, ok, shard_zero, worker};
 /// So small that what many nodes do takes more than one decision.
 const SMALL: Budget = Budget { work: 100_000, bytes: 10_000, work_at_once: 10_000 };
 
-fn documents() -> [Value; 7] {
+fn documents() -> [Value; 8] {
     let many = |action: Value| (0..30).map(|n| json!({"id": format!("n{n:02}"), "action": action})).collect::<Vec<_>>();
     let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
     [
@@ -43,6 +43,15 @@ fn documents() -> [Value; 7] {
                 {"from": "nap", "to": "join"}, {"from": "sum", "to": "join"}, {"from": "other", "to": "join"}]}),
         json!({"slug": "wide", "timeout": "2h", "nodes": many(json!("noop"))}),
         json!({"slug": "busy", "timeout": "2h", "nodes": many(json!({"kind": "job", "jobSlug": "busy"}))}),
+        json!({"slug": "each", "nodes": [
+            {"id": "mark", "action": {"kind": "transform", "output": 1}, "storeResultAs": "mark"},
+            {"id": "all", "forEach": {"items": "${{ input.items }}", "as": "doc", "maxConcurrency": 3, "tolerate": 1,
+                "timeout": "2h", "merge": "keyed", "body": {"steps": [
+                    {"id": "one", "jobSlug": "work", "retry": {"maxAttempts": 1}, "storeResultAs": "mark", "input": "${{ doc }}"},
+                    {"id": "rest", "dependsOn": ["one"], "when": "index == 1", "action": {"kind": "sleep", "duration": "1h"}}]}}},
+            {"id": "turn", "jobSlug": "work"}, {"id": "out", "action": "noop"}],
+            "transitions": [{"from": "mark", "to": "all"}, {"from": "turn", "to": "out"},
+                {"from": "turn", "to": "turn", "maxIterations": 5}]}),
     ]
 }
 
@@ -130,6 +139,14 @@ pub fn world() -> World {
     world.start("day", json!({}));
     let make = task(&mut world, "day", "make");
     world.report(&make, with_asset("site.day", Some("sunday"))).unwrap();
+    // With branches: ended and failed, with a state of its own and asleep, and one more to come; in the second turn of a loop.
+    world.start("each", json!({"items": ["a", "b", "c", "d", "e"]}));
+    world.settle();
+    for (node, outcome) in [("one@2", failed("chance")), ("one@3", ok(json!("x"))), ("turn@1", ok(json!(1)))] {
+        let one = task(&mut world, "each", node);
+        world.report(&one, outcome).unwrap();
+        world.settle();
+    }
     // With more to do than was done: to begin, and to withdraw.
     world.start("wide", json!({}));
     let busy = world.start("busy", json!({}));

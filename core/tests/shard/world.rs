@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use headwater_core::credit::{Credit, Hands, Term};
 use headwater_core::protocol::Task;
-use headwater_core::run::{Budget, Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of};
+use headwater_core::run::{
+    BranchOutcome, Budget, Report, ReportOutcome, RunCommand, RunEvent, StartRun, Trigger, task_of,
+};
 use headwater_core::shard::{
     AggregateId, Bounds, Bundle, Command, Commit, Decided, Effect, Event, Rejection, Shard, ShardMap, Submission,
     WorkflowKey,
@@ -288,6 +290,11 @@ fn word(event: &RunEvent) -> String {
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::ItemsListed { node, .. } => format!("{node}:items"),
+        RunEvent::BranchesOpened { node, first, count, .. } => format!("{node}:opens({}+{count})", first.get()),
+        RunEvent::BranchClosing { branch, failure } => format!("@{}:closing({})", branch.get(), failure.code),
+        RunEvent::JoinClosing { node, .. } => format!("{node}:enough"),
+        RunEvent::BranchEnded { branch, outcome } => format!("@{}:{}", branch.get(), of_branch(outcome)),
         RunEvent::RunEnding { ending } => format!("ENDING({})", ending.status()),
         RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
         RunEvent::RunFailed { failure } => format!("FAILED({})", failure.code),
@@ -314,4 +321,14 @@ pub fn chain(ids: &[&str]) -> Value {
         })
         .collect();
     json!({"slug": "chain", "steps": steps})
+}
+
+fn of_branch(outcome: &BranchOutcome) -> &'static str {
+    match outcome {
+        BranchOutcome::Succeeded { .. } => "ok",
+        BranchOutcome::Failed { .. } => "failed",
+        BranchOutcome::Cancelled {} => "cancelled",
+        BranchOutcome::Turned { again: true } => "again",
+        BranchOutcome::Turned { again: false } => "over",
+    }
 }

@@ -181,10 +181,15 @@ impl Audit {
                     (node.is_current, node.is_over) = (false, true);
                 }
                 RunEvent::NodeAwaitedAssets { .. }
+                | RunEvent::ItemsListed { .. }
+                | RunEvent::BranchesOpened { .. }
+                | RunEvent::JoinClosing { .. }
                 | RunEvent::AssetResolved { .. }
                 | RunEvent::RetryArmed { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
+                | RunEvent::BranchClosing { .. }
+                | RunEvent::BranchEnded { .. }
                 | RunEvent::RunEnding { .. }
                 | RunEvent::RunSucceeded { .. }
                 | RunEvent::RunFailed { .. }

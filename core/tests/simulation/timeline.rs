@@ -1,7 +1,7 @@
 //! What happened, in words that a person reads.
 
 use headwater_core::asset::AssetEvent;
-use headwater_core::run::RunEvent;
+use headwater_core::run::{BranchOutcome, RunEvent};
 use headwater_core::shard::Event;
 use headwater_core::workflow::WorkflowEvent;
 
@@ -38,6 +38,11 @@ fn of_run(event: &RunEvent) -> String {
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
+        RunEvent::ItemsListed { node, .. } => format!("{node}:items"),
+        RunEvent::BranchesOpened { node, first, count, .. } => format!("{node}:opens({}+{count})", first.get()),
+        RunEvent::BranchClosing { branch, failure } => format!("@{}:closing({})", branch.get(), failure.code),
+        RunEvent::JoinClosing { node, .. } => format!("{node}:enough"),
+        RunEvent::BranchEnded { branch, outcome } => format!("@{}:{}", branch.get(), of_branch(outcome)),
         RunEvent::RunEnding { ending } => format!("ENDING({})", ending.status()),
         RunEvent::RunSucceeded { .. } => "SUCCEEDED".into(),
         RunEvent::RunFailed { failure } => format!("FAILED({}: {})", failure.code, failure.message),
@@ -58,5 +63,15 @@ fn of_asset(event: &AssetEvent) -> String {
         AssetEvent::MaterializationFailed { run, failure, .. } => format!("unmade({} by {run})", failure.code),
         AssetEvent::ConsumptionRefused { waiter, failure } => format!("refused({} to {})", failure.code, waiter.run),
         AssetEvent::WaiterForgotten { waiter } => format!("forgotten({})", waiter.run),
+    }
+}
+
+fn of_branch(outcome: &BranchOutcome) -> &'static str {
+    match outcome {
+        BranchOutcome::Succeeded { .. } => "ok",
+        BranchOutcome::Failed { .. } => "failed",
+        BranchOutcome::Cancelled {} => "cancelled",
+        BranchOutcome::Turned { again: true } => "again",
+        BranchOutcome::Turned { again: false } => "over",
     }
 }

@@ -252,6 +252,7 @@ fn rendered(template: &Template, input: &Value) -> Value {
         error: None,
         run: &nothing,
         trigger: &nothing,
+        bound: &[],
     };
     template.render(&scope).unwrap().to_value()
 }

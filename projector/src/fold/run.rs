@@ -103,6 +103,16 @@ impl Changes {
                 // Where a run stands changes with its end, which follows, perhaps in a commit that nobody asked for.
                 RunEvent::RunEnding { ending: Ending::Cancelled { .. } } => self.cancelled_by(run, head),
                 RunEvent::RunEnding { ending: Ending::Failed { .. } } => {}
+                RunEvent::ItemsListed { node, items } => {
+                    let row = self.traces.of(run, &node, Attempt::FIRST.get(), TraceStatus::Running);
+                    row.scheduled_at = Some(time);
+                    row.input = Some(items);
+                }
+                // What happens in branches has rows of its own, by the addresses of its nodes.
+                RunEvent::BranchesOpened { .. }
+                | RunEvent::BranchClosing { .. }
+                | RunEvent::JoinClosing { .. }
+                | RunEvent::BranchEnded { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),

@@ -9,7 +9,7 @@ const FUNCTION_LINES_MAX: usize = 80;
 const TYPE_LINES_MAX: usize = 600;
 
 /// Functions with one arm for each event there is: they are read as tables.
-const TABLES: [(&str, &str); 2] = [("core/src/run/evolve.rs", "evolve"), ("projector/src/fold/run.rs", "fold_run")];
+const TABLES: [(&str, &str); 2] = [("core/src/run/evolve/mod.rs", "learn"), ("projector/src/fold/run.rs", "fold_run")];
 
 #[test]
 fn a_file_answers_one_question() {

@@ -1,6 +1,7 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
 use crate::JobSlug;
+use crate::definition::ForEach;
 use crate::expr::Template;
 
 /// How an action is carried out.
@@ -15,6 +16,8 @@ pub enum Execution {
     Inside { output: Option<Template> },
     /// Nobody: the node fails, with this code and a message that is rendered.
     Fails { code: String, message: Template },
+    /// Nobody: its body happens once for each item, and what comes of that is its output.
+    Each(Box<ForEach>),
     /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
     Waits { span: Template },
 }

@@ -17,6 +17,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::ForEach;
 use super::ProblemCode;
 use super::document::{Field, Fields, escaped, nearest};
 use super::template::{Use, template};
@@ -28,6 +29,9 @@ pub use execution::{BuiltIn, Execution};
 /// The kinds of action this release executes, in the order in which they are listed to people.
 static KINDS: [&Kind; 7] =
     [&job::KIND, &http_request::KIND, &process::KIND, &transform::KIND, &noop::KIND, &sleep::KIND, &fail::KIND];
+
+/// What a node with `forEach` is called; it is no word of documents.
+static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
 const LATER: [&str; 8] = [
@@ -53,6 +57,11 @@ impl Action {
         self.kind.word
     }
 
+    /// The action of a node with `forEach`.
+    pub(super) fn each(each: ForEach) -> Self {
+        Self { kind: &EACH, execution: Execution::Each(Box::new(each)) }
+    }
+
     /// The action of a node whose own is broken, so that the rest of it can be read.
     pub(super) fn stand_in() -> Self {
         Self { kind: &noop::KIND, execution: Execution::Inside { output: None } }
@@ -62,9 +71,11 @@ impl Action {
     pub(super) fn default_queue(&self) -> QueueName {
         match &self.execution {
             Execution::Fleet { job } => queue_of_job(job),
-            Execution::Engine(_) | Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => {
-                queue_of_engine()
-            }
+            Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Waits { .. } => queue_of_engine(),
         }
     }
 
@@ -72,14 +83,30 @@ impl Action {
     pub(super) fn has_worker(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) => true,
-            Execution::Inside { .. } | Execution::Fails { .. } | Execution::Waits { .. } => false,
+            Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => false,
+        }
+    }
+
+    /// Returns what it says of items, where it is a `forEach`.
+    pub fn for_each(&self) -> Option<&ForEach> {
+        match &self.execution {
+            Execution::Each(each) => Some(each),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Waits { .. } => None,
         }
     }
 
     /// Says whether it can end well.
     pub fn can_succeed(&self) -> bool {
         match &self.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } | Execution::Waits { .. } => true,
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Each(_)
+            | Execution::Waits { .. } => true,
             Execution::Fails { .. } => false,
         }
     }
@@ -87,7 +114,7 @@ impl Action {
     /// Says whether it has an output that can be the payload of an asset.
     pub(super) fn has_output(&self) -> bool {
         match &self.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } => true,
+            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } | Execution::Each(_) => true,
             Execution::Fails { .. } | Execution::Waits { .. } => false,
         }
     }

@@ -1,64 +1,135 @@
-//! The branches of a run: each a pass through the graph with nodes and a state of its own.
+//! The branches of a run: each a pass through a region of the graph with nodes and a state of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::{NodeState, Place};
-use crate::definition::{Definition, NodeIx};
+use crate::definition::{Definition, NodeIx, RegionIx, RegionKind};
+use crate::failure::RunFailure;
 use crate::{BranchId, Json, NodeAddress};
 
-/// One pass through the graph.
+/// What nodes with `storeResultAs` wrote, by key; shared until somebody writes.
+pub(in crate::run) type State = Arc<BTreeMap<Arc<str>, Json>>;
+
+/// Which ways were taken out of a turn of a loop, that wait for its end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::run) struct Ways {
+    /// The transitions that lead out of the loop, by position.
+    pub out: Vec<u32>,
+    /// Whether one that leads back was taken.
+    pub back: bool,
+}
+
+/// One pass through a region of the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::run) struct Branch {
-    /// By [`NodeIx`].
+    pub region: RegionIx,
+    /// The position of its first node.
+    first: u32,
+    /// The node that stands for it in the branch around it. The run itself has none.
+    pub parent: Option<Place>,
+    /// Which item of a `forEach`, or which turn of a loop, from 0.
+    pub index: u32,
+    /// What `item` and `index` are in it.
+    pub item: Option<[Json; 2]>,
+    /// By [`NodeIx`], from `first`. Those of a loop within it stand where its last turn left them.
     pub nodes: Vec<NodeState>,
-    /// What nodes with `storeResultAs` wrote.
-    pub state: BTreeMap<Arc<str>, Json>,
+    /// Of a turn: empty, for it writes to what is around it.
+    pub state: State,
     /// How many of the nodes are neither pending nor ended.
     pub active: u32,
+    /// How many things of it the agenda lists.
+    pub listed: u32,
+    pub ways: Ways,
+    /// Whether it is being withdrawn, and the failure it ends with where that is why.
+    pub closing: Option<Option<RunFailure>>,
 }
 
 impl Branch {
     /// A branch in which nothing has happened yet.
-    pub fn untouched(definition: &Definition) -> Self {
-        Self { nodes: vec![NodeState::untouched(); definition.nodes.len()], state: BTreeMap::new(), active: 0 }
+    pub fn untouched(definition: &Definition, region: RegionIx) -> Self {
+        let nodes = definition.region(region).nodes.clone();
+        Self {
+            region,
+            first: nodes.start,
+            parent: None,
+            index: 0,
+            item: None,
+            nodes: vec![NodeState::untouched(); nodes.len()],
+            state: State::default(),
+            active: 0,
+            listed: 0,
+            ways: Ways::default(),
+            closing: None,
+        }
     }
 
     /// Puts a node where it stands.
     pub fn put(&mut self, ix: NodeIx, state: NodeState) {
         self.active += u32::from(state.phase.is_active());
-        let before = std::mem::replace(&mut self.nodes[ix.0 as usize], state);
+        let before = std::mem::replace(self.node_mut(ix), state);
         self.active -= u32::from(before.phase.is_active());
     }
 
     /// Returns where a node stands.
     pub fn node(&self, ix: NodeIx) -> &NodeState {
-        &self.nodes[ix.0 as usize]
+        &self.nodes[(ix.0 - self.first) as usize]
+    }
+
+    pub fn node_mut(&mut self, ix: NodeIx) -> &mut NodeState {
+        &mut self.nodes[(ix.0 - self.first) as usize]
+    }
+
+    /// Returns every node with its position.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeState)> {
+        self.nodes.iter().enumerate().map(|(at, state)| (NodeIx(self.first + at as u32), state))
+    }
+
+    /// Returns whether something may still happen in it.
+    pub fn is_done(&self) -> bool {
+        self.active == 0 && self.listed == 0 && self.closing.is_none()
     }
 }
 
-/// The branches of a run that are open. The run itself is always one, and nothing opens others yet.
+/// The branches of a run that are open. The run itself is always one.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::run) struct Branches {
     /// In place: most runs have no other.
     root: Branch,
+    others: FxHashMap<BranchId, Box<Branch>>,
+    /// The number of the next.
+    next: u32,
+    /// How many nodes the others have together.
+    room: u64,
 }
 
 impl Branches {
     /// Those of a run to which nothing has happened yet.
     pub fn untouched(definition: &Definition) -> Self {
-        Self { root: Branch::untouched(definition) }
+        Self { root: Branch::untouched(definition, RegionIx::ROOT), others: FxHashMap::default(), next: 1, room: 0 }
     }
 
-    /// Finds what an address names: a node of the definition, in a branch that is open. Nothing else turns an address into
-    /// a place.
+    /// Finds what an address names: a node of the definition that happens in a branch that is open. Nothing else turns an
+    /// address into a place.
     pub fn find(&self, definition: &Definition, at: &NodeAddress) -> Option<Place> {
-        self.open(at.branch())?;
-        definition.find(at.node()).map(|node| Place { branch: at.branch(), node })
+        let (branch, node) = (self.get(at.branch())?, definition.find(at.node())?);
+        let home = definition.node(node).region;
+        let begins_here = || {
+            let region = definition.region(home);
+            region.kind == (RegionKind::Loop { header: node }) && region.parent == branch.region
+        };
+        (home == branch.region || begins_here()).then(|| Place { branch: at.branch(), node })
     }
 
-    fn open(&self, id: BranchId) -> Option<&Branch> {
-        (id == BranchId::ROOT).then_some(&self.root)
+    /// Returns a branch that is open.
+    pub fn get(&self, id: BranchId) -> Option<&Branch> {
+        if id == BranchId::ROOT { Some(&self.root) } else { self.others.get(&id).map(|branch| &**branch) }
+    }
+
+    pub fn get_mut(&mut self, id: BranchId) -> Option<&mut Branch> {
+        if id == BranchId::ROOT { Some(&mut self.root) } else { self.others.get_mut(&id).map(|branch| &mut **branch) }
     }
 
     /// Returns the run itself.
@@ -66,27 +137,88 @@ impl Branches {
         &self.root
     }
 
-    pub fn root_mut(&mut self) -> &mut Branch {
-        &mut self.root
-    }
-
     /// Returns the branch of a place.
     pub fn of(&self, place: Place) -> &Branch {
-        self.open(place.branch).expect("a place is in a branch that is open")
+        self.get(place.branch).expect("a place is in a branch that is open")
     }
 
     pub fn of_mut(&mut self, place: Place) -> &mut Branch {
-        let root = (place.branch == BranchId::ROOT).then_some(&mut self.root);
-        root.expect("a place is in a branch that is open")
+        self.get_mut(place.branch).expect("a place is in a branch that is open")
+    }
+
+    /// Returns the ids of a branch and of those around it, from the inside.
+    pub fn around(&self, id: BranchId) -> impl Iterator<Item = (BranchId, &Branch)> {
+        let mut at = Some(id);
+        std::iter::from_fn(move || {
+            let id = at?;
+            let branch = self.get(id)?;
+            at = branch.parent.map(|parent| parent.branch);
+            Some((id, branch))
+        })
+    }
+
+    /// Returns the branch whose state nodes of this one read and write: turns of a loop have none of their own.
+    pub fn home_of_state(&self, definition: &Definition, id: BranchId) -> BranchId {
+        let is_turn = |branch: &Branch| matches!(definition.region(branch.region).kind, RegionKind::Loop { .. });
+        self.around(id).find(|(_, branch)| !is_turn(branch)).map_or(BranchId::ROOT, |(id, _)| id)
+    }
+
+    /// Returns whether a branch is being withdrawn, or one around it.
+    pub fn is_closing(&self, id: BranchId) -> bool {
+        id != BranchId::ROOT && self.around(id).any(|(_, branch)| branch.closing.is_some())
+    }
+
+    /// Returns the number of the next branch.
+    pub fn next(&self) -> BranchId {
+        BranchId::new(self.next)
+    }
+
+    /// Returns how many nodes the branches have together, but for the run itself.
+    pub fn room(&self) -> u64 {
+        self.room
+    }
+
+    /// Opens a branch.
+    pub fn open(&mut self, id: BranchId, branch: Branch) {
+        self.next = self.next.max(id.get().saturating_add(1));
+        self.room += branch.nodes.len() as u64;
+        self.others.insert(id, Box::new(branch));
+    }
+
+    /// Ends a branch.
+    pub fn close(&mut self, id: BranchId) -> Option<Branch> {
+        let branch = *self.others.remove(&id)?;
+        self.room -= branch.nodes.len() as u64;
+        Some(branch)
+    }
+
+    /// Returns the ids of the open branches but the run itself, in order.
+    pub fn ids(&self) -> Vec<BranchId> {
+        let mut ids: Vec<BranchId> = self.others.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Returns every node's place and state, branch after branch, in order.
     pub fn places(&self) -> impl Iterator<Item = (Place, &NodeState)> {
-        (0..).map(|node| Place::root(NodeIx(node))).zip(&self.root.nodes)
+        let others = self.ids().into_iter().filter_map(|id| Some((id, self.get(id)?)));
+        let all = std::iter::once((BranchId::ROOT, &self.root)).chain(others);
+        all.flat_map(|(id, branch)| branch.nodes().map(move |(node, state)| (Place { branch: id, node }, state)))
     }
 
-    /// Returns how many nodes are neither pending nor ended.
+    /// Returns how many nodes are neither pending nor ended, in all branches.
     pub fn active(&self) -> u32 {
-        self.root.active
+        self.root.active + self.others.values().map(|branch| branch.active).sum::<u32>()
+    }
+
+    /// Lets go of what was to be done.
+    pub fn forget_agenda(&mut self) {
+        self.root.listed = 0;
+        self.others.values_mut().for_each(|branch| branch.listed = 0);
+    }
+
+    /// Starts to count where a checkpoint says.
+    pub fn count_from(&mut self, next: u32) {
+        self.next = self.next.max(next);
     }
 }

@@ -5,10 +5,12 @@
 //! | `origin` | what it was started with |
 //! | `assets` | what it has taken of assets, and what it has given them |
 //! | `branch` | which passes through the graph are open, and what an address names |
+//! | `around` | what a node is at that has branches open |
 //! | `node` | where one node stands |
 //! | `place` | how the run itself names a node in a branch |
 //! | `scope` | what expressions see |
 
+mod around;
 mod assets;
 mod branch;
 mod node;
@@ -28,8 +30,9 @@ use crate::definition::Definition;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
+pub(super) use around::{Around, Each, EachNext, Turns};
 pub(super) use assets::Assets;
-pub(super) use branch::{Branch, Branches};
+pub(super) use branch::{Branch, Branches, State};
 pub(super) use node::{NodeState, Phase};
 pub(super) use origin::Origin;
 pub(super) use place::Place;
@@ -166,8 +169,18 @@ impl Run {
         self.branches.of(place).node(place.node)
     }
 
-    /// The attempt of a node that may report: none while the run ends.
+    /// The attempt of a node that may report: none while the run ends, or its branch.
     pub(super) fn current(&self, place: Place) -> Option<&CurrentAttempt> {
-        self.node(place).phase.current().filter(|_| self.ending.is_none())
+        self.node(place).phase.current().filter(|_| self.goes_on(place))
+    }
+
+    /// Returns whether something may still happen to a node but that it is withdrawn.
+    pub(super) fn goes_on(&self, place: Place) -> bool {
+        self.ending.is_none() && !self.branches.is_closing(place.branch)
+    }
+
+    /// Returns what an address names, whether or not its branch is open.
+    pub(super) fn place_of(&self, at: &NodeAddress) -> Option<Place> {
+        self.definition().find(at.node()).map(|node| Place { branch: at.branch(), node })
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Around;
 use crate::expr::ConsumedAsset;
 use crate::run::attempt::CurrentAttempt;
 use crate::run::{AssetNeed, NodeStatus};
@@ -44,6 +45,8 @@ pub(in crate::run) enum Phase {
         input: Option<Json>,
         due_at: Timestamp,
     },
+    /// It has branches.
+    Around(Box<Around>),
     Succeeded,
     Failed,
     Skipped,
@@ -73,7 +76,7 @@ impl NodeState {
 impl Phase {
     pub fn is_active(&self) -> bool {
         match self {
-            Self::AwaitingAssets { .. } | Self::Current(_) | Self::Retrying { .. } => true,
+            Self::AwaitingAssets { .. } | Self::Current(_) | Self::Retrying { .. } | Self::Around(_) => true,
             Self::Pending | Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => false,
         }
     }
@@ -84,6 +87,37 @@ impl Phase {
             Self::Current(current) => Some(current),
             Self::Pending
             | Self::AwaitingAssets { .. }
+            | Self::Retrying { .. }
+            | Self::Around(_)
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Skipped
+            | Self::Cancelled => None,
+        }
+    }
+
+    /// Returns what it is at that has branches.
+    pub fn around(&self) -> Option<&Around> {
+        match self {
+            Self::Around(around) => Some(around),
+            Self::Pending
+            | Self::AwaitingAssets { .. }
+            | Self::Current(_)
+            | Self::Retrying { .. }
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Skipped
+            | Self::Cancelled => None,
+        }
+    }
+
+    /// Returns the same, to change it.
+    pub fn around_mut(&mut self) -> Option<&mut Around> {
+        match self {
+            Self::Around(around) => Some(around),
+            Self::Pending
+            | Self::AwaitingAssets { .. }
+            | Self::Current(_)
             | Self::Retrying { .. }
             | Self::Succeeded
             | Self::Failed
@@ -99,7 +133,7 @@ impl Phase {
             Self::AwaitingAssets { .. } | Self::Retrying { .. } => NodeStatus::Waiting,
             Self::Current(current) if current.wakes_at().is_some() => NodeStatus::Waiting,
             Self::Current(current) if current.is_waiting() => NodeStatus::Queued,
-            Self::Current(_) => NodeStatus::Running,
+            Self::Current(_) | Self::Around(_) => NodeStatus::Running,
             Self::Succeeded => NodeStatus::Succeeded,
             Self::Failed => NodeStatus::Failed,
             Self::Skipped => NodeStatus::Skipped,

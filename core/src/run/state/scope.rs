@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Branch, Place, Run};
-use crate::Json;
-use crate::definition::NodeIx;
 use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::NodeStatus;
+use crate::{BranchId, Json};
 
 /// What is seen of nodes.
 type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
@@ -21,23 +20,37 @@ impl Run {
         error: Option<&RunFailure>,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
-        let branch = self.branches.of(place);
-        let output = |id: &str| self.output_in(branch, id);
+        let output = |id: &str| self.output_in(place.branch, id);
         // Whoever asks what to do about a failure asks when it has happened.
-        let own = error.map(|_| (place.node, NodeStatus::Failed));
-        let standing = |id: &str| self.standing_in(branch, id, own);
-        look(&self.scope(&branch.node(place.node).consumed, &branch.state, (&output, &standing), error))
+        let own = error.map(|_| (place, NodeStatus::Failed));
+        let standing = |id: &str| self.standing_in(place.branch, id, own);
+        let consumed = &self.node(place).consumed;
+        let bound = self.bound_in(place.branch, None);
+        look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), error, &bound))
+    }
+
+    /// Lets `look` see what is seen of an item when its branch has ended; `output` is then what it has made.
+    pub(in crate::run) fn with_scope_of_item<T>(
+        &self,
+        branch: BranchId,
+        output: Option<&Json>,
+        look: impl FnOnce(&Scope<'_>) -> T,
+    ) -> T {
+        let of_node = |id: &str| self.output_in(branch, id);
+        let standing = |id: &str| self.standing_in(branch, id, None);
+        let bound = self.bound_in(branch, output);
+        look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), None, &bound))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
     pub(in crate::run) fn with_scope_of_end<T>(&self, look: impl FnOnce(&Scope<'_>) -> T) -> T {
         let root = self.branches.root();
-        let output = |id: &str| self.output_in(root, id);
+        let output = |id: &str| self.output_in(BranchId::ROOT, id);
         let mut known = BTreeSet::new();
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
-        let standing = |id: &str| self.standing_in(root, id, None);
-        look(&self.scope(&assets, &root.state, (&output, &standing), None))
+        let standing = |id: &str| self.standing_in(BranchId::ROOT, id, None);
+        look(&self.scope(&assets, &root.state, (&output, &standing), None, &[]))
     }
 
     /// The same, as it will be once the node has succeeded with `result`.
@@ -47,18 +60,17 @@ impl Run {
         result: &Json,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
-        let branch = self.branches.of(place);
         let output = |id: &str| match self.definition().find_str(id) {
             Some(found) if found == place.node => Some(result),
-            Some(found) => branch.node(found).output.as_ref(),
-            None => None,
+            Some(_) | None => self.output_in(place.branch, id),
         };
-        let mut state = branch.state.clone();
+        let mut state = Arc::clone(self.state_of(place.branch));
         if let Some(key) = &self.definition().node(place.node).store_as {
-            state.insert(key.clone(), result.clone());
+            Arc::make_mut(&mut state).insert(key.clone(), result.clone());
         }
-        let standing = |id: &str| self.standing_in(branch, id, Some((place.node, NodeStatus::Succeeded)));
-        look(&self.scope(&branch.node(place.node).consumed, &state, (&output, &standing), None))
+        let standing = |id: &str| self.standing_in(place.branch, id, Some((place, NodeStatus::Succeeded)));
+        let bound = self.bound_in(place.branch, None);
+        look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), None, &bound))
     }
 
     /// Checks the state as it will be once the node has succeeded with `result`.
@@ -66,27 +78,48 @@ impl Run {
     /// # Errors
     /// `state_schema`, or the limit that checking it ran into.
     pub(in crate::run) fn check_state_after(&self, place: Place, result: &Json, work: &Work) -> Result<(), RunFailure> {
-        let (definition, state) = (self.definition(), &self.branches.of(place).state);
+        let (definition, state) = (self.definition(), self.state_of(place.branch));
         let key = &definition.node(place.node).store_as;
         let (Some(schema), Some(key)) = (&definition.state_schema, key) else { return Ok(()) };
         let bytes = result.len_bytes() + state.values().map(Json::len_bytes).sum::<usize>();
         work.scan(bytes).map_err(RunFailure::from)?;
-        let mut state = state.clone();
+        let mut state = BTreeMap::clone(state);
         state.insert(key.clone(), result.clone());
         let state = Json::of(&state);
         schema.check_within(&state, work).map_err(|refusal| refusal.into_failure("state_schema", ""))
     }
 
-    fn output_in<'a>(&self, branch: &'a Branch, id: &str) -> Option<&'a Json> {
-        self.definition().find_str(id).and_then(|ix| branch.node(ix).output.as_ref())
+    /// Finds a node as it is seen from a branch: in that, or in the nearest around it that has it.
+    fn seen_from(&self, branch: BranchId, id: &str) -> Option<Place> {
+        let node = self.definition().find_str(id)?;
+        let holds = |branch: &Branch| self.definition().region(branch.region).holds(node);
+        self.branches.around(branch).find(|(_, branch)| holds(branch)).map(|(branch, _)| Place { branch, node })
+    }
+
+    fn output_in(&self, branch: BranchId, id: &str) -> Option<&Json> {
+        self.seen_from(branch, id).and_then(|place| self.node(place).output.as_ref())
     }
 
     /// Where a node stands; `own` is how the one that is just ending ends.
-    fn standing_in(&self, branch: &Branch, id: &str, own: Option<(NodeIx, NodeStatus)>) -> Option<NodeStanding> {
-        let ix = self.definition().find_str(id)?;
-        let node = branch.node(ix);
-        let status = own.filter(|(of, _)| *of == ix).map_or_else(|| node.phase.status(), |(_, status)| status);
+    fn standing_in(&self, branch: BranchId, id: &str, own: Option<(Place, NodeStatus)>) -> Option<NodeStanding> {
+        let place = self.seen_from(branch, id)?;
+        let node = self.node(place);
+        let status = own.filter(|(of, _)| *of == place).map_or_else(|| node.phase.status(), |(_, status)| status);
         Some(NodeStanding { status: status.as_str(), attempts: node.attempts })
+    }
+
+    /// Returns what the bodies around a branch bind, the innermost first; before it the `output` that a merge looks at.
+    fn bound_in<'a>(&'a self, branch: BranchId, output: Option<&'a Json>) -> Vec<(&'a str, &'a Json)> {
+        let mut bound: Vec<(&str, &Json)> = output.map(|output| ("output", output)).into_iter().collect();
+        for (_, branch) in self.branches.around(branch) {
+            let (Some([item, index]), Some(parent)) = (&branch.item, branch.parent) else { continue };
+            bound.extend([("item", item), ("index", index)]);
+            let each = self.definition().node(parent.node).action.for_each();
+            if let Some(name) = each.and_then(|each| each.name.as_deref()) {
+                bound.push((name, item));
+            }
+        }
+        bound
     }
 
     fn scope<'a>(
@@ -95,8 +128,9 @@ impl Run {
         state: &'a BTreeMap<Arc<str>, Json>,
         (output, standing): Nodes<'a>,
         error: Option<&'a RunFailure>,
+        bound: &'a [(&'a str, &'a Json)],
     ) -> Scope<'a> {
         let (run, trigger) = self.origin.facts();
-        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger }
+        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, bound }
     }
 }

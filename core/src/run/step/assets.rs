@@ -50,6 +50,7 @@ impl Step<'_, '_> {
             Phase::Pending
             | Phase::Current(_)
             | Phase::Retrying { .. }
+            | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
             | Phase::Skipped

@@ -29,7 +29,7 @@ impl Step<'_, '_> {
         if self.find_room(event.weight_bytes(), Some(attempt))? {
             self.decision.emit(event);
             if let Some(failure) = failure {
-                self.decision.fail(failure);
+                self.decision.fail_in(self.place.branch, failure);
             }
         }
         Ok(())
@@ -57,7 +57,7 @@ impl Step<'_, '_> {
         let node = self.address();
         self.decision.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
         if is_fatal {
-            self.decision.fail(failure);
+            self.decision.fail_in(self.place.branch, failure);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What there is to say of a kind of node.
 
-use super::{Fail, Job, Pure, Sleep, Step};
+use super::{Fail, Items, Job, Pure, Sleep, Step};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -31,6 +31,7 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Fleet { .. } | Execution::Engine(_) => say(&Job),
         Execution::Inside { output } => say(&Pure { output: output.as_ref() }),
         Execution::Fails { code, message } => say(&Fail { code, message }),
+        Execution::Each(each) => say(&Items { each }),
         Execution::Waits { span } => say(&Sleep { span }),
     }
 }

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail` | a kind: how it begins, wakes, is withdrawn |
+//! | `job`, `pure`, `sleep`, `fail`, `items` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach` |
+//! | `merge` | what becomes of the outputs of items |
+//! | `turns` | how a loop begins, and goes round |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
@@ -15,19 +17,23 @@ mod assets;
 mod attempt;
 mod end;
 mod fail;
+mod items;
 mod job;
 mod kind;
+mod merge;
 mod pure;
 mod ready;
 mod retry;
 mod route;
 mod sleep;
+mod turns;
 
 pub(super) use attempt::shortened;
 pub(super) use ready::{Readiness, readiness};
 
 use attempt::Seen;
 use fail::Fail;
+use items::Items;
 use job::Job;
 use pure::Pure;
 use sleep::Sleep;
@@ -58,15 +64,27 @@ impl<'d, 'a> Step<'d, 'a> {
     /// [`Later`]; nothing has happened, here and below.
     pub fn begin(&mut self) -> Result<(), Later> {
         let node = self.node();
+        if self.stands_for_a_loop() {
+            return self.enter_loop();
+        }
         if self.state().phase != Phase::Pending {
             return self.begin_with_input();
         }
-        if !node.incoming.is_empty() && readiness(node, self.state()) == Readiness::Dead {
-            let node = self.address();
-            self.decision.emit(RunEvent::NodeSkipped { node });
+        if self.skip_if_dead() {
             return Ok(());
         }
         if node.consumes.is_empty() { self.begin_with_input() } else { self.await_assets() }
+    }
+
+    /// Skips the node if no way in is left.
+    fn skip_if_dead(&mut self) -> bool {
+        let node = self.node();
+        let is_dead = !node.incoming.is_empty() && readiness(node, self.state()) == Readiness::Dead;
+        if is_dead {
+            let node = self.address();
+            self.decision.emit(RunEvent::NodeSkipped { node });
+        }
+        is_dead
     }
 
     /// Renders the node's input, and lets its kind begin.
@@ -117,6 +135,7 @@ impl<'d, 'a> Step<'d, 'a> {
             Phase::Retrying { input, .. } => input.clone(),
             Phase::Pending
             | Phase::AwaitingAssets { .. }
+            | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
             | Phase::Skipped

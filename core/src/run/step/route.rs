@@ -1,9 +1,10 @@
 //! Over which transitions a run goes on from a node that has ended.
 
 use crate::Json;
-use crate::definition::{Definition, OnNoRoute, TransitionIx};
+use crate::definition::{Definition, OnNoRoute, Transition, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
 use crate::run::RunFailure;
+use crate::run::evolve::may_lead_back;
 use crate::run::state::{Place, Run};
 
 /// Which transitions leave.
@@ -17,18 +18,20 @@ enum Route {
 
 /// The first tier with a true condition wins, and all its true transitions fire.
 fn route(
+    (run, place): (&Run, Place),
     tiers: &[Vec<TransitionIx>],
-    definition: &Definition,
     scope: &Scope<'_>,
     work: &Work,
 ) -> Result<Route, EvaluationError> {
+    let definition = run.definition();
     for tier in tiers {
         let mut taken = Vec::new();
         for ix in tier {
-            let holds = match &definition.transition(*ix).when {
-                None => true,
-                Some(condition) => condition.holds_within(scope, work)?,
-            };
+            let Transition { when, back, .. } = definition.transition(*ix);
+            let until = back.as_ref().and_then(|back| back.until.as_ref());
+            let holds = may_lead_back(run, definition, place.branch, *ix)
+                && when.as_ref().map_or(Ok(true), |when| when.holds_within(scope, work))?
+                && !until.map_or(Ok(false), |until| until.holds_within(scope, work))?;
             if holds {
                 taken.push(ix.0);
             }
@@ -43,7 +46,7 @@ fn route(
 fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> bool {
     match tiers {
         [] => true,
-        [tier] => tier.iter().all(|ix| definition.transition(*ix).when.is_none()),
+        [tier] => tier.iter().map(|ix| definition.transition(*ix)).all(|way| way.when.is_none() && way.back.is_none()),
         [_, _, ..] => false,
     }
 }
@@ -64,10 +67,10 @@ impl Exit {
         let here = |failure: RunFailure| failure.at(&run.address(place), None);
         let route = if is_unconditional(&node.on_success, definition) {
             Ok(Route::All)
-        } else if let Err(limit) = work.take(run.branches.of(place).state.len() as u64) {
+        } else if let Err(limit) = work.take(run.state_of(place.branch).len() as u64) {
             Err(here(limit.into()))
         } else {
-            run.with_scope_after(place, output, |scope| route(&node.on_success, definition, scope, work))
+            run.with_scope_after(place, output, |scope| route((run, place), &node.on_success, scope, work))
                 .map_err(|error| here(error.into_failure()))
         };
         match route {
@@ -99,7 +102,7 @@ impl Failed {
     pub fn of(run: &Run, place: Place, failure: RunFailure, work: &Work) -> Self {
         let definition = run.definition();
         let tiers = &definition.node(place.node).on_failure;
-        match run.with_scope(place, Some(&failure), |scope| route(tiers, definition, scope, work)) {
+        match run.with_scope(place, Some(&failure), |scope| route((run, place), tiers, scope, work)) {
             Ok(Route::Taken(taken)) => Self { failure, taken },
             Ok(Route::Blocked | Route::All) => Self { failure, taken: Vec::new() },
             Err(error) => {

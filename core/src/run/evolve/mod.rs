@@ -1,16 +1,21 @@
 //! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
 
+mod branches;
+
+pub(super) use branches::may_lead_back;
+
 use std::collections::BTreeSet;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use super::agenda::Agenda;
-use super::attempt::{Awaited, CurrentAttempt};
-use super::state::{Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
-use super::waiting::Waiting;
-use super::{RunEvent, RunStatus};
-use crate::definition::{Definition, Node, Outcome, TransitionIx};
+use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::{NodeAddress, Revision, RunId, Timestamp};
+use crate::run::agenda::{Agenda, Todo};
+use crate::run::attempt::{Awaited, CurrentAttempt};
+use crate::run::state::{Around, Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::waiting::Waiting;
+use crate::run::{RunEvent, RunStatus};
+use crate::{BranchId, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
     /// Folds the first event of a run.
@@ -18,9 +23,10 @@ impl Run {
     /// # Panics
     /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
     pub(crate) fn started(id: RunId, definition: Arc<Definition>, event: &RunEvent, now: Timestamp) -> Self {
-        Self {
+        let starts = definition.region(RegionIx::ROOT).starts.clone();
+        let mut run = Self {
             branches: Branches::untouched(&definition),
-            agenda: definition.starts.iter().map(|start| Place::root(*start)).collect(),
+            agenda: Agenda::default(),
             timers: timer_of_run(&definition, now).into_iter().collect(),
             origin: Origin::of(id, definition, event.clone(), now),
             status: RunStatus::Running,
@@ -28,20 +34,55 @@ impl Run {
             ending: None,
             assets: Assets::default(),
             waiting: Waiting::default(),
-        }
+        };
+        starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
+        run
+    }
+}
+
+/// A run while it learns something.
+pub(super) struct Fold<'r>(&'r mut Run);
+
+impl Deref for Fold<'_> {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        self.0
+    }
+}
+
+impl DerefMut for Fold<'_> {
+    fn deref_mut(&mut self) -> &mut Run {
+        self.0
+    }
+}
+
+impl<'r> Fold<'r> {
+    /// Whoever restores a run has it learn what follows from the rest.
+    pub fn of(run: &'r mut Run) -> Self {
+        Self(run)
     }
 
-    fn place(&self, id: &NodeAddress) -> Place {
+    pub(super) fn place(&self, id: &NodeAddress) -> Place {
         self.find(id).expect("events name nodes of the definition the run is frozen at")
     }
 
-    fn node_mut(&mut self, place: Place) -> &mut NodeState {
-        &mut self.branches.of_mut(place).nodes[place.node.0 as usize]
+    pub(super) fn node_mut(&mut self, place: Place) -> &mut NodeState {
+        self.branches.of_mut(place).node_mut(place.node)
     }
 
     /// Moves a node to its next phase, and with it the timers and the count of active nodes.
-    fn enter(&mut self, place: Place, phase: Phase) -> Phase {
-        self.agenda.remove(place);
+    pub(super) fn enter(&mut self, place: Place, phase: Phase) -> Phase {
+        match self.node(place).phase {
+            Phase::Pending | Phase::AwaitingAssets { .. } => self.strike(Todo::Begin(place)),
+            Phase::Around(_) => self.strike(Todo::Advance(place)),
+            Phase::Current(_)
+            | Phase::Retrying { .. }
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => {}
+        }
         let (was_active, is_active) = (self.node(place).phase.is_active(), phase.is_active());
         if was_active {
             self.let_go(place);
@@ -58,7 +99,7 @@ impl Run {
 
     /// Notes what an active node has due, and whether it waits for a worker.
     pub(super) fn await_next(&mut self, place: Place) {
-        let Self { origin, branches, timers, waiting, .. } = self;
+        let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((at, due)) = due_in(node, phase) {
             timers.insert((at, Timer::Node(due, place)));
@@ -69,8 +110,8 @@ impl Run {
     }
 
     /// Forgets what [`Self::await_next`] noted.
-    fn let_go(&mut self, place: Place) {
-        let Self { origin, branches, timers, waiting, .. } = self;
+    pub(super) fn let_go(&mut self, place: Place) {
+        let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((at, due)) = due_in(node, phase) {
             timers.remove(&(at, Timer::Node(due, place)));
@@ -83,23 +124,21 @@ impl Run {
     /// Decides the outgoing transitions: the taken ones fire, the others are dead. Whose turn it is then goes on the agenda.
     fn leave(&mut self, place: Place, is_taken: impl Fn(&Definition, TransitionIx) -> bool) {
         let definition = Arc::clone(self.origin.definition());
-        let node = definition.node(place.node);
-        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-            let target = self.node_mut(place.beside(definition.transition(*transition).to));
-            target.decided += 1;
-            target.taken += u32::from(is_taken(&definition, *transition));
+        for transition in definition.node(place.node).leaving() {
+            self.deliver(place.branch, transition, is_taken(&definition, transition));
         }
-        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-            self.list_if_ready(place.beside(definition.transition(*transition).to));
+        for transition in definition.node(place.node).leaving() {
+            self.list_target_if_ready(place.branch, transition);
         }
     }
 
     /// Has whatever stands behind a node know that it has failed.
     pub(super) fn note_failed(&mut self, place: Place) {
         let definition = Arc::clone(self.origin.definition());
-        let node = definition.node(place.node);
-        for transition in node.on_success.iter().chain(&node.on_failure).flatten() {
-            self.node_mut(place.beside(definition.transition(*transition).to)).failed += 1;
+        for transition in definition.node(place.node).leaving() {
+            if let Some(target) = self.target(place.branch, transition) {
+                self.node_mut(target).failed += 1;
+            }
         }
     }
 
@@ -122,6 +161,7 @@ impl Run {
     fn stop(&mut self) {
         self.timers = BTreeSet::new();
         self.agenda = Agenda::default();
+        self.branches.forget_agenda();
     }
 }
 
@@ -138,6 +178,12 @@ fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
             None => node.timeout.map(|span| (current.scheduled_at.after(span), Due::Timeout)),
         },
         Phase::Retrying { due_at, .. } => Some((*due_at, Due::Retry)),
+        Phase::Around(around) => match (&**around, node.action.for_each()) {
+            (Around::Each(each), Some(of)) if each.closing.is_none() => {
+                of.timeout.map(|span| (each.began_at.after(span), Due::Timeout))
+            }
+            (Around::Each(_) | Around::Loop(_), _) => None,
+        },
         Phase::Pending
         | Phase::AwaitingAssets { .. }
         | Phase::Succeeded
@@ -155,6 +201,14 @@ fn waiting_since(phase: &Phase) -> Option<Revision> {
 /// Folds one event that is not the first. `now` is the commit's time.
 pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
     run.revision = run.revision.next();
+    learn(&mut Fold(run), event, now);
+    // What has happened in a branch may have been the last of it.
+    if let Some(branch) = event.node().map(NodeAddress::branch).filter(|branch| *branch != BranchId::ROOT) {
+        run.list_if_done(branch);
+    }
+}
+
+fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
         RunEvent::NodeAwaitedAssets { node, needs } => {
@@ -228,7 +282,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             run.enter(place, Phase::Succeeded);
             run.node_mut(place).output = Some(output.clone());
             if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
-                run.branches.of_mut(place).state.insert(key, output.clone());
+                run.store(place.branch, key, output.clone());
             }
             run.assets.produce(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
             match taken {
@@ -247,6 +301,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
         RunEvent::NodeSkipped { node } => {
             let place = run.place(node);
             run.enter(place, Phase::Skipped);
+            run.skip_loop(place);
             run.leave(place, |_, _| false);
         }
         RunEvent::NodeCancelled { node } => {
@@ -254,9 +309,16 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             run.enter(place, Phase::Cancelled);
         }
         RunEvent::AssetRecorded { node, asset, partition, .. } => {
-            let place = run.place(node);
-            run.assets.record(place, asset, partition);
+            // Its branch may have ended.
+            if let Some(place) = run.place_of(node) {
+                run.assets.record(place, asset, partition);
+            }
         }
+        RunEvent::ItemsListed { node, items } => run.list_items(node, items, now),
+        RunEvent::BranchesOpened { node, first, from, count } => run.open_branches(node, *first, *from, *count),
+        RunEvent::BranchClosing { branch, failure } => run.close_branches(&[*branch], Some(failure)),
+        RunEvent::JoinClosing { node, join } => run.close_join(node, join),
+        RunEvent::BranchEnded { branch, outcome } => run.end_branch(*branch, outcome),
         RunEvent::RunEnding { ending } => {
             run.ending = Some(ending.clone());
             run.stop();

@@ -1,0 +1,178 @@
+//! The graph as it is drawn: lists of nodes in either spelling, and in bodies further lists.
+
+use serde_json::{Map, Value};
+
+use super::document::{Field, Fields, Findings};
+use super::edges::{self, Edge, Ids};
+use super::for_each::{self, Body};
+use super::node::{self, Draft};
+use super::template;
+use super::{Execution, OnNoRoute, ProblemCode};
+
+/// The most nodes a definition may have.
+const NODES_MAX: usize = 2_000;
+
+/// All nodes of a document, wherever they stand.
+#[derive(Default)]
+pub(super) struct Drawn {
+    pub(super) drafts: Vec<Draft>,
+    /// Positions; those of a list side by side.
+    pub(super) ids: Ids,
+    pub(super) edges: Vec<Edge>,
+    /// By position: in whose body it stands.
+    pub(super) bodies: Vec<Option<usize>>,
+}
+
+impl Drawn {
+    /// Reads `steps`, or `nodes` and `transitions`, of a document or of a body.
+    pub(super) fn graph(&mut self, fields: &mut Fields<'_>, body_of: Option<usize>) {
+        if fields.has("nodes") || fields.has("transitions") {
+            if fields.has("steps") {
+                let message = "`steps` and `nodes` are two forms of the same thing: keep one";
+                fields.findings().error(&fields.below("steps"), ProblemCode::InvalidValue, message);
+                fields.take(&["steps"]);
+            }
+            self.nodes(fields, body_of);
+        } else {
+            self.steps(fields, body_of);
+        }
+    }
+
+    /// Lists the entries of `steps` or `nodes` and takes their ids down; only the first of a double id counts.
+    fn entries<'d>(&mut self, fields: &mut Fields<'d>, name: &'static str, body_of: Option<usize>) -> Vec<Field<'d>> {
+        let Some(field) = fields.need(&[name]) else { return Vec::new() };
+        let items = field.items();
+        if field.value.as_array().is_some_and(Vec::is_empty) {
+            field.error(ProblemCode::InvalidValue, "a workflow needs at least one");
+        }
+        let how = "let one node do more, or split the workflow and join the parts by an asset";
+        if !field.at_most(NODES_MAX - self.ids.len().min(NODES_MAX), items.len(), name, how) {
+            return Vec::new();
+        }
+        items.iter().for_each(|item| self.name(item, body_of));
+        items
+    }
+
+    fn name(&mut self, item: &Field<'_>, body_of: Option<usize>) {
+        let Some(id) = node::id_of(item) else { return };
+        if self.ids.contains_key(&id) {
+            let at = format!("{}/id", item.at);
+            item.findings().error(&at, ProblemCode::Duplicate, format!("there is a node `{id}` already"));
+        } else {
+            self.ids.insert(id, self.bodies.len());
+            self.bodies.push(body_of);
+        }
+    }
+
+    fn steps(&mut self, fields: &mut Fields<'_>, body_of: Option<usize>) {
+        let items = self.entries(fields, "steps", body_of);
+        let (first_edge, mut source, mut unrouted) = (self.edges.len(), Vec::new(), Vec::new());
+        for item in &items {
+            let Some(mut step) = item.fields() else { continue };
+            let draft = self.node(item, &mut step);
+            let depends = edges::depends(&mut step);
+            if let Some(to) = node::id_of(item).and_then(|id| self.ids.get(&id).copied()) {
+                edges::of_step(to, &depends, &self.ids, item.findings(), &mut self.edges);
+            }
+            source.push(Value::Object(step.finish()));
+            if let Some(draft) = draft {
+                unrouted.extend((!draft.routed).then_some(self.drafts.len()));
+                self.drafts.push(draft);
+            }
+        }
+        if self.edges.len() - first_edge > edges::TRANSITIONS_MAX {
+            let (count, max) = (self.edges.len() - first_edge, edges::TRANSITIONS_MAX);
+            let how = "put a `noop` between many that depend on many";
+            let message = format!("has {count} dependencies, and at most {max} are taken: {how}");
+            fields.error(ProblemCode::TooLarge, message);
+            self.edges.truncate(first_edge);
+        }
+        self.keep_within(first_edge, None, fields.findings());
+        fields.keep("steps", Value::Array(source));
+        // A step whose condition is false is skipped; it does not fail the run of the step before it.
+        for draft in unrouted {
+            let node = &mut self.drafts[draft].node;
+            let from = self.ids.get(node.id.as_str());
+            if self.edges[first_edge..].iter().any(|edge| edge.when.is_some() && Some(&edge.from) == from) {
+                node.on_no_route = OnNoRoute::End;
+            }
+        }
+    }
+
+    fn nodes(&mut self, fields: &mut Fields<'_>, body_of: Option<usize>) {
+        let items = self.entries(fields, "nodes", body_of);
+        let mut source = Vec::new();
+        for item in &items {
+            let Some(mut node) = item.fields() else { continue };
+            let draft = self.node(item, &mut node);
+            self.drafts.extend(draft);
+            if let Some(field) = node.take(&["dependsOn"]) {
+                let message = "`dependsOn` belongs to `steps`; nodes are joined by `transitions`";
+                field.error(ProblemCode::UnknownField, message);
+            }
+            source.push(Value::Object(node.finish()));
+        }
+        fields.keep("nodes", Value::Array(source));
+        let Some(field) = fields.take(&["transitions"]) else { return };
+        let first_edge = self.edges.len();
+        let (edges, source) = edges::of_transitions(&field, &self.ids);
+        self.edges.extend(edges);
+        self.keep_within(first_edge, Some(body_of), fields.findings());
+        if !source.is_empty() {
+            fields.keep("transitions", Value::Array(source));
+        }
+    }
+
+    /// Reads a node, and the body it may have.
+    fn node(&mut self, item: &Field<'_>, fields: &mut Fields<'_>) -> Option<Draft> {
+        let (mut draft, body) = node::read(fields);
+        let each = node::id_of(item).and_then(|id| self.ids.get(&id).copied());
+        if let (Some(body), Some(draft), Some(each)) = (body, &mut draft, each) {
+            let source = self.body(body, each, draft);
+            fields.keep("forEach", Value::Object(source));
+        }
+        draft
+    }
+
+    /// Reads the body of a `forEach`, a node or a graph; returns the canonical form of the whole.
+    fn body(&mut self, body: Body<'_>, each: usize, draft: &mut Draft) -> Map<String, Value> {
+        let Body { field, name, mut source } = body;
+        let names: Vec<&str> = for_each::BOUND.into_iter().chain(name.as_deref()).collect();
+        let read = field.findings().binding(&names, || {
+            let mut fields = field.fields()?;
+            if ["steps", "nodes", "transitions"].iter().any(|list| fields.has(list)) {
+                self.graph(&mut fields, Some(each));
+                let output = fields.take(&["output"]);
+                if let (Some(output), Execution::Each(each)) = (output, &mut draft.node.action.execution) {
+                    each.output =
+                        template::template(&output.at, output.value, output.findings(), &mut draft.output_uses);
+                    fields.keep("output", output.value.clone());
+                }
+            } else {
+                self.name(&field, Some(each));
+                let inner = self.node(&field, &mut fields);
+                self.drafts.extend(inner);
+            }
+            Some(fields.finish())
+        });
+        source.insert("body".to_owned(), Value::Object(read.unwrap_or_default()));
+        source
+    }
+
+    /// Refuses what joins nodes that do not stand in the same body, or not in the one where it is said.
+    fn keep_within(&mut self, first_edge: usize, said_in: Option<Option<usize>>, found: &Findings) {
+        let bodies = &self.bodies;
+        let mut at = 0;
+        self.edges.retain(|edge| {
+            let of = bodies[edge.from];
+            let is_kept = at < first_edge || (of == bodies[edge.to] && said_in.is_none_or(|said_in| said_in == of));
+            at += 1;
+            if !is_kept {
+                let message = "joins nodes that do not stand side by side: what is outside of a body has ended before it begins, and \
+                               a body is left as a whole";
+                found.error(&edge.at, ProblemCode::DanglingReference, message);
+            }
+            is_kept
+        });
+    }
+}

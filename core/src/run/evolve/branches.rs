@@ -1,0 +1,285 @@
+//! What an event means for the branches of a run.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::Fold;
+use crate::definition::{Definition, NodeIx, RegionKind, TransitionIx};
+use crate::failure::RunFailure;
+use crate::run::agenda::Todo;
+use crate::run::state::{Around, Branch, Each, Phase, Place, Run, State, Turns};
+use crate::run::{BranchOutcome, JoinClosing};
+use crate::{BranchId, Json, NodeAddress, Timestamp};
+
+impl Fold<'_> {
+    /// Decides one transition. One that leads out of a loop waits for the end of its turn.
+    pub(super) fn deliver(&mut self, branch: BranchId, transition: TransitionIx, is_taken: bool) {
+        if let Some(target) = self.target(branch, transition) {
+            let target = self.node_mut(target);
+            target.decided += 1;
+            target.taken += u32::from(is_taken);
+            return;
+        }
+        if !is_taken {
+            return;
+        }
+        let definition = Arc::clone(self.definition());
+        let Some(of) = self.branches.get_mut(branch) else { return };
+        let region = definition.region(of.region);
+        if !region.holds(definition.transition(transition).to) {
+            of.ways.out.push(transition.0);
+            return;
+        }
+        of.ways.back = true;
+        if let Some(parent) = of.parent
+            && let Some(Around::Loop(turns)) = self.node_mut(parent).phase.around_mut()
+        {
+            *turns.taken.entry(transition.0).or_default() += 1;
+        }
+    }
+
+    pub(super) fn list_target_if_ready(&mut self, branch: BranchId, transition: TransitionIx) {
+        if let Some(target) = self.target(branch, transition) {
+            self.list_if_ready(target);
+        }
+    }
+
+    /// Writes to the state that the nodes of a branch see.
+    pub(super) fn store(&mut self, branch: BranchId, key: Arc<str>, value: Json) {
+        let home = self.branches.home_of_state(self.origin.definition(), branch);
+        if let Some(branch) = self.branches.get_mut(home) {
+            Arc::make_mut(&mut branch.state).insert(key, value);
+        }
+    }
+
+    /// Has all nodes of a loop that is never entered stand as its first does.
+    pub(super) fn skip_loop(&mut self, place: Place) {
+        let definition = Arc::clone(self.definition());
+        let home = definition.node(place.node).region;
+        if home == self.branches.of(place).region {
+            return;
+        }
+        let region = definition.region(home);
+        for node in region.nodes.clone().map(NodeIx).filter(|node| *node != place.node) {
+            self.node_mut(place.beside(node)).phase = Phase::Skipped;
+        }
+        for exit in &region.exits {
+            // What leaves the first node itself is decided with it.
+            if definition.transition(*exit).from != place.node {
+                self.deliver(place.branch, *exit, false);
+                self.list_target_if_ready(place.branch, *exit);
+            }
+        }
+    }
+
+    pub(super) fn list_items(&mut self, node: &NodeAddress, items: &Json, now: Timestamp) {
+        let place = self.place(node);
+        let state = self.state_of(place.branch).clone();
+        self.enter(place, Phase::Around(Box::new(Around::Each(Each::of(items, state, now)))));
+        self.list_if_it_advances(place);
+    }
+
+    pub(super) fn open_branches(&mut self, node: &NodeAddress, first: BranchId, from: u32, count: u32) {
+        let place = self.place(node);
+        let definition = Arc::clone(self.definition());
+        let here = definition.node(place.node);
+        // The first node of a loop opens its turns; wherever else it stands, a `forEach` opens branches for its items.
+        let is_loop = here.region != self.branches.of(place).region;
+        let region = if is_loop { Some(here.region) } else { here.body };
+        let Some(region) = region else { return };
+        if is_loop && self.node(place).phase == Phase::Pending {
+            self.enter(place, Phase::Around(Box::new(Around::Loop(Turns::default()))));
+        }
+        for (number, index) in (first.get()..).zip(from..from.saturating_add(count)) {
+            let (id, mut branch) = (BranchId::new(number), Branch::untouched(&definition, region));
+            (branch.parent, branch.index) = (Some(place), index);
+            match self.node_mut(place).phase.around_mut() {
+                Some(Around::Each(each)) => {
+                    let item = each.items.get_mut(index as usize).map(std::mem::take).unwrap_or_default();
+                    branch.item = Some([item, Json::of(&index)]);
+                    branch.state = State::clone(&each.state);
+                    each.opened = each.opened.max(index + 1);
+                    each.open.insert(id);
+                }
+                Some(Around::Loop(turns)) => turns.open = Some(id),
+                None => {}
+            }
+            self.branches.open(id, branch);
+            for start in &definition.region(region).starts {
+                self.list(Todo::Begin(Place { branch: id, node: *start }));
+            }
+        }
+        self.list_if_it_advances(place);
+    }
+
+    /// Some branches are to be withdrawn: nothing of them is to be done any more, or due.
+    pub(super) fn close_branches(&mut self, ids: &[BranchId], failure: Option<&RunFailure>) {
+        let within = self.within(ids);
+        self.strike_all_of(&within);
+        for place in self.active_in(&within) {
+            self.let_go(place);
+        }
+        for id in ids {
+            if let Some(branch) = self.branches.get_mut(*id) {
+                branch.closing = Some(failure.cloned());
+                self.list(Todo::Close(*id));
+            }
+        }
+    }
+
+    pub(super) fn close_join(&mut self, node: &NodeAddress, join: &JoinClosing) {
+        let place = self.place(node);
+        self.let_go(place);
+        let Some(Around::Each(each)) = self.node_mut(place).phase.around_mut() else { return };
+        each.closing = Some(join.clone());
+        let mut open: Vec<BranchId> = each.open.iter().copied().collect();
+        open.retain(|id| self.branches.get(*id).is_some_and(|branch| branch.closing.is_none()));
+        self.close_branches(&open, None);
+        self.list_if_it_advances(place);
+    }
+
+    pub(super) fn end_branch(&mut self, id: BranchId, outcome: &BranchOutcome) {
+        self.strike(Todo::Finish(id));
+        self.strike(Todo::Close(id));
+        let Some(branch) = self.branches.close(id) else { return };
+        let Some(place) = branch.parent else { return };
+        let Some(around) = self.node_mut(place).phase.around_mut() else { return };
+        let mut ends_well = false;
+        match around {
+            Around::Each(each) => {
+                each.open.remove(&id);
+                match outcome {
+                    _ if each.closing.is_some() => {}
+                    BranchOutcome::Succeeded { output, key } => {
+                        each.outputs.insert(branch.index, output.clone());
+                        if let Some(key) = key {
+                            each.keys.insert(branch.index, key.clone());
+                        }
+                    }
+                    BranchOutcome::Failed { failure } => {
+                        each.failed += 1;
+                        each.failure = Some(failure.clone());
+                    }
+                    BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => each.failed += 1,
+                }
+            }
+            Around::Loop(turns) => {
+                turns.open = None;
+                turns.before = branch.index + 1;
+                ends_well = matches!(outcome, BranchOutcome::Turned { again: false });
+            }
+        }
+        if ends_well {
+            self.end_loop(place, branch);
+        } else if self.goes_on(place) && !matches!(outcome, BranchOutcome::Cancelled {}) {
+            self.list_if_it_advances(place);
+        } else {
+            self.list_if_it_may_end(place);
+        }
+    }
+
+    /// A `forEach` whose branches are withdrawn ends when the last of them has ended.
+    fn list_if_it_may_end(&mut self, place: Place) {
+        let is_closing_itself =
+            matches!(self.node(place).phase.around(), Some(Around::Each(each)) if each.closing.is_some());
+        if is_closing_itself && self.goes_on(place) {
+            self.list_if_it_advances(place);
+        }
+    }
+
+    /// After its last turn the nodes of a loop stand where that left them, and the ways out that it took are taken.
+    fn end_loop(&mut self, place: Place, turn: Branch) {
+        let definition = Arc::clone(self.definition());
+        let region = definition.node(place.node).region;
+        for (node, state) in turn.nodes() {
+            let at = place.beside(node);
+            if node == place.node {
+                let before = self.node(place).clone();
+                self.enter(place, state.phase.clone());
+                let (taken, decided, failed) = (before.taken, before.decided, before.failed);
+                *self.node_mut(place) = crate::run::state::NodeState { taken, decided, failed, ..state.clone() };
+            } else {
+                *self.node_mut(at) = state.clone();
+            }
+        }
+        let exits = &definition.region(region).exits;
+        for exit in exits {
+            let transition = definition.transition(*exit);
+            if turn.node(transition.from).phase == Phase::Failed
+                && let Some(target) = self.target(place.branch, *exit)
+            {
+                self.node_mut(target).failed += 1;
+            }
+            self.deliver(place.branch, *exit, turn.ways.out.contains(&exit.0));
+        }
+        for exit in exits {
+            self.list_target_if_ready(place.branch, *exit);
+        }
+        self.list_if_done(place.branch);
+    }
+
+    /// Returns some branches and all within them.
+    fn within(&self, ids: &[BranchId]) -> FxHashSet<BranchId> {
+        let mut all = FxHashSet::default();
+        let mut todo = ids.to_vec();
+        while let Some(id) = todo.pop() {
+            let Some(branch) = self.branches.get(id) else { continue };
+            all.insert(id);
+            for (_, state) in branch.nodes() {
+                todo.extend(state.phase.around().into_iter().flat_map(Around::open));
+            }
+        }
+        all
+    }
+
+    fn active_in(&self, branches: &FxHashSet<BranchId>) -> Vec<Place> {
+        let mut ids: Vec<BranchId> = branches.iter().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().flat_map(|id| self.active_of(id)).collect()
+    }
+}
+
+impl Run {
+    /// Finds the node of a branch that a transition leads to; `None`: it leads out of the branch, or back to where it begins.
+    pub(super) fn target(&self, branch: BranchId, transition: TransitionIx) -> Option<Place> {
+        let (definition, of) = (self.definition(), self.branches.get(branch)?);
+        let (region, transition) = (definition.region(of.region), definition.transition(transition));
+        let is_within = region.holds(transition.to) && transition.back.is_none();
+        is_within.then_some(Place { branch, node: transition.to })
+    }
+
+    /// Returns the nodes of a branch that are neither pending nor ended.
+    pub(in crate::run) fn active_of(&self, id: BranchId) -> Vec<Place> {
+        let nodes = self.branches.get(id).into_iter().flat_map(Branch::nodes);
+        let active = nodes.filter(|(_, state)| state.phase.is_active());
+        active.map(|(node, _)| Place { branch: id, node }).collect()
+    }
+
+    /// Returns the branches that are open in a node.
+    pub(in crate::run) fn open_in(&self, place: Place) -> Vec<BranchId> {
+        self.node(place).phase.around().map_or_else(Vec::new, Around::open)
+    }
+
+    /// Returns the state that the nodes of a branch see.
+    pub(in crate::run) fn state_of(&self, branch: BranchId) -> &State {
+        let home = self.branches.home_of_state(self.definition(), branch);
+        &self.branches.get(home).expect("a branch is open as long as those within it").state
+    }
+}
+
+/// Returns whether a transition may be taken once more, as often as it has been.
+pub(in crate::run) fn may_lead_back(
+    run: &Run,
+    definition: &Definition,
+    branch: BranchId,
+    transition: TransitionIx,
+) -> bool {
+    let Some(back) = &definition.transition(transition).back else { return true };
+    let header = definition.transition(transition).to;
+    let is_its_turn = |branch: &Branch| definition.region(branch.region).kind == (RegionKind::Loop { header });
+    let turn = run.branches.around(branch).find(|(_, branch)| is_its_turn(branch));
+    let Some(parent) = turn.and_then(|(_, turn)| turn.parent) else { return false };
+    let Some(Around::Loop(turns)) = run.node(parent).phase.around() else { return false };
+    turns.taken.get(&transition.0).copied().unwrap_or_default() < back.max
+}

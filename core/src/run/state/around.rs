@@ -1,0 +1,197 @@
+//! What a node is at that has branches open: a `forEach`, or the first node of a loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::branch::State;
+use crate::definition::{EachJoin, ForEach, Tolerance};
+use crate::failure::RunFailure;
+use crate::run::JoinClosing;
+use crate::{BranchId, Json, Timestamp};
+
+/// What a node is at that has branches open. Checkpoints hold it as it is.
+#[expect(clippy::large_enum_variant, reason = "it lies in a box as a whole")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::run) enum Around {
+    Each(Each),
+    Loop(Turns),
+}
+
+/// A `forEach`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct Each {
+    /// Those to come are here; those that were are not any more.
+    pub items: Vec<Json>,
+    /// What its branches see of the state.
+    #[serde(with = "shared_state", default, skip_serializing_if = "is_empty")]
+    pub state: State,
+    pub began_at: Timestamp,
+    /// How many branches were opened so far.
+    pub opened: u32,
+    pub open: BTreeSet<BranchId>,
+    /// The outputs of items that succeeded.
+    pub outputs: BTreeMap<u32, Json>,
+    /// Their keys, where they are merged by keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<u32, String>,
+    pub failed: u32,
+    /// Of the item that failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<RunFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<JoinClosing>,
+}
+
+/// A loop.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct Turns {
+    /// The turn under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<BranchId>,
+    /// How many there were before it.
+    pub before: u32,
+    /// How often each way back was taken, by its position.
+    pub taken: BTreeMap<u32, u32>,
+}
+
+/// What a `forEach` does next.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::run) enum EachNext {
+    /// Opens so many branches more.
+    Open(u32),
+    /// Withdraws the rest.
+    Close(JoinClosing),
+    /// Ends: well, or with a failure.
+    End(Option<RunFailure>),
+}
+
+/// How many nodes the branches of a run may have together, beside the first branch of each `forEach`.
+const ROOM_MAX: u64 = 100_000;
+/// How many branches one fact opens.
+const OPENED_AT_ONCE: u32 = 1_000;
+
+impl Around {
+    /// Returns the branches that are open in it.
+    pub fn open(&self) -> Vec<BranchId> {
+        match self {
+            Self::Each(each) => each.open.iter().copied().collect(),
+            Self::Loop(turns) => turns.open.into_iter().collect(),
+        }
+    }
+
+    /// Returns what the branches of a `forEach` see of the state.
+    pub fn state(&self) -> Option<&State> {
+        match self {
+            Self::Each(each) => Some(&each.state),
+            Self::Loop(_) => None,
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        match self {
+            Self::Each(each) => each.open.is_empty(),
+            Self::Loop(turns) => turns.open.is_none(),
+        }
+    }
+}
+
+impl Each {
+    pub fn of(items: &Json, state: State, began_at: Timestamp) -> Self {
+        let items: Vec<Json> = serde_json::from_str(items.as_str()).unwrap_or_default();
+        Self {
+            items,
+            state,
+            began_at,
+            opened: 0,
+            open: BTreeSet::new(),
+            outputs: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            failed: 0,
+            failure: None,
+            closing: None,
+        }
+    }
+
+    /// Says what it does next; `None`: it waits for its branches. `room` is what the branches of the run take already, and
+    /// `size` what one of its own takes.
+    pub fn next(&self, each: &ForEach, room: u64, size: u64) -> Option<EachNext> {
+        let end = match &self.closing {
+            Some(JoinClosing::Enough {}) => Some(None),
+            Some(JoinClosing::Failed { failure }) => Some(Some(failure.clone())),
+            None => self.verdict(each),
+        };
+        match end {
+            Some(failure) if self.open.is_empty() => Some(EachNext::End(failure)),
+            Some(_) if self.closing.is_some() => None,
+            Some(None) => Some(EachNext::Close(JoinClosing::Enough {})),
+            Some(Some(failure)) => Some(EachNext::Close(JoinClosing::Failed { failure })),
+            None => self.may_open(each, room, size).map(EachNext::Open),
+        }
+    }
+
+    /// Says whether it is certain how it ends: well, or with a failure.
+    fn verdict(&self, each: &ForEach) -> Option<Option<RunFailure>> {
+        let count = self.items.len() as u64;
+        let (succeeded, failed) = (self.outputs.len() as u64, u64::from(self.failed));
+        let needed = match each.join {
+            EachJoin::All => None,
+            EachJoin::Any => Some(1),
+            EachJoin::Quorum(needed) => Some(u64::from(needed)),
+        };
+        let cause = |message: String| {
+            let code = self.failure.as_ref().map_or("for_each_failed", |failure| failure.code.as_str());
+            let why = self.failure.as_ref().map(|failure| format!(": {}", failure.message)).unwrap_or_default();
+            Some(Some(RunFailure::new(code, format!("{message}{why}"))))
+        };
+        let tolerated = match each.tolerated {
+            Tolerance::Count(tolerated) => u64::from(tolerated),
+            Tolerance::Percent(percent) => count * u64::from(percent) / 100,
+            Tolerance::Any => count,
+        };
+        if failed > tolerated {
+            return cause(format!("{failed} of {count} items failed, and {tolerated} may"));
+        }
+        match needed {
+            _ if count == 0 => Some(None),
+            Some(needed) if succeeded >= needed => Some(None),
+            Some(needed) if count - failed < needed => {
+                cause(format!("{needed} of {count} items were to succeed, and {failed} failed"))
+            }
+            Some(_) => None,
+            None => (succeeded + failed == count).then_some(None),
+        }
+    }
+
+    fn may_open(&self, each: &ForEach, room: u64, size: u64) -> Option<u32> {
+        let left = self.items.len() as u32 - self.opened.min(self.items.len() as u32);
+        let open = self.open.len() as u32;
+        let by_number = each.concurrency.map_or(u32::MAX, |max| max.saturating_sub(open));
+        let by_room = (ROOM_MAX.saturating_sub(room) / size.max(1)).min(u64::from(u32::MAX)) as u32;
+        let by_room = by_room.max(u32::from(open == 0));
+        Some(left.min(by_number).min(by_room).min(OPENED_AT_ONCE)).filter(|count| *count > 0)
+    }
+}
+
+fn is_empty(state: &State) -> bool {
+    state.is_empty()
+}
+
+/// A state as checkpoints hold it.
+mod shared_state {
+    use super::{Arc, BTreeMap, Json, State};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(state.iter().map(|(key, value)| (&**key, value)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
+        let entries = BTreeMap::<String, Json>::deserialize(deserializer)?;
+        Ok(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+    }
+}

@@ -1,0 +1,154 @@
+//! A node whose body happens once for each item.
+
+use serde_json::{Value, json};
+
+use super::kind::Kind;
+use super::{Step, merge};
+use crate::definition::{ForEach, OnTimeout};
+use crate::run::agenda::size_of;
+use crate::run::budget::Later;
+use crate::run::state::{Around, Due, Each, EachNext};
+use crate::run::{JoinClosing, RunEvent, RunFailure, produce};
+use crate::{Attempt, Json};
+
+/// How many branches a run may open in all.
+const BRANCHES_MAX: u32 = 1_000_000;
+
+pub(super) struct Items<'n> {
+    pub each: &'n ForEach,
+}
+
+impl Kind for Items<'_> {
+    /// Finds what the items are.
+    fn begin(&self, step: &mut Step<'_, '_>, _: Option<Json>) -> Result<(), Later> {
+        let items = match step.render(&self.each.items) {
+            Ok(items) => items,
+            Err(error) => return step.fail(error.into_failure(), None),
+        };
+        // It is taken apart and put together again.
+        if step.work().scan(2 * items.len_bytes()).is_err() {
+            step.decision.turn.check_work()?;
+        }
+        let items = match listed(&items, self.each) {
+            Ok(items) => items,
+            Err(failure) => return step.fail(failure, None),
+        };
+        let event = RunEvent::ItemsListed { node: step.address(), items };
+        if step.find_room(event.weight_bytes(), None)? {
+            step.decision.emit(event);
+        }
+        Ok(())
+    }
+
+    /// It has taken too long.
+    fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {
+        let join = match (due, self.each.on_timeout) {
+            (Due::Timeout, OnTimeout::Fail) => {
+                let failure = RunFailure::new("timeout", "the items took too long together");
+                JoinClosing::Failed { failure }
+            }
+            (Due::Timeout | Due::Retry | Due::Time, _) => JoinClosing::Enough {},
+        };
+        step.decision.emit(RunEvent::JoinClosing { node: step.address(), join });
+        Ok(())
+    }
+
+    fn withdraw(&self, step: &mut Step<'_, '_>) {
+        step.cancel();
+    }
+}
+
+impl Step<'_, '_> {
+    /// Goes on with its branches: opens more, withdraws the rest, or ends.
+    pub fn advance(&mut self) -> Result<(), Later> {
+        if self.stands_for_a_loop() {
+            return self.go_round();
+        }
+        let (Some(each), Some(of)) = (self.each(), self.node().action.for_each()) else { return Ok(()) };
+        let run = self.decision.run();
+        let next = each.next(of, run.branches.room(), size_of(run.definition(), self.place));
+        match next {
+            None => Ok(()),
+            Some(EachNext::Open(count)) => {
+                self.open_items(count);
+                Ok(())
+            }
+            Some(EachNext::Close(join)) => {
+                self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
+                Ok(())
+            }
+            Some(EachNext::End(Some(failure))) => self.fail(failure, None),
+            Some(EachNext::End(None)) => self.merge(of),
+        }
+    }
+
+    /// Ends it with what its items have made.
+    fn merge(&mut self, of: &ForEach) -> Result<(), Later> {
+        let Some(each) = self.each() else { return Ok(()) };
+        let output = merge::merged(of, each, self.decision.turn.bytes_max(), self.work());
+        self.decision.turn.check_work()?;
+        let node = self.node();
+        let checked = output.and_then(|output| {
+            let assets = produce::check(node, produce::of_pure(node, &output), self.work())?;
+            Ok((output, assets))
+        });
+        match checked {
+            Ok((output, assets)) => self.succeed(Attempt::FIRST, output, assets, None),
+            Err(failure) => self.fail(failure, None),
+        }
+    }
+
+    fn open_items(&mut self, count: u32) {
+        let (first, from) = (self.decision.run().branches.next(), self.each().map_or(0, |each| each.opened));
+        if first.get().saturating_add(count) > BRANCHES_MAX {
+            let message = format!("the run has opened {BRANCHES_MAX} branches, and no run opens more");
+            let failure = RunFailure::new("branch_limit", message);
+            let join = JoinClosing::Failed { failure };
+            return self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
+        }
+        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from, count });
+    }
+
+    fn each(&self) -> Option<&Each> {
+        match self.state().phase.around()? {
+            Around::Each(each) => Some(each),
+            Around::Loop(_) => None,
+        }
+    }
+}
+
+/// Lists the items: of a map `{key, value}`, of a number the numbers below it; several at a time where they go in batches.
+fn listed(items: &Json, each: &ForEach) -> Result<Json, RunFailure> {
+    let invalid = |what: &str| {
+        let message = format!("`items` is {what}, and must be a list, a map, or a number of items");
+        RunFailure::new("for_each_items", message)
+    };
+    let too_many = |count: u64| {
+        let max = each.items_max;
+        let message = format!("there are {count} items, and `maxItems` allows {max}");
+        RunFailure::new("for_each_too_many", message)
+    };
+    let list: Vec<Value> = match items.to_value() {
+        Value::Array(list) => list,
+        Value::Object(map) => map.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect(),
+        Value::Number(number) => {
+            let whole =
+                number.as_u64().or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64));
+            let count = whole.ok_or_else(|| invalid("no whole number from 0"))?;
+            if count > u64::from(each.items_max) {
+                return Err(too_many(count));
+            }
+            (0..count).map(Value::from).collect()
+        }
+        Value::Null => return Err(invalid("null")),
+        Value::Bool(_) => return Err(invalid("a truth value")),
+        Value::String(_) => return Err(invalid("a text")),
+    };
+    if list.len() as u64 > u64::from(each.items_max) {
+        return Err(too_many(list.len() as u64));
+    }
+    Ok(match each.batch {
+        None => Json::of(&list),
+        Some(size) => Json::of(&list.chunks(size as usize).collect::<Vec<_>>()),
+    })
+}

@@ -1,0 +1,42 @@
+//! How a loop begins, and goes round.
+
+use super::Step;
+use crate::run::budget::Later;
+use crate::run::state::Around;
+use crate::run::{RunEvent, RunFailure};
+
+/// How many turns of loops a run may have in all.
+const TURNS_MAX: u32 = 1_000_000;
+
+impl Step<'_, '_> {
+    /// Returns whether the node stands for the loop that begins with it, in the branch around that.
+    pub(super) fn stands_for_a_loop(&self) -> bool {
+        self.node().region != self.decision.run().branches.of(self.place).region
+    }
+
+    /// Begins the first turn, or skips the loop.
+    pub(super) fn enter_loop(&mut self) -> Result<(), Later> {
+        if self.skip_if_dead() {
+            return Ok(());
+        }
+        self.open_turn(0);
+        Ok(())
+    }
+
+    /// Begins the next turn.
+    pub(super) fn go_round(&mut self) -> Result<(), Later> {
+        let Some(Around::Loop(turns)) = self.state().phase.around() else { return Ok(()) };
+        let turn = turns.before;
+        self.open_turn(turn);
+        Ok(())
+    }
+
+    fn open_turn(&mut self, turn: u32) {
+        let first = self.decision.run().branches.next();
+        if first.get() >= TURNS_MAX {
+            let message = format!("the run has opened {TURNS_MAX} branches, and no run opens more");
+            return self.decision.fail_in(self.place.branch, RunFailure::new("branch_limit", message));
+        }
+        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from: turn, count: 1 });
+    }
+}
