@@ -25,17 +25,26 @@ impl NodeSet {
     }
 }
 
-/// Returns, for every node, the nodes before it. Whatever stands in a body has before it what its node has.
+/// Returns, for every node, the nodes before it. Whatever stands in a body has before it what its node has, and what comes after a
+/// loop all nodes of the loop.
 pub(super) fn upstream(plan: &Plan, edges: &[Edge], bodies: &[Option<usize>]) -> Vec<NodeSet> {
     let count = plan.order.len();
     let mut sets = vec![NodeSet::empty(count); count];
     let neighbours = Neighbours::of(count, edges);
+    let mut place = vec![0; count];
+    plan.order.iter().enumerate().for_each(|(at, node)| place[*node] = at);
     for &node in &plan.order {
         let mut set = bodies[node].map_or_else(|| NodeSet::empty(count), |each| sets[each].clone());
         for edge in neighbours.into[node].iter().filter(|edge| !plan.leads_back[**edge]) {
             let from = edges[*edge].from;
             set.absorb(&sets[from]);
             set.insert(from);
+            for within in plan.loops_left(place[from], place[node]) {
+                for member in &plan.order[within] {
+                    set.absorb(&sets[*member]);
+                    set.insert(*member);
+                }
+            }
         }
         sets[node] = set;
     }

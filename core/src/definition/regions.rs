@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use super::document::Findings;
 use super::edges::Edge;
@@ -37,6 +38,13 @@ pub(super) enum LaidKind {
 }
 
 impl Plan {
+    /// Returns the loops that an edge between two places leads out of, as ranges of places.
+    pub(super) fn loops_left(&self, from: usize, to: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+        let loops = self.regions.iter().filter(|laid| matches!(laid.kind, LaidKind::Loop { .. }));
+        let ranges = loops.map(|laid| laid.first..laid.end);
+        ranges.filter(move |range| range.contains(&from) && !range.contains(&to))
+    }
+
     /// Returns whether there is a loop in which both nodes lie, by positions in the document.
     pub(super) fn share_a_loop(&self, a: usize, b: usize) -> bool {
         let place = |node: usize| self.order.iter().position(|other| *other == node);

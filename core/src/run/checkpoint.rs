@@ -49,6 +49,9 @@ pub(crate) struct RunRecord {
     /// The number of the next.
     #[serde(default = "first_branch", skip_serializing_if = "is_first_branch")]
     next_branch: u32,
+    /// How many turns of loops there were.
+    #[serde(default, skip_serializing_if = "is_none")]
+    turns: u32,
 }
 
 /// What is to be done: the text of a node's address, or something of a branch.
@@ -94,6 +97,10 @@ struct Closing {
     failure: Option<RunFailure>,
 }
 
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
 fn first_branch() -> u32 {
     1
 }
@@ -122,7 +129,7 @@ impl RunRecord {
         for record in &self.branches {
             open(&mut branches, &definition, record)?;
         }
-        branches.count_from(self.next_branch);
+        branches.count_from(self.next_branch, self.turns);
         for (node, state) in self.nodes {
             // Nodes of a loop stand in the branch around it too, where its last turn left them.
             let ix = definition.find(node.node()).ok_or_else(|| node.clone())?;
@@ -201,7 +208,7 @@ fn open(branches: &mut Branches, definition: &Definition, record: &BranchRecord)
     branch.ways.out.clone_from(&record.exits);
     branch.ways.back = record.again;
     branch.closing = record.closing.clone().map(|closing| closing.failure);
-    branches.open(record.branch, branch);
+    branches.open(record.branch, branch, false);
     Ok(())
 }
 
@@ -271,6 +278,7 @@ impl Run {
             ending: ending.clone(),
             branches: branches.ids().into_iter().filter_map(|id| self.branch(id)).collect(),
             next_branch: branches.next().get(),
+            turns: branches.turns(),
         }
     }
 

@@ -8,9 +8,71 @@ use serde_json::{Value, json};
 
 use crate::world::{World, empty, failed, ok};
 
-/// A graph of up to eight nodes with edges forward only, a mix of actions, joins, conditions and retries.
+/// A graph of up to eight nodes, a mix of actions, joins, conditions, retries, bodies and ways back.
 pub fn graphs() -> impl Strategy<Value = Value> {
-    let node = (0..5_u8, 0..6_u8, any::<u8>(), 1..3_u32);
+    let back = (any::<u8>(), any::<u8>(), 1..4_u32, 0..6_u8);
+    (forward_graphs(), proptest::collection::vec(back, 0..3)).prop_map(|(document, backs)| {
+        // A way back that makes no loop with one way in is left out.
+        backs.into_iter().fold(document, |document, back| {
+            let with_it = with_way_back(&document, back);
+            if headwater_core::definition::compile(&with_it).is_ok() { with_it } else { document }
+        })
+    })
+}
+
+fn with_way_back(document: &Value, (from, to, max, how): (u8, u8, u32, u8)) -> Value {
+    let count = document["nodes"].as_array().unwrap().len();
+    let from = usize::from(from) % count;
+    let to = usize::from(to) % (from + 1);
+    let mut back =
+        json!({"from": format!("n{from}"), "to": format!("n{to}"), "maxIterations": max, "priority": how % 2});
+    match how / 2 {
+        0 => back["until"] = json!("has(state.done)"),
+        1 => back["on"] = json!("failure"),
+        _ => back["when"] = json!(format!("nodes.n{from}.attempts < 3")),
+    }
+    let mut document = document.clone();
+    document["transitions"].as_array_mut().unwrap().push(back);
+    document
+}
+
+/// What happens for each item: a node of one of the kinds, or two of them, or another body.
+fn body(at: usize, kind: u8) -> Value {
+    let inner = |id: &str, action: Value| json!({"id": format!("{id}{at}"), "action": action});
+    let work = json!({"kind": "job", "jobSlug": "work"});
+    match kind % 5 {
+        0 => inner("b", json!({"kind": "transform", "output": "${{ [item, index, input.n] }}"})),
+        1 => json!({"steps": [inner("b", json!({"kind": "sleep", "duration": "3s"})), inner("c", work)]}),
+        2 => inner("b", json!({"kind": "fail", "code": "meant", "message": "${{ string(index) }}"})),
+        3 => {
+            json!({"id": format!("b{at}"), "forEach": {"items": "${{ index + 1 }}", "as": "outer", "maxConcurrency": 1,
+            "body": inner("c", work)}})
+        }
+        _ => {
+            let mut one = inner("b", work);
+            one["retry"] = json!({"maxAttempts": 1});
+            json!({"nodes": [one, inner("c", json!("noop"))],
+                "transitions": [{"from": format!("b{at}"), "to": format!("c{at}")},
+                    {"from": format!("b{at}"), "to": format!("b{at}"), "on": "failure", "maxIterations": 1}]})
+        }
+    }
+}
+
+fn for_each(at: usize, how: u8) -> Value {
+    let mut each = json!({"items": "${{ input.n % 4 }}", "body": body(at, how)});
+    match how / 5 % 6 {
+        0 => each["join"] = json!("any"),
+        1 => each["join"] = json!({"quorum": 2}),
+        2 => each["tolerate"] = json!(1),
+        3 => each["maxConcurrency"] = json!(1),
+        4 => (each["timeout"], each["onTimeout"]) = (json!("4s"), json!("proceed")),
+        _ => each["batch"] = json!(2),
+    }
+    json!({"id": format!("n{at}"), "forEach": each, "onNoRoute": "end"})
+}
+
+fn forward_graphs() -> impl Strategy<Value = Value> {
+    let node = (0..7_u8, 0..6_u8, any::<u8>(), 1..3_u32);
     proptest::collection::vec(node, 1..8).prop_map(|nodes| {
         let mut documents = Vec::new();
         let mut transitions = Vec::new();
@@ -23,7 +85,9 @@ pub fn graphs() -> impl Strategy<Value = Value> {
                 _ => json!({"kind": "job", "jobSlug": "work"}),
             };
             let mut node = json!({"id": format!("n{at}"), "action": action});
-            if node["action"]["kind"] != "fail" {
+            if nodes[at].0 >= 5 {
+                node = for_each(at, edges.wrapping_mul(31).wrapping_add(*join));
+            } else if node["action"]["kind"] != "fail" {
                 node["retry"] = json!({"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"});
                 node["onNoRoute"] = json!("end");
             }

@@ -1,6 +1,7 @@
 //! What must hold whatever happens, checked as bundles land, as answers leave, and at rest. It keeps books of its own
 //! beside the fold, so that a rule and its fold cannot be wrong together.
 
+mod branches;
 mod compare;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ use headwater_core::{
     Attempt, CommandId, Epoch, LeaseToken, NodeAddress, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp,
     Version,
 };
+
+use branches::BranchBooks;
 
 use crate::cluster::{BOUNDS, Said, Wish};
 use crate::journal::Journal;
@@ -53,6 +56,7 @@ struct RunBooks {
     ending: Option<RunStatus>,
     end: Option<RunStatus>,
     nodes: BTreeMap<NodeAddress, NodeBooks>,
+    branches: BranchBooks,
 }
 
 #[derive(Default)]
@@ -130,7 +134,7 @@ impl Audit {
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
         if let Some(status) = run.ending {
             let said = match event {
-                RunEvent::NodeCancelled { .. } => Some(status),
+                RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
                 RunEvent::RunCancelled { .. } => Some(RunStatus::Cancelled),
                 _ => None,
@@ -140,6 +144,7 @@ impl Audit {
         if let RunEvent::RunEnding { ending } = event {
             run.ending = Some(ending.status());
         }
+        run.branches.learn(event);
         if let Some(name) = event.node() {
             let node = run.nodes.entry(name.clone()).or_default();
             assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");

@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 15] = [
+pub const SLUGS: [&str; 18] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd",
+    "swarm", "crowd", "each", "rounds", "ideas",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -74,6 +74,9 @@ pub fn document(slug: &str, edition: u64) -> Value {
             {"assetId": "site.archive", "producerInput": {"n": 1}}]}]}),
         "swarm" => swarm(),
         "crowd" => crowd(&retry),
+        "each" => each(&retry),
+        "rounds" => rounds(&retry),
+        "ideas" => ideas(),
         other => panic!("no document {other}"),
     };
     let mut document = json!({"slug": slug, "description": format!("edition {edition}")});
@@ -106,10 +109,60 @@ fn crowd(retry: &Value) -> Value {
     json!({"steps": steps, "timeout": "25s"})
 }
 
+/// Bodies in one another, some of which fail, consume and produce; some are withdrawn.
+fn each(retry: &Value) -> Value {
+    let part = json!({"id": "part", "jobSlug": "fragile", "retry": {"maxAttempts": 2, "delay": "1s"},
+        "consumes": [{"assetId": "site.note", "onMiss": "ignore"}]});
+    json!({"timeout": "60s", "steps": [
+        {"id": "all", "forEach": {"items": 5, "maxConcurrency": 3, "onItemFailure": "continue", "body": {"steps": [
+            {"id": "first", "jobSlug": "work", "retry": retry},
+            {"id": "parts", "dependsOn": ["first"], "forEach": {"items": "${{ index }}", "as": "outer",
+                "join": {"quorum": 1}, "timeout": "9s", "onTimeout": "proceed", "body": part}},
+            {"id": "beside", "action": {"kind": "sleep", "duration": "3s"}}]}}},
+        {"id": "after", "dependsOn": ["all"], "jobSlug": "work", "retry": retry, "input": "${{ nodes.all.output }}"}]})
+}
+
+/// A loop in a loop, with a way back after a failure.
+fn rounds(retry: &Value) -> Value {
+    json!({"timeout": "90s", "nodes": [
+        {"id": "outer", "jobSlug": "work", "retry": retry},
+        {"id": "inner", "jobSlug": "fragile", "retry": {"maxAttempts": 1}},
+        {"id": "nap", "action": {"kind": "sleep", "duration": "2s"}},
+        {"id": "tail", "action": {"kind": "transform", "output": 1}, "join": "any", "storeResultAs": "turns"},
+        {"id": "end", "jobSlug": "work", "retry": retry}],
+        "transitions": [{"from": "outer", "to": "inner"}, {"from": "outer", "to": "nap"},
+            {"from": "inner", "to": "inner", "on": "failure", "maxIterations": 3},
+            {"from": "inner", "to": "tail"}, {"from": "nap", "to": "tail"},
+            {"from": "tail", "to": "outer", "maxIterations": 2}, {"from": "tail", "to": "end", "priority": 1}]})
+}
+
+/// Ideas, judged by many, until a score is good enough.
+fn ideas() -> Value {
+    json!({"timeout": "90s", "nodes": [
+        {"id": "ideate", "jobSlug": "work"},
+        {"id": "judges", "forEach": {"items": 5, "join": {"quorum": 3},
+            "body": {"id": "judge", "jobSlug": "fragile", "retry": {"maxAttempts": 1}}}},
+        {"id": "rank", "action": {"kind": "transform", "output": "${{ has(state.turn) ? state.turn + 1 : 1 }}"},
+            "storeResultAs": "turn"},
+        {"id": "poor", "action": "noop", "join": "any"},
+        {"id": "publish", "jobSlug": "work"}],
+        "transitions": [{"from": "ideate", "to": "judges"}, {"from": "judges", "to": "rank"},
+            {"from": "judges", "to": "poor", "on": "failure"}, {"from": "rank", "to": "poor", "when": "state.turn < 2"},
+            {"from": "poor", "to": "ideate", "maxIterations": 3},
+            {"from": "rank", "to": "publish", "priority": 1}]})
+}
+
 /// What a handler returns for a task.
 pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
     let fragile = task.workflow.as_str() == "mended" && task.node.text() == "try";
-    if chance.percent(if fragile { 50 } else { 12 }) {
+    let is_inner = ["part", "inner", "judge"].contains(&task.node.node().as_str());
+    if chance.percent(if fragile {
+        50
+    } else if is_inner {
+        35
+    } else {
+        12
+    }) {
         let permanent = chance.percent(15);
         return ReportOutcome::Failed { code: "boom".into(), message: "it broke".into(), permanent };
     }

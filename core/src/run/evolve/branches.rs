@@ -105,7 +105,7 @@ impl Fold<'_> {
                 Some(Around::Loop(turns)) => turns.open = Some(id),
                 None => {}
             }
-            self.branches.open(id, branch);
+            self.branches.open(id, branch, is_loop);
             for start in &definition.region(region).starts {
                 self.list(Todo::Begin(Place { branch: id, node: *start }));
             }
@@ -144,26 +144,12 @@ impl Fold<'_> {
         self.strike(Todo::Close(id));
         let Some(branch) = self.branches.close(id) else { return };
         let Some(place) = branch.parent else { return };
+        let definition = Arc::clone(self.definition());
+        let of = definition.node(place.node).action.for_each();
         let Some(around) = self.node_mut(place).phase.around_mut() else { return };
         let mut ends_well = false;
         match around {
-            Around::Each(each) => {
-                each.open.remove(&id);
-                match outcome {
-                    _ if each.closing.is_some() => {}
-                    BranchOutcome::Succeeded { output, key } => {
-                        each.outputs.insert(branch.index, output.clone());
-                        if let Some(key) = key {
-                            each.keys.insert(branch.index, key.clone());
-                        }
-                    }
-                    BranchOutcome::Failed { failure } => {
-                        each.failed += 1;
-                        each.failure = Some(failure.clone());
-                    }
-                    BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => each.failed += 1,
-                }
-            }
+            Around::Each(each) => each.learn(of, id, branch.index, outcome),
             Around::Loop(turns) => {
                 turns.open = None;
                 turns.before = branch.index + 1;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::branch::State;
-use crate::definition::{EachJoin, ForEach, Tolerance};
+use crate::definition::{EachJoin, ForEach, Merge, Tolerance};
 use crate::failure::RunFailure;
-use crate::run::JoinClosing;
+use crate::run::{BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
 use crate::{BranchId, Json, Timestamp};
 
 /// What a node is at that has branches open. Checkpoints hold it as it is.
@@ -35,6 +35,9 @@ pub(in crate::run) struct Each {
     pub open: BTreeSet<BranchId>,
     /// The outputs of items that succeeded.
     pub outputs: BTreeMap<u32, Json>,
+    /// How many there were, and how many bytes they have together.
+    pub succeeded: u32,
+    pub bytes: u64,
     /// Their keys, where they are merged by keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<u32, String>,
@@ -72,6 +75,8 @@ pub(in crate::run) enum EachNext {
 
 /// How many nodes the branches of a run may have together, beside the first branch of each `forEach`.
 const ROOM_MAX: u64 = 100_000;
+/// How many bytes of outputs are kept: more than one decision can write is never merged.
+const OUTPUTS_BYTES_MAX: u64 = DECISION_BYTES_MAX as u64;
 /// How many branches one fact opens.
 const OPENED_AT_ONCE: u32 = 1_000;
 
@@ -110,10 +115,48 @@ impl Each {
             opened: 0,
             open: BTreeSet::new(),
             outputs: BTreeMap::new(),
+            succeeded: 0,
+            bytes: 0,
             keys: BTreeMap::new(),
             failed: 0,
             failure: None,
             closing: None,
+        }
+    }
+
+    /// Learns how the branch of an item has ended. What comes when it is certain how the whole ends counts no more.
+    pub fn learn(&mut self, each: Option<&ForEach>, branch: BranchId, index: u32, outcome: &BranchOutcome) {
+        self.open.remove(&branch);
+        if self.closing.is_some() {
+            return;
+        }
+        match (outcome, each) {
+            (BranchOutcome::Succeeded { output, key }, Some(each)) => self.keep(each, index, output, key.as_ref()),
+            (BranchOutcome::Failed { failure }, _) => {
+                self.failed += 1;
+                self.failure = Some(failure.clone());
+            }
+            (BranchOutcome::Succeeded { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, _) => {
+                self.failed += 1;
+            }
+        }
+    }
+
+    /// Keeps what an item has made, as far as the merge asks for it.
+    fn keep(&mut self, each: &ForEach, index: u32, output: &Json, key: Option<&String>) {
+        self.succeeded += 1;
+        if let Merge::Last = each.merge {
+            if self.outputs.last_key_value().is_some_and(|(last, _)| *last > index) {
+                return;
+            }
+            self.outputs.clear();
+            self.bytes = 0;
+        }
+        self.bytes += output.len_bytes() as u64;
+        self.outputs.insert(index, output.clone());
+        if let Some(key) = key {
+            self.bytes += key.len() as u64;
+            self.keys.insert(index, key.clone());
         }
     }
 
@@ -137,7 +180,11 @@ impl Each {
     /// Says whether it is certain how it ends: well, or with a failure.
     fn verdict(&self, each: &ForEach) -> Option<Option<RunFailure>> {
         let count = self.items.len() as u64;
-        let (succeeded, failed) = (self.outputs.len() as u64, u64::from(self.failed));
+        let (succeeded, failed) = (u64::from(self.succeeded), u64::from(self.failed));
+        if self.bytes > OUTPUTS_BYTES_MAX {
+            let message = format!("the outputs of the items have more than {OUTPUTS_BYTES_MAX} bytes together");
+            return Some(Some(RunFailure::new("node_too_large", message)));
+        }
         let needed = match each.join {
             EachJoin::All => None,
             EachJoin::Any => Some(1),

@@ -103,12 +103,20 @@ pub(in crate::run) struct Branches {
     next: u32,
     /// How many nodes the others have together.
     room: u64,
+    /// How many turns of loops there were.
+    turns: u32,
 }
 
 impl Branches {
     /// Those of a run to which nothing has happened yet.
     pub fn untouched(definition: &Definition) -> Self {
-        Self { root: Branch::untouched(definition, RegionIx::ROOT), others: FxHashMap::default(), next: 1, room: 0 }
+        Self {
+            root: Branch::untouched(definition, RegionIx::ROOT),
+            others: FxHashMap::default(),
+            next: 1,
+            room: 0,
+            turns: 0,
+        }
     }
 
     /// Finds what an address names: a node of the definition that happens in a branch that is open. Nothing else turns an
@@ -178,8 +186,14 @@ impl Branches {
         self.room
     }
 
+    /// Returns how many turns of loops there were.
+    pub fn turns(&self) -> u32 {
+        self.turns
+    }
+
     /// Opens a branch.
-    pub fn open(&mut self, id: BranchId, branch: Branch) {
+    pub fn open(&mut self, id: BranchId, branch: Branch, is_turn: bool) {
+        self.turns = self.turns.saturating_add(u32::from(is_turn));
         self.next = self.next.max(id.get().saturating_add(1));
         self.room += branch.nodes.len() as u64;
         self.others.insert(id, Box::new(branch));
@@ -218,7 +232,8 @@ impl Branches {
     }
 
     /// Starts to count where a checkpoint says.
-    pub fn count_from(&mut self, next: u32) {
+    pub fn count_from(&mut self, next: u32, turns: u32) {
         self.next = self.next.max(next);
+        self.turns = turns;
     }
 }

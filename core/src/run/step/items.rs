@@ -12,7 +12,10 @@ use crate::run::{JoinClosing, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
 /// How many branches a run may open in all.
-const BRANCHES_MAX: u32 = 1_000_000;
+const BRANCHES_MAX: u32 = 200_000;
+/// What it costs to open a branch, and each node in it, in units of work.
+const BRANCH_WORK: u64 = 60;
+const NODE_WORK: u64 = 4;
 
 pub(super) struct Items<'n> {
     pub each: &'n ForEach,
@@ -25,8 +28,10 @@ impl Kind for Items<'_> {
             Ok(items) => items,
             Err(error) => return step.fail(error.into_failure(), None),
         };
-        // It is taken apart and put together again.
-        if step.work().scan(2 * items.len_bytes()).is_err() {
+        // It is taken apart and put together again; a number becomes a list.
+        let is_number = items.as_str().starts_with(|c: char| c.is_ascii_digit());
+        let bytes = if is_number { 8 * self.each.items_max as usize } else { items.len_bytes() };
+        if step.work().scan(2 * bytes).is_err() {
             step.decision.turn.check_work()?;
         }
         let items = match listed(&items, self.each) {
@@ -69,10 +74,7 @@ impl Step<'_, '_> {
         let next = each.next(of, run.branches.room(), size_of(run.definition(), self.place));
         match next {
             None => Ok(()),
-            Some(EachNext::Open(count)) => {
-                self.open_items(count);
-                Ok(())
-            }
+            Some(EachNext::Open(count)) => self.open_items(count),
             Some(EachNext::Close(join)) => {
                 self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
                 Ok(())
@@ -98,15 +100,21 @@ impl Step<'_, '_> {
         }
     }
 
-    fn open_items(&mut self, count: u32) {
+    fn open_items(&mut self, count: u32) -> Result<(), Later> {
+        let size = size_of(self.decision.definition(), self.place);
+        if self.work().take(u64::from(count) * (BRANCH_WORK + NODE_WORK * size)).is_err() {
+            self.decision.turn.check_work()?;
+        }
         let (first, from) = (self.decision.run().branches.next(), self.each().map_or(0, |each| each.opened));
         if first.get().saturating_add(count) > BRANCHES_MAX {
             let message = format!("the run has opened {BRANCHES_MAX} branches, and no run opens more");
             let failure = RunFailure::new("branch_limit", message);
             let join = JoinClosing::Failed { failure };
-            return self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
+            self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
+            return Ok(());
         }
         self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from, count });
+        Ok(())
     }
 
     fn each(&self) -> Option<&Each> {

@@ -6,7 +6,7 @@ use crate::run::state::Around;
 use crate::run::{RunEvent, RunFailure};
 
 /// How many turns of loops a run may have in all.
-const TURNS_MAX: u32 = 1_000_000;
+const TURNS_MAX: u32 = 10_000;
 
 impl Step<'_, '_> {
     /// Returns whether the node stands for the loop that begins with it, in the branch around that.
@@ -32,10 +32,12 @@ impl Step<'_, '_> {
     }
 
     fn open_turn(&mut self, turn: u32) {
-        let first = self.decision.run().branches.next();
-        if first.get() >= TURNS_MAX {
-            let message = format!("the run has opened {TURNS_MAX} branches, and no run opens more");
-            return self.decision.fail_in(self.place.branch, RunFailure::new("branch_limit", message));
+        let branches = &self.decision.run().branches;
+        let first = branches.next();
+        if branches.turns() >= TURNS_MAX {
+            let message = format!("the loops of the run have gone round {TURNS_MAX} times, and no run goes on longer");
+            let failure = RunFailure::new("loop_limit", message).at(&self.address(), None);
+            return self.decision.fail_in(self.place.branch, failure);
         }
         self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from: turn, count: 1 });
     }
