@@ -77,9 +77,9 @@ fn the_canonical_form_is_golden() {
     assert_eq!(definition.source.as_str(), REPORT);
     assert_eq!(definition.content_hash, "0e958abedf5ff7de2ca685d8414447fb179a2d501f799c2cc8a9a616b0bc843f");
     let scan = &definition.nodes[0];
-    assert_eq!(scan.retry.attempts_max, Some(5));
-    assert_eq!((scan.retry.backoff, scan.retry.jitter), (Backoff::Fixed, Jitter::None));
-    assert_eq!(scan.retry.delay, Duration::from_millis(250));
+    assert_eq!(scan.retry.pace.attempts_max, Some(5));
+    assert_eq!((scan.retry.pace.backoff, scan.retry.pace.jitter), (Backoff::Fixed, Jitter::None));
+    assert_eq!(scan.retry.pace.delay, Duration::from_millis(250));
     assert_eq!(scan.timeout, Some(Duration::from_secs(60)));
     assert_eq!(scan.heartbeat_timeout, Some(Duration::from_secs(10)));
     assert_eq!(scan.queue.as_str(), "disks");

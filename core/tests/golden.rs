@@ -36,6 +36,10 @@ fn failure() -> RunFailure {
     RunFailure::new("disk_full", "no space left on device").at(&name("build"), Some(Attempt::new(2)))
 }
 
+fn explained() -> RunFailure {
+    failure().with_details(Json::of(&json!({"status": 507, "headers": {"retry-after": "120"}})))
+}
+
 fn chosen() -> ConsumedAsset {
     ConsumedAsset {
         asset: name("site.report"),
@@ -151,6 +155,16 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 worker: Some(name("worker.1")),
                 started_at: Some(at(1)),
                 taken: Some(vec![0, 2]),
+            },
+        ),
+        (
+            "attempt-failed-with-details",
+            RunEvent::AttemptFailed {
+                node: node(),
+                attempt: Attempt::new(2),
+                failure: explained(),
+                worker: None,
+                started_at: None,
             },
         ),
         ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1] }),

@@ -201,8 +201,7 @@ fn nodes_form(fields: &mut Fields<'_>) -> (Vec<Draft>, Ids, Vec<Edge>) {
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
     let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses));
     let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_ref())).chain(&header.output.uses);
-    let is_later = |draft: &Draft| draft.node.join.is_later_word() || !draft.node.action.can_succeed();
-    drafts.iter().any(is_later) || uses.any(|used| used.has_later_words)
+    drafts.iter().any(Draft::has_later_words) || uses.any(|used| used.has_later_words)
 }
 
 fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, order: &[usize], source: Json) -> Option<Definition> {

@@ -53,9 +53,10 @@ pub use contract::{
 };
 pub use document::nearest;
 pub use graph::{
-    Backoff, Consumes, Definition, Jitter, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
-    Require, RetryPolicy, Transition, TransitionIx, place_of,
+    Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require, Transition,
+    TransitionIx, place_of,
 };
+pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub use span::{InvalidSpan, parse_span};

@@ -26,6 +26,14 @@ pub(super) struct Draft {
     pub(super) routed: bool,
 }
 
+impl Draft {
+    /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
+    pub(super) fn has_later_words(&self) -> bool {
+        let Node { join, action, retry, .. } = &self.node;
+        join.is_later_word() || !action.can_succeed() || retry.has_later_words()
+    }
+}
+
 /// Reads what steps and nodes have in common; `None` when there is no telling which node it is.
 ///
 /// What it returns may stand in for something broken: then a problem was found.
@@ -45,7 +53,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         fields.keep("queue", field.value.clone());
         Some(queue)
     });
-    let retry = policy::retry(fields).unwrap_or_default();
+    let retry = policy::retry(fields, &mut uses).unwrap_or_default();
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
     let on_no_route = policy::on_no_route(fields);

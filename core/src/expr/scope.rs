@@ -40,7 +40,7 @@ pub struct Scope<'a> {
     pub standing: &'a dyn Fn(&str) -> Option<NodeStanding>,
     /// `assets["id"]`: what this node consumes.
     pub assets: &'a [ConsumedAsset],
-    /// `error {code, message, nodeId, attempt}`: only behind an `on: failure` transition.
+    /// `error {code, message, nodeId, attempt, details}`: only in conditions about a failure.
     pub error: Option<&'a RunFailure>,
     /// `run {id, workflow, version, startedAt}`.
     pub run: &'a Json,

@@ -217,7 +217,7 @@ impl RunEvent {
                     chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
                 }
                 Self::AttemptScheduled { input, .. } => of(input),
-                Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.message.len(),
+                Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.len_bytes(),
                 Self::NodeSucceeded { output, assets, .. } => {
                     let of_asset =
                         |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);

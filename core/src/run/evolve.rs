@@ -181,6 +181,9 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
             let place = run.place(node);
             let revision = run.revision;
             run.node_mut(place).attempts = attempt.get();
+            if run.definition().node(place.node).retry.duration_max.is_some() {
+                run.node_mut(place).first_scheduled_at.get_or_insert(now);
+            }
             run.enter(
                 place,
                 Phase::Current(Box::new(CurrentAttempt {

@@ -22,6 +22,7 @@ mod release;
 mod release_assets;
 mod release_desk;
 mod reports;
+mod retries;
 mod runs;
 mod speed;
 mod succession;

@@ -300,7 +300,7 @@ pub fn ok(output: Value) -> ReportOutcome {
 }
 
 pub fn failed(code: &str) -> ReportOutcome {
-    ReportOutcome::Failed { code: code.into(), message: format!("{code} happened"), permanent: false }
+    ReportOutcome::failed(code, format!("{code} happened"), false)
 }
 
 /// A chain of jobs: `a → b → …`.

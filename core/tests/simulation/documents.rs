@@ -111,7 +111,7 @@ pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
     let fragile = task.workflow.as_str() == "mended" && task.node.text() == "try";
     if chance.percent(if fragile { 50 } else { 12 }) {
         let permanent = chance.percent(15);
-        return ReportOutcome::Failed { code: "boom".into(), message: "it broke".into(), permanent };
+        return ReportOutcome::failed("boom", "it broke", permanent);
     }
     let asset = match task.workflow.as_str() {
         "make" => Some("site.report"),

@@ -17,6 +17,9 @@ pub(in crate::run) struct NodeState {
     /// Of those, how many were given back before they began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub returned: u32,
+    /// When the first was, where the retry policy bounds the time of all. Since format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_scheduled_at: Option<Timestamp>,
     /// Incoming transitions that were taken.
     pub taken: u32,
     /// Incoming transitions that were taken or are dead.
@@ -61,6 +64,7 @@ impl NodeState {
             phase: Phase::Pending,
             attempts: 0,
             returned: 0,
+            first_scheduled_at: None,
             taken: 0,
             decided: 0,
             failed: 0,

@@ -54,7 +54,8 @@ impl Kind {
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
             Self::Effects => 2..=3,
-            Self::Quarantine | Self::Runs => 1..=2,
+            Self::Quarantine => 1..=2,
+            Self::Runs => 1..=3,
             Self::Clock
             | Self::Definitions
             | Self::Workflows
@@ -125,8 +126,8 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
         (Kind::Workflows, 1) => contents.records.workflows = records(values, count)?,
         (Kind::Assets, 1) => contents.records.assets = records(values, count)?,
-        // Those of format 1 have begun whatever they could.
-        (Kind::Runs, 1 | 2) => contents.records.runs = records(values, count)?,
+        // Those of format 1 have begun whatever they could; until format 2 no policy bounds the time of all attempts.
+        (Kind::Runs, 1..=3) => contents.records.runs = records(values, count)?,
         (Kind::EndedKeyed, 1) => contents.ended_keyed = records(values, count)?,
         (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,
         (Kind::KeysHeld, 1) => contents.keys_held = records(values, count)?,
