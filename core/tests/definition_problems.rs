@@ -283,6 +283,34 @@ fn a_retry_rule_is_about_something_and_says_what_can_be() {
 }
 
 #[test]
+fn what_is_tolerated_is_said_in_one_of_three_ways() {
+    let step = |given: Value| with_step(json!({"id": "a", "jobSlug": "x", "allowFailure": given}));
+    let cases: Vec<(Value, &[&str])> = vec![
+        (step(json!("yes")), &["/steps/0/allowFailure invalid_value"]),
+        (step(json!(["boom"])), &["/steps/0/allowFailure invalid_value"]),
+        (step(json!({})), &["/steps/0/allowFailure/codes missing_field"]),
+        (step(json!({"codes": []})), &["/steps/0/allowFailure/codes invalid_value"]),
+        (step(json!({"codes": [1]})), &["/steps/0/allowFailure/codes/0 invalid_value"]),
+        (step(json!({"codes": ["x"], "code": "y"})), &["/steps/0/allowFailure/code unknown_field"]),
+        (
+            with_step(
+                json!({"id": "a", "action": {"kind": "fail", "code": "x", "message": "y"}, "allowFailure": true}),
+            ),
+            &["/steps/0/allowFailure invalid_value"],
+        ),
+    ];
+    for (document, expected) in cases {
+        assert_eq!(bad(&document), expected, "{document}");
+    }
+    for (given, is_later) in [(json!(false), false), (json!(true), true), (json!({"codes": ["x"]}), true)] {
+        let (definition, warnings) = compile(&step(given.clone())).unwrap();
+        assert_eq!((definition.has_later_words, warnings.len()), (is_later, 0), "{given}");
+        let kept = definition.source.to_value()["steps"][0].get("allowFailure").cloned();
+        assert_eq!(kept, is_later.then_some(given));
+    }
+}
+
+#[test]
 fn messages_say_what_to_write() {
     let cases = [
         (with_step(json!({"id": "a", "jobSlug": "x", "dependOn": []})), "did you mean `dependsOn`?"),

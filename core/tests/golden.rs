@@ -167,7 +167,11 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 started_at: None,
             },
         ),
-        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1] }),
+        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1], tolerated: false }),
+        (
+            "node-failed-and-tolerated",
+            RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![0, 2], tolerated: true },
+        ),
         ("node-skipped", RunEvent::NodeSkipped { node: node() }),
         ("node-cancelled", RunEvent::NodeCancelled { node: node() }),
         (

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::{Action, Automation, Declared, Freshness, Partitioning, RetryPolicy, Schema};
+use super::{Action, Automation, Declared, Freshness, Partitioning, RetryPolicy, Schema, Tolerance};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
@@ -112,6 +112,7 @@ pub struct Node {
     /// Where its tasks wait. Default: made of the job's slug; `builtin` for the engine's own actions.
     pub queue: QueueName,
     pub retry: RetryPolicy,
+    pub allow_failure: Tolerance,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
     /// How long the handler of an attempt may give no sign of life, from when it begins. Absent: as long as it likes;

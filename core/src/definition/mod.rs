@@ -56,7 +56,7 @@ pub use graph::{
     Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require, Transition,
     TransitionIx, place_of,
 };
-pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule};
+pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub use span::{InvalidSpan, parse_span};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, Tolerance, action, policy};
 use crate::NodeId;
 
 /// The longest key of `state`.
@@ -29,8 +29,9 @@ pub(super) struct Draft {
 impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, retry, .. } = &self.node;
-        join.is_later_word() || !action.can_succeed() || retry.has_later_words()
+        let Node { join, action, retry, allow_failure, .. } = &self.node;
+        let is_later = join.is_later_word() || !action.can_succeed();
+        is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
 
@@ -54,6 +55,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         Some(queue)
     });
     let retry = policy::retry(fields, &mut uses).unwrap_or_default();
+    let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
     let on_no_route = policy::on_no_route(fields);
@@ -66,6 +68,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         for name in of_success {
             let message = format!("has no effect: a {} is done at once, and never succeeds", action.kind());
             fields.findings().error(&fields.below(name), ProblemCode::InvalidValue, message);
+        }
+        if allow_failure != Tolerance::None {
+            let message =
+                "a `fail` that the run goes on after does nothing: leave one of both out, or catch it by `on: failure`";
+            fields.findings().error(&fields.below("allowFailure"), ProblemCode::InvalidValue, message);
         }
     } else if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
         let kind = action.kind();
@@ -80,6 +87,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<Draft> {
         input,
         queue,
         retry,
+        allow_failure,
         timeout,
         heartbeat_timeout,
         join: join.as_ref().map_or(Join::All, |(join, _)| *join),

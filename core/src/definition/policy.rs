@@ -1,6 +1,8 @@
-//! How often a node is tried (`retry`), how long, when it is ready, and what follows when nothing does.
+//! How often a node is tried (`retry`), how long, when it is ready, and what follows when nothing does, or a failure
+//! (`tolerance`).
 
 mod retry;
+mod tolerance;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use super::{Action, Join, OnNoRoute, ProblemCode, span};
 
 pub(super) use retry::read as retry;
 pub use retry::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule};
+pub use tolerance::Tolerance;
+pub(super) use tolerance::read as tolerance;
 
 /// The shortest time an attempt, or a silence, may be given.
 pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(1);

@@ -34,7 +34,7 @@ pub struct Scope<'a> {
     pub input: &'a Json,
     /// `state`: an object, by key.
     pub state: &'a BTreeMap<Arc<str>, Json>,
-    /// `nodes.<id>.output`: the output of a node that succeeded.
+    /// `nodes.<id>.output`: the output of a node that succeeded, or `null` of one that failed and is tolerated.
     pub output: &'a dyn Fn(&str) -> Option<&'a Json>,
     /// `nodes.<id>.{status, attempts}`.
     pub standing: &'a dyn Fn(&str) -> Option<NodeStanding>,

@@ -10,7 +10,7 @@ use super::waiting::Waiting;
 use super::{RunEvent, RunStatus};
 use crate::definition::{Definition, Node, Outcome, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::{NodeAddress, Revision, RunId, Timestamp};
+use crate::{Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
     /// Folds the first event of a run.
@@ -241,9 +241,10 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
                 }
             }
         }
-        RunEvent::NodeFailed { node, taken, .. } => {
+        RunEvent::NodeFailed { node, taken, tolerated, .. } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);
+            run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
             run.leave(place, |_, transition| taken.contains(&transition.0));
         }

@@ -26,6 +26,7 @@ mod retries;
 mod runs;
 mod speed;
 mod succession;
+mod tolerated;
 mod turns;
 mod witnesses;
 mod workflows;

@@ -27,6 +27,7 @@ pub(in crate::run) struct NodeState {
     /// Of those, how many leave a node that failed. Follows from where the others stand.
     #[serde(skip)]
     pub failed: u32,
+    /// Of one that has succeeded, or that has failed and is tolerated: then it is `null`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +72,11 @@ impl NodeState {
             output: None,
             consumed: Vec::new(),
         }
+    }
+
+    /// Returns whether it has failed, and the run goes on as if it had not.
+    pub fn is_tolerated(&self) -> bool {
+        self.phase == Phase::Failed && self.output.is_some()
     }
 }
 
