@@ -15,7 +15,7 @@ const MIGRATIONS: [(&str, usize, u64); 4] = [
     ("V1__read_models.sql", 8260, 0xfd18_fb7c_e65a_4d06),
     ("V2__who_asked.sql", 765, 0xd06f_d568_58ce_65a8),
     ("V3__as_of.sql", 2430, 0xce6e_54da_c90c_d5a2),
-    ("V5__tolerated.sql", 252, 0x02e1_3127_75d3_b29b),
+    ("V5__tolerated.sql", 280, 0x5f54_41a6_7506_4adb),
 ];
 
 #[test]

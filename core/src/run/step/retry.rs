@@ -83,7 +83,7 @@ impl Step<'_, '_> {
         };
         // Those that were not given back before they began.
         let tries = attempt.get().saturating_sub(self.state().returned);
-        if !pace.attempts_max.is_none_or(|max| tries < max) {
+        if pace.attempts_max.is_some_and(|max| tries >= max) {
             return Ok(Ok(None));
         }
         let delay =
