@@ -248,3 +248,22 @@ fn the_engines_own_actions_take_the_timeout_their_workers_know() {
         good(&json!({"slug": "w", "steps": [{"id": "a", "action": {"kind": kind, field: value, "timeoutMs": 5}}]}));
     }
 }
+
+#[test]
+fn the_examples_of_the_documents_compile() {
+    let text = include_str!("../../docs/definitions.md");
+    let blocks = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut count = 0;
+    for block in blocks {
+        let example: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        let document = match (example.get("slug"), example.get("rules")) {
+            (Some(_), _) => example,
+            (None, Some(_)) => json!({"slug": "w", "steps": [{"id": "a", "jobSlug": "x", "retry": example}]}),
+            (None, None) => continue,
+        };
+        let (_, warnings) = compile(&document).unwrap_or_else(|problems| panic!("{problems:?}: {block}"));
+        assert!(warnings.is_empty(), "{warnings:?}: {block}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
+}
