@@ -77,9 +77,9 @@ fn the_canonical_form_is_golden() {
     assert_eq!(definition.source.as_str(), REPORT);
     assert_eq!(definition.content_hash, "0e958abedf5ff7de2ca685d8414447fb179a2d501f799c2cc8a9a616b0bc843f");
     let scan = &definition.nodes[0];
-    assert_eq!(scan.retry.attempts_max, Some(5));
-    assert_eq!((scan.retry.backoff, scan.retry.jitter), (Backoff::Fixed, Jitter::None));
-    assert_eq!(scan.retry.delay, Duration::from_millis(250));
+    assert_eq!(scan.retry.pace.attempts_max, Some(5));
+    assert_eq!((scan.retry.pace.backoff, scan.retry.pace.jitter), (Backoff::Fixed, Jitter::None));
+    assert_eq!(scan.retry.pace.delay, Duration::from_millis(250));
     assert_eq!(scan.timeout, Some(Duration::from_secs(60)));
     assert_eq!(scan.heartbeat_timeout, Some(Duration::from_secs(10)));
     assert_eq!(scan.queue.as_str(), "disks");
@@ -247,4 +247,23 @@ fn the_engines_own_actions_take_the_timeout_their_workers_know() {
     for (kind, field, value) in [("http_request", "url", "http://x"), ("process", "command", "ls")] {
         good(&json!({"slug": "w", "steps": [{"id": "a", "action": {"kind": kind, field: value, "timeoutMs": 5}}]}));
     }
+}
+
+#[test]
+fn the_examples_of_the_documents_compile() {
+    let text = include_str!("../../docs/definitions.md");
+    let blocks = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut count = 0;
+    for block in blocks {
+        let example: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        let document = match (example.get("slug"), example.get("rules")) {
+            (Some(_), _) => example,
+            (None, Some(_)) => json!({"slug": "w", "steps": [{"id": "a", "jobSlug": "x", "retry": example}]}),
+            (None, None) => continue,
+        };
+        let (_, warnings) = compile(&document).unwrap_or_else(|problems| panic!("{problems:?}: {block}"));
+        assert!(warnings.is_empty(), "{warnings:?}: {block}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
 }

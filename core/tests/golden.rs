@@ -40,6 +40,10 @@ fn ended(outcome: BranchOutcome) -> RunEvent {
     RunEvent::BranchEnded { branch: BranchId::new(7), outcome }
 }
 
+fn explained() -> RunFailure {
+    failure().with_details(Json::of(&json!({"status": 507, "headers": {"retry-after": "120"}})))
+}
+
 fn chosen() -> ConsumedAsset {
     ConsumedAsset {
         asset: name("site.report"),
@@ -157,7 +161,21 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 taken: Some(vec![0, 2]),
             },
         ),
-        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1] }),
+        (
+            "attempt-failed-with-details",
+            RunEvent::AttemptFailed {
+                node: node(),
+                attempt: Attempt::new(2),
+                failure: explained(),
+                worker: None,
+                started_at: None,
+            },
+        ),
+        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1], tolerated: false }),
+        (
+            "node-failed-and-tolerated",
+            RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![0, 2], tolerated: true },
+        ),
         ("node-skipped", RunEvent::NodeSkipped { node: node() }),
         ("node-cancelled", RunEvent::NodeCancelled { node: node() }),
         (

@@ -284,6 +284,7 @@ async fn a_page_ends_where_it_would_grow_too_large_and_the_next_goes_on_from_the
                 node,
                 failure: headwater_core::run::RunFailure::new("large", large.as_str()),
                 taken: Vec::new(),
+                tolerated: false,
             };
             house.commit(&mut run, failed);
         } else {
@@ -319,7 +320,7 @@ async fn large_pages_wait_for_room_and_small_ones_do_not() {
     for run in &mut runs {
         let node = format!("n{}", run.next).parse().unwrap();
         let failure = headwater_core::run::RunFailure::new("large", text.as_str());
-        house.commit(run, RunEvent::NodeFailed { node, failure, taken: Vec::new() });
+        house.commit(run, RunEvent::NodeFailed { node, failure, taken: Vec::new(), tolerated: false });
     }
     house.append().await;
     let database = Database::open(&house.server.url()).await.unwrap();

@@ -118,10 +118,17 @@ fn tell() -> Told {
         let key = AssetKey { workspace: workspace(), asset: asset("Directory.Insights.Scan") };
         let made = AssetEvent::AssetMaterialized { version: Version::new(1 + number / 2), record: Box::new(record) };
         shard.commit(&mut dice, AggregateId::Asset(key), &mut scan, vec![Event::Asset(made)]);
+        let details = Json::of(&json!({"status": 503}));
         let failure = RunFailure::new("boom", "it broke").at(&"report".parse().unwrap(), Some(Attempt::FIRST));
+        let failure = failure.with_details(details);
         match number {
             0 => commit(&mut shard, &mut dice, vec![RunEvent::RunFailed { failure }]),
-            1..=3 => commit(&mut shard, &mut dice, vec![RunEvent::RunSucceeded { output: Json::of(&json!("done")) }]),
+            1 => {
+                let (node, taken, tolerated) = ("report".parse().unwrap(), Vec::new(), true);
+                let node_failed = RunEvent::NodeFailed { node, failure, taken, tolerated };
+                commit(&mut shard, &mut dice, vec![node_failed, RunEvent::RunSucceeded { output: Json::null() }]);
+            }
+            2..=3 => commit(&mut shard, &mut dice, vec![RunEvent::RunSucceeded { output: Json::of(&json!("done")) }]),
             _ => {}
         }
         runs.push(run);
@@ -188,7 +195,9 @@ async fn runs(reads: &Reads, told: &Told) {
     let failed = reads.run(&workspace(), told.runs[0]).await.unwrap().unwrap();
     let shown = seen(&failed);
     assert_eq!(shown["status"], "failed");
-    assert_eq!(shown["error"], json!({"code": "boom", "message": "it broke", "nodeId": "report", "attempt": 1}));
+    let error =
+        json!({"code": "boom", "message": "it broke", "nodeId": "report", "attempt": 1, "details": {"status": 503}});
+    assert_eq!(shown["error"], error);
     assert_eq!(shown["input"], json!({"path": "/srv", "n": 0}));
     assert_eq!(shown["revision"], 5);
     assert_eq!(shown["trigger"], json!({"manual": {}}));
@@ -201,6 +210,13 @@ async fn runs(reads: &Reads, told: &Told) {
     assert_eq!(shown["traces"][1]["input"], json!({"n": 0}));
     assert!(shown["startedAt"].as_str().unwrap().parse::<Timestamp>().unwrap().as_micros() > DAWN_MICROS);
     assert!(reads.run(&"stranger".parse().unwrap(), told.runs[0]).await.unwrap().is_none());
+
+    let tolerant = seen(&reads.run(&workspace(), told.runs[1]).await.unwrap().unwrap());
+    assert_eq!((&tolerant["status"], &tolerant["nodes"][1]["status"]), (&json!("succeeded"), &json!("failed")));
+    let marks = [&tolerant["nodes"][0], &tolerant["nodes"][1], &tolerant["traces"][0], &tolerant["traces"][1]];
+    assert_eq!(marks.map(|of| &of["tolerated"]), [false, true, false, true].map(|mark| json!(mark)).each_ref());
+    assert_eq!(tolerant["traces"][1]["errorDetails"], json!({"status": 503}));
+    assert_eq!(tolerant["traces"][0]["errorDetails"], Value::Null);
 
     let all = reads.run_events(&workspace(), told.runs[0], None, 100).await.unwrap();
     assert_eq!(all.iter().map(|event| event.revision).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);

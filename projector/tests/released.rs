@@ -65,7 +65,7 @@ fn run_of(nodes: Value) -> Value {
     let record = json!({"id": RUN, "workspace": "default", "workflow": "site", "version": 1, "status": "running", "input": {},
         "trigger": {"manual": {}}, "keyed": false, "state": {}, "startedAt": 1, "revision": 1, "nodes": nodes,
         "unrecorded": [], "consumed": []});
-    released(json!({"run": {"format": 2, "record": record}}))
+    released(json!({"run": {"format": 3, "record": record}}))
 }
 
 fn node(phase: Value, attempts: u32) -> Value {
@@ -110,7 +110,8 @@ fn story() -> Vec<(String, Value)> {
             ["b", node(current, 1)],
             ["c", node(json!("succeeded"), 1)],
             ["e", {"phase": "succeeded", "attempts": 1, "taken": 0, "decided": 0, "output": "kept"}],
-            ["f", node(json!("failed"), 1)]
+            ["f", node(json!("failed"), 1)],
+            ["g", {"phase": "failed", "attempts": 0, "taken": 0, "decided": 0, "output": null}]
         ]))]),
         json!([run(json!({"nodeSucceeded": {"node": "b", "attempt": 1, "output": 2}}))]),
     ];
@@ -174,7 +175,8 @@ fn journal(commits_max: usize) -> MemoryJournals {
 const SHOWN: [&str; 6] = [
     "SELECT concat_ws(' ', status, coalesce(error::json ->> 'code', '-'), completed_at IS NOT NULL, output)
      FROM headwater.workflow_runs ORDER BY run_id",
-    "SELECT concat_ws(' ', node_id, attempt, status, coalesce(output, '-'), finished_at IS NOT NULL, error_code)
+    "SELECT concat_ws(' ', node_id, attempt, status, coalesce(output, '-'), finished_at IS NOT NULL, error_code,
+                      CASE WHEN tolerated THEN 'tolerated' END)
      FROM headwater.traces ORDER BY run_id, node_id, attempt",
     "SELECT v.version || ' of ' || a.latest_version || ' ' || (v.revision = a.latest_revision)::text
      FROM headwater.asset_versions v JOIN headwater.assets a USING (workspace, asset_key)
@@ -214,6 +216,7 @@ async fn the_tables_say_of_what_was_released_what_its_record_says() {
             "c 1 succeeded - t",
             "e 1 succeeded \"kept\" t",
             "f 1 failed - t boom",
+            "g 0 failed - t tolerated",
             "a 1 cancelled - t",
             "a 1 cancelled - t",
         ];

@@ -76,8 +76,17 @@ async fn an_exit_code_other_than_zero_is_a_failure_that_shows_the_end_of_the_err
     assert_eq!(failure.code(), "process_exit");
     assert!(failure.message().starts_with("the command ended with 3: "));
     assert!(failure.message().ends_with("line 1000") && failure.message().len() < 600);
+    let details = failure.details().unwrap().to_value();
+    let stderr = details["stderr"].as_str().unwrap();
+    assert!(stderr.ends_with("line 1000\n") && (2000..=2048).contains(&stderr.len()), "{stderr}");
+    assert_eq!((&details["exitCode"], details.get("signal")), (&json!(3), None));
     let failure = run(serde_json::json!({"command": "kill -9 $$", "shell": true})).await.unwrap_err();
     assert!(failure.message().starts_with("the command ended with 137"), "{}", failure.message());
+    let details = failure.details().unwrap().to_value();
+    assert_eq!(details, json!({"exitCode": 137, "signal": 9, "stderr": ""}));
+    let failure =
+        run(serde_json::json!({"command": "printf '\\001%.0s' $(seq 5000) >&2; exit 1", "shell": true})).await;
+    assert!(failure.unwrap_err().details().is_some(), "what is escaped fits too");
 }
 
 #[tokio::test]

@@ -125,11 +125,9 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
     let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses).chain(&draft.output_uses));
     let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_ref())).chain(&header.output.uses);
-    let is_later = |draft: &Draft| {
-        let action = &draft.node.action;
-        draft.node.join.is_later_word() || !action.can_succeed() || action.for_each().is_some()
-    };
-    edges.iter().any(|edge| edge.back.is_some()) || drafts.iter().any(is_later) || uses.any(|used| used.has_later_words)
+    edges.iter().any(|edge| edge.back.is_some())
+        || drafts.iter().any(Draft::has_later_words)
+        || uses.any(|used| used.has_later_words)
 }
 
 fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, plan: Plan, source: Json) -> Option<Definition> {

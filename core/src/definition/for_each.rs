@@ -35,7 +35,7 @@ pub struct ForEach {
     /// How many items make one, a list of them.
     pub batch: Option<u32>,
     pub join: EachJoin,
-    pub tolerated: Tolerance,
+    pub tolerated: ItemTolerance,
     /// How long it may take in all.
     pub timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
@@ -54,7 +54,7 @@ pub enum EachJoin {
 
 /// How many items may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tolerance {
+pub enum ItemTolerance {
     Count(u32),
     /// Of a hundred items.
     Percent(u32),
@@ -184,14 +184,14 @@ fn join(fields: &mut Fields<'_>) -> Option<EachJoin> {
 }
 
 /// Reads `onItemFailure` and `tolerate`. Who waits for some of the items goes on without the others.
-fn tolerance(fields: &mut Fields<'_>, join: EachJoin) -> Tolerance {
+fn tolerance(fields: &mut Fields<'_>, join: EachJoin) -> ItemTolerance {
     let on_failure = fields.take(&["onItemFailure"]).and_then(|field| {
-        let read = field.word(&[("fail", Tolerance::Count(0)), ("continue", Tolerance::Any)])?;
+        let read = field.word(&[("fail", ItemTolerance::Count(0)), ("continue", ItemTolerance::Any)])?;
         fields.keep("onItemFailure", field.value.clone());
         Some(read)
     });
     let tolerance = fields.take(&["tolerate"]).and_then(|field| {
-        if on_failure == Some(Tolerance::Count(0)) {
+        if on_failure == Some(ItemTolerance::Count(0)) {
             field.error(
                 ProblemCode::InvalidValue,
                 "tolerates nothing where `onItemFailure` says `fail`: say `continue`",
@@ -205,16 +205,16 @@ fn tolerance(fields: &mut Fields<'_>, join: EachJoin) -> Tolerance {
                     let message = "must be a number of items, or a share of them like `10%`";
                     field.error(ProblemCode::InvalidValue, message);
                 }
-                Tolerance::Percent(percent?)
+                ItemTolerance::Percent(percent?)
             }
-            _ => Tolerance::Count(field.number(0, ITEMS_MAX)? as u32),
+            _ => ItemTolerance::Count(field.number(0, ITEMS_MAX)? as u32),
         };
         fields.keep("tolerate", field.value.clone());
         Some(read)
     });
     tolerance.or(on_failure).unwrap_or(match join {
-        EachJoin::All => Tolerance::Count(0),
-        EachJoin::Any | EachJoin::Quorum(_) => Tolerance::Any,
+        EachJoin::All => ItemTolerance::Count(0),
+        EachJoin::Any | EachJoin::Quorum(_) => ItemTolerance::Any,
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::{Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, Schema};
+use super::{Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Schema, Tolerance};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
@@ -117,6 +117,7 @@ pub struct Node {
     /// Where its tasks wait. Default: made of the job's slug; `builtin` for the engine's own actions.
     pub queue: QueueName,
     pub retry: RetryPolicy,
+    pub allow_failure: Tolerance,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
     /// How long the handler of an attempt may give no sign of life, from when it begins. Absent: as long as it likes;
@@ -145,52 +146,6 @@ impl Node {
     pub fn leaving(&self) -> impl Iterator<Item = TransitionIx> {
         self.on_success.iter().chain(&self.on_failure).flatten().copied()
     }
-}
-
-/// How failures of attempts are tried again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RetryPolicy {
-    /// Tries in all, at least 1. Default 3. `None`: without end, only where the document says so.
-    pub attempts_max: Option<u32>,
-    pub backoff: Backoff,
-    /// Before the second try. Default 1 s.
-    pub delay: Duration,
-    /// No delay is longer. Default 5 min.
-    pub delay_max: Duration,
-    pub jitter: Jitter,
-    /// Error codes that are not tried again.
-    pub non_retryable: Vec<String>,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            attempts_max: Some(3),
-            backoff: Backoff::Exponential,
-            delay: Duration::from_secs(1),
-            delay_max: Duration::from_secs(300),
-            jitter: Jitter::Full,
-            non_retryable: Vec::new(),
-        }
-    }
-}
-
-/// How delays between tries grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backoff {
-    None,
-    Fixed,
-    Linear,
-    Exponential,
-}
-
-/// How delays are spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Jitter {
-    /// Exactly the computed delay.
-    None,
-    /// Between half of the delay and all of it.
-    Full,
 }
 
 /// When a node with several incoming transitions becomes ready.

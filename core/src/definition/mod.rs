@@ -61,11 +61,12 @@ pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,
 };
 pub use document::nearest;
-pub use for_each::{EachJoin, ForEach, Merge, OnTimeout, Tolerance};
+pub use for_each::{EachJoin, ForEach, ItemTolerance, Merge, OnTimeout};
 pub use graph::{
-    Back, Backoff, Consumes, Definition, Jitter, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces,
-    Require, RetryPolicy, Transition, TransitionIx, place_of,
+    Back, Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
+    Transition, TransitionIx, place_of,
 };
+pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};

@@ -8,7 +8,7 @@ use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
 use super::for_each::{self, Body};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, Tolerance, action, policy};
 use crate::NodeId;
 use crate::expr::Template;
 
@@ -28,6 +28,15 @@ pub(super) struct Draft {
     pub(super) join_at: Option<String>,
     /// Whether the document itself says what follows when no transition is true.
     pub(super) routed: bool,
+}
+
+impl Draft {
+    /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
+    pub(super) fn has_later_words(&self) -> bool {
+        let Node { join, action, retry, allow_failure, .. } = &self.node;
+        let is_later = join.is_later_word() || !action.can_succeed() || action.for_each().is_some();
+        is_later || retry.has_later_words() || allow_failure.has_later_words()
+    }
 }
 
 /// Reads what steps and nodes have in common; `None` when there is no telling which node it is.
@@ -50,7 +59,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         fields.keep("queue", field.value.clone());
         Some(queue)
     });
-    let retry = policy::retry(fields).unwrap_or_default();
+    let retry = policy::retry(fields, &mut uses).unwrap_or_default();
+    let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
     let on_no_route = policy::on_no_route(fields);
@@ -63,6 +73,11 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         for name in of_success {
             let message = format!("has no effect: a {} is done at once, and never succeeds", action.kind());
             fields.findings().error(&fields.below(name), ProblemCode::InvalidValue, message);
+        }
+        if allow_failure != Tolerance::None {
+            let message =
+                "a `fail` that the run goes on after does nothing: leave one of both out, or catch it by `on: failure`";
+            fields.findings().error(&fields.below("allowFailure"), ProblemCode::InvalidValue, message);
         }
     } else if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
         let kind = action.kind();
@@ -78,6 +93,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         input,
         queue,
         retry,
+        allow_failure,
         timeout,
         heartbeat_timeout,
         join: join.as_ref().map_or(Join::All, |(join, _)| *join),

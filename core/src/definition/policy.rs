@@ -1,16 +1,21 @@
-//! How often a node is tried, how long, when it is ready, and what follows when nothing does.
+//! How often a node is tried (`retry`), how long, when it is ready, and what follows when nothing does, or a failure
+//! (`tolerance`).
+
+mod retry;
+mod tolerance;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Field, Fields};
-use super::{Action, Backoff, Jitter, Join, OnNoRoute, ProblemCode, RetryPolicy, span};
+use super::document::Fields;
+use super::{Action, Join, OnNoRoute, ProblemCode, span};
 
-/// The most tries a document may ask for, other than `unlimited`.
-const ATTEMPTS_MAX: u64 = 10_000;
-/// The most error codes a retry policy may name.
-const CODES_MAX: usize = 100;
+pub(super) use retry::read as retry;
+pub use retry::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule};
+pub use tolerance::Tolerance;
+pub(super) use tolerance::read as tolerance;
+
 /// The shortest time an attempt, or a silence, may be given.
 pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const TIMEOUT: [&str; 2] = ["timeoutMs", "timeout"];
@@ -34,69 +39,6 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
         warn(places[1], "has no effect: the node's `timeout` is over by then");
     }
     (timeout, heartbeat_timeout)
-}
-
-/// Reads `retry`.
-pub(super) fn retry(node: &mut Fields<'_>) -> Option<RetryPolicy> {
-    let field = node.take(&["retry", "retryPolicy"])?;
-    let like = |given: &Value| given.is_u64().then(|| format!("{{maxAttempts: {given}}}"));
-    let mut fields = field.fields_like(like)?;
-    let mut policy = RetryPolicy::default();
-    if let Some(field) = fields.take(&["maxAttempts"]) {
-        if field.value.as_str() == Some("unlimited") {
-            policy.attempts_max = None;
-            fields.keep("maxAttempts", json!("unlimited"));
-        } else if let Some(attempts) = field.number(1, ATTEMPTS_MAX) {
-            policy.attempts_max = Some(attempts as u32);
-            fields.keep("maxAttempts", json!(attempts));
-        }
-    }
-    if let Some(field) = fields.take(&["backoff", "strategy"]) {
-        let words = [
-            ("none", Backoff::None),
-            ("fixed", Backoff::Fixed),
-            ("linear", Backoff::Linear),
-            ("exponential", Backoff::Exponential),
-        ];
-        if let Some(backoff) = field.word(&words) {
-            policy.backoff = backoff;
-            fields.keep("backoff", field.value.clone());
-        }
-    }
-    if let Some(delay) = time(&mut fields, &["delayMs", "delay", "initialDelayMs", "initialDelay"], Duration::ZERO) {
-        policy.delay = delay;
-    }
-    match time(&mut fields, &["maxDelayMs", "maxDelay"], Duration::ZERO) {
-        Some(delay_max) if delay_max < policy.delay => {
-            fields.error(ProblemCode::InvalidValue, "the first delay is longer than the longest (`maxDelayMs`)");
-        }
-        Some(delay_max) => policy.delay_max = delay_max,
-        None => policy.delay_max = policy.delay_max.max(policy.delay),
-    }
-    if let Some(field) = fields.take(&["jitter"]) {
-        let jitter = match field.value {
-            Value::Bool(true) => Some(Jitter::Full),
-            Value::Bool(false) => Some(Jitter::None),
-            _ => field.word(&[("none", Jitter::None), ("full", Jitter::Full)]),
-        };
-        if let Some(jitter) = jitter {
-            policy.jitter = jitter;
-            fields.keep("jitter", json!(if jitter == Jitter::Full { "full" } else { "none" }));
-        }
-    }
-    if let Some(field) = fields.take(&["nonRetryable"]) {
-        policy.non_retryable = codes(&field);
-        fields.keep("nonRetryable", json!(policy.non_retryable));
-    }
-    let source = fields.finish();
-    node.keep("retry", Value::Object(source));
-    Some(policy)
-}
-
-fn codes(field: &Field<'_>) -> Vec<String> {
-    let items = field.items();
-    field.at_most(CODES_MAX, items.len(), "codes", "let the handler say which failures are permanent");
-    items.iter().filter_map(|item| item.text().map(str::to_owned)).collect()
 }
 
 /// Reads a span of time under any of its spellings; the first is the canonical one.

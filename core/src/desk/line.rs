@@ -15,7 +15,7 @@ use super::{Asker, Desk, FramePlace, Moment, Output};
 use crate::protocol::{ShardRequest, WorkRequest};
 use crate::run::{Report, ReportOutcome, RunCommand};
 use crate::shard::{Command, Shard, Submission};
-use crate::{LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
+use crate::{Json, LeaseToken, RunId, SessionId, ShardId, Slug, WorkspaceId};
 
 /// How many bytes may wait before further frames are refused with `Overloaded`.
 pub const LINE_BYTES_MAX: usize = 32 << 20;
@@ -277,7 +277,9 @@ fn bytes_of(report: &Report) -> usize {
         ReportOutcome::Succeeded { output, assets } => {
             output.len_bytes() + assets.iter().map(|asset| asset.payload.len_bytes()).sum::<usize>()
         }
-        ReportOutcome::Failed { code, message, permanent: _ } => code.len() + message.len(),
+        ReportOutcome::Failed { code, message, permanent: _, details, retry_after_ms: _ } => {
+            code.len() + message.len() + details.as_ref().map_or(0, Json::len_bytes)
+        }
     }
 }
 

@@ -115,6 +115,7 @@ impl Path {
         match (self.root, self.steps.as_slice()) {
             (Root::Nodes, [_, Step::Key(word)]) => Self::NODE_WORDS.contains(&word.as_str()),
             (Root::Bound, _) => true,
+            (Root::Error, [Step::Key(word), ..]) => word == "details",
             (Root::Nodes | Root::Input | Root::State | Root::Assets | Root::Error | Root::Run | Root::Trigger, _) => {
                 false
             }
@@ -188,10 +189,12 @@ impl Path {
             }
             (Root::Error, _) => match scope.error {
                 Some(failure) => {
-                    meter.keep(2 * failure.message.len())?;
+                    meter.keep(2 * failure.len_bytes())?;
                     Ok((Found::Made(Json::of(failure)), 0))
                 }
-                None => Err(Fault::new("there is no `error` here: it exists behind an `on: failure` transition")),
+                None => Err(Fault::new(
+                    "there is no `error` here: it exists in conditions of `on: failure` transitions and of retry rules",
+                )),
             },
         }
     }

@@ -35,13 +35,13 @@ pub struct Scope<'a> {
     pub input: &'a Json,
     /// `state`: an object, by key.
     pub state: &'a BTreeMap<Arc<str>, Json>,
-    /// `nodes.<id>.output`: the output of a node that succeeded.
+    /// `nodes.<id>.output`: the output of a node that succeeded, or `null` of one that failed and is tolerated.
     pub output: &'a dyn Fn(&str) -> Option<&'a Json>,
     /// `nodes.<id>.{status, attempts}`.
     pub standing: &'a dyn Fn(&str) -> Option<NodeStanding>,
     /// `assets["id"]`: what this node consumes.
     pub assets: &'a [ConsumedAsset],
-    /// `error {code, message, nodeId, attempt}`: only behind an `on: failure` transition.
+    /// `error {code, message, nodeId, attempt, details}`: only in conditions about a failure.
     pub error: Option<&'a RunFailure>,
     /// `run {id, workflow, version, startedAt}`.
     pub run: &'a Json,

@@ -95,7 +95,20 @@ pub enum ReportOutcome {
         message: String,
         /// The handler knows that another try is useless.
         permanent: bool,
+        /// See [`RunFailure::details`]; what is no object, or too large, is left out with a note.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<Json>,
+        /// The next attempt is not to begin before so long. Milliseconds; the engine heeds it within bounds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
+}
+
+impl ReportOutcome {
+    /// A failure that says nothing of when it is tried again, and nothing for programs.
+    pub fn failed(code: impl Into<String>, message: impl Into<String>, permanent: bool) -> Self {
+        Self::Failed { code: code.into(), message: message.into(), permanent, details: None, retry_after_ms: None }
+    }
 }
 
 /// The fact in the way.

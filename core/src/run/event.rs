@@ -90,9 +90,13 @@ pub enum RunEvent {
     NodeFailed {
         node: NodeAddress,
         failure: RunFailure,
-        /// Positions in the definition of the `on: failure` transitions taken; empty: the run fails.
+        /// Positions in the definition of the transitions taken: those `on: failure`, or, where it is tolerated, those on
+        /// success. Empty where it is not tolerated: the run fails.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         taken: Vec<u32>,
+        /// The definition lets the run go on as if the node had succeeded with `null`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        tolerated: bool,
     },
     /// All ways into the node are dead.
     NodeSkipped { node: NodeAddress },
@@ -269,7 +273,7 @@ impl RunEvent {
                     chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
                 }
                 Self::AttemptScheduled { input, .. } => of(input),
-                Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.message.len(),
+                Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.len_bytes(),
                 Self::NodeSucceeded { output, assets, .. } => {
                     let of_asset =
                         |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);

@@ -62,4 +62,4 @@ pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
 
 pub use crate::dialogue::{INPUT_BYTES_MAX, StartRun, Trigger};
-pub use crate::failure::RunFailure;
+pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

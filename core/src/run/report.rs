@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Report {
 }
 
 fn unreadable(RunFailure { code, message, .. }: RunFailure) -> ReportOutcome {
-    ReportOutcome::Failed { code, message, permanent: true }
+    ReportOutcome::failed(code, message, true)
 }
 
 /// Reads an outcome as workers write it.
@@ -80,11 +80,15 @@ fn read_outcome(text: &str) -> Result<ReportOutcome, RunFailure> {
         }
         [None, Some(said)] => {
             let at = format!("{AT}/failed");
-            let [code, message, permanent] = members(said.get(), &at, ["code", "message", "permanent"])?;
+            let names = ["code", "message", "permanent", "details", "retryAfterMs"];
+            let [code, message, permanent, details, retry_after] = members(said.get(), &at, names)?;
             let code = value(code.ok_or_else(|| missing(&at, "code"))?, &format!("{at}/code"), "a text")?;
             let message = value(message.ok_or_else(|| missing(&at, "message"))?, &format!("{at}/message"), "a text")?;
             let permanent = permanent.map(|raw| value(raw, &format!("{at}/permanent"), "true or false")).transpose()?;
-            Ok(ReportOutcome::Failed { code, message, permanent: permanent.unwrap_or(false) })
+            let whole = |raw| value(raw, &format!("{at}/retryAfterMs"), "a whole number of milliseconds");
+            let retry_after_ms = given(retry_after).map(whole).transpose()?;
+            let details = given(details).map(Json::checked);
+            Ok(ReportOutcome::Failed { code, message, permanent: permanent.unwrap_or(false), details, retry_after_ms })
         }
         [Some(_), Some(_)] | [None, None] => Err(invalid(AT, "is not either `succeeded` or `failed`")),
     }

@@ -30,6 +30,8 @@ pub struct NodeStanding {
     /// Of the current attempt. Absent: the run's input.
     pub input: Option<Json>,
     pub output: Option<Json>,
+    /// It has failed, and the run goes on as if it had not.
+    pub tolerated: bool,
 }
 
 impl RunRecord {
@@ -47,7 +49,9 @@ impl RunRecord {
 impl NodeStanding {
     /// `None`: the run has not come to the node.
     fn of(node: NodeAddress, state: NodeState) -> Option<Self> {
+        let tolerated = state.is_tolerated();
         let NodeState { phase, attempts, output, .. } = state;
+        let output = output.filter(|_| !tolerated);
         let (attempt, attempts_max) = match &phase {
             Phase::Pending => return None,
             // Its turns stand for it.
@@ -70,6 +74,7 @@ impl NodeStanding {
             wakes_at: None,
             input: None,
             output,
+            tolerated,
         };
         Some(match phase {
             Phase::Current(current) => Self {

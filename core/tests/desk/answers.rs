@@ -126,7 +126,7 @@ fn who_fails_quickly_gathers_nothing() {
     let other = 2;
     room.meet(other, 11);
     let Some(WorkRequest::Report { id, run, mut report }) = room.reports(&tasks).pop() else { panic!() };
-    report.outcome = ReportOutcome::Failed { code: "broken".to_owned(), message: "here".to_owned(), permanent: true };
+    report.outcome = ReportOutcome::failed("broken", "here", true);
     let frame = room.frame(SESSION, 2, 11, vec![WorkRequest::Report { id, run, report }]);
     room.desk.take(Input::Work { workspace: "acme".parse().unwrap(), frame, reply: 1 }, room.at, &mut room.out);
     room.begin(7);

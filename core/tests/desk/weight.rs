@@ -64,11 +64,7 @@ fn what_a_worker_says_weighs_what_it_holds_until_it_is_decided() {
         schema: None,
         freshness: None,
     };
-    let failed = |code: &str, message: &str| ReportOutcome::Failed {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        permanent: true,
-    };
+    let failed = |code: &str, message: &str| ReportOutcome::failed(code, message, true);
     let word = "x".repeat(MEGABYTE);
     let outcomes = [
         ReportOutcome::Succeeded { output: large(), assets: Vec::new() },

@@ -67,7 +67,7 @@ fn what_a_worker_says_of_a_failure_is_cut() {
     let run = world.start("chain", json!({}));
     let task = world.tasks().remove(0);
     let message = format!("\0{}", "ü".repeat(1 << 20));
-    world.report(&task, ReportOutcome::Failed { code: "boom".into(), message, permanent: true }).unwrap();
+    world.report(&task, ReportOutcome::failed("boom", message, true)).unwrap();
     assert!(world.timeline(run).ends_with("FAILED(boom)"));
     assert!(largest_commit(&world) < 64 << 10);
 }

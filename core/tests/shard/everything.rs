@@ -14,6 +14,8 @@ const SMALL: Budget = Budget { work: 100_000, bytes: 10_000, work_at_once: 10_00
 fn documents() -> [Value; 8] {
     let many = |action: Value| (0..30).map(|n| json!({"id": format!("n{n:02}"), "action": action})).collect::<Vec<_>>();
     let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
+    let bounded = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m", "maxDuration": "10m",
+        "rules": [{"codes": ["denied"], "maxAttempts": 1}]});
     [
         json!({"slug": "make", "defaults": {"title": "T"}, "inputSchema": {"type": "object", "required": ["dir"]},
             "steps": [{"id": "build", "jobSlug": "work", "retry": retry,
@@ -31,13 +33,15 @@ fn documents() -> [Value; 8] {
             {"id": "scan", "action": {"kind": "job", "jobSlug": "work"}, "storeResultAs": "found", "timeout": "30m"},
             {"id": "nap", "action": {"kind": "sleep", "duration": "1h"}},
             {"id": "sum", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}},
-            {"id": "other", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry, "input": {"n": "${{ input.n }}"}},
+            {"id": "other", "action": {"kind": "job", "jobSlug": "work"}, "retry": bounded, "input": {"n": "${{ input.n }}"}},
             {"id": "more", "action": {"kind": "job", "jobSlug": "work"}},
             {"id": "frail", "action": {"kind": "job", "jobSlug": "work"}, "retry": {"maxAttempts": 1}},
             {"id": "mend", "action": {"kind": "sleep", "duration": "1h"}},
             {"id": "never", "action": "noop"},
+            {"id": "spare", "action": {"kind": "transform", "output": "${{ input.none }}"}, "allowFailure": true},
             {"id": "join", "action": "noop", "join": "all"}],
             "transitions": [{"from": "scan", "to": "more"}, {"from": "frail", "to": "mend", "on": "failure"},
+                {"from": "spare", "to": "more"},
                 {"from": "scan", "to": "nap"}, {"from": "scan", "to": "sum"},
                 {"from": "scan", "to": "never", "when": "input.n > 100"},
                 {"from": "nap", "to": "join"}, {"from": "sum", "to": "join"}, {"from": "other", "to": "join"}]}),

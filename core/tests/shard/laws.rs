@@ -90,6 +90,16 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             } else if node["action"]["kind"] != "fail" {
                 node["retry"] = json!({"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"});
                 node["onNoRoute"] = json!("end");
+                if edges & 0x40 != 0 {
+                    node["retry"]["maxDuration"] = json!(format!("{attempts}s"));
+                    node["retry"]["rules"] = json!([{"codes": ["worker_lost"], "delay": "2s", "maxAttempts": 3},
+                        {"when": "error.attempt == 1 && input.n > 1", "maxAttempts": 2}]);
+                }
+                match edges & 0x30 {
+                    0x10 => node["allowFailure"] = json!(true),
+                    0x20 => node["allowFailure"] = json!({"codes": ["chance"]}),
+                    _ => {}
+                }
             }
             let (mut incoming, mut fails) = (0, false);
             for (from, before) in nodes.iter().enumerate().take(at) {

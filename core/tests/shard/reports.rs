@@ -210,3 +210,44 @@ fn nothing_begins_or_is_produced_after_it_is_recorded() {
     });
     assert_eq!((started, produced), (Some(now), Some(now)));
 }
+
+#[test]
+fn what_a_failure_says_for_programs_is_kept_or_left_out_with_a_note() {
+    let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(16 * 1024));
+    let cases = [
+        (r#"{"status":503,"more":{"a":[1]}}"#, None),
+        ("null", Some("it broke")),
+        ("[1]", Some("they are not an object")),
+        (r#""503""#, Some("they are not an object")),
+        (r#"{"a":"\u0000"}"#, Some("U+0000")),
+        (&long, Some("at most 16384 are kept")),
+    ];
+    for (details, note) in cases {
+        let mut world = producing();
+        world.start("make", json!({}));
+        let task = world.tasks().remove(0);
+        let said = format!(r#"{{"failed":{{"code":"busy","message":"it broke","details":{details}}}}}"#);
+        report(&mut world, &task, &said);
+        let RunFailure { code, message, details: kept, .. } = failure(&world);
+        assert_eq!(code, "busy", "{details}");
+        match note {
+            None => assert_eq!((message.as_str(), kept.unwrap().as_str()), ("it broke", details)),
+            Some(note) => assert!(kept.is_none() && message.contains(note), "{details}: {message}"),
+        }
+        assert!(world.tasks().is_empty() && world.shard.next_due().is_some(), "it is tried again");
+    }
+}
+
+#[test]
+fn a_time_to_wait_that_is_none_fails_the_attempt_for_good() {
+    for bad in ["-1", "1.5", r#""10s""#, "true", "{}"] {
+        let mut world = producing();
+        world.start("make", json!({}));
+        let task = world.tasks().remove(0);
+        report(&mut world, &task, &format!(r#"{{"failed":{{"code":"busy","message":"m","retryAfterMs":{bad}}}}}"#));
+        let RunFailure { code, message, .. } = failure(&world);
+        assert_eq!(code, "result_invalid", "{bad}");
+        assert!(message.contains("/outcome/failed/retryAfterMs is not a whole number of milliseconds"), "{message}");
+        assert_eq!(world.shard.next_due(), None);
+    }
+}

@@ -286,7 +286,9 @@ fn word(event: &RunEvent) -> String {
         RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
         RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),
         RunEvent::NodeSucceeded { node, .. } => format!("{node}:ok"),
-        RunEvent::NodeFailed { node, failure, .. } => format!("{node}:dead({})", failure.code),
+        RunEvent::NodeFailed { node, failure, tolerated, .. } => {
+            format!("{node}:{}({})", if *tolerated { "tolerated" } else { "dead" }, failure.code)
+        }
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
@@ -307,7 +309,7 @@ pub fn ok(output: Value) -> ReportOutcome {
 }
 
 pub fn failed(code: &str) -> ReportOutcome {
-    ReportOutcome::Failed { code: code.into(), message: format!("{code} happened"), permanent: false }
+    ReportOutcome::failed(code, format!("{code} happened"), false)
 }
 
 /// A chain of jobs: `a → b → …`.

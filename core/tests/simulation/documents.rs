@@ -18,6 +18,8 @@ pub const SLUGS: [&str; 18] = [
 /// The document of a workflow; `edition` makes another content, and so another version.
 pub fn document(slug: &str, edition: u64) -> Value {
     let retry = json!({"maxAttempts": 4, "backoff": "fixed", "delay": "1s"});
+    let patient = json!({"maxAttempts": 4, "delay": "1s", "maxDuration": "6s",
+        "rules": [{"when": "error.code == 'boom'", "maxAttempts": 2}, {"codes": ["worker_lost"], "delay": "2s"}]});
     let body = match slug {
         "chain" => json!({"steps": [
             {"id": "a", "jobSlug": "work", "retry": retry},
@@ -25,12 +27,12 @@ pub fn document(slug: &str, edition: u64) -> Value {
             {"id": "c", "jobSlug": "work", "dependsOn": ["b"], "retry": {"maxAttempts": 2, "backoff": "none"}}]}),
         "fan" => json!({"steps": [
             {"id": "s", "jobSlug": "work", "retry": retry},
-            {"id": "l", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
+            {"id": "l", "jobSlug": "work", "dependsOn": ["s"], "retry": retry, "allowFailure": true},
             {"id": "m", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
             {"id": "r", "jobSlug": "work", "dependsOn": ["s"], "retry": retry},
             {"id": "j", "jobSlug": "work", "dependsOn": ["l", "m", "r"], "retry": retry}]}),
         "quorum" => json!({"nodes": [
-            {"id": "x", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+            {"id": "x", "action": {"kind": "job", "jobSlug": "work"}, "retry": patient, "allowFailure": {"codes": ["boom"]}},
             {"id": "y", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
             {"id": "z", "action": {"kind": "sleep", "duration": "4s"}},
             {"id": "q", "action": {"kind": "job", "jobSlug": "work"}, "join": {"quorum": 2}, "retry": retry}],
@@ -164,7 +166,10 @@ pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
         12
     }) {
         let permanent = chance.percent(15);
-        return ReportOutcome::Failed { code: "boom".into(), message: "it broke".into(), permanent };
+        let details = Some(Json::of(&json!({"attempt": task.attempt})));
+        let retry_after_ms = (task.attempt.get() == 1).then_some(1_500);
+        let (code, message) = ("boom".to_owned(), "it broke".to_owned());
+        return ReportOutcome::Failed { code, message, permanent, details, retry_after_ms };
     }
     let asset = match task.workflow.as_str() {
         "make" => Some("site.report"),

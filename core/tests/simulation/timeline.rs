@@ -34,7 +34,9 @@ fn of_run(event: &RunEvent) -> String {
         RunEvent::AttemptFailed { node, failure, .. } => format!("{node}:failed({})", failure.code),
         RunEvent::RetryArmed { node, attempt, .. } => format!("{node}:retry{attempt}"),
         RunEvent::NodeSucceeded { node, .. } => format!("{node}:ok"),
-        RunEvent::NodeFailed { node, failure, .. } => format!("{node}:dead({})", failure.code),
+        RunEvent::NodeFailed { node, failure, tolerated, .. } => {
+            format!("{node}:{}({})", if *tolerated { "tolerated" } else { "dead" }, failure.code)
+        }
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),

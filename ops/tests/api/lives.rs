@@ -34,6 +34,7 @@ async fn what_is_applied_can_be_started_read_followed_and_cancelled() {
     runs_end_and_are_read(&engine).await;
     keys_start_once(&engine).await;
     nodes_say_how_far_they_came(&engine).await;
+    a_tolerated_failure_is_shown(&engine).await;
     runs_are_followed_and_cancelled(&engine).await;
     assets_are_declared(&engine).await;
     operators_see_how_it_is(&engine).await;
@@ -159,6 +160,22 @@ async fn nodes_say_how_far_they_came(engine: &Engine) {
     assert_eq!((&warnings[0]["path"], &warnings[0]["code"]), (&json!("/steps/0/consumes/0"), &json!("no_producer")));
     assert!(warnings[0]["message"].as_str().unwrap().contains("did you mean `retail.raw`?"), "{warnings:?}");
     assert!(warned(engine.post("/workflows/validate", uses("retail.raw")).await.data(200)).is_empty());
+}
+
+async fn a_tolerated_failure_is_shown(engine: &Engine) {
+    let lenient = json!({"slug": "lenient", "steps": [
+        {"id": "may", "action": {"kind": "transform", "output": "${{ input.none }}"}, "allowFailure": true},
+        {"id": "then", "action": "noop", "dependsOn": ["may"]},
+    ]});
+    engine.post("/workflows?readable=10s", lenient).await.data(201);
+    let ended = engine.post("/workflows/lenient/runs?wait=30s&readable=10s", json!({})).await;
+    let run = engine.get(&format!("/runs/{}", ended.data(200)["runId"].as_str().unwrap())).await;
+    let run = run.data(200);
+    let shown = [0, 1].map(|n| (&run["nodes"][n]["status"], &run["nodes"][n]["tolerated"]));
+    assert_eq!(run["status"], "succeeded");
+    assert_eq!(shown, [(&json!("failed"), &json!(true)), (&json!("succeeded"), &json!(false))]);
+    let trace = run["traces"].as_array().unwrap().iter().find(|trace| trace["nodeId"] == "may").unwrap();
+    assert_eq!((&trace["errorCode"], &trace["tolerated"]), (&json!("expression_error"), &json!(true)));
 }
 
 async fn keys_start_once(engine: &Engine) {

@@ -89,17 +89,41 @@ impl Changes {
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
                 }
-                RunEvent::NodeFailed { node, failure, taken: _ } => {
-                    // Its last attempt's row says so already where one failed.
-                    if failed.iter().all(|(of, _)| *of != node) {
-                        self.close_attempt(run, node, TraceStatus::Failed, time, Some(failure));
+                RunEvent::NodeFailed { node, failure, taken: _, tolerated } => {
+                    let tolerated = tolerated.then_some(true);
+                    // Its last attempt's row says that it failed already where one did.
+                    match failed.iter().rev().find(|(of, _)| *of == node) {
+                        Some((_, attempt)) => {
+                            self.traces.of(run, &node, attempt.get(), TraceStatus::Failed).tolerated = tolerated;
+                        }
+                        None => {
+                            let (status, failure) = (TraceStatus::Failed, Some(failure));
+                            self.close_attempt(SettledNode {
+                                run,
+                                node,
+                                status,
+                                finished_at: time,
+                                failure,
+                                tolerated,
+                            });
+                        }
                     }
                 }
                 RunEvent::NodeSkipped { node } => {
                     let row = self.traces.opened(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
                     row.finished_at = Some(time);
                 }
-                RunEvent::NodeCancelled { node } => self.close_attempt(run, node, TraceStatus::Cancelled, time, None),
+                RunEvent::NodeCancelled { node } => {
+                    let status = TraceStatus::Cancelled;
+                    self.close_attempt(SettledNode {
+                        run,
+                        node,
+                        status,
+                        finished_at: time,
+                        failure: None,
+                        tolerated: None,
+                    });
+                }
                 // Where a run stands changes with its end, which follows, perhaps in a commit that nobody asked for.
                 RunEvent::RunEnding { ending: Ending::Cancelled { .. } } => self.cancelled_by(run, head),
                 RunEvent::RunEnding { ending: Ending::Failed { .. } } => {}
@@ -148,35 +172,21 @@ impl Changes {
     }
 
     /// Closes the attempt a node is at, wherever the row of that attempt is.
-    fn close_attempt(
-        &mut self,
-        run: RunId,
-        node: NodeAddress,
-        status: TraceStatus,
-        time: Timestamp,
-        failure: Option<RunFailure>,
-    ) {
-        let Some(highest) = self.traces.highest(run, &node) else {
+    fn close_attempt(&mut self, end: SettledNode) {
+        let Some(highest) = self.traces.highest(end.run, &end.node) else {
             // Said twice in one batch: the first has closed what was open, wherever that was.
-            let settled = SettledNode { run, node, status, finished_at: time, failure };
-            let Some(SettledNode { node, failure, .. }) = self.settled.insert(settled) else { return };
-            return self.close(run, &node, TraceChange::UNTRIED, status, time, failure);
+            let Some(end) = self.settled.insert(end) else { return };
+            return self.close(TraceChange::UNTRIED, end);
         };
         let attempt = if highest.status.is_open() { highest.attempt } else { TraceChange::UNTRIED };
-        self.close(run, &node, attempt, status, time, failure);
+        self.close(attempt, end);
     }
 
-    fn close(
-        &mut self,
-        run: RunId,
-        node: &NodeAddress,
-        attempt: u32,
-        status: TraceStatus,
-        time: Timestamp,
-        failure: Option<RunFailure>,
-    ) {
-        let row = self.traces.of(run, node, attempt, status);
-        row.finished_at = Some(time);
+    fn close(&mut self, attempt: u32, end: SettledNode) {
+        let SettledNode { run, node, status, finished_at, failure, tolerated } = end;
+        let row = self.traces.of(run, &node, attempt, status);
+        row.finished_at = Some(finished_at);
         row.failure = failure.or(row.failure.take());
+        row.tolerated = tolerated.or(row.tolerated);
     }
 }

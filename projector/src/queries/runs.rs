@@ -53,7 +53,7 @@ pub struct RunSummary {
     pub version: u32,
     pub status: String,
     pub trigger: Json,
-    /// A failure: `{code, message, nodeId, attempt}`.
+    /// A failure: `{code, message, nodeId, attempt, details}`.
     pub error: Option<Json>,
     pub started_at: Moment,
     pub completed_at: Option<Moment>,
@@ -97,6 +97,8 @@ pub struct NodeView {
     pub status: String,
     /// How often it was tried, so far.
     pub attempts: u32,
+    /// It has failed, and the definition lets the run go on.
+    pub tolerated: bool,
     /// `run_ended`: the run ended before it came to this node. Absent where it did.
     pub reason: Option<&'static str>,
 }
@@ -118,6 +120,10 @@ pub struct TraceView {
     pub output: Option<Json>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    /// What the failure says for programs: an object.
+    pub error_details: Option<Json>,
+    /// The node has failed with it, and the definition lets the run go on.
+    pub tolerated: bool,
 }
 
 /// An event as it was recorded.
@@ -195,7 +201,7 @@ impl Reads {
         let traces = "SELECT * FROM traces WHERE run_id = $1
                       ORDER BY coalesce(scheduled_at, started_at, wakes_at, finished_at), node_id, attempt";
         let traces = self.rows(traces, &[&id]).await?;
-        let nodes = "SELECT n.node_id, n.name, kind, t.status, t.attempt, t.scheduled_at, t.started_at,
+        let nodes = "SELECT n.node_id, n.name, kind, t.status, t.attempt, t.tolerated, t.scheduled_at, t.started_at,
                             r.completed_at IS NOT NULL AS run_ended
                      FROM workflow_runs r
                      JOIN nodes n USING (workspace, workflow, version)
@@ -273,6 +279,7 @@ fn node(row: &Row) -> NodeView {
         kind: row.get("kind"),
         attempts: if status.is_some() { tried(row) } else { 0 },
         status: status.unwrap_or_else(|| if unreached { "skipped" } else { "pending" }.to_owned()),
+        tolerated: is_tolerated(row),
         reason: unreached.then_some("run_ended"),
     }
 }
@@ -304,7 +311,13 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
         output: json_if(row, "output"),
         error_code: row.get("error_code"),
         error_message: row.get("error_message"),
+        error_details: json_if(row, "error_details"),
+        tolerated: is_tolerated(row),
     }
+}
+
+fn is_tolerated(row: &Row) -> bool {
+    row.get::<_, Option<bool>>("tolerated").unwrap_or(false)
 }
 
 /// Returns the events of a commit.

@@ -27,6 +27,8 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("output"),
         Kind::Text.maybe("error_code"),
         Kind::Text.maybe("error_message"),
+        Kind::Text.maybe("error_details"),
+        Kind::Boolean.maybe("tolerated"),
     ],
 };
 
@@ -88,6 +90,8 @@ pub struct TraceChange {
     pub input: Option<Json>,
     pub output: Option<Json>,
     pub failure: Option<RunFailure>,
+    /// Whether the run goes on after it, where that is known.
+    pub tolerated: Option<bool>,
 }
 
 impl TraceChange {
@@ -104,6 +108,7 @@ pub struct SettledNode {
     pub status: TraceStatus,
     pub finished_at: Timestamp,
     pub failure: Option<RunFailure>,
+    pub tolerated: Option<bool>,
 }
 
 /// The nodes of a batch that are settled so, each once.
@@ -186,6 +191,7 @@ impl TraceChanges {
             input: None,
             output: None,
             failure: None,
+            tolerated: None,
         };
         self.rows.push(Linked { row, lower: at });
         &mut self.rows[next].row
@@ -209,6 +215,10 @@ impl TraceChanges {
     }
 }
 
+fn details(failure: &RunFailure) -> Option<&str> {
+    failure.details.as_ref().map(Json::as_str)
+}
+
 /// Writes rows that are new.
 pub(crate) async fn write_new<'a>(
     transaction: &Transaction<'_>,
@@ -230,7 +240,9 @@ pub(crate) async fn write_new<'a>(
             .text_or_null(change.input.as_ref().map(|json| json.as_str()))
             .text_or_null(change.output.as_ref().map(|json| json.as_str()))
             .text_or_null(failure.map(|failure| printable(&failure.code)).as_deref())
-            .text_or_null(failure.map(|failure| printable(&failure.message)).as_deref());
+            .text_or_null(failure.map(|failure| printable(&failure.message)).as_deref())
+            .text_or_null(failure.and_then(details))
+            .boolean_or_null(change.tolerated);
     }
     rows.write(transaction).await
 }
@@ -248,7 +260,9 @@ macro_rules! later_wins {
              input = coalesce(excluded.input, t.input),
              output = coalesce(excluded.output, t.output),
              error_code = coalesce(excluded.error_code, t.error_code),
-             error_message = coalesce(excluded.error_message, t.error_message)"
+             error_message = coalesce(excluded.error_message, t.error_message),
+             error_details = coalesce(excluded.error_details, t.error_details),
+             tolerated = coalesce(excluded.tolerated, t.tolerated)"
     };
 }
 
@@ -258,14 +272,15 @@ pub(crate) async fn write_settled(transaction: &Transaction<'_>, nodes: &[Settle
         return Ok(());
     }
     let sql = concat!(
-        "INSERT INTO traces AS t (run_id, node_id, attempt, status, finished_at, error_code, error_message)
+        "INSERT INTO traces AS t (run_id, node_id, attempt, status, finished_at, error_code, error_message,
+                                  error_details, tolerated)
          SELECT u.run_id, u.node_id,
                 coalesce((SELECT CASE WHEN h.status IN ('waiting', 'queued', 'running') THEN h.attempt END
                           FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id
                           ORDER BY h.attempt DESC LIMIT 1), 0),
-                u.status, u.finished_at, u.error_code, u.error_message
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-             AS u (run_id, node_id, status, finished_at, error_code, error_message) ",
+                u.status, u.finished_at, u.error_code, u.error_message, u.error_details, u.tolerated
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::bool[])
+             AS u (run_id, node_id, status, finished_at, error_code, error_message, error_details, tolerated) ",
         later_wins!()
     );
     let runs = column(nodes, |node| node.run.as_uuid());
@@ -274,7 +289,9 @@ pub(crate) async fn write_settled(transaction: &Transaction<'_>, nodes: &[Settle
     let times = column(nodes, |node| Time(node.finished_at));
     let codes = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.message)));
-    execute(transaction, sql, &[&runs, &ids, &statuses, &times, &codes, &messages]).await
+    let details = column(nodes, |node| node.failure.as_ref().and_then(details));
+    let tolerated = column(nodes, |node| node.tolerated);
+    execute(transaction, sql, &[&runs, &ids, &statuses, &times, &codes, &messages, &details, &tolerated]).await
 }
 
 /// Writes changes of rows that may be there.
@@ -297,9 +314,11 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let outputs = column(rows, |row| row.output.as_ref().map(|json| json.as_str()));
     let codes = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.message)));
-    let columns: [&(dyn ToSql + Sync); 13] = [
+    let details = column(rows, |row| row.failure.as_ref().and_then(details));
+    let tolerated = column(rows, |row| row.tolerated);
+    let columns: [&(dyn ToSql + Sync); 15] = [
         &runs, &scheduled, &started, &finished, &wakes, &attempts, &nodes, &statuses, &workers, &inputs, &outputs,
-        &codes, &messages,
+        &codes, &messages, &details, &tolerated,
     ];
     execute(transaction, &sql, &columns).await
 }

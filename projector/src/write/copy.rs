@@ -102,6 +102,13 @@ impl CopyRows {
         self.value(Kind::Boolean, &[u8::from(value)])
     }
 
+    pub(crate) fn boolean_or_null(&mut self, value: Option<bool>) -> &mut Self {
+        match value {
+            Some(value) => self.boolean(value),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn smallint(&mut self, value: i16) -> &mut Self {
         self.value(Kind::Smallint, &value.to_be_bytes())
     }

@@ -84,15 +84,15 @@ async fn write_nodes(
     time: Time,
 ) -> Result<(), WriteError> {
     let sql = "INSERT INTO traces AS t (run_id, node_id, attempt, status, worker, scheduled_at, wakes_at, finished_at,
-                                        input, output)
+                                        input, output, tolerated)
                SELECT $1::uuid, u.node_id,
                       coalesce(CASE WHEN u.is_over THEN (SELECT max(h.attempt) FROM traces h
                                                          WHERE h.run_id = $1 AND h.node_id = u.node_id) END, u.attempt),
                       u.status, u.worker, u.scheduled_at, u.wakes_at, CASE WHEN u.is_over THEN $10::timestamptz END,
-                      u.input, u.output
+                      u.input, u.output, u.tolerated
                FROM unnest($2::text[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-                           $8::text[], $9::text[], $11::bool[])
-                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over)
+                           $8::text[], $9::text[], $11::bool[], $12::bool[])
+                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over, tolerated)
                ON CONFLICT (run_id, node_id, attempt) DO UPDATE SET
                    status = excluded.status,
                    worker = coalesce(excluded.worker, CASE WHEN excluded.status IN ('waiting', 'queued') THEN NULL
@@ -104,8 +104,10 @@ async fn write_nodes(
                    input = coalesce(t.input, excluded.input),
                    output = excluded.output,
                    error_code = CASE WHEN excluded.status = 'failed' THEN t.error_code END,
-                   error_message = CASE WHEN excluded.status = 'failed' THEN t.error_message END
-               WHERE t.status <> excluded.status OR t.output IS DISTINCT FROM excluded.output
+                   error_message = CASE WHEN excluded.status = 'failed' THEN t.error_message END,
+                   error_details = CASE WHEN excluded.status = 'failed' THEN t.error_details END,
+                   tolerated = excluded.tolerated
+               WHERE t.status <> excluded.status OR t.tolerated IS DISTINCT FROM excluded.tolerated OR t.output IS DISTINCT FROM excluded.output
                   OR excluded.worker IS NOT NULL AND t.worker IS DISTINCT FROM excluded.worker
                   OR excluded.wakes_at IS NOT NULL AND t.wakes_at IS DISTINCT FROM excluded.wakes_at";
     let over = |node: &NodeStanding| match node.status {
@@ -121,10 +123,14 @@ async fn write_nodes(
     let inputs = column(nodes, |node| node.input.as_ref().map(Json::as_str));
     let outputs = column(nodes, |node| node.output.as_ref().map(Json::as_str));
     let over = column(nodes, over);
+    let tolerated = column(nodes, |node| node.tolerated.then_some(true));
     execute(
         transaction,
         sql,
-        &[&run, &names, &attempts, &statuses, &workers, &scheduled, &wakes, &inputs, &outputs, &time, &over],
+        &[
+            &run, &names, &attempts, &statuses, &workers, &scheduled, &wakes, &inputs, &outputs, &time, &over,
+            &tolerated,
+        ],
     )
     .await
 }

@@ -210,6 +210,22 @@ fn a_node_that_fails_with_its_attempt_is_said_once() {
 }
 
 #[test]
+fn a_failure_that_is_tolerated_is_marked_at_the_last_attempt() {
+    let failure = json!({"code": "boom", "message": "it broke", "details": {"status": 503}});
+    let node_failed = run(json!({"nodeFailed": {"node": "a", "failure": failure, "taken": [0], "tolerated": true}}));
+    let changes = fold_run(&[(1, json!([failed("a", 1)])), (2, json!([failed("a", 2), node_failed.clone()]))]);
+    let marks: Vec<_> = changes.traces.rows().map(|row| (row.attempt, row.tolerated)).collect();
+    assert_eq!(marks, [(1, None), (2, Some(true))]);
+    let changes = fold_run(&[(1, json!([scheduled("a", 1)])), (2, json!([node_failed.clone()]))]);
+    let row = changes.traces.rows().next().unwrap();
+    assert_eq!((row.attempt, row.tolerated), (1, Some(true)));
+    let details = row.failure.as_ref().unwrap().details.as_ref().unwrap();
+    assert_eq!(details.as_str(), r#"{"status":503}"#);
+    let changes = fold_run(&[(2, json!([node_failed]))]);
+    assert_eq!(changes.settled.rows()[0].tolerated, Some(true));
+}
+
+#[test]
 fn a_sleep_waits_and_a_skipped_node_was_never_tried() {
     let sleep = run(
         json!({"attemptScheduled": {"node": "z", "attempt": 1, "lease": "00000000000000aa", "input": null, "wakesAt": 99}}),

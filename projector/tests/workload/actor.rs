@@ -168,7 +168,8 @@ impl Actor {
         self.nodes[at].1 = State::Over("failed", attempt);
         let goes_on = failure.message.len().is_multiple_of(2);
         let taken = if goes_on { vec![0] } else { Vec::new() };
-        events.push(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
+        let tolerated = goes_on && attempt % 2 == 1;
+        events.push(RunEvent::NodeFailed { node, failure: failure.clone(), taken, tolerated });
         if !goes_on {
             events.push(RunEvent::RunFailed { failure });
             self.end = Some(RunStatus::Failed);
@@ -200,6 +201,11 @@ pub fn payload(dice: &mut Dice) -> Json {
 fn failure(dice: &mut Dice, at: Option<(&NodeAddress, u32)>) -> RunFailure {
     let message = if dice.one_in(5) { "a nul \0 in it" } else { NUL_FREE[dice.below(3) as usize] };
     let failure = RunFailure::new("broken", message);
+    let failure = if message.len() % 3 == 0 {
+        failure.with_details(Json::of(&json!({"n": dice.roll(), "text": "ü \u{1F980} \\u0000 \""})))
+    } else {
+        failure
+    };
     match at {
         Some((node, attempt)) => failure.at(node, Some(Attempt::new(attempt))),
         None => failure,

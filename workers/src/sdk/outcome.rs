@@ -1,7 +1,9 @@
 //! What a handler returns.
 
+use std::time::Duration;
+
 use headwater_core::Json;
-use headwater_core::run::ProducedAsset;
+use headwater_core::run::{ProducedAsset, check_details};
 use serde::{Deserialize, Serialize};
 
 use super::splitting::{ResultError, split_result};
@@ -84,6 +86,8 @@ pub struct HandlerError {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) permanent: bool,
+    pub(crate) details: Option<Json>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl HandlerError {
@@ -92,13 +96,33 @@ impl HandlerError {
 
     /// Makes a failure. `code` is stable, for programs (and for `nonRetryable`); `message` is for people.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), permanent: false }
+        Self { code: code.into(), message: message.into(), permanent: false, details: None, retry_after: None }
     }
 
     /// Says that another try is useless.
     #[must_use]
     pub fn permanent(mut self) -> Self {
         self.permanent = true;
+        self
+    }
+
+    /// Adds what programs may want to know of it: `error.details` in retry rules and failure transitions. An object of at
+    /// most 16 KiB of JSON; anything else is left out, and the message says so.
+    #[must_use]
+    pub fn with_details(mut self, details: &impl Serialize) -> Self {
+        let read = Json::try_of(details).map_err(|error| error.to_string());
+        match read.and_then(|details| check_details(&details).map(|()| details)) {
+            Ok(details) => self.details = Some(details),
+            Err(why) => self.message.push_str(&format!(" (its details are left out: {why})")),
+        }
+        self
+    }
+
+    /// Asks that the next attempt begin no earlier than so long after this failure. The longer of this and the delay of
+    /// the retry policy counts; the engine heeds up to a day, or up to `maxDelay` where that is longer.
+    #[must_use]
+    pub fn retry_after(mut self, span: Duration) -> Self {
+        self.retry_after = Some(span);
         self
     }
 
@@ -110,6 +134,11 @@ impl HandlerError {
     /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Returns what [`Self::with_details`] added.
+    pub fn details(&self) -> Option<&Json> {
+        self.details.as_ref()
     }
 }
 

@@ -68,8 +68,7 @@ impl TaskWorker {
                 let is_result = matches!(report.outcome, ReportOutcome::Succeeded { .. });
                 if is_result {
                     let message = format!("the result could not be read: {malformed}");
-                    let code = "result_invalid".to_owned();
-                    self.report(report.lease, ReportOutcome::Failed { code, message, permanent: true });
+                    self.report(report.lease, ReportOutcome::failed("result_invalid", message, true));
                 } else {
                     self.done_with(report.lease);
                 }
@@ -151,8 +150,7 @@ impl TaskWorker {
                     attempt.context.cancel();
                     abort.abort();
                     attempt.stage = Stage::Ended;
-                    let (code, message) = ("worker_stopped".to_owned(), "the worker was stopped".to_owned());
-                    self.report(lease, ReportOutcome::Failed { code, message, permanent: false });
+                    self.report(lease, ReportOutcome::failed("worker_stopped", "the worker was stopped", false));
                 }
                 Stage::Waiting | Stage::Asking | Stage::Ended => self.give_back(lease),
             }

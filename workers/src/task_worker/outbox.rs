@@ -126,7 +126,9 @@ pub(super) fn outcome_bytes(outcome: &ReportOutcome) -> usize {
             };
             output.len_bytes() + assets.iter().map(asset).sum::<usize>()
         }
-        ReportOutcome::Failed { code, message, .. } => code.len() + message.len(),
+        ReportOutcome::Failed { code, message, details, .. } => {
+            OVERHEAD_BYTES + code.len() + message.len() + details.as_ref().map_or(0, |details| details.len_bytes())
+        }
     }
 }
 

@@ -27,15 +27,19 @@ pub(super) fn outcome(result: Result<Outcome, HandlerError>) -> ReportOutcome {
     }
 }
 
-fn failed(HandlerError { code, mut message, permanent }: HandlerError) -> ReportOutcome {
+fn failed(failure: HandlerError) -> ReportOutcome {
+    let HandlerError { code, mut message, permanent, details, retry_after } = failure;
     // Neither may break the row it ends in.
     message.retain(|c| c != '\0');
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-    ReportOutcome::Failed { code, message, permanent }
+    let retry_after_ms = retry_after.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+    ReportOutcome::Failed { code, message, permanent, details, retry_after_ms }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -45,6 +49,24 @@ mod tests {
         let outcome = outcome(Ok(Outcome::of(&"x".repeat(OUTCOME_BYTES_MAX))));
         let ReportOutcome::Failed { code, permanent, .. } = outcome else { panic!() };
         assert_eq!((code.as_str(), permanent), ("output_too_large", true));
+    }
+
+    #[test]
+    fn what_a_failure_says_beside_its_message_is_reported_within_bounds() {
+        let failure = HandlerError::new("busy", "later").with_details(&serde_json::json!({"queue": 7}));
+        let outcome_of = |failure: HandlerError| match outcome(Err(failure)) {
+            ReportOutcome::Failed { message, details, retry_after_ms, .. } => (message, details, retry_after_ms),
+            ReportOutcome::Succeeded { .. } => panic!(),
+        };
+        let (message, details, after) = outcome_of(failure.clone().retry_after(Duration::from_millis(1500)));
+        assert_eq!((message.as_str(), details.unwrap().as_str(), after), ("later", r#"{"queue":7}"#, Some(1500)));
+        assert_eq!(outcome_of(failure.retry_after(Duration::MAX)).2, Some(u64::MAX));
+        for bad in
+            [serde_json::json!([1]), serde_json::json!({"a": "x".repeat(16 * 1024)}), serde_json::json!({"a": "\0"})]
+        {
+            let (message, details, _) = outcome_of(HandlerError::new("busy", "later").with_details(&bad));
+            assert!(details.is_none() && message.starts_with("later (its details are left out: "), "{message}");
+        }
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Workers {
             lease: task.lease,
             worker: lease.worker,
             started_at: at.wall,
-            outcome: ReportOutcome::Failed { code: "task_too_large".to_owned(), message, permanent: true },
+            outcome: ReportOutcome::failed("task_too_large", message, true),
         };
         Some(Command::Run { run: task.run, command: RunCommand::ReportAttempt(report) })
     }

@@ -15,7 +15,7 @@ use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::state::{Around, Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
-use crate::{BranchId, NodeAddress, Revision, RunId, Timestamp};
+use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
     /// Folds the first event of a run.
@@ -235,6 +235,9 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             let place = run.place(node);
             let revision = run.revision;
             run.node_mut(place).attempts = attempt.get();
+            if run.definition().node(place.node).retry.duration_max.is_some() {
+                run.node_mut(place).first_scheduled_at.get_or_insert(now);
+            }
             run.enter(
                 place,
                 Phase::Current(Box::new(CurrentAttempt {
@@ -292,9 +295,10 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 }
             }
         }
-        RunEvent::NodeFailed { node, taken, .. } => {
+        RunEvent::NodeFailed { node, taken, tolerated, .. } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);
+            run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
             run.leave(place, |_, transition| taken.contains(&transition.0));
         }

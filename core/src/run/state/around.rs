@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::branch::State;
-use crate::definition::{EachJoin, ForEach, Merge, Tolerance};
+use crate::definition::{EachJoin, ForEach, ItemTolerance, Merge};
 use crate::failure::RunFailure;
 use crate::run::{BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
 use crate::{BranchId, Json, Timestamp};
@@ -196,9 +196,9 @@ impl Each {
             Some(Some(RunFailure::new(code, format!("{message}{why}"))))
         };
         let tolerated = match each.tolerated {
-            Tolerance::Count(tolerated) => u64::from(tolerated),
-            Tolerance::Percent(percent) => count * u64::from(percent) / 100,
-            Tolerance::Any => count,
+            ItemTolerance::Count(tolerated) => u64::from(tolerated),
+            ItemTolerance::Percent(percent) => count * u64::from(percent) / 100,
+            ItemTolerance::Any => count,
         };
         if failed > tolerated {
             return cause(format!("{failed} of {count} items failed, and {tolerated} may"));

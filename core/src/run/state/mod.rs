@@ -36,6 +36,7 @@ pub(super) use branch::{Branch, Branches, State};
 pub(super) use node::{NodeState, Phase};
 pub(super) use origin::Origin;
 pub(super) use place::Place;
+pub(super) use scope::WayOut;
 
 /// One execution of one definition version.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,9 @@ pub(in crate::run) struct NodeState {
     /// Of those, how many were given back before they began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub returned: u32,
+    /// When the first was, where the retry policy bounds the time of all. Since format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_scheduled_at: Option<Timestamp>,
     /// Incoming transitions that were taken.
     pub taken: u32,
     /// Incoming transitions that were taken or are dead.
@@ -25,6 +28,7 @@ pub(in crate::run) struct NodeState {
     /// Of those, how many leave a node that failed. Follows from where the others stand.
     #[serde(skip)]
     pub failed: u32,
+    /// Of one that has succeeded, or that has failed and is tolerated: then it is `null`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -64,12 +68,18 @@ impl NodeState {
             phase: Phase::Pending,
             attempts: 0,
             returned: 0,
+            first_scheduled_at: None,
             taken: 0,
             decided: 0,
             failed: 0,
             output: None,
             consumed: Vec::new(),
         }
+    }
+
+    /// Returns whether it has failed, and the run goes on as if it had not.
+    pub fn is_tolerated(&self) -> bool {
+        self.phase == Phase::Failed && self.output.is_some()
     }
 }
 

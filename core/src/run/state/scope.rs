@@ -12,6 +12,15 @@ use crate::{BranchId, Json};
 /// What is seen of nodes.
 type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
 
+/// How a node ends whose transitions on success are taken.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::run) enum WayOut<'a> {
+    /// With this output.
+    Succeeded(&'a Json),
+    /// It has failed, and the run goes on as if it had succeeded with `null`; nothing is stored.
+    Tolerated,
+}
+
 impl Run {
     /// Lets `look` see what the expressions of a node see.
     pub(in crate::run) fn with_scope<T>(
@@ -53,22 +62,27 @@ impl Run {
         look(&self.scope(&assets, &root.state, (&output, &standing), None, &[]))
     }
 
-    /// The same, as it will be once the node has succeeded with `result`.
+    /// The same, as it will be once the node has ended so.
     pub(in crate::run) fn with_scope_after<T>(
         &self,
         place: Place,
-        result: &Json,
+        end: WayOut<'_>,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
+        let null = Json::null();
+        let (result, status) = match end {
+            WayOut::Succeeded(result) => (result, NodeStatus::Succeeded),
+            WayOut::Tolerated => (&null, NodeStatus::Failed),
+        };
         let output = |id: &str| match self.definition().find_str(id) {
             Some(found) if found == place.node => Some(result),
             Some(_) | None => self.output_in(place.branch, id),
         };
         let mut state = Arc::clone(self.state_of(place.branch));
-        if let Some(key) = &self.definition().node(place.node).store_as {
+        if let (WayOut::Succeeded(_), Some(key)) = (end, &self.definition().node(place.node).store_as) {
             Arc::make_mut(&mut state).insert(key.clone(), result.clone());
         }
-        let standing = |id: &str| self.standing_in(place.branch, id, Some((place, NodeStatus::Succeeded)));
+        let standing = |id: &str| self.standing_in(place.branch, id, Some((place, status)));
         let bound = self.bound_in(place.branch, None);
         look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), None, &bound))
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
+use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::event::NAMES_BYTES;
 use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
@@ -67,7 +68,7 @@ impl Step<'_, '_> {
     /// Ends an attempt that nobody holds any more.
     pub fn lose(&mut self) -> Result<(), Later> {
         let failure = RunFailure::new("worker_lost", "the worker that held the attempt fell silent");
-        self.fail_attempt(failure, false, None)
+        self.fail_attempt(failure, Again::AsTold, None)
     }
 
     /// Ends the attempt as its worker says.
@@ -80,16 +81,18 @@ impl Step<'_, '_> {
                 let fits = produce::check_size(&output, &assets);
                 let assets = match fits.and_then(|()| produce::check_times(assets, now)) {
                     Ok(assets) => assets,
-                    Err(failure) => return self.fail_attempt(failure, true, seen),
+                    Err(failure) => return self.fail_attempt(failure, Again::Never, seen),
                 };
                 match produce::check(self.node(), assets, self.work()) {
                     Ok(assets) => self.succeed(report.attempt, output, assets, seen),
-                    Err(failure) => self.fail_attempt(failure, false, seen),
+                    Err(failure) => self.fail_attempt(failure, Again::AsTold, seen),
                 }
             }
-            ReportOutcome::Failed { code, message, permanent } => {
+            ReportOutcome::Failed { code, message, permanent, details, retry_after_ms } => {
                 let code: String = code.chars().filter(|c| *c != '\0').take(CODE_CHARS_MAX).collect();
-                self.fail_attempt(RunFailure::new(&code, shortened(message)), permanent, seen)
+                let failure = RunFailure::new(&code, shortened(message));
+                let failure = details.into_iter().fold(failure, RunFailure::with_details);
+                self.fail_attempt(failure, Again::of(permanent, retry_after_ms), seen)
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::route::{Exit, Failed};
 use super::{Seen, Step};
 use crate::run::budget::Later;
+use crate::run::state::WayOut;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
 
@@ -21,7 +22,8 @@ impl Step<'_, '_> {
         if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
             return self.fail(failure, Some(attempt));
         }
-        let Exit { taken, failure } = Exit::of(self.decision.run(), self.place, &output, self.work());
+        let Exit { taken, failure } =
+            Exit::of(self.decision.run(), self.place, WayOut::Succeeded(&output), self.work());
         self.decision.turn.check_work()?;
         let (worker, started_at) = seen.unzip();
         let node = self.address();
@@ -35,7 +37,7 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    /// Ends the node badly; the run goes on only over an `on: failure` transition.
+    /// Ends the node badly; the run goes on only over an `on: failure` transition, or where the node may fail.
     pub(super) fn fail(&mut self, failure: RunFailure, attempt: Option<Attempt>) -> Result<(), Later> {
         let failed = self.route_failure(failure.at(&self.address(), attempt))?;
         self.take_failure_down(failed);
@@ -52,11 +54,10 @@ impl Step<'_, '_> {
 
     /// Ends the node badly whose way on is known.
     pub(super) fn take_failure_down(&mut self, failed: Failed) {
-        let Failed { failure, taken } = failed;
-        let is_fatal = taken.is_empty();
+        let Failed { failure, taken, tolerated, fatal } = failed;
         let node = self.address();
-        self.decision.emit(RunEvent::NodeFailed { node, failure: failure.clone(), taken });
-        if is_fatal {
+        self.decision.emit(RunEvent::NodeFailed { node, failure, taken, tolerated });
+        if let Some(failure) = fatal {
             self.decision.fail_in(self.place.branch, failure);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Step;
 use super::kind::Kind;
+use super::retry::Again;
 use crate::Json;
 use crate::run::RunFailure;
 use crate::run::budget::Later;
@@ -16,7 +17,9 @@ impl Kind for Job {
 
     fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {
         match due {
-            Due::Timeout => step.fail_attempt(RunFailure::new("timeout", "the attempt took too long"), false, None),
+            Due::Timeout => {
+                step.fail_attempt(RunFailure::new("timeout", "the attempt took too long"), Again::AsTold, None)
+            }
             Due::Retry => {
                 let input = step.input();
                 self.begin(step, input)

@@ -11,6 +11,7 @@
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
 //! | `route` | over which transitions the run goes on |
+//! | `tolerate` | whether it goes on after a failure that takes none |
 //! | `end` | how a node ends |
 
 mod assets;
@@ -26,6 +27,7 @@ mod ready;
 mod retry;
 mod route;
 mod sleep;
+mod tolerate;
 mod turns;
 
 pub(super) use attempt::shortened;

@@ -3,64 +3,143 @@
 use std::time::Duration;
 
 use super::{Seen, Step};
-use crate::definition::{Backoff, Jitter, RetryPolicy};
+use crate::definition::{Backoff, Failures, Jitter, Pace};
 use crate::run::budget::Later;
 use crate::run::state::{Due, Place};
 use crate::run::{RunEvent, RunFailure};
-use crate::{Attempt, LeaseToken, RunId};
+use crate::{Attempt, LeaseToken, RunId, Timestamp};
+
+/// For how long whoever failed can put the next attempt off, unless the policy's own delays are longer still.
+const ASKED_FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is said of another attempt beside what the policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It would be useless.
+    Never,
+    /// Nothing.
+    AsTold,
+    /// It is not to begin before so long.
+    NotBefore(Duration),
+}
+
+impl Again {
+    /// What a report says of it.
+    pub fn of(permanent: bool, retry_after_ms: Option<u64>) -> Self {
+        match (permanent, retry_after_ms) {
+            (true, _) => Self::Never,
+            (false, None) => Self::AsTold,
+            (false, Some(millis)) => Self::NotBefore(Duration::from_millis(millis)),
+        }
+    }
+}
 
 impl Step<'_, '_> {
     /// Ends the current attempt badly, and arms the next or ends the node.
     ///
     /// # Errors
     /// [`Later`]; nothing has happened.
-    pub(super) fn fail_attempt(
-        &mut self,
-        failure: RunFailure,
-        permanent: bool,
-        seen: Option<Seen>,
-    ) -> Result<(), Later> {
-        let policy = &self.node().retry;
+    pub(super) fn fail_attempt(&mut self, failure: RunFailure, again: Again, seen: Option<Seen>) -> Result<(), Later> {
         let Some(attempt) = self.current().map(|current| current.attempt) else { return Ok(()) };
         let failure = failure.at(&self.address(), Some(attempt));
         let (worker, started_at) = seen.unzip();
         let event =
             RunEvent::AttemptFailed { node: self.address(), attempt, failure: failure.clone(), worker, started_at };
-        let tries = attempt.get().saturating_sub(self.state().returned);
-        if permanent || !is_tried_again(policy, tries, &failure.code) {
-            let failed = self.route_failure(failure)?;
-            self.decision.emit(event);
-            self.take_failure_down(failed);
-            return Ok(());
-        }
+        let due_at = match self.tried_again_at(attempt, &failure, again)? {
+            Ok(Some(due_at)) => due_at,
+            Ok(None) => return self.give_up(event, failure),
+            Err(failure) => return self.give_up(event, failure.at(&self.address(), Some(attempt))),
+        };
         self.decision.emit(event);
-        let delay = delay_before(policy, self.decision.run().id(), self.place, attempt.next());
-        let due_at = self.decision.now().after(delay);
         self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
-        if delay.is_zero() {
+        if due_at == self.decision.now() {
             // Where it does not fit, it is due in the next decision.
             let _it_is_due = self.wake(Due::Retry);
         }
         Ok(())
     }
+
+    fn give_up(&mut self, event: RunEvent, failure: RunFailure) -> Result<(), Later> {
+        let failed = self.route_failure(failure)?;
+        self.decision.emit(event);
+        self.take_failure_down(failed);
+        Ok(())
+    }
+
+    /// Says when an attempt is made that follows one which failed so. `None`: never. A failure: why that cannot be told.
+    fn tried_again_at(
+        &self,
+        attempt: Attempt,
+        failure: &RunFailure,
+        again: Again,
+    ) -> Result<Result<Option<Timestamp>, RunFailure>, Later> {
+        let policy = &self.node().retry;
+        if again == Again::Never || policy.non_retryable.contains(&failure.code) {
+            return Ok(Ok(None));
+        }
+        let pace = match self.pace_for(failure)? {
+            Ok(pace) => pace,
+            Err(limit) => return Ok(Err(limit)),
+        };
+        // Those that were not given back before they began.
+        let tries = attempt.get().saturating_sub(self.state().returned);
+        if pace.attempts_max.is_some_and(|max| tries >= max) {
+            return Ok(Ok(None));
+        }
+        let delay =
+            delay_before(pace, self.decision.run().id(), self.place, attempt.next()).max(asked_for(pace, again));
+        let due_at = self.decision.now().after(delay);
+        let last = policy.duration_max.zip(self.state().first_scheduled_at).map(|(max, first)| first.after(max));
+        Ok(Ok(Some(due_at).filter(|due_at| last.is_none_or(|last| *due_at <= last))))
+    }
+
+    /// Finds the first rule that is about a failure, else the policy itself. A failure: a condition went over a limit.
+    fn pace_for(&self, failure: &RunFailure) -> Result<Result<&Pace, RunFailure>, Later> {
+        let policy = &self.node().retry;
+        self.decision.turn.check_work()?;
+        for rule in &policy.rules {
+            let is_it = match &rule.of {
+                Failures::Codes(codes) => codes.contains(&failure.code),
+                Failures::When(condition) => {
+                    let run = self.decision.run();
+                    let work = self.work();
+                    let holds = run.with_scope(self.place, Some(failure), |scope| condition.holds_within(scope, work));
+                    self.decision.turn.check_work()?;
+                    match holds {
+                        Ok(holds) => holds,
+                        // What a failure does not say, it does not say in the way that the rule is about.
+                        Err(error) if error.limit.is_none() => false,
+                        Err(limit) => return Ok(Err(limit.into_failure())),
+                    }
+                }
+            };
+            if is_it {
+                return Ok(Ok(&rule.pace));
+            }
+        }
+        Ok(Ok(&policy.pace))
+    }
 }
 
-/// `tries` are the attempts that were not given back before they began.
-fn is_tried_again(policy: &RetryPolicy, tries: u32, code: &str) -> bool {
-    policy.attempts_max.is_none_or(|max| tries < max) && !policy.non_retryable.iter().any(|c| c == code)
+/// How long whoever failed puts the next attempt off.
+fn asked_for(pace: &Pace, again: Again) -> Duration {
+    match again {
+        Again::Never | Again::AsTold => Duration::ZERO,
+        Again::NotBefore(span) => span.min(pace.delay_max.max(ASKED_FOR_MAX)),
+    }
 }
 
 /// How long to wait before `attempt` (2 or more). The jitter depends on the run, the node and the attempt only.
-fn delay_before(policy: &RetryPolicy, run: RunId, place: Place, attempt: Attempt) -> Duration {
+fn delay_before(pace: &Pace, run: RunId, place: Place, attempt: Attempt) -> Duration {
     let retry = attempt.get().saturating_sub(1).max(1);
-    let full = match policy.backoff {
+    let full = match pace.backoff {
         Backoff::None => Duration::ZERO,
-        Backoff::Fixed => policy.delay,
-        Backoff::Linear => policy.delay.saturating_mul(retry),
-        Backoff::Exponential => policy.delay.saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX)),
+        Backoff::Fixed => pace.delay,
+        Backoff::Linear => pace.delay.saturating_mul(retry),
+        Backoff::Exponential => pace.delay.saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX)),
     };
-    let full = full.min(policy.delay_max);
-    match policy.jitter {
+    let full = full.min(pace.delay_max);
+    match pace.jitter {
         Jitter::None => full,
         Jitter::Full => {
             let (run, attempt) = (run.as_uuid(), attempt.get().to_be_bytes());
@@ -86,7 +165,7 @@ mod tests {
 
     #[test]
     fn delays_grow_as_the_backoff_says_and_stop_at_the_longest() {
-        let policy = |backoff| RetryPolicy { backoff, jitter: Jitter::None, ..RetryPolicy::default() };
+        let policy = |backoff| Pace { backoff, jitter: Jitter::None, ..Pace::default() };
         let seconds =
             |backoff, attempt| delay_before(&policy(backoff), run(), node(0), Attempt::new(attempt)).as_secs();
         assert_eq!([2, 3, 4].map(|a| seconds(Backoff::None, a)), [0, 0, 0]);
@@ -97,26 +176,26 @@ mod tests {
 
     #[test]
     fn jitter_keeps_between_half_and_all_and_is_the_same_every_time() {
-        let policy = RetryPolicy::default();
+        let policy = Pace::default();
         for attempt in 2..200 {
             let delay = delay_before(&policy, run(), node(3), Attempt::new(attempt));
-            let full = delay_before(
-                &RetryPolicy { jitter: Jitter::None, ..policy.clone() },
-                run(),
-                node(3),
-                Attempt::new(attempt),
-            );
+            let full =
+                delay_before(&Pace { jitter: Jitter::None, ..policy.clone() }, run(), node(3), Attempt::new(attempt));
             assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
             assert_eq!(delay, delay_before(&policy, run(), node(3), Attempt::new(attempt)));
         }
     }
 
     #[test]
-    fn a_code_that_is_not_retryable_ends_the_node_at_once() {
-        let policy = RetryPolicy { non_retryable: vec!["bad_input".into()], ..RetryPolicy::default() };
-        assert!(is_tried_again(&policy, 1, "boom"));
-        assert!(!is_tried_again(&policy, 1, "bad_input"));
-        assert!(!is_tried_again(&policy, 3, "boom"));
-        assert!(is_tried_again(&RetryPolicy { attempts_max: None, ..policy }, 99, "boom"));
+    fn what_is_asked_for_is_bounded_by_a_day_or_the_longest_delay() {
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+        let pace = |hours_max| Pace { delay_max: hours(hours_max), ..Pace::default() };
+        let asked = |hours_max, span| asked_for(&pace(hours_max), Again::NotBefore(span));
+        assert_eq!(asked(1, hours(5)), hours(5));
+        assert_eq!(asked(1, Duration::from_millis(u64::MAX)), hours(24));
+        assert_eq!(asked(48, hours(30)), hours(30));
+        assert_eq!(asked(48, Duration::MAX), hours(48));
+        assert_eq!(asked_for(&pace(1), Again::AsTold), Duration::ZERO);
+        assert_eq!(Again::of(true, Some(5)), Again::Never);
     }
 }

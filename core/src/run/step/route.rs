@@ -1,11 +1,10 @@
 //! Over which transitions a run goes on from a node that has ended.
 
-use crate::Json;
 use crate::definition::{Definition, OnNoRoute, Transition, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
 use crate::run::RunFailure;
 use crate::run::evolve::may_lead_back;
-use crate::run::state::{Place, Run};
+use crate::run::state::{Place, Run, WayOut};
 
 /// Which transitions leave.
 enum Route {
@@ -60,8 +59,8 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    /// Finds how a node is left whose output is this.
-    pub fn of(run: &Run, place: Place, output: &Json, work: &Work) -> Self {
+    /// Finds how a node is left that ends so.
+    pub fn of(run: &Run, place: Place, end: WayOut<'_>, work: &Work) -> Self {
         let definition = run.definition();
         let node = definition.node(place.node);
         let here = |failure: RunFailure| failure.at(&run.address(place), None);
@@ -70,7 +69,7 @@ impl Exit {
         } else if let Err(limit) = work.take(run.state_of(place.branch).len() as u64) {
             Err(here(limit.into()))
         } else {
-            run.with_scope_after(place, output, |scope| route((run, place), &node.on_success, scope, work))
+            run.with_scope_after(place, end, |scope| route((run, place), &node.on_success, scope, work))
                 .map_err(|error| here(error.into_failure()))
         };
         match route {
@@ -91,10 +90,15 @@ impl Exit {
     }
 }
 
-/// How a node ends badly: why, and over which transitions the run goes on; over none, it fails.
+/// How a node ends badly.
 pub(super) struct Failed {
+    /// Why.
     pub failure: RunFailure,
+    /// Over which transitions the run goes on.
     pub taken: Vec<u32>,
+    pub tolerated: bool,
+    /// Why the run ends with it.
+    pub fatal: Option<RunFailure>,
 }
 
 impl Failed {
@@ -103,11 +107,11 @@ impl Failed {
         let definition = run.definition();
         let tiers = &definition.node(place.node).on_failure;
         match run.with_scope(place, Some(&failure), |scope| route((run, place), tiers, scope, work)) {
-            Ok(Route::Taken(taken)) => Self { failure, taken },
-            Ok(Route::Blocked | Route::All) => Self { failure, taken: Vec::new() },
+            Ok(Route::Taken(taken)) => Self { failure, taken, tolerated: false, fatal: None },
+            Ok(Route::Blocked | Route::All) => Self::without_route(run, place, failure, work),
             Err(error) => {
                 let failure = error.into_failure().at(&run.address(place), failure.attempt);
-                Self { failure, taken: Vec::new() }
+                Self::fatal(failure)
             }
         }
     }

@@ -54,8 +54,8 @@ impl Kind {
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
             Self::Effects => 2..=3,
-            Self::Runs => 1..=3,
             Self::Quarantine => 1..=2,
+            Self::Runs => 1..=3,
             Self::Clock
             | Self::Definitions
             | Self::Workflows
@@ -126,7 +126,7 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
         (Kind::Workflows, 1) => contents.records.workflows = records(values, count)?,
         (Kind::Assets, 1) => contents.records.assets = records(values, count)?,
-        // Those of format 1 have begun whatever they could, and those of format 2 have no branches.
+        // Those of format 1 have begun whatever they could; those of format 2 have no branches, and no bound of all attempts.
         (Kind::Runs, 1..=3) => contents.records.runs = records(values, count)?,
         (Kind::EndedKeyed, 1) => contents.ended_keyed = records(values, count)?,
         (Kind::EndedUnkeyed, 1) => contents.ended_unkeyed = records(values, count)?,

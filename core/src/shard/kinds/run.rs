@@ -262,7 +262,9 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
                 let of_asset = |a: &ProducedAsset| a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
                 output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
             }
-            ReportOutcome::Failed { code, message, .. } => code.len() + message.len(),
+            ReportOutcome::Failed { code, message, details, .. } => {
+                code.len() + message.len() + details.as_ref().map_or(0, Json::len_bytes)
+            }
         }),
         RunCommand::ReturnAttempt { .. } => Some(0),
         RunCommand::StartRun(_)

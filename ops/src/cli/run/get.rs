@@ -19,8 +19,10 @@ pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let run = client.get(&format!("/runs/{}", settings.run), &[]).await?;
     show::answer(client.output, &run, || {
-        let columns = ["nodeId", "kind", "status", "attempts"];
-        let rows = show::items(&run, "nodes").map(|node| columns.map(|name| show::cell(&node[name])).to_vec());
+        let rows = show::items(&run, "nodes").map(|node| {
+            let [id, kind, attempts] = ["nodeId", "kind", "attempts"].map(|name| show::cell(&node[name]));
+            vec![id, kind, super::status_of(node), attempts]
+        });
         format!("{}\n\n{}", super::card(&run), show::table(&["node", "kind", "status", "attempts"], rows))
     });
     Ok(ExitCode::SUCCESS)

@@ -42,6 +42,12 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Where a node stands, as people see it.
+fn status_of(node: &Value) -> String {
+    let status = show::cell(&node["status"]);
+    if node["tolerated"] == true { format!("{status} (tolerated)") } else { status }
+}
+
 /// A run as people see it.
 fn card(run: &Value) -> String {
     let mut properties = vec![

@@ -133,7 +133,7 @@ impl View {
         }
         for node in show::items(run, "nodes").filter(|node| node["status"] != "pending") {
             let id = show::cell(&node["nodeId"]);
-            let (status, attempts) = (show::cell(&node["status"]), show::cell(&node["attempts"]));
+            let (status, attempts) = (super::status_of(node), show::cell(&node["attempts"]));
             match self {
                 Self::None => {}
                 Self::Lines(said) => {

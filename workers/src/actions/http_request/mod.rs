@@ -5,13 +5,14 @@ mod follow;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unexpected;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use headwater_core::Json;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::actions::ActionsError;
@@ -22,8 +23,6 @@ use target::PublicOnly;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
 const RESPONSE_BYTES_MAX: usize = 512 * 1024;
-/// How much of an unexpected answer goes into the failure's message.
-const EXCERPT_CHARS: usize = 300;
 
 /// What is asked for.
 #[derive(Debug, Clone, Deserialize)]
@@ -148,7 +147,7 @@ async fn exchange(client: &HttpClient, context: &Context, request: HttpRequest) 
     let headers = answer.headers().clone();
     let read = body::read(context, answer, bytes_max).await;
     if !expected {
-        return Err(unexpected(status, &headers, &read.unwrap_or_default()));
+        return Err(unexpected::failure(status, &headers, &read.unwrap_or_default(), SystemTime::now()));
     }
     let body = body::decode(&headers, &read?)?;
     Ok(Outcome::of(&HttpAnswer { status: status.as_u16(), body, headers: readable(&headers) }))
@@ -189,15 +188,6 @@ fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
         };
     }
     false
-}
-
-fn unexpected(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> HandlerError {
-    let later = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let later = later.map(|when| format!(" (Retry-After: {when})")).unwrap_or_default();
-    let excerpt = body::excerpt(headers, body, EXCERPT_CHARS);
-    let error = HandlerError::new("http_status", format!("the answer was {status}{later}: {excerpt}"));
-    let again = matches!(status.as_u16(), 408 | 425 | 429) || !(status.is_client_error() || status.is_redirection());
-    if again { error } else { error.permanent() }
 }
 
 /// Returns the headers as text, several of one name joined.

@@ -347,10 +347,34 @@ async fn a_compressed_body_is_decompressed_within_bounds_or_its_coding_is_named(
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_when_to_come_back_is_in_the_failure() {
-    let (url, _asked) = server(vec![answer("503 Down", "retry-after: 120\r\n", "busy")]).await;
-    let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
-    assert!(failure.message().contains("(Retry-After: 120): busy"), "{}", failure.message());
+async fn what_a_server_says_of_when_to_come_back_is_asked_for_and_in_the_failure() {
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(120));
+    for (status, said, is_asked) in [
+        ("503 Down", "120", true),
+        ("429 Too Many", date.as_str(), true),
+        ("500 Broken", "120", false),
+        ("503 Down", "-120", false),
+    ] {
+        let (url, _asked) = server(vec![answer(status, &format!("retry-after: {said}\r\n"), "busy")]).await;
+        let failure = ask(true, serde_json::json!({"url": url})).await.unwrap_err();
+        assert!(failure.message().contains(&format!("(Retry-After: {said}): busy")), "{}", failure.message());
+        let asked = failure.retry_after.map(|span| span.as_secs());
+        assert_eq!(asked.is_some_and(|seconds| (100..=120).contains(&seconds)), is_asked, "{said}: {asked:?}");
+        assert_eq!(asked.is_some(), is_asked, "{said}");
+        let details = failure.details.unwrap().to_value();
+        assert_eq!(details["headers"], serde_json::json!({"retry-after": said}));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_has_the_status_and_the_beginning_of_the_body_for_programs() {
+    let typed = |body: &str| answer("422 No", "content-type: application/json\r\nset-cookie: a=SECRET\r\n", body);
+    let long = "ü".repeat(2000);
+    for (body, kept) in [(r#"{"code":"taken"}"#, r#"{"code":"taken"}"#), (&*long, &long[..1024]), ("\0", "\u{fffd}")] {
+        let (url, _asked) = server(vec![typed(body)]).await;
+        let details = ask(true, serde_json::json!({"url": url})).await.unwrap_err().details.unwrap();
+        assert_eq!(details.to_value(), serde_json::json!({"status": 422, "headers": {}, "body": kept}));
+    }
 }
 
 #[test]

@@ -22,8 +22,9 @@ pub use supervisor::supervise_if_asked;
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// What of this process's environment a command gets. The rest may hold secrets of the engine.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
-/// How much of the error output goes into the failure's message.
+/// How much of the end of the error output goes into the failure's message, and into its details.
 const EXCERPT_CHARS: usize = 500;
+const STDERR_BYTES_MAX: usize = 2 * 1024;
 
 /// What is to be run.
 #[derive(Debug, Clone, Deserialize)]
@@ -80,6 +81,17 @@ struct ProcessAnswer {
     stdout: Json,
     stderr: String,
     truncated: bool,
+}
+
+/// What programs may ask of a command that failed: `error.details`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcessDetails<'a> {
+    exit_code: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    /// The end of it.
+    stderr: &'a str,
 }
 
 /// Runs the command. It is over when the command ends; whatever else the command started is gone when this returns, in
@@ -161,7 +173,9 @@ fn judge(ended: Ended, parse: Parse) -> Result<Outcome, HandlerError> {
         let tail = stderr.chars().count().saturating_sub(EXCERPT_CHARS);
         let excerpt: String = stderr.chars().skip(tail).collect();
         let message = format!("the command ended with {}: {}", ended.exit_code, excerpt.trim());
-        return Err(HandlerError::new("process_exit", message));
+        let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_BYTES_MAX));
+        let details = ProcessDetails { exit_code: ended.exit_code, signal: ended.signal, stderr: &stderr[from..] };
+        return Err(HandlerError::new("process_exit", message).with_details(&details));
     }
     let unreadable = |error: String| HandlerError::new("process_output", format!("the output cannot be read: {error}"));
     let stdout = match parse {

@@ -28,6 +28,7 @@ pub(super) struct Supervised {
 /// What a command left behind.
 pub(super) struct Ended {
     pub exit_code: i32,
+    pub signal: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     pub truncated: bool,
@@ -69,8 +70,8 @@ impl Supervised {
             tokio::join!(collect(context, stdout, bytes_max), collect(context, stderr, bytes_max), verdict);
         let _ = self.supervisor.wait().await;
         match verdict {
-            Some(Verdict::Ended { exit_code, left: 0 }) => {
-                Ok(Ended { exit_code, truncated: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
+            Some(Verdict::Ended { exit_code, signal, left: 0 }) => {
+                Ok(Ended { exit_code, signal, truncated: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
             }
             Some(Verdict::Ended { left, .. }) => {
                 Err(HandlerError::new("process_failed", format!("the command ended, but {}", left_behind(left))))

@@ -50,7 +50,13 @@ pub(super) struct Order {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Verdict {
     /// The command ended with this code, or 128 and the number of its signal; so many processes could not be ended.
-    Ended { exit_code: i32, left: usize },
+    Ended {
+        exit_code: i32,
+        /// That ended it, if one did. Supervisors of other releases do not say.
+        #[serde(default)]
+        signal: Option<i32>,
+        left: usize,
+    },
     /// The command could not be started.
     NotStarted { reason: String },
 }
@@ -181,6 +187,8 @@ fn reap(command: Pid, news: &Sender<News>) {
 }
 
 fn verdict(ended: Option<WaitStatus>, left: usize) -> Verdict {
-    let code = |status: WaitStatus| status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal));
-    Verdict::Ended { exit_code: ended.and_then(code).unwrap_or(128 + Signal::KILL.as_raw()), left }
+    // What did not end by itself was killed.
+    let signal = ended.map_or(Some(Signal::KILL.as_raw()), WaitStatus::terminating_signal);
+    let exit_code = ended.and_then(WaitStatus::exit_status).unwrap_or(128 + signal.unwrap_or(Signal::KILL.as_raw()));
+    Verdict::Ended { exit_code, signal, left }
 }

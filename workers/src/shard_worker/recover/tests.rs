@@ -247,7 +247,7 @@ async fn a_checkpoint_of_a_later_release_is_named_where_it_is_the_only_way() {
     let good = house.write().await;
     let end = house.end().await;
     let later = good.replacen(env!("CARGO_PKG_VERSION"), "9.1.0", 1);
-    let later = later.replacen(r#""kind":"runs","format":2"#, r#""kind":"runs","format":3"#, 1);
+    let later = later.replacen(r#""kind":"runs","format":3"#, r#""kind":"runs","format":4"#, 1);
     house.checkpoints.put(shard(), later.into_bytes().into()).await.unwrap();
     assert_eq!(house.recover().await.checkpoint, None, "the journal is whole, and is folded");
     house.journal.purge_below(Sequence::new(end)).await.unwrap();
