@@ -58,4 +58,5 @@ pub use graph::{
 };
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
+pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};

@@ -235,6 +235,10 @@ impl<'s, 'r: 's> Slots<'s> for Bound<'s, 'r> {
         Ok(self.found[slot].get_or_init(|| found).text())
     }
 
+    fn now(&'s self) -> eval::Moment {
+        self.scope.now.into()
+    }
+
     fn is_present(&'s self, slot: usize, meter: &Meter<'_>) -> Result<bool, Fault> {
         match self.slots[slot].path().resolve(self.scope, meter) {
             Ok(_) => Ok(true),
@@ -256,8 +260,8 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
 
 /// Returns how it is evaluated, and whether it asks for something that releases before 0.2 do not know.
 fn parse(text: &str) -> Result<(Plan, bool), String> {
-    let Lowered { term, mut slots, has_later_functions } = lower::lower(&parsed(text)?)?;
-    let has_later_words = has_later_functions || slots.iter().any(|slot| slot.path().has_later_words());
+    let Lowered { term, mut slots, has_later_words } = lower::lower(&parsed(text)?)?;
+    let has_later_words = has_later_words || slots.iter().any(|slot| slot.path().has_later_words());
     let plan = match (&term, slots.pop()) {
         (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Plan::Path(path),
         (_, last) => {

@@ -13,6 +13,9 @@ use super::path::{Path, Root, Step};
 /// How deeply loops may stand in one another's bodies.
 const LOOP_NESTING_MAX: usize = 3;
 
+/// The variable that stands at no path: a time is no JSON.
+const NOW: &str = "now";
+
 /// What a slot of a lowered expression stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slot {
@@ -34,8 +37,8 @@ impl Slot {
 pub(super) struct Lowered {
     pub(super) term: Term,
     pub(super) slots: Vec<Slot>,
-    /// Whether it calls a function that releases before 0.2 do not know.
-    pub(super) has_later_functions: bool,
+    /// Whether it asks for something, beside its paths, that releases before 0.2 do not know.
+    pub(super) has_later_words: bool,
 }
 
 /// Lowers an expression.
@@ -43,10 +46,10 @@ pub(super) struct Lowered {
 /// # Errors
 /// An unknown variable or function, `nodes` without a literal id, loops too deep: in words.
 pub(super) fn lower(expr: &IdedExpr) -> Result<Lowered, String> {
-    let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_functions: false };
+    let mut lowering = Lowering { slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_words: false };
     let term = lowering.term(expr)?;
-    let Lowering { slots, has_later_functions, .. } = lowering;
-    Ok(Lowered { term, slots, has_later_functions })
+    let Lowering { slots, has_later_words, .. } = lowering;
+    Ok(Lowered { term, slots, has_later_words })
 }
 
 struct Lowering {
@@ -54,7 +57,7 @@ struct Lowering {
     /// Variables in scope: of loops, and what `optMap` binds.
     locals: Vec<String>,
     loops: usize,
-    has_later_functions: bool,
+    has_later_words: bool,
 }
 
 impl Lowering {
@@ -177,7 +180,7 @@ impl Lowering {
         if !eval::knows(&name) {
             return Err(format!("there is no function `{name}`"));
         }
-        self.has_later_functions |= eval::is_later(&name);
+        self.has_later_words |= eval::is_later(&name);
         let style = if receiver.is_some() { Style::Member } else { Style::Free };
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(receiver) = receiver {
@@ -270,14 +273,19 @@ impl Lowering {
         }
     }
 
-    fn variable(&self, name: &str) -> Result<Term, String> {
+    fn variable(&mut self, name: &str) -> Result<Term, String> {
         if let Some(place) = self.locals.iter().rposition(|local| local == name) {
             return Ok(Term::Local(place));
         }
+        if name == NOW {
+            self.has_later_words = true;
+            return Ok(Term::Now);
+        }
         if let Some(kind) = Kind::named(name) {
+            self.has_later_words |= kind.is_later();
             return Ok(Term::Constant(Constant::Kind(kind)));
         }
-        let known: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).chain([NOW]).collect();
         let instead = match name {
             "parameters" | "params" => ": write `input`",
             "context" | "shared" => ": write `state`",

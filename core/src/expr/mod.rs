@@ -24,6 +24,7 @@ mod template;
 mod work;
 
 pub use check::RESULT_BYTES_MAX;
+pub(crate) use eval::read_span;
 pub use expression::{Expression, ExpressionProblem};
 pub use scope::{ConsumedAsset, EvaluationError, NodeStanding, Scope};
 pub use template::Template;

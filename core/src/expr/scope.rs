@@ -1,10 +1,10 @@
-//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger`.
+//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger, now`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Limit;
-use crate::{AssetId, Json, RunFailure, Version};
+use crate::{AssetId, Json, RunFailure, Timestamp, Version};
 
 /// A version of an asset that was chosen for a node: `assets["id"].{payload, version, partitionKey}`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +46,8 @@ pub struct Scope<'a> {
     pub run: &'a Json,
     /// `trigger`: why the run exists.
     pub trigger: &'a Json,
+    /// `now`: the time of the decision, which its commit carries.
+    pub now: Timestamp,
 }
 
 /// Says why an expression has no value here.

@@ -283,6 +283,7 @@ fn what_an_evaluation_costs_beside_the_library() {
             error: None,
             run: &nothing,
             trigger: &nothing,
+            now: headwater_core::Timestamp::default(),
         };
         let ours = timed(&mut || {
             std::hint::black_box(expression.evaluate(&scope).unwrap());

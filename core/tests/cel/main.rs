@@ -6,11 +6,12 @@ mod differential;
 mod encodings;
 mod papers;
 mod regex;
+mod time;
 
 use std::collections::BTreeMap;
 
-use headwater_core::Json;
 use headwater_core::expr::{Expression, Scope};
+use headwater_core::{Json, Timestamp};
 use serde_json::Value;
 
 /// Evaluates over an input; the reason in words where there is no value.
@@ -27,6 +28,7 @@ fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
         error: None,
         run: &nothing,
         trigger: &nothing,
+        now: Timestamp::from_micros(1_764_158_400_500_000),
     };
     expression.evaluate(&scope).map(|json| json.to_value()).map_err(|error| error.reason)
 }

@@ -139,3 +139,29 @@ pub fn patterns() -> Vec<(&'static str, Value)> {
         ),
     ]
 }
+
+/// Times that are read, written and looked up again and again.
+pub fn times() -> Vec<(&'static str, Value)> {
+    let l = numbers(100_000);
+    let pattern = "%A".repeat(100);
+    let rfc = "2025-11-26T12:00:00.123456789+01:00";
+    vec![
+        ("input.l.map(x, now)", json!({"l": l})),
+        ("input.l.map(x, string(now - duration('1w1d1h1m1s1ms1us1ns')))", json!({"l": l})),
+        ("input.l.all(x, timestamp(input.t) < now)", json!({"l": l, "t": rfc})),
+        ("input.l.all(x, now.getHours('America/Argentina/ComodRivadavia') > 0)", json!({"l": l})),
+        ("input.l.all(x, now.getHours(input.z + string(x)) > 0 || true)", json!({"l": l, "z": "x".repeat(800_000)})),
+        ("input.l.all(x, time.format(now, input.p, 'Europe/Berlin') != '')", json!({"l": l, "p": pattern})),
+        ("input.l.all(x, time.format(now, input.p) != '' || true)", json!({"l": l, "p": format!("{pattern}%")})),
+        (
+            "input.l.all(x, time.parse(input.t, '%F %T', 'Asia/Tokyo') < now)",
+            json!({"l": l, "t": "1999-11-26 12:00:00"}),
+        ),
+        ("input.l.all(x, time.parse(input.t, '%F %B') < now || true)", json!({"l": l, "t": "2025-11-26 Novembex"})),
+        ("input.l.all(x, time.truncate(now, 'week', 'America/Sao_Paulo') < now)", json!({"l": l})),
+        ("input.l.map(x, now + duration(string(x) + 's')).sort() == []", json!({"l": l})),
+        ("size(input.l.map(x, now + duration(string(x) + 's')).distinct()) > 0", json!({"l": l})),
+        ("input.l.all(x, duration(input.d) != duration('1s') || true)", json!({"l": l, "d": "1h".repeat(100)})),
+        ("json.encode(input.l.map(x, now)) != ''", json!({"l": l})),
+    ]
+}

@@ -23,6 +23,7 @@ pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce
         error: None,
         run: &nothing,
         trigger: &nothing,
+        now: headwater_core::Timestamp::default(),
     })
 }
 
@@ -86,7 +87,7 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
-    hostile().into_iter().chain(data::lists()).chain(data::encodings()).chain(data::patterns())
+    hostile().into_iter().chain(data::lists()).chain(data::encodings()).chain(data::patterns()).chain(data::times())
 }
 
 #[test]

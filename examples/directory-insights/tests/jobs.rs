@@ -252,6 +252,7 @@ fn rendered(template: &Template, input: &Value) -> Value {
         error: None,
         run: &nothing,
         trigger: &nothing,
+        now: headwater_core::Timestamp::default(),
     };
     template.render(&scope).unwrap().to_value()
 }

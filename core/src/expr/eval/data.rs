@@ -7,7 +7,7 @@ use super::distinct::distinct;
 use super::fault::Fault;
 use super::functions::Function;
 use super::operators::{Operator, compare};
-use super::value::{ENTRY_BYTES, ITEM_BYTES, Map, Value};
+use super::value::{ENTRY_BYTES, ITEM_BYTES, Kind, Map, Value};
 use crate::expr::work::{ITEMS_MAX, Meter};
 
 /// Calls a function of lists or maps.
@@ -57,22 +57,27 @@ fn range<'a>(function: Function, count: i64, meter: &Meter<'_>) -> Result<Value<
     Ok(Value::List(Rc::new((0..count).map(Value::Int).collect())))
 }
 
-/// Makes sure that each two of the items have an order: all are numbers, or all are texts. Returns how many bytes the
-/// texts have.
+/// What is put in order.
+const TAKEN: &str = "takes numbers, texts, timestamps or durations";
+
+/// Makes sure that each two of the items have an order: all are numbers, or all are texts, and so on. Returns how many bytes
+/// the texts have.
 fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Result<usize, Fault> {
     meter.charge(items.len() as u64)?;
-    let (mut numbers, mut texts, mut bytes) = (0, 0, 0_usize);
+    let (mut bytes, mut found) = (0_usize, None);
     for item in items {
-        match item {
-            Value::Int(_) | Value::UInt(_) => numbers += 1,
+        let sort = match item {
             Value::Double(number) if number.is_nan() => {
                 return Err(Fault::of_function(function.name, "NaN has no order"));
             }
-            Value::Double(_) => numbers += 1,
+            // They have an order among each other.
+            Value::Int(_) | Value::UInt(_) | Value::Double(_) => Kind::Double,
             Value::Text(text) => {
-                texts += 1;
                 bytes = bytes.saturating_add(text.as_str().len());
+                Kind::Text
             }
+            Value::Timestamp(_) => Kind::Timestamp,
+            Value::Duration(_) => Kind::Duration,
             Value::Null
             | Value::Bool(_)
             | Value::Bytes(_)
@@ -81,12 +86,12 @@ fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Re
             | Value::Type(_)
             | Value::Optional(_) => {
                 let kind = item.kind().name();
-                return Err(Fault::of_function(function.name, format!("takes numbers or texts, not {kind}")));
+                return Err(Fault::of_function(function.name, format!("{TAKEN}, not {kind}")));
             }
+        };
+        if *found.get_or_insert(sort) != sort {
+            return Err(Fault::of_function(function.name, format!("{TAKEN}, of one of these alone")));
         }
-    }
-    if numbers > 0 && texts > 0 {
-        return Err(Fault::of_function(function.name, "takes numbers or texts, not both in one list"));
     }
     Ok(bytes)
 }
@@ -94,6 +99,8 @@ fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Re
 fn order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
     match (left, right) {
         (Value::Text(left), Value::Text(right)) => left.as_str().cmp(right.as_str()),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.cmp(right),
+        (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         _ => compare(left, right).unwrap_or(Ordering::Equal),
     }
 }
@@ -125,8 +132,10 @@ fn extreme<'a>(
 
 fn sum<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     meter.charge(items.len() as u64)?;
-    if let Some(other) = items.iter().find(|item| !item.kind().is_number()) {
-        return Err(Fault::of_function(function.name, format!("takes numbers, not {}", other.kind().name())));
+    let is_summand = |kind: Kind| kind.is_number() || kind == Kind::Duration;
+    if let Some(other) = items.iter().find(|item| !is_summand(item.kind())) {
+        let reason = format!("takes numbers or durations, not {}", other.kind().name());
+        return Err(Fault::of_function(function.name, reason));
     }
     let Some((first, rest)) = items.split_first() else { return Ok(Value::Int(0)) };
     rest.iter().try_fold(first.clone(), |sum, item| Operator::Add.apply(&sum, item, meter))

@@ -58,6 +58,7 @@ fn weigh(value: &Value<'_>, meter: &Meter<'_>) -> Result<(), Fault> {
             weigh(held, meter)
         }
         Value::Int(_) | Value::UInt(_) | Value::Double(_) => meter.charge(3),
+        Value::Timestamp(_) | Value::Duration(_) => meter.charge(1),
         Value::Null | Value::Bool(_) | Value::Bytes(_) | Value::Type(_) | Value::Optional(None) => meter.charge(1),
     }
 }
@@ -107,6 +108,8 @@ fn owned<'a>(value: &Value<'_>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
             Value::Map(Rc::new(Map::of(entries.collect::<Result<_, Fault>>()?)))
         }
         Value::Type(kind) => Value::Type(*kind),
+        Value::Timestamp(time) => Value::Timestamp(*time),
+        Value::Duration(lapse) => Value::Duration(*lapse),
         Value::Optional(None) => Value::none(),
         Value::Optional(Some(held)) => Value::some(owned(held, meter)?),
     })

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::operators::Operator;
 use super::pattern::Patterns;
 use super::term::{Access, Body, Constant, Entry, Item, Loop, Term};
+use super::time::Moment;
 use super::value::{ENTRY_BYTES, Key, Kind, Map, Probe, Text, Value};
 use super::{captures, functions, read};
 use crate::expr::work::Meter;
@@ -19,6 +20,8 @@ const ABSORBED: u64 = 30;
 pub(in super::super) trait Slots<'s> {
     /// Returns the JSON text of a slot.
     fn text(&'s self, slot: usize, meter: &Meter<'_>) -> Result<&'s str, Fault>;
+    /// Returns what time it is.
+    fn now(&'s self) -> Moment;
     /// Tells whether the path of a slot leads anywhere.
     fn is_present(&'s self, slot: usize, meter: &Meter<'_>) -> Result<bool, Fault>;
 }
@@ -44,6 +47,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
             Term::Constant(constant) => Ok(constant.value()),
             Term::Slot(slot) => self.slot(*slot),
             Term::Presence(slot) => self.slots.is_present(*slot, self.meter).map(Value::Bool),
+            Term::Now => Ok(Value::Timestamp(self.slots.now())),
             Term::Local(place) => Ok(self.locals[*place].clone()),
             Term::Not(of) => match self.evaluate(of)? {
                 Value::Bool(truth) => Ok(Value::Bool(!truth)),
@@ -348,6 +352,7 @@ fn negate(value: Value<'_>) -> Result<Value<'_>, Fault> {
             negated.map(Value::Int).ok_or_else(|| Fault::new("`-` leaves the range of its numbers"))
         }
         Value::Double(number) => Ok(Value::Double(-number)),
+        Value::Duration(lapse) => Ok(Value::Duration(lapse.negated())),
         other => Err(Fault::unfit("-", &[other.kind()])),
     }
 }

@@ -6,7 +6,7 @@
 //! | `machine` | what is it worth |
 //! | `value` | what does it compute with |
 //! | `read`, `write` | how does JSON become a value, and a value JSON |
-//! | `operators`, `functions`, `texts`, `numbers`, `pattern`, `captures`, `data`, `encodings`, `format` | what can be done with values |
+//! | `operators`, `functions`, `texts`, `numbers`, `pattern`, `captures`, `data`, `encodings`, `format`, `time` | what can be done with values |
 //! | `distinct` | which values are the first of their like |
 //! | `fault` | why has it no value |
 
@@ -24,6 +24,7 @@ mod pattern;
 mod read;
 mod term;
 mod texts;
+mod time;
 mod value;
 mod write;
 
@@ -32,5 +33,7 @@ pub(super) use functions::{Function, NAMESPACES, Style, is_later, knows};
 pub(super) use machine::{Machine, Slots};
 pub(super) use operators::Operator;
 pub(super) use term::{Access, Body, Constant, Entry, Item, Loop, Term};
+pub(super) use time::Moment;
+pub(crate) use time::read_span;
 pub(super) use value::{Kind, Value};
 pub(super) use write::write;

@@ -58,8 +58,13 @@ impl Operator {
                 (Value::Int(left), Value::Int(right)) => self.of_ints(*left, *right),
                 (Value::UInt(left), Value::UInt(right)) => self.of_uints(*left, *right),
                 (Value::Double(left), Value::Double(right)) => self.of_doubles(*left, *right),
-                _ if self == Self::Add => join(left, right, meter),
-                _ => Err(self.unfit(left.kind(), right.kind())),
+                _ => match self.of_times(left, right) {
+                    Some(result) => {
+                        result.ok_or_else(|| Fault::new(format!("`{}` leaves the range of times", self.sign())))
+                    }
+                    None if self == Self::Add => join(left, right, meter),
+                    None => Err(self.unfit(left.kind(), right.kind())),
+                },
             },
         }
     }
@@ -101,6 +106,27 @@ impl Operator {
         }
     }
 
+    /// Adds and subtracts times and durations; nothing where that is not asked.
+    fn of_times<'a>(self, left: &Value<'_>, right: &Value<'_>) -> Option<Option<Value<'a>>> {
+        match (self, left, right) {
+            (Self::Add, Value::Timestamp(time), Value::Duration(lapse))
+            | (Self::Add, Value::Duration(lapse), Value::Timestamp(time)) => {
+                Some(time.plus(*lapse).map(Value::Timestamp))
+            }
+            (Self::Subtract, Value::Timestamp(time), Value::Duration(lapse)) => {
+                Some(time.minus(*lapse).map(Value::Timestamp))
+            }
+            (Self::Subtract, Value::Timestamp(left), Value::Timestamp(right)) => {
+                Some(left.since(*right).map(Value::Duration))
+            }
+            (Self::Add, Value::Duration(left), Value::Duration(right)) => Some(left.plus(*right).map(Value::Duration)),
+            (Self::Subtract, Value::Duration(left), Value::Duration(right)) => {
+                Some(left.minus(*right).map(Value::Duration))
+            }
+            _ => None,
+        }
+    }
+
     fn overflow(self) -> Fault {
         Fault::new(format!("`{}` leaves the range of its numbers", self.sign()))
     }
@@ -139,6 +165,8 @@ impl Operator {
                 meter.scan(left.len().min(right.len()))?;
                 Some(left.cmp(right))
             }
+            (Value::Timestamp(left), Value::Timestamp(right)) => Some(left.cmp(right)),
+            (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),
             _ if left.kind().is_number() && right.kind().is_number() => compare(left, right),
             _ => return Err(self.unfit(left.kind(), right.kind())),
         };
@@ -221,6 +249,8 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter<'_>) -> R
             Ok(true)
         }
         (Value::Type(left), Value::Type(right)) => Ok(left == right),
+        (Value::Timestamp(left), Value::Timestamp(right)) => Ok(left == right),
+        (Value::Duration(left), Value::Duration(right)) => Ok(left == right),
         (Value::Optional(left), Value::Optional(right)) => match (left, right) {
             (None, None) => Ok(true),
             (Some(left), Some(right)) => equal(left, right, meter),

@@ -12,6 +12,8 @@ pub(in super::super) enum Term {
     Slot(usize),
     /// Whether there is one.
     Presence(usize),
+    /// What time it is.
+    Now,
     /// A variable of a loop: its place among those in scope, outermost first.
     Local(usize),
     Not(Box<Term>),

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::functions::{Function, count};
+use super::time;
 use super::value::{ITEM_BYTES, Text, Value};
 use crate::expr::work::Meter;
 
@@ -78,6 +79,8 @@ fn string<'a>(function: Function, arguments: &[Value<'a>], meter: &Meter<'_>) ->
         [Value::Int(number)] => Value::made(number.to_string(), meter),
         [Value::UInt(number)] => Value::made(number.to_string(), meter),
         [Value::Double(number)] => Value::made(number.to_string(), meter),
+        [Value::Timestamp(time)] => Value::made(time::shown(time, meter)?, meter),
+        [Value::Duration(lapse)] => Value::made(time::shown(lapse, meter)?, meter),
         [Value::Bytes(bytes)] => {
             meter.scan(bytes.len())?;
             let text = std::str::from_utf8(bytes);

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::fault::Fault;
+use super::time::{Lapse, Moment};
 use crate::expr::work::Meter;
 
 /// About how many bytes an item of a list takes.
@@ -25,6 +26,8 @@ pub(in super::super) enum Value<'a> {
     Map(Rc<Map<'a>>),
     Type(Kind),
     Optional(Option<Rc<Value<'a>>>),
+    Timestamp(Moment),
+    Duration(Lapse),
 }
 
 /// A text of the run or of the expression, or one that was made.
@@ -48,10 +51,12 @@ pub(in super::super) enum Kind {
     Map,
     Type,
     Optional,
+    Timestamp,
+    Duration,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Null, "null_type"),
         (Self::Bool, "bool"),
         (Self::Int, "int"),
@@ -63,6 +68,8 @@ impl Kind {
         (Self::Map, "map"),
         (Self::Type, "type"),
         (Self::Optional, "optional_type"),
+        (Self::Timestamp, "timestamp"),
+        (Self::Duration, "duration"),
     ];
 
     /// Returns the kind an expression may name.
@@ -72,6 +79,11 @@ impl Kind {
 
     pub(super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// Returns whether releases before 0.2 do not know it.
+    pub(in super::super) fn is_later(self) -> bool {
+        matches!(self, Self::Timestamp | Self::Duration)
     }
 
     pub(super) fn is_number(self) -> bool {
@@ -102,6 +114,8 @@ impl<'a> Value<'a> {
             Self::Map(_) => Kind::Map,
             Self::Type(_) => Kind::Type,
             Self::Optional(_) => Kind::Optional,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Duration(_) => Kind::Duration,
         }
     }
 
@@ -187,9 +201,14 @@ impl<'p> Probe<'p> {
             Value::UInt(key) => Some(Some(Self::Number(i128::from(*key)))),
             Value::Double(key) => Some(super::operators::whole(*key).map(Self::Number)),
             Value::Text(key) => Some(Some(Self::Text(key.as_str()))),
-            Value::Null | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Type(_) | Value::Optional(_) => {
-                None
-            }
+            Value::Null
+            | Value::Bytes(_)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Type(_)
+            | Value::Optional(_)
+            | Value::Timestamp(_)
+            | Value::Duration(_) => None,
         }
     }
 }

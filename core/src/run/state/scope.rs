@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Branch, Place, Run};
-use crate::Json;
 use crate::definition::NodeIx;
 use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::NodeStatus;
+use crate::{Json, Timestamp};
 
 /// What is seen of nodes.
 type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
 
 impl Run {
-    /// Lets `look` see what the expressions of a node see.
+    /// Lets `look` see what the expressions of a node see in a decision of the time `now`.
     pub(in crate::run) fn with_scope<T>(
         &self,
         place: Place,
         error: Option<&RunFailure>,
+        now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let branch = self.branches.of(place);
@@ -26,18 +27,18 @@ impl Run {
         // Whoever asks what to do about a failure asks when it has happened.
         let own = error.map(|_| (place.node, NodeStatus::Failed));
         let standing = |id: &str| self.standing_in(branch, id, own);
-        look(&self.scope(&branch.node(place.node).consumed, &branch.state, (&output, &standing), error))
+        look(&self.scope(&branch.node(place.node).consumed, &branch.state, (&output, &standing), error, now))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
-    pub(in crate::run) fn with_scope_of_end<T>(&self, look: impl FnOnce(&Scope<'_>) -> T) -> T {
+    pub(in crate::run) fn with_scope_of_end<T>(&self, now: Timestamp, look: impl FnOnce(&Scope<'_>) -> T) -> T {
         let root = self.branches.root();
         let output = |id: &str| self.output_in(root, id);
         let mut known = BTreeSet::new();
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
         let standing = |id: &str| self.standing_in(root, id, None);
-        look(&self.scope(&assets, &root.state, (&output, &standing), None))
+        look(&self.scope(&assets, &root.state, (&output, &standing), None, now))
     }
 
     /// The same, as it will be once the node has succeeded with `result`.
@@ -45,6 +46,7 @@ impl Run {
         &self,
         place: Place,
         result: &Json,
+        now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let branch = self.branches.of(place);
@@ -58,7 +60,7 @@ impl Run {
             state.insert(key.clone(), result.clone());
         }
         let standing = |id: &str| self.standing_in(branch, id, Some((place.node, NodeStatus::Succeeded)));
-        look(&self.scope(&branch.node(place.node).consumed, &state, (&output, &standing), None))
+        look(&self.scope(&branch.node(place.node).consumed, &state, (&output, &standing), None, now))
     }
 
     /// Checks the state as it will be once the node has succeeded with `result`.
@@ -95,8 +97,9 @@ impl Run {
         state: &'a BTreeMap<Arc<str>, Json>,
         (output, standing): Nodes<'a>,
         error: Option<&'a RunFailure>,
+        now: Timestamp,
     ) -> Scope<'a> {
         let (run, trigger) = self.origin.facts();
-        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger }
+        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, now }
     }
 }

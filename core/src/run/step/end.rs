@@ -21,7 +21,8 @@ impl Step<'_, '_> {
         if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
             return self.fail(failure, Some(attempt));
         }
-        let Exit { taken, failure } = Exit::of(self.decision.run(), self.place, &output, self.work());
+        let Exit { taken, failure } =
+            Exit::of(self.decision.run(), self.place, &output, self.decision.now(), self.work());
         self.decision.turn.check_work()?;
         let (worker, started_at) = seen.unzip();
         let node = self.address();
@@ -45,7 +46,7 @@ impl Step<'_, '_> {
     /// Finds the transitions that a failure takes.
     pub(super) fn route_failure(&self, failure: RunFailure) -> Result<Failed, Later> {
         self.decision.turn.check_work()?;
-        let failed = Failed::of(self.decision.run(), self.place, failure, self.work());
+        let failed = Failed::of(self.decision.run(), self.place, failure, self.decision.now(), self.work());
         self.decision.turn.check_work()?;
         Ok(failed)
     }

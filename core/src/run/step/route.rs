@@ -1,10 +1,10 @@
 //! Over which transitions a run goes on from a node that has ended.
 
-use crate::Json;
 use crate::definition::{Definition, OnNoRoute, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
 use crate::run::RunFailure;
 use crate::run::state::{Place, Run};
+use crate::{Json, Timestamp};
 
 /// Which transitions leave.
 enum Route {
@@ -58,7 +58,7 @@ pub(super) struct Exit {
 
 impl Exit {
     /// Finds how a node is left whose output is this.
-    pub fn of(run: &Run, place: Place, output: &Json, work: &Work) -> Self {
+    pub fn of(run: &Run, place: Place, output: &Json, now: Timestamp, work: &Work) -> Self {
         let definition = run.definition();
         let node = definition.node(place.node);
         let here = |failure: RunFailure| failure.at(&run.address(place), None);
@@ -67,7 +67,7 @@ impl Exit {
         } else if let Err(limit) = work.take(run.branches.of(place).state.len() as u64) {
             Err(here(limit.into()))
         } else {
-            run.with_scope_after(place, output, |scope| route(&node.on_success, definition, scope, work))
+            run.with_scope_after(place, output, now, |scope| route(&node.on_success, definition, scope, work))
                 .map_err(|error| here(error.into_failure()))
         };
         match route {
@@ -96,10 +96,10 @@ pub(super) struct Failed {
 
 impl Failed {
     /// Finds how a node is left that this has happened to.
-    pub fn of(run: &Run, place: Place, failure: RunFailure, work: &Work) -> Self {
+    pub fn of(run: &Run, place: Place, failure: RunFailure, now: Timestamp, work: &Work) -> Self {
         let definition = run.definition();
         let tiers = &definition.node(place.node).on_failure;
-        match run.with_scope(place, Some(&failure), |scope| route(tiers, definition, scope, work)) {
+        match run.with_scope(place, Some(&failure), now, |scope| route(tiers, definition, scope, work)) {
             Ok(Route::Taken(taken)) => Self { failure, taken },
             Ok(Route::Blocked | Route::All) => Self { failure, taken: Vec::new() },
             Err(error) => {
