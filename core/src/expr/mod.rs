@@ -9,6 +9,7 @@
 //! | `work` | how much may be done for that |
 //! | `source` | is this text small and flat enough for the parser, and where does it end |
 //! | `lower` | which variables does it name, and which paths can be taken without evaluating |
+//! | `macros` | which macro is that |
 //! | `path` | what stands at `input.a.b` |
 //! | `eval` | what the rest is worth |
 //! | `check` | how large and deep may a result be |
@@ -17,6 +18,7 @@ mod check;
 mod eval;
 mod expression;
 mod lower;
+mod macros;
 mod path;
 mod scope;
 mod source;

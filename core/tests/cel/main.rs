@@ -5,6 +5,7 @@ mod data;
 mod differential;
 mod encodings;
 mod papers;
+mod reductions;
 mod regex;
 mod time;
 

@@ -87,7 +87,13 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
-    hostile().into_iter().chain(data::lists()).chain(data::encodings()).chain(data::patterns()).chain(data::times())
+    hostile()
+        .into_iter()
+        .chain(data::lists())
+        .chain(data::encodings())
+        .chain(data::patterns())
+        .chain(data::times())
+        .chain(data::reductions())
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod golden_checkpoint;
 mod incarnations;
 mod lanes;
 mod laws;
+mod now;
 mod outcomes;
 mod owner;
 mod panics;

@@ -105,13 +105,13 @@ fn owned<'a>(value: &Value<'_>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
                 };
                 Ok((key, owned(value, meter)?))
             });
-            Value::Map(Rc::new(Map::of(entries.collect::<Result<_, Fault>>()?)))
+            Value::Map(Rc::new(Map::of(entries.collect::<Result<_, Fault>>()?)?))
         }
         Value::Type(kind) => Value::Type(*kind),
         Value::Timestamp(time) => Value::Timestamp(*time),
         Value::Duration(lapse) => Value::Duration(*lapse),
         Value::Optional(None) => Value::none(),
-        Value::Optional(Some(held)) => Value::some(owned(held, meter)?),
+        Value::Optional(Some(held)) => Value::some(owned(held, meter)?)?,
     })
 }
 

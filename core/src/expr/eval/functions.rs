@@ -243,9 +243,9 @@ impl Function {
     fn optional<'a>(self, arguments: &[Value<'a>]) -> Result<Value<'a>, Fault> {
         match (self.name, arguments) {
             ("optional.none", []) => Ok(Value::none()),
-            ("optional.of", [value]) => Ok(Value::some(value.clone())),
+            ("optional.of", [value]) => Value::some(value.clone()),
             ("optional.ofNonZeroValue", [value]) if is_zero(value) => Ok(Value::none()),
-            ("optional.ofNonZeroValue", [value]) => Ok(Value::some(value.clone())),
+            ("optional.ofNonZeroValue", [value]) => Value::some(value.clone()),
             ("hasValue", [Value::Optional(held)]) => Ok(Value::Bool(held.is_some())),
             ("value", [Value::Optional(Some(held))]) => Ok(Value::clone(held)),
             ("value", [Value::Optional(None)]) => Err(Fault::of_function("value", "the optional is empty")),

@@ -130,7 +130,7 @@ fn extreme<'a>(
     meter: &Meter<'_>,
 ) -> Result<Value<'a>, Fault> {
     let numbers = match arguments {
-        [Value::List(items)] => items.as_slice(),
+        [Value::List(items)] => items,
         numbers => numbers,
     };
     meter.charge(numbers.len() as u64)?;

@@ -1,9 +1,9 @@
 //! Arithmetic, order and equality.
 
 use std::cmp::Ordering;
-use std::rc::Rc;
 
 use super::fault::Fault;
+use super::nested::List;
 use super::value::{ITEM_BYTES, Kind, Probe, Value};
 use crate::expr::work::Meter;
 
@@ -299,7 +299,7 @@ fn join<'a>(left: &Value<'a>, right: &Value<'a>, meter: &Meter<'_>) -> Result<Va
         }
         (Value::List(left), Value::List(right)) => {
             meter.keep(ITEM_BYTES * (left.len() + right.len()))?;
-            Ok(Value::List(Rc::new(left.iter().chain(right.iter()).cloned().collect())))
+            List::of(left.iter().chain(right.iter()).cloned().collect()).map(Value::List)
         }
         _ => Err(Operator::Add.unfit(left.kind(), right.kind())),
     }

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::functions::{Function, count};
+use super::nested::List;
 use super::time;
 use super::value::{ITEM_BYTES, Text, Value};
 use crate::expr::work::Meter;
@@ -153,7 +154,7 @@ fn split<'a>(receiver: &Text<'a>, by: &str, parts: usize, meter: &Meter<'_>) -> 
         items.push(Value::Text(part(receiver, start, end)));
         start = next;
     }
-    Ok(Value::List(std::rc::Rc::new(items)))
+    List::of(items).map(Value::List)
 }
 
 /// A part of a text: of a text of the run without copying it.

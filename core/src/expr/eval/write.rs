@@ -16,8 +16,9 @@ use crate::expr::work::Meter;
 /// What JSON cannot hold (bytes, types, infinite numbers) and what is too large or too deep, in words.
 pub(in super::super) fn write(value: &Value<'_>, meter: &Meter<'_>) -> Result<Json, Fault> {
     let mut out = String::new();
-    append(&mut out, value, 0, meter)?;
+    let appended = append(&mut out, value, 0, meter);
     meter.scan(2 * out.len())?;
+    appended?;
     check_made(&out)?;
     Json::joined(out).map_err(|e| Fault::new(e.to_string()))
 }

@@ -42,10 +42,13 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], meter: &Mete
             let shown = beginning(text);
             Fault::of_function(function.name, format!("{shown:?} {reason}"))
         }),
-        ("duration", [Value::Text(text)]) => Lapse::read(text.as_str()).map(Value::Duration).map_err(|reason| {
-            let shown = beginning(text);
-            Fault::of_function(function.name, format!("{shown:?} {reason}"))
-        }),
+        ("duration", [Value::Text(text)]) => {
+            meter.charge(text.as_str().len().min(TEXT_BYTES_MAX) as u64)?;
+            Lapse::read(text.as_str()).map(Value::Duration).map_err(|reason| {
+                let shown = beginning(text);
+                Fault::of_function(function.name, format!("{shown:?} {reason}"))
+            })
+        }
         ("time.format", [Value::Timestamp(time), Value::Text(pattern), rest @ ..]) => {
             let zone = zone(function, rest, arguments, meter)?;
             pattern::format(function, *time, pattern.as_str(), &zone, meter)

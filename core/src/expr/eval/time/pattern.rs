@@ -46,6 +46,8 @@ pub(super) fn parse(
     if text.len() > TEXT_BYTES_MAX {
         return Err(failed(format!("the text is longer than {TEXT_BYTES_MAX} bytes")));
     }
+    // To say why it is not so written takes longer than to find that out.
+    meter.charge(3 * TIME + 2 * text.len() as u64)?;
     let unlike = |error: jiff::Error| {
         let reason: String = error.to_string().chars().take(300).collect();
         failed(format!("{text:?} is not written as {pattern:?}: {reason}"))
