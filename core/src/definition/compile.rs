@@ -14,7 +14,7 @@ use super::references::Known;
 use super::{
     Definition, NodeIndex, NodeIx, OnNoRoute, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx,
 };
-use super::{contract, order};
+use super::{contract, order, typed};
 use crate::{AssetId, Json};
 
 /// The most nodes a definition may have.
@@ -41,9 +41,13 @@ pub fn compilations() -> u64 {
 pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems> {
     COMPILED.set(COMPILED.get() + 1);
     let found = Findings::default();
-    let definition = if fits(document, &found) { read(document, &found) } else { None };
+    let fits = fits(document, &found);
+    let definition = if fits { read(document, &found) } else { None };
     if definition.is_none() {
         contract::check_document(document, &found);
+    }
+    if definition.is_none() && fits {
+        typed::check(document, &found);
     }
     let problems = found.into_document_order(document);
     match definition {

@@ -17,6 +17,7 @@
 //! | `joins` | whether what is joined can come together |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `references` | whether every name an expression uses is there by then |
+//! | `typed` | which expressions certainly fail, as far as schemas say what they see |
 //! | `schema` | whether a value keeps a JSON Schema |
 //! | `charge` | what it costs to find out |
 //! | `pattern` | which patterns of a schema look within characters |
@@ -44,6 +45,7 @@ mod references;
 mod schema;
 mod span;
 mod template;
+mod typed;
 mod unfold;
 
 pub use action::{Action, BuiltIn, Execution, queue_of_engine, queue_of_job};

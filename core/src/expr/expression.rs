@@ -9,6 +9,7 @@ use super::check::check_made;
 use super::eval::{self, Fault, Machine, Slots, Term, Value};
 use super::lower::{self, Lowered, Slot};
 use super::path::{Found, Path, Root, Step};
+use super::typing::{self, Seen, Verdict, Wanted};
 use super::work::Meter;
 use super::{EvaluationError, Scope, Work, source};
 use crate::Json;
@@ -77,6 +78,14 @@ impl Expression {
     /// Returns whether it asks for something that releases before 0.2 do not know.
     pub(crate) fn has_later_words(&self) -> bool {
         self.has_later_words
+    }
+
+    /// Returns whether it certainly has no value, as far as schemas describe what it sees.
+    pub(crate) fn verdict(&self, seen: &Seen<'_>, wanted: Wanted) -> Option<Verdict> {
+        match &self.plan {
+            Plan::Path(path) => typing::verdict(&Term::Slot(0), &[Slot::Value(path.clone())], seen, wanted),
+            Plan::Program { term, slots } => typing::verdict(term, slots, seen, wanted),
+        }
     }
 
     /// Returns the ids of the nodes whose output it names literally (`nodes.a.output`, `nodes["a"].output`).

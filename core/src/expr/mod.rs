@@ -11,6 +11,7 @@
 //! | `lower` | which variables does it name, and which paths can be taken without evaluating |
 //! | `macros` | which macro is that |
 //! | `path` | what stands at `input.a.b` |
+//! | `typing` | does it fail whatever it sees |
 //! | `eval` | what the rest is worth |
 //! | `check` | how large and deep may a result be |
 
@@ -23,6 +24,7 @@ mod path;
 mod scope;
 mod source;
 mod template;
+mod typing;
 mod work;
 
 pub use check::RESULT_BYTES_MAX;
@@ -30,4 +32,5 @@ pub(crate) use eval::read_span;
 pub use expression::{Expression, ExpressionProblem};
 pub use scope::{ConsumedAsset, EvaluationError, NodeStanding, Scope};
 pub use template::Template;
+pub(crate) use typing::{Seen, Verdict, Wanted};
 pub use work::{DECISION_WORK_MAX, DecisionLimit, EXPRESSION_WORK_MAX, Limit, Work};

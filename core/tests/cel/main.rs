@@ -8,6 +8,8 @@ mod papers;
 mod reductions;
 mod regex;
 mod time;
+mod typing;
+mod typing_laws;
 
 use std::collections::BTreeMap;
 

@@ -181,6 +181,10 @@ impl Function {
         found.map(|(name, _, _, run)| Self { name, run: *run })
     }
 
+    pub(in super::super) fn name(self) -> &'static str {
+        self.name
+    }
+
     pub(super) fn is_matches(self) -> bool {
         self.run == Run::Matches
     }

@@ -40,8 +40,28 @@ impl Operator {
         ("@in", "in", Self::In),
     ];
 
-    fn sign(self) -> &'static str {
+    pub(in super::super) fn sign(self) -> &'static str {
         Self::ALL.iter().find(|(_, _, known)| *known == self).map_or("", |(_, sign, _)| sign)
+    }
+
+    /// Returns of which kind the result is for values of these kinds; nothing where there is never one.
+    pub(in super::super) fn result(self, left: Kind, right: Kind) -> Option<Kind> {
+        use Kind::{Bool, Bytes, Double, Duration, Int, List, Map, Text, Timestamp, UInt};
+        match (self, left, right) {
+            (Self::Equal | Self::NotEqual, ..) | (Self::In, _, List | Map) => Some(Bool),
+            (Self::In, ..) => None,
+            (Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual, ..) => {
+                let has_order = left == right && matches!(left, Bool | Text | Bytes | Timestamp | Duration);
+                (has_order || left.is_number() && right.is_number()).then_some(Bool)
+            }
+            (Self::Remainder, Double, Double) => None,
+            (_, Int | UInt | Double, _) => (left == right).then_some(left),
+            (Self::Add, Text | Bytes | List | Duration, _) if left == right => Some(left),
+            (Self::Add, Timestamp, Duration) | (Self::Add, Duration, Timestamp) => Some(Timestamp),
+            (Self::Subtract, Timestamp, Duration) => Some(Timestamp),
+            (Self::Subtract, Timestamp, Timestamp) | (Self::Subtract, Duration, Duration) => Some(Duration),
+            (Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder, ..) => None,
+        }
     }
 
     /// Applies the operator.

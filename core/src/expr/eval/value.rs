@@ -78,7 +78,12 @@ impl Kind {
         Self::ALL.iter().find(|(kind, known)| *known == name && *kind != Self::Optional).map(|(kind, _)| *kind)
     }
 
-    pub(super) fn name(self) -> &'static str {
+    /// Returns each kind there is.
+    pub(in super::super) fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|(kind, _)| *kind)
+    }
+
+    pub(in super::super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
@@ -87,7 +92,7 @@ impl Kind {
         matches!(self, Self::Timestamp | Self::Duration)
     }
 
-    pub(super) fn is_number(self) -> bool {
+    pub(in super::super) fn is_number(self) -> bool {
         matches!(self, Self::Int | Self::UInt | Self::Double)
     }
 }
