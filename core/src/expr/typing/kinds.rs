@@ -10,7 +10,7 @@ use crate::expr::eval::Kind;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kinds(u16);
 
-/// The most values of an `enum` that are looked at.
+/// The most values of an `enum`, or names of types, that are looked at.
 const LISTED_MAX: usize = 100;
 
 pub(super) const ANY: Kinds = Kinds(u16::MAX);
@@ -111,7 +111,7 @@ impl<'v> Type<'v> {
         }
         let named = match members.get("type") {
             Some(Value::String(name)) => of_name(name, is_written_plainly),
-            Some(Value::Array(names)) => names.iter().fold(Kinds::NONE, |kinds, name| {
+            Some(Value::Array(names)) if names.len() <= LISTED_MAX => names.iter().fold(Kinds::NONE, |kinds, name| {
                 kinds.or(name.as_str().map_or(JSON, |name| of_name(name, is_written_plainly)))
             }),
             _ => JSON,
