@@ -90,7 +90,7 @@ impl FromStr for Timestamp {
 }
 
 /// Returns whether a text has the shape of a `date-time` of RFC 3339, section 5.6; whether there is such a day is not looked at.
-fn is_rfc_3339(text: &str) -> bool {
+pub(crate) fn is_rfc_3339(text: &str) -> bool {
     let is_shaped = |text: &[u8], shape: &[u8]| {
         text.len() == shape.len()
             && text.iter().zip(shape).all(|(byte, shape)| match shape {

@@ -37,6 +37,22 @@ fn automation(value: Value) -> Option<Automation> {
 }
 
 #[test]
+fn what_nodes_of_bodies_declare_is_looked_at_too() {
+    let declared = json!([{"assetId": "a.b", "partitioning": {"type": "yearly"}}]);
+    let one = json!({"id": "one", "jobSlug": "work", "produces": declared});
+    let two = json!({"id": "two", "forEach": {"items": 2, "body": {"nodes": [
+        {"id": "three", "forEach": {"items": 1, "body": {"id": "four", "jobSlug": "work", "produces": declared}}}]}}});
+    let document = json!({"slug": "w", "steps": [two, {"id": "each", "forEach": {"items": 1, "body": one}}]});
+    let (definition, _) = compile(&document).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let paths: Vec<_> = refused_at_the_door(&definition).into_iter().map(|problem| problem.path).collect();
+    let inner = "/steps/0/forEach/body/nodes/0/forEach/body/produces/0/partitioning/type";
+    assert_eq!(paths, [inner, "/steps/1/forEach/body/produces/0/partitioning/type"]);
+    let asset = "a.b".parse().unwrap();
+    let place = definition.place_of(&"four".parse().unwrap(), "produces", &asset);
+    assert_eq!(place, "/steps/0/forEach/body/nodes/0/forEach/body/produces/0");
+}
+
+#[test]
 fn what_is_declared_carries_its_meaning() {
     let declared = json!({"freshness": {"ttl": "1d", "cadence": "1h", "maxAgeMs": 5000},
         "partitioning": {"type": "static", "keys": ["2025-01-31", "a b"]},

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::expr::{ConsumedAsset, Expression, NodeStanding, Scope, Template};
-use headwater_core::{Json, RunFailure, Version};
+use headwater_core::{Json, RunFailure, Timestamp, Version};
 use serde_json::{Value, json};
 
 /// A run with something behind every variable.
@@ -60,6 +60,7 @@ impl World {
             run: &self.run,
             trigger: &self.trigger,
             bound: &[],
+            now: Timestamp::from_micros(1_764_158_400_500_000),
         })
     }
 }
@@ -119,6 +120,8 @@ fn expressions_are_worth_what_they_say() {
         ("'aXbX'.replace('X', '-', 1) + ['a', 'b'].join()", json!("a-bXab")),
         ("[1] + input.list + [input.n]", json!([1, 1, 2, 3, 3])),
         ("double(input.n) / 2.0", json!(1.5)),
+        ("now", json!("2025-11-26T12:00:00.5Z")),
+        ("now + duration('1d') > now && !has(input.now)", json!(true)),
     ];
     for (source, expected) in cases {
         assert_eq!(evaluate(source), Ok(expected), "{source}");
@@ -178,7 +181,7 @@ fn what_no_run_could_evaluate_is_refused_when_parsed() {
         ("nodes", "needs the id"),
         ("nodes[input.x].output", "needs the id"),
         ("now()", "there is no function `now`"),
-        ("timestamp('2020-01-01T00:00:00Z')", "there is no function `timestamp`"),
+        ("time.now()", "there is no function `time.now`"),
         ("lists.concat([1], [2])", "there is no function `lists.concat`"),
         ("item.x", "bound in the body of a `forEach`"),
         ("Foo{a: 1}", "no type `Foo`"),

@@ -14,7 +14,7 @@ use super::node::Draft;
 use super::references::Known;
 use super::regions::{self, Plan};
 use super::{Back, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
-use super::{contract, order};
+use super::{contract, order, typed};
 use crate::{AssetId, Json};
 
 /// The largest document, in bytes of JSON without white space.
@@ -39,9 +39,13 @@ pub fn compilations() -> u64 {
 pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems> {
     COMPILED.set(COMPILED.get() + 1);
     let found = Findings::default();
-    let definition = if fits(document, &found) { read(document, &found) } else { None };
+    let fits = fits(document, &found);
+    let definition = if fits { read(document, &found) } else { None };
     if definition.is_none() {
         contract::check_document(document, &found);
+    }
+    if definition.is_none() && fits {
+        typed::check(document, &found);
     }
     let problems = found.into_document_order(document);
     match definition {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::listed::{self, Listed};
 use super::{Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Schema, Tolerance};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
@@ -96,14 +97,12 @@ impl NodeIndex {
 /// Returns where a canonical document says something of an asset at a node: see [`Definition::place_of`].
 pub fn place_of(source: &Json, node: &NodeId, side: &'static str, asset: &AssetId) -> String {
     let source = source.to_value();
-    let find = |list: &str, is_it: &dyn Fn(&serde_json::Value) -> bool| {
-        source.pointer(list)?.as_array()?.iter().position(is_it).map(|at| format!("{list}/{at}"))
-    };
-    let is_node = |found: &serde_json::Value| found["id"] == node.as_str();
+    let found = listed::nodes(&source).into_iter().find(|found| found.value["id"] == node.as_str());
+    let Some(Listed { at, value, .. }) = found else { return String::new() };
     let is_asset =
         |found: &serde_json::Value| found["assetId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(asset.as_str()));
-    let place = find("/steps", &is_node).or_else(|| find("/nodes", &is_node)).unwrap_or_default();
-    find(&format!("{place}/{side}"), &is_asset).unwrap_or(place)
+    let declared = listed::entries_of(value, &at, side).find(|(_, found)| is_asset(found));
+    declared.map_or(at, |(at, _)| at)
 }
 
 /// A step of the graph.

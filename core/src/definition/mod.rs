@@ -8,6 +8,7 @@
 //! | `compile` | what a whole document means |
 //! | `header` | what stands around its nodes |
 //! | `document` | which fields are there, and which nobody knows |
+//! | `listed` | which nodes a document lists, right or not |
 //! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
 //! | `action` | what it does, each kind in a file; how that is carried out |
@@ -21,6 +22,7 @@
 //! | `loops` | which circles are loops, and where each begins |
 //! | `regions`, `region` | which nodes happen together, perhaps many times |
 //! | `references` | whether every name an expression uses is there by then |
+//! | `typed` | which expressions certainly fail, as far as schemas say what they see |
 //! | `schema` | whether a value keeps a JSON Schema |
 //! | `charge` | what it costs to find out |
 //! | `pattern` | which patterns of a schema look within characters |
@@ -41,6 +43,7 @@ mod graph;
 mod header;
 mod hints;
 mod joins;
+mod listed;
 mod loops;
 mod node;
 mod order;
@@ -53,6 +56,7 @@ mod regions;
 mod schema;
 mod span;
 mod template;
+mod typed;
 mod unfold;
 
 pub use action::{Action, BuiltIn, Execution, queue_of_engine, queue_of_job};
@@ -70,4 +74,5 @@ pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolera
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
+pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};

@@ -8,7 +8,7 @@ use super::ProblemCode;
 use super::document::Field;
 
 /// The longest span a document may ask for: ten years.
-const SPAN_MAX: Duration = Duration::from_secs(DAYS_MAX * 24 * 3600);
+pub(crate) const SPAN_MAX: Duration = Duration::from_secs(DAYS_MAX * 24 * 3600);
 /// It in days.
 pub(super) const DAYS_MAX: u64 = 10 * 366;
 

@@ -74,9 +74,7 @@ pub(super) fn condition(field: &Field<'_>) -> Option<(Expression, Use)> {
         Value::Bool(truth) => truth.to_string(),
         _ => field.text()?.to_owned(),
     };
-    let trimmed = text.trim();
-    let bare = trimmed.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(trimmed).trim();
-    match Expression::parse_among(bare, &field.findings().bound()) {
+    match Expression::parse_among(bare(&text), &field.findings().bound()) {
         Ok(expression) => {
             let used = Use::of(field.at.clone(), &expression);
             Some((expression, used))
@@ -86,6 +84,12 @@ pub(super) fn condition(field: &Field<'_>) -> Option<(Expression, Use)> {
             None
         }
     }
+}
+
+/// Takes what stands around a condition away.
+pub(super) fn bare(text: &str) -> &str {
+    let trimmed = text.trim();
+    trimmed.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(trimmed).trim()
 }
 
 /// Finds `{{ parameters.… }}` and the like, which an earlier product used.

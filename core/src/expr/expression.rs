@@ -9,6 +9,7 @@ use super::check::check_made;
 use super::eval::{self, Fault, Machine, Slots, Term, Value};
 use super::lower::{self, Lowered, Slot};
 use super::path::{Found, Path, Root, Step};
+use super::typing::{self, Seen, Verdict, Wanted};
 use super::work::Meter;
 use super::{EvaluationError, Scope, Work, source};
 use crate::Json;
@@ -85,6 +86,14 @@ impl Expression {
     /// Returns whether it asks for something that releases before 0.2 do not know.
     pub(crate) fn has_later_words(&self) -> bool {
         self.has_later_words
+    }
+
+    /// Returns whether it certainly has no value, as far as schemas describe what it sees.
+    pub(crate) fn verdict(&self, seen: &Seen<'_>, wanted: Wanted) -> Option<Verdict> {
+        match &self.plan {
+            Plan::Path(path) => typing::verdict(&Term::Slot(0), &[Slot::Value(path.clone())], seen, wanted),
+            Plan::Program { term, slots } => typing::verdict(term, slots, seen, wanted),
+        }
     }
 
     /// Returns the ids of the nodes whose output it names literally (`nodes.a.output`, `nodes["a"].output`).
@@ -243,6 +252,10 @@ impl<'s, 'r: 's> Slots<'s> for Bound<'s, 'r> {
         Ok(self.found[slot].get_or_init(|| found).text())
     }
 
+    fn now(&'s self) -> eval::Moment {
+        self.scope.now.into()
+    }
+
     fn is_present(&'s self, slot: usize, meter: &Meter<'_>) -> Result<bool, Fault> {
         match self.slots[slot].path().resolve(self.scope, meter) {
             Ok(_) => Ok(true),
@@ -264,8 +277,8 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
 
 /// Returns how it is evaluated, and whether it asks for something that releases before 0.2 do not know.
 fn parse(text: &str, bound: &[String]) -> Result<(Plan, bool), String> {
-    let Lowered { term, mut slots, has_later_functions } = lower::lower(&parsed(text)?, bound)?;
-    let has_later_words = has_later_functions || slots.iter().any(|slot| slot.path().has_later_words());
+    let Lowered { term, mut slots, has_later_words } = lower::lower(&parsed(text)?, bound)?;
+    let has_later_words = has_later_words || slots.iter().any(|slot| slot.path().has_later_words());
     let plan = match (&term, slots.pop()) {
         (Term::Slot(0), Some(Slot::Value(path))) if slots.is_empty() => Plan::Path(path),
         (_, last) => {

@@ -8,10 +8,14 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators};
 
 use super::eval::{self, Access, Body, Constant, Entry, Function, Item, Kind, Loop, Operator, Style, Term};
+use super::macros::{Macro, Parts, Reduction, parts, reduction};
 use super::path::{Path, Root, Step};
 
 /// How deeply loops may stand in one another's bodies.
 const LOOP_NESTING_MAX: usize = 3;
+
+/// The variable that stands at no path: a time is no JSON.
+const NOW: &str = "now";
 
 /// What a slot of a lowered expression stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +38,8 @@ impl Slot {
 pub(super) struct Lowered {
     pub(super) term: Term,
     pub(super) slots: Vec<Slot>,
-    /// Whether it calls a function that releases before 0.2 do not know.
-    pub(super) has_later_functions: bool,
+    /// Whether it asks for something, beside its paths, that releases before 0.2 do not know.
+    pub(super) has_later_words: bool,
 }
 
 /// Lowers an expression.
@@ -43,10 +47,10 @@ pub(super) struct Lowered {
 /// # Errors
 /// An unknown variable or function, `nodes` without a literal id, loops too deep: in words.
 pub(super) fn lower(expr: &IdedExpr, bound: &[String]) -> Result<Lowered, String> {
-    let mut lowering = Lowering { bound, slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_functions: false };
+    let mut lowering = Lowering { bound, slots: Vec::new(), locals: Vec::new(), loops: 0, has_later_words: false };
     let term = lowering.term(expr)?;
-    let Lowering { slots, has_later_functions, .. } = lowering;
-    Ok(Lowered { term, slots, has_later_functions })
+    let Lowering { slots, has_later_words, .. } = lowering;
+    Ok(Lowered { term, slots, has_later_words })
 }
 
 struct Lowering<'n> {
@@ -56,7 +60,7 @@ struct Lowering<'n> {
     /// Variables in scope: of loops, and what `optMap` binds.
     locals: Vec<String>,
     loops: usize,
-    has_later_functions: bool,
+    has_later_words: bool,
 }
 
 impl Lowering<'_> {
@@ -176,10 +180,16 @@ impl Lowering<'_> {
             (Some(namespace), _) => (format!("{namespace}.{}", call.func_name), None),
             (None, receiver) => (call.func_name.clone(), receiver),
         };
+        if let Some(list) = receiver
+            && let Some(of) = reduction(call)?
+        {
+            self.has_later_words = true;
+            return self.reduction(list, of);
+        }
         if !eval::knows(&name) {
             return Err(format!("there is no function `{name}`"));
         }
-        self.has_later_functions |= eval::is_later(&name);
+        self.has_later_words |= eval::is_later(&name);
         let style = if receiver.is_some() { Style::Member } else { Style::Free };
         let mut arguments = Vec::with_capacity(call.args.len() + 1);
         if let Some(receiver) = receiver {
@@ -194,29 +204,33 @@ impl Lowering<'_> {
 
     /// Recognizes a macro by what the parser makes of it.
     fn comprehension(&mut self, made: &ComprehensionExpr) -> Result<Term, String> {
-        self.loops += 1;
-        if self.loops > LOOP_NESTING_MAX {
-            return Err(format!("loops stand deeper than {LOOP_NESTING_MAX} in one another"));
-        }
-        let term = match parts(made) {
+        match parts(made) {
             Some(Macro::Bind) => {
-                self.loops -= 1;
                 let value = self.term(&made.accu_init)?;
-                self.loops += 1;
-                let result = self.within(&made.accu_var, |lowering| lowering.term(&made.result))?;
-                Term::Let(Box::new([value, result]))
+                let result = self.in_loop(&[&made.accu_var], |lowering| lowering.term(&made.result))?;
+                Ok(Term::Let(Box::new([value, result])))
             }
             Some(Macro::Loop(parts)) => {
-                self.loops -= 1;
                 let range = self.term(&made.iter_range)?;
-                self.loops += 1;
-                let body = self.within(&made.iter_var, |lowering| lowering.body(&parts))?;
-                Term::Loop(Box::new(Loop { range, body }))
+                let body = self.in_loop(&[&made.iter_var], |lowering| lowering.body(&parts))?;
+                Ok(Term::Loop(Box::new(Loop { range, body })))
             }
-            None => return Err("there is no such macro".to_owned()),
+            None => Err("there is no such macro".to_owned()),
+        }
+    }
+
+    fn reduction(&mut self, list: &IdedExpr, of: Reduction<'_>) -> Result<Term, String> {
+        let range = self.term(list)?;
+        let body = match of {
+            Reduction::Fold { acc, initial, item, result } => {
+                let initial = self.term(initial)?;
+                Body::Fold { initial, result: self.in_loop(&[acc, item], |lowering| lowering.term(result))? }
+            }
+            Reduction::Keyed { by, item, key } => {
+                Body::Keyed { by, key: self.in_loop(&[item], |lowering| lowering.term(key))? }
+            }
         };
-        self.loops -= 1;
-        Ok(term)
+        Ok(Term::Loop(Box::new(Loop { range, body })))
     }
 
     fn body(&mut self, parts: &Parts<'_>) -> Result<Body, String> {
@@ -231,10 +245,16 @@ impl Lowering<'_> {
         }
     }
 
-    fn within<T>(&mut self, local: &str, lower: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
-        self.locals.push(local.to_owned());
+    /// Lowers what a loop does with its variables.
+    fn in_loop<T>(&mut self, locals: &[&str], lower: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        if self.loops == LOOP_NESTING_MAX {
+            return Err(format!("loops stand deeper than {LOOP_NESTING_MAX} in one another"));
+        }
+        self.loops += 1;
+        self.locals.extend(locals.iter().map(|local| (*local).to_owned()));
         let lowered = lower(self);
-        self.locals.pop();
+        self.locals.truncate(self.locals.len() - locals.len());
+        self.loops -= 1;
         lowered
     }
 
@@ -281,14 +301,19 @@ impl Lowering<'_> {
         if self.bound.iter().any(|bound| bound == name) { Some(Root::Bound) } else { Root::named(name) }
     }
 
-    fn variable(&self, name: &str) -> Result<Term, String> {
+    fn variable(&mut self, name: &str) -> Result<Term, String> {
         if let Some(place) = self.locals.iter().rposition(|local| local == name) {
             return Ok(Term::Local(place));
         }
+        if name == NOW {
+            self.has_later_words = true;
+            return Ok(Term::Now);
+        }
         if let Some(kind) = Kind::named(name) {
+            self.has_later_words |= kind.is_later();
             return Ok(Term::Constant(Constant::Kind(kind)));
         }
-        let known: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = Root::ALL.iter().map(|(name, _)| *name).chain([NOW]).collect();
         let instead = match name {
             "parameters" | "params" => ": write `input`",
             "context" | "shared" => ": write `state`",
@@ -334,53 +359,6 @@ fn step_of(expr: &IdedExpr) -> Option<(&IdedExpr, Syntax<'_>)> {
             (operators::OPT_SELECT, [of, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) => {
                 Some((of, Syntax::MaybeField(field.inner())))
             }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-enum Macro<'e> {
-    Loop(Parts<'e>),
-    Bind,
-}
-
-enum Parts<'e> {
-    All(&'e IdedExpr),
-    Exists(&'e IdedExpr),
-    ExistsOne(&'e IdedExpr),
-    Collect { filter: Option<&'e IdedExpr>, item: &'e IdedExpr },
-}
-
-/// Undoes what the parser made of a macro; its accumulator cannot be written in CEL.
-fn parts(made: &ComprehensionExpr) -> Option<Macro<'_>> {
-    let is_result = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == made.accu_var);
-    if made.iter_var == "#unused" {
-        return Some(Macro::Bind);
-    }
-    let Expr::Call(step) = &made.loop_step.expr else { return None };
-    let parts = match (step.func_name.as_str(), step.args.as_slice()) {
-        (operators::LOGICAL_AND, [result, holds]) if is_result(result) => Parts::All(holds),
-        (operators::LOGICAL_OR, [result, holds]) if is_result(result) => Parts::Exists(holds),
-        (operators::ADD, [result, item]) if is_result(result) => Parts::Collect { filter: None, item: only(item)? },
-        (operators::CONDITIONAL, [condition, then, result]) if is_result(result) => {
-            let Expr::Call(then) = &then.expr else { return None };
-            match (&made.accu_init.expr, then.args.as_slice()) {
-                (Expr::Literal(LiteralValue::Int(_)), _) => Parts::ExistsOne(condition),
-                (_, [_, item]) => Parts::Collect { filter: Some(condition), item: only(item)? },
-                _ => return None,
-            }
-        }
-        _ => return None,
-    };
-    Some(Macro::Loop(parts))
-}
-
-/// Takes the item out of a list of one.
-fn only(list: &IdedExpr) -> Option<&IdedExpr> {
-    match &list.expr {
-        Expr::List(list) => match list.elements.as_slice() {
-            [item] => Some(item),
             _ => None,
         },
         _ => None,

@@ -1,11 +1,11 @@
-//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger`, and what is bound
-//! around it.
+//! What an expression can see: `input, state, nodes.<id>.{output, status, attempts}, assets, error, run, trigger, now`, and what is
+//! bound around it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Limit;
-use crate::{AssetId, Json, RunFailure, Version};
+use crate::{AssetId, Json, RunFailure, Timestamp, Version};
 
 /// A version of an asset that was chosen for a node: `assets["id"].{payload, version, partitionKey}`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,6 +49,8 @@ pub struct Scope<'a> {
     pub trigger: &'a Json,
     /// What bodies and merges have bound, by name, the nearest first: `item`, `index`, and the name after `as`.
     pub bound: &'a [(&'a str, &'a Json)],
+    /// `now`: the time of the decision, which its commit carries.
+    pub now: Timestamp,
 }
 
 /// Says why an expression has no value here.

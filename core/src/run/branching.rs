@@ -12,7 +12,7 @@ use super::step::Step;
 use super::{BranchOutcome, RunEvent, RunFailure};
 use crate::definition::{Definition, Merge, NodeIx, Region, RegionKind};
 use crate::expr::Work;
-use crate::{BranchId, Json};
+use crate::{BranchId, Json, Timestamp};
 
 impl Decision<'_> {
     /// Ends a branch in which nothing is left to be done.
@@ -22,9 +22,10 @@ impl Decision<'_> {
             RegionKind::Root => return Ok(()),
             RegionKind::Loop { .. } => BranchOutcome::Turned { again: branch.ways.back },
             RegionKind::Body { .. } => {
-                let output = output_of_item(self.run(), id, self.turn.work());
+                let now = self.now();
+                let output = output_of_item(self.run(), id, now, self.turn.work());
                 let keyed = output.and_then(|output| {
-                    let key = key_of_item(self.run(), id, &output, self.turn.work())?;
+                    let key = key_of_item(self.run(), id, &output, now, self.turn.work())?;
                     Ok((output, key))
                 });
                 self.turn.check_work()?;
@@ -110,12 +111,12 @@ impl Decision<'_> {
 }
 
 /// Makes the output of an item.
-fn output_of_item(run: &Run, id: BranchId, work: &Work) -> Result<Json, RunFailure> {
+fn output_of_item(run: &Run, id: BranchId, now: Timestamp, work: &Work) -> Result<Json, RunFailure> {
     let (definition, Some(branch)) = (run.definition(), run.branches.get(id)) else { return Ok(Json::null()) };
     let template =
         branch.parent.and_then(|parent| definition.node(parent.node).action.for_each()).map(|each| &each.output);
     if let Some(Some(template)) = template {
-        let rendered = run.with_scope_of_item(id, None, |scope| template.render_within(scope, work));
+        let rendered = run.with_scope_of_item(id, None, now, |scope| template.render_within(scope, work));
         return rendered.map_err(|error| error.into_failure());
     }
     let region = definition.region(branch.region);
@@ -134,14 +135,20 @@ fn output_of_item(run: &Run, id: BranchId, work: &Work) -> Result<Json, RunFailu
 
 /// Makes the key that the output of an item is merged under, where that goes by keys. By default that of a map's entry, or the
 /// item itself where it is a text, or its index.
-fn key_of_item(run: &Run, id: BranchId, output: &Json, work: &Work) -> Result<Option<String>, RunFailure> {
+fn key_of_item(
+    run: &Run,
+    id: BranchId,
+    output: &Json,
+    now: Timestamp,
+    work: &Work,
+) -> Result<Option<String>, RunFailure> {
     let (definition, Some(branch)) = (run.definition(), run.branches.get(id)) else { return Ok(None) };
     let each = branch.parent.and_then(|parent| definition.node(parent.node).action.for_each());
     let Some(Merge::Keyed(key)) = each.map(|each| &each.merge) else { return Ok(None) };
     let unfit = || RunFailure::new("for_each_merge", "the key of an item is a text or a number".to_owned());
     let value = match key {
         Some(key) => {
-            let evaluated = run.with_scope_of_item(id, Some(output), |scope| key.evaluate_within(scope, work));
+            let evaluated = run.with_scope_of_item(id, Some(output), now, |scope| key.evaluate_within(scope, work));
             evaluated.map_err(|error| error.into_failure())?.to_value()
         }
         None => match branch.item.as_ref().map(|[item, _]| item.to_value()) {

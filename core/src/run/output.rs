@@ -6,17 +6,17 @@ use super::RunFailure;
 use super::branching::ends_of;
 use super::budget::Turn;
 use super::state::Run;
-use crate::Json;
 use crate::definition::RegionIx;
+use crate::{Json, Timestamp};
 
 /// Makes the output of a run of which nothing is left to be done.
 ///
 /// # Errors
 /// `output_schema`, `decision_too_large`, or what kept it from having a value.
-pub(super) fn output_of(run: &Run, turn: &Turn) -> Result<Json, RunFailure> {
+pub(super) fn output_of(run: &Run, now: Timestamp, turn: &Turn) -> Result<Json, RunFailure> {
     let output = match &run.definition().output {
         Some(template) => run
-            .with_scope_of_end(|scope| template.render_within(scope, turn.work()))
+            .with_scope_of_end(now, |scope| template.render_within(scope, turn.work()))
             .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
         None => outputs_of_ends(run, turn.bytes_max()),
     }?;

@@ -40,7 +40,7 @@ impl Decision<'_> {
 
     /// Ends the run with its output.
     fn finish(&mut self) -> Result<(), Later> {
-        let output = output_of(self.run(), &self.turn);
+        let output = output_of(self.run(), self.now(), &self.turn);
         self.turn.check_work()?;
         let event = match output {
             Ok(output) => RunEvent::RunSucceeded { output },

@@ -284,6 +284,7 @@ fn what_an_evaluation_costs_beside_the_library() {
             run: &nothing,
             trigger: &nothing,
             bound: &[],
+            now: headwater_core::Timestamp::default(),
         };
         let ours = timed(&mut || {
             std::hint::black_box(expression.evaluate(&scope).unwrap());

@@ -5,12 +5,16 @@ mod data;
 mod differential;
 mod encodings;
 mod papers;
+mod reductions;
 mod regex;
+mod time;
+mod typing;
+mod typing_laws;
 
 use std::collections::BTreeMap;
 
-use headwater_core::Json;
 use headwater_core::expr::{Expression, Scope};
+use headwater_core::{Json, Timestamp};
 use serde_json::Value;
 
 /// Evaluates over an input; the reason in words where there is no value.
@@ -28,6 +32,7 @@ fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
         run: &nothing,
         trigger: &nothing,
         bound: &[],
+        now: Timestamp::from_micros(1_764_158_400_500_000),
     };
     expression.evaluate(&scope).map(|json| json.to_value()).map_err(|error| error.reason)
 }

@@ -139,3 +139,65 @@ pub fn patterns() -> Vec<(&'static str, Value)> {
         ),
     ]
 }
+
+/// Times that are read, written and looked up again and again.
+pub fn times() -> Vec<(&'static str, Value)> {
+    let l = numbers(100_000);
+    let pattern = "%A".repeat(100);
+    let rfc = "2025-11-26T12:00:00.123456789+01:00";
+    vec![
+        ("input.l.map(x, now)", json!({"l": l})),
+        ("input.l.map(x, string(now - duration('1w1d1h1m1s1ms1us1ns')))", json!({"l": l})),
+        ("input.l.all(x, timestamp(input.t) > now)", json!({"l": l, "t": rfc})),
+        ("input.l.all(x, now.getHours('America/Argentina/ComodRivadavia') > 0)", json!({"l": l})),
+        ("input.l.all(x, now.getHours(input.z + string(x)) > 0 || true)", json!({"l": l, "z": "x".repeat(800_000)})),
+        ("input.l.all(x, time.format(now, input.p, 'Europe/Berlin') != '')", json!({"l": l, "p": pattern})),
+        ("input.l.all(x, time.format(now, input.p) != '' || true)", json!({"l": l, "p": format!("{pattern}%")})),
+        (
+            "input.l.all(x, time.parse(input.t, '%F %T', 'Asia/Tokyo') > now)",
+            json!({"l": l, "t": "1999-11-26 12:00:00"}),
+        ),
+        ("input.l.all(x, time.parse(input.t, '%F %B') < now || true)", json!({"l": l, "t": "2025-11-26 Novembex"})),
+        ("input.l.all(x, time.truncate(now, 'week', 'America/Sao_Paulo') < now)", json!({"l": l})),
+        ("input.l.map(x, now + duration(string(x) + 's')).sort() == []", json!({"l": l})),
+        ("size(input.l.map(x, now + duration(string(x) + 's')).distinct()) > 0", json!({"l": l})),
+        (
+            "input.l.all(x, timestamp(input.t) > now || true)",
+            json!({"l": l, "t": "2025-11-26T12:00:00.123456789+24:00"}),
+        ),
+        ("input.l.all(x, duration(input.d) != duration('1s') || true)", json!({"l": l, "d": "1h".repeat(100)})),
+        ("json.encode(input.l.map(x, now)) != ''", json!({"l": l})),
+    ]
+}
+
+/// Lists made into one value.
+pub fn reductions() -> Vec<(&'static str, Value)> {
+    let l = numbers(1000);
+    let long = "x".repeat(900_000);
+    let alike: Vec<String> = (0..900).map(|n| format!("{}{n}", "x".repeat(1000))).collect();
+    vec![
+        ("lists.range(100000).fold(a, 0, x, a + x) > 0", json!({})),
+        ("lists.range(100000).fold(a, [], x, a + [x]) == []", json!({})),
+        ("lists.range(100000).fold(a, '', x, a + 'xxxxxxxxxx') == ''", json!({})),
+        ("lists.range(100000).fold(a, [], x, [a])", json!({})),
+        ("lists.range(100000).fold(a, [], x, [a, a]) == []", json!({})),
+        ("[lists.range(200).fold(a, [], x, [a, a])].all(v, v == v)", json!({})),
+        ("json.encode(lists.range(60).fold(a, [], x, [a, a])) == ''", json!({})),
+        ("lists.range(60).fold(a, [], x, [a, a])", json!({})),
+        ("size([lists.range(200).fold(a, [], x, [a, a])].distinct()) > 0", json!({})),
+        ("size(lists.range(200).fold(a, [], x, [a, a]).flatten(300)) > 0", json!({})),
+        ("lists.range(100000).fold(a, {}, x, a.merge({string(x): x})) == {}", json!({})),
+        ("lists.range(100000).fold(a, optional.none(), x, optional.of(a)).hasValue()", json!({})),
+        ("input.l.fold(a, 0, x, input.l.fold(b, a, y, b + 1)) > 0", json!({"l": l})),
+        ("input.l.all(x, input.o.sortBy(s, s) != [])", json!({"l": l, "o": scattered(50_000)})),
+        ("input.l.all(x, input.o.sortBy(s, s) != [])", json!({"l": l, "o": alike})),
+        ("input.l.all(x, input.o.groupBy(s, s) != {})", json!({"l": l, "o": alike})),
+        ("input.l.all(x, input.o.groupBy(s, 'x') != {})", json!({"l": l, "o": numbers(50_000)})),
+        ("input.o.groupBy(s, string(s)) == {}", json!({"o": numbers(100_000)})),
+        ("input.o.groupBy(s, input.s).size() > 5", json!({"o": numbers(10_000), "s": long})),
+        ("input.o.sortBy(s, input.s).size() == 5", json!({"o": numbers(10_000), "s": long})),
+        ("input.l.all(x, input.o.minBy(s, s) != input.o.maxBy(s, s))", json!({"l": l, "o": alike})),
+        ("input.l.all(x, (input.o + ['x']).groupBy(s, s) == {} || true)", json!({"l": l, "o": numbers(1000)})),
+        ("input.l.all(x, input.o.sum(s, s) > 0)", json!({"l": l, "o": numbers(50_000)})),
+    ]
+}

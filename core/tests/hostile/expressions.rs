@@ -24,6 +24,7 @@ pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce
         run: &nothing,
         trigger: &nothing,
         bound: &[],
+        now: headwater_core::Timestamp::default(),
     })
 }
 
@@ -87,7 +88,13 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 pub fn everything() -> impl Iterator<Item = (&'static str, Value)> {
-    hostile().into_iter().chain(data::lists()).chain(data::encodings()).chain(data::patterns())
+    hostile()
+        .into_iter()
+        .chain(data::lists())
+        .chain(data::encodings())
+        .chain(data::patterns())
+        .chain(data::times())
+        .chain(data::reductions())
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod incarnations;
 mod lanes;
 mod laws;
 mod loops;
+mod now;
 mod outcomes;
 mod owner;
 mod panics;

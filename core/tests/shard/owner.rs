@@ -255,6 +255,11 @@ fn whoever_does_not_know_the_words_of_a_definition_is_told_by_the_bundle_that_br
         (looks(json!({"partition": "${{ 'a' + 'b' }}"})), 1),
         (asks(json!("true"), json!({"n": "n: ${{ 'x'.matches('y') ? 'z' : url.encode('&') }}"})), 5),
         (asks(json!("true"), json!({"n": ["${{ nodes['b'].attempts }}"]})), 5),
+        (asks(json!("[1].map(now, now) == [1].map(time, time)"), json!({})), 1),
+        (asks(json!("true"), json!("${{ now }}")), 5),
+        (asks(json!("true"), json!("${{ type(input.n) == timestamp }}")), 5),
+        (asks(json!("[1].fold(a, 0, x, a + x) == 1"), json!({})), 5),
+        (asks(json!("size([1].sortBy(x, x)) == 1"), json!({})), 5),
     ];
     for (document, needs) in cases {
         let (key, version) = (key("chain"), headwater_core::DefinitionVersion::FIRST);

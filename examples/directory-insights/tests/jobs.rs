@@ -253,6 +253,7 @@ fn rendered(template: &Template, input: &Value) -> Value {
         run: &nothing,
         trigger: &nothing,
         bound: &[],
+        now: headwater_core::Timestamp::default(),
     };
     template.render(&scope).unwrap().to_value()
 }

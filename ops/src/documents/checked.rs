@@ -99,10 +99,9 @@ impl Checks {
         let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
         let located = |finding| Located { document: at, slug: slug.clone(), finding };
         match compile(document) {
-            Ok((definition, warnings)) => {
-                warnings.iter().cloned().chain(refused_at_the_door(&definition)).for_each(|finding| {
-                    self.refusals.add(located(finding));
-                });
+            Ok((definition, mut warnings)) => {
+                warnings.extend(refused_at_the_door(&definition));
+                warnings.iter().cloned().for_each(|finding| self.refusals.add(located(finding)));
                 if !self.slugs.insert(definition.slug.clone()) {
                     self.refusals.add(located(Finding {
                         path: "/slug".to_owned(),

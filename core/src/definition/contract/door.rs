@@ -4,13 +4,15 @@ use serde_json::Value;
 
 use super::{Automation, Partitioning};
 use crate::definition::document::{Field, Findings};
-use crate::definition::pattern;
-use crate::definition::{Definition, Problem, ProblemCode};
+use crate::definition::listed::{self, Listed};
+use crate::definition::{Definition, Problem, ProblemCode, pattern, typed};
 
-/// Says what of a definition is refused where definitions come in, though journals may hold it and go on.
+/// Says what of a definition is refused where definitions come in, though journals may hold it and go on; and what is warned of
+/// there.
 pub fn refused_at_the_door(definition: &Definition) -> Vec<Problem> {
     let (source, found) = (definition.source.to_value(), Findings::default());
     check_document(&source, &found);
+    typed::check(&source, &found);
     found.into_document_order(&source)
 }
 
@@ -21,20 +23,11 @@ pub(in crate::definition) fn check_document(document: &Value, found: &Findings) 
             check_patterns(&Field::new(format!("/{name}"), schema, found));
         }
     }
-    for list in ["steps", "nodes"] {
-        for (at, node) in entries(document, "", list) {
-            for side in ["produces", "consumes"] {
-                entries(node, &at, side).for_each(|(at, declared)| check(&at, declared, found));
-            }
+    for Listed { at, value, .. } in listed::nodes(document) {
+        for side in ["produces", "consumes"] {
+            listed::entries_of(value, &at, side).for_each(|(at, declared)| check(&at, declared, found));
         }
     }
-}
-
-/// Lists the entries of a field with their paths.
-fn entries<'v>(of: &'v Value, at: &str, name: &str) -> impl Iterator<Item = (String, &'v Value)> {
-    let at = format!("{at}/{name}");
-    let items = of.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
-    items.map(move |(index, item)| (format!("{at}/{index}"), item))
 }
 
 fn check(at: &str, declared: &Value, found: &Findings) {

@@ -5,13 +5,13 @@
 //! does not touch the one before it.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use regex_automata::Input;
 use regex_automata::util::primitives::NonMaxUsize;
 
 use super::fault::Fault;
 use super::functions::Function;
+use super::nested::List;
 use super::pattern::{GROUPS_MAX, Groups, Pattern, Patterns};
 use super::texts::piece;
 use super::value::{ITEM_BYTES, Text, Value};
@@ -58,7 +58,7 @@ fn extract<'a>(
         return Ok(Value::none());
     }
     match search.group(wanted) {
-        Some(part) => Ok(Value::some(piece(text, part.start, part.end, meter)?)),
+        Some(part) => Value::some(piece(text, part.start, part.end, meter)?),
         None => Ok(Value::none()),
     }
 }
@@ -77,7 +77,7 @@ fn extract_all<'a>(
             parts.push(piece(text, part.start, part.end, meter)?);
         }
     }
-    Ok(Value::List(Rc::new(parts)))
+    List::of(parts).map(Value::List)
 }
 
 fn replace<'a>(

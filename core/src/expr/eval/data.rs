@@ -6,8 +6,9 @@ use std::rc::Rc;
 use super::distinct::distinct;
 use super::fault::Fault;
 use super::functions::Function;
+use super::nested::List;
 use super::operators::{Operator, compare};
-use super::value::{ENTRY_BYTES, ITEM_BYTES, Map, Value};
+use super::value::{ENTRY_BYTES, ITEM_BYTES, Kind, Map, Value};
 use crate::expr::work::{ITEMS_MAX, Meter};
 
 /// Calls a function of lists or maps.
@@ -22,21 +23,21 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], meter: &Mete
             Err(_) => Err(Fault::of_function(function.name, format!("the depth {depth} is negative"))),
         },
         ("slice", [Value::List(items), Value::Int(from), Value::Int(to)]) => slice(function, items, *from, *to, meter),
-        ("sum", [Value::List(items)]) => sum(function, items, meter),
+        ("sum", [Value::List(items)]) => sum(function.name, items, meter),
         ("min", [Value::List(items)]) => extreme(function, items, Ordering::Less, meter),
         ("max", [Value::List(items)]) => extreme(function, items, Ordering::Greater, meter),
         ("reverse", [Value::List(items)]) => {
             meter.keep(ITEM_BYTES * items.len())?;
-            Ok(Value::List(Rc::new(items.iter().rev().cloned().collect())))
+            List::of(items.iter().rev().cloned().collect()).map(Value::List)
         }
         ("merge", [Value::Map(left), Value::Map(right)]) => merge(left, right, meter),
         ("keys", [Value::Map(map)]) => {
             meter.keep(ITEM_BYTES * map.entries().len())?;
-            Ok(Value::List(Rc::new(map.entries().iter().map(|(key, _)| key.to_value()).collect())))
+            List::of(map.entries().iter().map(|(key, _)| key.to_value()).collect()).map(Value::List)
         }
         ("values", [Value::Map(map)]) => {
             meter.keep(ITEM_BYTES * map.entries().len())?;
-            Ok(Value::List(Rc::new(map.entries().iter().map(|(_, value)| value.clone()).collect())))
+            List::of(map.entries().iter().map(|(_, value)| value.clone()).collect()).map(Value::List)
         }
         _ => Err(function.unfit(arguments)),
     }
@@ -54,25 +55,30 @@ fn range<'a>(function: Function, count: i64, meter: &Meter<'_>) -> Result<Value<
         return Err(Fault::limit(format!("`{}`: more than {ITEMS_MAX} items", function.name)));
     }
     meter.keep(ITEM_BYTES * items as usize)?;
-    Ok(Value::List(Rc::new((0..count).map(Value::Int).collect())))
+    List::of((0..count).map(Value::Int).collect()).map(Value::List)
 }
 
-/// Makes sure that each two of the items have an order: all are numbers, or all are texts. Returns how many bytes the
-/// texts have.
-fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Result<usize, Fault> {
+/// What is put in order.
+const TAKEN: &str = "takes numbers, texts, timestamps or durations";
+
+/// Makes sure that each two of the items have an order: all are numbers, or all are texts, and so on. Returns how many bytes
+/// the texts have.
+pub(super) fn check_order(name: &str, items: &[Value<'_>], meter: &Meter<'_>) -> Result<usize, Fault> {
     meter.charge(items.len() as u64)?;
-    let (mut numbers, mut texts, mut bytes) = (0, 0, 0_usize);
+    let (mut bytes, mut found) = (0_usize, None);
     for item in items {
-        match item {
-            Value::Int(_) | Value::UInt(_) => numbers += 1,
+        let sort = match item {
             Value::Double(number) if number.is_nan() => {
-                return Err(Fault::of_function(function.name, "NaN has no order"));
+                return Err(Fault::of_function(name, "NaN has no order"));
             }
-            Value::Double(_) => numbers += 1,
+            // They have an order among each other.
+            Value::Int(_) | Value::UInt(_) | Value::Double(_) => Kind::Double,
             Value::Text(text) => {
-                texts += 1;
                 bytes = bytes.saturating_add(text.as_str().len());
+                Kind::Text
             }
+            Value::Timestamp(_) => Kind::Timestamp,
+            Value::Duration(_) => Kind::Duration,
             Value::Null
             | Value::Bool(_)
             | Value::Bytes(_)
@@ -81,33 +87,40 @@ fn check_order(function: Function, items: &[Value<'_>], meter: &Meter<'_>) -> Re
             | Value::Type(_)
             | Value::Optional(_) => {
                 let kind = item.kind().name();
-                return Err(Fault::of_function(function.name, format!("takes numbers or texts, not {kind}")));
+                return Err(Fault::of_function(name, format!("{TAKEN}, not {kind}")));
             }
+        };
+        if *found.get_or_insert(sort) != sort {
+            return Err(Fault::of_function(name, format!("{TAKEN}, of one of these alone")));
         }
-    }
-    if numbers > 0 && texts > 0 {
-        return Err(Fault::of_function(function.name, "takes numbers or texts, not both in one list"));
     }
     Ok(bytes)
 }
 
-fn order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
+pub(super) fn order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
     match (left, right) {
         (Value::Text(left), Value::Text(right)) => left.as_str().cmp(right.as_str()),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.cmp(right),
+        (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         _ => compare(left, right).unwrap_or(Ordering::Equal),
     }
 }
 
-fn sort<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
-    let bytes = check_order(function, items, meter)?;
+/// Charges for putting so many items in order, whose texts have so many bytes.
+pub(super) fn charge_order(items: usize, bytes: usize, meter: &Meter<'_>) -> Result<(), Fault> {
     // In each round an item is compared once, at most as far as it goes.
-    let rounds = rounds(items.len());
-    meter.charge((items.len() * rounds) as u64 / 2)?;
-    meter.scan(bytes.saturating_mul(rounds))?;
+    let rounds = rounds(items);
+    meter.charge((items * rounds) as u64 / 2)?;
+    meter.scan(bytes.saturating_mul(rounds))
+}
+
+fn sort<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+    let bytes = check_order(function.name, items, meter)?;
+    charge_order(items.len(), bytes, meter)?;
     meter.keep(ITEM_BYTES * items.len())?;
     let mut sorted = items.to_vec();
     sorted.sort_by(order);
-    Ok(Value::List(Rc::new(sorted)))
+    List::of(sorted).map(Value::List)
 }
 
 /// The least or the greatest; the first of equal ones, in its kind.
@@ -117,16 +130,18 @@ fn extreme<'a>(
     wanted: Ordering,
     meter: &Meter<'_>,
 ) -> Result<Value<'a>, Fault> {
-    let bytes = check_order(function, items, meter)?;
+    let bytes = check_order(function.name, items, meter)?;
     meter.scan(bytes)?;
     let extreme = items.iter().reduce(|best, item| if order(item, best) == wanted { item } else { best });
     extreme.cloned().ok_or_else(|| Fault::of_function(function.name, "the list is empty"))
 }
 
-fn sum<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
+pub(super) fn sum<'a>(name: &str, items: &[Value<'a>], meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     meter.charge(items.len() as u64)?;
-    if let Some(other) = items.iter().find(|item| !item.kind().is_number()) {
-        return Err(Fault::of_function(function.name, format!("takes numbers, not {}", other.kind().name())));
+    let is_summand = |kind: Kind| kind.is_number() || kind == Kind::Duration;
+    if let Some(other) = items.iter().find(|item| !is_summand(item.kind())) {
+        let reason = format!("takes numbers or durations, not {}", other.kind().name());
+        return Err(Fault::of_function(name, reason));
     }
     let Some((first, rest)) = items.split_first() else { return Ok(Value::Int(0)) };
     rest.iter().try_fold(first.clone(), |sum, item| Operator::Add.apply(&sum, item, meter))
@@ -136,7 +151,7 @@ fn sum<'a>(function: Function, items: &[Value<'a>], meter: &Meter<'_>) -> Result
 fn flatten<'a>(items: &[Value<'a>], depth: usize, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     let mut flat = Vec::new();
     pour(items, depth, &mut flat, meter)?;
-    Ok(Value::List(Rc::new(flat)))
+    List::of(flat).map(Value::List)
 }
 
 /// Goes as deep as the lists are nested.
@@ -165,12 +180,12 @@ fn slice<'a>(
         Fault::of_function(function.name, reason)
     })?;
     meter.keep(ITEM_BYTES * part.len())?;
-    Ok(Value::List(Rc::new(part.to_vec())))
+    List::of(part.to_vec()).map(Value::List)
 }
 
 fn merge<'a>(left: &Map<'a>, right: &Map<'a>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     let entries = left.entries().len() + right.entries().len();
     meter.keep(ENTRY_BYTES * entries)?;
     meter.scan(left.key_bytes().saturating_add(right.key_bytes()))?;
-    Ok(Value::Map(Rc::new(left.merged(right))))
+    Ok(Value::Map(Rc::new(left.merged(right)?)))
 }

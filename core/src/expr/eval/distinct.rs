@@ -70,6 +70,8 @@ impl Identity<'_, '_> {
                 })
             }
             Value::Type(kind) => self.put(b'k', kind.name().as_bytes()),
+            Value::Timestamp(time) => self.parts(b'z', time.parts()),
+            Value::Duration(lapse) => self.parts(b's', lapse.parts()),
             Value::Optional(None) => self.put(b'n', &[]),
             Value::Optional(Some(held)) => {
                 self.put(b'o', &[])?;
@@ -94,6 +96,11 @@ impl Identity<'_, '_> {
             (Err(_), Ok(number)) => self.put(b'-', &number.to_be_bytes()),
             (Err(_), Err(_)) => self.put(b'I', &number.to_be_bytes()),
         }
+    }
+
+    fn parts(&mut self, sign: u8, (seconds, nanos): (i64, i32)) -> Result<(), Fault> {
+        self.put(sign, &seconds.to_be_bytes())?;
+        self.put(sign, &nanos.to_be_bytes())
     }
 
     fn sized(&mut self, sign: u8, bytes: &[u8]) -> Result<(), Fault> {

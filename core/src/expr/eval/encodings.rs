@@ -58,6 +58,7 @@ fn weigh(value: &Value<'_>, meter: &Meter<'_>) -> Result<(), Fault> {
             weigh(held, meter)
         }
         Value::Int(_) | Value::UInt(_) | Value::Double(_) => meter.charge(3),
+        Value::Timestamp(_) | Value::Duration(_) => meter.charge(1),
         Value::Null | Value::Bool(_) | Value::Bytes(_) | Value::Type(_) | Value::Optional(None) => meter.charge(1),
     }
 }
@@ -104,11 +105,13 @@ fn owned<'a>(value: &Value<'_>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
                 };
                 Ok((key, owned(value, meter)?))
             });
-            Value::Map(Rc::new(Map::of(entries.collect::<Result<_, Fault>>()?)))
+            Value::Map(Rc::new(Map::of(entries.collect::<Result<_, Fault>>()?)?))
         }
         Value::Type(kind) => Value::Type(*kind),
+        Value::Timestamp(time) => Value::Timestamp(*time),
+        Value::Duration(lapse) => Value::Duration(*lapse),
         Value::Optional(None) => Value::none(),
-        Value::Optional(Some(held)) => Value::some(owned(held, meter)?),
+        Value::Optional(Some(held)) => Value::some(owned(held, meter)?)?,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::encodings;
 use super::fault::Fault;
 use super::functions::Function;
+use super::time;
 use super::value::{ITEM_BYTES, Text, Value};
 use crate::expr::work::Meter;
 
@@ -90,6 +91,8 @@ impl Written<'_, '_> {
         self.meter.charge(5)?;
         match (verb, value) {
             (Verb::Any, Value::Text(text)) => self.put(text.as_str()),
+            (Verb::Any, Value::Timestamp(time)) => self.put(&time::shown(time, self.meter)?),
+            (Verb::Any, Value::Duration(lapse)) => self.put(&time::shown(lapse, self.meter)?),
             (Verb::Any, value) => self.put(encodings::json(function, value, self.meter)?.as_str()),
             (Verb::Whole, Value::Int(number)) => self.put(&number.to_string()),
             (Verb::Whole, Value::UInt(number)) => self.put(&number.to_string()),

@@ -8,12 +8,12 @@ use std::rc::Rc;
 use super::fault::Fault;
 use super::operators;
 use super::value::{ITEM_BYTES, Kind, Value};
-use super::{data, encodings, format, numbers, texts};
+use super::{data, encodings, format, numbers, texts, time};
 use crate::expr::work::Meter;
 
 /// Names that may stand before a dot and a function.
-pub(in super::super) const NAMESPACES: [&str; 8] =
-    ["base64", "hash", "json", "lists", "math", "optional", "regex", "url"];
+pub(in super::super) const NAMESPACES: [&str; 9] =
+    ["base64", "hash", "json", "lists", "math", "optional", "regex", "time", "url"];
 
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +45,11 @@ enum Run {
     Matches,
     Regex,
     Optional,
+    Time,
 }
 
 /// Name, style, arguments (the receiver counted), and who runs it.
-const FUNCTIONS: [(&str, Style, usize, Run); 81] = [
+const FUNCTIONS: [(&str, Style, usize, Run); 109] = [
     ("base64.decode", Style::Free, 1, Run::Encoding),
     ("base64.encode", Style::Free, 1, Run::Encoding),
     ("bool", Style::Free, 1, Run::Number),
@@ -57,13 +58,34 @@ const FUNCTIONS: [(&str, Style, usize, Run); 81] = [
     ("contains", Style::Member, 2, Run::Text),
     ("distinct", Style::Member, 1, Run::Data),
     ("double", Style::Free, 1, Run::Number),
+    ("duration", Style::Free, 1, Run::Time),
     ("dyn", Style::Free, 1, Run::Dyn),
     ("endsWith", Style::Member, 2, Run::Text),
     ("flatten", Style::Member, 1, Run::Data),
     ("flatten", Style::Member, 2, Run::Data),
     ("format", Style::Member, 2, Run::Format),
-    ("hash.sha256", Style::Free, 1, Run::Encoding),
+    ("getDate", Style::Member, 1, Run::Time),
+    ("getDate", Style::Member, 2, Run::Time),
+    ("getDayOfMonth", Style::Member, 1, Run::Time),
+    ("getDayOfMonth", Style::Member, 2, Run::Time),
+    ("getDayOfWeek", Style::Member, 1, Run::Time),
+    ("getDayOfWeek", Style::Member, 2, Run::Time),
+    ("getDayOfYear", Style::Member, 1, Run::Time),
+    ("getDayOfYear", Style::Member, 2, Run::Time),
+    ("getFullYear", Style::Member, 1, Run::Time),
+    ("getFullYear", Style::Member, 2, Run::Time),
+    ("getHours", Style::Member, 1, Run::Time),
+    ("getHours", Style::Member, 2, Run::Time),
+    ("getMilliseconds", Style::Member, 1, Run::Time),
+    ("getMilliseconds", Style::Member, 2, Run::Time),
+    ("getMinutes", Style::Member, 1, Run::Time),
+    ("getMinutes", Style::Member, 2, Run::Time),
+    ("getMonth", Style::Member, 1, Run::Time),
+    ("getMonth", Style::Member, 2, Run::Time),
+    ("getSeconds", Style::Member, 1, Run::Time),
+    ("getSeconds", Style::Member, 2, Run::Time),
     ("hasValue", Style::Member, 1, Run::Optional),
+    ("hash.sha256", Style::Free, 1, Run::Encoding),
     ("indexOf", Style::Member, 2, Run::Text),
     ("indexOf", Style::Member, 3, Run::Text),
     ("int", Style::Free, 1, Run::Number),
@@ -123,6 +145,13 @@ const FUNCTIONS: [(&str, Style, usize, Run); 81] = [
     ("substring", Style::Member, 2, Run::Text),
     ("substring", Style::Member, 3, Run::Text),
     ("sum", Style::Member, 1, Run::Data),
+    ("time.format", Style::Free, 2, Run::Time),
+    ("time.format", Style::Free, 3, Run::Time),
+    ("time.parse", Style::Free, 2, Run::Time),
+    ("time.parse", Style::Free, 3, Run::Time),
+    ("time.truncate", Style::Free, 2, Run::Time),
+    ("time.truncate", Style::Free, 3, Run::Time),
+    ("timestamp", Style::Free, 1, Run::Time),
     ("trim", Style::Member, 1, Run::Text),
     ("type", Style::Free, 1, Run::Type),
     ("uint", Style::Free, 1, Run::Number),
@@ -140,7 +169,7 @@ pub(in super::super) fn knows(name: &str) -> bool {
 /// Returns whether releases before 0.2 do not know a function of that name.
 pub(in super::super) fn is_later(name: &str) -> bool {
     FUNCTIONS.iter().filter(|(known, ..)| *known == name).any(|(.., run)| match run {
-        Run::Data | Run::Encoding | Run::Format | Run::Regex => true,
+        Run::Data | Run::Encoding | Run::Format | Run::Regex | Run::Time => true,
         Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Text | Run::Number | Run::Matches | Run::Optional => false,
     })
 }
@@ -150,6 +179,10 @@ impl Function {
     pub(in super::super) fn find(name: &str, style: Style, arguments: usize) -> Option<Self> {
         let found = FUNCTIONS.iter().find(|(known, s, count, _)| *known == name && *s == style && *count == arguments);
         found.map(|(name, _, _, run)| Self { name, run: *run })
+    }
+
+    pub(in super::super) fn name(self) -> &'static str {
+        self.name
     }
 
     pub(super) fn is_matches(self) -> bool {
@@ -178,6 +211,7 @@ impl Function {
             (Run::Encoding, _) => encodings::call(self, arguments, meter),
             (Run::Format, _) => format::call(self, arguments, meter),
             (Run::Optional, _) => self.optional(arguments),
+            (Run::Time, _) => time::call(self, arguments, meter),
             (Run::Size | Run::Type | Run::Dyn | Run::Bytes | Run::Matches | Run::Regex, _) => {
                 Err(self.unfit(arguments))
             }
@@ -203,7 +237,9 @@ impl Function {
             | Value::UInt(_)
             | Value::Double(_)
             | Value::Type(_)
-            | Value::Optional(_) => return Err(self.unfit(std::slice::from_ref(value))),
+            | Value::Optional(_)
+            | Value::Timestamp(_)
+            | Value::Duration(_) => return Err(self.unfit(std::slice::from_ref(value))),
         };
         Ok(count(size))
     }
@@ -211,9 +247,9 @@ impl Function {
     fn optional<'a>(self, arguments: &[Value<'a>]) -> Result<Value<'a>, Fault> {
         match (self.name, arguments) {
             ("optional.none", []) => Ok(Value::none()),
-            ("optional.of", [value]) => Ok(Value::some(value.clone())),
+            ("optional.of", [value]) => Value::some(value.clone()),
             ("optional.ofNonZeroValue", [value]) if is_zero(value) => Ok(Value::none()),
-            ("optional.ofNonZeroValue", [value]) => Ok(Value::some(value.clone())),
+            ("optional.ofNonZeroValue", [value]) => Value::some(value.clone()),
             ("hasValue", [Value::Optional(held)]) => Ok(Value::Bool(held.is_some())),
             ("value", [Value::Optional(Some(held))]) => Ok(Value::clone(held)),
             ("value", [Value::Optional(None)]) => Err(Fault::of_function("value", "the optional is empty")),
@@ -247,7 +283,8 @@ fn is_zero(value: &Value<'_>) -> bool {
         Value::Bytes(bytes) => bytes.is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Map(map) => map.entries().is_empty(),
-        Value::Type(_) | Value::Optional(_) => false,
+        Value::Duration(lapse) => lapse.is_zero(),
+        Value::Type(_) | Value::Optional(_) | Value::Timestamp(_) => false,
     }
 }
 

@@ -7,18 +7,21 @@ use std::cell::OnceCell;
 use super::fault::Fault;
 use super::operators::Operator;
 use super::pattern::Patterns;
-use super::term::{Access, Body, Constant, Entry, Item, Loop, Term};
+use super::term::{Access, Constant, Entry, Item, Term};
+use super::time::Moment;
 use super::value::{ENTRY_BYTES, Key, Kind, Map, Probe, Text, Value};
 use super::{captures, functions, read};
 use crate::expr::work::Meter;
 
 /// What a fault costs that is absorbed: its words were made for nothing.
-const ABSORBED: u64 = 30;
+pub(super) const ABSORBED: u64 = 30;
 
 /// Where the values of slots come from.
 pub(in super::super) trait Slots<'s> {
     /// Returns the JSON text of a slot.
     fn text(&'s self, slot: usize, meter: &Meter<'_>) -> Result<&'s str, Fault>;
+    /// Returns what time it is.
+    fn now(&'s self) -> Moment;
     /// Tells whether the path of a slot leads anywhere.
     fn is_present(&'s self, slot: usize, meter: &Meter<'_>) -> Result<bool, Fault>;
 }
@@ -26,9 +29,9 @@ pub(in super::super) trait Slots<'s> {
 /// An evaluation under way.
 pub(in super::super) struct Machine<'s, 'm, 'w, S> {
     slots: &'s S,
-    meter: &'m Meter<'w>,
+    pub(super) meter: &'m Meter<'w>,
     read: Vec<OnceCell<Value<'s>>>,
-    locals: Vec<Value<'s>>,
+    pub(super) locals: Vec<Value<'s>>,
     patterns: Patterns,
 }
 
@@ -44,6 +47,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
             Term::Constant(constant) => Ok(constant.value()),
             Term::Slot(slot) => self.slot(*slot),
             Term::Presence(slot) => self.slots.is_present(*slot, self.meter).map(Value::Bool),
+            Term::Now => Ok(Value::Timestamp(self.slots.now())),
             Term::Local(place) => Ok(self.locals[*place].clone()),
             Term::Not(of) => match self.evaluate(of)? {
                 Value::Bool(truth) => Ok(Value::Bool(!truth)),
@@ -85,7 +89,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
         Ok(self.read[slot].get_or_init(|| value).clone())
     }
 
-    fn truth(&mut self, term: &'s Term, of: &str) -> Result<bool, Fault> {
+    pub(super) fn truth(&mut self, term: &'s Term, of: &str) -> Result<bool, Fault> {
         match self.evaluate(term)? {
             Value::Bool(truth) => Ok(truth),
             other => Err(Fault::new(format!("`{of}` needs true or false, not {}", other.kind().name()))),
@@ -163,7 +167,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
         let of = self.evaluate(of)?;
         let (held, is_optional) = match &of {
             Value::Optional(None) => return Ok(Value::Bool(false)),
-            Value::Optional(Some(held)) => (&**held, true),
+            Value::Optional(Some(held)) => (&***held, true),
             other => (other, false),
         };
         match held {
@@ -205,7 +209,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
     fn step(&self, value: Value<'s>, key: &Value<'s>, sign: &str, optional: bool) -> Result<Value<'s>, Fault> {
         let (value, optional) = match value {
             Value::Optional(Some(held)) => {
-                if sign == "." && !matches!(*held, Value::List(_) | Value::Map(_)) {
+                if sign == "." && !matches!(**held, Value::List(_) | Value::Map(_)) {
                     return Err(Fault::unfit(sign, &[held.kind(), key.kind()]));
                 }
                 (Value::clone(&held), true)
@@ -215,7 +219,7 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
         match self.member(&value, key, sign) {
             Err(fault) if fault.is_limit() => Err(fault),
             Err(_) if optional => self.meter.charge(ABSORBED).map(|()| Value::none()),
-            Ok(member) if optional => Ok(Value::some(member)),
+            Ok(member) if optional => Value::some(member),
             result => result,
         }
     }
@@ -247,83 +251,6 @@ impl<'s, 'm, 'w, S: Slots<'s>> Machine<'s, 'm, 'w, S> {
             _ => Err(unfit()),
         }
     }
-
-    fn run(&mut self, of: &'s Loop) -> Result<Value<'s>, Fault> {
-        let range = match self.evaluate(&of.range)? {
-            Value::List(items) => items,
-            Value::Map(map) => {
-                let keys: Vec<Value<'s>> = map.entries().iter().map(|(key, _)| key.to_value()).collect();
-                self.meter.keep(super::value::ITEM_BYTES * keys.len())?;
-                keys.into()
-            }
-            other => return Err(Fault::new(format!("found {} where list or map is needed", other.kind().name()))),
-        };
-        self.meter.visit(range.len())?;
-        let place = self.locals.len();
-        self.locals.push(Value::Null);
-        let result = match &of.body {
-            Body::All(holds) => self.quantify(holds, &range, place, false),
-            Body::Exists(holds) => self.quantify(holds, &range, place, true),
-            Body::ExistsOne(holds) => self.exists_one(holds, &range, place),
-            Body::Collect { filter, item } => self.collect(filter.as_ref(), item, &range, place),
-        };
-        self.locals.truncate(place);
-        result
-    }
-
-    /// `all` ends at the first false, `exists` at the first true; a fault counts only where none follows.
-    fn quantify(
-        &mut self,
-        holds: &'s Term,
-        range: &[Value<'s>],
-        place: usize,
-        deciding: bool,
-    ) -> Result<Value<'s>, Fault> {
-        let mut pending = None;
-        for item in range {
-            self.locals[place] = item.clone();
-            match self.truth(holds, if deciding { "exists" } else { "all" }) {
-                Ok(truth) if truth == deciding => return Ok(Value::Bool(deciding)),
-                Ok(_) => {}
-                Err(fault) if fault.is_limit() => return Err(fault),
-                Err(fault) => {
-                    self.meter.charge(ABSORBED)?;
-                    pending.get_or_insert(fault);
-                }
-            }
-        }
-        pending.map_or(Ok(Value::Bool(!deciding)), Err)
-    }
-
-    fn exists_one(&mut self, holds: &'s Term, range: &[Value<'s>], place: usize) -> Result<Value<'s>, Fault> {
-        let mut found = 0_usize;
-        for item in range {
-            self.locals[place] = item.clone();
-            found += usize::from(self.truth(holds, "exists_one")?);
-        }
-        Ok(Value::Bool(found == 1))
-    }
-
-    fn collect(
-        &mut self,
-        filter: Option<&'s Term>,
-        item: &'s Term,
-        range: &[Value<'s>],
-        place: usize,
-    ) -> Result<Value<'s>, Fault> {
-        let mut made = Vec::new();
-        for visited in range {
-            self.locals[place] = visited.clone();
-            let wanted = match filter {
-                Some(filter) => self.truth(filter, "filter")?,
-                None => true,
-            };
-            if wanted {
-                made.push(self.evaluate(item)?);
-            }
-        }
-        Value::list(made, self.meter)
-    }
 }
 
 impl Constant {
@@ -348,6 +275,7 @@ fn negate(value: Value<'_>) -> Result<Value<'_>, Fault> {
             negated.map(Value::Int).ok_or_else(|| Fault::new("`-` leaves the range of its numbers"))
         }
         Value::Double(number) => Ok(Value::Double(-number)),
+        Value::Duration(lapse) => Ok(Value::Duration(lapse.negated())),
         other => Err(Fault::unfit("-", &[other.kind()])),
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>], meter: &Mete
             Ok(Value::Int(*number as i64))
         }
         ("int", [Value::Double(_)]) => wrong("the number is outside the range of int"),
+        ("int", [Value::Timestamp(time)]) => Ok(Value::Int(time.seconds())),
         ("int", [Value::Text(text)]) => match text.as_str().parse() {
             Ok(number) => Ok(Value::Int(number)),
             Err(error) => wrong(&format!("the text is not an int: {error}")),
@@ -129,7 +130,7 @@ fn extreme<'a>(
     meter: &Meter<'_>,
 ) -> Result<Value<'a>, Fault> {
     let numbers = match arguments {
-        [Value::List(items)] => items.as_slice(),
+        [Value::List(items)] => items,
         numbers => numbers,
     };
     meter.charge(numbers.len() as u64)?;

@@ -1,9 +1,9 @@
 //! Arithmetic, order and equality.
 
 use std::cmp::Ordering;
-use std::rc::Rc;
 
 use super::fault::Fault;
+use super::nested::List;
 use super::value::{ITEM_BYTES, Kind, Probe, Value};
 use crate::expr::work::Meter;
 
@@ -40,8 +40,28 @@ impl Operator {
         ("@in", "in", Self::In),
     ];
 
-    fn sign(self) -> &'static str {
+    pub(in super::super) fn sign(self) -> &'static str {
         Self::ALL.iter().find(|(_, _, known)| *known == self).map_or("", |(_, sign, _)| sign)
+    }
+
+    /// Returns of which kind the result is for values of these kinds; nothing where there is never one.
+    pub(in super::super) fn result(self, left: Kind, right: Kind) -> Option<Kind> {
+        use Kind::{Bool, Bytes, Double, Duration, Int, List, Map, Text, Timestamp, UInt};
+        match (self, left, right) {
+            (Self::Equal | Self::NotEqual, ..) | (Self::In, _, List | Map) => Some(Bool),
+            (Self::In, ..) => None,
+            (Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual, ..) => {
+                let has_order = left == right && matches!(left, Bool | Text | Bytes | Timestamp | Duration);
+                (has_order || left.is_number() && right.is_number()).then_some(Bool)
+            }
+            (Self::Remainder, Double, Double) => None,
+            (_, Int | UInt | Double, _) => (left == right).then_some(left),
+            (Self::Add, Text | Bytes | List | Duration, _) if left == right => Some(left),
+            (Self::Add, Timestamp, Duration) | (Self::Add, Duration, Timestamp) => Some(Timestamp),
+            (Self::Subtract, Timestamp, Duration) => Some(Timestamp),
+            (Self::Subtract, Timestamp, Timestamp) | (Self::Subtract, Duration, Duration) => Some(Duration),
+            (Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder, ..) => None,
+        }
     }
 
     /// Applies the operator.
@@ -58,8 +78,13 @@ impl Operator {
                 (Value::Int(left), Value::Int(right)) => self.of_ints(*left, *right),
                 (Value::UInt(left), Value::UInt(right)) => self.of_uints(*left, *right),
                 (Value::Double(left), Value::Double(right)) => self.of_doubles(*left, *right),
-                _ if self == Self::Add => join(left, right, meter),
-                _ => Err(self.unfit(left.kind(), right.kind())),
+                _ => match self.of_times(left, right) {
+                    Some(result) => {
+                        result.ok_or_else(|| Fault::new(format!("`{}` leaves the range of times", self.sign())))
+                    }
+                    None if self == Self::Add => join(left, right, meter),
+                    None => Err(self.unfit(left.kind(), right.kind())),
+                },
             },
         }
     }
@@ -101,6 +126,27 @@ impl Operator {
         }
     }
 
+    /// Adds and subtracts times and durations; nothing where that is not asked.
+    fn of_times<'a>(self, left: &Value<'_>, right: &Value<'_>) -> Option<Option<Value<'a>>> {
+        match (self, left, right) {
+            (Self::Add, Value::Timestamp(time), Value::Duration(lapse))
+            | (Self::Add, Value::Duration(lapse), Value::Timestamp(time)) => {
+                Some(time.plus(*lapse).map(Value::Timestamp))
+            }
+            (Self::Subtract, Value::Timestamp(time), Value::Duration(lapse)) => {
+                Some(time.minus(*lapse).map(Value::Timestamp))
+            }
+            (Self::Subtract, Value::Timestamp(left), Value::Timestamp(right)) => {
+                Some(left.since(*right).map(Value::Duration))
+            }
+            (Self::Add, Value::Duration(left), Value::Duration(right)) => Some(left.plus(*right).map(Value::Duration)),
+            (Self::Subtract, Value::Duration(left), Value::Duration(right)) => {
+                Some(left.minus(*right).map(Value::Duration))
+            }
+            _ => None,
+        }
+    }
+
     fn overflow(self) -> Fault {
         Fault::new(format!("`{}` leaves the range of its numbers", self.sign()))
     }
@@ -139,6 +185,8 @@ impl Operator {
                 meter.scan(left.len().min(right.len()))?;
                 Some(left.cmp(right))
             }
+            (Value::Timestamp(left), Value::Timestamp(right)) => Some(left.cmp(right)),
+            (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),
             _ if left.kind().is_number() && right.kind().is_number() => compare(left, right),
             _ => return Err(self.unfit(left.kind(), right.kind())),
         };
@@ -221,6 +269,8 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter<'_>) -> R
             Ok(true)
         }
         (Value::Type(left), Value::Type(right)) => Ok(left == right),
+        (Value::Timestamp(left), Value::Timestamp(right)) => Ok(left == right),
+        (Value::Duration(left), Value::Duration(right)) => Ok(left == right),
         (Value::Optional(left), Value::Optional(right)) => match (left, right) {
             (None, None) => Ok(true),
             (Some(left), Some(right)) => equal(left, right, meter),
@@ -269,7 +319,7 @@ fn join<'a>(left: &Value<'a>, right: &Value<'a>, meter: &Meter<'_>) -> Result<Va
         }
         (Value::List(left), Value::List(right)) => {
             meter.keep(ITEM_BYTES * (left.len() + right.len()))?;
-            Ok(Value::List(Rc::new(left.iter().chain(right.iter()).cloned().collect())))
+            List::of(left.iter().chain(right.iter()).cloned().collect()).map(Value::List)
         }
         _ => Err(Operator::Add.unfit(left.kind(), right.kind())),
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::fault::Fault;
+use super::nested::List;
 use super::value::{ENTRY_BYTES, ITEM_BYTES, Key, Map, Text, Value};
 use crate::expr::work::Meter;
 
@@ -101,7 +102,7 @@ impl<'a> Reader<'a, '_, '_> {
             items.push(self.value(depth + 1)?);
         }
         self.meter.keep(ITEM_BYTES * items.len())?;
-        Ok(Value::List(Rc::new(items)))
+        List::of(items).map(Value::List)
     }
 
     fn map(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
@@ -119,7 +120,7 @@ impl<'a> Reader<'a, '_, '_> {
             entries.push((key, self.value(depth + 1)?));
         }
         self.meter.keep(ENTRY_BYTES * entries.len())?;
-        Ok(Value::Map(Rc::new(Map::of(entries))))
+        Ok(Value::Map(Rc::new(Map::of(entries)?)))
     }
 
     /// Steps over a comma, or over the end of a container.

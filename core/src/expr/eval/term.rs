@@ -1,6 +1,7 @@
 //! An expression as it is evaluated: names are resolved, macros are what they mean.
 
 use super::functions::Function;
+use super::keyed::By;
 use super::operators::Operator;
 use super::value::Kind;
 
@@ -12,6 +13,8 @@ pub(in super::super) enum Term {
     Slot(usize),
     /// Whether there is one.
     Presence(usize),
+    /// What time it is.
+    Now,
     /// A variable of a loop: its place among those in scope, outermost first.
     Local(usize),
     Not(Box<Term>),
@@ -89,5 +92,15 @@ pub(in super::super) enum Body {
     Collect {
         filter: Option<Term>,
         item: Term,
+    },
+    /// `fold(acc, initial, item, result)`: two variables.
+    Fold {
+        initial: Term,
+        result: Term,
+    },
+    /// `sortBy(item, key)` and its like.
+    Keyed {
+        by: By,
+        key: Term,
     },
 }

@@ -2,6 +2,8 @@
 
 use super::fault::Fault;
 use super::functions::{Function, count};
+use super::nested::List;
+use super::time;
 use super::value::{ITEM_BYTES, Text, Value};
 use crate::expr::work::Meter;
 
@@ -78,6 +80,8 @@ fn string<'a>(function: Function, arguments: &[Value<'a>], meter: &Meter<'_>) ->
         [Value::Int(number)] => Value::made(number.to_string(), meter),
         [Value::UInt(number)] => Value::made(number.to_string(), meter),
         [Value::Double(number)] => Value::made(number.to_string(), meter),
+        [Value::Timestamp(time)] => Value::made(time::shown(time, meter)?, meter),
+        [Value::Duration(lapse)] => Value::made(time::shown(lapse, meter)?, meter),
         [Value::Bytes(bytes)] => {
             meter.scan(bytes.len())?;
             let text = std::str::from_utf8(bytes);
@@ -150,7 +154,7 @@ fn split<'a>(receiver: &Text<'a>, by: &str, parts: usize, meter: &Meter<'_>) -> 
         items.push(Value::Text(part(receiver, start, end)));
         start = next;
     }
-    Ok(Value::List(std::rc::Rc::new(items)))
+    List::of(items).map(Value::List)
 }
 
 /// A part of a text: of a text of the run without copying it.

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::fault::Fault;
+use super::nested::{Held, List, depth_around};
+use super::time::{Lapse, Moment};
 use crate::expr::work::Meter;
 
 /// About how many bytes an item of a list takes.
@@ -21,10 +23,12 @@ pub(in super::super) enum Value<'a> {
     Double(f64),
     Text(Text<'a>),
     Bytes(Rc<[u8]>),
-    List(Rc<Vec<Value<'a>>>),
+    List(Rc<List<'a>>),
     Map(Rc<Map<'a>>),
     Type(Kind),
-    Optional(Option<Rc<Value<'a>>>),
+    Optional(Option<Rc<Held<'a>>>),
+    Timestamp(Moment),
+    Duration(Lapse),
 }
 
 /// A text of the run or of the expression, or one that was made.
@@ -48,10 +52,12 @@ pub(in super::super) enum Kind {
     Map,
     Type,
     Optional,
+    Timestamp,
+    Duration,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Null, "null_type"),
         (Self::Bool, "bool"),
         (Self::Int, "int"),
@@ -63,6 +69,8 @@ impl Kind {
         (Self::Map, "map"),
         (Self::Type, "type"),
         (Self::Optional, "optional_type"),
+        (Self::Timestamp, "timestamp"),
+        (Self::Duration, "duration"),
     ];
 
     /// Returns the kind an expression may name.
@@ -70,11 +78,21 @@ impl Kind {
         Self::ALL.iter().find(|(kind, known)| *known == name && *kind != Self::Optional).map(|(kind, _)| *kind)
     }
 
-    pub(super) fn name(self) -> &'static str {
+    /// Returns each kind there is.
+    pub(in super::super) fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|(kind, _)| *kind)
+    }
+
+    pub(in super::super) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    pub(super) fn is_number(self) -> bool {
+    /// Returns whether releases before 0.2 do not know it.
+    pub(in super::super) fn is_later(self) -> bool {
+        matches!(self, Self::Timestamp | Self::Duration)
+    }
+
+    pub(in super::super) fn is_number(self) -> bool {
         matches!(self, Self::Int | Self::UInt | Self::Double)
     }
 }
@@ -102,6 +120,8 @@ impl<'a> Value<'a> {
             Self::Map(_) => Kind::Map,
             Self::Type(_) => Kind::Type,
             Self::Optional(_) => Kind::Optional,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Duration(_) => Kind::Duration,
         }
     }
 
@@ -118,11 +138,11 @@ impl<'a> Value<'a> {
     /// Makes a list; the memory is charged.
     pub(super) fn list(items: Vec<Self>, meter: &Meter<'_>) -> Result<Self, Fault> {
         meter.keep(ITEM_BYTES * items.len())?;
-        Ok(Self::List(Rc::new(items)))
+        List::of(items).map(Self::List)
     }
 
-    pub(super) fn some(value: Self) -> Self {
-        Self::Optional(Some(Rc::new(value)))
+    pub(super) fn some(value: Self) -> Result<Self, Fault> {
+        Held::of(value).map(|held| Self::Optional(Some(held)))
     }
 
     pub(super) fn none() -> Self {
@@ -187,66 +207,83 @@ impl<'p> Probe<'p> {
             Value::UInt(key) => Some(Some(Self::Number(i128::from(*key)))),
             Value::Double(key) => Some(super::operators::whole(*key).map(Self::Number)),
             Value::Text(key) => Some(Some(Self::Text(key.as_str()))),
-            Value::Null | Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Type(_) | Value::Optional(_) => {
-                None
-            }
+            Value::Null
+            | Value::Bytes(_)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Type(_)
+            | Value::Optional(_)
+            | Value::Timestamp(_)
+            | Value::Duration(_) => None,
         }
     }
 }
 
 /// A map, sorted by key: the same input gives the same result, in the same order.
 #[derive(Debug)]
-pub(in super::super) struct Map<'a>(Vec<(Key<'a>, Value<'a>)>);
+pub(in super::super) struct Map<'a> {
+    entries: Vec<(Key<'a>, Value<'a>)>,
+    depth: u16,
+}
 
 impl<'a> Map<'a> {
     /// Sorts entries; of two with one key the last counts, as in JSON of old journals.
-    pub(super) fn of(mut entries: Vec<(Key<'a>, Value<'a>)>) -> Self {
+    pub(super) fn of(mut entries: Vec<(Key<'a>, Value<'a>)>) -> Result<Self, Fault> {
         let order = |a: &(Key<'a>, _), b: &(Key<'a>, _)| a.0.probe().cmp(&b.0.probe());
         if !entries.is_sorted_by(|a, b| order(a, b) == Ordering::Less) {
             entries.reverse();
             entries.sort_by(order);
             entries.dedup_by(|a, b| order(a, b) == Ordering::Equal);
         }
-        Self(entries)
+        Self::sorted(entries)
     }
 
     /// Sorts entries of which each key may stand once.
     pub(super) fn distinct(entries: Vec<(Key<'a>, Value<'a>)>) -> Result<Self, Fault> {
         let named = entries.len();
-        let map = Self::of(entries);
-        if map.0.len() == named { Ok(map) } else { Err(Fault::new("a map names a key twice")) }
+        let map = Self::of(entries)?;
+        if map.entries.len() == named { Ok(map) } else { Err(Fault::new("a map names a key twice")) }
+    }
+
+    fn sorted(entries: Vec<(Key<'a>, Value<'a>)>) -> Result<Self, Fault> {
+        let depth = depth_around(entries.iter().map(|(_, value)| value))?;
+        Ok(Self { entries, depth })
+    }
+
+    pub(super) fn depth(&self) -> u16 {
+        self.depth
     }
 
     pub(super) fn entries(&self) -> &[(Key<'a>, Value<'a>)] {
-        &self.0
+        &self.entries
     }
 
     pub(super) fn get(&self, key: Probe<'_>) -> Option<&Value<'a>> {
-        let at = self.0.binary_search_by(|(known, _)| known.probe().cmp(&key)).ok()?;
-        self.0.get(at).map(|(_, value)| value)
+        let at = self.entries.binary_search_by(|(known, _)| known.probe().cmp(&key)).ok()?;
+        self.entries.get(at).map(|(_, value)| value)
     }
 
     /// About how many bytes are compared to find a key.
     pub(super) fn search_bytes(&self, key: Probe<'_>) -> usize {
         match key {
-            Probe::Text(text) => text.len().min(4096) * (usize::BITS - self.0.len().leading_zeros()) as usize,
+            Probe::Text(text) => text.len().min(4096) * (usize::BITS - self.entries.len().leading_zeros()) as usize,
             Probe::Bool(_) | Probe::Number(_) => 0,
         }
     }
 
     /// How many bytes the keys have that are texts.
     pub(super) fn key_bytes(&self) -> usize {
-        self.0.iter().fold(0, |bytes, (key, _)| match key {
+        self.entries.iter().fold(0, |bytes, (key, _)| match key {
             Key::Text(key) => bytes + key.as_str().len(),
             Key::Bool(_) | Key::Int(_) | Key::UInt(_) => bytes,
         })
     }
 
     /// The entries of both; of a key that both have, the other's.
-    pub(super) fn merged(&self, other: &Self) -> Self {
-        let mut entries = Vec::with_capacity(self.0.len() + other.0.len());
-        let mut rest = self.0.as_slice();
-        for entry in &other.0 {
+    pub(super) fn merged(&self, other: &Self) -> Result<Self, Fault> {
+        let mut entries = Vec::with_capacity(self.entries.len() + other.entries.len());
+        let mut rest = self.entries.as_slice();
+        for entry in &other.entries {
             let key = entry.0.probe();
             let before = rest.iter().take_while(|(known, _)| known.probe() < key).count();
             entries.extend_from_slice(&rest[..before]);
@@ -259,10 +296,10 @@ impl<'a> Map<'a> {
             entries.push(entry.clone());
         }
         entries.extend_from_slice(rest);
-        Self(entries)
+        Self::sorted(entries)
     }
 
     pub(super) fn same_keys(&self, other: &Self, at: usize) -> bool {
-        self.0[at].0.probe() == other.0[at].0.probe()
+        self.entries[at].0.probe() == other.entries[at].0.probe()
     }
 }

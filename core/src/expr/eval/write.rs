@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::fault::Fault;
+use super::time;
 use super::value::{Key, Map, Value};
 use crate::Json;
 use crate::expr::check::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX, check_made};
@@ -15,13 +16,14 @@ use crate::expr::work::Meter;
 /// What JSON cannot hold (bytes, types, infinite numbers) and what is too large or too deep, in words.
 pub(in super::super) fn write(value: &Value<'_>, meter: &Meter<'_>) -> Result<Json, Fault> {
     let mut out = String::new();
-    append(&mut out, value, 0)?;
+    let appended = append(&mut out, value, 0, meter);
     meter.scan(2 * out.len())?;
+    appended?;
     check_made(&out)?;
     Json::joined(out).map_err(|e| Fault::new(e.to_string()))
 }
 
-fn append(out: &mut String, value: &Value<'_>, depth: usize) -> Result<(), Fault> {
+fn append(out: &mut String, value: &Value<'_>, depth: usize, meter: &Meter<'_>) -> Result<(), Fault> {
     if depth > RESULT_DEPTH_MAX {
         return Err(Fault::limit(format!("the result is nested deeper than {RESULT_DEPTH_MAX} levels")));
     }
@@ -38,18 +40,20 @@ fn append(out: &mut String, value: &Value<'_>, depth: usize) -> Result<(), Fault
             return Err(Fault::new(format!("the result is {number}, which JSON has no number for")));
         }
         Value::Text(text) => append_text(out, text.as_str())?,
+        Value::Timestamp(time) => append_text(out, &time::shown(time, meter)?)?,
+        Value::Duration(lapse) => append_text(out, &time::shown(lapse, meter)?)?,
         Value::List(items) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
                     out.push(',');
                 }
-                append(out, item, depth + 1)?;
+                append(out, item, depth + 1, meter)?;
             }
             out.push(']');
         }
-        Value::Map(map) => append_map(out, map, depth)?,
-        Value::Optional(Some(value)) => append(out, value, depth + 1)?,
+        Value::Map(map) => append_map(out, map, depth, meter)?,
+        Value::Optional(Some(value)) => append(out, value, depth + 1, meter)?,
         Value::Bytes(_) | Value::Type(_) => {
             let kind = value.kind().name();
             return Err(Fault::new(format!("the result is of the type {kind}, which JSON cannot hold")));
@@ -58,7 +62,7 @@ fn append(out: &mut String, value: &Value<'_>, depth: usize) -> Result<(), Fault
     Ok(())
 }
 
-fn append_map(out: &mut String, map: &Map<'_>, depth: usize) -> Result<(), Fault> {
+fn append_map(out: &mut String, map: &Map<'_>, depth: usize, meter: &Meter<'_>) -> Result<(), Fault> {
     let mut entries: Vec<(Cow<'_, str>, &Value<'_>)> = Vec::with_capacity(map.entries().len());
     for (key, value) in map.entries() {
         let key = match key {
@@ -82,7 +86,7 @@ fn append_map(out: &mut String, map: &Map<'_>, depth: usize) -> Result<(), Fault
         }
         append_text(out, &key)?;
         out.push(':');
-        append(out, value, depth + 1)?;
+        append(out, value, depth + 1, meter)?;
     }
     out.push('}');
     Ok(())

@@ -7,7 +7,7 @@ use super::{Branch, Place, Run};
 use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::NodeStatus;
-use crate::{BranchId, Json};
+use crate::{BranchId, Json, Timestamp};
 
 /// What is seen of nodes.
 type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
@@ -22,11 +22,12 @@ pub(in crate::run) enum WayOut<'a> {
 }
 
 impl Run {
-    /// Lets `look` see what the expressions of a node see.
+    /// Lets `look` see what the expressions of a node see in a decision of the time `now`.
     pub(in crate::run) fn with_scope<T>(
         &self,
         place: Place,
         error: Option<&RunFailure>,
+        now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let output = |id: &str| self.output_in(place.branch, id);
@@ -35,7 +36,7 @@ impl Run {
         let standing = |id: &str| self.standing_in(place.branch, id, own);
         let consumed = &self.node(place).consumed;
         let bound = self.bound_in(place.branch, None);
-        look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), error, &bound))
+        look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), error, (&bound, now)))
     }
 
     /// Lets `look` see what is seen of an item when its branch has ended; `output` is then what it has made.
@@ -43,23 +44,24 @@ impl Run {
         &self,
         branch: BranchId,
         output: Option<&Json>,
+        now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let of_node = |id: &str| self.output_in(branch, id);
         let standing = |id: &str| self.standing_in(branch, id, None);
         let bound = self.bound_in(branch, output);
-        look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), None, &bound))
+        look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), None, (&bound, now)))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
-    pub(in crate::run) fn with_scope_of_end<T>(&self, look: impl FnOnce(&Scope<'_>) -> T) -> T {
+    pub(in crate::run) fn with_scope_of_end<T>(&self, now: Timestamp, look: impl FnOnce(&Scope<'_>) -> T) -> T {
         let root = self.branches.root();
         let output = |id: &str| self.output_in(BranchId::ROOT, id);
         let mut known = BTreeSet::new();
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
         let standing = |id: &str| self.standing_in(BranchId::ROOT, id, None);
-        look(&self.scope(&assets, &root.state, (&output, &standing), None, &[]))
+        look(&self.scope(&assets, &root.state, (&output, &standing), None, (&[], now)))
     }
 
     /// The same, as it will be once the node has ended so.
@@ -67,6 +69,7 @@ impl Run {
         &self,
         place: Place,
         end: WayOut<'_>,
+        now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
         let null = Json::null();
@@ -84,7 +87,7 @@ impl Run {
         }
         let standing = |id: &str| self.standing_in(place.branch, id, Some((place, status)));
         let bound = self.bound_in(place.branch, None);
-        look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), None, &bound))
+        look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), None, (&bound, now)))
     }
 
     /// Checks the state as it will be once the node has succeeded with `result`.
@@ -142,9 +145,9 @@ impl Run {
         state: &'a BTreeMap<Arc<str>, Json>,
         (output, standing): Nodes<'a>,
         error: Option<&'a RunFailure>,
-        bound: &'a [(&'a str, &'a Json)],
+        (bound, now): (&'a [(&'a str, &'a Json)], Timestamp),
     ) -> Scope<'a> {
         let (run, trigger) = self.origin.facts();
-        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, bound }
+        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, now, bound }
     }
 }

@@ -12,9 +12,9 @@ impl Step<'_, '_> {
     /// Asks for what the node consumes.
     pub(super) fn await_assets(&mut self) -> Result<(), Later> {
         let consumes = &self.node().consumes;
-        let run = self.decision.run();
-        let needs: Result<Vec<_>, _> =
-            run.with_scope(self.place, None, |scope| consumes.iter().map(|c| need(c, scope, self.work())).collect());
+        let (run, now) = (self.decision.run(), self.decision.now());
+        let needs: Result<Vec<_>, _> = run
+            .with_scope(self.place, None, now, |scope| consumes.iter().map(|c| need(c, scope, self.work())).collect());
         match needs {
             Ok(needs) => {
                 let event = RunEvent::NodeAwaitedAssets { node: self.address(), needs };

@@ -23,7 +23,7 @@ impl Step<'_, '_> {
             return self.fail(failure, Some(attempt));
         }
         let Exit { taken, failure } =
-            Exit::of(self.decision.run(), self.place, WayOut::Succeeded(&output), self.work());
+            Exit::of(self.decision.run(), self.place, WayOut::Succeeded(&output), self.decision.now(), self.work());
         self.decision.turn.check_work()?;
         let (worker, started_at) = seen.unzip();
         let node = self.address();
@@ -47,7 +47,7 @@ impl Step<'_, '_> {
     /// Finds the transitions that a failure takes.
     pub(super) fn route_failure(&self, failure: RunFailure) -> Result<Failed, Later> {
         self.decision.turn.check_work()?;
-        let failed = Failed::of(self.decision.run(), self.place, failure, self.work());
+        let failed = Failed::of(self.decision.run(), self.place, failure, self.decision.now(), self.work());
         self.decision.turn.check_work()?;
         Ok(failed)
     }

@@ -150,6 +150,8 @@ impl<'d, 'a> Step<'d, 'a> {
     }
 
     fn render(&self, template: &Template) -> Result<Json, EvaluationError> {
-        self.decision.run().with_scope(self.place, None, |scope| template.render_within(scope, self.work()))
+        self.decision
+            .run()
+            .with_scope(self.place, None, self.decision.now(), |scope| template.render_within(scope, self.work()))
     }
 }

@@ -103,7 +103,9 @@ impl Step<'_, '_> {
                 Failures::When(condition) => {
                     let run = self.decision.run();
                     let work = self.work();
-                    let holds = run.with_scope(self.place, Some(failure), |scope| condition.holds_within(scope, work));
+                    let holds = run.with_scope(self.place, Some(failure), self.decision.now(), |scope| {
+                        condition.holds_within(scope, work)
+                    });
                     self.decision.turn.check_work()?;
                     match holds {
                         Ok(holds) => holds,

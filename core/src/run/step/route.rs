@@ -1,5 +1,6 @@
 //! Over which transitions a run goes on from a node that has ended.
 
+use crate::Timestamp;
 use crate::definition::{Definition, OnNoRoute, Transition, TransitionIx};
 use crate::expr::{EvaluationError, Scope, Work};
 use crate::run::RunFailure;
@@ -60,7 +61,7 @@ pub(super) struct Exit {
 
 impl Exit {
     /// Finds how a node is left that ends so.
-    pub fn of(run: &Run, place: Place, end: WayOut<'_>, work: &Work) -> Self {
+    pub fn of(run: &Run, place: Place, end: WayOut<'_>, now: Timestamp, work: &Work) -> Self {
         let definition = run.definition();
         let node = definition.node(place.node);
         let here = |failure: RunFailure| failure.at(&run.address(place), None);
@@ -69,7 +70,7 @@ impl Exit {
         } else if let Err(limit) = work.take(run.state_of(place.branch).len() as u64) {
             Err(here(limit.into()))
         } else {
-            run.with_scope_after(place, end, |scope| route((run, place), &node.on_success, scope, work))
+            run.with_scope_after(place, end, now, |scope| route((run, place), &node.on_success, scope, work))
                 .map_err(|error| here(error.into_failure()))
         };
         match route {
@@ -103,12 +104,12 @@ pub(super) struct Failed {
 
 impl Failed {
     /// Finds how a node is left that this has happened to.
-    pub fn of(run: &Run, place: Place, failure: RunFailure, work: &Work) -> Self {
+    pub fn of(run: &Run, place: Place, failure: RunFailure, now: Timestamp, work: &Work) -> Self {
         let definition = run.definition();
         let tiers = &definition.node(place.node).on_failure;
-        match run.with_scope(place, Some(&failure), |scope| route((run, place), tiers, scope, work)) {
+        match run.with_scope(place, Some(&failure), now, |scope| route((run, place), tiers, scope, work)) {
             Ok(Route::Taken(taken)) => Self { failure, taken, tolerated: false, fatal: None },
-            Ok(Route::Blocked | Route::All) => Self::without_route(run, place, failure, work),
+            Ok(Route::Blocked | Route::All) => Self::without_route(run, place, failure, now, work),
             Err(error) => {
                 let failure = error.into_failure().at(&run.address(place), failure.attempt);
                 Self::fatal(failure)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Step;
 use super::kind::Kind;
 use crate::Json;
-use crate::definition::parse_span;
-use crate::expr::{EvaluationError, Template};
+use crate::definition::{SPAN_MAX, parse_span};
+use crate::expr::{self, EvaluationError, Template};
 use crate::run::RunFailure;
 use crate::run::budget::Later;
 use crate::run::state::Due;
@@ -59,7 +59,11 @@ fn span_of(value: &Json) -> Result<Duration, RunFailure> {
             .as_u64()
             .map(Duration::from_millis)
             .ok_or_else(|| invalid(format!("a sleep takes a whole number of milliseconds, not {number}"))),
-        serde_json::Value::String(text) => parse_span(text).map_err(|error| invalid(error.to_string())),
+        serde_json::Value::String(text) => parse_span(text).or_else(|error| {
+            // What lies between two times is seldom a whole number of milliseconds.
+            let span = expr::read_span(text).filter(|span| *span <= SPAN_MAX);
+            span.ok_or_else(|| invalid(error.to_string()))
+        }),
         serde_json::Value::Null
         | serde_json::Value::Bool(_)
         | serde_json::Value::Array(_)
