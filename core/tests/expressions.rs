@@ -46,8 +46,8 @@ impl World {
     fn with<T>(&self, use_scope: impl FnOnce(&Scope<'_>) -> T) -> T {
         let output = |id: &str| self.outputs.get(id);
         let standing = |id: &str| match id {
-            "x" => Some(NodeStanding { status: "succeeded", attempts: 2 }),
-            "y" => Some(NodeStanding { status: "skipped", attempts: 0 }),
+            "x" => Some(NodeStanding { status: "succeeded", attempts: 2, error: None }),
+            "y" => Some(NodeStanding { status: "skipped", attempts: 0, error: None }),
             _ => None,
         };
         use_scope(&Scope {
@@ -174,10 +174,10 @@ fn what_no_run_could_evaluate_is_refused_when_parsed() {
         ("steps.a.output", "write `nodes.<id>.output`"),
         ("nodes.zip-report.output", "`nodes[\"zip-report\"]`"),
         ("input.scan-dir", "`input[\"scan-dir\"]`"),
-        ("nodes.a", "there are `.output`, `.status` and `.attempts`"),
-        ("nodes.a.result", "there are `.output`, `.status` and `.attempts`"),
-        ("nodes.a.status.x", "there are `.output`, `.status` and `.attempts`"),
-        ("nodes.a.attempts[0]", "there are `.output`, `.status` and `.attempts`"),
+        ("nodes.a", "there are `.output`, `.status`, `.attempts` and `.error`"),
+        ("nodes.a.result", "`.attempts` and `.error`"),
+        ("nodes.a.status.x", "`.attempts` and `.error`"),
+        ("nodes.a.attempts[0]", "`.attempts` and `.error`"),
         ("nodes", "needs the id"),
         ("nodes[input.x].output", "needs the id"),
         ("now()", "there is no function `now`"),

@@ -93,14 +93,15 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     let header = header::read(&mut fields);
     let mut drawn = Drawn::default();
     drawn.graph(&mut fields, None);
+    drawn.finally(&mut fields);
     let source = Json::of(&sorted(Value::Object(fields.finish())));
-    let Drawn { mut drafts, ids, edges, bodies } = drawn;
+    let Drawn { mut drafts, ids, edges, bodies, finally } = drawn;
     drafts.sort_by_key(|draft| ids.get(draft.node.id.as_str()).copied());
     settle_contracts(&mut drafts, found);
     let mut names = vec![""; ids.len()];
     ids.iter().for_each(|(id, position)| names[*position] = id);
     let plan = regions::plan(&names, &edges, &bodies, found);
-    let upstream = plan.as_ref().map_or_else(Vec::new, |plan| order::upstream(plan, &edges, &bodies));
+    let upstream = plan.as_ref().map_or_else(Vec::new, |plan| order::upstream(plan, &edges, &bodies, finally));
     let input_keys = header.schemas.input.as_ref().and_then(header::closed_keys);
     let known = Known {
         drafts: &drafts,
@@ -108,6 +109,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
         upstream: &upstream,
         plan: plan.as_ref(),
         bodies: &bodies,
+        finally,
         input_keys: input_keys.as_ref(),
         found,
     };
@@ -123,7 +125,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     if found.has_errors() || drafts.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, plan, source)
+    assemble(header, drafts, edges, (plan, finally), source)
 }
 
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
@@ -134,7 +136,13 @@ fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
         || uses.any(|used| used.has_later_words)
 }
 
-fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, plan: Plan, source: Json) -> Option<Definition> {
+fn assemble(
+    header: Header,
+    drafts: Vec<Draft>,
+    edges: Vec<Edge>,
+    (plan, finally): (Plan, Option<usize>),
+    source: Json,
+) -> Option<Definition> {
     let has_later_words = has_later_words(&header, &drafts, &edges);
     let mut rank = vec![NodeIx(0); plan.order.len()];
     for (position, node) in plan.order.iter().enumerate() {
@@ -166,7 +174,8 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, plan: Plan, so
         let node = &mut nodes[from.0 as usize];
         if failure { node.on_failure.push(tier) } else { node.on_success.push(tier) }
     }
-    let regions = regions::settle(&plan, &rank, &mut nodes, &transitions);
+    let finally = finally.map(|finally| rank[finally]);
+    let regions = regions::settle(&plan, &rank, &mut nodes, &transitions, finally);
     Some(Definition {
         slug: header.slug?,
         name: header.name,
@@ -182,6 +191,7 @@ fn assemble(header: Header, drafts: Vec<Draft>, edges: Vec<Edge>, plan: Plan, so
         nodes,
         transitions,
         regions,
+        finally,
         has_later_words,
         content_hash: hash(&source),
         source,

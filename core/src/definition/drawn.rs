@@ -1,13 +1,16 @@
 //! The graph as it is drawn: lists of nodes in either spelling, and in bodies further lists.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::document::{Field, Fields, Findings};
 use super::edges::{self, Edge, Ids};
 use super::for_each::{self, Body};
+use super::group;
 use super::node::{self, Draft};
 use super::template;
-use super::{Execution, OnNoRoute, ProblemCode};
+use super::{OnNoRoute, ProblemCode, policy};
 
 /// The most nodes a definition may have.
 const NODES_MAX: usize = 2_000;
@@ -21,7 +24,14 @@ pub(super) struct Drawn {
     pub(super) edges: Vec<Edge>,
     /// By position: in whose body it stands.
     pub(super) bodies: Vec<Option<usize>>,
+    /// The position of what runs whatever the end.
+    pub(super) finally: Option<usize>,
 }
+
+/// The id of what runs whatever the end.
+pub(super) const FINALLY: &str = "finally";
+/// How long that may take where the document does not say: nobody can cancel it.
+const FINALLY_TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Drawn {
     /// Reads `steps`, or `nodes` and `transitions`, of a document or of a body.
@@ -36,6 +46,28 @@ impl Drawn {
         } else {
             self.steps(fields, body_of);
         }
+    }
+
+    /// Reads `finally`: a group that nothing leads to.
+    pub(super) fn finally(&mut self, fields: &mut Fields<'_>) {
+        let Some(field) = fields.take(&["finally"]) else { return };
+        if let Some(output) = field.value.get("output") {
+            let output = Field::new(format!("{}/output", field.at), output, field.findings());
+            output.error(ProblemCode::InvalidValue, "has no effect: what runs whatever the end has no output");
+        }
+        if self.ids.contains_key(FINALLY) {
+            field.error(ProblemCode::Duplicate, format!("is the node `{FINALLY}`, and there is another of that id"));
+            return;
+        }
+        let position = self.bodies.len();
+        self.ids.insert(FINALLY.to_owned(), position);
+        self.bodies.push(None);
+        let mut draft = node::finally();
+        let (_, body) = group::read(&field);
+        self.finally = Some(position);
+        let source = self.body(body, position, &mut draft);
+        fields.keep("finally", Value::Object(source));
+        self.drafts.push(draft);
     }
 
     /// Lists the entries of `steps` or `nodes` and takes their ids down; only the first of a double id counts.
@@ -128,24 +160,34 @@ impl Drawn {
         let (mut draft, body) = node::read(fields);
         let each = node::id_of(item).and_then(|id| self.ids.get(&id).copied());
         if let (Some(body), Some(draft), Some(each)) = (body, &mut draft, each) {
-            let source = self.body(body, each, draft);
-            fields.keep("forEach", Value::Object(source));
+            if body.binds {
+                let mut source = body.rest.clone();
+                source.insert("body".to_owned(), Value::Object(self.body(body, each, draft)));
+                fields.keep("forEach", Value::Object(source));
+            } else {
+                let source = self.body(body, each, draft);
+                fields.keep("group", Value::Object(source));
+            }
         }
         draft
     }
 
-    /// Reads the body of a `forEach`, a node or a graph; returns the canonical form of the whole.
+    /// Reads the nodes of a `forEach` or a `group`, one or a graph; returns them in canonical form.
     fn body(&mut self, body: Body<'_>, each: usize, draft: &mut Draft) -> Map<String, Value> {
-        let Body { field, name, mut source } = body;
-        let names: Vec<&str> = for_each::BOUND.into_iter().chain(name.as_deref()).collect();
+        let Body { field, binds, name, rest: _ } = body;
+        let names: Vec<&str> = for_each::BOUND.into_iter().filter(|_| binds).chain(name.as_deref()).collect();
         let read = field.findings().binding(&names, || {
             let mut fields = field.fields()?;
+            if self.finally == Some(each) {
+                let timeout = policy::time(&mut fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
+                draft.node.timeout = Some(timeout.unwrap_or(FINALLY_TIMEOUT));
+            }
             if ["steps", "nodes", "transitions"].iter().any(|list| fields.has(list)) {
                 self.graph(&mut fields, Some(each));
-                let output = fields.take(&["output"]);
-                if let (Some(output), Execution::Each(each)) = (output, &mut draft.node.action.execution) {
-                    each.output =
-                        template::template(&output.at, output.value, output.findings(), &mut draft.output_uses);
+                if let Some(output) = fields.take(&["output"]) {
+                    let uses = &mut draft.output_uses;
+                    let parsed = template::template(&output.at, output.value, output.findings(), uses);
+                    draft.node.action.take_output(parsed);
                     fields.keep("output", output.value.clone());
                 }
             } else {
@@ -155,8 +197,7 @@ impl Drawn {
             }
             Some(fields.finish())
         });
-        source.insert("body".to_owned(), Value::Object(read.unwrap_or_default()));
-        source
+        read.unwrap_or_default()
     }
 
     /// Refuses what joins nodes that do not stand in the same body, or not in the one where it is said.

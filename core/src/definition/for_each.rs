@@ -85,12 +85,14 @@ pub enum Merge {
     Last,
 }
 
-/// What of a `forEach` is still to be read: its body, with what is bound in it.
+/// What of a `forEach` or a `group` is still to be read: its nodes.
 pub(super) struct Body<'d> {
     pub(super) field: Field<'d>,
+    /// Whether an item is bound in it, and how it is called beside `item`.
+    pub(super) binds: bool,
     pub(super) name: Option<String>,
-    /// The rest in canonical form.
-    pub(super) source: Map<String, Value>,
+    /// What stands around it, in canonical form.
+    pub(super) rest: Map<String, Value>,
 }
 
 /// What is bound in a body.
@@ -120,7 +122,7 @@ pub(super) fn read<'d>(field: &Field<'d>, uses: &mut Vec<Use>) -> Option<(ForEac
     let on_timeout = on_timeout(&mut fields, timeout.is_some()).unwrap_or(OnTimeout::Fail);
     let merge = merge(&mut fields, name.as_deref(), uses).unwrap_or(Merge::Collect);
     let body = fields.need(&["body"]);
-    let source = fields.finish();
+    let rest = fields.finish();
     let each = ForEach {
         items: items?,
         name: name.as_deref().map(Arc::from),
@@ -134,7 +136,7 @@ pub(super) fn read<'d>(field: &Field<'d>, uses: &mut Vec<Use>) -> Option<(ForEac
         merge,
         output: None,
     };
-    Some((each, Body { field: body?, name, source }))
+    Some((each, Body { field: body?, binds: true, name, rest }))
 }
 
 /// Refuses items that are written out and are none.

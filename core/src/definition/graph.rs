@@ -43,6 +43,8 @@ pub struct Definition {
     pub transitions: Vec<Transition>,
     /// The run itself first, each before those within it.
     pub regions: Vec<Region>,
+    /// The node whose nodes run whatever the end; nothing leads to it.
+    pub finally: Option<NodeIx>,
     pub index: NodeIndex,
     /// Whether it has a join, an action or an expression that releases before 0.2 do not know.
     pub has_later_words: bool,

@@ -41,11 +41,18 @@ pub(super) fn entries_of<'v>(of: &'v Value, at: &str, name: &str) -> impl Iterat
 /// Visits the document, and the body of each node in it.
 fn graphs<'v>(document: &'v Value, visit: &mut dyn FnMut(&Listed<'v>)) {
     let mut todo = vec![Listed { at: String::new(), value: document, bound: Vec::new() }];
+    if let Some(value) = document.get("finally") {
+        todo.insert(0, Listed { at: "/finally".to_owned(), value, bound: Vec::new() });
+    }
     while let Some(graph) = todo.pop() {
         visit(&graph);
         let mut nodes: Vec<Listed<'v>> = ["steps", "nodes"].iter().flat_map(|list| graph.entries(list)).collect();
         nodes.extend(graph.is_node().then(|| graph.clone()));
         for node in nodes.into_iter().rev() {
+            if let Some(value) = node.value.get("group") {
+                todo.push(Listed { at: format!("{}/group", node.at), value, bound: node.bound });
+                continue;
+            }
             let Some(each) = node.value.get("forEach") else { continue };
             let Some(value) = each.get("body") else { continue };
             let name = each.get("as").and_then(Value::as_str).map(str::to_owned);

@@ -18,6 +18,7 @@
 //! | `edges` | how nodes are joined, in both spellings |
 //! | `joins` | whether what is joined can come together |
 //! | `for_each` | what happens once for each item, and what becomes of it |
+//! | `group` | what succeeds or fails together |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `loops` | which circles are loops, and where each begins |
 //! | `regions`, `region` | which nodes happen together, perhaps many times |
@@ -40,6 +41,7 @@ mod drawn;
 mod edges;
 mod for_each;
 mod graph;
+mod group;
 mod header;
 mod hints;
 mod joins;
@@ -70,6 +72,7 @@ pub use graph::{
     Back, Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
     Transition, TransitionIx, place_of,
 };
+pub use group::Group;
 pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
+use super::drawn::FINALLY;
 use super::for_each::{self, Body};
+use super::group::{self, Group};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, Tolerance, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy};
 use crate::NodeId;
 use crate::expr::Template;
 
@@ -34,7 +36,8 @@ impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
         let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || !action.can_succeed() || action.for_each().is_some();
+        let is_later =
+            join.is_later_word() || !action.can_succeed() || action.for_each().is_some() || action.is_group();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -59,7 +62,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         fields.keep("queue", field.value.clone());
         Some(queue)
     });
-    let retry = policy::retry(fields, &mut uses).unwrap_or_default();
+    let is_group = action.as_ref().is_some_and(|(action, _)| action.is_group());
+    let retry = policy::retry(fields, &mut uses).unwrap_or_else(|| RetryPolicy::by_default(is_group));
     let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
@@ -116,6 +120,9 @@ type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
 
 /// Reads what the node does: an action, or a body for each item.
 fn action_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> Option<Acts<'d>> {
+    if let Some(field) = fields.take(&["group"]) {
+        return group_of(fields, &field);
+    }
     let Some(field) = fields.take(&["forEach"]) else { return action::read(fields, uses).map(|action| (action, None)) };
     for (name, why) in for_each::NOT_BESIDE {
         if let Some(beside) = fields.take(&[name]) {
@@ -124,6 +131,45 @@ fn action_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> Option<Acts<'d
     }
     let (each, body) = for_each::read(&field, uses)?;
     Some(((Action::each(each), None), Some(body)))
+}
+
+/// Reads a group: what attempts are about, its tries are.
+fn group_of<'d>(fields: &mut Fields<'d>, field: &Field<'d>) -> Option<Acts<'d>> {
+    for name in group::NOT_BESIDE.into_iter().chain(["forEach"]) {
+        if let Some(beside) = fields.take(&[name]) {
+            beside.error(ProblemCode::InvalidValue, "stands beside a `group`: it belongs to the nodes in it");
+        }
+    }
+    let (group, body) = group::read(field);
+    Some(((Action::group(group), None), Some(body)))
+}
+
+/// Makes the node whose nodes run whatever the end, before they are read.
+pub(super) fn finally() -> Draft {
+    let action = Action::group(Group { output: None });
+    let node = Node {
+        id: FINALLY.parse().expect("letters make an id"),
+        name: None,
+        queue: action.default_queue(),
+        action,
+        input: None,
+        retry: RetryPolicy::by_default(true),
+        allow_failure: Tolerance::default(),
+        timeout: None,
+        heartbeat_timeout: None,
+        join: Join::All,
+        on_no_route: OnNoRoute::Fail,
+        produces: Vec::new(),
+        consumes: Vec::new(),
+        store_as: None,
+        incoming: Vec::new(),
+        on_success: Vec::new(),
+        on_failure: Vec::new(),
+        region: RegionIx::ROOT,
+        body: None,
+    };
+    let (wanted, uses, early_uses, output_uses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    Draft { node, wanted, uses, early_uses, output_uses, join_at: None, routed: true }
 }
 
 /// What is about attempts and success: an action that has neither says none of it.

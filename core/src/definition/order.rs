@@ -26,8 +26,8 @@ impl NodeSet {
 }
 
 /// Returns, for every node, the nodes before it. Whatever stands in a body has before it what its node has, and what comes after a
-/// loop all nodes of the loop.
-pub(super) fn upstream(plan: &Plan, edges: &[Edge], bodies: &[Option<usize>]) -> Vec<NodeSet> {
+/// loop all nodes of the loop, and what runs whatever the end everything.
+pub(super) fn upstream(plan: &Plan, edges: &[Edge], bodies: &[Option<usize>], finally: Option<usize>) -> Vec<NodeSet> {
     let count = plan.order.len();
     let mut sets = vec![NodeSet::empty(count); count];
     let neighbours = Neighbours::of(count, edges);
@@ -45,6 +45,10 @@ pub(super) fn upstream(plan: &Plan, edges: &[Edge], bodies: &[Option<usize>]) ->
                     set.insert(*member);
                 }
             }
+        }
+        if finally == Some(node) {
+            let others = (0..count).filter(|other| *other != node && bodies[*other].is_none());
+            others.for_each(|other| set.insert(other));
         }
         sets[node] = set;
     }

@@ -73,7 +73,13 @@ pub(super) fn plan(names: &[&str], edges: &[Edge], bodies: &[Option<usize>], fou
 }
 
 /// Makes the regions of a plan, by the ranks of its nodes, and tells the nodes which are theirs.
-pub(super) fn settle(plan: &Plan, rank: &[NodeIx], nodes: &mut [Node], transitions: &[Transition]) -> Vec<Region> {
+pub(super) fn settle(
+    plan: &Plan,
+    rank: &[NodeIx],
+    nodes: &mut [Node],
+    transitions: &[Transition],
+    finally: Option<NodeIx>,
+) -> Vec<Region> {
     let mut regions: Vec<Region> = Vec::with_capacity(plan.regions.len());
     for laid in &plan.regions {
         let (number, range) = (RegionIx(regions.len() as u32), laid.first as u32..laid.end as u32);
@@ -97,7 +103,8 @@ pub(super) fn settle(plan: &Plan, rank: &[NodeIx], nodes: &mut [Node], transitio
             at = regions[at.0 as usize].parent;
         }
     }
-    for (ix, node) in (0..).map(NodeIx).zip(nodes.iter()).filter(|(_, node)| node.incoming.is_empty()) {
+    let begins = |(ix, node): &(NodeIx, &Node)| node.incoming.is_empty() && Some(*ix) != finally;
+    for (ix, node) in (0..).map(NodeIx).zip(nodes.iter()).filter(begins) {
         let region = &regions[node.region.0 as usize];
         // What begins with a loop begins with its first node.
         let begins = if region.kind == (RegionKind::Loop { header: ix }) { region.parent } else { node.region };

@@ -101,7 +101,10 @@ impl Path {
         match self.steps.as_slice() {
             [Step::Key(_), Step::Key(output), ..] if output == "output" => Ok(()),
             [Step::Key(_), Step::Key(word)] if Self::NODE_WORDS.contains(&word.as_str()) => Ok(()),
-            [Step::Key(id), ..] => Err(format!("of `nodes[{id:?}]` there are `.output`, `.status` and `.attempts`")),
+            [Step::Key(_), Step::Key(error), ..] if error == "error" => Ok(()),
+            [Step::Key(id), ..] => {
+                Err(format!("of `nodes[{id:?}]` there are `.output`, `.status`, `.attempts` and `.error`"))
+            }
             _ => {
                 let how =
                     "`nodes` needs the id of a node, written out: `nodes.<id>.output` or `nodes[\"<id>\"].output`";
@@ -113,7 +116,9 @@ impl Path {
     /// Returns whether releases before 0.2 do not know it.
     pub(super) fn has_later_words(&self) -> bool {
         match (self.root, self.steps.as_slice()) {
-            (Root::Nodes, [_, Step::Key(word)]) => Self::NODE_WORDS.contains(&word.as_str()),
+            (Root::Nodes, [_, Step::Key(word)]) if Self::NODE_WORDS.contains(&word.as_str()) => true,
+            (Root::Nodes, [_, Step::Key(word), ..]) => word == "error",
+            (Root::Run, [Step::Key(word), ..]) => word == "status",
             (Root::Bound, _) => true,
             (Root::Error, [Step::Key(word), ..]) => word == "details",
             (Root::Nodes | Root::Input | Root::State | Root::Assets | Root::Error | Root::Run | Root::Trigger, _) => {
@@ -160,6 +165,12 @@ impl Path {
                 Some(output) => Ok((Found::Whole(output), 2)),
                 None => Err(Fault::new(format!("node `{id}` has no output here"))),
             },
+            (Root::Nodes, [Step::Key(id), Step::Key(word), ..]) if word == "error" => {
+                let failure = (scope.standing)(id).and_then(|standing| standing.error);
+                let failure = failure.ok_or_else(|| Fault::new(format!("node `{id}` has not failed")))?;
+                meter.keep(2 * failure.message.len())?;
+                Ok((Found::Made(Json::of(failure)), 2))
+            }
             (Root::Nodes, [Step::Key(id), Step::Key(word)]) => {
                 let standing = (scope.standing)(id).ok_or_else(|| Fault::new(format!("there is no node `{id}`")))?;
                 match word.as_str() {

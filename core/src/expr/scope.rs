@@ -18,13 +18,15 @@ pub struct ConsumedAsset {
     pub payload: Json,
 }
 
-/// Where a node stands: `nodes.<id>.{status, attempts}`.
+/// Where a node stands: `nodes.<id>.{status, attempts, error}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeStanding {
+pub struct NodeStanding<'a> {
     /// In the word users see: of one that has ended `succeeded`, `failed`, `skipped` or `cancelled`.
     pub status: &'static str,
     /// How many attempts there were; none of what is done inside a decision.
     pub attempts: u32,
+    /// Why it failed, where it did.
+    pub error: Option<&'a RunFailure>,
 }
 
 /// Everything an expression can see, borrowed from the run.
@@ -37,8 +39,8 @@ pub struct Scope<'a> {
     pub state: &'a BTreeMap<Arc<str>, Json>,
     /// `nodes.<id>.output`: the output of a node that succeeded, or `null` of one that failed and is tolerated.
     pub output: &'a dyn Fn(&str) -> Option<&'a Json>,
-    /// `nodes.<id>.{status, attempts}`.
-    pub standing: &'a dyn Fn(&str) -> Option<NodeStanding>,
+    /// `nodes.<id>.{status, attempts, error}`.
+    pub standing: &'a dyn Fn(&str) -> Option<NodeStanding<'a>>,
     /// `assets["id"]`: what this node consumes.
     pub assets: &'a [ConsumedAsset],
     /// `error {code, message, nodeId, attempt, details}`: only in conditions about a failure.

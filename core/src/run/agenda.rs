@@ -87,7 +87,7 @@ impl Run {
             return None;
         }
         if self.ending.is_some() {
-            return Some(Next::Withdraw);
+            return self.next_of_the_end();
         }
         match self.agenda.order.front() {
             Some(todo) => Some(Next::Do(*todo)),
@@ -153,6 +153,7 @@ impl Run {
         let Some(around) = self.node(place).phase.around() else { return };
         let advances = match around {
             Around::Loop(turns) => turns.open.is_none(),
+            Around::Group(group) => group.outcome.is_some(),
             Around::Each(each) => {
                 let definition = self.definition();
                 let of = definition.node(place.node).action.for_each();

@@ -113,9 +113,8 @@ impl Decision<'_> {
 /// Makes the output of an item.
 fn output_of_item(run: &Run, id: BranchId, now: Timestamp, work: &Work) -> Result<Json, RunFailure> {
     let (definition, Some(branch)) = (run.definition(), run.branches.get(id)) else { return Ok(Json::null()) };
-    let template =
-        branch.parent.and_then(|parent| definition.node(parent.node).action.for_each()).map(|each| &each.output);
-    if let Some(Some(template)) = template {
+    let template = branch.parent.and_then(|parent| definition.node(parent.node).action.body_output());
+    if let Some(template) = template {
         let rendered = run.with_scope_of_item(id, None, now, |scope| template.render_within(scope, work));
         return rendered.map_err(|error| error.into_failure());
     }
@@ -176,7 +175,7 @@ pub(super) fn ends_of<'d>(definition: &'d Definition, region: &'d Region) -> imp
         .nodes
         .clone()
         .map(NodeIx)
-        .filter(move |ix| region_of_scope(definition, *ix) == region.nodes.start)
+        .filter(move |ix| definition.finally != Some(*ix) && region_of_scope(definition, *ix) == region.nodes.start)
         .filter(is_last)
 }
 

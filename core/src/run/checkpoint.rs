@@ -180,11 +180,10 @@ impl RunRecord {
         let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
         let failed: Vec<_> = failed.collect();
         failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
-        // What ends has nothing due and waits for nobody.
-        if run.ending.is_some() {
-            return Ok(run);
+        // What ends has nothing due and waits for nobody, but for what runs whatever the end.
+        if run.ending.is_none() {
+            run.timers.extend(timer_of_run(run.definition(), run.origin.started_at()));
         }
-        run.timers.extend(timer_of_run(run.definition(), run.origin.started_at()));
         let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
         let active: Vec<_> = active.map(|(place, _)| place).collect();
         for place in active {

@@ -94,7 +94,9 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         return refuse_closed(run.status, &command);
     }
     // How it ends is certain, and nothing can come between but what is left of that.
-    if let Some(ending) = run.ending.as_ref().filter(|_| command != RunCommand::Continue {}) {
+    let is_cancel = matches!(command, RunCommand::CancelRun { .. });
+    let is_open = command == RunCommand::Continue {} || (run.is_at_finally() && !is_cancel);
+    if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
     }
     let definition = Arc::clone(run.origin.definition());

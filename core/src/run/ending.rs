@@ -12,7 +12,15 @@ impl Decision<'_> {
     }
 
     /// Makes certain how the run ends. Where all of it fits this decision, the end stands in the same commit.
+    ///
+    /// It is certain once: what happens until the end changes nothing of it.
     pub fn end(&mut self, ending: Ending) {
+        if self.run().ending.is_some() {
+            return;
+        }
+        if self.definition().finally.is_some() {
+            return self.emit(RunEvent::RunEnding { ending });
+        }
         let branches = &self.run().branches;
         let bytes = (branches.active() as usize + branches.ids().len()).saturating_mul(NAMES_BYTES);
         if self.turn.is_crowded_by(bytes) {
@@ -22,10 +30,16 @@ impl Decision<'_> {
         }
     }
 
-    /// Ends every node that runs or waits, as far as this decision has room, and then the run.
+    /// Ends every node that runs or waits, as far as this decision has room, and then the run, unless something runs whatever
+    /// the end, and has not.
     pub fn withdraw(&mut self, ending: Ending) {
-        if self.withdraw_all().is_ok() {
-            self.emit(ending.into_event());
+        if self.withdraw_all().is_err() || self.run().is_before_finally() {
+            return;
         }
+        let event = match (ending, self.run().failure_of_finally()) {
+            (Ending::Succeeded { .. }, Some(failure)) => RunEvent::RunFailed { failure: failure.clone() },
+            (ending, _) => ending.into_event(),
+        };
+        self.emit(event);
     }
 }

@@ -198,18 +198,27 @@ pub struct ProducedAsset {
     pub freshness: Option<Json>,
 }
 
-/// How a run ends that does not come to its end by itself.
+/// How a run ends, once that is certain and something is still to be done before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Ending {
-    Failed { failure: RunFailure },
-    Cancelled { reason: String },
+    /// Everything is done but what runs whatever the end.
+    Succeeded {
+        output: Json,
+    },
+    Failed {
+        failure: RunFailure,
+    },
+    Cancelled {
+        reason: String,
+    },
 }
 
 impl Ending {
     /// Returns where the run will stand.
     pub fn status(&self) -> RunStatus {
         match self {
+            Self::Succeeded { .. } => RunStatus::Succeeded,
             Self::Failed { .. } => RunStatus::Failed,
             Self::Cancelled { .. } => RunStatus::Cancelled,
         }
@@ -218,6 +227,7 @@ impl Ending {
     /// Returns the end itself.
     pub fn into_event(self) -> RunEvent {
         match self {
+            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
             Self::Failed { failure } => RunEvent::RunFailed { failure },
             Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
         }
@@ -279,7 +289,9 @@ impl RunEvent {
                         |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
                     output.len_bytes() + assets.iter().map(of_asset).sum::<usize>()
                 }
-                Self::RunSucceeded { output } => output.len_bytes(),
+                Self::RunSucceeded { output } | Self::RunEnding { ending: Ending::Succeeded { output } } => {
+                    output.len_bytes()
+                }
                 Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, key }, .. } => {
                     output.len_bytes() + key.as_ref().map_or(0, String::len)
                 }

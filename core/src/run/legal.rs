@@ -50,15 +50,20 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
     if run.status.is_terminal() {
         return Some("has ended");
     }
+    let is_of_finally = |node: &NodeAddress| run.place_of(node).is_some_and(|place| run.is_in_finally(place));
+    if event.node().is_some_and(is_of_finally) || closes_in_finally(run, event) {
+        return run.ending.is_none().then_some("is not ending");
+    }
     let ending = run.ending.as_ref().map(|ending| (ending.status(), "is ending"));
     let unless = |status: RunStatus| ending.filter(|(certain, _)| *certain != status).map(|(_, stands)| stands);
     match event {
         RunEvent::RunStarted { .. } => Some("has started"),
         RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => None,
+        RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
         RunEvent::RunSucceeded { .. } => {
-            ending.map(|(_, stands)| stands).or((run.branches.active() > 0).then_some("has active nodes"))
+            unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
         RunEvent::RunEnding { .. }
         | RunEvent::NodeAwaitedAssets { .. }
@@ -75,9 +80,16 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::ItemsListed { .. }
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
-        | RunEvent::JoinClosing { .. }
-        | RunEvent::AssetRecorded { .. } => ending.map(|(_, stands)| stands),
+        | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
+        // What was made before is recorded while something runs whatever the end.
+        RunEvent::AssetRecorded { .. } => ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands),
     }
+}
+
+fn closes_in_finally(run: &Run, event: &RunEvent) -> bool {
+    let RunEvent::BranchClosing { branch, .. } = event else { return false };
+    let within = run.branches.get(*branch).and_then(|branch| branch.parent);
+    within.is_some_and(|parent| run.is_in_finally(parent))
 }
 
 /// Asks whether the branches of a run can learn this.
@@ -113,26 +125,26 @@ fn can_open(run: &Run, node: &NodeAddress, from: u32, count: u32) -> bool {
     let Some(place) = run.find(node) else { return false };
     let is_loop = run.definition().node(place.node).region != run.branches.of(place).region;
     match &run.node(place).phase {
-        Phase::Pending => is_loop && from == 0 && count == 1,
+        Phase::Pending | Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => {
+            let is_try = !is_loop && run.definition().node(place.node).action.is_group();
+            let is_turn = is_loop && run.node(place).phase == Phase::Pending && from == 0;
+            count == 1 && (is_turn || (is_try && from == run.node(place).attempts))
+        }
         Phase::Around(around) => match &**around {
             Around::Each(each) => {
                 let left = each.items.len() as u64 - u64::from(each.opened).min(each.items.len() as u64);
                 !is_loop && from == each.opened && count > 0 && u64::from(count) <= left && each.closing.is_none()
             }
             Around::Loop(turns) => is_loop && turns.open.is_none() && from == turns.before && count == 1,
+            Around::Group(_) => false,
         },
-        Phase::AwaitingAssets { .. }
-        | Phase::Current(_)
-        | Phase::Retrying { .. }
-        | Phase::Succeeded
-        | Phase::Failed
-        | Phase::Skipped
-        | Phase::Cancelled => false,
+        Phase::Current(_) | Phase::Succeeded | Phase::Failed | Phase::Skipped | Phase::Cancelled => false,
     }
 }
 
 /// The table.
 fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
+    use super::state::Around as Opened;
     use Phase::{Around, AwaitingAssets, Current, Pending, Retrying, Succeeded};
     match event {
         RunEvent::NodeAwaitedAssets { .. } | RunEvent::NodeSkipped { .. } => matches!(phase, Pending),
@@ -141,14 +153,21 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AttemptScheduled { .. } => {
             matches!(phase, Pending | AwaitingAssets { .. } | Retrying { .. } | Current(_))
         }
-        RunEvent::AttemptGranted { .. }
-        | RunEvent::AttemptReturned { .. }
-        | RunEvent::AttemptStarted { .. }
-        | RunEvent::AttemptFailed { .. }
-        | RunEvent::RetryArmed { .. } => matches!(phase, Current(_)),
+        RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
+            matches!(phase, Current(_))
+        }
+        // The tries of a group are attempts that nobody holds.
+        RunEvent::AttemptFailed { .. } | RunEvent::RetryArmed { .. } => match phase {
+            Around(around) => around.is_idle() && matches!(&**around, Opened::Group(_)),
+            phase => matches!(phase, Current(_)),
+        },
         RunEvent::ItemsListed { .. } => matches!(phase, Pending | AwaitingAssets { .. }),
-        RunEvent::BranchesOpened { .. } => matches!(phase, Pending | Around(_)),
-        RunEvent::JoinClosing { .. } => matches!(phase, Around(_)),
+        RunEvent::BranchesOpened { .. } => {
+            matches!(phase, Pending | AwaitingAssets { .. } | Retrying { .. } | Around(_))
+        }
+        RunEvent::JoinClosing { .. } => {
+            matches!(phase, Around(around) if matches!(&**around, Opened::Each(each) if each.closing.is_none()))
+        }
         // Pure nodes end as they begin, and what has branches when none is left.
         RunEvent::NodeSucceeded { .. } => match phase {
             Around(around) => around.is_idle(),
@@ -182,7 +201,7 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         RunEvent::BranchesOpened { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. }
     );
     let lists = matches!(event, RunEvent::ItemsListed { .. });
-    (is_for_both || !stands_for_a_loop) && (!lists || node.body.is_some())
+    (is_for_both || !stands_for_a_loop) && (!lists || node.action.for_each().is_some())
 }
 
 fn stands(phase: &Phase) -> &'static str {

@@ -14,6 +14,7 @@
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
+//! | `finally` | what runs whatever the end |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |
@@ -33,6 +34,7 @@ mod decision;
 mod ending;
 mod event;
 mod evolve;
+mod finally;
 mod legal;
 mod output;
 mod produce;

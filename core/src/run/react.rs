@@ -145,9 +145,11 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
-        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => {
-            return None;
-        }
+        Execution::Inside { .. }
+        | Execution::Fails { .. }
+        | Execution::Each(_)
+        | Execution::Group(_)
+        | Execution::Waits { .. } => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),
@@ -174,7 +176,7 @@ pub fn task_of(run: &Run, node: &NodeAddress) -> Option<Task> {
 /// Says everything an active run still waits for from outside, for an owner that has just taken over.
 /// Sending it again is harmless: commands keep the id they had. Attempts that wait are handed out as they were before.
 pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
-    if run.status != RunStatus::Running || run.ending.is_some() {
+    if run.status != RunStatus::Running {
         return;
     }
     for (place, state) in run.places() {

@@ -1,11 +1,11 @@
 //! How a run goes on of its own accord, and how it ends well.
 
-use super::RunEvent;
 use super::agenda::{Next, Todo};
 use super::budget::Later;
 use super::decision::Decision;
 use super::output::{output_of, too_large};
 use super::step::Step;
+use super::{Ending, RunEvent};
 
 impl Decision<'_> {
     /// Goes on with the agenda until nothing is left on it, or this decision has no room: then the next goes on.
@@ -42,8 +42,14 @@ impl Decision<'_> {
     fn finish(&mut self) -> Result<(), Later> {
         let output = output_of(self.run(), self.now(), &self.turn);
         self.turn.check_work()?;
+        let is_last = self.definition().finally.is_none();
         let event = match output {
-            Ok(output) => RunEvent::RunSucceeded { output },
+            Ok(output) if is_last => RunEvent::RunSucceeded { output },
+            Ok(output) => RunEvent::RunEnding { ending: Ending::Succeeded { output } },
+            Err(failure) if !is_last => {
+                self.fail(failure);
+                return Ok(());
+            }
             Err(failure) => RunEvent::RunFailed { failure },
         };
         let has_room = self.turn.check_room(event.weight_bytes())?;

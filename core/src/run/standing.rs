@@ -39,7 +39,7 @@ impl RunRecord {
     pub(crate) fn standing(self) -> Standing {
         let is_cancelled = match &self.ending {
             Some(Ending::Cancelled { .. }) => true,
-            Some(Ending::Failed { .. }) | None => false,
+            Some(Ending::Succeeded { .. } | Ending::Failed { .. }) | None => false,
         };
         let nodes = self.nodes.into_iter().filter_map(|(node, state)| NodeStanding::of(node, state)).collect();
         Standing { is_cancelled, nodes }

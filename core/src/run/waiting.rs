@@ -89,7 +89,7 @@ impl Run {
 
     /// Returns the attempts that workers were granted and have not ended.
     pub fn held(&self) -> impl Iterator<Item = HeldAttempt> {
-        let nodes = self.places().filter(|_| self.ending.is_none());
+        let nodes = self.places().filter(|(place, state)| state.phase.current().is_some() && self.goes_on(*place));
         nodes.filter_map(|(place, state)| {
             let current = state.phase.current()?;
             current.holder().map(|(worker, session)| HeldAttempt {

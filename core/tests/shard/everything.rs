@@ -53,7 +53,10 @@ fn documents() -> [Value; 8] {
                 "timeout": "2h", "merge": "keyed", "body": {"steps": [
                     {"id": "one", "jobSlug": "work", "retry": {"maxAttempts": 1}, "storeResultAs": "mark", "input": "${{ doc }}"},
                     {"id": "rest", "dependsOn": ["one"], "when": "index == 1", "action": {"kind": "sleep", "duration": "1h"}}]}}},
-            {"id": "turn", "jobSlug": "work"}, {"id": "out", "action": "noop"}],
+            {"id": "turn", "jobSlug": "work"}, {"id": "out", "action": "noop"},
+            {"id": "tries", "retry": {"maxAttempts": 2, "backoff": "none"}, "timeout": "1h",
+                "group": {"steps": [{"id": "try", "jobSlug": "work", "retry": {"maxAttempts": 1}, "storeResultAs": "tried"}]}}],
+            "finally": {"steps": [{"id": "sweep", "jobSlug": "work"}]},
             "transitions": [{"from": "mark", "to": "all"}, {"from": "turn", "to": "out"},
                 {"from": "turn", "to": "turn", "maxIterations": 5}]}),
     ]
@@ -146,7 +149,9 @@ pub fn world() -> World {
     // With branches: ended and failed, with a state of its own and asleep, and one more to come; in the second turn of a loop.
     world.start("each", json!({"items": ["a", "b", "c", "d", "e"]}));
     world.settle();
-    for (node, outcome) in [("one@2", failed("chance")), ("one@3", ok(json!("x"))), ("turn@1", ok(json!(1)))] {
+    for (node, outcome) in
+        [("try@2", failed("chance")), ("one@3", failed("chance")), ("one@4", ok(json!("x"))), ("turn@1", ok(json!(1)))]
+    {
         let one = task(&mut world, "each", node);
         world.report(&one, outcome).unwrap();
         world.settle();

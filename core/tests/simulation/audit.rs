@@ -132,10 +132,15 @@ impl Audit {
         }
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
-        if let Some(status) = run.ending {
+        // What runs whatever the end is not withdrawn with the rest.
+        let of_finally = |node: &NodeAddress| ["finally", "sweep"].contains(&node.node().as_str());
+        if let Some(status) = run.ending.filter(|_| !event.node().is_some_and(of_finally)) {
             let said = match event {
                 RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => Some(status),
+                RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
+                RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
+                RunEvent::RunSucceeded { .. } => Some(RunStatus::Succeeded),
                 RunEvent::RunCancelled { .. } => Some(RunStatus::Cancelled),
                 _ => None,
             };
@@ -173,6 +178,8 @@ impl Audit {
                 RunEvent::AttemptStarted { attempt, .. } => {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
                 }
+                // The tries of a group are nobody's attempts.
+                RunEvent::AttemptFailed { .. } if ["publish", "finally"].contains(&name.node().as_str()) => {}
                 RunEvent::AttemptFailed { attempt, .. } => {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
                     node.is_current = false;

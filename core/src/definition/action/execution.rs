@@ -1,7 +1,7 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
 use crate::JobSlug;
-use crate::definition::ForEach;
+use crate::definition::{ForEach, Group};
 use crate::expr::Template;
 
 /// How an action is carried out.
@@ -18,6 +18,8 @@ pub enum Execution {
     Fails { code: String, message: Template },
     /// Nobody: its body happens once for each item, and what comes of that is its output.
     Each(Box<ForEach>),
+    /// Nobody: its nodes happen, and succeed or fail together.
+    Group(Box<Group>),
     /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
     Waits { span: Template },
 }

@@ -17,10 +17,10 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::ForEach;
 use super::ProblemCode;
 use super::document::{Field, Fields, escaped, nearest};
 use super::template::{Use, template};
+use super::{ForEach, Group};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
@@ -32,6 +32,9 @@ static KINDS: [&Kind; 7] =
 
 /// What a node with `forEach` is called; it is no word of documents.
 static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::Anything };
+
+/// The same of one with `group`.
+static GROUP: Kind = Kind { word: "group", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
 const LATER: [&str; 8] = [
@@ -62,6 +65,11 @@ impl Action {
         Self { kind: &EACH, execution: Execution::Each(Box::new(each)) }
     }
 
+    /// The action of a node with `group`.
+    pub(super) fn group(group: Group) -> Self {
+        Self { kind: &GROUP, execution: Execution::Group(Box::new(group)) }
+    }
+
     /// The action of a node whose own is broken, so that the rest of it can be read.
     pub(super) fn stand_in() -> Self {
         Self { kind: &noop::KIND, execution: Execution::Inside { output: None } }
@@ -75,6 +83,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Each(_)
+            | Execution::Group(_)
             | Execution::Waits { .. } => queue_of_engine(),
         }
     }
@@ -83,7 +92,42 @@ impl Action {
     pub(super) fn has_worker(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) => true,
-            Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => false,
+            Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Group(_)
+            | Execution::Waits { .. } => false,
+        }
+    }
+
+    /// Returns whether it is a group.
+    pub fn is_group(&self) -> bool {
+        matches!(self.execution, Execution::Group(_))
+    }
+
+    /// Returns what the output of its body is made of, where it has one and says so.
+    pub fn body_output(&self) -> Option<&Template> {
+        match &self.execution {
+            Execution::Each(each) => each.output.as_ref(),
+            Execution::Group(group) => group.output.as_ref(),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Waits { .. } => None,
+        }
+    }
+
+    /// Takes what the output of its body is made of.
+    pub(super) fn take_output(&mut self, output: Option<Template>) {
+        match &mut self.execution {
+            Execution::Each(each) => each.output = output,
+            Execution::Group(group) => group.output = output,
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Waits { .. } => {}
         }
     }
 
@@ -95,6 +139,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Fails { .. }
+            | Execution::Group(_)
             | Execution::Waits { .. } => None,
         }
     }
@@ -106,6 +151,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Each(_)
+            | Execution::Group(_)
             | Execution::Waits { .. } => true,
             Execution::Fails { .. } => false,
         }
@@ -114,7 +160,11 @@ impl Action {
     /// Says whether it has an output that can be the payload of an asset.
     pub(super) fn has_output(&self) -> bool {
         match &self.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } | Execution::Each(_) => true,
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Each(_)
+            | Execution::Group(_) => true,
             Execution::Fails { .. } | Execution::Waits { .. } => false,
         }
     }

@@ -60,6 +60,17 @@ pub struct Pace {
     pub jitter: Jitter,
 }
 
+impl RetryPolicy {
+    /// How it is where a document does not say: a group is not tried again.
+    pub(in crate::definition) fn by_default(is_group: bool) -> Self {
+        let mut policy = Self::default();
+        if is_group {
+            policy.pace.attempts_max = Some(1);
+        }
+        policy
+    }
+}
+
 impl Default for Pace {
     fn default() -> Self {
         Self {

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::Fold;
-use crate::definition::{Definition, NodeIx, RegionKind, TransitionIx};
+use crate::definition::{Definition, NodeIx, Outcome, RegionKind, Transition, TransitionIx};
 use crate::failure::RunFailure;
 use crate::run::agenda::Todo;
-use crate::run::state::{Around, Branch, Each, Phase, Place, Run, State, Turns};
+use crate::run::state::{Around, Branch, Each, NodeState, Phase, Place, Run, State, Try, Turns};
 use crate::run::{BranchOutcome, JoinClosing};
-use crate::{BranchId, Json, NodeAddress, Timestamp};
+use crate::{BranchId, Json, NodeAddress, NodeId, Timestamp};
 
 impl Fold<'_> {
     /// Decides one transition. One that leads out of a loop waits for the end of its turn.
     pub(super) fn deliver(&mut self, branch: BranchId, transition: TransitionIx, is_taken: bool) {
         if let Some(target) = self.target(branch, transition) {
+            let has_later_words = self.definition().has_later_words;
+            let caught = if is_taken && has_later_words { self.caught_over(branch, transition) } else { None };
             let target = self.node_mut(target);
             target.decided += 1;
             target.taken += u32::from(is_taken);
+            target.caught = target.caught.take().or(caught);
             return;
         }
         if !is_taken {
@@ -36,6 +39,16 @@ impl Fold<'_> {
             && let Some(Around::Loop(turns)) = self.node_mut(parent).phase.around_mut()
         {
             *turns.taken.entry(transition.0).or_default() += 1;
+        }
+    }
+
+    /// Returns the node whose failure stands behind a transition that was taken.
+    fn caught_over(&self, branch: BranchId, transition: TransitionIx) -> Option<NodeId> {
+        let definition = self.definition();
+        let Transition { from, on, .. } = definition.transition(transition);
+        match on {
+            Outcome::Failure => Some(definition.node(*from).id.clone()),
+            Outcome::Success => self.node(Place { branch, node: *from }).caught.clone(),
         }
     }
 
@@ -80,7 +93,7 @@ impl Fold<'_> {
         self.list_if_it_advances(place);
     }
 
-    pub(super) fn open_branches(&mut self, node: &NodeAddress, first: BranchId, from: u32, count: u32) {
+    pub(super) fn open_branches(&mut self, node: &NodeAddress, first: BranchId, from: u32, count: u32, now: Timestamp) {
         let place = self.place(node);
         let definition = Arc::clone(self.definition());
         let here = definition.node(place.node);
@@ -90,6 +103,9 @@ impl Fold<'_> {
         let Some(region) = region else { return };
         if is_loop && self.node(place).phase == Phase::Pending {
             self.enter(place, Phase::Around(Box::new(Around::Loop(Turns::default()))));
+        }
+        if !is_loop && here.action.is_group() {
+            self.begin_try(place, from + 1, now);
         }
         for (number, index) in (first.get()..).zip(from..from.saturating_add(count)) {
             let (id, mut branch) = (BranchId::new(number), Branch::untouched(&definition, region));
@@ -103,6 +119,10 @@ impl Fold<'_> {
                     each.open.insert(id);
                 }
                 Some(Around::Loop(turns)) => turns.open = Some(id),
+                Some(Around::Group(group)) => {
+                    branch.state = State::clone(&group.state);
+                    group.open = Some(id);
+                }
                 None => {}
             }
             self.branches.open(id, branch, is_loop);
@@ -113,6 +133,25 @@ impl Fold<'_> {
         self.list_if_it_advances(place);
     }
 
+    fn begin_try(&mut self, place: Place, attempt: u32, now: Timestamp) {
+        let state = self.state_of(place.branch).clone();
+        let is_bounded = self.definition().node(place.node).retry.duration_max.is_some();
+        let node = self.node_mut(place);
+        node.attempts = attempt;
+        if is_bounded {
+            node.first_scheduled_at.get_or_insert(now);
+        }
+        self.enter(place, Phase::Around(Box::new(Around::Group(Try::of(state, now)))));
+    }
+
+    /// What a try that succeeded wrote is written around it too.
+    fn keep_state_of(&mut self, branch: &Branch, before: &State, place: Place) {
+        let written = branch.state.iter().filter(|(key, value)| before.get(*key) != Some(value));
+        for (key, value) in written.map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>() {
+            self.store(place.branch, key, value);
+        }
+    }
+
     /// Some branches are to be withdrawn: nothing of them is to be done any more, or due.
     pub(super) fn close_branches(&mut self, ids: &[BranchId], failure: Option<&RunFailure>) {
         let within = self.within(ids);
@@ -121,6 +160,14 @@ impl Fold<'_> {
             self.let_go(place);
         }
         for id in ids {
+            // A group whose try is withdrawn has no more time to run out of.
+            let parent = self.branches.get(*id).and_then(|branch| branch.parent);
+            if let Some(place) = parent.filter(|place| self.node(*place).phase.around().is_some_and(Around::is_group)) {
+                self.let_go(place);
+                if let Some(Around::Group(group)) = self.node_mut(place).phase.around_mut() {
+                    group.closing = true;
+                }
+            }
             if let Some(branch) = self.branches.get_mut(*id) {
                 branch.closing = Some(failure.cloned());
                 self.list(Todo::Close(*id));
@@ -146,6 +193,10 @@ impl Fold<'_> {
         let Some(place) = branch.parent else { return };
         let definition = Arc::clone(self.definition());
         let of = definition.node(place.node).action.for_each();
+        // A try that has ended has no more time to run out of.
+        if self.node(place).phase.around().is_some_and(Around::is_group) {
+            self.let_go(place);
+        }
         let Some(around) = self.node_mut(place).phase.around_mut() else { return };
         let mut ends_well = false;
         match around {
@@ -154,6 +205,14 @@ impl Fold<'_> {
                 turns.open = None;
                 turns.before = branch.index + 1;
                 ends_well = matches!(outcome, BranchOutcome::Turned { again: false });
+            }
+            Around::Group(group) => {
+                group.open = None;
+                group.outcome = Some(outcome.clone());
+                let before = State::clone(&group.state);
+                if let BranchOutcome::Succeeded { .. } = outcome {
+                    self.keep_state_of(&branch, &before, place);
+                }
             }
         }
         if ends_well {
@@ -183,8 +242,8 @@ impl Fold<'_> {
             if node == place.node {
                 let before = self.node(place).clone();
                 self.enter(place, state.phase.clone());
-                let (taken, decided, failed) = (before.taken, before.decided, before.failed);
-                *self.node_mut(place) = crate::run::state::NodeState { taken, decided, failed, ..state.clone() };
+                let (taken, decided, failed, caught) = (before.taken, before.decided, before.failed, before.caught);
+                *self.node_mut(place) = NodeState { taken, decided, failed, caught, ..state.clone() };
             } else {
                 *self.node_mut(at) = state.clone();
             }

@@ -182,7 +182,10 @@ fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
             (Around::Each(each), Some(of)) if each.closing.is_none() => {
                 of.timeout.map(|span| (each.began_at.after(span), Due::Timeout))
             }
-            (Around::Each(_) | Around::Loop(_), _) => None,
+            (Around::Group(group), _) if !group.closing && group.outcome.is_none() => {
+                node.timeout.map(|span| (group.began_at.after(span), Due::Timeout))
+            }
+            (Around::Each(_) | Around::Loop(_) | Around::Group(_), _) => None,
         },
         Phase::Pending
         | Phase::AwaitingAssets { .. }
@@ -295,9 +298,13 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 }
             }
         }
-        RunEvent::NodeFailed { node, taken, tolerated, .. } => {
+        RunEvent::NodeFailed { node, failure, taken, tolerated } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);
+            // What older releases applied asks for no failure, and their checkpoints hold none.
+            if run.definition().has_later_words {
+                run.node_mut(place).failure = Some(Box::new(failure.clone()));
+            }
             run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
             run.leave(place, |_, transition| taken.contains(&transition.0));
@@ -319,7 +326,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
         }
         RunEvent::ItemsListed { node, items } => run.list_items(node, items, now),
-        RunEvent::BranchesOpened { node, first, from, count } => run.open_branches(node, *first, *from, *count),
+        RunEvent::BranchesOpened { node, first, from, count } => run.open_branches(node, *first, *from, *count, now),
         RunEvent::BranchClosing { branch, failure } => run.close_branches(&[*branch], Some(failure)),
         RunEvent::JoinClosing { node, join } => run.close_join(node, join),
         RunEvent::BranchEnded { branch, outcome } => run.end_branch(*branch, outcome),

@@ -12,12 +12,12 @@ use crate::run::{BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
 use crate::{BranchId, Json, Timestamp};
 
 /// What a node is at that has branches open. Checkpoints hold it as it is.
-#[expect(clippy::large_enum_variant, reason = "it lies in a box as a whole")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::run) enum Around {
     Each(Each),
     Loop(Turns),
+    Group(Try),
 }
 
 /// A `forEach`.
@@ -62,6 +62,30 @@ pub(in crate::run) struct Turns {
     pub taken: BTreeMap<u32, u32>,
 }
 
+/// A try of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct Try {
+    /// As its nodes found it; what they wrote is kept if they succeed.
+    #[serde(with = "shared_state", default, skip_serializing_if = "is_empty")]
+    pub state: State,
+    pub began_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<BranchId>,
+    /// Whether its branch is being withdrawn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closing: bool,
+    /// How it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<BranchOutcome>,
+}
+
+impl Try {
+    pub fn of(state: State, began_at: Timestamp) -> Self {
+        Self { state, began_at, open: None, closing: false, outcome: None }
+    }
+}
+
 /// What a `forEach` does next.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::run) enum EachNext {
@@ -86,21 +110,32 @@ impl Around {
         match self {
             Self::Each(each) => each.open.iter().copied().collect(),
             Self::Loop(turns) => turns.open.into_iter().collect(),
+            Self::Group(group) => group.open.into_iter().collect(),
         }
     }
 
-    /// Returns what the branches of a `forEach` see of the state.
+    /// Returns what its branches see of the state, where they have a copy.
     pub fn state(&self) -> Option<&State> {
         match self {
             Self::Each(each) => Some(&each.state),
+            Self::Group(group) => Some(&group.state),
             Self::Loop(_) => None,
         }
     }
 
+    pub fn is_group(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::Each(_) | Self::Loop(_) => false,
+        }
+    }
+
+    /// Returns whether none of its branches is open.
     pub fn is_idle(&self) -> bool {
         match self {
             Self::Each(each) => each.open.is_empty(),
             Self::Loop(turns) => turns.open.is_none(),
+            Self::Group(group) => group.open.is_none(),
         }
     }
 }

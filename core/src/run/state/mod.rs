@@ -30,7 +30,7 @@ use crate::definition::Definition;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
-pub(super) use around::{Around, Each, EachNext, Turns};
+pub(super) use around::{Around, Each, EachNext, Try, Turns};
 pub(super) use assets::Assets;
 pub(super) use branch::{Branch, Branches, State};
 pub(super) use node::{NodeState, Phase};
@@ -177,7 +177,7 @@ impl Run {
 
     /// Returns whether something may still happen to a node but that it is withdrawn.
     pub(super) fn goes_on(&self, place: Place) -> bool {
-        self.ending.is_none() && !self.branches.is_closing(place.branch)
+        (self.ending.is_none() || self.is_in_finally(place)) && !self.branches.is_closing(place.branch)
     }
 
     /// Returns what an address names, whether or not its branch is open.

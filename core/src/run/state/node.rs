@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Around;
 use crate::expr::ConsumedAsset;
+use crate::failure::RunFailure;
 use crate::run::attempt::CurrentAttempt;
 use crate::run::{AssetNeed, NodeStatus};
-use crate::{Json, Timestamp};
+use crate::{Json, NodeId, Timestamp};
 
 /// Where one node stands. Checkpoints hold it as it is: a change is a new format of their section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,12 @@ pub(in crate::run) struct NodeState {
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumed: Vec<ConsumedAsset>,
+    /// The node whose failure it stands behind. Since format 3 of runs, as the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<NodeId>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<RunFailure>>,
 }
 
 /// The phases of a node.
@@ -74,6 +81,8 @@ impl NodeState {
             failed: 0,
             output: None,
             consumed: Vec::new(),
+            caught: None,
+            failure: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::super::{RunEvent, Trigger};
+use super::super::{RunEvent, RunStatus, Trigger};
 use crate::definition::Definition;
 use crate::{DefinitionVersion, Json, RunId, Slug, Timestamp, WorkspaceId};
 
@@ -74,12 +74,20 @@ impl Origin {
 
     /// Returns what expressions see of the run and of its trigger.
     pub fn facts(&self) -> &(Json, Json) {
-        self.facts.get_or_init(|| {
-            let run = serde_json::json!({
-                "id": self.id, "workflow": self.workflow, "version": self.version,
-                "startedAt": self.started_at.to_string(),
-            });
-            (Json::of(&run), Json::of(&self.trigger))
+        self.facts.get_or_init(|| (Json::of(&self.run_facts()), Json::of(&self.trigger)))
+    }
+
+    /// Returns what is seen of the run where it is certain how it ends.
+    pub fn facts_at_end(&self, status: RunStatus) -> Json {
+        let mut run = self.run_facts();
+        run["status"] = status.as_str().into();
+        Json::of(&run)
+    }
+
+    fn run_facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id, "workflow": self.workflow, "version": self.version,
+            "startedAt": self.started_at.to_string(),
         })
     }
 }

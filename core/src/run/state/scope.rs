@@ -1,16 +1,26 @@
 //! What expressions and schemas see of a run: that of their branch.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Branch, Place, Run};
 use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
-use crate::run::NodeStatus;
+use crate::run::{Ending, NodeStatus};
 use crate::{BranchId, Json, Timestamp};
 
+/// What is seen of what is around a node.
+#[derive(Default)]
+struct Around<'a> {
+    error: Option<Cow<'a, RunFailure>>,
+    /// Of the run, where that is more than everywhere.
+    run: Option<Json>,
+    bound: Vec<(&'a str, &'a Json)>,
+}
+
 /// What is seen of nodes.
-type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding>);
+type Nodes<'a> = (&'a dyn Fn(&str) -> Option<&'a Json>, &'a dyn Fn(&str) -> Option<NodeStanding<'a>>);
 
 /// How a node ends whose transitions on success are taken.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +45,8 @@ impl Run {
         let own = error.map(|_| (place, NodeStatus::Failed));
         let standing = |id: &str| self.standing_in(place.branch, id, own);
         let consumed = &self.node(place).consumed;
-        let bound = self.bound_in(place.branch, None);
-        look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), error, (&bound, now)))
+        let around = self.around_of(place, error, None);
+        look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), &around, now))
     }
 
     /// Lets `look` see what is seen of an item when its branch has ended; `output` is then what it has made.
@@ -49,8 +59,10 @@ impl Run {
     ) -> T {
         let of_node = |id: &str| self.output_in(branch, id);
         let standing = |id: &str| self.standing_in(branch, id, None);
-        let bound = self.bound_in(branch, output);
-        look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), None, (&bound, now)))
+        let parent = self.branches.get(branch).and_then(|branch| branch.parent);
+        let mut around = parent.map_or_else(Around::default, |parent| self.around_of(parent, None, None));
+        around.bound = self.bound_in(branch, output);
+        look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), &around, now))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
@@ -61,7 +73,7 @@ impl Run {
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
         let standing = |id: &str| self.standing_in(BranchId::ROOT, id, None);
-        look(&self.scope(&assets, &root.state, (&output, &standing), None, (&[], now)))
+        look(&self.scope(&assets, &root.state, (&output, &standing), &Around::default(), now))
     }
 
     /// The same, as it will be once the node has ended so.
@@ -86,8 +98,8 @@ impl Run {
             Arc::make_mut(&mut state).insert(key.clone(), result.clone());
         }
         let standing = |id: &str| self.standing_in(place.branch, id, Some((place, status)));
-        let bound = self.bound_in(place.branch, None);
-        look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), None, (&bound, now)))
+        let around = self.around_of(place, None, None);
+        look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), &around, now))
     }
 
     /// Checks the state as it will be once the node has succeeded with `result`.
@@ -118,11 +130,37 @@ impl Run {
     }
 
     /// Where a node stands; `own` is how the one that is just ending ends.
-    fn standing_in(&self, branch: BranchId, id: &str, own: Option<(Place, NodeStatus)>) -> Option<NodeStanding> {
+    fn standing_in(&self, branch: BranchId, id: &str, own: Option<(Place, NodeStatus)>) -> Option<NodeStanding<'_>> {
         let place = self.seen_from(branch, id)?;
         let node = self.node(place);
         let status = own.filter(|(of, _)| *of == place).map_or_else(|| node.phase.status(), |(_, status)| status);
-        Some(NodeStanding { status: status.as_str(), attempts: node.attempts })
+        Some(NodeStanding { status: status.as_str(), attempts: node.attempts, error: node.failure.as_deref() })
+    }
+
+    /// Finds what is seen at a node of what is around it: the failure it stands behind, what bodies bind, and, in what runs
+    /// whatever the end, how the run ends.
+    fn around_of<'a>(&'a self, place: Place, error: Option<&'a RunFailure>, output: Option<&'a Json>) -> Around<'a> {
+        let ending = self.ending.as_ref().filter(|_| self.is_in_finally(place));
+        let of_end = || match ending? {
+            Ending::Succeeded { .. } => None,
+            Ending::Failed { failure } => Some(Cow::Borrowed(failure)),
+            Ending::Cancelled { reason } => Some(Cow::Owned(RunFailure::new("cancelled", reason.clone()))),
+        };
+        let caught = || self.failure_behind(place).map(Cow::Borrowed);
+        Around {
+            error: error.map(Cow::Borrowed).or_else(caught).or_else(of_end),
+            run: ending.map(|ending| self.origin.facts_at_end(ending.status())),
+            bound: self.bound_in(place.branch, output),
+        }
+    }
+
+    /// Finds the failure that a node stands behind, or what is around it.
+    fn failure_behind(&self, place: Place) -> Option<&RunFailure> {
+        let parents = self.branches.around(place.branch).filter_map(|(_, branch)| branch.parent);
+        let behind = std::iter::once(place).chain(parents).find_map(|at| Some((at, self.node(at).caught.as_ref()?)));
+        let (at, caught) = behind?;
+        let failed = self.seen_from(at.branch, caught.as_str())?;
+        self.node(failed).failure.as_deref()
     }
 
     /// Returns what the bodies around a branch bind, the innermost first; before it the `output` that a merge looks at.
@@ -144,10 +182,12 @@ impl Run {
         assets: &'a [ConsumedAsset],
         state: &'a BTreeMap<Arc<str>, Json>,
         (output, standing): Nodes<'a>,
-        error: Option<&'a RunFailure>,
-        (bound, now): (&'a [(&'a str, &'a Json)], Timestamp),
+        around: &'a Around<'a>,
+        now: Timestamp,
     ) -> Scope<'a> {
         let (run, trigger) = self.origin.facts();
+        let Around { error, run: own, bound } = around;
+        let (error, run) = (error.as_deref(), own.as_ref().unwrap_or(run));
         Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, now, bound }
     }
 }

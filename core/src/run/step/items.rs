@@ -69,6 +69,10 @@ impl Step<'_, '_> {
         if self.stands_for_a_loop() {
             return self.go_round();
         }
+        if let Some(Around::Group(group)) = self.state().phase.around() {
+            let outcome = group.outcome.clone();
+            return outcome.map_or(Ok(()), |outcome| self.end_try(outcome));
+        }
         let (Some(each), Some(of)) = (self.each(), self.node().action.for_each()) else { return Ok(()) };
         let run = self.decision.run();
         let next = each.next(of, run.branches.room(), size_of(run.definition(), self.place));
@@ -120,7 +124,7 @@ impl Step<'_, '_> {
     fn each(&self) -> Option<&Each> {
         match self.state().phase.around()? {
             Around::Each(each) => Some(each),
-            Around::Loop(_) => None,
+            Around::Loop(_) | Around::Group(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
 //! | `assets` | which versions of assets a node waits for |
@@ -27,6 +27,7 @@ mod ready;
 mod retry;
 mod route;
 mod sleep;
+mod together;
 mod tolerate;
 mod turns;
 
@@ -39,6 +40,7 @@ use items::Items;
 use job::Job;
 use pure::Pure;
 use sleep::Sleep;
+use together::Together;
 
 use super::RunEvent;
 use super::attempt::CurrentAttempt;

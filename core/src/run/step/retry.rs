@@ -41,6 +41,17 @@ impl Step<'_, '_> {
     /// [`Later`]; nothing has happened.
     pub(super) fn fail_attempt(&mut self, failure: RunFailure, again: Again, seen: Option<Seen>) -> Result<(), Later> {
         let Some(attempt) = self.current().map(|current| current.attempt) else { return Ok(()) };
+        self.fail_try(attempt, failure, again, seen)
+    }
+
+    /// The same of a try that is no attempt: a group's.
+    pub(super) fn fail_try(
+        &mut self,
+        attempt: Attempt,
+        failure: RunFailure,
+        again: Again,
+        seen: Option<Seen>,
+    ) -> Result<(), Later> {
         let failure = failure.at(&self.address(), Some(attempt));
         let (worker, started_at) = seen.unzip();
         let event =
