@@ -45,10 +45,10 @@ pub(crate) struct RunRecord {
     pub(super) ending: Option<Ending>,
     /// Those that are open but the run itself, in order. Since format 3, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    branches: Vec<BranchRecord>,
+    pub(super) branches: Vec<BranchRecord>,
     /// The number of the next.
     #[serde(default = "first_branch", skip_serializing_if = "is_first_branch")]
-    next_branch: u32,
+    pub(super) next_branch: u32,
 }
 
 /// What is to be done: the text of a node's address, or something of a branch.
@@ -70,12 +70,13 @@ enum TodoOf {
 /// A branch as it is written, without its nodes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct BranchRecord {
-    branch: BranchId,
-    parent: NodeAddress,
-    index: u32,
+pub(super) struct BranchRecord {
+    pub(super) branch: BranchId,
+    pub(super) parent: NodeAddress,
+    pub(super) index: u32,
+    /// Turns of loops have none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
-    item: Option<Json>,
+    pub(super) item: Option<Json>,
     /// Absent: what the `forEach` has of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<BTreeMap<String, Json>>,

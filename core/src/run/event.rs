@@ -10,6 +10,9 @@ use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
+/// How many branches one fact opens at most.
+pub const BRANCHES_OPENED_MAX: u32 = 1_000;
+
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -107,7 +110,7 @@ pub enum RunEvent {
         /// A list.
         items: Json,
     },
-    /// So many branches begin, numbered from `first`: of a `forEach` for the items from `from`, of a loop its turn `from`.
+    /// So many branches, at most [`BRANCHES_OPENED_MAX`], begin, numbered from `first`: of a `forEach` for the items from `from`, of a loop its turn `from`.
     BranchesOpened { node: NodeAddress, first: BranchId, from: u32, count: u32 },
     /// A branch fails: what is active in it is withdrawn, and [`RunEvent::BranchEnded`] follows.
     BranchClosing { branch: BranchId, failure: RunFailure },

@@ -1,4 +1,4 @@
-//! What a run's events mean for `workflow_runs` and `traces`.
+//! What a run's events mean for `workflow_runs` and `traces`; for `branches` see there.
 
 use headwater_core::run::{Ending, RunEvent, RunFailure, RunStatus};
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
@@ -108,11 +108,12 @@ impl Changes {
                     row.scheduled_at = Some(time);
                     row.input = Some(items);
                 }
-                // What happens in branches has rows of its own, by the addresses of its nodes.
-                RunEvent::BranchesOpened { .. }
-                | RunEvent::BranchClosing { .. }
-                | RunEvent::JoinClosing { .. }
-                | RunEvent::BranchEnded { .. } => {}
+                RunEvent::BranchesOpened { node, first, from, count } => {
+                    self.open_branches(run, &node, first, from, count, time);
+                }
+                RunEvent::BranchEnded { branch, outcome } => self.end_branch(run, branch, outcome, time),
+                // The ends of what is withdrawn follow.
+                RunEvent::BranchClosing { .. } | RunEvent::JoinClosing { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),

@@ -20,6 +20,7 @@ pub const TABLE: Table = Table {
         Kind::Time.maybe("finished_at"),
         Kind::Time.maybe("wakes_at"),
         Kind::Integer.named("attempt"),
+        Kind::Integer.named("branch"),
         Kind::Text.named("node_id"),
         Kind::Text.named("status"),
         Kind::Text.maybe("worker"),
@@ -224,7 +225,8 @@ pub(crate) async fn write_new<'a>(
             .time_or_null(change.finished_at)
             .time_or_null(change.wakes_at)
             .integer(integer(change.attempt))
-            .text(&change.node.text())
+            .integer(integer(change.node.branch().get()))
+            .text(change.node.node().as_str())
             .text(change.status.as_str())
             .text_or_null(change.worker.as_ref().map(|worker| worker.as_str()))
             .text_or_null(change.input.as_ref().map(|json| json.as_str()))
@@ -238,7 +240,7 @@ pub(crate) async fn write_new<'a>(
 /// What a later change of an attempt says wins; what it leaves open stays.
 macro_rules! later_wins {
     () => {
-        "ON CONFLICT (run_id, node_id, attempt) DO UPDATE SET
+        "ON CONFLICT (run_id, node_id, branch, attempt) DO UPDATE SET
              status = excluded.status,
              worker = coalesce(excluded.worker, t.worker),
              scheduled_at = coalesce(excluded.scheduled_at, t.scheduled_at),
@@ -258,23 +260,24 @@ pub(crate) async fn write_settled(transaction: &Transaction<'_>, nodes: &[Settle
         return Ok(());
     }
     let sql = concat!(
-        "INSERT INTO traces AS t (run_id, node_id, attempt, status, finished_at, error_code, error_message)
-         SELECT u.run_id, u.node_id,
+        "INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, finished_at, error_code, error_message)
+         SELECT u.run_id, u.node_id, u.branch,
                 coalesce((SELECT CASE WHEN h.status IN ('waiting', 'queued', 'running') THEN h.attempt END
-                          FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id
+                          FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id AND h.branch = u.branch
                           ORDER BY h.attempt DESC LIMIT 1), 0),
                 u.status, u.finished_at, u.error_code, u.error_message
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[])
-             AS u (run_id, node_id, status, finished_at, error_code, error_message) ",
+         FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
+             AS u (run_id, node_id, branch, status, finished_at, error_code, error_message) ",
         later_wins!()
     );
     let runs = column(nodes, |node| node.run.as_uuid());
-    let ids = column(nodes, |node| node.node.text());
+    let ids = column(nodes, |node| node.node.node().as_str());
+    let branches = column(nodes, |node| integer(node.node.branch().get()));
     let statuses = column(nodes, |node| node.status.as_str());
     let times = column(nodes, |node| Time(node.finished_at));
     let codes = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.message)));
-    execute(transaction, sql, &[&runs, &ids, &statuses, &times, &codes, &messages]).await
+    execute(transaction, sql, &[&runs, &ids, &branches, &statuses, &times, &codes, &messages]).await
 }
 
 /// Writes changes of rows that may be there.
@@ -285,7 +288,8 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let sql = format!("{} {}", TABLE.insert_from_arrays(), later_wins!());
     let rows = &changes[..];
     let runs = column(rows, |row| row.run.as_uuid());
-    let nodes = column(rows, |row| row.node.text());
+    let nodes = column(rows, |row| row.node.node().as_str());
+    let branches = column(rows, |row| integer(row.node.branch().get()));
     let attempts = column(rows, |row| integer(row.attempt));
     let statuses = column(rows, |row| row.status.as_str());
     let workers = column(rows, |row| row.worker.as_ref().map(|worker| worker.as_str()));
@@ -297,9 +301,9 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let outputs = column(rows, |row| row.output.as_ref().map(|json| json.as_str()));
     let codes = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.message)));
-    let columns: [&(dyn ToSql + Sync); 13] = [
-        &runs, &scheduled, &started, &finished, &wakes, &attempts, &nodes, &statuses, &workers, &inputs, &outputs,
-        &codes, &messages,
+    let columns: [&(dyn ToSql + Sync); 14] = [
+        &runs, &scheduled, &started, &finished, &wakes, &attempts, &branches, &nodes, &statuses, &workers, &inputs,
+        &outputs, &codes, &messages,
     ];
     execute(transaction, &sql, &columns).await
 }

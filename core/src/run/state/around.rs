@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::branch::State;
 use crate::definition::{EachJoin, ForEach, Tolerance};
 use crate::failure::RunFailure;
-use crate::run::JoinClosing;
+use crate::run::{BRANCHES_OPENED_MAX, JoinClosing};
 use crate::{BranchId, Json, Timestamp};
 
 /// What a node is at that has branches open. Checkpoints hold it as it is.
@@ -72,8 +72,6 @@ pub(in crate::run) enum EachNext {
 
 /// How many nodes the branches of a run may have together, beside the first branch of each `forEach`.
 const ROOM_MAX: u64 = 100_000;
-/// How many branches one fact opens.
-const OPENED_AT_ONCE: u32 = 1_000;
 
 impl Around {
     /// Returns the branches that are open in it.
@@ -173,7 +171,7 @@ impl Each {
         let by_number = each.concurrency.map_or(u32::MAX, |max| max.saturating_sub(open));
         let by_room = (ROOM_MAX.saturating_sub(room) / size.max(1)).min(u64::from(u32::MAX)) as u32;
         let by_room = by_room.max(u32::from(open == 0));
-        Some(left.min(by_number).min(by_room).min(OPENED_AT_ONCE)).filter(|count| *count > 0)
+        Some(left.min(by_number).min(by_room).min(BRANCHES_OPENED_MAX)).filter(|count| *count > 0)
     }
 }
 
