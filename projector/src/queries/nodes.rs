@@ -105,20 +105,17 @@ fn sql() -> String {
     )
 }
 
-impl Reads {
-    /// Returns every node of a run's definition, in document order, the nodes of a body behind their `forEach`.
-    pub(super) async fn nodes_of(&self, run: RunId) -> Result<Vec<NodeView>, DatabaseError> {
-        let rows = self.rows(&sql(), &[&run.as_uuid()]).await?;
-        let (mut nodes, mut places) = (Vec::<NodeView>::with_capacity(rows.len()), BTreeMap::new());
-        for row in &rows {
-            let around =
-                row.get::<_, Option<String>>("body_of").and_then(|each| places.get(&each).map(|at| &nodes[*at]));
-            let view = node(row, around);
-            places.insert(view.node_id.clone(), nodes.len());
-            nodes.push(view);
-        }
-        Ok(nodes)
+/// Returns every node of a run's definition, in document order, the nodes of a body behind their `forEach`.
+pub(super) async fn nodes_of(reads: &Reads, run: RunId) -> Result<Vec<NodeView>, DatabaseError> {
+    let rows = reads.rows(&sql(), &[&run.as_uuid()]).await?;
+    let (mut nodes, mut places) = (Vec::<NodeView>::with_capacity(rows.len()), BTreeMap::new());
+    for row in &rows {
+        let around = row.get::<_, Option<String>>("body_of").and_then(|each| places.get(&each).map(|at| &nodes[*at]));
+        let view = node(row, around);
+        places.insert(view.node_id.clone(), nodes.len());
+        nodes.push(view);
     }
+    Ok(nodes)
 }
 
 fn node(row: &Row, around: Option<&NodeView>) -> NodeView {

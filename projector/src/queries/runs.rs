@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::nodes::NodeView;
-use super::traces::TraceView;
+use super::nodes::{NodeView, nodes_of};
+use super::traces::{TraceView, first_traces};
 use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number};
 use crate::columns::{Time, bigint};
 use crate::database::DatabaseError;
@@ -164,11 +164,11 @@ impl Reads {
         let rows = self.rows(&sql, &[&id, &workspace.as_str()]).await?;
         let Some(found) = rows.first() else { return Ok(None) };
         let input = json(found, "input");
-        let (traces, has_more_traces) = self.first_traces(run, &input).await?;
+        let (traces, has_more_traces) = first_traces(self, run, &input).await?;
         Ok(Some(RunDetail {
             summary: summary(found),
             output: json_if(found, "output"),
-            nodes: self.nodes_of(run).await?,
+            nodes: nodes_of(self, run).await?,
             traces,
             has_more_traces,
             input,

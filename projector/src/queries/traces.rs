@@ -132,17 +132,21 @@ impl Reads {
         let next = shown.last().filter(|_| rows.len() > shown.len()).and_then(place);
         Ok(Some(TracePage { traces: shown.iter().map(|row| trace(row, &input)).collect(), next }))
     }
+}
 
-    /// Returns the attempts of a run that came to be first, in that order, and whether there are more.
-    pub(super) async fn first_traces(&self, run: RunId, input: &Json) -> Result<(Vec<TraceView>, bool), DatabaseError> {
-        let sql = format!(
-            "SELECT t.*, {TRIED} AS tried FROM traces t WHERE run_id = $1
+/// Returns the attempts of a run that came to be first, in that order, and whether there are more.
+pub(super) async fn first_traces(
+    reads: &Reads,
+    run: RunId,
+    input: &Json,
+) -> Result<(Vec<TraceView>, bool), DatabaseError> {
+    let sql = format!(
+        "SELECT t.*, {TRIED} AS tried FROM traces t WHERE run_id = $1
              ORDER BY coalesce(scheduled_at, started_at, wakes_at, finished_at), branch, node_id, attempt LIMIT $2"
-        );
-        let rows = self.rows(&sql, &[&run.as_uuid(), &(i64::from(TRACES_MAX) + 1)]).await?;
-        let traces = rows.iter().take(TRACES_MAX as usize).map(|row| trace(row, input)).collect();
-        Ok((traces, rows.len() > TRACES_MAX as usize))
-    }
+    );
+    let rows = reads.rows(&sql, &[&run.as_uuid(), &(i64::from(TRACES_MAX) + 1)]).await?;
+    let traces = rows.iter().take(TRACES_MAX as usize).map(|row| trace(row, input)).collect();
+    Ok((traces, rows.len() > TRACES_MAX as usize))
 }
 
 /// Returns the page mark of a row.
