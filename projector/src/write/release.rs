@@ -68,12 +68,15 @@ async fn goes_on(transaction: &Transaction<'_>, run: RunId, standing: &Standing,
     let names = column(nodes, |node| node.node.node().as_str());
     let branches = column(nodes, branch_of);
     let highest = column(nodes, |node| integer(node.attempts_max));
-    // Of a branch that has ended the record holds no nodes: they stay as they are.
+    // Of a branch that has ended the record holds no nodes: they stay as they are. (`NOT IN` makes a table of hashes, which a run of
+    // many items needs; joins here are loops.)
     let sql = "DELETE FROM traces t WHERE run_id = $1
-               AND NOT EXISTS (SELECT 1 FROM branches b WHERE b.run_id = t.run_id AND b.branch = t.branch
-                                                          AND b.status <> 'running')
-               AND NOT EXISTS (SELECT 1 FROM unnest($2::text[], $3::int4[], $4::int4[]) AS u (node_id, branch, highest)
-                               WHERE u.node_id = t.node_id AND u.branch = t.branch AND t.attempt <= u.highest)";
+               AND branch NOT IN (SELECT b.branch FROM branches b WHERE b.run_id = $1 AND b.status <> 'running')
+               AND (node_id, branch) NOT IN (
+                   SELECT u.node_id, u.branch FROM unnest($2::text[], $3::int4[]) AS u (node_id, branch))";
+    execute(transaction, sql, &[&run, &names, &branches]).await?;
+    let sql = "DELETE FROM traces t USING unnest($2::text[], $3::int4[], $4::int4[]) AS u (node_id, branch, highest)
+               WHERE t.run_id = $1 AND t.node_id = u.node_id AND t.branch = u.branch AND t.attempt > u.highest";
     execute(transaction, sql, &[&run, &names, &branches, &highest]).await?;
     write_nodes(transaction, run, nodes, time).await?;
     // A node is at one attempt, and at none where its branch has ended.
@@ -102,7 +105,7 @@ async fn write_branches(
     let next = integer(standing.next_branch.get());
     execute(transaction, "DELETE FROM branches WHERE run_id = $1 AND branch >= $2", &[&run, &next]).await?;
     let sql = "UPDATE branches SET status = 'cancelled', ended_at = $3
-               WHERE run_id = $1 AND status = 'running' AND branch <> ALL ($2::int4[])";
+               WHERE run_id = $1 AND status = 'running' AND branch NOT IN (SELECT unnest($2::int4[]))";
     execute(transaction, sql, &[&run, &numbers, &time]).await?;
     let sql = "INSERT INTO branches AS b (run_id, opened_at, branch, parent_branch, position, node_id, kind, status)
                SELECT $1::uuid, $2::timestamptz, u.branch, u.parent_branch, u.position, u.node_id,
@@ -129,7 +132,12 @@ async fn write_nodes(
 ) -> Result<(), WriteError> {
     // What has ended in the last turn of a loop stands in the branch around it too, and has its row where it happened: in a branch
     // that another node, or the same in another way, has opened.
-    let sql = "INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, worker, scheduled_at, wakes_at, finished_at,
+    let sql = "WITH homes AS MATERIALIZED (
+                   SELECT DISTINCT h.node_id, o.opener, o.kind FROM traces h
+                   CROSS JOIN LATERAL (SELECT node_id AS opener, kind FROM branches
+                                       WHERE run_id = $1 AND branch = h.branch OFFSET 0) o
+                   WHERE h.run_id = $1)
+               INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, worker, scheduled_at, wakes_at, finished_at,
                                         input, output)
                SELECT $1::uuid, u.node_id, u.branch,
                       coalesce(CASE WHEN u.is_over THEN (SELECT max(h.attempt) FROM traces h
@@ -143,9 +151,8 @@ async fn write_nodes(
                LEFT JOIN branches b ON b.run_id = $1 AND b.branch = u.branch
                WHERE NOT u.is_over
                   OR EXISTS (SELECT FROM traces h WHERE h.run_id = $1 AND h.node_id = u.node_id AND h.branch = u.branch)
-                  OR NOT EXISTS (SELECT FROM traces h JOIN branches o ON o.run_id = h.run_id AND o.branch = h.branch
-                                 WHERE h.run_id = $1 AND h.node_id = u.node_id
-                                       AND (o.node_id, o.kind) IS DISTINCT FROM (b.node_id, b.kind))
+                  OR NOT EXISTS (SELECT FROM homes h WHERE h.node_id = u.node_id
+                                                       AND (h.opener, h.kind) IS DISTINCT FROM (b.node_id, b.kind))
                ON CONFLICT (run_id, node_id, branch, attempt) DO UPDATE SET
                    status = excluded.status,
                    worker = coalesce(excluded.worker, CASE WHEN excluded.status IN ('waiting', 'queued') THEN NULL
