@@ -188,7 +188,16 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
             },
         ),
         ("items-listed", RunEvent::ItemsListed { node: node(), items: Json::of(&json!(["a", {"b": 1}])) }),
-        ("branches-opened", RunEvent::BranchesOpened { node: node(), first: BranchId::new(7), from: 3, count: 2 }),
+        (
+            "branches-opened",
+            RunEvent::BranchesOpened {
+                node: node(),
+                kind: BranchKind::Item,
+                first: BranchId::new(7),
+                from: 3,
+                count: 2,
+            },
+        ),
         ("branch-closing", RunEvent::BranchClosing { branch: BranchId::new(7), failure: failure() }),
         ("join-closing-enough", RunEvent::JoinClosing { node: node(), join: JoinClosing::Enough {} }),
         (

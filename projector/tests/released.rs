@@ -20,6 +20,7 @@ const RUN: &str = "0197a3f0-7c00-7abc-8def-012345678800";
 const MAKER: &str = "0197a3f0-7c00-7abc-8def-0123456789ab";
 const ENDED: [&str; 2] = ["0197a3f0-7c00-7abc-8def-012345678810", "0197a3f0-7c00-7abc-8def-012345678820"];
 const TWICE: &str = "0197a3f0-7c00-7abc-8def-012345678830";
+const WIDE: &str = "0197a3f0-7c00-7abc-8def-012345678840";
 const LEASE: &str = "00000000000000aa";
 
 fn materialized(version: u64) -> Value {
@@ -76,6 +77,67 @@ fn scheduled(node: &str, attempt: u32) -> Value {
     run(json!({"attemptScheduled": {"node": node, "attempt": attempt, "lease": LEASE, "input": {}}}))
 }
 
+fn opened(node: &str, first: u32, from: u32, count: u32) -> Value {
+    run(json!({"branchesOpened": {"node": node, "first": first, "from": from, "count": count}}))
+}
+
+fn done(node: &str) -> Value {
+    run(json!({"nodeSucceeded": {"node": node, "attempt": 1, "output": node}}))
+}
+
+fn over(branch: u32, outcome: Value) -> Value {
+    run(json!({"branchEnded": {"branch": branch, "outcome": outcome}}))
+}
+
+/// A run with three items and a loop. What is skipped ended an item, and opened one more.
+fn wide() -> Vec<Value> {
+    let started = json!({"runStarted": {"workspace": "default", "workflow": "site", "version": 1, "input": {}, "trigger": {"manual": {}}}});
+    let current = json!({"current": {"attempt": 1, "lease": LEASE, "scheduledAt": 1, "revision": 1, "wakesAt": null, "heldBy": null, "started": false}});
+    let around = json!({"around": {"each": {"items": [null, null, null, 4], "beganAt": 1, "opened": 3, "open": [2, 3], "outputs": {"0": 1},
+        "failed": 0}}});
+    let nodes = json!([
+        ["each", node(around, 0)],
+        // Where the last turn left them.
+        ["draft", node(json!("succeeded"), 1)],
+        ["rate", node(json!("succeeded"), 1)],
+        ["one@2", node(current.clone(), 1)],
+        ["one@3", node(current, 1)]
+    ]);
+    let mut release = run_of(nodes);
+    let record = &mut release["released"]["record"]["run"];
+    record["format"] = json!(3);
+    record["record"]["id"] = json!(WIDE);
+    record["record"]["nextBranch"] = json!(5);
+    record["record"]["branches"] = json!([
+        {"branch": 2, "parent": "each", "index": 1, "item": 2}, {"branch": 3, "parent": "each", "index": 2, "item": null}]);
+    vec![
+        json!([
+            run(started),
+            run(json!({"itemsListed": {"node": "each", "items": [1, 2, 3, 4]}})),
+            opened("each", 1, 0, 3),
+            scheduled("one@1", 1),
+            scheduled("one@2", 1),
+            scheduled("one@3", 1),
+            opened("draft", 4, 0, 1),
+            done("draft@4"),
+        ]),
+        json!([
+            done("one@1"),
+            over(1, json!({"succeeded": {"output": 1}})),
+            done("rate@4"),
+            over(4, json!({"turned": {"again": false}}))
+        ]),
+        json!([
+            done("one@2"),
+            over(2, json!({"succeeded": {"output": 2}})),
+            opened("each", 5, 3, 1),
+            scheduled("one@5", 1)
+        ]),
+        json!([release]),
+        json!([done("one@3"), over(3, json!({"succeeded": {"output": 3}})), opened("each", 5, 3, 1)]),
+    ]
+}
+
 /// One commit for each: its aggregate and its events.
 fn story() -> Vec<(String, Value)> {
     let name = format!("run/{RUN}");
@@ -124,7 +186,7 @@ fn story() -> Vec<(String, Value)> {
     let cancelled = run(json!({"nodeCancelled": {"node": "a"}}));
     for (id, end) in [(ENDED[0], json!([ended("succeeded")])), (ENDED[1], json!([ended("failed"), cancelled, failed]))]
     {
-        all.push((format!("run/{id}"), json!([run(other.clone()), scheduled("a", 1)])));
+        all.push((format!("run/{id}"), json!([run(other.clone()), scheduled("a", 1), opened("loop", 1, 0, 1)])));
         all.push((format!("run/{id}"), end));
     }
     // Ends before there is anything to end, and after the one that counts.
@@ -137,6 +199,7 @@ fn story() -> Vec<(String, Value)> {
         json!([ended("succeeded")]),
     ];
     all.extend(of_twice.into_iter().map(|events| (format!("run/{TWICE}"), events)));
+    all.extend(wide().into_iter().map(|events| (format!("run/{WIDE}"), events)));
     let asset = "asset/default/site.pages".to_owned();
     let workflow = "workflow/default/site".to_owned();
     all.extend([
@@ -172,12 +235,14 @@ fn journal(commits_max: usize) -> MemoryJournals {
     journal
 }
 
-const SHOWN: [&str; 6] = [
+const SHOWN: [&str; 7] = [
     "SELECT concat_ws(' ', status, coalesce(error::json ->> 'code', '-'), completed_at IS NOT NULL, output)
      FROM headwater.workflow_runs ORDER BY run_id",
-    "SELECT concat_ws(' ', node_id, attempt, status, coalesce(output, '-'), finished_at IS NOT NULL, error_code,
-                      CASE WHEN tolerated THEN 'tolerated' END)
-     FROM headwater.traces ORDER BY run_id, node_id, attempt",
+    "SELECT concat_ws(' ', branch, node_id, kind, position, status, again, output, ended_at IS NOT NULL)
+     FROM headwater.branches ORDER BY run_id, branch",
+    "SELECT concat_ws(' ', node_id || CASE WHEN branch > 0 THEN '@' || branch ELSE '' END, attempt, status, coalesce(output, '-'),
+                      finished_at IS NOT NULL, error_code, CASE WHEN tolerated THEN 'tolerated' END)
+     FROM headwater.traces ORDER BY run_id, node_id, branch, attempt",
     "SELECT v.version || ' of ' || a.latest_version || ' ' || (v.revision = a.latest_revision)::text
      FROM headwater.asset_versions v JOIN headwater.assets a USING (workspace, asset_key)
      JOIN headwater.asset_inputs i USING (workspace, asset_key, partition, version) ORDER BY v.version",
@@ -219,14 +284,33 @@ async fn the_tables_say_of_what_was_released_what_its_record_says() {
             "g 0 failed - t tolerated",
             "a 1 cancelled - t",
             "a 1 cancelled - t",
+            "draft@4 1 succeeded \"draft@4\" t",
+            "each 1 running - f",
+            "one@1 1 succeeded \"one@1\" t",
+            "one@2 1 queued - f",
+            "one@3 1 succeeded \"one@3\" t",
+            "rate@4 1 succeeded \"rate@4\" t",
         ];
-        let runs = vec!["running - f", "succeeded - t", "failed late t", "succeeded - t \"kept\""];
+        let branches = vec![
+            "1 loop turn 0 cancelled t",
+            "1 loop turn 0 cancelled t",
+            "1 each item 0 succeeded 1 t",
+            "2 each item 1 running f",
+            "3 each item 2 succeeded 3 t",
+            "4 draft turn 0 succeeded f t",
+            "5 each item 3 running f",
+        ];
+        let runs = vec!["running - f", "succeeded - t", "failed late t", "succeeded - t \"kept\"", "running - f"];
         let versions = vec!["1 of 2 false", "2 of 2 true"];
         let dead = vec!["refused by the database (23505, workflow_runs_pkey)"];
         // What was skipped never was; from its release on the workflow has what the record says.
         let selections = vec!["1 selects 1", "3 selects 1", "4 selects 2"];
         let definitions = vec!["1 of 2", "2 of 2"];
-        assert_eq!(shown, [runs, nodes, versions, definitions, selections, dead], "{commits_max} {events_max}");
+        assert_eq!(
+            shown,
+            [runs, branches, nodes, versions, definitions, selections, dead],
+            "{commits_max} {events_max}"
+        );
         let report = rebuild(&database, Arc::new(journal), &[shard], Switch::Never).await.unwrap();
         assert!(report.equal, "{report:#?}");
         client.batch_execute("DROP SCHEMA headwater CASCADE").await.unwrap();

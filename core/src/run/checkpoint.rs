@@ -9,7 +9,7 @@ use super::agenda::{Agenda, Todo};
 use super::evolve::{Fold, timer_of_run};
 use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
-use super::{Ending, RunEvent, RunFailure, RunStatus, Trigger};
+use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::dialogue::InputVersion;
@@ -45,10 +45,10 @@ pub(crate) struct RunRecord {
     pub(super) ending: Option<Ending>,
     /// Those that are open but the run itself, in order. Since format 3, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    branches: Vec<BranchRecord>,
+    pub(super) branches: Vec<BranchRecord>,
     /// The number of the next.
     #[serde(default = "first_branch", skip_serializing_if = "is_first_branch")]
-    next_branch: u32,
+    pub(super) next_branch: u32,
     /// How many turns of loops there were.
     #[serde(default, skip_serializing_if = "is_none")]
     turns: u32,
@@ -73,12 +73,15 @@ enum TodoOf {
 /// A branch as it is written, without its nodes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct BranchRecord {
-    branch: BranchId,
-    parent: NodeAddress,
-    index: u32,
+pub(super) struct BranchRecord {
+    pub(super) branch: BranchId,
+    /// Follows from the definition: for who has none.
+    pub(super) kind: BranchKind,
+    pub(super) parent: NodeAddress,
+    pub(super) index: u32,
+    /// Turns of loops have none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
-    item: Option<Json>,
+    pub(super) item: Option<Json>,
     /// Absent: what the `forEach` has of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<BTreeMap<String, Json>>,
@@ -298,6 +301,7 @@ impl Run {
         let state = || branch.state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
         Some(BranchRecord {
             branch: id,
+            kind: self.kind_of_branches(parent),
             parent: self.address(parent),
             index: branch.index,
             item: branch.item.as_ref().map(|[item, _]| item.clone()),

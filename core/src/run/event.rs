@@ -10,6 +10,9 @@ use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
 use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
+/// How many branches one fact opens at most.
+pub const BRANCHES_OPENED_MAX: u32 = 1_000;
+
 /// A fact about a run. Its time is the commit's, unless a field says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -111,8 +114,9 @@ pub enum RunEvent {
         /// A list.
         items: Json,
     },
-    /// So many branches begin, numbered from `first`: of a `forEach` for the items from `from`, of a loop its turn `from`.
-    BranchesOpened { node: NodeAddress, first: BranchId, from: u32, count: u32 },
+    /// So many branches, at most [`BRANCHES_OPENED_MAX`], begin, numbered from `first`: for the items, the turn or the try
+    /// from `from`.
+    BranchesOpened { node: NodeAddress, kind: BranchKind, first: BranchId, from: u32, count: u32 },
     /// A branch fails: what is active in it is withdrawn, and [`RunEvent::BranchEnded`] follows.
     BranchClosing { branch: BranchId, failure: RunFailure },
     /// A `forEach` needs no more of its branches, or none can help it any more: those that are open are withdrawn.
@@ -144,6 +148,29 @@ pub enum JoinClosing {
     Failed {
         failure: RunFailure,
     },
+}
+
+/// What a branch is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BranchKind {
+    /// An item of a `forEach`.
+    Item,
+    /// A turn of a loop.
+    Turn,
+    /// A try of a group.
+    Try,
+}
+
+impl BranchKind {
+    /// Returns the word that users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Turn => "turn",
+            Self::Try => "try",
+        }
+    }
 }
 
 /// How a branch ends.

@@ -2,7 +2,7 @@
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
 use super::state::{Around, Phase, Place, Run};
-use super::{BranchOutcome, RunEvent, RunStatus};
+use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
 use crate::{BranchId, NodeAddress};
 
@@ -99,9 +99,9 @@ fn of_branch(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
         (branch, is_open(branch) && !run.branches.is_closing(*branch))
     } else if let RunEvent::BranchEnded { branch, outcome } = event {
         (branch, is_open(branch) && can_end(run, *branch, outcome))
-    } else if let RunEvent::BranchesOpened { node, first, from, count } = event {
+    } else if let RunEvent::BranchesOpened { node, kind, first, from, count } = event {
         let are_next = *first == run.branches.next() && first.get().checked_add(*count).is_some();
-        (first, are_next && can_open(run, node, *from, *count))
+        (first, are_next && can_open(run, node, *kind, *from, *count))
     } else {
         return Ok(());
     };
@@ -121,8 +121,11 @@ fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
 }
 
 /// Whether a node can open branches: a `forEach` those for its next items, the first node of a loop its next turn.
-fn can_open(run: &Run, node: &NodeAddress, from: u32, count: u32) -> bool {
+fn can_open(run: &Run, node: &NodeAddress, kind: BranchKind, from: u32, count: u32) -> bool {
     let Some(place) = run.find(node) else { return false };
+    if run.kind_of_branches(place) != kind {
+        return false;
+    }
     let is_loop = run.definition().node(place.node).region != run.branches.of(place).region;
     match &run.node(place).phase {
         Phase::Pending | Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => {

@@ -52,12 +52,14 @@ pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
-pub use event::{AssetNeed, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+pub use event::{
+    AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent,
+};
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
-pub use standing::{NodeStanding, Standing};
+pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;

@@ -1,17 +1,33 @@
-//! Where the nodes of a run stand, as its record says it: for who shows runs and does not fold them.
+//! Where the nodes and branches of a run stand, as its record says it: for who shows runs and does not fold them.
 
 use super::state::{NodeState, Phase};
 use super::status::NodeStatus;
-use super::{Ending, RunRecord};
-use crate::{Json, NodeAddress, Timestamp, WorkerId};
+use super::{BranchKind, Ending, RunRecord};
+use crate::{BranchId, Json, NodeAddress, Timestamp, WorkerId};
 
 /// A run that goes on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// Somebody wants it to end, and it has not ended yet.
     pub is_cancelled: bool,
-    /// Those that have begun, and those that never will.
+    /// Those that have begun, and those that never will; but for those of branches that have ended. After the last turn of a loop
+    /// its nodes stand in the branch around it too, as that left them.
     pub nodes: Vec<NodeStanding>,
+    /// Those that are open but the run itself, in the order of their numbers.
+    pub branches: Vec<BranchStanding>,
+    /// The number of the next branch: there is none from it on.
+    pub next_branch: BranchId,
+}
+
+/// A branch that is open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BranchStanding {
+    pub branch: BranchId,
+    /// The node that opened it, in the branch around it.
+    pub opener: NodeAddress,
+    pub kind: BranchKind,
+    /// Which item, turn or try, from 0.
+    pub position: u32,
 }
 
 /// Where one node stands.
@@ -42,7 +58,13 @@ impl RunRecord {
             Some(Ending::Succeeded { .. } | Ending::Failed { .. }) | None => false,
         };
         let nodes = self.nodes.into_iter().filter_map(|(node, state)| NodeStanding::of(node, state)).collect();
-        Standing { is_cancelled, nodes }
+        let branches = self.branches.into_iter().map(|record| BranchStanding {
+            branch: record.branch,
+            opener: record.parent,
+            kind: record.kind,
+            position: record.index,
+        });
+        Standing { is_cancelled, nodes, branches: branches.collect(), next_branch: BranchId::new(self.next_branch) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use headwater_core::run::{RunCommand, RunStatus};
 use headwater_core::shard::{
-    AggregateId, Command, Event, Owner, RefoldOrder, Refolding, Rejection, ReleaseBy, ShardMap, Submission,
+    AggregateId, Command, Event, Owner, RefoldOrder, Refolding, Rejection, ReleaseBy, ShardMap, Shown, Submission,
 };
 use headwater_core::{Revision, RunId, Sequence, Timestamp};
 use serde_json::{Value, json};
@@ -217,4 +217,32 @@ fn a_release_that_is_asked_for_twice_happens_once() {
     let (bundle, mut released) = house.append(&mut owner);
     assert_eq!(released.answers.remove(0).outcome.unwrap_err(), Rejection::NotQuarantined);
     assert!(bundle.commits.is_empty());
+}
+
+#[test]
+fn a_release_says_which_branches_are_open() {
+    let mut world = World::with(&json!({"slug": "wide", "nodes": [
+        {"id": "turn", "jobSlug": "turn"},
+        {"id": "each", "forEach": {"items": 3, "body": {"id": "one", "jobSlug": "one"}}}],
+        "transitions": [{"from": "turn", "to": "turn", "maxIterations": 5}]}));
+    let run = world.start("wide", json!({}));
+    // A turn is over, and an item; two go on.
+    for task in &world.tasks()[..2] {
+        world.report(task, ok(json!(1))).unwrap();
+        world.settle();
+    }
+    let mut house = House::of(world);
+    let aggregate = AggregateId::Run(run);
+    let mut owner = house.take_over(&[house.place(&aggregate, 1)]);
+    house.append(&mut owner);
+    let (bundle, _) = house.release(&mut owner, &aggregate, ReleaseBy::Refold {}).unwrap();
+    let Some(Event::Released(release)) = bundle.commits[0].events.first() else { panic!("{:?}", bundle.commits) };
+    let Shown::Run(standing) = release.record.shown().unwrap() else { panic!("it goes on") };
+    let open = standing.branches.iter();
+    let open: Vec<_> = open.map(|b| (b.branch.get(), b.opener.to_string(), b.is_item, b.position)).collect();
+    let each = || "each".to_owned();
+    assert_eq!(open, [(3, each(), true, 1), (4, each(), true, 2), (5, "turn".to_owned(), false, 1)]);
+    assert_eq!(standing.next_branch.get(), 6);
+    let nodes: Vec<_> = standing.nodes.iter().map(|node| node.node.to_string()).collect();
+    assert_eq!(nodes, ["each", "one@3", "one@4", "turn@5"], "the node that stands for the loop has its turns");
 }

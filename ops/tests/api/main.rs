@@ -3,6 +3,7 @@
 mod actors;
 mod as_of;
 mod batches;
+mod branches;
 mod browsers;
 mod commands;
 mod dev;

@@ -1,12 +1,12 @@
 //! What the read models keep of a workflow's document: its nodes, its edges, and the assets it names.
 //!
 //! The document was compiled and written in its canonical form before it entered the journal, so this only looks:
-//! `steps[]` with `dependsOn`, or `nodes[]` with `transitions[]`. It does not compile: what an old release accepted is
-//! projected for ever, whatever the compiler has learned since.
+//! `steps[]` with `dependsOn`, or `nodes[]` with `transitions[]`; in a `group` or the body of a `forEach` one of these, or a node. It
+//! does not compile: what an old release accepted is projected for ever, whatever the compiler has learned since.
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::tables::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
 
@@ -15,20 +15,29 @@ pub fn graph_of(document: &Value) -> Graph {
     let mut graph =
         Graph { name: text(document, "name"), description: text(document, "description"), ..Graph::default() };
     let mut seen = BTreeSet::new();
-    for list in ["steps", "nodes"] {
-        for node in items(document, list) {
-            let Some(id) = text(node, "id").filter(|id| seen.insert(id.clone())) else { continue };
-            read_node(&mut graph, id, node);
-        }
-    }
-    for edge in items(document, "transitions") {
-        let (Some(from), Some(to)) = (text(edge, "from"), text(edge, "to")) else { continue };
-        graph.transitions.push(transition(from, to, edge));
+    read_graph(&mut graph, &mut seen, document, None);
+    // It is a node that nothing leads to.
+    if let Some(finally) = document.get("finally") {
+        read_node(&mut graph, &mut seen, &json!({"id": "finally", "group": finally}), None);
     }
     graph
 }
 
-fn read_node(graph: &mut Graph, id: String, node: &Value) {
+/// Reads the nodes of a document, of a `group`, or of the body of a `forEach`, each of which is followed by those of its own body.
+fn read_graph(graph: &mut Graph, seen: &mut BTreeSet<String>, within: &Value, body_of: Option<&str>) {
+    for list in ["steps", "nodes"] {
+        for node in items(within, list) {
+            read_node(graph, seen, node, body_of);
+        }
+    }
+    for edge in items(within, "transitions") {
+        let (Some(from), Some(to)) = (text(edge, "from"), text(edge, "to")) else { continue };
+        graph.transitions.push(transition(from, to, edge));
+    }
+}
+
+fn read_node(graph: &mut Graph, seen: &mut BTreeSet<String>, node: &Value, body_of: Option<&str>) {
+    let Some(id) = text(node, "id").filter(|id| seen.insert(id.clone())) else { return };
     let name = text(node, "name");
     let kind = kind_of(node);
     for dependency in items(node, "dependsOn") {
@@ -62,11 +71,29 @@ fn read_node(graph: &mut Graph, id: String, node: &Value) {
             });
         }
     }
-    graph.nodes.push(GraphNode { id, name, kind, job: text(node, "jobSlug"), document: node.to_string() });
+    let body = node.get("group").or_else(|| node.get("forEach").and_then(|each| each.get("body")));
+    graph.nodes.push(GraphNode {
+        id: id.clone(),
+        name,
+        kind,
+        job: text(node, "jobSlug"),
+        document: node.to_string(),
+        body_of: body_of.map(str::to_owned),
+    });
+    match body {
+        Some(body) if body.get("id").is_some() => read_node(graph, seen, body, Some(&id)),
+        Some(body) => read_graph(graph, seen, body, Some(&id)),
+        None => {}
+    }
 }
 
-/// The action's kind: a node with a `jobSlug` is a job; of any other `action` says it.
+/// The action's kind: a node with a `jobSlug` is a job; of any other `action` says it, or it is a `forEach` or a `group`.
 fn kind_of(node: &Value) -> String {
+    for kind in ["forEach", "group"] {
+        if node.get(kind).is_some() {
+            return kind.to_owned();
+        }
+    }
     node.get("action").and_then(|action| text(action, "kind")).unwrap_or_else(|| "job".to_owned())
 }
 

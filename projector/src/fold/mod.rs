@@ -6,6 +6,7 @@
 //! batch cannot answer from itself (which attempt a cancelled node was at) goes to the database as a [`crate::tables::SettledNode`].
 
 mod asset;
+mod branch;
 mod document;
 mod release;
 mod run;
@@ -20,8 +21,8 @@ use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
-    AssetChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNodes, TraceChanges,
-    VersionRow, WorkflowChanges,
+    AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNodes,
+    TraceChanges, VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -35,6 +36,7 @@ pub struct Changes {
     pub runs: RunChanges,
     pub traces: TraceChanges,
     pub settled: SettledNodes,
+    pub branches: BranchChanges,
     pub assets: AssetChanges,
     pub versions: Vec<VersionRow>,
     pub inputs: Vec<InputRow>,
@@ -79,6 +81,11 @@ impl Changes {
             Ok(facts) => facts,
             Err(Foreign) => return self.bury(head, ordinal, "an event of another kind of aggregate", text),
         };
+        if let Facts::Run(_, events) = &facts
+            && events.iter().any(branch::opens_too_many)
+        {
+            return self.bury(head, ordinal, "more branches at once than any run opens", text);
+        }
         self.events += event_count;
         let now = match released {
             Some(row) => self.part(row),

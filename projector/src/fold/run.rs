@@ -1,4 +1,4 @@
-//! What a run's events mean for `workflow_runs` and `traces`.
+//! What a run's events mean for `workflow_runs` and `traces`; for `branches` see there.
 
 use headwater_core::run::{Ending, RunEvent, RunFailure, RunStatus};
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
@@ -126,17 +126,18 @@ impl Changes {
                 }
                 // Where a run stands changes with its end, which follows, perhaps in a commit that nobody asked for.
                 RunEvent::RunEnding { ending: Ending::Cancelled { .. } } => self.cancelled_by(run, head),
-                RunEvent::RunEnding { ending: Ending::Failed { .. } } => {}
+                RunEvent::RunEnding { ending: Ending::Succeeded { .. } | Ending::Failed { .. } } => {}
                 RunEvent::ItemsListed { node, items } => {
                     let row = self.traces.of(run, &node, Attempt::FIRST.get(), TraceStatus::Running);
                     row.scheduled_at = Some(time);
                     row.input = Some(items);
                 }
-                // What happens in branches has rows of its own, by the addresses of its nodes.
-                RunEvent::BranchesOpened { .. }
-                | RunEvent::BranchClosing { .. }
-                | RunEvent::JoinClosing { .. }
-                | RunEvent::BranchEnded { .. } => {}
+                RunEvent::BranchesOpened { node, kind, first, from, count } => {
+                    self.open_branches(run, &node, kind, (first, from, count), time);
+                }
+                RunEvent::BranchEnded { branch, outcome } => self.end_branch(run, branch, outcome, time),
+                // The ends of what is withdrawn follow.
+                RunEvent::BranchClosing { .. } | RunEvent::JoinClosing { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),

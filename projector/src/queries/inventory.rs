@@ -86,16 +86,19 @@ pub(super) const DECLARED: &str = "
 
 /// A version with what the run's journal and the definition say of it; to be continued with `WHERE`.
 pub(super) const VERSION: &str = "
-    SELECT v.version, v.run_id, v.node_id, v.produced_at, v.recorded_at, nullif(v.partition, '') AS partition,
+    SELECT v.version, v.run_id, place.node_id, v.produced_at, v.recorded_at, nullif(v.partition, '') AS partition,
            v.payload, v.schema, v.freshness, v.run_started_at, v.workflow, v.definition_version, v.asset_key,
            v.revision, v.shard, v.sequence,
-           r.status AS run_status, r.completed_at, r.started_by, coalesce(n.name, v.node_id) AS node_name, t.status AS node_status,
+           r.status AS run_status, r.completed_at, r.started_by, coalesce(n.name, place.node_id) AS node_name, t.status AS node_status,
            i.inputs
     FROM asset_versions v
     LEFT JOIN workflow_runs r ON r.run_id = v.run_id
+    CROSS JOIN LATERAL (SELECT split_part(v.node_id, '@', 1) AS node_id,
+                               coalesce(nullif(split_part(v.node_id, '@', 2), ''), '0')::bigint AS branch) place
     LEFT JOIN nodes n ON (n.workspace, n.workflow, n.version, n.node_id)
-                       = (v.workspace, v.workflow, v.definition_version, v.node_id)
-    LEFT JOIN LATERAL (SELECT status FROM traces WHERE run_id = v.run_id AND node_id = v.node_id
+                       = (v.workspace, v.workflow, v.definition_version, place.node_id)
+    LEFT JOIN LATERAL (SELECT status FROM traces
+                       WHERE run_id = v.run_id AND node_id = place.node_id AND branch = place.branch
                        ORDER BY attempt DESC LIMIT 1) t ON true
     LEFT JOIN LATERAL (
         SELECT json_agg(json_build_object('assetId', input_asset_id, 'partitionKey', nullif(input_partition, ''),

@@ -6,10 +6,13 @@
 
 mod as_of;
 mod assets;
+mod branches;
 mod following;
 mod inventory;
+mod nodes;
 mod projection;
 mod runs;
+mod traces;
 mod workflows;
 
 use deadpool_postgres::Object;
@@ -23,9 +26,12 @@ use crate::database::{Database, DatabaseError};
 
 pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
+pub use branches::{BranchError, BranchFilter, BranchPage, BranchView};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
+pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};
-pub use runs::{NodeView, RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter, TraceView};
+pub use runs::{RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter};
+pub use traces::{TRACES_MAX, TraceFilter, TracePage, TraceView, TracesAfter};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
 
 pub(crate) use following::{ALL_BYTES_MAX, Behind, SMALL_BYTES_MAX};
@@ -48,6 +54,8 @@ pub struct Reads {
 
 /// The most items a page has.
 pub const PAGE_MAX: u32 = 100;
+/// The same of what a wide run has many of: its attempts and its branches.
+pub const LONG_PAGE_MAX: u32 = 1_000;
 
 impl Reads {
     /// Reads from `database`.
@@ -100,4 +108,8 @@ fn small_number(row: &Row, column: &str) -> u32 {
 
 fn page_size(limit: u32) -> i64 {
     i64::from(limit.clamp(1, PAGE_MAX))
+}
+
+fn long_page_size(limit: u32) -> i64 {
+    i64::from(limit.clamp(1, LONG_PAGE_MAX))
 }

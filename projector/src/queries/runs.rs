@@ -9,6 +9,8 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::nodes::{NodeView, nodes_of};
+use super::traces::{TraceView, first_traces};
 use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number};
 use crate::columns::{Time, bigint};
 use crate::database::DatabaseError;
@@ -81,49 +83,12 @@ pub struct RunDetail {
     pub summary: RunSummary,
     pub input: Json,
     pub output: Option<Json>,
-    /// Every node of the definition, in document order.
+    /// Every node of the definition, in document order, the nodes of a body behind their `forEach`.
     pub nodes: Vec<NodeView>,
-    /// Every attempt, in the order they came to be.
+    /// The attempts that came to be first, in that order: at most [`super::TRACES_MAX`].
     pub traces: Vec<TraceView>,
-}
-
-/// Where a node of a run stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeView {
-    pub node_id: String,
-    pub name: Option<String>,
-    pub kind: String,
-    pub status: String,
-    /// How often it was tried, so far.
-    pub attempts: u32,
-    /// It has failed, and the definition lets the run go on.
-    pub tolerated: bool,
-    /// `run_ended`: the run ended before it came to this node. Absent where it did.
-    pub reason: Option<&'static str>,
-}
-
-/// One attempt of a node; attempt 0 says how a node ended that was never tried.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TraceView {
-    pub node_id: String,
-    pub attempt: u32,
-    pub status: String,
-    pub worker: Option<String>,
-    pub scheduled_at: Option<Moment>,
-    pub started_at: Option<Moment>,
-    pub finished_at: Option<Moment>,
-    /// When a sleep or the wait for a retry ends.
-    pub wakes_at: Option<Moment>,
-    pub input: Option<Json>,
-    pub output: Option<Json>,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    /// What the failure says for programs: an object.
-    pub error_details: Option<Json>,
-    /// The node has failed with it, and the definition lets the run go on.
-    pub tolerated: bool,
+    /// Whether there are others: [`Reads::traces`] has all.
+    pub has_more_traces: bool,
 }
 
 /// An event as it was recorded.
@@ -198,23 +163,14 @@ impl Reads {
         let sql = format!("SELECT {SUMMARY}, input, output FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
         let rows = self.rows(&sql, &[&id, &workspace.as_str()]).await?;
         let Some(found) = rows.first() else { return Ok(None) };
-        let traces = "SELECT * FROM traces WHERE run_id = $1
-                      ORDER BY coalesce(scheduled_at, started_at, wakes_at, finished_at), node_id, attempt";
-        let traces = self.rows(traces, &[&id]).await?;
-        let nodes = "SELECT n.node_id, n.name, kind, t.status, t.attempt, t.tolerated, t.scheduled_at, t.started_at,
-                            r.completed_at IS NOT NULL AS run_ended
-                     FROM workflow_runs r
-                     JOIN nodes n USING (workspace, workflow, version)
-                     LEFT JOIN LATERAL (SELECT * FROM traces t WHERE t.run_id = r.run_id
-                                        AND t.node_id = n.node_id ORDER BY attempt DESC LIMIT 1) t ON true
-                     WHERE r.run_id = $1 ORDER BY n.ordinal";
-        let nodes = self.rows(nodes, &[&id]).await?;
         let input = json(found, "input");
+        let (traces, has_more_traces) = first_traces(self, run, &input).await?;
         Ok(Some(RunDetail {
             summary: summary(found),
             output: json_if(found, "output"),
-            nodes: nodes.iter().map(node).collect(),
-            traces: traces.iter().map(|row| trace(row, &input)).collect(),
+            nodes: nodes_of(self, run).await?,
+            traces,
+            has_more_traces,
             input,
         }))
     }
@@ -267,57 +223,6 @@ fn summary(row: &Row) -> RunSummary {
         cancelled_by: json_if(row, "cancelled_by"),
         revision: number(row, "revision"),
     }
-}
-
-fn node(row: &Row) -> NodeView {
-    let status: Option<String> = row.get("status");
-    // A run that has ended comes to no further node.
-    let unreached = status.is_none() && row.get("run_ended");
-    NodeView {
-        node_id: row.get("node_id"),
-        name: row.get("name"),
-        kind: row.get("kind"),
-        attempts: if status.is_some() { tried(row) } else { 0 },
-        status: status.unwrap_or_else(|| if unreached { "skipped" } else { "pending" }.to_owned()),
-        tolerated: is_tolerated(row),
-        reason: unreached.then_some("run_ended"),
-    }
-}
-
-/// Returns the number of an attempt. What waits for assets, or ended so, has the row of its first attempt before that
-/// begins: it was never tried.
-fn tried(row: &Row) -> u32 {
-    let is_open_or_lost = matches!(row.get("status"), "waiting" | "failed" | "cancelled");
-    let never = moment_if(row, "scheduled_at").is_none() && moment_if(row, "started_at").is_none();
-    match small_number(row, "attempt") {
-        1 if never && is_open_or_lost => 0,
-        attempt => attempt,
-    }
-}
-
-fn trace(row: &Row, run_input: &Json) -> TraceView {
-    let scheduled_at = moment_if(row, "scheduled_at");
-    TraceView {
-        node_id: row.get("node_id"),
-        attempt: tried(row),
-        status: row.get("status"),
-        worker: row.get("worker"),
-        scheduled_at,
-        started_at: moment_if(row, "started_at"),
-        finished_at: moment_if(row, "finished_at"),
-        wakes_at: moment_if(row, "wakes_at"),
-        // Scheduled without an input of its own, a node gets the run's.
-        input: json_if(row, "input").or_else(|| scheduled_at.map(|_| run_input.clone())),
-        output: json_if(row, "output"),
-        error_code: row.get("error_code"),
-        error_message: row.get("error_message"),
-        error_details: json_if(row, "error_details"),
-        tolerated: is_tolerated(row),
-    }
-}
-
-fn is_tolerated(row: &Row) -> bool {
-    row.get::<_, Option<bool>>("tolerated").unwrap_or(false)
 }
 
 /// Returns the events of a commit.

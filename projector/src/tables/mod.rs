@@ -8,6 +8,7 @@ pub(crate) mod asset_edges;
 pub(crate) mod asset_inputs;
 pub(crate) mod asset_versions;
 pub(crate) mod assets;
+pub(crate) mod branches;
 pub(crate) mod commits;
 pub(crate) mod cursors;
 pub(crate) mod dead_events;
@@ -23,6 +24,7 @@ pub use asset_edges::{EdgeRole, GraphEdge};
 pub use asset_inputs::InputRow;
 pub use asset_versions::VersionRow;
 pub use assets::{AssetChange, AssetChanges, Known, LatestVersion};
+pub use branches::{BranchChange, BranchChanges, BranchEnd, BranchOpening, BranchStatus};
 pub use commits::CommitRow;
 pub use dead_events::DeadRow;
 pub use nodes::GraphNode;
@@ -64,7 +66,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 14] = [
+pub const ALL: [&Table; 15] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -76,6 +78,7 @@ pub const ALL: [&Table; 14] = [
     &asset_edges::TABLE,
     &workflow_runs::TABLE,
     &traces::TABLE,
+    &branches::TABLE,
     &assets::TABLE,
     &asset_versions::TABLE,
     &asset_inputs::TABLE,

@@ -19,6 +19,7 @@ pub const TABLE: Table = Table {
         Kind::Text.named("kind"),
         Kind::Text.maybe("job"),
         Kind::Text.named("document"),
+        Kind::Text.maybe("body_of"),
     ],
 };
 
@@ -30,6 +31,8 @@ pub struct GraphNode {
     pub kind: String,
     pub job: Option<String>,
     pub document: String,
+    /// The node with the `forEach` whose body it is in.
+    pub body_of: Option<String>,
 }
 
 /// Writes rows that are new.
@@ -43,7 +46,8 @@ pub(crate) async fn write(transaction: &Transaction<'_>, definitions: &[Definiti
                 .text_or_null(node.name.as_deref())
                 .text(&node.kind)
                 .text_or_null(node.job.as_deref())
-                .text(&node.document);
+                .text(&node.document)
+                .text_or_null(node.body_of.as_deref());
         }
     }
     rows.write(transaction).await

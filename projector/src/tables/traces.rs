@@ -20,6 +20,7 @@ pub const TABLE: Table = Table {
         Kind::Time.maybe("finished_at"),
         Kind::Time.maybe("wakes_at"),
         Kind::Integer.named("attempt"),
+        Kind::Integer.named("branch"),
         Kind::Text.named("node_id"),
         Kind::Text.named("status"),
         Kind::Text.maybe("worker"),
@@ -234,7 +235,8 @@ pub(crate) async fn write_new<'a>(
             .time_or_null(change.finished_at)
             .time_or_null(change.wakes_at)
             .integer(integer(change.attempt))
-            .text(&change.node.text())
+            .integer(integer(change.node.branch().get()))
+            .text(change.node.node().as_str())
             .text(change.status.as_str())
             .text_or_null(change.worker.as_ref().map(|worker| worker.as_str()))
             .text_or_null(change.input.as_ref().map(|json| json.as_str()))
@@ -250,7 +252,7 @@ pub(crate) async fn write_new<'a>(
 /// What a later change of an attempt says wins; what it leaves open stays.
 macro_rules! later_wins {
     () => {
-        "ON CONFLICT (run_id, node_id, attempt) DO UPDATE SET
+        "ON CONFLICT (run_id, node_id, branch, attempt) DO UPDATE SET
              status = excluded.status,
              worker = coalesce(excluded.worker, t.worker),
              scheduled_at = coalesce(excluded.scheduled_at, t.scheduled_at),
@@ -272,26 +274,29 @@ pub(crate) async fn write_settled(transaction: &Transaction<'_>, nodes: &[Settle
         return Ok(());
     }
     let sql = concat!(
-        "INSERT INTO traces AS t (run_id, node_id, attempt, status, finished_at, error_code, error_message,
+        "INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, finished_at, error_code, error_message,
                                   error_details, tolerated)
-         SELECT u.run_id, u.node_id,
+         SELECT u.run_id, u.node_id, u.branch,
                 coalesce((SELECT CASE WHEN h.status IN ('waiting', 'queued', 'running') THEN h.attempt END
-                          FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id
+                          FROM traces h WHERE h.run_id = u.run_id AND h.node_id = u.node_id AND h.branch = u.branch
                           ORDER BY h.attempt DESC LIMIT 1), 0),
                 u.status, u.finished_at, u.error_code, u.error_message, u.error_details, u.tolerated
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::bool[])
-             AS u (run_id, node_id, status, finished_at, error_code, error_message, error_details, tolerated) ",
+         FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[],
+                     $9::bool[])
+             AS u (run_id, node_id, branch, status, finished_at, error_code, error_message, error_details, tolerated) ",
         later_wins!()
     );
     let runs = column(nodes, |node| node.run.as_uuid());
-    let ids = column(nodes, |node| node.node.text());
+    let ids = column(nodes, |node| node.node.node().as_str());
+    let branches = column(nodes, |node| integer(node.node.branch().get()));
     let statuses = column(nodes, |node| node.status.as_str());
     let times = column(nodes, |node| Time(node.finished_at));
     let codes = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(nodes, |node| node.failure.as_ref().map(|failure| printable(&failure.message)));
     let details = column(nodes, |node| node.failure.as_ref().and_then(details));
     let tolerated = column(nodes, |node| node.tolerated);
-    execute(transaction, sql, &[&runs, &ids, &statuses, &times, &codes, &messages, &details, &tolerated]).await
+    execute(transaction, sql, &[&runs, &ids, &branches, &statuses, &times, &codes, &messages, &details, &tolerated])
+        .await
 }
 
 /// Writes changes of rows that may be there.
@@ -302,7 +307,8 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let sql = format!("{} {}", TABLE.insert_from_arrays(), later_wins!());
     let rows = &changes[..];
     let runs = column(rows, |row| row.run.as_uuid());
-    let nodes = column(rows, |row| row.node.text());
+    let nodes = column(rows, |row| row.node.node().as_str());
+    let branches = column(rows, |row| integer(row.node.branch().get()));
     let attempts = column(rows, |row| integer(row.attempt));
     let statuses = column(rows, |row| row.status.as_str());
     let workers = column(rows, |row| row.worker.as_ref().map(|worker| worker.as_str()));
@@ -316,9 +322,9 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let messages = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.message)));
     let details = column(rows, |row| row.failure.as_ref().and_then(details));
     let tolerated = column(rows, |row| row.tolerated);
-    let columns: [&(dyn ToSql + Sync); 15] = [
-        &runs, &scheduled, &started, &finished, &wakes, &attempts, &nodes, &statuses, &workers, &inputs, &outputs,
-        &codes, &messages, &details, &tolerated,
+    let columns: [&(dyn ToSql + Sync); 16] = [
+        &runs, &scheduled, &started, &finished, &wakes, &attempts, &branches, &nodes, &statuses, &workers, &inputs,
+        &outputs, &codes, &messages, &details, &tolerated,
     ];
     execute(transaction, &sql, &columns).await
 }

@@ -23,8 +23,8 @@ use crate::database::DatabaseError;
 use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
-    asset_edges, asset_inputs, asset_versions, assets, commits, cursors, dead_events, nodes, traces, transitions,
-    workflow_defs, workflow_runs, workflow_selections, workflows,
+    asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events, nodes, traces,
+    transitions, workflow_defs, workflow_runs, workflow_selections, workflows,
 };
 
 pub(crate) use arrays::{column, execute, printable};
@@ -114,6 +114,8 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
         }
         Care::Careful => traces::write_changed(transaction, changes.traces.rows().collect()).await?,
     }
+    branches::write_openings(transaction, changes.branches.rows()).await?;
+    branches::write_ends(transaction, changes.branches.rows()).await?;
     assets::write(transaction, changes.assets.rows()).await?;
     asset_versions::write(transaction, &changes.versions).await?;
     asset_inputs::write(transaction, &changes.inputs).await?;

@@ -50,6 +50,8 @@ async fn has_ended(
     execute(transaction, sql, &[&run, &status.as_str(), &time, &Json::of(&unknown).as_str(), &by]).await?;
     let sql = "UPDATE traces SET status = 'cancelled', finished_at = $2
                WHERE run_id = $1 AND status IN ('waiting', 'queued', 'running')";
+    execute(transaction, sql, &[&run, &time]).await?;
+    let sql = "UPDATE branches SET status = 'cancelled', ended_at = $2 WHERE run_id = $1 AND status = 'running'";
     execute(transaction, sql, &[&run, &time]).await
 }
 
@@ -61,19 +63,64 @@ async fn goes_on(transaction: &Transaction<'_>, run: RunId, standing: &Standing,
                WHERE run_id = $1";
     execute(transaction, sql, &[&run, &standing.is_cancelled]).await?;
 
+    write_branches(transaction, run, standing, time).await?;
     let nodes = &standing.nodes[..];
-    let names = column(nodes, |node| node.node.text());
+    let names = column(nodes, |node| node.node.node().as_str());
+    let branches = column(nodes, branch_of);
     let highest = column(nodes, |node| integer(node.attempts_max));
-    let sql = "DELETE FROM traces t WHERE run_id = $1 AND NOT EXISTS (
-                   SELECT 1 FROM unnest($2::text[], $3::int4[]) AS u (node_id, highest)
-                   WHERE u.node_id = t.node_id AND t.attempt <= u.highest)";
-    execute(transaction, sql, &[&run, &names, &highest]).await?;
+    // Of a branch that has ended the record holds no nodes: they stay as they are. (`NOT IN` makes a table of hashes, which a run of
+    // many items needs; joins here are loops.)
+    let sql = "DELETE FROM traces t WHERE run_id = $1
+               AND branch NOT IN (SELECT b.branch FROM branches b WHERE b.run_id = $1 AND b.status <> 'running')
+               AND (node_id, branch) NOT IN (
+                   SELECT u.node_id, u.branch FROM unnest($2::text[], $3::int4[]) AS u (node_id, branch))";
+    execute(transaction, sql, &[&run, &names, &branches]).await?;
+    let sql = "DELETE FROM traces t USING unnest($2::text[], $3::int4[], $4::int4[]) AS u (node_id, branch, highest)
+               WHERE t.run_id = $1 AND t.node_id = u.node_id AND t.branch = u.branch AND t.attempt > u.highest";
+    execute(transaction, sql, &[&run, &names, &branches, &highest]).await?;
     write_nodes(transaction, run, nodes, time).await?;
-    // A node is at one attempt.
+    // A node is at one attempt, and at none where its branch has ended.
     let sql = "UPDATE traces t SET status = 'cancelled', finished_at = $2
-               WHERE run_id = $1 AND status IN ('waiting', 'queued', 'running') AND EXISTS (
-                   SELECT 1 FROM traces h WHERE h.run_id = t.run_id AND h.node_id = t.node_id AND h.attempt > t.attempt)";
+               WHERE run_id = $1 AND status IN ('waiting', 'queued', 'running')
+               AND (EXISTS (SELECT 1 FROM traces h WHERE h.run_id = t.run_id AND h.node_id = t.node_id
+                                                     AND h.branch = t.branch AND h.attempt > t.attempt)
+                    OR EXISTS (SELECT 1 FROM branches b WHERE b.run_id = t.run_id AND b.branch = t.branch
+                                                          AND b.status <> 'running'))";
     execute(transaction, sql, &[&run, &time]).await
+}
+
+fn branch_of(node: &NodeStanding) -> i32 {
+    integer(node.node.branch().get())
+}
+
+/// The branches that are open, and no others; those that have ended stay as they are.
+async fn write_branches(
+    transaction: &Transaction<'_>,
+    run: uuid::Uuid,
+    standing: &Standing,
+    time: Time,
+) -> Result<(), WriteError> {
+    let open = &standing.branches[..];
+    let numbers = column(open, |branch| integer(branch.branch.get()));
+    let next = integer(standing.next_branch.get());
+    execute(transaction, "DELETE FROM branches WHERE run_id = $1 AND branch >= $2", &[&run, &next]).await?;
+    let sql = "UPDATE branches SET status = 'cancelled', ended_at = $3
+               WHERE run_id = $1 AND status = 'running' AND branch NOT IN (SELECT unnest($2::int4[]))";
+    execute(transaction, sql, &[&run, &numbers, &time]).await?;
+    let sql = "INSERT INTO branches AS b (run_id, opened_at, branch, parent_branch, position, node_id, kind, status)
+               SELECT $1::uuid, $2::timestamptz, u.branch, u.parent_branch, u.position, u.node_id,
+                      u.kind, 'running'
+               FROM unnest($3::int4[], $4::int4[], $5::int4[], $6::text[], $7::text[])
+                   AS u (branch, parent_branch, position, node_id, kind)
+               ON CONFLICT (run_id, branch) DO UPDATE SET
+                   parent_branch = excluded.parent_branch, position = excluded.position, node_id = excluded.node_id,
+                   kind = excluded.kind, status = excluded.status, ended_at = NULL, again = NULL, output = NULL,
+                   error_code = NULL, error_message = NULL";
+    let parents = column(open, |branch| integer(branch.opener.branch().get()));
+    let positions = column(open, |branch| integer(branch.position));
+    let openers = column(open, |branch| branch.opener.node().as_str());
+    let kinds = column(open, |branch| branch.kind.as_str());
+    execute(transaction, sql, &[&run, &time, &numbers, &parents, &positions, &openers, &kinds]).await
 }
 
 /// The attempt that each node is at or ended with.
@@ -83,17 +130,30 @@ async fn write_nodes(
     nodes: &[NodeStanding],
     time: Time,
 ) -> Result<(), WriteError> {
-    let sql = "INSERT INTO traces AS t (run_id, node_id, attempt, status, worker, scheduled_at, wakes_at, finished_at,
+    // What has ended in the last turn of a loop stands in the branch around it too, and has its row where it happened: in a branch
+    // that another node, or the same in another way, has opened.
+    let sql = "WITH homes AS MATERIALIZED (
+                   SELECT DISTINCT h.node_id, o.opener, o.kind FROM traces h
+                   CROSS JOIN LATERAL (SELECT node_id AS opener, kind FROM branches
+                                       WHERE run_id = $1 AND branch = h.branch OFFSET 0) o
+                   WHERE h.run_id = $1)
+               INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, worker, scheduled_at, wakes_at, finished_at,
                                         input, output, tolerated)
-               SELECT $1::uuid, u.node_id,
+               SELECT $1::uuid, u.node_id, u.branch,
                       coalesce(CASE WHEN u.is_over THEN (SELECT max(h.attempt) FROM traces h
-                                                         WHERE h.run_id = $1 AND h.node_id = u.node_id) END, u.attempt),
+                                                         WHERE h.run_id = $1 AND h.node_id = u.node_id
+                                                               AND h.branch = u.branch) END, u.attempt),
                       u.status, u.worker, u.scheduled_at, u.wakes_at, CASE WHEN u.is_over THEN $10::timestamptz END,
                       u.input, u.output, u.tolerated
                FROM unnest($2::text[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-                           $8::text[], $9::text[], $11::bool[], $12::bool[])
-                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over, tolerated)
-               ON CONFLICT (run_id, node_id, attempt) DO UPDATE SET
+                           $8::text[], $9::text[], $11::bool[], $12::int4[], $13::bool[])
+                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over, branch, tolerated)
+               LEFT JOIN branches b ON b.run_id = $1 AND b.branch = u.branch
+               WHERE NOT u.is_over
+                  OR EXISTS (SELECT FROM traces h WHERE h.run_id = $1 AND h.node_id = u.node_id AND h.branch = u.branch)
+                  OR NOT EXISTS (SELECT FROM homes h WHERE h.node_id = u.node_id
+                                                       AND (h.opener, h.kind) IS DISTINCT FROM (b.node_id, b.kind))
+               ON CONFLICT (run_id, node_id, branch, attempt) DO UPDATE SET
                    status = excluded.status,
                    worker = coalesce(excluded.worker, CASE WHEN excluded.status IN ('waiting', 'queued') THEN NULL
                                                            ELSE t.worker END),
@@ -114,7 +174,8 @@ async fn write_nodes(
         NodeStatus::Succeeded | NodeStatus::Failed | NodeStatus::Skipped | NodeStatus::Cancelled => true,
         NodeStatus::Pending | NodeStatus::Queued | NodeStatus::Running | NodeStatus::Waiting => false,
     };
-    let names = column(nodes, |node| node.node.text());
+    let names = column(nodes, |node| node.node.node().as_str());
+    let branches = column(nodes, branch_of);
     let attempts = column(nodes, |node| integer(node.attempt));
     let statuses = column(nodes, |node| node.status.as_str());
     let workers = column(nodes, |node| node.worker.as_ref().map(|worker| worker.as_str()));
@@ -129,7 +190,7 @@ async fn write_nodes(
         sql,
         &[
             &run, &names, &attempts, &statuses, &workers, &scheduled, &wakes, &inputs, &outputs, &time, &over,
-            &tolerated,
+            &branches, &tolerated,
         ],
     )
     .await

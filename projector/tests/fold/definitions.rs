@@ -64,3 +64,32 @@ fn nodes_and_transitions_are_read_as_they_are_compiled() {
     assert_eq!((failure.outcome.as_str(), failure.priority), ("failure", 2));
     assert_eq!(graph.transitions.iter().find(|edge| edge.to == "c").unwrap().outcome, "success");
 }
+
+#[test]
+fn bodies_are_read_with_what_they_are_of() {
+    let (_, graph) = compiled(json!({"slug": "flow", "nodes": [
+        {"id": "judges", "forEach": {"items": 3, "body": {"id": "judge", "jobSlug": "judge", "name": "Judge"}}},
+        {"id": "rooms", "forEach": {"items": 2, "body": {"nodes": [
+            {"id": "enter", "action": "noop"},
+            {"id": "walls", "forEach": {"items": 4, "body": {"steps": [
+                {"id": "paint", "jobSlug": "paint", "produces": [{"assetId": "wall.colour"}]},
+                {"id": "dry", "action": "noop", "dependsOn": ["paint"]}]}}}],
+            "transitions": [{"from": "enter", "to": "walls"}]}}}],
+        "transitions": [{"from": "judges", "to": "rooms"}]}));
+    let nodes: Vec<_> = graph
+        .nodes
+        .iter()
+        .map(|node| (node.id.as_str(), node.kind.as_str(), node.body_of.as_deref().unwrap_or("-")))
+        .collect();
+    let each = "forEach";
+    let expected = [
+        ("judges", each, "-"),
+        ("judge", "job", "judges"),
+        ("rooms", each, "-"),
+        ("enter", "noop", "rooms"),
+        ("walls", each, "rooms"),
+        ("paint", "job", "walls"),
+        ("dry", "noop", "walls"),
+    ];
+    assert_eq!(nodes, expected);
+}

@@ -1,5 +1,6 @@
 //! What commits mean for the tables: golden rows.
 
+mod branches;
 mod definitions;
 mod readable;
 

@@ -46,9 +46,14 @@ impl House {
         rows
     }
 
-    /// Leaves a schema as the release before the migration `as_of` had it.
+    /// Leaves a schema as a release had it that knew of no moments, and of no branches.
     async fn as_a_release_before(&self, schema: &str) {
         for before in [
+            format!("DROP TABLE {schema}.branches"),
+            format!("ALTER TABLE {schema}.nodes DROP COLUMN body_of"),
+            format!("DELETE FROM {schema}.traces WHERE branch > 0"),
+            format!("ALTER TABLE {schema}.traces DROP COLUMN branch, ADD PRIMARY KEY (run_id, node_id, attempt)"),
+            format!("DELETE FROM {schema}.refinery_schema_history WHERE name = 'branches'"),
             format!("DROP TABLE {schema}.workflow_selections"),
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns that came later are left: what this release put there is not projected again.
@@ -123,11 +128,19 @@ async fn agrees(house: &House, story: &Story) {
                FROM headwater.workflow_runs r";
     let runs = house.rows(sql).await;
     assert_eq!(runs.len(), story.runs.len());
-    let sql = "SELECT DISTINCT ON (run_id, node_id) run_id, node_id, status, attempt FROM headwater.traces
-               ORDER BY run_id, node_id, attempt DESC";
+    let sql = "SELECT DISTINCT ON (run_id, node_id, branch)
+                      run_id, node_id || CASE WHEN branch > 0 THEN '@' || branch ELSE '' END, status, attempt
+               FROM headwater.traces ORDER BY run_id, node_id, branch, attempt DESC";
     let mut nodes = std::collections::BTreeMap::<uuid::Uuid, Vec<(String, String, i32)>>::new();
     for row in house.rows(sql).await {
         nodes.entry(row.get(0)).or_default().push((row.get(1), row.get(2), row.get(3)));
+    }
+    let sql =
+        "SELECT run_id, branch, kind, status, (status <> 'running') = (ended_at IS NOT NULL) FROM headwater.branches";
+    let mut branches = std::collections::BTreeMap::<uuid::Uuid, Vec<(u32, String, String)>>::new();
+    for row in house.rows(sql).await {
+        branches.entry(row.get(0)).or_default().push((row.get::<_, i32>(1) as u32, row.get(2), row.get(3)));
+        assert!(row.get::<_, bool>(4));
     }
     for row in runs {
         let id: uuid::Uuid = row.get(0);
@@ -142,8 +155,13 @@ async fn agrees(house: &House, story: &Story) {
         let mut found = nodes.remove(&id).unwrap_or_default();
         found.sort();
         assert_eq!(found, told, "{id}");
+        let told = truth.branches.iter();
+        let told: Vec<_> = told.map(|(number, (kind, status))| (*number, (*kind).into(), (*status).into())).collect();
+        let mut found = branches.remove(&id).unwrap_or_default();
+        found.sort();
+        assert_eq!(found, told, "{id}");
     }
-    assert!(nodes.is_empty());
+    assert!(nodes.is_empty() && branches.is_empty());
     let dead = house.rows("SELECT count(*) FROM headwater.dead_events").await;
     assert_eq!(dead[0].get::<_, i64>(0) as usize, story.dead);
     let versions =

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::run::{RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
+use headwater_core::run::{BranchOutcome, RunEvent, RunFailure, RunStatus};
+use headwater_core::{Attempt, BranchId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
 use serde_json::json;
 
 use super::Dice;
@@ -15,13 +15,24 @@ enum State {
     Queued(u32),
     Scheduled(u32),
     Retrying(u32),
+    /// It has branches: of items, or turns of a loop.
+    Around(&'static str),
+    /// It stood for a loop.
+    Round,
     Over(&'static str, u32),
 }
+
+/// A branch: what it is of, the node that opened it, which one it is, and where it stands.
+type Branch = (&'static str, usize, u32, &'static str);
 
 pub struct Actor {
     pub run: RunId,
     pub revision: Revision,
     nodes: Vec<(NodeAddress, State)>,
+    /// From the first, which has the number 1.
+    branches: Vec<Branch>,
+    /// Whether it may open some.
+    has_branches: bool,
     end: Option<RunStatus>,
 }
 
@@ -34,14 +45,16 @@ fn shown(state: State) -> Option<(&'static str, u32)> {
         State::Queued(attempt) => Some(("queued", attempt)),
         State::Scheduled(attempt) => Some(("running", attempt)),
         State::Retrying(attempt) => Some(("waiting", attempt)),
+        State::Around("item") => Some(("running", 1)),
+        State::Around(_) | State::Round => None,
         State::Over(status, attempt) => Some((status, attempt)),
     }
 }
 
 impl Actor {
-    pub fn new(run: RunId, node_count: u64) -> Self {
+    pub fn new(run: RunId, node_count: u64, has_branches: bool) -> Self {
         let nodes = (0..node_count).map(|n| (format!("n{n}").parse().unwrap(), State::Pending)).collect();
-        Self { run, revision: Revision::FIRST, nodes, end: None }
+        Self { run, revision: Revision::FIRST, nodes, branches: Vec::new(), has_branches, end: None }
     }
 
     /// How the run ended, once it has.
@@ -54,9 +67,14 @@ impl Actor {
         self.nodes.iter().filter_map(|(node, state)| Some((node.to_string(), shown(*state)?))).collect()
     }
 
+    /// Of every branch by its number: of what it is, and where it stands.
+    pub fn branches(&self) -> BTreeMap<u32, (&'static str, &'static str)> {
+        (1..).zip(&self.branches).map(|(number, (kind, _, _, status))| (number, (*kind, *status))).collect()
+    }
+
     /// Lets some node take its next step.
     pub fn step(&mut self, dice: &mut Dice, now: Timestamp, events: &mut Vec<RunEvent>) {
-        let is_over = |state: State| matches!(state, State::Over(..));
+        let is_over = |state: State| matches!(state, State::Over(..) | State::Round);
         let open: Vec<usize> = (0..self.nodes.len()).filter(|&at| !is_over(self.nodes[at].1)).collect();
         if let Some(&at) = open.get(dice.below(open.len().max(1) as u64) as usize)
             && self.end.is_none()
@@ -78,6 +96,17 @@ impl Actor {
     fn advance(&mut self, dice: &mut Dice, now: Timestamp, at: usize, events: &mut Vec<RunEvent>) {
         let (node, state) = self.nodes[at].clone();
         let next = match state {
+            State::Pending if self.has_branches && node.branch() == BranchId::ROOT && dice.one_in(8) => {
+                let is_each = dice.one_in(2);
+                if is_each {
+                    let items = Json::of(&json!([1, 2, 3]));
+                    events.push(RunEvent::ItemsListed { node, items });
+                }
+                let kind = if is_each { "item" } else { "turn" };
+                self.open(at, kind, 0, if is_each { 1 + dice.below(3) as u32 } else { 1 }, events);
+                State::Around(kind)
+            }
+            State::Around(kind) => self.end_a_branch(dice, at, kind, events),
             State::Pending => match dice.below(12) {
                 0 => {
                     events.push(RunEvent::NodeSkipped { node });
@@ -158,9 +187,54 @@ impl Actor {
                 events.push(RunEvent::AttemptGranted { node, attempt: attempt_number, lease, worker, session });
                 State::Scheduled(attempt)
             }
-            State::Over(..) => state,
+            State::Over(..) | State::Round => state,
         };
         self.nodes[at].1 = next;
+    }
+
+    /// Opens branches with a node each.
+    fn open(&mut self, at: usize, kind: &'static str, from: u32, count: u32, events: &mut Vec<RunEvent>) {
+        let (node, first) = (self.nodes[at].0.clone(), self.branches.len() as u32 + 1);
+        let of = if kind == "item" { BranchKind::Item } else { BranchKind::Turn };
+        events.push(RunEvent::BranchesOpened { node, kind: of, first: BranchId::new(first), from, count });
+        for nth in 0..count {
+            self.branches.push((kind, at, from + nth, "running"));
+            let within = NodeAddress::new(format!("body{at}").parse().unwrap(), BranchId::new(first + nth));
+            self.nodes.push((within, State::Pending));
+        }
+    }
+
+    /// Ends a branch of a node in which everything has ended, if there is one; after the last, the node.
+    fn end_a_branch(&mut self, dice: &mut Dice, at: usize, kind: &'static str, events: &mut Vec<RunEvent>) -> State {
+        let is_open = |(_, opener, _, status): &Branch| *opener == at && *status == "running";
+        let is_done = |branch: BranchId| {
+            let mut within = self.nodes.iter().filter(|(node, _)| node.branch() == branch);
+            within.all(|(_, state)| matches!(state, State::Over(..)))
+        };
+        let mut open = self.branches.iter().enumerate().filter(|(_, branch)| is_open(branch));
+        let done = open.find(|(place, _)| is_done(BranchId::new(*place as u32 + 1)));
+        let Some((place, (_, _, index, _))) = done.map(|(place, branch)| (place, *branch)) else {
+            return State::Around(kind);
+        };
+        let again = kind == "turn" && dice.one_in(2);
+        let (status, outcome) = match dice.below(4) {
+            _ if kind == "turn" => ("succeeded", BranchOutcome::Turned { again }),
+            0 => ("failed", BranchOutcome::Failed { failure: failure(dice, None) }),
+            1 => ("cancelled", BranchOutcome::Cancelled {}),
+            _ => ("succeeded", BranchOutcome::Succeeded { output: payload(dice), key: None }),
+        };
+        self.branches[place].3 = status;
+        events.push(RunEvent::BranchEnded { branch: BranchId::new(place as u32 + 1), outcome });
+        if again {
+            self.open(at, kind, index + 1, 1, events);
+        } else if kind == "turn" {
+            return State::Round;
+        } else if !self.branches.iter().any(is_open) {
+            let node = self.nodes[at].0.clone();
+            events.push(succeeded(dice, node, 1, None));
+            return State::Over("succeeded", 1);
+        }
+        State::Around(kind)
     }
 
     /// Fails a node for good, and (unless it has a way on) the run with it.
@@ -180,13 +254,19 @@ impl Actor {
     fn cancel_rest(&mut self, events: &mut Vec<RunEvent>) {
         for (node, state) in &mut self.nodes {
             let attempt = match *state {
-                State::Over(..) => continue,
-                State::Pending => 0,
-                State::Awaiting => 1,
+                State::Over(..) | State::Round => continue,
+                State::Pending | State::Around("turn") => 0,
+                State::Awaiting | State::Around(_) => 1,
                 State::Queued(attempt) | State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
             };
             events.push(RunEvent::NodeCancelled { node: node.clone() });
             *state = State::Over("cancelled", attempt);
+        }
+        for (number, (_, _, _, status)) in
+            (1..).zip(&mut self.branches).filter(|(_, (_, _, _, status))| *status == "running")
+        {
+            events.push(RunEvent::BranchEnded { branch: BranchId::new(number), outcome: BranchOutcome::Cancelled {} });
+            *status = "cancelled";
         }
     }
 }

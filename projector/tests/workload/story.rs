@@ -20,6 +20,8 @@ pub struct RunTruth {
     pub revision: u64,
     /// The status and the number of the highest attempt of every node that has one.
     pub nodes: BTreeMap<String, (&'static str, u32)>,
+    /// Of every branch by its number: `item` or `turn`, and its status.
+    pub branches: BTreeMap<u32, (&'static str, &'static str)>,
 }
 
 /// A history and its truth.
@@ -36,9 +38,18 @@ pub struct Story {
 
 /// Writes a history of about so many commits.
 pub fn tell(seed: u64, shard_count: u16, commits: usize) -> Story {
+    tell_with(true, seed, shard_count, commits)
+}
+
+/// Writes one without branches, as all were before there were any.
+pub fn tell_of_before(seed: u64, shard_count: u16, commits: usize) -> Story {
+    tell_with(false, seed, shard_count, commits)
+}
+
+fn tell_with(has_branches: bool, seed: u64, shard_count: u16, commits: usize) -> Story {
     let mut dice = Dice::new(seed);
     let mut shards: Vec<Shard> = (0..shard_count).map(Shard::new).collect();
-    let mut teller = Teller::new(&shards);
+    let mut teller = Teller::new(&shards, has_branches);
     for _ in 0..commits {
         let at = dice.below(u64::from(shard_count)) as usize;
         teller.scene(&mut dice, &mut shards[at]);
@@ -54,17 +65,18 @@ pub fn tell(seed: u64, shard_count: u16, commits: usize) -> Story {
 
 struct Teller {
     story: Story,
+    has_branches: bool,
     actors: Vec<(ShardId, Actor)>,
     assets: BTreeMap<String, (ShardId, Revision)>,
     workflows: BTreeMap<String, (ShardId, Revision, u32)>,
 }
 
 impl Teller {
-    fn new(shards: &[Shard]) -> Self {
+    fn new(shards: &[Shard], has_branches: bool) -> Self {
         let shards = shards.iter().map(|shard| shard.id).collect();
         let story =
             Story { journal: MemoryJournals::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
-        Self { story, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
+        Self { story, has_branches, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
     }
 
     fn scene(&mut self, dice: &mut Dice, shard: &mut Shard) {
@@ -122,7 +134,7 @@ impl Teller {
 
     fn start_run(&mut self, dice: &mut Dice, shard: &mut Shard) {
         let run = RunId::new(shard.id, shard.clock, dice.wide());
-        let mut actor = Actor::new(run, 1 + dice.below(5));
+        let mut actor = Actor::new(run, 1 + dice.below(5), self.has_branches);
         let trigger = if dice.one_in(3) {
             Trigger::Materialize { asset: "some.asset".parse().unwrap(), partition: None, requested_by: run }
         } else {
@@ -169,9 +181,13 @@ impl Teller {
     /// Commits a run's events and keeps the run unless it has ended.
     fn record(&mut self, dice: &mut Dice, shard: &mut Shard, mut actor: Actor, events: Vec<RunEvent>) {
         let events: Vec<Event> = events.into_iter().map(Event::Run).collect();
-        shard.commit(dice, AggregateId::Run(actor.run), &mut actor.revision, events);
+        // A node may wait for its branches.
+        if !events.is_empty() {
+            shard.commit(dice, AggregateId::Run(actor.run), &mut actor.revision, events);
+        }
         let status = actor.end().map_or("running", RunStatus::as_str);
-        let truth = RunTruth { status, revision: actor.revision.get() - 1, nodes: actor.nodes() };
+        let truth =
+            RunTruth { status, revision: actor.revision.get() - 1, nodes: actor.nodes(), branches: actor.branches() };
         self.story.runs.insert(actor.run, truth);
         if actor.end().is_none() {
             self.actors.push((shard.id, actor));

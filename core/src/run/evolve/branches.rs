@@ -9,7 +9,7 @@ use crate::definition::{Definition, NodeIx, Outcome, RegionKind, Transition, Tra
 use crate::failure::RunFailure;
 use crate::run::agenda::Todo;
 use crate::run::state::{Around, Branch, Each, NodeState, Phase, Place, Run, State, Try, Turns};
-use crate::run::{BranchOutcome, JoinClosing};
+use crate::run::{BranchKind, BranchOutcome, JoinClosing};
 use crate::{BranchId, Json, NodeAddress, NodeId, Timestamp};
 
 impl Fold<'_> {
@@ -299,6 +299,18 @@ impl Run {
         let nodes = self.branches.get(id).into_iter().flat_map(Branch::nodes);
         let active = nodes.filter(|(_, state)| state.phase.is_active());
         active.map(|(node, _)| Place { branch: id, node }).collect()
+    }
+
+    /// Returns what the branches are of that a node opens.
+    pub(in crate::run) fn kind_of_branches(&self, place: Place) -> BranchKind {
+        let node = self.definition().node(place.node);
+        if node.region != self.branches.of(place).region {
+            BranchKind::Turn
+        } else if node.action.is_group() {
+            BranchKind::Try
+        } else {
+            BranchKind::Item
+        }
     }
 
     /// Returns the branches that are open in a node.

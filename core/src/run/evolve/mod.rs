@@ -326,7 +326,9 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
         }
         RunEvent::ItemsListed { node, items } => run.list_items(node, items, now),
-        RunEvent::BranchesOpened { node, first, from, count } => run.open_branches(node, *first, *from, *count, now),
+        RunEvent::BranchesOpened { node, kind: _, first, from, count } => {
+            run.open_branches(node, *first, *from, *count, now)
+        }
         RunEvent::BranchClosing { branch, failure } => run.close_branches(&[*branch], Some(failure)),
         RunEvent::JoinClosing { node, join } => run.close_join(node, join),
         RunEvent::BranchEnded { branch, outcome } => run.end_branch(*branch, outcome),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::branch::State;
 use crate::definition::{EachJoin, ForEach, ItemTolerance, Merge};
 use crate::failure::RunFailure;
-use crate::run::{BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
+use crate::run::{BRANCHES_OPENED_MAX, BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
 use crate::{BranchId, Json, Timestamp};
 
 /// What a node is at that has branches open. Checkpoints hold it as it is.
@@ -101,8 +101,6 @@ pub(in crate::run) enum EachNext {
 const ROOM_MAX: u64 = 100_000;
 /// How many bytes of outputs are kept: more than one decision can write is never merged.
 const OUTPUTS_BYTES_MAX: u64 = DECISION_BYTES_MAX as u64;
-/// How many branches one fact opens.
-const OPENED_AT_ONCE: u32 = 1_000;
 
 impl Around {
     /// Returns the branches that are open in it.
@@ -255,7 +253,7 @@ impl Each {
         let by_number = each.concurrency.map_or(u32::MAX, |max| max.saturating_sub(open));
         let by_room = (ROOM_MAX.saturating_sub(room) / size.max(1)).min(u64::from(u32::MAX)) as u32;
         let by_room = by_room.max(u32::from(open == 0));
-        Some(left.min(by_number).min(by_room).min(OPENED_AT_ONCE)).filter(|count| *count > 0)
+        Some(left.min(by_number).min(by_room).min(BRANCHES_OPENED_MAX)).filter(|count| *count > 0)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::definition::{ForEach, OnTimeout};
 use crate::run::agenda::size_of;
 use crate::run::budget::Later;
 use crate::run::state::{Around, Due, Each, EachNext};
-use crate::run::{JoinClosing, RunEvent, RunFailure, produce};
+use crate::run::{BranchKind, JoinClosing, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
 /// How many branches a run may open in all.
@@ -117,7 +117,8 @@ impl Step<'_, '_> {
             self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
             return Ok(());
         }
-        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from, count });
+        let kind = BranchKind::Item;
+        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), kind, first, from, count });
         Ok(())
     }
 

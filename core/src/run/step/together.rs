@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::state::Due;
-use crate::run::{BranchOutcome, RunEvent, RunFailure, produce};
+use crate::run::{BranchKind, BranchOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
 pub(super) struct Together;
@@ -14,7 +14,8 @@ impl Kind for Together {
     /// Begins the next try.
     fn begin(&self, step: &mut Step<'_, '_>, _: Option<Json>) -> Result<(), Later> {
         let (first, from) = (step.decision.run().branches.next(), step.state().attempts);
-        step.decision.emit(RunEvent::BranchesOpened { node: step.address(), first, from, count: 1 });
+        let kind = BranchKind::Try;
+        step.decision.emit(RunEvent::BranchesOpened { node: step.address(), kind, first, from, count: 1 });
         Ok(())
     }
 

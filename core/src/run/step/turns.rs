@@ -3,7 +3,7 @@
 use super::Step;
 use crate::run::budget::Later;
 use crate::run::state::Around;
-use crate::run::{RunEvent, RunFailure};
+use crate::run::{BranchKind, RunEvent, RunFailure};
 
 /// How many turns of loops a run may have in all.
 const TURNS_MAX: u32 = 10_000;
@@ -39,6 +39,12 @@ impl Step<'_, '_> {
             let failure = RunFailure::new("loop_limit", message).at(&self.address(), None);
             return self.decision.fail_in(self.place.branch, failure);
         }
-        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), first, from: turn, count: 1 });
+        self.decision.emit(RunEvent::BranchesOpened {
+            node: self.address(),
+            kind: BranchKind::Turn,
+            first,
+            from: turn,
+            count: 1,
+        });
     }
 }

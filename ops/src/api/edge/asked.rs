@@ -139,11 +139,19 @@ impl Asked {
     /// # Errors
     /// [`Code::InvalidParameter`].
     pub fn limit(&mut self, usual: u32) -> Result<u32, Problem> {
+        self.limit_within(usual, PAGE_MAX)
+    }
+
+    /// Takes `limit` where a page may be longer, or not as long: 1 to `most`.
+    ///
+    /// # Errors
+    /// [`Code::InvalidParameter`].
+    pub fn limit_within(&mut self, usual: u32, most: u32) -> Result<u32, Problem> {
         let limit = self.parameter::<u32>("limit")?.unwrap_or(usual);
-        if (1..=PAGE_MAX).contains(&limit) {
+        if (1..=most).contains(&limit) {
             return Ok(limit);
         }
-        let detail = format!("`limit` is {limit}, not a number from 1 to {PAGE_MAX}");
+        let detail = format!("`limit` is {limit}, not a number from 1 to {most}");
         Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "limit"))
     }
 

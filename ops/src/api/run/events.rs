@@ -16,7 +16,7 @@ use headwater_projector::queries::RecordedEvent;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{found, not_found};
+use super::not_found;
 use crate::api::asked;
 use crate::api::incarnation::EventCursor;
 use crate::api::reading::Reading;
@@ -47,7 +47,7 @@ pub async fn page(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
     };
     let events = api.reads.run_events(&workspace, run, after, limit).await?;
     if events.is_empty() {
-        found(&api, &workspace, run).await?;
+        api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
     }
     let incarnation = api.shards.incarnations.of(run.shard()).await;
     let cursor = |revision| EventCursor { incarnation, revision: Revision::new(revision) };

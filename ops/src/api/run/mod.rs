@@ -4,10 +4,12 @@
 //! |---|---|
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
+//! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
 mod events;
+mod parts;
 mod start;
 
 use std::sync::Arc;
@@ -15,10 +17,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
+use headwater_core::RunId;
 use headwater_core::run::RunStatus;
-use headwater_core::{RunId, WorkspaceId};
-use headwater_projector::queries::{RunDetail, RunFilter, RunsAfter, TraceView};
-use serde::Serialize;
+use headwater_projector::queries::{RunFilter, RunsAfter};
 
 use super::routes::{PATIENCE, Route, reads, writes};
 use super::{Api, Problem};
@@ -34,7 +35,8 @@ pub fn routes() -> Vec<Route> {
         Route { patience: PATIENCE + start::WAIT_MAX, ..writes("/workflows/{slug}/runs", post(start::start)) },
         reads("/runs", get(list)),
         reads("/runs/{runId}", get(one)),
-        reads("/runs/{runId}/traces", get(traces)),
+        reads("/runs/{runId}/traces", get(parts::traces)),
+        reads("/runs/{runId}/branches", get(parts::branches)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
@@ -62,10 +64,15 @@ const STATUSES: [RunStatus; 7] = [
 ];
 
 fn status(asked: &mut Asked) -> Result<Option<RunStatus>, Problem> {
+    word(asked, &STATUSES.map(|status| (status.as_str(), status)))
+}
+
+/// Takes `status`, which is one of some words.
+fn word<T: Copy>(asked: &mut Asked, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
     let Some(text) = asked.take("status") else { return Ok(None) };
-    let status = STATUSES.into_iter().find(|status| status.as_str() == text);
-    status.map(Some).ok_or_else(|| {
-        let known = STATUSES.map(RunStatus::as_str).join(", ");
+    let meant = words.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
+    meant.map(Some).ok_or_else(|| {
+        let known = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
         Problem::new(Code::InvalidParameter, format!("`status` is one of {known}")).with("parameter", "status")
     })
 }
@@ -74,25 +81,7 @@ fn status(asked: &mut Asked) -> Result<Option<RunStatus>, Problem> {
 async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
     let run = reading.name("runId")?;
     let workspace = reading.begin(&api).await?;
-    Ok(api.read(found(&api, &workspace, run).await?))
-}
-
-#[derive(Serialize)]
-struct Traces {
-    traces: Vec<TraceView>,
-}
-
-/// `GET /runs/{runId}/traces`
-async fn traces(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
-    let run = reading.name("runId")?;
-    let workspace = reading.begin(&api).await?;
-    let traces = found(&api, &workspace, run).await?.traces;
-    Ok(api.read(Traces { traces }))
-}
-
-/// Returns a run, or says that there is none.
-async fn found(api: &Api, workspace: &WorkspaceId, run: RunId) -> Result<RunDetail, Problem> {
-    api.reads.run(workspace, run).await?.ok_or_else(|| not_found(run))
+    Ok(api.read(api.reads.run(&workspace, run).await?.ok_or_else(|| not_found(run))?))
 }
 
 /// Says that there is no such run.

@@ -1,5 +1,6 @@
 //! `run`: starts runs, looks at them, follows and stops them.
 
+mod branches;
 mod cancel;
 mod events;
 mod get;
@@ -23,6 +24,8 @@ pub enum RunCommand {
     List(list::ListSettings),
     /// Show a run with its nodes.
     Get(get::GetSettings),
+    /// List the items and turns of a run, in the order in which they began.
+    Branches(branches::BranchesSettings),
     /// Show what happened in a run.
     Events(events::EventsSettings),
     /// Follow a run until it ends: exits with 0 when it succeeds, with 1 when it does not.
@@ -36,6 +39,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Start(settings) => start::run(settings).await,
         RunCommand::List(settings) => list::run(settings).await,
         RunCommand::Get(settings) => get::run(settings).await,
+        RunCommand::Branches(settings) => branches::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Watch(settings) => watch::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,

@@ -1,0 +1,48 @@
+//! What a run's events mean for `branches`.
+
+use headwater_core::run::{BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, RunEvent};
+use headwater_core::{BranchId, NodeAddress, RunId, Timestamp};
+
+use super::Changes;
+use crate::tables::{BranchEnd, BranchOpening, BranchStatus, TraceStatus};
+
+/// Returns whether an event opens more branches than any fact does, or such as have no number: the core has refused it.
+pub(super) fn opens_too_many(event: &RunEvent) -> bool {
+    let RunEvent::BranchesOpened { first, from, count, .. } = event else { return false };
+    let ends = [first.get(), *from].map(|begin| begin.checked_add(*count).and_then(|end| i32::try_from(end).ok()));
+    *count > BRANCHES_OPENED_MAX || ends.contains(&None)
+}
+
+impl Changes {
+    pub(super) fn open_branches(
+        &mut self,
+        run: RunId,
+        opener: &NodeAddress,
+        kind: BranchKind,
+        (first, from, count): (BranchId, u32, u32),
+        opened_at: Timestamp,
+    ) {
+        if kind == BranchKind::Try {
+            let row = self.traces.of(run, opener, from + 1, TraceStatus::Running);
+            row.scheduled_at = Some(opened_at);
+        }
+        for nth in 0..count {
+            let branch = BranchId::new(first.get() + nth);
+            self.branches.open(
+                run,
+                branch,
+                BranchOpening { opener: opener.clone(), kind, position: from + nth, opened_at },
+            );
+        }
+    }
+
+    pub(super) fn end_branch(&mut self, run: RunId, branch: BranchId, outcome: BranchOutcome, ended_at: Timestamp) {
+        let (status, again, output, failure) = match outcome {
+            BranchOutcome::Succeeded { output, key: _ } => (BranchStatus::Succeeded, None, Some(output), None),
+            BranchOutcome::Failed { failure } => (BranchStatus::Failed, None, None, Some(failure)),
+            BranchOutcome::Cancelled {} => (BranchStatus::Cancelled, None, None, None),
+            BranchOutcome::Turned { again } => (BranchStatus::Succeeded, Some(again), None, None),
+        };
+        self.branches.end(run, branch, BranchEnd { status, again, output, failure, ended_at });
+    }
+}
