@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::run::{BranchOutcome, RunEvent, RunFailure, RunStatus};
+use headwater_core::run::{BranchKind, BranchOutcome, RunEvent, RunFailure, RunStatus};
 use headwater_core::{Attempt, BranchId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
 use serde_json::json;
 
