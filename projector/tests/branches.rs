@@ -40,7 +40,8 @@ fn items(node: &str, count: u32) -> Value {
 }
 
 fn opened(node: &str, first: u32, from: u32, count: u32) -> Value {
-    run(json!({"branchesOpened": {"node": node, "first": first, "from": from, "count": count}}))
+    let kind = if node.starts_with("each") { "item" } else { "turn" };
+    run(json!({"branchesOpened": {"node": node, "kind": kind, "first": first, "from": from, "count": count}}))
 }
 
 fn over(branch: u32, outcome: Value) -> Value {

@@ -78,7 +78,8 @@ fn scheduled(node: &str, attempt: u32) -> Value {
 }
 
 fn opened(node: &str, first: u32, from: u32, count: u32) -> Value {
-    run(json!({"branchesOpened": {"node": node, "first": first, "from": from, "count": count}}))
+    let kind = if node.starts_with("each") { "item" } else { "turn" };
+    run(json!({"branchesOpened": {"node": node, "kind": kind, "first": first, "from": from, "count": count}}))
 }
 
 fn done(node: &str) -> Value {

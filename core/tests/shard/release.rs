@@ -239,7 +239,8 @@ fn a_release_says_which_branches_are_open() {
     let Some(Event::Released(release)) = bundle.commits[0].events.first() else { panic!("{:?}", bundle.commits) };
     let Shown::Run(standing) = release.record.shown().unwrap() else { panic!("it goes on") };
     let open = standing.branches.iter();
-    let open: Vec<_> = open.map(|b| (b.branch.get(), b.opener.to_string(), b.kind.as_str() == "item", b.position)).collect();
+    let open: Vec<_> =
+        open.map(|b| (b.branch.get(), b.opener.to_string(), b.kind.as_str() == "item", b.position)).collect();
     let each = || "each".to_owned();
     assert_eq!(open, [(3, each(), true, 1), (4, each(), true, 2), (5, "turn".to_owned(), false, 1)]);
     assert_eq!(standing.next_branch.get(), 6);

@@ -38,16 +38,25 @@ pub(super) async fn digest(
     let mut digests = BTreeMap::new();
     for row in client.query(sql, &[&schema]).await? {
         let table: String = row.get(0);
+        let rows = rows_of(client, schema, &table).await?;
         let sql = format!(
             "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text,
                     coalesce(sum(hashtextextended(t::text, 1)::numeric), 0)::text
-             FROM {schema}.{table} t"
+             FROM {rows} t"
         );
         let row = client.query_one(&sql, &[]).await?;
         let digest = Digest { rows: row.get::<_, i64>(0).unsigned_abs(), sums: (row.get(1), row.get(2)) };
         digests.insert(table, digest);
     }
     Ok(digests)
+}
+
+/// Returns a table as a query whose columns stand in the order of their names: in which order migrations added them says nothing.
+async fn rows_of(client: &impl GenericClient, schema: &str, table: &str) -> Result<String, tokio_postgres::Error> {
+    let sql = "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY column_name COLLATE \"C\")
+               FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2";
+    let columns: Option<String> = client.query_one(sql, &[&schema, &table]).await?.get(0);
+    Ok(format!("(SELECT {} FROM {schema}.{table})", columns.unwrap_or_default()))
 }
 
 /// Sets two schemas' digests side by side.
@@ -83,12 +92,12 @@ pub(super) async fn sample(
     if transaction.query(both, &[&vec![live, next], name]).await?.len() < 2 {
         return Ok(());
     }
+    let live = rows_of(transaction, live, name).await?;
+    let next = rows_of(transaction, next, name).await?;
     let only = |here: &str, there: &str| {
-        format!(
-            "SELECT t::text FROM {here}.{name} t EXCEPT ALL SELECT t::text FROM {there}.{name} t LIMIT {SAMPLES_MAX}"
-        )
+        format!("SELECT t::text FROM {here} t EXCEPT ALL SELECT t::text FROM {there} t LIMIT {SAMPLES_MAX}")
     };
-    table.only_live = transaction.query(&only(live, next), &[]).await?.iter().map(|row| row.get(0)).collect();
-    table.only_next = transaction.query(&only(next, live), &[]).await?.iter().map(|row| row.get(0)).collect();
+    table.only_live = transaction.query(&only(&live, &next), &[]).await?.iter().map(|row| row.get(0)).collect();
+    table.only_next = transaction.query(&only(&next, &live), &[]).await?.iter().map(|row| row.get(0)).collect();
     Ok(())
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{fold_run, run, scheduled, succeeded, traces};
 
 fn opened(node: &str, first: u32, from: u32, count: u32) -> Value {
-    run(json!({"branchesOpened": {"node": node, "first": first, "from": from, "count": count}}))
+    let kind = if node.starts_with("each") { "item" } else { "turn" };
+    run(json!({"branchesOpened": {"node": node, "kind": kind, "first": first, "from": from, "count": count}}))
 }
 
 fn ended(branch: u32, outcome: Value) -> Value {
