@@ -145,7 +145,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
     let work = match &node.action.execution {
         Execution::Fleet { job } => Work::Job(job.clone()),
         Execution::Engine(action) => Work::BuiltIn(*action),
-        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => {
+        Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits(_) => {
             return None;
         }
     };

@@ -32,6 +32,6 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Inside { output } => say(&Pure { output: output.as_ref() }),
         Execution::Fails { code, message } => say(&Fail { code, message }),
         Execution::Each(each) => say(&Items { each }),
-        Execution::Waits { span } => say(&Sleep { span }),
+        Execution::Waits(pause) => say(&Sleep { pause }),
     }
 }
