@@ -55,7 +55,8 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     terminal.exits(0, &["validate", good]).await;
     for command in ["validate", "apply"] {
         let (_, stderr) = terminal.exits(2, &[command, good, &bad]).await;
-        for wanted in [bad.as_str(), "/steps/0/dependsOn/0", "dangling_reference", "missing_field"] {
+        let place = format!("{bad}:1:47: error in bad at");
+        for wanted in [place.as_str(), "/steps/0/dependsOn/0", "dangling_reference", "missing_field"] {
             assert!(stderr.contains(wanted), "{wanted} is missing in:\n{stderr}");
         }
     }
@@ -93,7 +94,7 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
         "slug: ok\nsteps: [{id: a, action: noop}]\n---\nsteps: [{id: a, action: noop}]\n",
     );
     let (_, said) = terminal.exits(2, &["validate", &nameless]).await;
-    assert!(said.contains("two.yaml: error in document 2 at \"/slug\""), "{said}");
+    assert!(said.contains("two.yaml:4:1: error in document 2 at \"/slug\""), "{said}");
     let applied = terminal.json(&["apply", good]).await;
     assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
 

@@ -87,6 +87,14 @@ async fn definitions_get_versions(engine: &Engine) {
     let problem = mixed.problem("definition/invalid");
     assert_eq!(problem["problems"][0]["document"], 1);
     assert_eq!(problem["problems"][0]["code"], "missing_field");
+    assert_eq!(problem["problems"][0]["line"], 1);
+    let yaml = "workflows:\n- slug: fresh\n  steps:\n  - {id: a, action: noop}\n- slug: bad\n  steps:\n  - id: a\n    use: x\n";
+    let refused = engine.post_text("/workflows", "application/yaml", yaml).await;
+    let problems = refused.problem("definition/invalid")["problems"].as_array().unwrap();
+    let places: Vec<_> = problems.iter().map(|one| (one["path"].as_str(), &one["line"], &one["column"])).collect();
+    let expected =
+        [("/steps/0/jobSlug", 7, 5), ("/steps/0/use", 8, 5)].map(|(path, l, c)| (Some(path), json!(l), json!(c)));
+    assert_eq!(places, expected.each_ref().map(|(path, line, column)| (*path, line, column)));
     engine.post("/workflows/fresh/runs", json!({})).await.problem("workflow/not_found");
     engine.post("/workflows", json!([sleeper(), sleeper()])).await.problem("definition/invalid");
     engine.post("/workflows/validate", pure()).await.data(200);

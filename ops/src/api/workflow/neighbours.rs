@@ -34,7 +34,7 @@ pub async fn compare(api: &Api, workspace: &WorkspaceId, checked: &mut [Checked]
         found.push(findings);
     }
     for (one, more) in checked.iter_mut().zip(found) {
-        one.findings.extend(more);
+        one.findings.extend(more.into_iter().map(Into::into));
     }
     Ok(())
 }
