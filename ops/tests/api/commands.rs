@@ -98,6 +98,19 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     let applied = terminal.json(&["apply", good]).await;
     assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
 
+    terminal.exits(2, &["workflow", "diff", "sleeper"]).await;
+    write(
+        folder.path(),
+        "good/deeper/sleeper.yml",
+        "slug: sleeper\nsteps:\n- {id: wait, action: {kind: sleep, duration: 2h}}\n",
+    );
+    let applied = terminal.json(&["apply", good]).await;
+    let token = applied["token"].as_str().unwrap();
+    let (table, _) = terminal.exits(0, &["workflow", "diff", "sleeper", "--min-seq", token]).await;
+    assert!(table.contains("sleeper v1 -> v2") && table.contains("/action/duration"), "{table}");
+    let (table, _) = terminal.exits(0, &["workflow", "diff", "sleeper", "2", "1"]).await;
+    assert!(table.contains("sleeper v2 -> v1"), "{table}");
+
     let run = terminal.json(&["run", "start", "pure", "-p", "n=1", "--wait"]).await;
     assert_eq!(run["output"], json!({"a": {"n": 2}}));
     let (_, lines) = terminal.exits(0, &["run", "start", "pure", "--input", r#"{"n":2}"#, "--watch"]).await;

@@ -75,6 +75,11 @@ async fn definitions_get_versions(engine: &Engine) {
     assert_eq!(engine.get("/workflows/pure").await.data(200)["version"], 1);
     assert_eq!(engine.get("/workflows/pure/versions").await.data(200)["versions"].as_array().unwrap().len(), 2);
     assert_eq!(engine.get("/workflows/pure/versions/2").await.data(200)["current"], false);
+    let compared = engine.get("/workflows/pure/versions/1/diff/2").await.data(200).clone();
+    assert_eq!((&compared["from"], &compared["leftOut"]), (&json!(1), &json!(0)));
+    assert!(!compared["changes"].as_array().unwrap().is_empty(), "{compared}");
+    engine.get("/workflows/pure/versions/1/diff/3").await.problem("workflow/version_not_found");
+    engine.get("/workflows/nope/versions/1/diff/2").await.problem("workflow/not_found");
     engine.get("/workflows/pure/versions/3").await.problem("workflow/version_not_found");
     engine.get("/workflows/nope").await.problem("workflow/not_found");
     engine.get("/workflows/nope/versions").await.problem("workflow/not_found");

@@ -7,10 +7,12 @@
 //! | `neighbours` | whether they go with the others |
 //! | `known` | which definitions there are, and what of them this process has learnt |
 //! | `catalog` | which version a start without one means |
+//! | `diff` | what lies between two versions |
 
 mod apply;
 pub mod batch;
 pub mod catalog;
+mod diff;
 pub mod known;
 mod neighbours;
 
@@ -52,6 +54,7 @@ pub fn routes() -> Vec<Route> {
         reads("/workflows/{slug}", get(current)),
         reads("/workflows/{slug}/versions", get(versions)),
         reads("/workflows/{slug}/versions/{version}", get(version)),
+        reads("/workflows/{slug}/versions/{version}/diff/{other}", get(diff::diff)),
     ]
 }
 
