@@ -111,6 +111,12 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     let (table, _) = terminal.exits(0, &["workflow", "diff", "sleeper", "2", "1"]).await;
     assert!(table.contains("sleeper v2 -> v1"), "{table}");
 
+    assert_eq!(terminal.json(&["workflow", "pin", "sleeper", "1"]).await["pinnedVersion"], 1);
+    let (table, _) = terminal.exits(0, &["workflow", "pin", "sleeper", "--none"]).await;
+    assert!(table.contains("pinned to"), "{table}");
+    terminal.exits(2, &["workflow", "pin", "sleeper"]).await;
+    terminal.exits(4, &["workflow", "pin", "sleeper", "7"]).await;
+
     let run = terminal.json(&["run", "start", "pure", "-p", "n=1", "--wait"]).await;
     assert_eq!(run["output"], json!({"a": {"n": 2}}));
     let (_, lines) = terminal.exits(0, &["run", "start", "pure", "--input", r#"{"n":2}"#, "--watch"]).await;

@@ -251,6 +251,9 @@ impl Teller {
                 content_hash: format!("hash {}", entry.2),
                 document: Json::of(&document),
             }
+        } else if dice.one_in(2) {
+            let version = DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32);
+            WorkflowEvent::VersionPinned { version: Some(version).filter(|_| !dice.one_in(3)) }
         } else {
             WorkflowEvent::VersionSelected {
                 version: DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32),

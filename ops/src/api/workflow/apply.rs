@@ -158,22 +158,34 @@ pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
     let (position, granted) = api.shards.client.submit(shard, submission, COMMAND_WAIT).await?;
-    let Some(Granted::Workflow { version, created }) = granted else {
+    let Some(Granted::Workflow { version, created, pinned }) = granted else {
         return Err(internal("the workflow was applied without a version"));
     };
-    await_published(api, &key, version).await?;
-    neighbours::await_declared(api, &key, checked, version).await?;
+    await_published(api, &key, version, pinned.unwrap_or(version)).await?;
+    // Of a version that does not start assets are told nothing.
+    if pinned.is_none_or(|pinned| pinned == version) {
+        neighbours::await_declared(api, &key, checked.declares.keys(), version).await?;
+    }
     Ok(Applied { version, created, position })
 }
 
-/// Waits until every process can find the version, so that a start right after works.
-async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
+/// Waits until every process can find the version, and which one starts where none is named, so that a start right after works.
+pub async fn await_published(
+    api: &Api,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+    started: DefinitionVersion,
+) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
     let mut backoff = super::ARRIVING;
     loop {
-        // Another version is there when somebody else has applied one meanwhile: then ours was there before.
+        // Another version is there when somebody else has applied or pinned one meanwhile: then ours was there before.
         match api.workflows.definitions.current(key).await? {
-            Some(stored) if stored.version == version => return Ok(()),
+            Some(stored) if stored.version == started => {
+                if started == version || api.workflows.definitions.get(key, version).await?.is_some() {
+                    return Ok(());
+                }
+            }
             Some(_) if Instant::now() > deadline && api.workflows.definitions.get(key, version).await?.is_some() => {
                 return Ok(());
             }

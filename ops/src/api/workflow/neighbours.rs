@@ -184,11 +184,11 @@ impl<'a> Neighbours<'a> {
 pub async fn await_declared(
     api: &Api,
     key: &WorkflowKey,
-    checked: &Checked,
+    assets: impl Iterator<Item = &AssetId>,
     version: DefinitionVersion,
 ) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
-    for asset in checked.declares.keys() {
+    for asset in assets {
         let asset = AssetKey { workspace: key.workspace.clone(), asset: asset.clone() };
         let mut backoff = super::ARRIVING;
         loop {

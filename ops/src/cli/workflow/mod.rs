@@ -3,6 +3,7 @@
 pub mod apply;
 mod diff;
 mod files;
+mod pin;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -16,10 +17,13 @@ use super::Failure;
 pub enum WorkflowCommand {
     /// Say what changes from a version to another, node by node.
     Diff(diff::DiffSettings),
+    /// Hold a workflow at a version whatever is applied, or let it go.
+    Pin(pin::PinSettings),
 }
 
 pub async fn run(command: WorkflowCommand) -> Result<ExitCode, Failure> {
     match command {
         WorkflowCommand::Diff(settings) => diff::run(settings).await,
+        WorkflowCommand::Pin(settings) => pin::run(settings).await,
     }
 }
