@@ -98,7 +98,8 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     let applied = terminal.json(&["apply", good]).await;
     assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
 
-    terminal.exits(2, &["workflow", "diff", "sleeper"]).await;
+    let token = applied["token"].as_str().unwrap();
+    terminal.exits(2, &["workflow", "diff", "sleeper", "--min-seq", token]).await;
     write(
         folder.path(),
         "good/deeper/sleeper.yml",

@@ -68,7 +68,7 @@ async fn workflows_are_pinned(engine: &Engine) {
     engine.post("/workflows/nope/pin", json!({"version": null})).await.problem("workflow/not_found");
     assert_eq!(pin(json!(null)).await.data(200)["pinnedVersion"], json!(null));
     assert_eq!(started().await, 3);
-    engine.post("/workflows?readable=10s", pure()).await.data(200);
+    engine.post("/workflows?readable=10s", pure()).await.data(201);
     assert_eq!(started().await, 1);
 }
 

@@ -13,7 +13,7 @@ use headwater_projector::queries::{AsOf, Reads, View};
 use headwater_projector::rebuild::{Switch, rebuild};
 use headwater_streams::journals::MemoryJournals;
 
-use crate::workload::story::{Story, tell};
+use crate::workload::story::{Story, tell, tell_of};
 use crate::workload::{DAWN_MICROS, Dice, entries};
 use crate::{House, Running};
 
@@ -306,7 +306,7 @@ async fn a_read_as_of_a_moment_is_the_fold_up_to_it_whatever_came_later_and_afte
 async fn what_was_projected_by_a_release_before_is_dated_from_its_commits() {
     let house = House::build().await;
     let database = house.database().await;
-    let story = tell(25, 2, 1_500);
+    let story = tell_of(25, 2, 1_500, false);
     Running::to_the_end(&database, &story.journal, &story.shards, 100, 1).await;
     let dated = async || {
         let selected = "SELECT row(s.*)::text FROM headwater.workflow_selections s ORDER BY 1";

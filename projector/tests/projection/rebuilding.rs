@@ -7,7 +7,7 @@ use headwater_projector::queries::Reads;
 use headwater_projector::rebuild::{Switch, go_back, rebuild};
 use headwater_streams::journals::{Journals, MemoryJournals};
 
-use crate::workload::story::tell;
+use crate::workload::story::{tell, tell_of};
 use crate::{DEADLINE, House, Running, agrees, compare, workload};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_difference_is_found_and_shown_and_a_forced_switch_mends_it() {
 async fn what_a_release_before_left_is_migrated_before_it_is_put_back() {
     let house = House::build().await;
     let database = house.database().await;
-    let story = tell(5, 1, 300);
+    let story = tell_of(5, 1, 300, false);
     Running::to_the_end(&database, &story.journal, &story.shards, 1_000, 1).await;
     let journal = Arc::new(story.journal.clone());
     assert!(rebuild(&database, journal, &story.shards, Switch::IfEqual).await.unwrap().switched);

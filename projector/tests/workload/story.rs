@@ -36,9 +36,14 @@ pub struct Story {
 
 /// Writes a history of about so many commits.
 pub fn tell(seed: u64, shard_count: u16, commits: usize) -> Story {
+    tell_of(seed, shard_count, commits, true)
+}
+
+/// Writes a history; with pins of workflows, or without, as releases before 0.2 did.
+pub fn tell_of(seed: u64, shard_count: u16, commits: usize, pins: bool) -> Story {
     let mut dice = Dice::new(seed);
     let mut shards: Vec<Shard> = (0..shard_count).map(Shard::new).collect();
-    let mut teller = Teller::new(&shards);
+    let mut teller = Teller::new(&shards, pins);
     for _ in 0..commits {
         let at = dice.below(u64::from(shard_count)) as usize;
         teller.scene(&mut dice, &mut shards[at]);
@@ -57,14 +62,15 @@ struct Teller {
     actors: Vec<(ShardId, Actor)>,
     assets: BTreeMap<String, (ShardId, Revision)>,
     workflows: BTreeMap<String, (ShardId, Revision, u32)>,
+    pins: bool,
 }
 
 impl Teller {
-    fn new(shards: &[Shard]) -> Self {
+    fn new(shards: &[Shard], pins: bool) -> Self {
         let shards = shards.iter().map(|shard| shard.id).collect();
         let story =
             Story { journal: MemoryJournals::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
-        Self { story, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
+        Self { story, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new(), pins }
     }
 
     fn scene(&mut self, dice: &mut Dice, shard: &mut Shard) {
@@ -251,7 +257,7 @@ impl Teller {
                 content_hash: format!("hash {}", entry.2),
                 document: Json::of(&document),
             }
-        } else if dice.one_in(2) {
+        } else if self.pins && dice.one_in(2) {
             let version = DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32);
             WorkflowEvent::VersionPinned { version: Some(version).filter(|_| !dice.one_in(3)) }
         } else {
