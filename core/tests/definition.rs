@@ -127,6 +127,7 @@ fn a_version_in_the_document_is_ignored_with_a_warning() {
 #[test]
 fn a_time_that_changes_nothing_is_warned_of() {
     let sleep = json!({"kind": "sleep", "duration": "1h"});
+    let until = json!({"kind": "wait_until", "time": "2030-01-01T00:00:00Z"});
     let transform = json!({"kind": "transform", "output": 1});
     let cases: Vec<(Value, &[&str])> = vec![
         (json!({"id": "a", "jobSlug": "x", "heartbeatTimeout": "10s"}), &[]),
@@ -140,6 +141,7 @@ fn a_time_that_changes_nothing_is_warned_of() {
             json!({"id": "a", "action": sleep, "heartbeatTimeoutMs": 10, "timeout": "1m"}),
             &["heartbeatTimeoutMs", "timeout"],
         ),
+        (json!({"id": "a", "action": until, "timeout": "1m"}), &["timeout"]),
         (
             json!({"id": "a", "action": transform, "timeoutMs": 10, "heartbeatTimeout": "20ms"}),
             &["heartbeatTimeout", "timeoutMs"],
@@ -218,7 +220,7 @@ fn built_in_actions_take_their_configuration_from_either_place() {
     let input = one.nodes[0].input.as_ref().unwrap();
     assert_eq!(input.constant().unwrap().as_str(), r#"{"method":"GET","url":"http://x"}"#);
     let slept = good(&with_step(json!({"id": "a", "action": {"kind": "sleep", "duration": "90s"}})));
-    assert!(matches!(slept.nodes[0].action.execution, Execution::Waits { .. }));
+    assert!(matches!(slept.nodes[0].action.execution, Execution::Waits(_)));
 }
 
 #[test]

@@ -93,6 +93,37 @@ fn text_that_looks_like_an_expression_and_numbers_that_look_like_seconds_are_war
     {
         assert_eq!(found(&with_step(&json!({"input": {"t": text}}))), "", "{text}");
     }
+    // What people write elsewhere, and what it is here.
+    let spellings = [
+        ("{{inputs.x}}", "${{ input.x }}"),
+        ("{{ item }}", "${{ item }}"),
+        ("{{ item.name | upper }}", "${{ item.name }}"),
+        ("${x}", "${{ input.x }}"),
+        ("${inputs.x.y}", "${{ input.x.y }}"),
+        ("{% $x %}", "${{ state.x }}"),
+        ("{% $states.input.x %}", "${{ input.x }}"),
+        ("{% $sum($x) %}", "${{ … }}"),
+        ("{{ params.x }}", "${{ input.x }}"),
+        ("at {{workflow.parameters.x}}!", "${{ input.x }}"),
+        ("{{inputs.parameters.x}}", "${{ input.x }}"),
+        ("{{tasks.fetch.outputs.result}}", "${{ nodes.fetch.output.result }}"),
+        ("{{tasks.zip-it.outputs}}", "${{ nodes[\"zip-it\"].output }}"),
+        ("$.x", "${{ input.x }}"),
+        ("$.x.list[0]", "${{ input.x.list[0] }}"),
+        ("$$.id", "${{ run.id }}"),
+        ("{{ nodes.a.status }}", "${{ nodes.a.status }}"),
+    ];
+    for (text, ours) in spellings {
+        let wanted = format!("is text here, no expression: an expression is written `{ours}`");
+        says(&with_step(&json!({"input": {"t": text}})), &["warning /steps/0/input/t bad_expression", &wanted]);
+    }
+    let body = json!({"id": "b", "jobSlug": "x", "input": "{{ doc.name }}"});
+    let each = json!({"slug": "w", "steps": [{"id": "a", "forEach": {"items": [1], "as": "doc", "body": body}}]});
+    says(&each, &["an expression is written `${{ doc.name }}`"]);
+    let left = ["costs $.50", "$5", "$.", "$", "for ${file} in", "${name[0]}", "a {% if x %} b", "$HOME", "x $.y"];
+    for text in left {
+        assert_eq!(found(&with_step(&json!({"input": {"t": text}}))), "", "{text}");
+    }
     let seconds = "is 30 milliseconds: write `30s` for seconds, or `30ms`";
     says(&with_step(&json!({"timeout": 30})), &["warning /steps/0/timeout invalid_value", seconds]);
     says(&with_step(&json!({"heartbeatTimeout": 30})), &[seconds]);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 /// Words that mean something to the compiler, so that arbitrary documents get far.
-const WORDS: [&str; 64] = [
+const WORDS: [&str; 66] = [
     "slug",
     "steps",
     "nodes",
@@ -24,6 +24,8 @@ const WORDS: [&str; 64] = [
     "noop",
     "transform",
     "sleep",
+    "wait_until",
+    "time",
     "output",
     "duration",
     "90s",

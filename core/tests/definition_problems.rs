@@ -96,6 +96,24 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
             &["/steps/0/action/duration invalid_value"],
         ),
         (
+            with_steps(json!([
+                {"id": "a", "action": {"kind": "wait_until", "time": "tomorrow"}},
+                {"id": "b", "action": {"kind": "wait_until", "time": 1_764_158_400}},
+                {"id": "c", "action": {"kind": "wait_until", "time": "${{ now + }}"}},
+                {"id": "d", "action": {"kind": "wait_until", "duration": "1h"}},
+                {"id": "e", "action": "wait_until"}, {"id": "f", "action": {"kind": "wait_until", "time": "2025-11-31T00:00:00Z"}},
+            ])),
+            &[
+                "/steps/0/action/time invalid_value",
+                "/steps/1/action/time invalid_value",
+                "/steps/2/action/time bad_expression",
+                "/steps/3/action/time missing_field",
+                "/steps/3/action/duration unknown_field",
+                "/steps/4/action/time missing_field",
+                "/steps/5/action/time invalid_value",
+            ],
+        ),
+        (
             with_step(
                 json!({"id": "a", "jobSlug": "x", "compensate": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
             ),

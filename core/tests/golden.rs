@@ -304,6 +304,9 @@ fn samples() -> Vec<(&'static str, Event)> {
     samples.extend(assets().into_iter().map(|(file, event)| (file, Event::Asset(event))));
     samples.push(("workflow-applied", Event::Workflow(applied)));
     samples.push(("version-selected", Event::Workflow(selected)));
+    let pinned = |version| Event::Workflow(WorkflowEvent::VersionPinned { version });
+    samples.push(("version-pinned", pinned(Some(DefinitionVersion::FIRST))));
+    samples.push(("version-unpinned", pinned(None)));
     samples.push(("definition-adopted", Event::DefinitionAdopted { document }));
     samples.extend(releases().into_iter().map(|(file, release)| (file, Event::Released(Box::new(release)))));
     samples

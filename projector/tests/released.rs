@@ -110,7 +110,8 @@ fn wide() -> Vec<Value> {
     record["record"]["id"] = json!(WIDE);
     record["record"]["nextBranch"] = json!(5);
     record["record"]["branches"] = json!([
-        {"branch": 2, "parent": "each", "index": 1, "item": 2}, {"branch": 3, "parent": "each", "index": 2, "item": null}]);
+        {"branch": 2, "kind": "item", "parent": "each", "index": 1, "item": 2},
+        {"branch": 3, "kind": "item", "parent": "each", "index": 2, "item": null}]);
     vec![
         json!([
             run(started),

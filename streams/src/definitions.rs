@@ -55,11 +55,25 @@ impl Definitions {
         Self { bucket: Bucket::new(broker, topology::DEFINITIONS) }
     }
 
-    /// Stores a version and points to it as the current one. The same again is fine.
+    /// Stores a version and points to it as the current one, which starts where none is named. The same again is fine.
     ///
     /// # Errors
     /// [`DefinitionError::VersionTaken`] for another document under the same version; else safe to repeat.
     pub async fn publish(
+        &self,
+        key: &WorkflowKey,
+        version: DefinitionVersion,
+        document: &Json,
+    ) -> Result<(), DefinitionError> {
+        self.store(key, version, document).await?;
+        Ok(self.point_to(key, version).await?)
+    }
+
+    /// Stores a version; another one stays current.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish`].
+    pub async fn store(
         &self,
         key: &WorkflowKey,
         version: DefinitionVersion,
@@ -76,7 +90,7 @@ impl Definitions {
             },
             Err(failure) => return Err(failure.exchange(WHAT).into()),
         }
-        Ok(self.point_to(key, version).await?)
+        Ok(())
     }
 
     /// Points to a version. One writer calls this in the order of its own decisions: the workflow's shard.

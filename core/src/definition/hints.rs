@@ -91,23 +91,89 @@ fn type_message(given: &Value, name: &str) -> String {
     format!("{given} is not a type of JSON Schema{instead}; there are {}", TYPES.join(", "))
 }
 
-/// Finds what looks like an expression and is taken as text: `{{ x }}`, `${ x }`, `${input.x}`.
-pub(super) fn unmarked_expression(text: &str) -> Option<&str> {
+/// What other tools call what an expression begins with, longest first, and what it is here.
+const ROOTS_ELSEWHERE: [(&str, &str); 12] = [
+    ("workflow.parameters", "input"),
+    ("inputs.parameters", "input"),
+    ("states.context", "run"),
+    ("states.input", "input"),
+    ("workflow.input", "input"),
+    ("parameters", "input"),
+    ("variables", "state"),
+    ("context", "state"),
+    ("params", "input"),
+    ("inputs", "input"),
+    ("vars", "state"),
+    ("event", "input"),
+];
+/// Where other tools keep what nodes returned, and what they call that.
+const RESULTS_ELSEWHERE: [&str; 3] = ["steps", "tasks", "nodes"];
+const RESULT_WORDS: [&str; 4] = ["outputs", "output", "result", "results"];
+
+/// How long what looks like an expression may be.
+const NEAR_BYTES: usize = 300;
+
+/// Finds what looks like an expression and is taken as text, and what to write instead: `{{ x }}`, `{{ x | filter }}`, `${ x }`,
+/// `${input.x}`, and as a whole text `${x}`, `{% $x %}` and `$.x`. `bound` are the names of bodies around it.
+pub(super) fn unmarked_expression<'t>(text: &'t str, bound: &[String]) -> Option<(&'t str, String)> {
+    let whole = text.trim();
+    let instead = |path: &str| format!("${{{{ {} }}}}", here(path, bound));
+    if let Some(inner) = whole.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) {
+        let inner = inner.trim();
+        let path = inner.strip_prefix('$').filter(|path| is_path(path));
+        let variable = |path: &str| if path.starts_with("states.") { path.to_owned() } else { format!("state.{path}") };
+        return Some((whole, path.map_or_else(|| "${{ … }}".to_owned(), |path| instead(&variable(path)))));
+    }
+    if let Some(path) = whole.strip_prefix("$.").filter(|path| is_path(path)) {
+        return Some((whole, instead(&format!("input.{path}"))));
+    }
+    if let Some(path) = whole.strip_prefix("$$.").filter(|path| is_path(path)) {
+        return Some((whole, instead(&format!("run.{path}"))));
+    }
     let doubled = text.match_indices("{{").filter(|(at, _)| !text[..*at].ends_with('$')).find_map(|(at, _)| {
-        let end = text[at..].find("}}")? + at;
-        is_path(text[at + 2..end].trim()).then(|| &text[at..end + 2])
+        let end = near(text, at).find("}}")? + at;
+        let path = text[at + 2..end].split('|').next().unwrap_or_default().trim();
+        is_path(path).then(|| (&text[at..end + 2], instead(path)))
     });
     doubled.or_else(|| {
         text.match_indices("${").filter(|(at, _)| !text[at + 2..].starts_with('{')).find_map(|(at, _)| {
-            let end = text[at..].find('}')? + at;
+            let end = near(text, at).find('}')? + at;
             let inner = &text[at + 2..end];
-            let is_rooted = ROOTS
-                .iter()
-                .any(|root| inner.trim().strip_prefix(root).is_some_and(|rest| rest.starts_with(['.', '['])));
-            // A shell takes `${NAME}`, and no space in it.
-            (is_path(inner.trim()) && (is_rooted || inner.starts_with(' '))).then(|| &text[at..=end])
+            let path = inner.trim();
+            let is_rooted = ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.starts_with('[')));
+            // A shell takes `${NAME}` and `${name[0]}`, and neither a space nor a dot in it; names of its own are capital.
+            let is_whole = text[at..=end].len() == whole.len() && path.starts_with(|c: char| c.is_ascii_lowercase());
+            let is_meant = is_rooted || path.contains('.') || inner.starts_with(' ') || is_whole && !path.contains('[');
+            (is_path(path) && is_meant).then(|| (&text[at..=end], instead(path)))
         })
     })
+}
+
+/// Returns what stands from there on, as far as an expression that is worth a hint would go.
+fn near(text: &str, at: usize) -> &str {
+    &text[at..text.floor_char_boundary(at + NEAR_BYTES)]
+}
+
+/// Returns what a path of another tool is called here, as far as that is known.
+fn here(path: &str, bound: &[String]) -> String {
+    let rest_of = |root: &str| path.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    if let Some((rest, ours)) = ROOTS_ELSEWHERE.iter().find_map(|(root, ours)| Some((rest_of(root)?, ours))) {
+        return format!("{ours}{rest}");
+    }
+    if let Some(rest) = RESULTS_ELSEWHERE.iter().find_map(|root| rest_of(root)?.strip_prefix('.')) {
+        let (node, after) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+        let after = after.strip_prefix('.').unwrap_or_default();
+        let (word, below) = after.split_at(after.find(['.', '[']).unwrap_or(after.len()));
+        let node = if node.contains('-') { format!("nodes[\"{node}\"]") } else { format!("nodes.{node}") };
+        return match RESULT_WORDS.contains(&word) {
+            true => format!("{node}.output{below}"),
+            false if after.is_empty() => format!("{node}.output"),
+            false => format!("{node}.{after}"),
+        };
+    }
+    let known = ROOTS.iter().copied().chain(["item", "index", "now"]).chain(bound.iter().map(String::as_str));
+    let is_known = known.into_iter().any(|root| rest_of(root).is_some());
+    if is_known { path.to_owned() } else { format!("input.{path}") }
 }
 
 /// Returns whether this is a name, perhaps with what follows it: `input.x`, `nodes["a-b"].output`.

@@ -31,11 +31,13 @@
 //! | `span` | how long `90s` is |
 //! | `hints` | what people mean who come from other tools |
 //! | `graph` | what a run walks in the end |
+//! | `difference` | what lies between two versions |
 
 mod action;
 mod charge;
 mod compile;
 mod contract;
+mod difference;
 mod document;
 mod drawn;
 mod edges;
@@ -61,11 +63,12 @@ mod template;
 mod typed;
 mod unfold;
 
-pub use action::{Action, BuiltIn, Execution, queue_of_engine, queue_of_job};
+pub use action::{Action, BuiltIn, Execution, Pause, queue_of_engine, queue_of_job};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,
 };
+pub use difference::{Breaking, Change, ChangeKind, Difference, Subject, difference};
 pub use document::nearest;
 pub use for_each::{EachJoin, ForEach, ItemTolerance, Merge, OnTimeout};
 pub use graph::{

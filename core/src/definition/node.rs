@@ -36,8 +36,7 @@ impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
         let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later =
-            join.is_later_word() || !action.can_succeed() || action.for_each().is_some() || action.is_group();
+        let is_later = join.is_later_word() || action.is_later_word();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }

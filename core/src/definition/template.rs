@@ -40,9 +40,11 @@ pub(super) fn template(at: &str, value: &Value, found: &Findings, uses: &mut Vec
         if text.as_str().is_some_and(is_old) {
             let shown: String = text.as_str().unwrap_or_default().chars().take(80).collect();
             found.error(path, ProblemCode::BadExpression, format!("{shown:?} {OLD_TEMPLATE}"));
-        } else if let Some(unmarked) = text.as_str().and_then(hints::unmarked_expression) {
-            let shown: String = unmarked.chars().take(80).collect();
-            let message = format!("`{shown}` is text here, no expression: an expression is written `${{{{ … }}}}`");
+        } else if let Some((unmarked, instead)) =
+            text.as_str().and_then(|text| hints::unmarked_expression(text, &found.bound()))
+        {
+            let [shown, instead] = [unmarked, &instead].map(|text| text.chars().take(80).collect::<String>());
+            let message = format!("`{shown}` is text here, no expression: an expression is written `{instead}`");
             found.warning(path, ProblemCode::BadExpression, message);
         }
     });

@@ -28,7 +28,7 @@ mod typing;
 mod work;
 
 pub use check::RESULT_BYTES_MAX;
-pub(crate) use eval::read_span;
+pub(crate) use eval::{check_time, read_span, span_until};
 pub use expression::{Expression, ExpressionProblem};
 pub use scope::{ConsumedAsset, EvaluationError, NodeStanding, Scope};
 pub use template::Template;

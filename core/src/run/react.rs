@@ -149,7 +149,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Fails { .. }
         | Execution::Each(_)
         | Execution::Group(_)
-        | Execution::Waits { .. } => return None,
+        | Execution::Waits(_) => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

@@ -89,8 +89,13 @@ pub enum Rejection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Granted {
-    /// The workflow's current version, and whether it is new.
-    Workflow { version: DefinitionVersion, created: bool },
+    /// The workflow's current version, whether the wish has changed something, and to which version it is pinned.
+    Workflow {
+        version: DefinitionVersion,
+        created: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pinned: Option<DefinitionVersion>,
+    },
     /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
     Run { run: RunId },
     /// The version that had been recorded before.

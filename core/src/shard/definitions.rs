@@ -141,17 +141,17 @@ impl Definitions {
         Ok(graph)
     }
 
-    /// Returns whether a definition that a commit brings has words that releases before 0.2 do not know.
+    /// Returns whether a commit says something of definitions that releases before 0.2 do not know: a word in one, or which of
+    /// them is pinned.
     pub fn have_later_words(&mut self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
             | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
                 self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
-            Event::Workflow(WorkflowEvent::VersionSelected { .. })
-            | Event::Run(_)
-            | Event::Asset(_)
-            | Event::Released(_) => false,
+            Event::Workflow(WorkflowEvent::VersionPinned { .. }) => true,
+            Event::Released(release) => release.record.pins(),
+            Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Run(_) | Event::Asset(_) => false,
         })
     }
 

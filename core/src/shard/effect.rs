@@ -25,7 +25,19 @@ pub enum Effect {
     /// Publish a change of an asset on the feed.
     PublishAsset(AssetNotice),
     /// Make a definition version known to every process.
-    PublishDefinition { workspace: WorkspaceId, workflow: crate::Slug, version: DefinitionVersion, document: Json },
+    PublishDefinition {
+        workspace: WorkspaceId,
+        workflow: crate::Slug,
+        version: DefinitionVersion,
+        document: Json,
+        /// Whether starts without a version take it from now on. Absent: they do.
+        #[serde(default = "starts", skip_serializing_if = "Clone::clone")]
+        starts: bool,
+    },
+}
+
+fn starts() -> bool {
+    true
 }
 
 impl Effect {
@@ -66,6 +78,7 @@ impl Effect {
             workflow: news.key.workflow.clone(),
             version: news.version,
             document: news.document.clone(),
+            starts: news.starts,
         }
     }
 

@@ -19,8 +19,8 @@ use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
 use super::{
-    AggregateId, Bundle, Corrupt, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection, Replaces,
-    Resending, Shard, Submission, Way,
+    AggregateId, Bundle, Corrupt, Decided, Effect, HandedTasks, Mismatch, Origin, Position, Quarantine, Rejection,
+    Replaces, Resending, Shard, Submission, Way,
 };
 use crate::credit::Hands;
 use crate::run::{Run, RunStatus};
@@ -267,14 +267,18 @@ impl<C> Owner<C> {
             // Before whatever waits to be said: the same bundle may park what waits for it.
             self.unsaid.splice(0..0, fresh);
         }
-        let decided = decided?;
+        Ok(self.take_in(decided?))
+    }
+
+    /// Takes what was decided into the bundle that fills, and notes what who folds it has to know.
+    pub(super) fn take_in(&mut self, decided: Decided) -> (Option<Granted>, HandedTasks) {
         if let Some(AggregateId::Run(id)) = decided.commit.as_ref().map(|commit| &commit.aggregate) {
             self.filling.leaves_agenda |= self.shard.run(*id).is_some_and(Run::has_agenda);
         }
         if let Some(commit) = &decided.commit {
             self.filling.has_later_words |= self.shard.definitions.have_later_words(commit);
         }
-        Ok(self.filling.take(decided))
+        self.filling.take(decided)
     }
 
     /// Sends effects that follow from what was folded long ago, with the next bundle: as all effects they have a place in the

@@ -35,7 +35,7 @@ impl<C> Owner<C> {
     /// [`Self::take_up`].
     pub fn release(&mut self, caller: C, id: CommandId, actor: Option<Actor>, refolded: Refolded, now: Timestamp) {
         self.shard.definitions.offer(refolded.compiled.clone());
-        let outcome = self.shard.release(id, actor, refolded, now).map(|decided| self.filling.take(decided));
+        let outcome = self.shard.release(id, actor, refolded, now).map(|decided| self.take_in(decided));
         self.shard.definitions.offer(Arc::default());
         self.filling.waiting.push(Unanswered { caller, outcome });
     }
@@ -65,7 +65,7 @@ impl<C> Owner<C> {
                 decided
             }
         };
-        let outcome = outcome.map(|decided| self.filling.take(decided));
+        let outcome = outcome.map(|decided| self.take_in(decided));
         let then = outcome.as_ref().err().and_then(|rejection| submission.refused(rejection));
         self.filling.follows.extend(then.clone().map(|then| Effect::Submit(Box::new(then))));
         self.filling.aside.taken_up.push(TakenUp { id, then });

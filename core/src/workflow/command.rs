@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, Slug};
+use crate::{DefinitionVersion, Json, Slug};
 
 /// A wish addressed to one workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WorkflowCommand {
     ApplyWorkflow(ApplyWorkflow),
+    PinVersion(PinVersion),
 }
 
 /// Makes a document the workflow's current version.
@@ -21,6 +22,13 @@ pub struct ApplyWorkflow {
     pub content_hash: String,
 }
 
+/// Says which version starts without one take; `None`: the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PinVersion {
+    pub version: Option<DefinitionVersion>,
+}
+
 /// The fact in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -31,4 +39,8 @@ pub enum WorkflowRejection {
     OtherWorkflow { found: Slug },
     #[error("the document is not the one that was hashed")]
     ContentMismatch,
+    #[error("there is no such workflow")]
+    WorkflowNotFound,
+    #[error("there is no version {version}")]
+    VersionNotFound { version: DefinitionVersion },
 }

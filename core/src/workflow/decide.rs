@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use super::{ApplyWorkflow, PinVersion, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::{DefinitionVersion, Json, Revision};
@@ -22,14 +22,16 @@ pub struct Workflow {
     /// Content hash and document of every version; the first is version 1.
     pub(super) versions: Vec<(String, Json)>,
     pub(super) current: Option<DefinitionVersion>,
-    /// The version that was current before, whose declarations are withdrawn.
+    /// The version that started before, whose declarations are withdrawn.
     pub(super) before: Option<DefinitionVersion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pinned: Option<DefinitionVersion>,
 }
 
 impl Workflow {
     /// Makes a workflow nothing is known of yet.
     pub fn unknown(key: WorkflowKey) -> Self {
-        Self { key, revision: Revision::new(0), versions: Vec::new(), current: None, before: None }
+        Self { key, revision: Revision::new(0), versions: Vec::new(), current: None, before: None, pinned: None }
     }
 
     /// Returns which workflow it is.
@@ -42,9 +44,19 @@ impl Workflow {
         self.current
     }
 
-    /// Returns the document of the current version.
-    pub fn current_document(&self) -> Option<&Json> {
-        self.document(self.current?)
+    /// Returns the version that it is pinned to.
+    pub fn pinned(&self) -> Option<DefinitionVersion> {
+        self.pinned
+    }
+
+    /// Returns the version that starts where none is named, and that speaks to assets: the pinned one, else the current one.
+    pub fn started(&self) -> Option<DefinitionVersion> {
+        self.pinned.or(self.current)
+    }
+
+    /// Returns the document of the version that starts where none is named.
+    pub fn started_document(&self) -> Option<&Json> {
+        self.document(self.started()?)
     }
 
     /// Returns the number of the newest version; 0 where there is none.
@@ -74,13 +86,40 @@ impl Workflow {
 /// # Errors
 /// [`WorkflowRejection::DefinitionInvalid`] when the document does not compile, [`WorkflowRejection::OtherWorkflow`] when
 /// its slug is another one, [`WorkflowRejection::ContentMismatch`] when its hash is: the hash tells versions apart, so
-/// the caller's word is not taken for it.
+/// the caller's word is not taken for it. [`WorkflowRejection::WorkflowNotFound`] and [`WorkflowRejection::VersionNotFound`]
+/// where there is nothing to be pinned.
 pub fn decide(
     workflow: &mut Workflow,
     command: WorkflowCommand,
     graph: &mut dyn FnMut(&Json) -> Result<Arc<Definition>, String>,
 ) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
-    let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
+    let event = match command {
+        WorkflowCommand::ApplyWorkflow(wish) => applied(workflow, wish, graph)?,
+        WorkflowCommand::PinVersion(wish) => pinned(workflow, wish)?,
+    };
+    if let Some(event) = &event {
+        evolve(workflow, event);
+    }
+    Ok(event.into_iter().collect())
+}
+
+fn pinned(workflow: &Workflow, wish: PinVersion) -> Result<Option<WorkflowEvent>, WorkflowRejection> {
+    let PinVersion { version } = wish;
+    if workflow.current.is_none() {
+        return Err(WorkflowRejection::WorkflowNotFound);
+    }
+    if let Some(version) = version.filter(|version| workflow.document(*version).is_none()) {
+        return Err(WorkflowRejection::VersionNotFound { version });
+    }
+    Ok((workflow.pinned != version).then_some(WorkflowEvent::VersionPinned { version }))
+}
+
+fn applied(
+    workflow: &Workflow,
+    wish: ApplyWorkflow,
+    graph: &mut dyn FnMut(&Json) -> Result<Arc<Definition>, String>,
+) -> Result<Option<WorkflowEvent>, WorkflowRejection> {
+    let ApplyWorkflow { document, content_hash } = wish;
     let definition = graph(&document).map_err(|message| WorkflowRejection::DefinitionInvalid { message })?;
     if definition.slug != workflow.key.workflow {
         return Err(WorkflowRejection::OtherWorkflow { found: definition.slug.clone() });
@@ -97,32 +136,31 @@ pub fn decide(
     // The canonical text, whatever white space the caller's has.
     let document = definition.source.clone();
     let known = workflow.versions.iter().position(|(hash, _)| *hash == content_hash);
-    let event = match known {
+    Ok(match known {
         Some(position) => {
             let version = DefinitionVersion::new(u32::try_from(position).expect("versions are few") + 1);
             if workflow.current == Some(version) {
-                return Ok(Vec::new());
+                return Ok(None);
             }
-            WorkflowEvent::VersionSelected { version }
+            Some(WorkflowEvent::VersionSelected { version })
         }
         None => {
             let version = DefinitionVersion::new(u32::try_from(workflow.versions.len()).expect("versions are few") + 1);
-            WorkflowEvent::WorkflowApplied { version, content_hash, document }
+            Some(WorkflowEvent::WorkflowApplied { version, content_hash, document })
         }
-    };
-    evolve(workflow, &event);
-    Ok(vec![event])
+    })
 }
 
 /// Folds one event.
 pub(crate) fn evolve(workflow: &mut Workflow, event: &WorkflowEvent) {
     workflow.revision = workflow.revision.next();
-    workflow.before = workflow.current;
+    workflow.before = workflow.started();
     match event {
         WorkflowEvent::WorkflowApplied { version, content_hash, document } => {
             workflow.versions.push((content_hash.clone(), document.clone()));
             workflow.current = Some(*version);
         }
         WorkflowEvent::VersionSelected { version } => workflow.current = Some(*version),
+        WorkflowEvent::VersionPinned { version } => workflow.pinned = *version,
     }
 }

@@ -12,4 +12,6 @@ pub enum WorkflowEvent {
     WorkflowApplied { version: DefinitionVersion, content_hash: String, document: Json },
     /// A version that was there is current again.
     VersionSelected { version: DefinitionVersion },
+    /// Whatever is current, starts without a version take this one; `None`: they take the current one again.
+    VersionPinned { version: Option<DefinitionVersion> },
 }

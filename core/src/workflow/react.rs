@@ -1,4 +1,4 @@
-//! Who hears about a new current version: every process, and every asset the version produces or consumes.
+//! Who hears about a new version: every process; and of the one that starts, every asset it produces or consumes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::definition::{Definition, Node};
 use crate::dialogue::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 use crate::{AssetId, DefinitionVersion, Json, Revision};
 
-/// That a version is current, and what is to be said of it. Texts are shared.
+/// That a version is there, and what is to be said of it. Texts are shared.
 #[derive(Debug, Clone)]
 pub struct News {
     pub key: WorkflowKey,
@@ -17,18 +17,23 @@ pub struct News {
     pub revision: Revision,
     pub version: DefinitionVersion,
     pub document: Json,
-    /// The version that was current before.
+    /// Whether it starts where none is named: another one may be pinned.
+    pub starts: bool,
+    /// The version that started before.
     before: Option<(DefinitionVersion, Json)>,
 }
 
 /// Returns what is new after an event. `workflow` is the state after the event.
 pub fn news(workflow: &Workflow, event: &WorkflowEvent, revision: Revision) -> Option<News> {
+    let started = workflow.started()?;
     let version = match event {
         WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version } => *version,
+        WorkflowEvent::VersionPinned { .. } => started,
     };
+    let starts = version == started;
     let document = workflow.document(version)?.clone();
     let before = workflow.before.and_then(|version| Some((version, workflow.document(version)?.clone())));
-    Some(News { key: workflow.key.clone(), revision, version, document, before })
+    Some(News { key: workflow.key.clone(), revision, version, document, starts, before })
 }
 
 impl News {
@@ -38,6 +43,9 @@ impl News {
         &self,
         graph: &mut dyn FnMut(&Json) -> Option<Arc<Definition>>,
     ) -> BTreeMap<AssetId, Declaration> {
+        if !self.starts {
+            return BTreeMap::new();
+        }
         let mut declared = |version, document: &Json| {
             graph(document).map(|definition| declarations(&definition, version)).unwrap_or_default()
         };

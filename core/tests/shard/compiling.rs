@@ -312,6 +312,7 @@ fn versions_that_are_applied_while_others_are_compiled_keep_their_order() {
         .map(|event| match event {
             Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => ("new", version.get()),
             Event::Workflow(WorkflowEvent::VersionSelected { version }) => ("again", version.get()),
+            Event::Workflow(WorkflowEvent::VersionPinned { .. }) => ("pinned", 0),
             other => panic!("{other:?}"),
         })
         .collect();

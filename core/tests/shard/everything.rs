@@ -3,6 +3,7 @@
 use headwater_core::protocol::Task;
 use headwater_core::run::{Budget, ProducedAsset, ReportOutcome, RunCommand};
 use headwater_core::shard::{AggregateId, Command};
+use headwater_core::workflow::{PinVersion, WorkflowCommand};
 use headwater_core::{Json, Revision, RunId};
 use serde_json::{Value, json};
 
@@ -98,6 +99,13 @@ pub fn world() -> World {
         world.apply(&document);
     }
     let mut changed = documents()[1].clone();
+    changed["description"] = json!("edition 2");
+    world.apply(&changed);
+    // Pinned: what is current does not start.
+    let pin = PinVersion { version: Some(headwater_core::DefinitionVersion::FIRST) };
+    let command = Command::Workflow { key: crate::world::key("day"), command: WorkflowCommand::PinVersion(pin) };
+    world.decide(command).unwrap();
+    changed = documents()[3].clone();
     changed["description"] = json!("edition 2");
     world.apply(&changed);
     // Ended: with a key, without, failed, cancelled.

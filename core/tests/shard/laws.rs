@@ -90,6 +90,9 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             let action = match action {
                 0 => json!("noop"),
                 1 => json!({"kind": "transform", "output": {"n": "${{ input.n }}"}}),
+                2 if edges & 0x40 != 0 => {
+                    json!({"kind": "wait_until", "time": "${{ timestamp(run.startedAt) + duration('5s') }}"})
+                }
                 2 => json!({"kind": "sleep", "duration": "5s"}),
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),

@@ -21,6 +21,7 @@ mod now;
 mod outcomes;
 mod owner;
 mod panics;
+mod pins;
 mod poison;
 mod quarantine;
 mod release;

@@ -62,3 +62,56 @@ fn a_sleep_may_last_until_a_time() {
     let past = world.start("until", json!({"until": until}));
     assert!(world.timeline(past).contains("FAILED"), "{}", world.timeline(past));
 }
+
+#[test]
+fn a_node_may_wait_for_a_time_however_far_and_not_for_one_that_has_passed() {
+    let mut world = World::with(&json!({"slug": "until", "steps": [
+        {"id": "nap", "action": {"kind": "wait_until", "time": "${{ input.until }}"}}]}));
+    let until = world.now.after(std::time::Duration::from_micros(90_000_001)).to_string();
+    let run = world.start("until", json!({"until": until}));
+    world.pass(90);
+    world.fire_timers();
+    assert!(!world.timeline(run).contains("nap:ok"), "a microsecond too early");
+    world.pass(1);
+    world.fire_timers();
+    assert_eq!(world.timeline(run), "started nap:try1 nap:ok SUCCEEDED");
+    for past in [until.as_str(), "1969-07-20T20:17:40Z", "0001-01-01T00:00:00Z"] {
+        let run = world.start("until", json!({"until": past}));
+        assert_eq!(world.timeline(run), "started nap:ok SUCCEEDED", "{past}");
+    }
+    let far = world.now.after(std::time::Duration::from_secs(10 * 366 * 24 * 3600));
+    let run = world.start("until", json!({"until": far.to_string()}));
+    assert_eq!(world.timeline(run), "started nap:try1");
+    let too_far = far.after(std::time::Duration::from_micros(1)).to_string();
+    for odd in [
+        json!(too_far),
+        json!("tomorrow"),
+        json!(7),
+        json!(null),
+        json!("9999-12-31T23:59:59Z"),
+        json!("x".repeat(9000)),
+    ] {
+        let run = world.start("until", json!({"until": odd}));
+        assert_eq!(world.timeline(run), "started nap:dead(wait_until_time) FAILED(wait_until_time)", "{odd}");
+    }
+    let run = world.start("until", json!({}));
+    assert_eq!(world.timeline(run), "started nap:dead(wait_until_time) FAILED(wait_until_time)");
+}
+
+#[test]
+fn a_time_can_be_reckoned_and_releases_before_do_not_know_it() {
+    use headwater_core::definition::compile;
+    let step = |action: Value| json!({"slug": "w", "steps": [{"id": "nap", "action": action}]});
+    let reckoned = step(json!({"kind": "wait_until", "time": "${{ now + duration('90s') }}"}));
+    assert!(compile(&reckoned).unwrap().0.has_later_words);
+    assert!(compile(&step(json!({"kind": "wait_until", "time": "2030-01-01T00:00:00Z"}))).unwrap().0.has_later_words);
+    assert!(!compile(&step(json!({"kind": "sleep", "duration": "90s"}))).unwrap().0.has_later_words);
+    let mut world = World::with(&reckoned);
+    let run = world.start("w", json!({}));
+    world.pass(89);
+    world.fire_timers();
+    assert_eq!(world.timeline(run), "started nap:try1");
+    world.pass(1);
+    world.fire_timers();
+    assert_eq!(world.timeline(run), "started nap:try1 nap:ok SUCCEEDED");
+}

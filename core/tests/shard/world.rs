@@ -145,7 +145,7 @@ impl World {
         StartRun {
             workspace: "default".parse().unwrap(),
             workflow: workflow.parse().unwrap(),
-            version: self.shard.workflow(&key(workflow)).unwrap().current().unwrap(),
+            version: self.shard.workflow(&key(workflow)).unwrap().started().unwrap(),
             input: Json::of(&input),
             trigger: Trigger::Manual {},
             keyed: false,

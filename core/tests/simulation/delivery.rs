@@ -108,7 +108,7 @@ impl Cluster {
                     self.next_notice(seat);
                 }
             }
-            Effect::PublishDefinition { workspace, workflow, version, document } => {
+            Effect::PublishDefinition { workspace, workflow, version, document, starts: _ } => {
                 let key = WorkflowKey { workspace, workflow };
                 self.later(Happening::DefinitionArrives { seat, key, version, document, ticket });
             }

@@ -49,9 +49,10 @@ pub fn document(slug: &str, edition: u64) -> Value {
                 {"from": "done", "to": "told"}]}),
         "asleep" => json!({"nodes": [
             {"id": "nap", "action": {"kind": "sleep", "duration": "5s"}},
+            {"id": "until", "action": {"kind": "wait_until", "time": "${{ timestamp(run.startedAt) + duration('6s') }}"}},
             {"id": "count", "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}},
             {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
-            "transitions": [{"from": "nap", "to": "count"}, {"from": "count", "to": "work"}]}),
+            "transitions": [{"from": "nap", "to": "until"}, {"from": "until", "to": "count"}, {"from": "count", "to": "work"}]}),
         "hasty" => json!({"timeout": "8s", "steps": [
             {"id": "a", "jobSlug": "work", "timeout": "3s", "retry": retry},
             {"id": "b", "jobSlug": "work", "dependsOn": ["a"], "timeout": "3s", "retry": retry}]}),

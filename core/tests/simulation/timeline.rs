@@ -12,6 +12,7 @@ pub fn word(event: &Event) -> String {
         Event::Asset(event) => of_asset(event),
         Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => format!("applied({version})"),
         Event::Workflow(WorkflowEvent::VersionSelected { version }) => format!("selected({version})"),
+        Event::Workflow(WorkflowEvent::VersionPinned { version }) => format!("pinned({version:?})"),
         Event::DefinitionAdopted { .. } => "adopted".into(),
         Event::Released(_) => "released".into(),
     }

@@ -52,7 +52,8 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
         _ => &[],
     };
     let needed = match words.last().map(String::as_str) {
-        Some("rebuild") if arg.get_id() != "postgres_url" => &["--postgres-url", "postgres://beside"][..],
+        Some("pin") if !["version", "none"].contains(&arg.get_id().as_str()) => &["--none"][..],
+        Some("rebuild") if arg.get_id() != "postgres_url" => &["--postgres-url", "postgres://beside"],
         Some("release") if words[1] == "hold" && arg.get_id() != "reason" => &["--reason", "beside"][..],
         Some("release") if words[1] == "quarantine" && !["refold", "skip", "end"].contains(&arg.get_id().as_str()) => {
             &["--end"][..]

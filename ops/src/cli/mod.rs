@@ -44,6 +44,9 @@ enum Command {
     Apply(workflow::apply::ApplySettings),
     /// Say everything that is wrong with definitions, without an engine.
     Validate(workflow::validate::ValidateSettings),
+    /// Look at what became of workflows.
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowCommand),
     /// Start runs, look at them, follow and stop them.
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -88,6 +91,7 @@ impl Arguments {
             Command::Config(_)
             | Command::Apply(_)
             | Command::Validate(_)
+            | Command::Workflow(_)
             | Command::Run(_)
             | Command::Asset(_)
             | Command::Quarantine(_)
@@ -121,6 +125,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(settings) => config::run(settings, arguments.log_format),
         Command::Apply(settings) => workflow::apply::run(settings).await,
         Command::Validate(settings) => workflow::validate::run(&settings),
+        Command::Workflow(command) => workflow::run(command).await,
         Command::Run(command) => run::run(command).await,
         Command::Asset(command) => asset::run(command).await,
         Command::Quarantine(command) => quarantine::run(command).await,

@@ -11,6 +11,8 @@ use headwater_core::{AssetId, DefinitionVersion, Json, NodeId, Slug};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Placed;
+
 /// The most findings about several documents that are kept; more are counted.
 const FINDINGS_MAX: usize = 1_000;
 
@@ -21,7 +23,7 @@ pub struct Located {
     pub document: usize,
     pub slug: Option<String>,
     #[serde(flatten)]
-    pub finding: Finding,
+    pub placed: Placed,
 }
 
 /// A definition that can be applied.
@@ -38,7 +40,7 @@ pub struct Checked {
     /// Which assets its nodes wait for until somebody makes them.
     pub awaited: Vec<(NodeId, AssetId)>,
     /// What is not forbidden and yet worth a look.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Placed>,
 }
 
 impl Checked {
@@ -50,7 +52,7 @@ impl Checked {
             nodes: definition.nodes.len(),
             declares: declarations(definition, DefinitionVersion::FIRST),
             awaited: awaited(definition),
-            findings,
+            findings: findings.into_iter().map(Placed::from).collect(),
         }
     }
 
@@ -63,6 +65,7 @@ impl Checked {
 /// Checks documents one after the other.
 #[derive(Debug, Default)]
 pub struct Checks {
+    /// All of them, as long as there is no error.
     checked: Vec<Checked>,
     slugs: HashSet<Slug>,
     documents: usize,
@@ -79,12 +82,12 @@ pub struct Refused {
 impl Refused {
     /// Adds a finding. An error takes the place of a warning where there are too many.
     pub fn add(&mut self, located: Located) {
-        let is_error = located.finding.severity == Severity::Error;
+        let is_error = located.placed.finding.severity == Severity::Error;
         self.errors += usize::from(is_error);
         if self.findings.len() < FINDINGS_MAX {
             return self.findings.push(located);
         }
-        let warning = self.findings.iter().rposition(|known| known.finding.severity == Severity::Warning);
+        let warning = self.findings.iter().rposition(|known| known.placed.finding.severity == Severity::Warning);
         if let Some(at) = warning.filter(|_| is_error) {
             self.findings[at] = located;
         }
@@ -97,7 +100,7 @@ impl Checks {
         let at = self.documents;
         self.documents += 1;
         let slug = document.get("slug").and_then(Value::as_str).map(str::to_owned);
-        let located = |finding| Located { document: at, slug: slug.clone(), finding };
+        let located = |finding: Finding| Located { document: at, slug: slug.clone(), placed: finding.into() };
         match compile(document) {
             Ok((definition, mut warnings)) => {
                 warnings.extend(refused_at_the_door(&definition));
@@ -120,6 +123,14 @@ impl Checks {
         if self.refusals.errors > 0 {
             self.checked.clear();
         }
+    }
+
+    /// Returns all that was found about the last one, so that it can be placed.
+    pub fn last(&mut self) -> impl Iterator<Item = &mut Placed> {
+        let at = self.documents.wrapping_sub(1);
+        let refused = self.refusals.findings.iter_mut().filter(move |located| located.document == at);
+        let checked = self.checked.get_mut(at).into_iter().flat_map(|checked| &mut checked.findings);
+        refused.map(|located| &mut located.placed).chain(checked)
     }
 
     /// Returns how many were checked.

@@ -1,6 +1,14 @@
 //! How JSON and YAML from outside become values: strictly, so that nothing is lost or changed on the way.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | here | which definitions are in a text |
+//! | `yaml` | what a text in YAML says |
+//! | `checked` | can they be applied |
+//! | `places` | where in the text is what was found |
 
 mod checked;
+mod places;
 mod yaml;
 
 use headwater_core::{Flaw, InvalidJson, Json};
@@ -10,6 +18,7 @@ use self::yaml::InvalidYaml;
 use crate::codes::Code;
 
 pub use checked::{Checked, Checks, Located, Refused, check_all};
+pub use places::{Aim, Place, Placed, locate, place};
 
 /// How a text spells values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,26 +60,38 @@ impl From<InvalidYaml> for Unreadable {
     }
 }
 
+/// A definition in a text.
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub value: Value,
+    /// Where it stands: a JSON Pointer into the list of the text's documents.
+    pub root: String,
+}
+
 /// Reads the definitions in a text: one document, several YAML documents, an array of them, or `{"workflows": […]}`.
 ///
 /// # Errors
 /// See [`Unreadable`].
-pub fn definitions(text: &str, spelling: Spelling) -> Result<Vec<Value>, Unreadable> {
+pub fn definitions(text: &str, spelling: Spelling) -> Result<Vec<Document>, Unreadable> {
     let documents = match spelling {
         Spelling::Json => vec![Json::parse_strict(text)?.to_value()],
         Spelling::Yaml => yaml::read(text)?,
     };
-    let several = |document: Value| match document {
-        Value::Array(documents) => documents,
+    let listed = |documents: Vec<Value>, root: String| {
+        let each = documents.into_iter().enumerate();
+        each.map(|(n, value)| Document { value, root: format!("{root}/{n}") }).collect()
+    };
+    let several = |(n, document): (usize, Value)| match document {
+        Value::Array(documents) => listed(documents, format!("/{n}")),
         Value::Object(mut fields) if fields.len() == 1 && fields.get("workflows").is_some_and(Value::is_array) => {
             match fields.remove("workflows") {
-                Some(Value::Array(documents)) => documents,
+                Some(Value::Array(documents)) => listed(documents, format!("/{n}/workflows")),
                 Some(_) | None => Vec::new(),
             }
         }
-        document => vec![document],
+        value => vec![Document { value, root: format!("/{n}") }],
     };
-    Ok(documents.into_iter().flat_map(several).collect())
+    Ok(documents.into_iter().enumerate().flat_map(several).collect())
 }
 
 #[cfg(test)]
@@ -78,6 +99,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn definitions(text: &str, spelling: Spelling) -> Result<Vec<Value>, Unreadable> {
+        super::definitions(text, spelling).map(|found| found.into_iter().map(|document| document.value).collect())
+    }
 
     #[test]
     fn one_document_or_several_in_any_form_are_a_list() {

@@ -29,6 +29,9 @@ async fn a_batch_is_applied_as_a_whole_or_not_at_all() {
     let problems = refused.problem("definition/invalid")["problems"].as_array().unwrap();
     let places: Vec<_> = problems.iter().map(|one| (one["document"].as_u64(), one["code"].as_str())).collect();
     assert_eq!(places, [(Some(20), Some("dangling_reference")), (Some(21), Some("duplicate"))]);
+    let lines_of: Vec<_> = problems.iter().map(|one| (one["line"].as_u64(), one["column"].as_u64())).collect();
+    let column_of = |n: usize, value: &str| documents[n].to_string().find(value).map(|at| at as u64 + 1);
+    assert_eq!(lines_of, [(Some(21), column_of(20, "\"b\"")), (Some(22), column_of(21, "\"w3\""))]);
     engine.post("/workflows/w0/runs", json!({})).await.problem("workflow/not_found");
 
     documents.truncate(20);
@@ -85,6 +88,6 @@ async fn the_command_line_applies_folders_of_any_size() {
     assert!(said.contains("400 of 400 definitions checked: applying them"), "{said}");
     std::fs::write(folder.path().join("z.json"), r#"{"slug":"z","steps":[]}"#).unwrap();
     let (code, _, said) = apply().await;
-    assert!(code == Some(2) && said.contains("z.json: error in z at \"/steps\""), "{said}");
+    assert!(code == Some(2) && said.contains("z.json:1:21: error in z at \"/steps\""), "{said}");
     engine.stop().await;
 }

@@ -55,7 +55,8 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     terminal.exits(0, &["validate", good]).await;
     for command in ["validate", "apply"] {
         let (_, stderr) = terminal.exits(2, &[command, good, &bad]).await;
-        for wanted in [bad.as_str(), "/steps/0/dependsOn/0", "dangling_reference", "missing_field"] {
+        let place = format!("{bad}:1:47: error in bad at");
+        for wanted in [place.as_str(), "/steps/0/dependsOn/0", "dangling_reference", "missing_field"] {
             assert!(stderr.contains(wanted), "{wanted} is missing in:\n{stderr}");
         }
     }
@@ -93,9 +94,29 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
         "slug: ok\nsteps: [{id: a, action: noop}]\n---\nsteps: [{id: a, action: noop}]\n",
     );
     let (_, said) = terminal.exits(2, &["validate", &nameless]).await;
-    assert!(said.contains("two.yaml: error in document 2 at \"/slug\""), "{said}");
+    assert!(said.contains("two.yaml:4:1: error in document 2 at \"/slug\""), "{said}");
     let applied = terminal.json(&["apply", good]).await;
     assert_eq!(applied["workflows"].as_array().unwrap().len(), 2);
+
+    let token = applied["token"].as_str().unwrap();
+    terminal.exits(2, &["workflow", "diff", "sleeper", "--min-seq", token]).await;
+    write(
+        folder.path(),
+        "good/deeper/sleeper.yml",
+        "slug: sleeper\nsteps:\n- {id: wait, action: {kind: sleep, duration: 2h}}\n",
+    );
+    let applied = terminal.json(&["apply", good]).await;
+    let token = applied["token"].as_str().unwrap();
+    let (table, _) = terminal.exits(0, &["workflow", "diff", "sleeper", "--min-seq", token]).await;
+    assert!(table.contains("sleeper v1 -> v2") && table.contains("/action/duration"), "{table}");
+    let (table, _) = terminal.exits(0, &["workflow", "diff", "sleeper", "2", "1"]).await;
+    assert!(table.contains("sleeper v2 -> v1"), "{table}");
+
+    assert_eq!(terminal.json(&["workflow", "pin", "sleeper", "1"]).await["pinnedVersion"], 1);
+    let (table, _) = terminal.exits(0, &["workflow", "pin", "sleeper", "--none"]).await;
+    assert!(table.contains("pinned to"), "{table}");
+    terminal.exits(2, &["workflow", "pin", "sleeper"]).await;
+    terminal.exits(4, &["workflow", "pin", "sleeper", "7"]).await;
 
     let run = terminal.json(&["run", "start", "pure", "-p", "n=1", "--wait"]).await;
     assert_eq!(run["output"], json!({"a": {"n": 2}}));

@@ -41,6 +41,37 @@ async fn what_is_applied_can_be_started_read_followed_and_cancelled() {
     engine.stop().await;
 }
 
+/// Of `pure` there are two versions, of which the first is current.
+async fn workflows_are_pinned(engine: &Engine) {
+    let pin = async |version: Value| engine.post("/workflows/pure/pin", json!({"version": version})).await;
+    let started = async || engine.post("/workflows/pure/runs", json!({})).await.data(202)["version"].clone();
+    let pinned = pin(json!(2)).await;
+    assert_eq!((&pinned.data(200)["version"], &pinned.data(200)["pinnedVersion"]), (&json!(1), &json!(2)));
+    assert_eq!(started().await, 2);
+    let token = pinned.data(200)["token"].as_str().unwrap();
+    let shown = engine.get(&format!("/workflows/pure?minSeq={token}")).await;
+    assert_eq!((&shown.data(200)["version"], &shown.data(200)["pinnedVersion"]), (&json!(1), &json!(2)));
+    let listed = engine.get("/workflows").await.data(200)["workflows"].clone();
+    assert_eq!(listed[0]["pinnedVersion"], 2, "{listed}");
+    // What is applied is there, and does not start.
+    let mut third = pure();
+    third["description"] = json!("edition 3");
+    let applied = engine.post("/workflows", third).await;
+    assert_eq!(applied.data(201)["workflows"][0]["version"], 3);
+    assert_eq!(started().await, 2);
+    let explicit = engine.post("/workflows/pure/runs", json!({"version": 3})).await;
+    assert_eq!(explicit.data(202)["version"], 3);
+    pin(json!(9)).await.problem("workflow/version_not_found");
+    pin(json!("x")).await.problem("request/invalid_field");
+    pin(json!(0)).await.problem("request/invalid_field");
+    engine.post("/workflows/pure/pin", json!({})).await.problem("request/invalid_field");
+    engine.post("/workflows/nope/pin", json!({"version": null})).await.problem("workflow/not_found");
+    assert_eq!(pin(json!(null)).await.data(200)["pinnedVersion"], json!(null));
+    assert_eq!(started().await, 3);
+    engine.post("/workflows?readable=10s", pure()).await.data(201);
+    assert_eq!(started().await, 1);
+}
+
 async fn definitions_get_versions(engine: &Engine) {
     let both = engine.post("/workflows", json!([pure(), sleeper()])).await;
     let data = both.data(201);
@@ -75,7 +106,13 @@ async fn definitions_get_versions(engine: &Engine) {
     assert_eq!(engine.get("/workflows/pure").await.data(200)["version"], 1);
     assert_eq!(engine.get("/workflows/pure/versions").await.data(200)["versions"].as_array().unwrap().len(), 2);
     assert_eq!(engine.get("/workflows/pure/versions/2").await.data(200)["current"], false);
-    engine.get("/workflows/pure/versions/3").await.problem("workflow/version_not_found");
+    workflows_are_pinned(engine).await;
+    let compared = engine.get("/workflows/pure/versions/1/diff/2").await.data(200).clone();
+    assert_eq!((&compared["from"], &compared["leftOut"]), (&json!(1), &json!(0)));
+    assert!(!compared["changes"].as_array().unwrap().is_empty(), "{compared}");
+    engine.get("/workflows/pure/versions/1/diff/4").await.problem("workflow/version_not_found");
+    engine.get("/workflows/nope/versions/1/diff/2").await.problem("workflow/not_found");
+    engine.get("/workflows/pure/versions/4").await.problem("workflow/version_not_found");
     engine.get("/workflows/nope").await.problem("workflow/not_found");
     engine.get("/workflows/nope/versions").await.problem("workflow/not_found");
     let elsewhere = engine.request(Method::GET, "/workflows/pure").header("headwater-workspace", "other");
@@ -87,6 +124,14 @@ async fn definitions_get_versions(engine: &Engine) {
     let problem = mixed.problem("definition/invalid");
     assert_eq!(problem["problems"][0]["document"], 1);
     assert_eq!(problem["problems"][0]["code"], "missing_field");
+    assert_eq!(problem["problems"][0]["line"], 1);
+    let yaml = "workflows:\n- slug: fresh\n  steps:\n  - {id: a, action: noop}\n- slug: bad\n  steps:\n  - id: a\n    use: x\n";
+    let refused = engine.post_text("/workflows", "application/yaml", yaml).await;
+    let problems = refused.problem("definition/invalid")["problems"].as_array().unwrap();
+    let places: Vec<_> = problems.iter().map(|one| (one["path"].as_str(), &one["line"], &one["column"])).collect();
+    let expected =
+        [("/steps/0/jobSlug", 7, 5), ("/steps/0/use", 8, 5)].map(|(path, l, c)| (Some(path), json!(l), json!(c)));
+    assert_eq!(places, expected.each_ref().map(|(path, line, column)| (*path, line, column)));
     engine.post("/workflows/fresh/runs", json!({})).await.problem("workflow/not_found");
     engine.post("/workflows", json!([sleeper(), sleeper()])).await.problem("definition/invalid");
     engine.post("/workflows/validate", pure()).await.data(200);

@@ -66,7 +66,7 @@ async fn definitions_are_compared_with_what_other_workflows_declare() {
         .output();
     let output = command.await.unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && told.contains("rival.json: warning in rival"), "{told}");
+    assert!(output.status.success() && told.contains("rival.json:1:") && told.contains(": warning in rival"), "{told}");
     assert!(told.contains("[several_producers]") && told.contains("`the.report` is produced by maker too"), "{told}");
     circles(&engine).await;
     engine.stop().await;

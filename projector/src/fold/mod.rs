@@ -21,8 +21,8 @@ use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
-    AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, RunChanges, SelectionRow, SettledNodes,
-    TraceChanges, VersionRow, WorkflowChanges,
+    AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, PinRow, RunChanges, SelectionRow,
+    SettledNodes, TraceChanges, VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -42,6 +42,7 @@ pub struct Changes {
     pub inputs: Vec<InputRow>,
     pub workflows: WorkflowChanges,
     pub selections: Vec<SelectionRow>,
+    pub pins: Vec<PinRow>,
     pub definitions: Vec<DefinitionRow>,
     /// What was released from quarantine, in order, each with what came after it.
     pub released: Vec<(ReleasedRow, Changes)>,

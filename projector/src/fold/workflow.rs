@@ -1,11 +1,11 @@
-//! What a workflow's events mean for `workflows`, `workflow_selections` and `workflow_defs`.
+//! What a workflow's events mean for `workflows`, `workflow_selections`, `workflow_pins` and `workflow_defs`.
 
 use headwater_core::shard::WorkflowKey;
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{DefinitionVersion, Revision};
 
 use super::{Changes, CommitHead, graph_of};
-use crate::tables::{DefinitionRow, SelectionRow};
+use crate::tables::{DefinitionRow, PinRow, SelectionRow};
 
 impl Changes {
     pub(super) fn fold_workflow(
@@ -17,6 +17,7 @@ impl Changes {
     ) {
         let time = head.time;
         let mut selected: Option<DefinitionVersion> = None;
+        let mut pinned: Option<Option<DefinitionVersion>> = None;
         for event in events {
             match event {
                 WorkflowEvent::WorkflowApplied { version, content_hash, document } => {
@@ -33,8 +34,18 @@ impl Changes {
                     });
                 }
                 WorkflowEvent::VersionSelected { version } => selected = Some(version),
+                WorkflowEvent::VersionPinned { version } => pinned = Some(version),
             }
         }
+        self.pins.extend(pinned.map(|version| PinRow {
+            workspace: key.workspace.clone(),
+            slug: key.workflow.clone(),
+            revision,
+            version,
+            shard: head.shard,
+            sequence: head.sequence,
+            pinned_at: time,
+        }));
         let Some(version) = selected else { return };
         self.workflows.select(key, version, time);
         self.selections.push(SelectionRow {

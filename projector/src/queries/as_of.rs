@@ -67,20 +67,33 @@ impl View {
         )
     }
 
-    /// Returns what has the columns of `workflows` and the rows it had.
-    pub(super) fn workflows(&self, own: usize) -> Cow<'static, str> {
+    /// Returns what has the columns of `workflows` and the rows it had, beside `pinned_version`, and `started_version`: the one
+    /// that starts where none is named.
+    pub(super) fn workflows(&self, own: usize) -> String {
+        let pins = |there: &str| {
+            format!(
+                "LEFT JOIN LATERAL (SELECT p.version FROM workflow_pins p
+                                    WHERE (p.workspace, p.slug) = (w.workspace, w.slug) AND {there}
+                                    ORDER BY p.revision DESC LIMIT 1) p ON true"
+            )
+        };
         if self.as_of.is_none() {
-            return "workflows".into();
+            let pins = pins("true");
+            return format!(
+                "(SELECT w.*, p.version AS pinned_version, coalesce(p.version, w.current_version) AS started_version
+                  FROM workflows w {pins})"
+            );
         }
-        let there = self.there(own, "s", "selected_at");
+        let (there, pins) = (self.there(own, "s", "selected_at"), pins(&self.there(own, "p", "pinned_at")));
         format!(
-            "(SELECT w.workspace, w.slug, s.version AS current_version, w.created_at, s.selected_at AS updated_at
+            "(SELECT w.workspace, w.slug, s.version AS current_version, w.created_at, s.selected_at AS updated_at,
+                     p.version AS pinned_version, coalesce(p.version, s.version) AS started_version
               FROM workflows w
               CROSS JOIN LATERAL (SELECT s.version, s.selected_at FROM workflow_selections s
                                   WHERE (s.workspace, s.slug) = (w.workspace, w.slug) AND {there}
-                                  ORDER BY s.revision DESC LIMIT 1) s)"
+                                  ORDER BY s.revision DESC LIMIT 1) s
+              {pins})"
         )
-        .into()
     }
 
     /// Returns the condition under which a row of `workflow_defs` as `d` was there: versions are numbered in the order in

@@ -115,7 +115,7 @@ impl Reads {
         let edges = format!(
             "SELECT e.workflow, e.version, e.is_primary, {DECLARED}
              FROM asset_edges e
-             JOIN {} w ON (w.workspace, w.slug, w.current_version) = (e.workspace, e.workflow, e.version)
+             JOIN {} w ON (w.workspace, w.slug, w.started_version) = (e.workspace, e.workflow, e.version)
              WHERE e.workspace = $1 AND e.asset_key = $2 ORDER BY e.workflow, e.ordinal",
             view.workflows(2)
         );

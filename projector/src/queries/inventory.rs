@@ -108,7 +108,7 @@ pub(super) const VERSION: &str = "
             = (v.workspace, v.asset_key, v.partition, v.version)) i ON true ";
 
 impl Reads {
-    /// Returns what a workflow's current version makes and uses. `None`: there is no such workflow.
+    /// Returns what the version of a workflow that starts makes and uses. `None`: there is no such workflow.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
@@ -116,7 +116,7 @@ impl Reads {
         let sql = format!(
             "SELECT e.asset_key, {DECLARED}
              FROM {} w
-             LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
+             LEFT JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.started_version)
              WHERE w.workspace = $1 AND w.slug = $2 ORDER BY e.asset_key, e.ordinal",
             view.workflows(2)
         );
@@ -154,7 +154,7 @@ impl Reads {
         Ok(Some(Inventory { assets: assets.into_values().collect() }))
     }
 
-    /// Returns the versions of an asset that a workflow's current version declares, newest first, at most 100, of one
+    /// Returns the versions of an asset that the version of a workflow that starts declares, newest first, at most 100, of one
     /// partition or of all. `None`: there is no such workflow, or it does not declare the asset.
     pub async fn asset_history(
         &self,
@@ -167,7 +167,7 @@ impl Reads {
         let key = key_of(asset);
         let sql = format!(
             "SELECT FROM {} w
-             JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.current_version)
+             JOIN asset_edges e ON (e.workspace, e.workflow, e.version) = (w.workspace, w.slug, w.started_version)
              WHERE w.workspace = $1 AND w.slug = $2 AND e.asset_key = $3 LIMIT 1",
             view.workflows(3)
         );

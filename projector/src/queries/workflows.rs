@@ -17,6 +17,8 @@ pub struct WorkflowSummary {
     pub name: Option<String>,
     pub description: Option<String>,
     pub version: u32,
+    /// Starts without a version take it instead of the current one.
+    pub pinned_version: Option<u32>,
     pub content_hash: String,
     pub created_at: Moment,
     pub updated_at: Moment,
@@ -43,6 +45,8 @@ pub struct DefinitionView {
     pub slug: String,
     #[serde(flatten)]
     pub summary: DefinitionSummary,
+    /// Of the workflow.
+    pub pinned_version: Option<u32>,
     pub document: Json,
 }
 
@@ -61,7 +65,7 @@ impl Reads {
         limit: u32,
     ) -> Result<Vec<WorkflowSummary>, DatabaseError> {
         let sql = format!(
-            "SELECT w.slug, d.name, d.description, d.version, d.content_hash, w.created_at, w.updated_at
+            "SELECT w.slug, d.name, d.description, d.version, w.pinned_version, d.content_hash, w.created_at, w.updated_at
              FROM {} w
              JOIN workflow_defs d ON (d.workspace, d.slug, d.version) = (w.workspace, w.slug, w.current_version)
              WHERE w.workspace = $1 AND w.slug > $2 ORDER BY w.slug LIMIT $3",
@@ -80,7 +84,7 @@ impl Reads {
         version: Option<DefinitionVersion>,
     ) -> Result<Option<DefinitionView>, DatabaseError> {
         let sql = format!(
-            "SELECT {DEFINITION}, d.document::text AS document
+            "SELECT {DEFINITION}, w.pinned_version, d.document::text AS document
              FROM {} w JOIN workflow_defs d USING (workspace, slug)
              WHERE w.workspace = $1 AND w.slug = $2 AND d.version = coalesce($3, w.current_version) AND {}",
             view.workflows(3),
@@ -92,6 +96,7 @@ impl Reads {
         Ok(rows.first().map(|row| DefinitionView {
             slug: row.get("slug"),
             summary: definition(row),
+            pinned_version: pinned(row),
             document: json(row, "document"),
         }))
     }
@@ -123,10 +128,15 @@ fn workflow(row: &Row) -> WorkflowSummary {
         name: row.get("name"),
         description: row.get("description"),
         version: small_number(row, "version"),
+        pinned_version: pinned(row),
         content_hash: row.get("content_hash"),
         created_at: moment(row, "created_at"),
         updated_at: moment(row, "updated_at"),
     }
+}
+
+fn pinned(row: &Row) -> Option<u32> {
+    row.get::<_, Option<i32>>("pinned_version").and_then(|version| u32::try_from(version).ok())
 }
 
 fn definition(row: &Row) -> DefinitionSummary {

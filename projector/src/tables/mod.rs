@@ -16,6 +16,7 @@ pub(crate) mod nodes;
 pub(crate) mod traces;
 pub(crate) mod transitions;
 pub(crate) mod workflow_defs;
+pub(crate) mod workflow_pins;
 pub(crate) mod workflow_runs;
 pub(crate) mod workflow_selections;
 pub(crate) mod workflows;
@@ -31,6 +32,7 @@ pub use nodes::GraphNode;
 pub use traces::{SettledNode, SettledNodes, TraceChange, TraceChanges, TraceStatus};
 pub use transitions::GraphTransition;
 pub use workflow_defs::{DefinitionRow, Graph};
+pub use workflow_pins::PinRow;
 pub use workflow_runs::{RunChange, RunChanges, RunEnd, RunStart};
 pub use workflow_selections::SelectionRow;
 pub use workflows::{WorkflowChange, WorkflowChanges};
@@ -66,12 +68,13 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 15] = [
+pub const ALL: [&Table; 16] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
     &workflows::TABLE,
     &workflow_selections::TABLE,
+    &workflow_pins::TABLE,
     &workflow_defs::TABLE,
     &nodes::TABLE,
     &transitions::TABLE,

@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
     asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events, nodes, traces,
-    transitions, workflow_defs, workflow_runs, workflow_selections, workflows,
+    transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections, workflows,
 };
 
 pub(crate) use arrays::{column, execute, printable};
@@ -121,6 +121,7 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
     asset_inputs::write(transaction, &changes.inputs).await?;
     workflows::write(transaction, changes.workflows.rows()).await?;
     workflow_selections::write(transaction, &changes.selections).await?;
+    workflow_pins::write(transaction, &changes.pins).await?;
     workflow_defs::write(transaction, &changes.definitions).await?;
     nodes::write(transaction, &changes.definitions).await?;
     transitions::write(transaction, &changes.definitions).await?;

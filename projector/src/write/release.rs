@@ -229,7 +229,7 @@ async fn keeps(transaction: &Transaction<'_>, key: &AssetKey, asset: &Asset) -> 
     execute(transaction, sql, &[&workspace, &name]).await
 }
 
-/// A workflow: which versions there are, and which is current.
+/// A workflow: which versions there are, which is current, and which is pinned.
 async fn has(
     transaction: &Transaction<'_>,
     key: &WorkflowKey,
@@ -244,6 +244,7 @@ async fn has(
         ("workflow_defs", "slug"),
         // Their numbers are given again: what was never there is not seen as of a moment either.
         ("workflow_selections", "slug"),
+        ("workflow_pins", "slug"),
     ];
     for (table, named) in tables {
         let sql = format!("DELETE FROM {table} WHERE workspace = $1 AND {named} = $2 AND version > $3");
@@ -263,6 +264,12 @@ async fn has(
                        SELECT workspace, slug, $5, $3, $6, $7, $4 FROM workflows
                        WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
             execute(transaction, sql, &[&workspace, &slug, &current, &time, &revision, &shard, &sequence]).await?;
+            let pinned = workflow.pinned().map(|version| integer(version.get()));
+            let sql = "INSERT INTO workflow_pins (workspace, slug, revision, version, shard, sequence, pinned_at)
+                       SELECT $1, $2, $5, $3::int4, $6, $7, $4
+                       WHERE (SELECT version FROM workflow_pins WHERE workspace = $1 AND slug = $2
+                              ORDER BY revision DESC LIMIT 1) IS DISTINCT FROM $3::int4";
+            execute(transaction, sql, &[&workspace, &slug, &pinned, &time, &revision, &shard, &sequence]).await?;
             let sql = "UPDATE workflows SET current_version = $3, updated_at = $4
                        WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
             execute(transaction, sql, &[&workspace, &slug, &current, &time]).await

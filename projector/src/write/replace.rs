@@ -18,12 +18,13 @@ const WORKFLOWS: &str =
 const OF_RUNS: [&str; 3] = ["branches", "traces", "workflow_runs"];
 const OF_ASSETS: [&str; 3] = ["asset_inputs", "asset_versions", "assets"];
 /// With the column that names the workflow.
-const OF_WORKFLOWS: [(&str, &str); 6] = [
+const OF_WORKFLOWS: [(&str, &str); 7] = [
     ("asset_edges", "workflow"),
     ("transitions", "workflow"),
     ("nodes", "workflow"),
     ("workflow_defs", "slug"),
     ("workflow_selections", "slug"),
+    ("workflow_pins", "slug"),
     ("workflows", "slug"),
 ];
 

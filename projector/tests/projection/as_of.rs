@@ -13,7 +13,7 @@ use headwater_projector::queries::{AsOf, Reads, View};
 use headwater_projector::rebuild::{Switch, rebuild};
 use headwater_streams::journals::MemoryJournals;
 
-use crate::workload::story::{Story, tell};
+use crate::workload::story::{Story, tell, tell_of_before};
 use crate::workload::{DAWN_MICROS, Dice, entries};
 use crate::{House, Running};
 
@@ -38,13 +38,18 @@ impl Cut {
     }
 }
 
-/// What is there of the workflow: current version, versions, first and last selection.
+/// What is there of the workflow: current version, pinned one, versions, first and last selection.
 #[derive(Debug, Clone, PartialEq)]
 struct WorkflowTruth {
     current: u32,
+    pinned: Option<u32>,
     versions: u32,
     created: Timestamp,
     updated: Timestamp,
+}
+
+fn started(workflow: &WorkflowTruth) -> u32 {
+    workflow.pinned.unwrap_or(workflow.current)
 }
 
 /// A version: revision, partition, number.
@@ -56,7 +61,7 @@ struct Truth {
     workflows: BTreeMap<String, WorkflowTruth>,
     /// By id in lower case: the spelling first seen, and its versions, newest last.
     assets: BTreeMap<String, (String, Vec<VersionTruth>)>,
-    /// Of the current version of each workflow: the assets it uses, in lower case.
+    /// Of the version of each workflow that starts: the assets it uses, in lower case.
     uses: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -84,19 +89,26 @@ fn fold(commits: &[(ShardId, Sequence, ParsedCommit)], cut: &Cut) -> Truth {
                 let slug = key.workflow.to_string();
                 for event in &commit.events {
                     let Event::Workflow(event) = event else { unreachable!() };
-                    let (WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version }) =
-                        event;
-                    let fresh = WorkflowTruth { current: 0, versions: 0, created: commit.time, updated: commit.time };
+                    let (created, updated) = (commit.time, commit.time);
+                    let fresh = WorkflowTruth { current: 0, pinned: None, versions: 0, created, updated };
                     let workflow = truth.workflows.entry(slug.clone()).or_insert(fresh);
-                    (workflow.current, workflow.updated) = (version.get(), commit.time);
+                    match event {
+                        WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version } => {
+                            (workflow.current, workflow.updated) = (version.get(), commit.time);
+                        }
+                        WorkflowEvent::VersionPinned { version } => {
+                            workflow.pinned = version.map(DefinitionVersion::get)
+                        }
+                    }
                     if let WorkflowEvent::WorkflowApplied { document, .. } = event {
-                        workflow.versions = version.get();
+                        workflow.versions = workflow.current;
                         let document = document.to_value();
                         let contracts = ["/steps/0/produces/0/assetId", "/steps/1/consumes/0/assetId"];
                         let uses = contracts.map(|at| document.pointer(at).unwrap().as_str().unwrap().to_lowercase());
-                        documents.insert((slug.clone(), version.get()), BTreeSet::from(uses));
+                        documents.insert((slug.clone(), workflow.current), BTreeSet::from(uses));
                     }
-                    truth.uses.insert(slug.clone(), documents[&(slug.clone(), version.get())].clone());
+                    let started = started(workflow);
+                    truth.uses.insert(slug.clone(), documents[&(slug.clone(), started)].clone());
                 }
             }
             AggregateId::Asset(key) => {
@@ -169,7 +181,8 @@ async fn workflows_agree(reads: &Reads, view: &View, truth: &Truth) {
         let told = of.iter().flat_map(|of| (1..=of.versions).rev().map(|version| (version, version == of.current)));
         assert_eq!(versions, told.take(100).collect::<Vec<_>>());
         let current = reads.definition(view, &slug, None).await.unwrap();
-        assert_eq!(current.map(|found| found.summary.version), of.map(|of| of.current));
+        let told = current.map(|found| (found.summary.version, found.pinned_version));
+        assert_eq!(told, of.map(|of| (of.current, of.pinned)));
         for version in [1, of.map_or(1, |of| of.versions), of.map_or(1, |of| of.versions + 1)] {
             let found = reads.definition(view, &slug, Some(DefinitionVersion::new(version))).await.unwrap();
             assert_eq!(found.is_some(), of.is_some_and(|of| version <= of.versions), "{slug} {version}");
@@ -205,7 +218,7 @@ async fn assets_agree(reads: &Reads, view: &View, truth: &Truth) {
     for id in ["directory.insights.report", "directory.scan", "a:b_c", "plain", "elsewhere.made"] {
         let of = truth.assets.get(id);
         let uses = truth.uses.iter().filter(|(_, uses)| uses.contains(id));
-        let uses: Vec<_> = uses.map(|(slug, _)| (slug.clone(), truth.workflows[slug].current)).collect();
+        let uses: Vec<_> = uses.map(|(slug, _)| (slug.clone(), started(&truth.workflows[slug]))).collect();
         let detail = reads.asset(view, &asset(id)).await.unwrap();
         assert_eq!(detail.is_some(), of.is_some() || !uses.is_empty(), "{id}");
         let versions = of.map(|(_, versions)| versions.clone()).unwrap_or_default();
@@ -293,7 +306,7 @@ async fn a_read_as_of_a_moment_is_the_fold_up_to_it_whatever_came_later_and_afte
 async fn what_was_projected_by_a_release_before_is_dated_from_its_commits() {
     let house = House::build().await;
     let database = house.database().await;
-    let story = tell(25, 2, 1_500);
+    let story = tell_of_before(25, 2, 1_500);
     Running::to_the_end(&database, &story.journal, &story.shards, 100, 1).await;
     let dated = async || {
         let selected = "SELECT row(s.*)::text FROM headwater.workflow_selections s ORDER BY 1";

@@ -56,8 +56,8 @@ impl House {
             format!("DELETE FROM {schema}.refinery_schema_history WHERE name = 'branches'"),
             format!("DROP TABLE {schema}.workflow_selections"),
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
-            // The columns that came later are left: what this release put there is not projected again.
-            format!("DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated')"),
+            // The columns and tables that came later are left: what this release put there is not projected again.
+            format!("DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned')"),
         ] {
             self.rows(&before).await;
         }

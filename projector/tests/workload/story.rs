@@ -41,15 +41,15 @@ pub fn tell(seed: u64, shard_count: u16, commits: usize) -> Story {
     tell_with(true, seed, shard_count, commits)
 }
 
-/// Writes one without branches, as all were before there were any.
+/// Writes one without branches and pins, as all were before there were any.
 pub fn tell_of_before(seed: u64, shard_count: u16, commits: usize) -> Story {
     tell_with(false, seed, shard_count, commits)
 }
 
-fn tell_with(has_branches: bool, seed: u64, shard_count: u16, commits: usize) -> Story {
+fn tell_with(is_of_now: bool, seed: u64, shard_count: u16, commits: usize) -> Story {
     let mut dice = Dice::new(seed);
     let mut shards: Vec<Shard> = (0..shard_count).map(Shard::new).collect();
-    let mut teller = Teller::new(&shards, has_branches);
+    let mut teller = Teller::new(&shards, is_of_now);
     for _ in 0..commits {
         let at = dice.below(u64::from(shard_count)) as usize;
         teller.scene(&mut dice, &mut shards[at]);
@@ -65,18 +65,18 @@ fn tell_with(has_branches: bool, seed: u64, shard_count: u16, commits: usize) ->
 
 struct Teller {
     story: Story,
-    has_branches: bool,
+    is_of_now: bool,
     actors: Vec<(ShardId, Actor)>,
     assets: BTreeMap<String, (ShardId, Revision)>,
     workflows: BTreeMap<String, (ShardId, Revision, u32)>,
 }
 
 impl Teller {
-    fn new(shards: &[Shard], has_branches: bool) -> Self {
+    fn new(shards: &[Shard], is_of_now: bool) -> Self {
         let shards = shards.iter().map(|shard| shard.id).collect();
         let story =
             Story { journal: MemoryJournals::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
-        Self { story, has_branches, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
+        Self { story, is_of_now, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
     }
 
     fn scene(&mut self, dice: &mut Dice, shard: &mut Shard) {
@@ -134,7 +134,7 @@ impl Teller {
 
     fn start_run(&mut self, dice: &mut Dice, shard: &mut Shard) {
         let run = RunId::new(shard.id, shard.clock, dice.wide());
-        let mut actor = Actor::new(run, 1 + dice.below(5), self.has_branches);
+        let mut actor = Actor::new(run, 1 + dice.below(5), self.is_of_now);
         let trigger = if dice.one_in(3) {
             Trigger::Materialize { asset: "some.asset".parse().unwrap(), partition: None, requested_by: run }
         } else {
@@ -267,6 +267,9 @@ impl Teller {
                 content_hash: format!("hash {}", entry.2),
                 document: Json::of(&document),
             }
+        } else if self.is_of_now && dice.one_in(2) {
+            let version = DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32);
+            WorkflowEvent::VersionPinned { version: Some(version).filter(|_| !dice.one_in(3)) }
         } else {
             WorkflowEvent::VersionSelected {
                 version: DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32),

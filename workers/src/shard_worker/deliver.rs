@@ -107,9 +107,9 @@ impl Deliverer {
         let gone = "the ways stay open as long as the deliverer";
         match (effect, ticket) {
             (Effect::PublishAsset(notice), Some(ticket)) => self.notices.send((notice, ticket)).expect(gone),
-            (Effect::PublishDefinition { workspace, workflow, version, document }, Some(ticket)) => {
+            (Effect::PublishDefinition { workspace, workflow, version, document, starts }, Some(ticket)) => {
                 let key = WorkflowKey { workspace, workflow };
-                self.definitions.send(((key, version, document), ticket)).expect(gone);
+                self.definitions.send(((key, version, document, starts), ticket)).expect(gone);
             }
             (Effect::CancelTasks { workspace, run, node }, _) => {
                 let broker = self.outlets.broker.clone();
@@ -182,12 +182,17 @@ async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::Unbounded
     }
 }
 
-type Publication = (WorkflowKey, DefinitionVersion, Json);
+/// A version, and whether it starts where none is named.
+type Publication = (WorkflowKey, DefinitionVersion, Json, bool);
 
 async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>) {
-    while let Some(((key, version, document), ticket)) = made_known.recv().await {
+    while let Some(((key, version, document, starts), ticket)) = made_known.recv().await {
         let mut backoff = DELIVERY;
-        while let Err(error) = definitions.publish(&key, version, &document).await {
+        let publish = async || match starts {
+            true => definitions.publish(&key, version, &document).await,
+            false => definitions.store(&key, version, &document).await,
+        };
+        while let Err(error) = publish().await {
             if matches!(error.disposition(), Disposition::Rejection | Disposition::Conflict) {
                 static REFUSED: Complaints = Complaints::new();
                 if let Some(count) = REFUSED.due() {

@@ -20,8 +20,17 @@ pub enum Execution {
     Each(Box<ForEach>),
     /// Nobody: its nodes happen, and succeed or fail together.
     Group(Box<Group>),
-    /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
-    Waits { span: Template },
+    /// Nobody; time passes.
+    Waits(Pause),
+}
+
+/// How long time passes: ten years at most.
+#[derive(Debug)]
+pub enum Pause {
+    /// Renders to a number of milliseconds or a text like `90s`.
+    For(Template),
+    /// Renders to an RFC 3339 time; one that has passed is not waited for.
+    Until(Template),
 }
 
 /// Actions that the engine's own task workers execute.

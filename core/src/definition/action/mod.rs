@@ -12,6 +12,7 @@ mod noop;
 mod process;
 mod sleep;
 mod transform;
+mod wait_until;
 
 use std::fmt;
 
@@ -24,11 +25,19 @@ use super::{ForEach, Group};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
-pub use execution::{BuiltIn, Execution};
+pub use execution::{BuiltIn, Execution, Pause};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 7] =
-    [&job::KIND, &http_request::KIND, &process::KIND, &transform::KIND, &noop::KIND, &sleep::KIND, &fail::KIND];
+static KINDS: [&Kind; 8] = [
+    &job::KIND,
+    &http_request::KIND,
+    &process::KIND,
+    &transform::KIND,
+    &noop::KIND,
+    &sleep::KIND,
+    &wait_until::KIND,
+    &fail::KIND,
+];
 
 /// What a node with `forEach` is called; it is no word of documents.
 static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::Anything };
@@ -84,7 +93,7 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
-            | Execution::Waits { .. } => queue_of_engine(),
+            | Execution::Waits(_) => queue_of_engine(),
         }
     }
 
@@ -96,7 +105,7 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
-            | Execution::Waits { .. } => false,
+            | Execution::Waits(_) => false,
         }
     }
 
@@ -114,7 +123,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Fails { .. }
-            | Execution::Waits { .. } => None,
+            | Execution::Waits(_) => None,
         }
     }
 
@@ -127,7 +136,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Fails { .. }
-            | Execution::Waits { .. } => {}
+            | Execution::Waits(_) => {}
         }
     }
 
@@ -140,7 +149,20 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Group(_)
-            | Execution::Waits { .. } => None,
+            | Execution::Waits(_) => None,
+        }
+    }
+
+    /// Says whether it is carried out in a way that releases before 0.2 do not know.
+    pub(super) fn is_later_word(&self) -> bool {
+        match &self.execution {
+            Execution::Fails { .. } | Execution::Each(_) | Execution::Group(_) | Execution::Waits(Pause::Until(_)) => {
+                true
+            }
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Waits(Pause::For(_)) => false,
         }
     }
 
@@ -152,7 +174,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Each(_)
             | Execution::Group(_)
-            | Execution::Waits { .. } => true,
+            | Execution::Waits(_) => true,
             Execution::Fails { .. } => false,
         }
     }
@@ -165,7 +187,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Each(_)
             | Execution::Group(_) => true,
-            Execution::Fails { .. } | Execution::Waits { .. } => false,
+            Execution::Fails { .. } | Execution::Waits(_) => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Input, Kind, Read, Said, missing};
 use crate::definition::document::{Field, Fields};
 use crate::definition::template::{Use, template};
-use crate::definition::{Execution, ProblemCode, parse_span, span};
+use crate::definition::{Execution, Pause, ProblemCode, parse_span, span};
 use crate::expr::Template;
 
 pub(super) static KIND: Kind = Kind { word: "sleep", read, input: Input::Anything };
@@ -17,12 +17,13 @@ fn read(node: &mut Fields<'_>, said: Said<'_>, uses: &mut Vec<Use>) -> Option<Re
             None
         }
         Said::Object(mut own) => {
-            let duration = own.need(&["duration", "durationMs"])?;
+            let duration = own.need(&["duration", "durationMs"]);
             own.finish();
+            let duration = duration?;
             let parsed = template(&duration.at, duration.value, duration.findings(), uses)?;
             check(&duration, &parsed);
             node.keep("action", json!({"kind": KIND.word, "duration": duration.value}));
-            Some(Execution::Waits { span: parsed }.into())
+            Some(Execution::Waits(Pause::For(parsed)).into())
         }
     }
 }

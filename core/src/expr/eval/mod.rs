@@ -40,6 +40,6 @@ pub(super) use machine::{Machine, Slots};
 pub(super) use operators::Operator;
 pub(super) use term::{Access, Body, Constant, Entry, Item, Loop, Term};
 pub(super) use time::Moment;
-pub(crate) use time::read_span;
+pub(crate) use time::{check_time, read_span, span_until};
 pub(super) use value::{Kind, Value};
 pub(super) use write::write;

@@ -33,6 +33,6 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Fails { code, message } => say(&Fail { code, message }),
         Execution::Each(each) => say(&Items { each }),
         Execution::Group(_) => say(&Together),
-        Execution::Waits { span } => say(&Sleep { span }),
+        Execution::Waits(pause) => say(&Sleep { pause }),
     }
 }

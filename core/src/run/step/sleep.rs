@@ -2,24 +2,39 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Step;
 use super::kind::Kind;
-use crate::Json;
-use crate::definition::{SPAN_MAX, parse_span};
-use crate::expr::{self, EvaluationError, Template};
+use crate::definition::{Pause, SPAN_MAX, parse_span};
+use crate::expr::{self, EvaluationError};
 use crate::run::RunFailure;
 use crate::run::budget::Later;
 use crate::run::state::Due;
+use crate::{Json, Timestamp};
 
 pub(super) struct Sleep<'n> {
-    /// What the time it takes is made of.
-    pub span: &'n Template,
+    /// What that is made of.
+    pub pause: &'n Pause,
 }
 
 impl Kind for Sleep<'_> {
     fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
-        match step.render(self.span).map_err(unevaluated).and_then(|value| span_of(&value)) {
-            Ok(span) => step.schedule(input, Some(span)),
+        let now = step.decision.now();
+        let (template, code) = match self.pause {
+            Pause::For(template) => (template, "sleep_duration"),
+            Pause::Until(template) => (template, "wait_until_time"),
+        };
+        let span = step.render(template).map_err(|error| unevaluated(code, error)).and_then(|value| {
+            let span = match self.pause {
+                Pause::For(_) => span_of(&value).map(Some),
+                Pause::Until(_) => span_until(&value, now),
+            };
+            span.map_err(|reason| RunFailure::new(code, reason))
+        });
+        match span {
+            Ok(Some(span)) => step.schedule(input, Some(span)),
+            Ok(None) => step.succeed(step.attempt(), Json::null(), Vec::new(), None),
             Err(failure) => step.fail(failure, None),
         }
     }
@@ -40,33 +55,40 @@ impl Kind for Sleep<'_> {
     }
 }
 
-fn unevaluated(error: EvaluationError) -> RunFailure {
+fn unevaluated(code: &str, error: EvaluationError) -> RunFailure {
     match error.limit {
-        None => invalid(error.to_string()),
+        None => RunFailure::new(code, error.to_string()),
         Some(_) => error.into_failure(),
     }
 }
 
-fn invalid(message: impl Into<String>) -> RunFailure {
-    RunFailure::new("sleep_duration", message)
-}
-
 /// A span from a rendered value: a number of milliseconds, or a text like `90s`, `2h`, `500ms`.
-fn span_of(value: &Json) -> Result<Duration, RunFailure> {
-    let value = value.to_value();
-    match &value {
-        serde_json::Value::Number(number) => number
+fn span_of(value: &Json) -> Result<Duration, String> {
+    match &value.to_value() {
+        Value::Number(number) => number
             .as_u64()
             .map(Duration::from_millis)
-            .ok_or_else(|| invalid(format!("a sleep takes a whole number of milliseconds, not {number}"))),
-        serde_json::Value::String(text) => parse_span(text).or_else(|error| {
+            .ok_or_else(|| format!("a sleep takes a whole number of milliseconds, not {number}")),
+        Value::String(text) => parse_span(text).or_else(|error| {
             // What lies between two times is seldom a whole number of milliseconds.
             let span = expr::read_span(text).filter(|span| *span <= SPAN_MAX);
-            span.ok_or_else(|| invalid(error.to_string()))
+            span.ok_or_else(|| error.to_string())
         }),
-        serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => Err(invalid("a sleep takes a number of milliseconds or a text like 90s")),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err("a sleep takes a number of milliseconds or a text like 90s".to_owned())
+        }
+    }
+}
+
+/// How long it is until a rendered time: `None` where it has come.
+fn span_until(value: &Json, now: Timestamp) -> Result<Option<Duration>, String> {
+    match &value.to_value() {
+        Value::String(text) => match expr::span_until(text, now)? {
+            span if span > SPAN_MAX => Err(format!("{text:?} is more than ten years away")),
+            span => Ok(Some(span).filter(|span| !span.is_zero())),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err("a wait_until takes an RFC 3339 time like 2026-01-31T08:00:00Z".to_owned())
+        }
     }
 }

@@ -53,12 +53,11 @@ impl Kind {
     /// Returns the formats that are read; the last is the one that is written.
     pub fn formats(self) -> RangeInclusive<u32> {
         match self {
-            Self::Effects => 2..=3,
-            Self::Quarantine => 1..=2,
+            Self::Effects => 2..=4,
+            Self::Quarantine | Self::Workflows => 1..=2,
             Self::Runs => 1..=3,
             Self::Clock
             | Self::Definitions
-            | Self::Workflows
             | Self::Assets
             | Self::EndedKeyed
             | Self::EndedUnkeyed
@@ -122,9 +121,11 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
     match (kind, format) {
         (Kind::Clock, 1) => contents.clock = Timestamp::deserialize(&mut *values)?,
         (Kind::Effects, 2) => contents.effects = numbered(shard, records(values, count)?),
-        (Kind::Effects, 3) => contents.effects = records(values, count)?,
+        // Those of format 3 publish no version that does not start.
+        (Kind::Effects, 3 | 4) => contents.effects = records(values, count)?,
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
-        (Kind::Workflows, 1) => contents.records.workflows = records(values, count)?,
+        // Those of format 1 are not pinned.
+        (Kind::Workflows, 1 | 2) => contents.records.workflows = records(values, count)?,
         (Kind::Assets, 1) => contents.records.assets = records(values, count)?,
         // Those of format 1 have begun whatever they could; those of format 2 have no branches, and no bound of all attempts.
         (Kind::Runs, 1..=3) => contents.records.runs = records(values, count)?,

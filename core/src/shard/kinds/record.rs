@@ -52,13 +52,25 @@ pub enum Shown {
     Ended(RunStatus),
     /// Which of its versions can be consumed.
     Asset(Asset),
-    /// Which versions it has, and which of them is current.
+    /// Which versions it has, which of them is current, and which is pinned.
     Workflow(Workflow),
     /// Nothing that anybody is shown.
     Nothing,
 }
 
 impl Record {
+    /// Returns whether it is of a workflow that is pinned.
+    pub(in crate::shard) fn pins(&self) -> bool {
+        match self {
+            Self::Workflow { .. } => {
+                matches!(self.shown(), Ok(Shown::Workflow(workflow)) if workflow.pinned().is_some())
+            }
+            Self::Run { .. } | Self::Ended { .. } | Self::Asset { .. } | Self::Definition { .. } | Self::Unknown {} => {
+                false
+            }
+        }
+    }
+
     /// Returns what it says of where its aggregate stands.
     ///
     /// # Errors

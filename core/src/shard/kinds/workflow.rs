@@ -11,7 +11,7 @@ use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Granted, Rejection, Shard};
-use crate::workflow::{self, ApplyWorkflow, Workflow, WorkflowCommand, WorkflowEvent};
+use crate::workflow::{self, ApplyWorkflow, PinVersion, Workflow, WorkflowCommand, WorkflowEvent};
 use crate::{CommandId, Revision, Timestamp};
 
 impl Aggregate for Workflow {
@@ -64,7 +64,7 @@ impl Aggregate for Workflow {
         let definitions = &mut *ground.definitions;
         let events = workflow::decide(self, wish, &mut |document| definitions.compiled(document));
         let events = events.map_err(Rejection::Workflow)?;
-        let granted = self.current().map(|version| Granted::Workflow { version, created: !events.is_empty() });
+        let granted = granted(self, !events.is_empty());
         Ok(Verdict { events, granted, tasks: HandedTasks::new() })
     }
 
@@ -94,23 +94,35 @@ impl Aggregate for Workflow {
         false
     }
 
-    fn bytes_asked(WorkflowCommand::ApplyWorkflow(wish): &WorkflowCommand) -> usize {
-        wish.document.len_bytes()
+    fn bytes_asked(wish: &WorkflowCommand) -> usize {
+        match wish {
+            WorkflowCommand::ApplyWorkflow(wish) => wish.document.len_bytes(),
+            WorkflowCommand::PinVersion(_) => 0,
+        }
     }
 
     fn missing(shard: &Shard, id: CommandId, key: &WorkflowKey, wish: &WorkflowCommand) -> Option<Missing> {
-        let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) = wish;
         if shard.memory.granted(id).is_some() {
             return None;
         }
+        let workflow = shard.shelves.workflows.get(key);
+        let next = match wish {
+            WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) => Some(document),
+            WorkflowCommand::PinVersion(PinVersion { version }) => {
+                workflow.and_then(|workflow| workflow.document((*version).or(workflow.current())?))
+            }
+        };
         // What only the version before declares is withdrawn.
-        let before = shard.shelves.workflows.get(key).and_then(Self::current_document);
-        missing_of(shard, Awaited::Next(key.clone()), std::iter::once(document).chain(before))
+        let before = workflow.and_then(Self::started_document);
+        missing_of(shard, Awaited::Next(key.clone()), next.into_iter().chain(before))
     }
 
     fn answer_again(workflow: Option<&Self>, _: &WorkflowCommand, _: Told) -> Decided {
-        let version = workflow.and_then(Workflow::current);
-        let granted = version.map(|version| Granted::Workflow { version, created: true });
-        Decided { granted, ..Decided::default() }
+        Decided { granted: workflow.and_then(|workflow| granted(workflow, true)), ..Decided::default() }
     }
+}
+
+fn granted(workflow: &Workflow, created: bool) -> Option<Granted> {
+    let pinned = workflow.pinned();
+    workflow.current().map(|version| Granted::Workflow { version, created, pinned })
 }

@@ -130,6 +130,11 @@ impl Body {
 pub struct Fields(BTreeMap<String, Json>, Room);
 
 impl Fields {
+    /// Returns whether a field is given, be it as `null`.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Takes a field; `null` is none.
     pub fn take(&mut self, name: &str) -> Option<Json> {
         self.0.remove(name).filter(|value| !value.is_null())

@@ -197,6 +197,8 @@ impl From<Rejection> for Problem {
                 | WorkflowRejection::OtherWorkflow { .. }
                 | WorkflowRejection::ContentMismatch,
             ) => Code::DefinitionInvalid,
+            Rejection::Workflow(WorkflowRejection::WorkflowNotFound) => Code::WorkflowNotFound,
+            Rejection::Workflow(WorkflowRejection::VersionNotFound { .. }) => Code::VersionNotFound,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::Run(RunRejection::StartUnclear) => Code::StartUnclear,
             // Only shards are told to go back.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::definition::Problem as Finding;
 use headwater_core::protocol::Granted;
 use headwater_core::shard::{AggregateId, Command, Position, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
@@ -21,7 +20,7 @@ use crate::api::body::Body;
 use crate::api::token::Token;
 use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
-use crate::documents::{self, Checked, Located, Refused, check_all};
+use crate::documents::{self, Checked, Located, Placed, Refused, check_all};
 
 /// Reads definitions that go with what is applied already.
 async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Vec<Checked>, Problem> {
@@ -29,8 +28,19 @@ async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> R
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
-    let mut checked = check_all(&documents).map_err(|found| refused(&found, documents.len()))?;
+    let all = check_all(documents.iter().map(|document| &document.value));
+    let root_of = |document: usize| documents[document].root.as_str();
+    let mut checked = all.map_err(|mut found| {
+        let findings = found.findings.iter_mut().map(|located| (root_of(located.document), &mut located.placed));
+        documents::place(&body.text, body.spelling, findings);
+        refused(&found, documents.len())
+    })?;
     neighbours::compare(api, workspace, &mut checked).await?;
+    let findings = checked
+        .iter_mut()
+        .zip(&documents)
+        .flat_map(|(one, document)| one.findings.iter_mut().map(|placed| (document.root.as_str(), placed)));
+    documents::place(&body.text, body.spelling, findings);
     refuse_errors(&checked)?;
     Ok(checked)
 }
@@ -39,8 +49,8 @@ async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> R
 pub fn refuse_errors(checked: &[Checked]) -> Result<(), Problem> {
     let mut found = Refused::default();
     for (document, one) in checked.iter().enumerate() {
-        for finding in &one.findings {
-            found.add(Located { document, slug: Some(one.slug.to_string()), finding: finding.clone() });
+        for placed in &one.findings {
+            found.add(Located { document, slug: Some(one.slug.to_string()), placed: placed.clone() });
         }
     }
     if found.errors == 0 { Ok(()) } else { Err(refused(&found, checked.len())) }
@@ -62,7 +72,7 @@ struct Validated {
 struct Valid {
     slug: Slug,
     content_hash: String,
-    warnings: Vec<Finding>,
+    warnings: Vec<Placed>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +90,7 @@ struct NewVersion<'a> {
     /// False: it was there already.
     created: bool,
     content_hash: &'a str,
-    warnings: &'a [Finding],
+    warnings: &'a [Placed],
 }
 
 /// `POST /workflows/validate`
@@ -148,22 +158,34 @@ pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
     let (position, granted) = api.shards.client.submit(shard, submission, COMMAND_WAIT).await?;
-    let Some(Granted::Workflow { version, created }) = granted else {
+    let Some(Granted::Workflow { version, created, pinned }) = granted else {
         return Err(internal("the workflow was applied without a version"));
     };
-    await_published(api, &key, version).await?;
-    neighbours::await_declared(api, &key, checked, version).await?;
+    await_published(api, &key, version, pinned.unwrap_or(version)).await?;
+    // Of a version that does not start assets are told nothing.
+    if pinned.is_none_or(|pinned| pinned == version) {
+        neighbours::await_declared(api, &key, checked.declares.keys(), version).await?;
+    }
     Ok(Applied { version, created, position })
 }
 
-/// Waits until every process can find the version, so that a start right after works.
-async fn await_published(api: &Api, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), Problem> {
+/// Waits until every process can find the version, and which one starts where none is named, so that a start right after works.
+pub async fn await_published(
+    api: &Api,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+    started: DefinitionVersion,
+) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
     let mut backoff = super::ARRIVING;
     loop {
-        // Another version is there when somebody else has applied one meanwhile: then ours was there before.
+        // Another version is there when somebody else has applied or pinned one meanwhile: then ours was there before.
         match api.workflows.definitions.current(key).await? {
-            Some(stored) if stored.version == version => return Ok(()),
+            Some(stored) if stored.version == started => {
+                if started == version || api.workflows.definitions.get(key, version).await?.is_some() {
+                    return Ok(());
+                }
+            }
             Some(_) if Instant::now() > deadline && api.workflows.definitions.get(key, version).await?.is_some() => {
                 return Ok(());
             }

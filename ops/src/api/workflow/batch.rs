@@ -20,7 +20,7 @@ use super::neighbours;
 use crate::api::asked::{Asked, Caller};
 use crate::api::{Api, Problem, body, readable};
 use crate::codes::Code;
-use crate::documents::{Checked, Checks, Unreadable};
+use crate::documents::{self, Checked, Checks, Spelling, Unreadable};
 
 /// The most that the documents of a batch may have together.
 pub const BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -106,6 +106,10 @@ async fn check(mut checks: Checks, line: Vec<u8>, number: usize) -> Result<Check
     let checked = tokio::task::spawn_blocking(move || {
         let json = Json::parse_bytes(&line).map_err(Unreadable::from)?;
         checks.check(&json.to_value());
+        let text = String::from_utf8_lossy(&line);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        documents::place(text, Spelling::Json, checks.last().map(|placed| ("/0", placed)));
+        checks.last().for_each(|placed| placed.line = placed.line.and(Some(number)));
         Ok(checks)
     });
     let unreadable = |Unreadable { code, detail }: Unreadable| Problem::new(code, format!("line {number}: {detail}"));

@@ -7,12 +7,16 @@
 //! | `neighbours` | whether they go with the others |
 //! | `known` | which definitions there are, and what of them this process has learnt |
 //! | `catalog` | which version a start without one means |
+//! | `diff` | what lies between two versions |
+//! | `pin` | how a workflow is held at a version |
 
 mod apply;
 pub mod batch;
 pub mod catalog;
+mod diff;
 pub mod known;
 mod neighbours;
+mod pin;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +54,10 @@ pub fn routes() -> Vec<Route> {
         },
         writes("/workflows/validate", post(apply::validate)),
         reads("/workflows/{slug}", get(current)),
+        writes("/workflows/{slug}/pin", post(pin::pin)),
         reads("/workflows/{slug}/versions", get(versions)),
         reads("/workflows/{slug}/versions/{version}", get(version)),
+        reads("/workflows/{slug}/versions/{version}/diff/{other}", get(diff::diff)),
     ]
 }
 

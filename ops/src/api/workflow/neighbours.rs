@@ -34,7 +34,7 @@ pub async fn compare(api: &Api, workspace: &WorkspaceId, checked: &mut [Checked]
         found.push(findings);
     }
     for (one, more) in checked.iter_mut().zip(found) {
-        one.findings.extend(more);
+        one.findings.extend(more.into_iter().map(Into::into));
     }
     Ok(())
 }
@@ -184,11 +184,11 @@ impl<'a> Neighbours<'a> {
 pub async fn await_declared(
     api: &Api,
     key: &WorkflowKey,
-    checked: &Checked,
+    assets: impl Iterator<Item = &AssetId>,
     version: DefinitionVersion,
 ) -> Result<(), Problem> {
     let deadline = Instant::now() + COMMAND_WAIT;
-    for asset in checked.declares.keys() {
+    for asset in assets {
         let asset = AssetKey { workspace: key.workspace.clone(), asset: asset.clone() };
         let mut backoff = super::ARRIVING;
         loop {

@@ -36,15 +36,7 @@ pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
     files::check(&sourced)?;
     let lines: Vec<String> = sourced.iter().map(|sourced| format!("{}\n", sourced.document)).collect();
     let applied = client.send(request(&client, &sourced, lines)?.timeout(batch::PATIENCE)).await?;
-    // The engine's, which knows the other workflows too; in the order of the documents.
-    for (sourced, workflow) in sourced.iter().zip(show::items(&applied, "workflows")) {
-        for warning in show::items(workflow, "warnings") {
-            let text = |field: &str| warning[field].as_str().unwrap_or_default();
-            let (at, code, message) = (text("path"), text("code"), text("message"));
-            let slug = show::cell(&workflow["slug"]);
-            eprintln!("{}: warning in {slug} at {at:?} [{code}] {message}", sourced.path.display());
-        }
-    }
+    print_warnings(&sourced, &applied);
     show::answer(client.output, &applied, || {
         let rows = show::items(&applied, "workflows").map(|workflow| {
             let state = if workflow["created"] == true { "new version" } else { "unchanged" };
@@ -53,6 +45,25 @@ pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
         show::table(&["workflow", "version", ""], rows)
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// The engine's warnings, which knows the other workflows too; in the order of the documents. Its places are those of the
+/// body that it was sent.
+fn print_warnings(sourced: &[Sourced], applied: &Value) {
+    let of_workflow = |(document, workflow)| {
+        show::items(workflow, "warnings").map(move |warning| (document, show::cell(&workflow["slug"]), warning))
+    };
+    let warnings: Vec<_> = show::items(applied, "workflows").enumerate().flat_map(of_workflow).collect();
+    let text = |warning: &'_ Value, field: &str| warning[field].as_str().unwrap_or_default().to_owned();
+    let said = |warning| (text(warning, "path"), text(warning, "code"), text(warning, "message"));
+    let said: Vec<_> = warnings.iter().map(|(_, _, warning)| said(warning)).collect();
+    let sought =
+        warnings.iter().zip(&said).map(|((document, ..), (at, code, _))| (*document, at.as_str(), code.as_str()));
+    let places = files::places(sourced, sought);
+    for (((document, slug, _), (at, code, message)), place) in warnings.iter().zip(&said).zip(places) {
+        let file = sourced.get(*document).map(|sourced| files::shown(&sourced.path, place)).unwrap_or_default();
+        eprintln!("{file}: warning in {slug} at {at:?} [{code}] {message}");
+    }
 }
 
 /// One body where all of them fit into it, else a batch, one on a line, that shows how far it is.

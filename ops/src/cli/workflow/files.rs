@@ -1,12 +1,14 @@
 //! Definitions on disk: files, and folders full of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::codes::Exit;
-use crate::documents::{self, Checked, Located, Spelling, check_all};
+use crate::documents::{self, Aim, Checked, Located, Place, Spelling, check_all};
 use crate::failure::Failure;
 
 /// A definition and the file it stands in.
@@ -14,6 +16,11 @@ use crate::failure::Failure;
 pub struct Sourced {
     pub path: PathBuf,
     pub document: Value,
+    /// All that stands in the file.
+    text: Arc<str>,
+    spelling: Spelling,
+    /// Where in it the document is.
+    root: String,
 }
 
 /// What of a folder is not looked into: what tools keep there, not people.
@@ -56,8 +63,15 @@ pub fn read(paths: &[PathBuf]) -> Result<Found, Failure> {
             }
         };
         match documents::definitions(&text, spelling) {
-            Ok(documents) if named || documents.iter().any(is_meant) => {
-                found.sourced.extend(documents.into_iter().map(|document| Sourced { path: path.clone(), document }));
+            Ok(documents) if named || documents.iter().any(|document| is_meant(&document.value)) => {
+                let text: Arc<str> = text.into();
+                found.sourced.extend(documents.into_iter().map(|documents::Document { value, root }| Sourced {
+                    path: path.clone(),
+                    document: value,
+                    text: text.clone(),
+                    spelling,
+                    root,
+                }));
             }
             Err(error) if named || SIGNS.iter().any(|sign| text.contains(sign)) => {
                 problems.push(format!("{}: [{}] {error}", path.display(), error.code.entry().text));
@@ -130,15 +144,51 @@ fn spelling(path: &Path) -> Option<Spelling> {
 /// Every problem of every file, with its path and code; warnings too.
 pub fn check(sourced: &[Sourced]) -> Result<Vec<Checked>, Failure> {
     check_all(sourced.iter().map(|one| &one.document)).map_err(|refused| {
-        let lines: Vec<_> = refused.findings.iter().map(|located| line(sourced, located)).collect();
+        let lines = lines(sourced, &refused.findings);
         Failure::new(format!("the definitions have problems\n{}", lines.join("\n"))).exit(Exit::InvalidInput)
     })
 }
 
-/// A finding on one line: file, place, code, message.
-pub fn line(sourced: &[Sourced], located: &Located) -> String {
-    let path = sourced.get(located.document).map_or_else(String::new, |sourced| sourced.path.display().to_string());
-    let finding = &located.finding;
+/// Finds places in files: of the document, the path in it and the code of what was found there.
+pub fn places<'f>(sourced: &[Sourced], found: impl Iterator<Item = (usize, &'f str, &'f str)>) -> Vec<Option<Place>> {
+    let (mut by_file, mut count) = (BTreeMap::<&Path, Vec<_>>::new(), 0);
+    for (n, (document, path, code)) in found.enumerate() {
+        count = n + 1;
+        if let Some(one) = sourced.get(document) {
+            by_file.entry(&one.path).or_default().push((n, one, Aim::at(&one.root, path, code)));
+        }
+    }
+    let mut places = vec![None; count];
+    for sought in by_file.into_values() {
+        let aims: Vec<_> = sought.iter().map(|(_, _, aim)| aim.clone()).collect();
+        let Some((_, one, _)) = sought.first() else { continue };
+        for ((n, ..), place) in sought.iter().zip(documents::locate(&one.text, one.spelling, &aims)) {
+            places[*n] = place;
+        }
+    }
+    places
+}
+
+/// Names a file with a place in it, as editors take it.
+pub fn shown(path: &Path, place: Option<Place>) -> String {
+    let place = place.map(|Place { line, column }| format!(":{line}:{column}"));
+    format!("{}{}", path.display(), place.unwrap_or_default())
+}
+
+/// Each finding on one line: file with line and column, severity, place in the document, code, message.
+pub fn lines(sourced: &[Sourced], found: &[Located]) -> Vec<String> {
+    let codes: Vec<_> = found.iter().map(|located| located.placed.finding.code.to_string()).collect();
+    let sought = found.iter().zip(&codes).map(|(located, code)| {
+        let path = located.placed.finding.path.as_str();
+        (located.document, path, code.as_str())
+    });
+    let places = places(sourced, sought);
+    found.iter().zip(places).map(|(located, place)| line(sourced, located, place)).collect()
+}
+
+fn line(sourced: &[Sourced], located: &Located, place: Option<Place>) -> String {
+    let path = sourced.get(located.document).map_or_else(String::new, |sourced| shown(&sourced.path, place));
+    let finding = &located.placed.finding;
     let severity = format!("{:?}", finding.severity).to_lowercase();
     let which = located.slug.clone().unwrap_or_else(|| {
         let here = sourced.get(located.document).map(|here| &here.path);

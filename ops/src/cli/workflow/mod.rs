@@ -1,5 +1,29 @@
-//! Commands on definitions: applying them, and saying what is wrong with them.
+//! Commands on definitions: applying them, saying what is wrong with them, and what became of them.
 
 pub mod apply;
+mod diff;
 mod files;
+mod pin;
 pub mod validate;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+/// What can be asked of workflows.
+#[derive(Debug, Subcommand)]
+pub enum WorkflowCommand {
+    /// Say what changes from a version to another, node by node.
+    Diff(diff::DiffSettings),
+    /// Hold a workflow at a version whatever is applied, or let it go.
+    Pin(pin::PinSettings),
+}
+
+pub async fn run(command: WorkflowCommand) -> Result<ExitCode, Failure> {
+    match command {
+        WorkflowCommand::Diff(settings) => diff::run(settings).await,
+        WorkflowCommand::Pin(settings) => pin::run(settings).await,
+    }
+}

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::files::{self, Found, Sourced};
 use crate::cli::{Failure, show};
-use crate::documents::{Checked, Located};
+use crate::documents::{Checked, Located, Placed};
 
 /// What `validate` takes.
 #[derive(Debug, Args)]
@@ -32,10 +32,11 @@ pub fn run(settings: &ValidateSettings) -> Result<ExitCode, Failure> {
 
 /// Prints what is not forbidden and yet worth a look.
 fn print_warnings(sourced: &[Sourced], checked: &[Checked]) {
-    for (document, one) in checked.iter().enumerate() {
-        for finding in &one.findings {
-            let located = Located { document, slug: Some(one.slug.to_string()), finding: finding.clone() };
-            eprintln!("{}", files::line(sourced, &located));
-        }
-    }
+    let located = checked.iter().enumerate().flat_map(|(document, one)| {
+        let located =
+            move |placed: &Placed| Located { document, slug: Some(one.slug.to_string()), placed: placed.clone() };
+        one.findings.iter().map(located)
+    });
+    let located: Vec<_> = located.collect();
+    files::lines(sourced, &located).iter().for_each(|line| eprintln!("{line}"));
 }

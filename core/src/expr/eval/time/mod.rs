@@ -80,6 +80,29 @@ pub(crate) fn read_span(text: &str) -> Option<std::time::Duration> {
     Lapse::read(text).ok().and_then(|lapse| lapse.get().try_into().ok())
 }
 
+/// Checks whether a text is a time.
+///
+/// # Errors
+/// Why it is not, as a sentence.
+pub(crate) fn check_time(text: &str) -> Result<(), String> {
+    read_time(text).map(drop)
+}
+
+/// Returns how long it is from `now` until the time that a text is: nothing once it has passed. Rounded up to a microsecond.
+///
+/// # Errors
+/// Why the text is no time, as a sentence.
+pub(crate) fn span_until(text: &str, now: crate::Timestamp) -> Result<std::time::Duration, String> {
+    let span = read_time(text)?.since(Moment::from(now)).map(|lapse| lapse.get().try_into());
+    let span: std::time::Duration = span.and_then(Result::ok).unwrap_or_default();
+    Ok(std::time::Duration::from_micros(u64::try_from(span.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)))
+}
+
+fn read_time(text: &str) -> Result<Moment, String> {
+    let shown = || text.chars().take(80).collect::<String>();
+    Moment::read(text).map_err(|reason| format!("{:?} {reason}", shown()))
+}
+
 /// Writes a time or a duration.
 pub(super) fn shown(what: &impl std::fmt::Display, meter: &Meter<'_>) -> Result<String, Fault> {
     meter.charge(TIME)?;
