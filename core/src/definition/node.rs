@@ -8,7 +8,7 @@ use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
 use super::for_each::{self, Body};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, Tolerance, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy};
 use crate::NodeId;
 use crate::expr::Template;
 
@@ -34,7 +34,8 @@ impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
         let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || !action.can_succeed() || action.for_each().is_some();
+        let is_later =
+            join.is_later_word() || !action.can_succeed() || action.for_each().is_some() || action.call().is_some();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -59,7 +60,10 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         fields.keep("queue", field.value.clone());
         Some(queue)
     });
-    let retry = policy::retry(fields, &mut uses).unwrap_or_default();
+    let retry = policy::retry(fields, &mut uses);
+    let calls = action.as_ref().is_some_and(|(action, _)| action.call().is_some());
+    // A run that is called tries its own nodes again.
+    let retry = retry.unwrap_or_else(|| if calls { RetryPolicy::once() } else { RetryPolicy::default() });
     let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);

@@ -53,6 +53,7 @@ pub use decide::{Ground, decide, start};
 pub use event::{AssetNeed, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
+pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
 pub use standing::{NodeStanding, Standing};

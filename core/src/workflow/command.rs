@@ -2,13 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialogue::Caller;
 use crate::{Json, Slug};
 
 /// A wish addressed to one workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum WorkflowCommand {
     ApplyWorkflow(ApplyWorkflow),
+    /// A node that calls it wants to know which version is current. Nothing changes; the answer is for the caller.
+    NameCurrent {
+        caller: Caller,
+    },
 }
 
 /// Makes a document the workflow's current version.
@@ -31,4 +36,6 @@ pub enum WorkflowRejection {
     OtherWorkflow { found: Slug },
     #[error("the document is not the one that was hashed")]
     ContentMismatch,
+    #[error("there is no such workflow")]
+    WorkflowNotFound,
 }

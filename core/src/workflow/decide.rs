@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplyWorkflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use super::{ApplyWorkflow, WorkflowEvent, WorkflowRejection};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::{DefinitionVersion, Json, Revision};
@@ -68,7 +68,7 @@ impl Workflow {
     }
 }
 
-/// Decides a command; the workflow has evolved by the returned events. No events: that content is current already. `graph`
+/// Decides what becomes of a document that is applied; the workflow has evolved by the returned events. No events: that content is current already. `graph`
 /// returns the graph of a document, or why it has none.
 ///
 /// # Errors
@@ -77,10 +77,9 @@ impl Workflow {
 /// the caller's word is not taken for it.
 pub fn decide(
     workflow: &mut Workflow,
-    command: WorkflowCommand,
+    ApplyWorkflow { document, content_hash }: ApplyWorkflow,
     graph: &mut dyn FnMut(&Json) -> Result<Arc<Definition>, String>,
 ) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
-    let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, content_hash }) = command;
     let definition = graph(&document).map_err(|message| WorkflowRejection::DefinitionInvalid { message })?;
     if definition.slug != workflow.key.workflow {
         return Err(WorkflowRejection::OtherWorkflow { found: definition.slug.clone() });

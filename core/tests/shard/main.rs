@@ -4,6 +4,8 @@ mod assets;
 mod attempts;
 mod bounds;
 mod branches;
+mod calls;
+mod calls_end;
 mod checkpoints;
 mod compiling;
 mod effects;

@@ -52,7 +52,7 @@ impl House {
             format!("DROP TABLE {schema}.workflow_selections"),
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns that came later are left: what this release put there is not projected again.
-            format!("DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated')"),
+            format!("DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'calls')"),
         ] {
             self.rows(&before).await;
         }

@@ -224,6 +224,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeAddress, attempt: u32, event
         wakes_at: None,
         handed_to,
         session: None,
+        child: (attempt == 2).then_some(run),
     });
     state
 }

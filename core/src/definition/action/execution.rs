@@ -1,5 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
+use super::Call;
 use crate::JobSlug;
 use crate::definition::ForEach;
 use crate::expr::Template;
@@ -18,6 +19,8 @@ pub enum Execution {
     Fails { code: String, message: Template },
     /// Nobody: its body happens once for each item, and what comes of that is its output.
     Each(Box<ForEach>),
+    /// Another run, whose end is waited for.
+    Calls(Box<Call>),
     /// Nobody; time passes. Renders to a number of milliseconds or a text like `90s`.
     Waits { span: Template },
 }

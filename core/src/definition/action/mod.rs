@@ -4,6 +4,7 @@
 //! which engine and workers know the execution needs its file and a line in [`KINDS`]; another action of the engine's
 //! own workers one in [`BuiltIn`] too, and what carries it out in `workers/src/actions`.
 
+mod call;
 mod execution;
 mod fail;
 mod http_request;
@@ -24,26 +25,27 @@ use super::template::{Use, template};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
+pub use call::{Call, OnChildFailure};
 pub use execution::{BuiltIn, Execution};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 7] =
-    [&job::KIND, &http_request::KIND, &process::KIND, &transform::KIND, &noop::KIND, &sleep::KIND, &fail::KIND];
+static KINDS: [&Kind; 8] = [
+    &job::KIND,
+    &http_request::KIND,
+    &process::KIND,
+    &transform::KIND,
+    &noop::KIND,
+    &sleep::KIND,
+    &fail::KIND,
+    &call::KIND,
+];
 
 /// What a node with `forEach` is called; it is no word of documents.
 static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
-const LATER: [&str; 8] = [
-    "llm_call",
-    "update_context",
-    "write_artifact",
-    "human_input",
-    "wait_signal",
-    "workflow_call",
-    "emit_event",
-    "mcp_tool",
-];
+const LATER: [&str; 7] =
+    ["llm_call", "update_context", "write_artifact", "human_input", "wait_signal", "emit_event", "mcp_tool"];
 
 /// What a node does.
 pub struct Action {
@@ -75,6 +77,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Each(_)
+            | Execution::Calls(_)
             | Execution::Waits { .. } => queue_of_engine(),
         }
     }
@@ -83,7 +86,24 @@ impl Action {
     pub(super) fn has_worker(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) => true,
-            Execution::Inside { .. } | Execution::Fails { .. } | Execution::Each(_) | Execution::Waits { .. } => false,
+            Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Calls(_)
+            | Execution::Waits { .. } => false,
+        }
+    }
+
+    /// Returns what it calls, where it does.
+    pub fn call(&self) -> Option<&Call> {
+        match &self.execution {
+            Execution::Calls(call) => Some(call),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Waits { .. } => None,
         }
     }
 
@@ -95,6 +115,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Fails { .. }
+            | Execution::Calls(_)
             | Execution::Waits { .. } => None,
         }
     }
@@ -106,6 +127,7 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Each(_)
+            | Execution::Calls(_)
             | Execution::Waits { .. } => true,
             Execution::Fails { .. } => false,
         }
@@ -115,7 +137,8 @@ impl Action {
     pub(super) fn has_output(&self) -> bool {
         match &self.execution {
             Execution::Fleet { .. } | Execution::Engine(_) | Execution::Inside { .. } | Execution::Each(_) => true,
-            Execution::Fails { .. } | Execution::Waits { .. } => false,
+            // What a called run produces is its own.
+            Execution::Fails { .. } | Execution::Calls(_) | Execution::Waits { .. } => false,
         }
     }
 }
@@ -159,17 +182,21 @@ struct Read {
     execution: Execution,
     /// What of the action's own object is its input.
     config: Map<String, Value>,
+    /// The input, where the action has a field for it; with the place where it stands.
+    input: Option<(String, Value)>,
 }
 
 impl From<Execution> for Read {
     fn from(execution: Execution) -> Self {
-        Self { execution, config: Map::new() }
+        Self { execution, config: Map::new(), input: None }
     }
 }
 
 /// What the input of a kind may hold.
 enum Input {
     Anything,
+    /// An object, or what becomes one.
+    Object,
     /// There is none, because.
     Nothing(&'static str),
     /// Fields of these names, as far as they are written out.
@@ -184,7 +211,7 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
     let job = node.take(&["jobSlug"]);
     let action = node.take(&["action", "type"]);
     let input = node.take(&["input", "parameters", "with"]);
-    let mut config = Map::new();
+    let mut own = None;
     let action = match (job, action) {
         (Some(job), None) => job::named(node, &job),
         (Some(job), Some(action)) => {
@@ -193,22 +220,21 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
             }
             job::named(node, &job)
         }
-        (None, Some(action)) => configured(node, action, &mut config, uses),
+        (None, Some(action)) => configured(node, action, &mut own, uses),
         (None, None) => {
             let message = "`jobSlug` is missing (or an `action`, for what is not a job)";
             node.findings().error(&node.below("jobSlug"), ProblemCode::MissingField, message);
             None
         }
     };
-    let given = match (&input, config.is_empty()) {
-        (Some(input), true) => Some((input.at.clone(), input.value.clone())),
-        (Some(input), false) => {
+    let given = match (&input, own) {
+        (Some(input), None) => Some((input.at.clone(), input.value.clone())),
+        (Some(input), Some(_)) => {
             let message = "the action has its configuration already: give it there or in `input`, not in both";
             input.error(ProblemCode::InvalidValue, message);
             None
         }
-        (None, false) => Some((node.below("action"), Value::Object(config))),
-        (None, true) => None,
+        (None, own) => own,
     };
     let action = action?;
     check_input(node, &action.kind.input, given.as_ref());
@@ -222,7 +248,7 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
 fn configured(
     node: &mut Fields<'_>,
     field: Field<'_>,
-    config: &mut Map<String, Value>,
+    own: &mut Option<(String, Value)>,
     uses: &mut Vec<Use>,
 ) -> Option<Action> {
     let (kind, said) = match field.value {
@@ -234,7 +260,8 @@ fn configured(
         }
     };
     let read = (kind.read)(node, said, uses)?;
-    *config = read.config;
+    let config = Some(read.config).filter(|config| !config.is_empty());
+    *own = read.input.or_else(|| Some((node.below("action"), Value::Object(config?))));
     Some(Action { kind, execution: read.execution })
 }
 
@@ -259,6 +286,14 @@ fn check_input(node: &Fields<'_>, input: &Input, given: Option<&(String, Value)>
     let found = node.findings();
     let (known, needed) = match input {
         Input::Anything => return,
+        Input::Object => {
+            let is_object =
+                |value: &Value| value.is_object() || value.as_str().is_some_and(|text| text.contains("${{"));
+            if let Some((at, _)) = given.filter(|(_, value)| !is_object(value)) {
+                found.error(at, ProblemCode::InvalidValue, "must be an object, or an expression that makes one");
+            }
+            return;
+        }
         Input::Nothing(reason) => {
             if let Some((at, _)) = given {
                 found.error(at, ProblemCode::InvalidValue, *reason);
@@ -289,7 +324,7 @@ fn engine(node: &mut Fields<'_>, kind: &Kind, said: &Said<'_>, action: BuiltIn) 
         Said::Word(_) => Map::new(),
         Said::Object(own) => own.remaining(),
     };
-    Read { execution: Execution::Engine(action), config }
+    Read { execution: Execution::Engine(action), config, input: None }
 }
 
 /// Keeps an action of which there is nothing to say but its kind.

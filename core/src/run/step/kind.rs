@@ -1,6 +1,6 @@
 //! What there is to say of a kind of node.
 
-use super::{Fail, Items, Job, Pure, Sleep, Step};
+use super::{Calls, Fail, Items, Job, Pure, Sleep, Step};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -32,6 +32,7 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Inside { output } => say(&Pure { output: output.as_ref() }),
         Execution::Fails { code, message } => say(&Fail { code, message }),
         Execution::Each(each) => say(&Items { each }),
+        Execution::Calls(call) => say(&Calls { call }),
         Execution::Waits { span } => say(&Sleep { span }),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Step;
 use super::kind::Kind;
+use super::{Begins, Step};
 use crate::Json;
 use crate::definition::{SPAN_MAX, parse_span};
 use crate::expr::{self, EvaluationError, Template};
@@ -19,7 +19,7 @@ pub(super) struct Sleep<'n> {
 impl Kind for Sleep<'_> {
     fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
         match step.render(self.span).map_err(unevaluated).and_then(|value| span_of(&value)) {
-            Ok(span) => step.schedule(input, Some(span)),
+            Ok(span) => step.schedule(input, Begins::Sleep(span)),
             Err(failure) => step.fail(failure, None),
         }
     }

@@ -11,7 +11,7 @@ use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Granted, Rejection, Shard};
-use crate::workflow::{self, ApplyWorkflow, Workflow, WorkflowCommand, WorkflowEvent};
+use crate::workflow::{self, ApplyWorkflow, Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::{CommandId, Revision, Timestamp};
 
 impl Aggregate for Workflow {
@@ -61,6 +61,14 @@ impl Aggregate for Workflow {
     }
 
     fn decide(&mut self, wish: WorkflowCommand, ground: &mut Ground<'_>) -> Result<Verdict<WorkflowEvent>, Rejection> {
+        let wish = match wish {
+            WorkflowCommand::ApplyWorkflow(wish) => wish,
+            WorkflowCommand::NameCurrent { .. } => {
+                let version = self.current().ok_or(Rejection::Workflow(WorkflowRejection::WorkflowNotFound))?;
+                let granted = Some(Granted::Workflow { version, created: false });
+                return Ok(Verdict { events: Vec::new(), granted, tasks: HandedTasks::new() });
+            }
+        };
         let definitions = &mut *ground.definitions;
         let events = workflow::decide(self, wish, &mut |document| definitions.compiled(document));
         let events = events.map_err(Rejection::Workflow)?;
@@ -94,12 +102,15 @@ impl Aggregate for Workflow {
         false
     }
 
-    fn bytes_asked(WorkflowCommand::ApplyWorkflow(wish): &WorkflowCommand) -> usize {
-        wish.document.len_bytes()
+    fn bytes_asked(wish: &WorkflowCommand) -> usize {
+        match wish {
+            WorkflowCommand::ApplyWorkflow(wish) => wish.document.len_bytes(),
+            WorkflowCommand::NameCurrent { .. } => 0,
+        }
     }
 
     fn missing(shard: &Shard, id: CommandId, key: &WorkflowKey, wish: &WorkflowCommand) -> Option<Missing> {
-        let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) = wish;
+        let WorkflowCommand::ApplyWorkflow(ApplyWorkflow { document, .. }) = wish else { return None };
         if shard.memory.granted(id).is_some() {
             return None;
         }

@@ -197,6 +197,7 @@ impl From<Rejection> for Problem {
                 | WorkflowRejection::OtherWorkflow { .. }
                 | WorkflowRejection::ContentMismatch,
             ) => Code::DefinitionInvalid,
+            Rejection::Workflow(WorkflowRejection::WorkflowNotFound) => Code::WorkflowNotFound,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::Run(RunRejection::StartUnclear) => Code::StartUnclear,
             // Only shards are told to go back.

@@ -23,7 +23,19 @@ pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
             let [id, kind, attempts] = ["nodeId", "kind", "attempts"].map(|name| show::cell(&node[name]));
             vec![id, kind, super::status_of(node), attempts]
         });
-        format!("{}\n\n{}", super::card(&run), show::table(&["node", "kind", "status", "attempts"], rows))
+        let nodes = show::table(&["node", "kind", "status", "attempts"], rows);
+        let calls: Vec<_> = show::items(&run, "traces").filter(|trace| !trace["childRunId"].is_null()).collect();
+        let children = calls.into_iter().map(|trace| {
+            let [node, attempt, child] = ["nodeId", "attempt", "childRunId"].map(|name| show::cell(&trace[name]));
+            vec![node, attempt, child, show::cell(&trace["status"])]
+        });
+        let children: Vec<_> = children.collect();
+        let card = super::card(&run);
+        if children.is_empty() {
+            return format!("{card}\n\n{nodes}");
+        }
+        let calls = show::table(&["node", "attempt", "calls run", "status"], children.into_iter());
+        format!("{card}\n\n{nodes}\n\n{calls}")
     });
     Ok(ExitCode::SUCCESS)
 }
