@@ -12,6 +12,8 @@ use rustc_hash::FxHashMap;
 use super::compiled::Compiled;
 use super::{Commit, Event, WorkflowKey};
 use crate::definition::Definition;
+use crate::dialogue::Trigger;
+use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
 use crate::{DefinitionVersion, Json};
 
@@ -141,17 +143,16 @@ impl Definitions {
         Ok(graph)
     }
 
-    /// Returns whether a definition that a commit brings has words that releases before 0.2 do not know.
+    /// Returns whether a commit has words that releases before 0.2 do not know, or the definition that it brings.
     pub fn have_later_words(&mut self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
             | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
                 self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
-            Event::Workflow(WorkflowEvent::VersionSelected { .. })
-            | Event::Run(_)
-            | Event::Asset(_)
-            | Event::Released(_) => false,
+            // Whoever is called need not have words of its own.
+            Event::Run(event) => matches!(event, RunEvent::RunStarted { trigger: Trigger::Call { .. }, .. }),
+            Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) | Event::Released(_) => false,
         })
     }
 

@@ -4,6 +4,7 @@ mod actors;
 mod as_of;
 mod batches;
 mod browsers;
+mod calls;
 mod commands;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]
