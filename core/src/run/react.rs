@@ -4,7 +4,7 @@ use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
-use super::{RunEvent, RunStatus};
+use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::Execution;
 use crate::dialogue::{Answer, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
 use crate::dialogue::{StartRun, ToRun, Trigger, Waiter};
@@ -40,29 +40,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
-            let place = run.place_of(node).expect("an event names a node of its definition");
-            for asset in assets {
-                // What the result does not say of its own, the declaration says.
-                let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
-                let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
-                let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
-                let record = Box::new(RecordAsset {
-                    run: run.id(),
-                    workflow: run.workflow().clone(),
-                    definition: run.version(),
-                    node: node.clone(),
-                    attempt: *attempt,
-                    partition: asset.partition_key.clone(),
-                    payload: asset.payload.clone(),
-                    schema: asset.schema.clone().or(schema),
-                    freshness: asset.freshness.clone().or(freshness),
-                    produced_at: asset.produced_at.unwrap_or(now),
-                    run_started_at: run.origin.started_at(),
-                    run_input: run.input().clone(),
-                    inputs: run.assets.consumed().to_vec(),
-                });
-                to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
-            }
+            record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -121,6 +99,40 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::JoinClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::AssetRecorded { .. } => {}
+    }
+}
+
+/// Has every asset record what a node produced.
+fn record_assets(
+    run: &Run,
+    node: &NodeAddress,
+    attempt: Attempt,
+    assets: &[ProducedAsset],
+    now: Timestamp,
+    to_asset: &mut impl FnMut(&AssetId, AssetCommand),
+) {
+    let place = run.place_of(node).expect("an event names a node of its definition");
+    for asset in assets {
+        // What the result does not say of its own, the declaration says.
+        let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
+        let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
+        let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
+        let record = Box::new(RecordAsset {
+            run: run.id(),
+            workflow: run.workflow().clone(),
+            definition: run.version(),
+            node: node.clone(),
+            attempt,
+            partition: asset.partition_key.clone(),
+            payload: asset.payload.clone(),
+            schema: asset.schema.clone().or(schema),
+            freshness: asset.freshness.clone().or(freshness),
+            produced_at: asset.produced_at.unwrap_or(now),
+            run_started_at: run.origin.started_at(),
+            run_input: run.input().clone(),
+            inputs: run.assets.consumed().to_vec(),
+        });
+        to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
     }
 }
 
@@ -191,7 +203,7 @@ pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -
             let is_start = end == ChildEnd::Started {};
             let (node, attempt) = (node.clone(), *attempt);
             (is_start == *detached)
-                .then(|| (*parent, ToRun::Answer { node, attempt, answer: Answer::Ended { child, end } }))
+                .then_some((*parent, ToRun::Answer { node, attempt, answer: Answer::Ended { child, end } }))
         }
         Trigger::Manual {} | Trigger::Materialize { .. } => None,
     }

@@ -66,8 +66,8 @@ pub fn runs_of(world: &World, workflow: &str) -> Vec<RunId> {
 }
 
 pub fn output(world: &World, run: RunId) -> Value {
-    let events = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
-    let last = serde_json::to_value(events.last().unwrap().events.last().unwrap()).unwrap();
+    let mut events = world.commits.iter().rev().filter(|commit| commit.aggregate == AggregateId::Run(run));
+    let last = serde_json::to_value(events.next().unwrap().events.last().unwrap()).unwrap();
     last["run"]["runSucceeded"]["output"].clone()
 }
 
