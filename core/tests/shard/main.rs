@@ -6,6 +6,7 @@ mod bounds;
 mod branches;
 mod calls;
 mod calls_end;
+mod calls_released;
 mod checkpoints;
 mod compiling;
 mod effects;
