@@ -34,7 +34,7 @@ pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
         if children.is_empty() {
             return format!("{card}\n\n{nodes}");
         }
-        let calls = show::table(&["node", "attempt", "calls run", "status"], children.into_iter());
+        let calls = show::table(&["node", "attempt", "calls run", "status"], children);
         format!("{card}\n\n{nodes}\n\n{calls}")
     });
     Ok(ExitCode::SUCCESS)
