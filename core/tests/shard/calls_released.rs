@@ -69,6 +69,8 @@ fn what_a_child_answers_waits_for_the_release_of_its_caller() {
     deliver(&mut house, &mut owner, effects);
     assert_eq!(owner.shard().parked_for(&aggregate), 1);
     let (_, released) = house.release(&mut owner, &aggregate, ReleaseBy::Refold {}).unwrap();
+    let starts = released.effects.iter().filter(|effect| format!("{effect:?}").contains("StartRun")).count();
+    assert_eq!(starts, 0, "a child whose answer is there is not told to start again: it may be forgotten");
     deliver(&mut house, &mut owner, released.effects);
     assert_eq!(status(&owner, parent), Some(RunStatus::Succeeded));
 }

@@ -87,6 +87,9 @@ impl Step<'_, '_> {
                     OnChildFailure::Propagate => output,
                     OnChildFailure::Catch => caught("succeeded", &output, None),
                 };
+                if self.work().scan(output.len_bytes()).is_err() {
+                    self.decision.turn.check_work()?;
+                }
                 // What runs wrap around the outputs of those they call grows with every call.
                 if let Err(invalid) = Json::check(output.as_str()) {
                     let message = format!("the output of the called run cannot be taken over: {invalid}");
