@@ -2,7 +2,6 @@
 
 use super::Step;
 use super::kind::Kind;
-use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::state::Due;
 use crate::run::{BranchKind, BranchOutcome, RunEvent, RunFailure, produce};
@@ -44,10 +43,10 @@ impl Step<'_, '_> {
         let attempt = Attempt::new(self.state().attempts.max(1));
         let output = match outcome {
             BranchOutcome::Succeeded { output, key: _ } => output,
-            BranchOutcome::Failed { failure } => return self.fail_try(attempt, failure, Again::AsTold, None),
+            BranchOutcome::Failed { failure } => return self.fail_try(attempt, failure),
             BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => {
                 let failure = RunFailure::new("cancelled", "the try of the group was withdrawn");
-                return self.fail_try(attempt, failure, Again::AsTold, None);
+                return self.fail_try(attempt, failure);
             }
         };
         let node = self.node();
