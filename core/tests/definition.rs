@@ -252,6 +252,27 @@ fn the_engines_own_actions_take_the_timeout_their_workers_know() {
 }
 
 #[test]
+fn a_call_has_one_canonical_form_wherever_its_input_stands() {
+    let call = |more: Value, node: Value| {
+        let mut action = json!({"kind": "workflow_call", "workflow": "b"});
+        action.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut step = json!({"id": "a", "action": action});
+        step.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
+        good(&json!({"slug": "w", "steps": [step]}))
+    };
+    let input = json!({"input": {"n": "${{ input.n }}"}});
+    let (inside, outside) = (call(input.clone(), json!({})), call(json!({}), input));
+    assert_eq!(inside.content_hash, outside.content_hash);
+    assert!(inside.has_later_words);
+    let spelt = call(json!({"onFailure": "propagate", "wait": "end"}), json!({}));
+    assert_eq!(spelt.content_hash, call(json!({}), json!({})).content_hash, "what goes without saying");
+    let a = spelt.node(spelt.find_str("a").unwrap());
+    assert_eq!(a.retry.pace.attempts_max, Some(1));
+    let tried = call(json!({}), json!({"retry": {"delay": "2s"}}));
+    assert_eq!(tried.node(tried.find_str("a").unwrap()).retry.pace.attempts_max, Some(3));
+}
+
+#[test]
 fn the_examples_of_the_documents_compile() {
     let text = include_str!("../../docs/definitions.md");
     let blocks = text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());

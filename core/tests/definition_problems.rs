@@ -37,6 +37,37 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
             &["/steps/0/id invalid_name", "/steps/0/jobSlug invalid_name"],
         ),
         (with_step(json!({"id": "a", "jobSlug": "x", "input": {}, "with": {}})), &["/steps/0/with duplicate"]),
+        (with_step(json!({"id": "a", "action": "workflow_call"})), &["/steps/0/action/workflow missing_field"]),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "workflow_call", "workflow": "b", "version": 0}})),
+            &["/steps/0/action/version invalid_value"],
+        ),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "workflow_call", "workflow": "b", "input": [1]}})),
+            &["/steps/0/action/input invalid_value"],
+        ),
+        (
+            with_step(json!({"id": "a", "input": 3, "action": {"kind": "workflow_call", "workflow": "b"}})),
+            &["/steps/0/input invalid_value"],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "input": {}, "action": {"kind": "workflow_call", "workflow": "b", "input": {}}}),
+            ),
+            &["/steps/0/input invalid_value"],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "action": {"kind": "workflow_call", "workflow": "b", "wait": "none", "onFailure": "catch"}}),
+            ),
+            &["/steps/0/action/onFailure invalid_value"],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "produces": [{"assetId": "x"}], "action": {"kind": "workflow_call", "workflow": "b"}}),
+            ),
+            &["/steps/0/produces invalid_value"],
+        ),
         (with_step(json!({"id": "a", "action": "llm_call"})), &["/steps/0/action unknown_action"]),
         (with_step(json!({"id": "a", "type": "transfrm"})), &["/steps/0/type unknown_action"]),
         (with_step(json!({"id": "a", "action": {"kind": "human_input"}})), &["/steps/0/action/kind unknown_action"]),

@@ -57,6 +57,18 @@ fn waiter() -> Waiter {
     Waiter { run: run(), node: name("pack") }
 }
 
+fn called(detached: bool) -> RunEvent {
+    let node = name("build@17");
+    RunEvent::RunStarted {
+        workspace: name("default"),
+        workflow: name("site"),
+        version: DefinitionVersion::new(2),
+        input: Json::empty_object(),
+        trigger: Trigger::Call { parent: run(), node, attempt: Attempt::new(2), depth: 3, detached },
+        keyed: false,
+    }
+}
+
 fn runs() -> Vec<(&'static str, RunEvent)> {
     let node = || name("build");
     let lease = LeaseToken::from_bits(0x0123_4567_89ab_cdef);
@@ -98,6 +110,8 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 keyed: false,
             },
         ),
+        ("run-started-by-a-call", called(false)),
+        ("run-started-by-a-call-that-goes-on", called(true)),
         ("node-awaited-assets", RunEvent::NodeAwaitedAssets { node: node(), needs: vec![need] }),
         (
             "asset-resolved",
@@ -113,8 +127,32 @@ fn runs() -> Vec<(&'static str, RunEvent)> {
                 wakes_at: Some(at(90)),
                 handed_to: Some(name("worker.1")),
                 session: None,
+                child: None,
             },
         ),
+        (
+            "attempt-scheduled-to-call",
+            RunEvent::AttemptScheduled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                input: None,
+                wakes_at: None,
+                handed_to: None,
+                session: None,
+                child: Some(run()),
+            },
+        ),
+        (
+            "child-called",
+            RunEvent::ChildCalled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                child: run(),
+                version: DefinitionVersion::new(3),
+            },
+        ),
+        ("child-withdrawn", RunEvent::ChildWithdrawn { node: node(), attempt: Attempt::FIRST, child: run() }),
         (
             "attempt-granted",
             RunEvent::AttemptGranted {

@@ -83,6 +83,7 @@ fn tell() -> Told {
             wakes_at: None,
             handed_to: None,
             session: None,
+            child: None,
         };
         let mut commit = |shard: &mut Shard, dice: &mut Dice, events: Vec<RunEvent>| {
             let events = events.into_iter().map(Event::Run).collect();

@@ -94,7 +94,7 @@ fn over(branch: u32, outcome: Value) -> Value {
 fn wide() -> Vec<Value> {
     let started = json!({"runStarted": {"workspace": "default", "workflow": "site", "version": 1, "input": {}, "trigger": {"manual": {}}}});
     let current = json!({"current": {"attempt": 1, "lease": LEASE, "scheduledAt": 1, "revision": 1, "wakesAt": null, "heldBy": null, "started": false}});
-    let around = json!({"around": {"each": {"items": [null, null, null, 4], "beganAt": 1, "opened": 3, "open": [2, 3], "outputs": {"0": 1},
+    let around = json!({"around": {"each": {"items": [null, null, null, 4], "beganAt": 1, "opened": 3, "open": [2, 3], "outputs": {"0": 1}, "succeeded": 1, "bytes": 1,
         "failed": 0}}});
     let nodes = json!([
         ["each", node(around, 0)],

@@ -33,7 +33,9 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
             node.findings().warning(&node.below(name), ProblemCode::InvalidValue, message);
         }
     };
-    if action.is_some_and(|action| !action.has_worker() && !action.is_group()) {
+    if action.is_some_and(|action| action.call().is_some()) {
+        warn(places[1], "has no effect: the time of a call is its `timeout`");
+    } else if action.is_some_and(|action| !action.has_worker() && !action.is_group()) {
         places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
     } else if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {
         warn(places[1], "has no effect: the node's `timeout` is over by then");

@@ -32,7 +32,11 @@ impl<R, T> Desk<R, T> {
                 Err(rejection) => self.answers.refuse(place, rejection, out),
             },
             Asker::Effect { ticket, submission } => {
-                match outcome.err().and_then(|rejection| submission.refused(&rejection)) {
+                let follows = match outcome {
+                    Ok((_, granted, _)) => granted.and_then(|granted| submission.granted(&granted)),
+                    Err(rejection) => submission.refused(&rejection),
+                };
+                match follows {
                     // The bundle is delivered only when the consequence is durable too.
                     Some(submission) => self.follow(submission, ticket, at, out),
                     None => out.push(Output::Done(ticket)),

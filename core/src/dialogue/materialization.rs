@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::failure::RunFailure;
-use crate::{AssetId, DefinitionVersion, Json, PartitionKey, RunId, Slug, WorkspaceId};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeAddress, PartitionKey, RunId, Slug, WorkspaceId};
 
 /// How many bytes the input of a run may have as JSON.
 pub const INPUT_BYTES_MAX: usize = 1 << 20;
@@ -38,6 +38,17 @@ pub enum Trigger {
         partition: Option<PartitionKey>,
         /// The run that asked first.
         requested_by: RunId,
+    },
+    /// A node of another run called it.
+    Call {
+        parent: RunId,
+        node: NodeAddress,
+        attempt: Attempt,
+        /// How many calls it stands in, this one among them: 1 to [`super::CALL_DEPTH_MAX`].
+        depth: u32,
+        /// The node goes on as soon as it has begun.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        detached: bool,
     },
 }
 

@@ -7,7 +7,9 @@
 //! | `consumption` | run ⇄ asset | which version a node gets |
 //! | `recording` | run ⇄ asset | a version that a node produced |
 //! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
+//! | `call` | run ⇄ run, run ⇄ workflow | a workflow that a node calls, and how its run ended |
 
+mod call;
 mod consumption;
 mod declaration;
 mod materialization;
@@ -15,6 +17,7 @@ mod recording;
 
 use serde::{Deserialize, Serialize};
 
+pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
@@ -22,7 +25,7 @@ pub use recording::{InputVersion, RecordAsset};
 
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
+use crate::{AssetId, Attempt, NodeAddress, PartitionKey, RunId, Version};
 
 /// What an asset is told. Journals hold it among effects that are owed, so its form is a format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,10 +43,10 @@ pub enum AssetCommand {
     ForgetWaiter { waiter: Waiter },
 }
 
-/// What a run is told by an asset.
+/// What a run is told by an asset, or by another run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToRun {
-    /// Start, and produce what is missing.
+    /// Start: something is missing that it produces, or a node calls it.
     Start(StartRun),
     /// The asset chose a version for a waiting node, or none.
     Resolve { node: NodeAddress, asset: AssetId, chosen: Option<ConsumedAsset> },
@@ -51,4 +54,8 @@ pub enum ToRun {
     Refuse { node: NodeAddress, asset: AssetId, failure: RunFailure },
     /// It recorded what a node produced.
     Acknowledge { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+    /// How a call goes on.
+    Answer { node: NodeAddress, attempt: Attempt, answer: Answer },
+    /// The attempt that called it is over.
+    Withdraw { reason: String },
 }

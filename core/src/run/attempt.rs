@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Json, LeaseToken, Revision, SessionId, Timestamp, WorkerId};
+use crate::{Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, SessionId, Timestamp, WorkerId};
 
 /// The one attempt of a node that may report (`RUN-3`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub(super) enum Awaited {
     },
     /// Its time.
     Time(Timestamp),
+    /// The end of the run that it calls.
+    Child {
+        run: RunId,
+        /// Absent while it is not known which version that is of.
+        version: Option<DefinitionVersion>,
+    },
 }
 
 impl Awaited {
@@ -56,7 +62,7 @@ impl CurrentAttempt {
     pub fn wakes_at(&self) -> Option<Timestamp> {
         match self.awaits {
             Awaited::Time(at) => Some(at),
-            Awaited::Room | Awaited::Worker { .. } => None,
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Child { .. } => None,
         }
     }
 
@@ -69,7 +75,15 @@ impl CurrentAttempt {
     pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
         match &self.awaits {
             Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
-            Awaited::Room | Awaited::Time(_) => None,
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => None,
+        }
+    }
+
+    /// Returns the run that it waits for, and of which version that was told to start, once it was.
+    pub fn child(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
+        match self.awaits {
+            Awaited::Child { run, version } => Some((run, version)),
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) => None,
         }
     }
 }
@@ -89,12 +103,32 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionId>,
     started: bool,
+    /// Since format 3, as the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    child: Option<RunId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    child_version: Option<DefinitionVersion>,
 }
 
 impl From<Stored> for CurrentAttempt {
     fn from(stored: Stored) -> Self {
-        let Stored { attempt, lease, input, scheduled_at, revision, wakes_at, held_by, session, started: was } = stored;
-        let mut awaits = Awaited::of(wakes_at, held_by, session);
+        let Stored {
+            attempt,
+            lease,
+            input,
+            scheduled_at,
+            revision,
+            wakes_at,
+            held_by,
+            session,
+            started: was,
+            child,
+            child_version,
+        } = stored;
+        let mut awaits = match child {
+            Some(run) => Awaited::Child { run, version: child_version },
+            None => Awaited::of(wakes_at, held_by, session),
+        };
         if let Awaited::Worker { started, .. } = &mut awaits {
             *started = was;
         }
@@ -105,12 +139,25 @@ impl From<Stored> for CurrentAttempt {
 impl From<CurrentAttempt> for Stored {
     fn from(current: CurrentAttempt) -> Self {
         let (wakes_at, started) = (current.wakes_at(), current.is_started());
+        let (child, child_version) = current.child().map_or((None, None), |(run, version)| (Some(run), version));
         let (held_by, session) = match current.awaits {
             Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
-            Awaited::Room | Awaited::Time(_) => (None, None),
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None),
         };
         let CurrentAttempt { attempt, lease, input, scheduled_at, revision, awaits: _ } = current;
-        Self { attempt, lease, input, scheduled_at, revision, wakes_at, held_by, session, started }
+        Self {
+            attempt,
+            lease,
+            input,
+            scheduled_at,
+            revision,
+            wakes_at,
+            held_by,
+            session,
+            started,
+            child,
+            child_version,
+        }
     }
 }
 
@@ -139,6 +186,17 @@ mod tests {
             (held(false), r#""wakesAt":null,"heldBy":"w","session":"0000000000000001","started":false"#),
             (held(true), r#""wakesAt":null,"heldBy":"w","session":"0000000000000001","started":true"#),
             (Awaited::Time(at), r#""wakesAt":9,"heldBy":null,"started":false"#),
+            (
+                Awaited::Child { run: RunId::from_uuid(uuid::Uuid::from_u128(1)), version: None },
+                r#""started":false,"child":"00000000-0000-0000-0000-000000000001""#,
+            ),
+            (
+                Awaited::Child {
+                    run: RunId::from_uuid(uuid::Uuid::from_u128(1)),
+                    version: Some(DefinitionVersion::new(2)),
+                },
+                r#""child":"00000000-0000-0000-0000-000000000001","childVersion":2"#,
+            ),
         ];
         for (awaits, text) in texts {
             let current = current(awaits);

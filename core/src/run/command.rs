@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ProducedAsset;
-use crate::dialogue::{StartRun, ToRun};
+use crate::dialogue::{Answer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
@@ -43,6 +43,10 @@ pub enum RunCommand {
     RefuseAsset { node: NodeAddress, asset: AssetId, failure: RunFailure },
     /// An asset recorded what a node produced.
     AcknowledgeAsset { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+    /// A call of a node goes on, or is over.
+    AnswerCall { node: NodeAddress, attempt: Attempt, answer: Answer },
+    /// Whoever called it does not wait for it any more.
+    WithdrawRun { reason: String },
 }
 
 impl From<ToRun> for RunCommand {
@@ -54,6 +58,8 @@ impl From<ToRun> for RunCommand {
             ToRun::Acknowledge { node, asset, partition, version } => {
                 Self::AcknowledgeAsset { node, asset, partition, version }
             }
+            ToRun::Answer { node, attempt, answer } => Self::AnswerCall { node, attempt, answer },
+            ToRun::Withdraw { reason } => Self::WithdrawRun { reason },
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::credit::Hands;
 use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
 use crate::expr::Work;
-use crate::{Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, Timestamp, WorkspaceId};
+use crate::{Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, ShardId, Timestamp, WorkspaceId};
 
 /// What a decision stands on besides the state.
 pub struct Ground<'a> {
@@ -25,6 +25,8 @@ pub struct Ground<'a> {
     pub hands: &'a mut Hands,
     /// Whether attempts of other runs wait for the queue: then what becomes ready waits behind them.
     pub is_contended: &'a dyn Fn(&WorkspaceId, &QueueName) -> bool,
+    /// Where a run that is called goes, by a number.
+    pub shard_for: &'a dyn Fn(u64) -> ShardId,
     /// What the decision may take.
     pub budget: Budget,
     /// How much it did, refused or not, in units of work: what was evaluated, and what its facts cost. To be read off
@@ -152,6 +154,13 @@ impl<'a> Decision<'a> {
             RunCommand::RefuseAsset { node, asset, failure } => {
                 self.at(&node).map_or(Ok(()), |mut step| step.miss_asset(&asset, failure))
             }
+            RunCommand::AnswerCall { node, attempt, answer } => {
+                self.at(&node).map_or(Ok(()), |mut step| step.answer_call(attempt, answer))
+            }
+            RunCommand::WithdrawRun { reason } => {
+                self.end(Ending::Cancelled { reason: shortened(reason) });
+                Ok(())
+            }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
                 if self.run().awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
@@ -218,7 +227,9 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }
         | RunCommand::RefuseAsset { .. }
-        | RunCommand::AcknowledgeAsset { .. } => Ok(Vec::new()),
+        | RunCommand::AcknowledgeAsset { .. }
+        | RunCommand::AnswerCall { .. }
+        | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }

@@ -7,7 +7,7 @@ use super::state::{Place, Run};
 use super::{Ground, RunEvent};
 use crate::credit::Hands;
 use crate::definition::Definition;
-use crate::{Attempt, LeaseToken, QueueName, SessionId, Timestamp, WorkerId, WorkspaceId};
+use crate::{Attempt, LeaseToken, QueueName, RunId, SessionId, ShardId, Timestamp, WorkerId, WorkspaceId};
 
 /// A decision under way. It learns only through [`Self::emit`].
 pub(super) struct Decision<'a> {
@@ -16,6 +16,7 @@ pub(super) struct Decision<'a> {
     now: Timestamp,
     hands: &'a mut Hands,
     is_contended: &'a dyn Fn(&WorkspaceId, &QueueName) -> bool,
+    shard_for: &'a dyn Fn(u64) -> ShardId,
     pub turn: Turn,
     events: Vec<RunEvent>,
 }
@@ -23,8 +24,17 @@ pub(super) struct Decision<'a> {
 impl<'a> Decision<'a> {
     /// `definition` is the run's.
     pub fn of(run: &'a mut Run, definition: &'a Definition, ground: &'a mut Ground<'_>, turn: Turn) -> Self {
-        let Ground { now, hands, is_contended, .. } = ground;
-        Self { run, definition, now: *now, hands, is_contended: *is_contended, turn, events: Vec::new() }
+        let Ground { now, hands, is_contended, shard_for, .. } = ground;
+        Self {
+            run,
+            definition,
+            now: *now,
+            hands,
+            is_contended: *is_contended,
+            shard_for: *shard_for,
+            turn,
+            events: Vec::new(),
+        }
     }
 
     /// The same, of a run that has just begun with this event.
@@ -84,6 +94,16 @@ impl<'a> Decision<'a> {
                 &attempt.get().to_be_bytes(),
                 &self.run.revision.get().to_be_bytes(),
             ])
+        })
+    }
+
+    /// Returns the run that an attempt calls: always the same, on whichever shard its number falls.
+    pub fn child(&self, place: Place, attempt: Attempt) -> RunId {
+        place.with_bytes(|place| {
+            let (run, attempt) = (self.run.id().as_uuid(), attempt.get().to_be_bytes());
+            let cause: [&[u8]; 4] = [b"call", run.as_bytes(), place, &attempt];
+            let spread = LeaseToken::derived(&cause).bits();
+            RunId::derived((self.shard_for)(spread), self.now, &cause)
         })
     }
 

@@ -8,7 +8,7 @@ use crate::dialogue::Trigger;
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
-use crate::{SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
+use crate::{RunId, SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// How many branches one fact opens at most.
 pub const BRANCHES_OPENED_MAX: u32 = 1_000;
@@ -54,7 +54,15 @@ pub enum RunEvent {
         /// That worker's session.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionId>,
+        /// For a call: the run that it waits for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<RunId>,
     },
+    /// Which version is called is settled, and its run is told to start.
+    ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
+    /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
+    /// in the next event.
+    ChildWithdrawn { node: NodeAddress, attempt: Attempt, child: RunId },
     /// An attempt that waited is a worker's now, under a lease of its own. Never again under this number.
     AttemptGranted { node: NodeAddress, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
     /// Its worker gave it back without having begun it. The next [`RunEvent::AttemptScheduled`] follows in the same commit, and
@@ -268,6 +276,8 @@ impl RunEvent {
             Self::NodeAwaitedAssets { node, .. }
             | Self::AssetResolved { node, .. }
             | Self::AttemptScheduled { node, .. }
+            | Self::ChildCalled { node, .. }
+            | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }
             | Self::AttemptReturned { node, .. }
             | Self::AttemptStarted { node, .. }
@@ -329,6 +339,8 @@ impl RunEvent {
                 Self::BranchesOpened { .. }
                 | Self::JoinClosing { join: JoinClosing::Enough {}, .. }
                 | Self::BranchEnded { outcome: BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, .. }
+                | Self::ChildCalled { .. }
+                | Self::ChildWithdrawn { .. }
                 | Self::AttemptGranted { .. }
                 | Self::AttemptReturned { .. }
                 | Self::AttemptStarted { .. }

@@ -4,7 +4,7 @@
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
-use crate::{BranchId, NodeAddress};
+use crate::{Attempt, BranchId, NodeAddress, RunId};
 
 /// Says what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
     let unless = |status: RunStatus| ending.filter(|(certain, _)| *certain != status).map(|(_, stands)| stands);
     match event {
         RunEvent::RunStarted { .. } => Some("has started"),
-        RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => None,
+        RunEvent::NodeCancelled { .. } | RunEvent::ChildWithdrawn { .. } | RunEvent::BranchEnded { .. } => None,
         RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
@@ -69,6 +69,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::NodeAwaitedAssets { .. }
         | RunEvent::AssetResolved { .. }
         | RunEvent::AttemptScheduled { .. }
+        | RunEvent::ChildCalled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
         | RunEvent::AttemptStarted { .. }
@@ -156,6 +157,8 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AttemptScheduled { .. } => {
             matches!(phase, Pending | AwaitingAssets { .. } | Retrying { .. } | Current(_))
         }
+        RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
+        RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
         RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
             matches!(phase, Current(_))
         }
@@ -195,7 +198,17 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
     }
 }
 
-/// Whether such a node can learn this: items are a `forEach`'s, and the first node of a loop happens in its turns only.
+/// Whether a node is at this attempt, which waits for this child, called or not.
+fn awaits(phase: &Phase, attempt: Attempt, child: RunId, called: bool) -> bool {
+    phase.current().is_some_and(|current| {
+        let awaited = current.child();
+        current.attempt == attempt
+            && awaited.is_some_and(|(run, version)| run == child && (called || version.is_none()))
+    })
+}
+
+/// Whether such a node can learn this: children are a call's,
+/// items are a `forEach`'s, and the first node of a loop happens in its turns only.
 fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     let node = run.definition().node(place.node);
     let stands_for_a_loop = node.region != run.branches.of(place).region;
@@ -204,7 +217,9 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         RunEvent::BranchesOpened { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. }
     );
     let lists = matches!(event, RunEvent::ItemsListed { .. });
-    (is_for_both || !stands_for_a_loop) && (!lists || node.action.for_each().is_some())
+    let is_called = node.action.call().is_some();
+    let has_child = !matches!(event, RunEvent::AttemptScheduled { child, .. } if child.is_some() != is_called);
+    (is_for_both || !stands_for_a_loop) && (!lists || node.action.for_each().is_some()) && has_child
 }
 
 fn stands(phase: &Phase) -> &'static str {
@@ -229,6 +244,8 @@ impl RunEvent {
             Self::NodeAwaitedAssets { .. } => "nodeAwaitedAssets",
             Self::AssetResolved { .. } => "assetResolved",
             Self::AttemptScheduled { .. } => "attemptScheduled",
+            Self::ChildCalled { .. } => "childCalled",
+            Self::ChildWithdrawn { .. } => "childWithdrawn",
             Self::AttemptGranted { .. } => "attemptGranted",
             Self::AttemptReturned { .. } => "attemptReturned",
             Self::AttemptStarted { .. } => "attemptStarted",

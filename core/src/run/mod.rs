@@ -57,6 +57,7 @@ pub use event::{
 };
 pub(crate) use evolve::evolve;
 pub(crate) use legal::check as check_legal;
+pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
 pub use standing::{BranchStanding, NodeStanding, Standing};

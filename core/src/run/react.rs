@@ -3,18 +3,24 @@
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::state::{Phase, Place, Run};
-use super::{RunEvent, RunStatus};
+use super::step::depth_of;
+use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::Execution;
-use crate::dialogue::{AssetCommand, ProducerEnd, RecordAsset, ResolveConsumption, Trigger, Waiter};
+use crate::dialogue::{Answer, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
-use crate::{AssetId, NodeAddress, Timestamp};
+use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
 
 /// What follows from an event outside the run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEffect {
     /// An asset of the run's workspace hears of it; `index` tells apart what one event says.
     ToAsset { index: u64, asset: AssetId, said: AssetCommand },
+    /// Another run hears of it.
+    ToRun { run: RunId, said: ToRun },
+    /// A workflow of the run's workspace is asked which version of it is current.
+    AskVersion { index: u64, workflow: Slug, caller: Caller },
     /// Whoever holds an attempt of the node should stop.
     CancelTasks { node: NodeAddress },
 }
@@ -34,29 +40,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             }
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
-            let place = run.place_of(node).expect("an event names a node of its definition");
-            for asset in assets {
-                // What the result does not say of its own, the declaration says.
-                let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
-                let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
-                let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
-                let record = Box::new(RecordAsset {
-                    run: run.id(),
-                    workflow: run.workflow().clone(),
-                    definition: run.version(),
-                    node: node.clone(),
-                    attempt: *attempt,
-                    partition: asset.partition_key.clone(),
-                    payload: asset.payload.clone(),
-                    schema: asset.schema.clone().or(schema),
-                    freshness: asset.freshness.clone().or(freshness),
-                    produced_at: asset.produced_at.unwrap_or(now),
-                    run_started_at: run.origin.started_at(),
-                    run_input: run.input().clone(),
-                    inputs: run.assets.consumed().to_vec(),
-                });
-                to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
-            }
+            record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -73,16 +57,33 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 forget_waiters(run, node, &mut to_asset);
             }
         }
-        RunEvent::RunSucceeded { .. } => end_producer(run, ProducerEnd::Succeeded, &mut to_asset),
+        RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => {
+            ask_version(run, node, *attempt, 0, follows)
+        }
+        RunEvent::ChildCalled { node, child, version, .. } => {
+            if let Some(start) = start_of_child(run, node, *child, *version) {
+                follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
+            }
+        }
+        RunEvent::ChildWithdrawn { child, .. } => {
+            let reason = format!("the run {} does not wait for it any more", run.id());
+            follows(RunEffect::ToRun { run: *child, said: ToRun::Withdraw { reason } });
+        }
+        RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
+        RunEvent::RunSucceeded { output } => {
+            end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
+            tell_caller(run, ChildEnd::Succeeded { output: output.clone() }, follows);
+        }
         RunEvent::RunFailed { failure } => {
             end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, &mut to_asset);
+            tell_caller(run, ChildEnd::Failed { failure: failure.clone() }, follows);
         }
         RunEvent::RunCancelled { reason } => {
             let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
             end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
+            tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
         }
-        RunEvent::RunStarted { .. }
-        | RunEvent::AssetResolved { .. }
+        RunEvent::AssetResolved { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -98,6 +99,40 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::JoinClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::AssetRecorded { .. } => {}
+    }
+}
+
+/// Has every asset record what a node produced.
+fn record_assets(
+    run: &Run,
+    node: &NodeAddress,
+    attempt: Attempt,
+    assets: &[ProducedAsset],
+    now: Timestamp,
+    to_asset: &mut impl FnMut(&AssetId, AssetCommand),
+) {
+    let place = run.place_of(node).expect("an event names a node of its definition");
+    for asset in assets {
+        // What the result does not say of its own, the declaration says.
+        let declared = run.definition().node(place.node).produces.iter().find(|p| p.asset == asset.asset_id);
+        let schema = declared.and_then(|p| p.schema.as_ref()).map(|schema| schema.source().clone());
+        let freshness = declared.and_then(|p| p.freshness.as_ref()).map(|freshness| freshness.source().clone());
+        let record = Box::new(RecordAsset {
+            run: run.id(),
+            workflow: run.workflow().clone(),
+            definition: run.version(),
+            node: node.clone(),
+            attempt,
+            partition: asset.partition_key.clone(),
+            payload: asset.payload.clone(),
+            schema: asset.schema.clone().or(schema),
+            freshness: asset.freshness.clone().or(freshness),
+            produced_at: asset.produced_at.unwrap_or(now),
+            run_started_at: run.origin.started_at(),
+            run_input: run.input().clone(),
+            inputs: run.assets.consumed().to_vec(),
+        });
+        to_asset(&asset.asset_id, AssetCommand::RecordAsset(record));
     }
 }
 
@@ -120,12 +155,66 @@ fn forget_waiters(run: &Run, node: &NodeAddress, to_asset: &mut impl FnMut(&Asse
     }
 }
 
+/// Asks which version an attempt calls, where that is not said and not settled.
+fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
+    let Some(place) = run.find(node) else { return };
+    let is_open = run.current(place).is_some_and(|current| {
+        current.attempt == attempt && current.child().is_some_and(|(_, version)| version.is_none())
+    });
+    if let Some(call) = run.definition().node(place.node).action.call().filter(|_| is_open) {
+        let caller = Caller { run: run.id(), node: node.clone(), attempt };
+        follows(RunEffect::AskVersion { index, workflow: call.workflow.clone(), caller });
+    }
+}
+
+/// How a run starts that a node calls, and still waits for.
+fn start_of_child(run: &Run, node: &NodeAddress, child: RunId, version: DefinitionVersion) -> Option<StartRun> {
+    let place = run.find(node)?;
+    let current = run.current(place).filter(|current| current.child().is_some_and(|(awaited, _)| awaited == child))?;
+    let call = run.definition().node(place.node).action.call()?;
+    Some(StartRun {
+        workspace: run.workspace().clone(),
+        workflow: call.workflow.clone(),
+        version,
+        input: current.input.clone().unwrap_or_else(|| run.input().clone()),
+        trigger: Trigger::Call {
+            parent: run.id(),
+            node: node.clone(),
+            attempt: current.attempt,
+            depth: depth_of(run) + 1,
+            detached: call.detached,
+        },
+        keyed: false,
+    })
+}
+
+/// Tells the node that called the run of what it waits for: the run's start, or its end.
+fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
+    let answered = answer_to_caller(run.id(), run.origin.trigger(), end);
+    if let Some((parent, said)) = answered {
+        follows(RunEffect::ToRun { run: parent, said });
+    }
+}
+
+/// Returns what whoever called a run is told, if that is what he waits for.
+pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -> Option<(RunId, ToRun)> {
+    match trigger {
+        Trigger::Call { parent, node, attempt, depth: _, detached } => {
+            let is_start = end == ChildEnd::Started {};
+            let (node, attempt) = (node.clone(), *attempt);
+            (is_start == *detached)
+                .then_some((*parent, ToRun::Answer { node, attempt, answer: Answer::Ended { child, end } }))
+        }
+        Trigger::Manual {} | Trigger::Materialize { .. } => None,
+    }
+}
+
 fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     match run.origin.trigger() {
         Trigger::Materialize { asset, .. } => {
             to_asset(asset, AssetCommand::EndProducer { run: run.id(), end });
         }
-        Trigger::Manual {} => {}
+        Trigger::Manual {} | Trigger::Call { .. } => {}
     }
 }
 
@@ -149,6 +238,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Fails { .. }
         | Execution::Each(_)
         | Execution::Group(_)
+        | Execution::Calls(_)
         | Execution::Waits(_) => return None,
     };
     Some(Task {
@@ -179,15 +269,22 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
     if run.status != RunStatus::Running {
         return;
     }
+    // Asked anew, each under an id of its own: the asset answers a waiter it has served before again.
+    let mut index = u64::MAX;
     for (place, state) in run.places() {
         match &state.phase {
             Phase::AwaitingAssets { missing } if run.goes_on(place) => {
                 let node = &run.address(place);
-                for (index, need) in (0..).zip(missing) {
-                    // Asked anew, under an id of its own: the asset answers a waiter it has served before again.
-                    let (index, asset) = (u64::MAX - index, need.asset.clone());
+                for need in missing {
+                    let asset = need.asset.clone();
                     follows(RunEffect::ToAsset { index, asset, said: resolve(run, node, need) });
+                    index -= 1;
                 }
+            }
+            // That a child starts is not said again: one that has ended long ago would start once more.
+            Phase::Current(current) if current.child().is_some() && run.goes_on(place) => {
+                ask_version(run, &run.address(place), current.attempt, index, follows);
+                index -= 1;
             }
             Phase::AwaitingAssets { .. }
             | Phase::Pending

@@ -3,7 +3,7 @@
 use super::state::{NodeState, Phase};
 use super::status::NodeStatus;
 use super::{BranchKind, Ending, RunRecord};
-use crate::{BranchId, Json, NodeAddress, Timestamp, WorkerId};
+use crate::{BranchId, Json, NodeAddress, RunId, Timestamp, WorkerId};
 
 /// A run that goes on.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,8 @@ pub struct NodeStanding {
     pub output: Option<Json>,
     /// It has failed, and the run goes on as if it had not.
     pub tolerated: bool,
+    /// The run that it calls and waits for.
+    pub child: Option<RunId>,
 }
 
 impl RunRecord {
@@ -97,12 +99,14 @@ impl NodeStanding {
             input: None,
             output,
             tolerated,
+            child: None,
         };
         Some(match phase {
             Phase::Current(current) => Self {
                 worker: current.holder().map(|(worker, _)| worker.clone()),
                 scheduled_at: Some(current.scheduled_at),
                 wakes_at: current.wakes_at(),
+                child: current.child().map(|(run, _)| run),
                 input: current.input,
                 ..nobody
             },

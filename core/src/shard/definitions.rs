@@ -12,6 +12,8 @@ use rustc_hash::FxHashMap;
 use super::compiled::Compiled;
 use super::{Commit, Event, WorkflowKey};
 use crate::definition::Definition;
+use crate::dialogue::Trigger;
+use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
 use crate::{DefinitionVersion, Json};
 
@@ -141,8 +143,8 @@ impl Definitions {
         Ok(graph)
     }
 
-    /// Returns whether a commit says something of definitions that releases before 0.2 do not know: a word in one, or which of
-    /// them is pinned.
+    /// Returns whether a commit has words that releases before 0.2 do not know, or the definition that it brings, or says which
+    /// version is pinned.
     pub fn have_later_words(&mut self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
@@ -151,7 +153,9 @@ impl Definitions {
             }
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) => true,
             Event::Released(release) => release.record.pins(),
-            Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Run(_) | Event::Asset(_) => false,
+            // Whoever is called need not have words of its own.
+            Event::Run(event) => matches!(event, RunEvent::RunStarted { trigger: Trigger::Call { .. }, .. }),
+            Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AggregateId, AssetKey, Command, Granted, Rejection, Shard, Submission};
-use crate::asset::{AssetCommand, AssetEffect, AssetNotice, ProducerEnd};
+use super::{AggregateId, AssetKey, Command, Shard, Submission, WorkflowKey};
+use crate::asset::{AssetCommand, AssetEffect, AssetNotice};
 use crate::definition::Definition;
-use crate::run::{Run, RunCommand, RunEffect, RunFailure, Trigger};
-use crate::workflow::News;
+use crate::run::{Run, RunEffect};
+use crate::workflow::{News, WorkflowCommand};
 use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, WorkspaceId};
 
 /// One thing to do outside. Checkpoints hold those that may not have been delivered: a change is a new
@@ -52,6 +52,15 @@ impl Effect {
             RunEffect::ToAsset { index, asset, said } => {
                 let key = AssetKey { workspace: run.workspace().clone(), asset };
                 let command = Command::Asset { key, command: said };
+                Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
+            }
+            RunEffect::ToRun { run: other, said } => {
+                let command = Command::Run { run: other, command: said.into() };
+                Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, 0, command)))
+            }
+            RunEffect::AskVersion { index, workflow, caller } => {
+                let key = WorkflowKey { workspace: run.workspace().clone(), workflow };
+                let command = Command::Workflow { key, command: WorkflowCommand::NameCurrent { caller } };
                 Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
             }
             RunEffect::CancelTasks { node } => {
@@ -103,38 +112,6 @@ impl Submission {
         let name = aggregate.to_string();
         let id = CommandId::derived(&[name.as_bytes(), &revision.get().to_be_bytes(), &index.to_be_bytes()]);
         Self::new(id, command)
-    }
-
-    /// Returns what follows for its sender when it is refused, to be delivered in its place: a producer that cannot
-    /// even start has failed.
-    pub fn refused(&self, rejection: &Rejection) -> Option<Self> {
-        let Command::Run { run, command: RunCommand::StartRun(start) } = &self.command else { return None };
-        let Trigger::Materialize { asset, .. } = &start.trigger else { return None };
-        let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
-        let failure = RunFailure::new("producer_not_started", rejection.to_string());
-        let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
-        let id = CommandId::derived(&[b"refused", self.id.as_uuid().as_bytes()]);
-        Some(Self::new(id, Command::Asset { key, command }))
-    }
-}
-
-impl Submission {
-    /// Returns what follows for its sender when it was carried out before, for an incarnation of the sender that has not heard
-    /// of it: a version that was recorded then is acknowledged again.
-    pub fn granted_before(&self, granted: &Granted) -> Option<Self> {
-        let (Command::Asset { key, command: AssetCommand::RecordAsset(record) }, Granted::Asset { version }) =
-            (&self.command, granted)
-        else {
-            return None;
-        };
-        let command = RunCommand::AcknowledgeAsset {
-            node: record.node.clone(),
-            asset: key.asset.clone(),
-            partition: record.partition.clone(),
-            version: *version,
-        };
-        let id = CommandId::derived(&[b"granted", self.id.as_uuid().as_bytes()]);
-        Some(Self::new(id, Command::Run { run: record.run, command }))
     }
 }
 

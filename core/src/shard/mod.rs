@@ -6,7 +6,8 @@
 //! | `kinds` | which aggregates there are, and what is peculiar to each |
 //! | `shelf` | what is done with an aggregate of whatever kind |
 //! | `state` | what a shard knows |
-//! | `effect` | what follows outside, what of it is still wanted, and what when it is refused |
+//! | `effect` | what follows outside, and what of it is still wanted |
+//! | `consequence` | what follows for the sender of a command from its answer |
 //! | `definitions` | which definition versions there are, and which are compiled |
 //! | `compiled` | what has to be compiled before a command can be decided |
 //! | `decide` | how a command finds its aggregate, and what its commit is |
@@ -33,6 +34,7 @@ mod bundle;
 mod checkpoint;
 mod command;
 mod compiled;
+mod consequence;
 mod decide;
 mod definitions;
 mod docket;

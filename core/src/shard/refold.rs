@@ -14,8 +14,9 @@ use super::state::Shard;
 use super::story::Story;
 use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, Record, ShardMap, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, ProducerEnd, Waiter};
-use crate::run::{RunEvent, RunFailure, RunStatus, Trigger};
-use crate::{AssetId, DefinitionVersion, Json, Revision, Sequence, ShardId};
+use crate::dialogue::{ChildEnd, ToRun};
+use crate::run::{RunEvent, RunFailure, RunStatus, Trigger, answer_to_caller};
+use crate::{AssetId, DefinitionVersion, Json, Revision, RunId, Sequence, ShardId};
 
 /// How many events one release leaves out at most.
 pub const SKIPPED_MAX: usize = 64;
@@ -212,6 +213,21 @@ impl Refolding {
         Ok(Refolded { aggregate, release: Release { by, record, owed }, last: self.last, events, compiled })
     }
 
+    /// What such an end says to other runs: to the one that called it, and those that it has called.
+    fn said_to_runs(&self, id: RunId, trigger: &Trigger, failure: &RunFailure, first: u64) -> Vec<Effect> {
+        let ended = self.story.child_end.clone().unwrap_or_else(|| ChildEnd::Failed { failure: failure.clone() });
+        let reason = format!("the run {id} does not wait for it any more");
+        let withdraw = |child: &RunId| (*child, ToRun::Withdraw { reason: reason.clone() });
+        // Whether it was told of the start already is not known; the first answer counts.
+        let told = [ChildEnd::Started {}, ended].into_iter().filter_map(|end| answer_to_caller(id, trigger, end));
+        let said = told.chain(self.story.children.values().map(withdraw));
+        let submit = |(index, (run, said)): (u64, (RunId, ToRun))| {
+            let command = Command::Run { run, command: said.into() };
+            Effect::Submit(Box::new(Submission::following(&AggregateId::Run(id), self.last.next(), index, command)))
+        };
+        (first..).zip(said).map(submit).collect()
+    }
+
     /// The end of a run that nobody can fold: those who wait for it and those it waits for are told, as at any end.
     fn ended(&self, aggregate: &AggregateId) -> (Record, Vec<Effect>, Vec<Event>) {
         let AggregateId::Run(id) = aggregate else { return (Record::Unknown {}, Vec::new(), Vec::new()) };
@@ -233,8 +249,9 @@ impl Refolding {
         }
         match trigger {
             Trigger::Materialize { asset, .. } => to_asset(asset, AssetCommand::EndProducer { run: *id, end }),
-            Trigger::Manual {} => {}
+            Trigger::Manual {} | Trigger::Call { .. } => {}
         }
+        owed.extend(self.said_to_runs(*id, trigger, &failure, owed.len() as u64));
         let active = &self.story.active;
         owed.extend(active.iter().map(|node| Effect::CancelTasks {
             workspace: workspace.clone(),

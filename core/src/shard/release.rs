@@ -11,6 +11,7 @@ use super::state::Shard;
 use super::{AggregateId, AssetKey, Command, Commit, Decided, Effect, Event, Owner, Rejection};
 use crate::asset::{AssetCommand, RecordAsset};
 use crate::credit::Hands;
+use crate::dialogue::Answer;
 use crate::run::{RunCommand, RunStatus};
 use crate::{Actor, CommandId, Revision, RunId, Timestamp};
 
@@ -120,7 +121,10 @@ impl Shard {
         let has_started = |run: &RunId| {
             parked.iter().any(|wish| {
                 matches!(&wish.command,
-                    Command::Asset { command: AssetCommand::EndProducer { run: ended, .. }, .. } if ended == run)
+                    Command::Asset { command: AssetCommand::EndProducer { run: ended, .. }, .. }
+                    | Command::Run {
+                        command: RunCommand::AnswerCall { answer: Answer::Ended { child: ended, .. }, .. }, ..
+                    } if ended == run)
             })
         };
         let is_recorded = |key: &AssetKey, record: &RecordAsset| {

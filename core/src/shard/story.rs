@@ -1,11 +1,12 @@
 //! What the events of a run say of it to somebody who cannot fold them: enough to end it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Record, Release};
 use crate::asset::ProducerEnd;
+use crate::dialogue::ChildEnd;
 use crate::run::{RunEvent, RunFailure, RunStatus};
-use crate::{AssetId, NodeAddress};
+use crate::{AssetId, NodeAddress, RunId};
 
 /// What is needed of a run that is ended without being folded.
 #[derive(Debug, Default)]
@@ -16,6 +17,10 @@ pub(super) struct Story {
     /// How it ended, if it had: then it does not end again (`RUN-1`).
     pub status: Option<RunStatus>,
     pub ended: Option<ProducerEnd>,
+    /// The same for whoever called it.
+    pub child_end: Option<ChildEnd>,
+    /// The runs that it has called and waits for.
+    pub children: BTreeMap<NodeAddress, RunId>,
 }
 
 impl Story {
@@ -28,6 +33,10 @@ impl Story {
                 self.needs.extend(needs.iter().map(|need| (node.clone(), need.asset.clone())));
                 self.active.insert(node.clone());
             }
+            RunEvent::AttemptScheduled { node, child: Some(child), .. } => {
+                self.active.insert(node.clone());
+                self.children.insert(node.clone(), *child);
+            }
             RunEvent::AttemptScheduled { node, .. }
             | RunEvent::RetryArmed { node, .. }
             | RunEvent::ItemsListed { node, .. } => {
@@ -38,20 +47,29 @@ impl Story {
             | RunEvent::NodeSkipped { node }
             | RunEvent::NodeCancelled { node } => {
                 self.active.remove(node);
+                self.children.remove(node);
             }
-            RunEvent::RunSucceeded { .. } => self.end(RunStatus::Succeeded, ProducerEnd::Succeeded),
+            RunEvent::AttemptFailed { node, .. } | RunEvent::ChildWithdrawn { node, .. } => {
+                self.children.remove(node);
+            }
+            RunEvent::RunSucceeded { output } => {
+                let child_end = ChildEnd::Succeeded { output: output.clone() };
+                self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
+            }
             RunEvent::RunFailed { failure } => {
-                self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() });
+                let child_end = ChildEnd::Failed { failure: failure.clone() };
+                self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() }, child_end);
             }
             RunEvent::RunCancelled { reason } => {
                 let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
-                self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure });
+                let child_end = ChildEnd::Cancelled { reason: reason.clone() };
+                self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
             }
             RunEvent::AssetResolved { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }
             | RunEvent::AttemptStarted { .. }
-            | RunEvent::AttemptFailed { .. }
+            | RunEvent::ChildCalled { .. }
             | RunEvent::RunEnding { .. }
             | RunEvent::BranchesOpened { .. }
             | RunEvent::BranchClosing { .. }
@@ -61,15 +79,16 @@ impl Story {
         }
     }
 
-    fn end(&mut self, status: RunStatus, end: ProducerEnd) {
-        (self.status, self.ended) = (Some(status), Some(end));
+    fn end(&mut self, status: RunStatus, end: ProducerEnd, child_end: ChildEnd) {
+        (self.status, self.ended, self.child_end) = (Some(status), Some(end), Some(child_end));
         self.active.clear();
+        self.children.clear();
     }
 
     /// A run that was released goes on, or has ended, as its record says.
     pub fn follow_release(&mut self, release: &Release) {
         if let Record::Run { .. } = &release.record {
-            (self.status, self.ended) = (None, None);
+            (self.status, self.ended, self.child_end) = (None, None, None);
         } else if let Record::Ended { status, .. } = &release.record {
             self.status = Some(*status);
         }

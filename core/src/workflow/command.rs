@@ -2,14 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialogue::Caller;
 use crate::{DefinitionVersion, Json, Slug};
 
 /// A wish addressed to one workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum WorkflowCommand {
     ApplyWorkflow(ApplyWorkflow),
     PinVersion(PinVersion),
+    /// A node that calls it wants to know which version is current. Nothing changes; the answer is for the caller.
+    NameCurrent {
+        caller: Caller,
+    },
 }
 
 /// Makes a document the workflow's current version.

@@ -80,7 +80,7 @@ impl Workflow {
     }
 }
 
-/// Decides a command; the workflow has evolved by the returned events. No events: that content is current already. `graph`
+/// Decides what becomes of a document that is applied; the workflow has evolved by the returned events. No events: that content is current already. `graph`
 /// returns the graph of a document, or why it has none.
 ///
 /// # Errors
@@ -96,6 +96,8 @@ pub fn decide(
     let event = match command {
         WorkflowCommand::ApplyWorkflow(wish) => applied(workflow, wish, graph)?,
         WorkflowCommand::PinVersion(wish) => pinned(workflow, wish)?,
+        // It is answered from what is known, and changes nothing.
+        WorkflowCommand::NameCurrent { .. } => None,
     };
     if let Some(event) = &event {
         evolve(workflow, event);

@@ -85,6 +85,8 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::ResolveAsset { .. }
             | RunCommand::RefuseAsset { .. }
             | RunCommand::AcknowledgeAsset { .. }
+            | RunCommand::AnswerCall { .. }
+            | RunCommand::WithdrawRun { .. }
             | RunCommand::StartRun(_)
             | RunCommand::CancelRun { .. }
             | RunCommand::FireTimers {}

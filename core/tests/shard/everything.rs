@@ -2,7 +2,7 @@
 
 use headwater_core::protocol::Task;
 use headwater_core::run::{Budget, ProducedAsset, ReportOutcome, RunCommand};
-use headwater_core::shard::{AggregateId, Command};
+use headwater_core::shard::{AggregateId, Command, Effect};
 use headwater_core::workflow::{PinVersion, WorkflowCommand};
 use headwater_core::{Json, Revision, RunId};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::world::{World, failed, hands, ok, shard_zero, worker};
 /// So small that what many nodes do takes more than one decision.
 const SMALL: Budget = Budget { work: 100_000, bytes: 10_000, work_at_once: 10_000 };
 
-fn documents() -> [Value; 8] {
+fn documents() -> [Value; 9] {
     let many = |action: Value| (0..30).map(|n| json!({"id": format!("n{n:02}"), "action": action})).collect::<Vec<_>>();
     let retry = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m"});
     let bounded = json!({"maxAttempts": 3, "backoff": "fixed", "delay": "1m", "maxDuration": "10m",
@@ -60,6 +60,9 @@ fn documents() -> [Value; 8] {
             "finally": {"steps": [{"id": "sweep", "jobSlug": "work"}]},
             "transitions": [{"from": "mark", "to": "all"}, {"from": "turn", "to": "out"},
                 {"from": "turn", "to": "turn", "maxIterations": 5}]}),
+        json!({"slug": "calls", "steps": [
+            {"id": "asked", "action": {"kind": "workflow_call", "workflow": "day"}, "timeout": "2h"},
+            {"id": "named", "action": {"kind": "workflow_call", "workflow": "day", "version": 1}}]}),
     ]
 }
 
@@ -164,6 +167,11 @@ pub fn world() -> World {
         world.report(&one, outcome).unwrap();
         world.settle();
     }
+    // Calling: whoever knows which version is asked, and a child that goes on.
+    world.start("calls", json!({}));
+    let is_question = |effect: &Effect| format!("{effect:?}").contains("NameCurrent");
+    world.effects.retain(|effect| !is_question(effect));
+    world.deliver_submissions();
     // With more to do than was done: to begin, and to withdraw.
     world.start("wide", json!({}));
     let busy = world.start("busy", json!({}));

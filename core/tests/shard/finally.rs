@@ -44,7 +44,8 @@ fn cancel(world: &mut World, run: RunId) {
 
 #[test]
 fn it_runs_after_success_failure_cancel_and_timeout_and_hides_nothing() {
-    let cases: [(&str, fn(&mut World, RunId), Value, &str); 4] = [
+    type Happens = fn(&mut World, RunId);
+    let cases: [(&str, Happens, Value, &str); 4] = [
         (
             "success",
             |world, _| {
@@ -91,7 +92,7 @@ fn it_runs_after_success_failure_cancel_and_timeout_and_hides_nothing() {
             sweep(&mut world, if sweeps_well { ok(json!(2)) } else { failed("dust") });
             let timeline = world.timeline(run);
             assert!(timeline.ends_with(of_success), "{case}, {sweeps_well}: {timeline}");
-            assert_eq!(outputs(&world, "told"), [told.clone()], "{case}: {timeline}");
+            assert_eq!(outputs(&world, "told"), std::slice::from_ref(&told), "{case}: {timeline}");
             assert_eq!(world.shard.active_runs(), 0);
         }
     }

@@ -48,7 +48,7 @@ fn body(at: usize, kind: u8) -> Value {
             let mut group =
                 json!({"id": format!("b{at}"), "group": {"steps": [inner("c", work.clone()), inner("d", work)]}});
             group["retry"] = json!({"maxAttempts": 2, "backoff": "fixed", "delay": "1s"});
-            (group["timeout"], group["allowFailure"]) = (json!("6s"), json!(at % 2 == 0));
+            (group["timeout"], group["allowFailure"]) = (json!("6s"), json!(at.is_multiple_of(2)));
             group
         }
         0 => inner("b", json!({"kind": "transform", "output": "${{ [item, index, input.n] }}"})),

@@ -280,6 +280,8 @@ fn word(event: &RunEvent) -> String {
         RunEvent::AttemptScheduled { node, attempt, handed_to, .. } => {
             format!("{node}:{}{attempt}", if handed_to.is_some() { "handed" } else { "try" })
         }
+        RunEvent::ChildCalled { node, version, .. } => format!("{node}:calls@{version}"),
+        RunEvent::ChildWithdrawn { node, .. } => format!("{node}:withdraws"),
         RunEvent::AttemptGranted { node, attempt, .. } => format!("{node}:granted{attempt}"),
         RunEvent::AttemptReturned { node, .. } => format!("{node}:returned"),
         RunEvent::AttemptStarted { node, .. } => format!("{node}:runs"),

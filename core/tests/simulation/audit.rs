@@ -2,6 +2,7 @@
 //! beside the fold, so that a rule and its fold cannot be wrong together.
 
 mod branches;
+mod calls;
 mod compare;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use headwater_core::{
 };
 
 use branches::BranchBooks;
+use calls::CallBooks;
 
 use crate::cluster::{BOUNDS, Said, Wish};
 use crate::journal::Journal;
@@ -38,6 +40,7 @@ pub struct Audit {
     waiters: BTreeMap<(AssetKey, Waiter), OnMiss>,
     feed: BTreeMap<Place, Version>,
     acknowledged: BTreeSet<RunId>,
+    pub calls: CallBooks,
     pub bundles: u64,
 }
 
@@ -88,6 +91,7 @@ impl Audit {
             waiters: BTreeMap::new(),
             feed: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
+            calls: CallBooks::default(),
             bundles: 0,
         }
     }
@@ -130,13 +134,16 @@ impl Audit {
         if let RunEvent::RunStarted { .. } = event {
             assert!(self.runs.insert(id, RunBooks::default()).is_none(), "RUN-1: {id} starts twice");
         }
+        self.calls.learn(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
         // What runs whatever the end is not withdrawn with the rest.
         let of_finally = |node: &NodeAddress| ["finally", "sweep"].contains(&node.node().as_str());
         if let Some(status) = run.ending.filter(|_| !event.node().is_some_and(of_finally)) {
             let said = match event {
-                RunEvent::NodeCancelled { .. } | RunEvent::BranchEnded { .. } => Some(status),
+                RunEvent::NodeCancelled { .. } | RunEvent::ChildWithdrawn { .. } | RunEvent::BranchEnded { .. } => {
+                    Some(status)
+                }
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -191,6 +198,9 @@ impl Audit {
                 }
                 RunEvent::NodeFailed { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. } => {
                     (node.is_current, node.is_over) = (false, true);
+                }
+                RunEvent::ChildCalled { attempt, .. } | RunEvent::ChildWithdrawn { attempt, .. } => {
+                    assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
                 }
                 RunEvent::NodeAwaitedAssets { .. }
                 | RunEvent::ItemsListed { .. }
@@ -372,6 +382,7 @@ impl Audit {
         for run in &self.acknowledged {
             assert!(self.runs.contains_key(run), "{run} was acknowledged and is lost");
         }
+        self.calls.rest();
         assert_eq!(self.waiters, BTreeMap::new(), "every waiter is served, refused or forgotten");
         assert_eq!(self.producers, BTreeMap::new(), "every producer is known to have ended");
         assert_eq!(self.feed, self.versions, "every version is on the feed");

@@ -163,8 +163,8 @@ impl Cluster {
                     self.note(format_args!("shard {target} refuses seat {seat}: {rejection}"));
                     submission.refused(&rejection)
                 }
-                ShardReply::Done { .. }
-                | ShardReply::Queue { .. }
+                ShardReply::Done { granted, .. } => granted.and_then(|granted| submission.granted(&granted)),
+                ShardReply::Queue { .. }
                 | ShardReply::Quarantine { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Ended { .. }

@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 18] = [
+pub const SLUGS: [&str; 21] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas",
+    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -80,6 +80,12 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "each" => each(&retry),
         "rounds" => rounds(&retry),
         "ideas" => ideas(),
+        "calls" => calls(&retry),
+        "deep" => deep(),
+        "away" => {
+            json!({"steps": [{"id": "go", "action": {"kind": "workflow_call", "workflow": "chain", "wait": "none"}},
+            {"id": "on", "jobSlug": "work", "dependsOn": ["go"], "retry": retry}]})
+        }
         other => panic!("no document {other}"),
     };
     let mut document = json!({"slug": slug, "description": format!("edition {edition}")});
@@ -156,6 +162,33 @@ fn ideas() -> Value {
             {"from": "judges", "to": "poor", "on": "failure"}, {"from": "rank", "to": "poor", "when": "state.turn < 2"},
             {"from": "poor", "to": "ideate", "maxIterations": 3},
             {"from": "rank", "to": "publish", "priority": 1}]})
+}
+
+/// Calls of others, for each item, in a race and one that takes too long.
+fn calls(retry: &Value) -> Value {
+    let call = |workflow: &str| json!({"kind": "workflow_call", "workflow": workflow});
+    let caught = json!({"kind": "workflow_call", "workflow": "mended", "onFailure": "catch"});
+    json!({"timeout": "120s", "nodes": [
+        {"id": "each", "forEach": {"items": 3, "join": {"quorum": 2}, "onItemFailure": "continue",
+            "body": {"id": "one", "action": call("chain"), "retry": {"maxAttempts": 2, "delay": "1s"}}}},
+        {"id": "slow", "action": call("asleep"), "timeout": "7s", "retry": {"maxAttempts": 2}, "allowFailure": true},
+        {"id": "caught", "action": caught, "input": {"n": "${{ input.n }}"}},
+        {"id": "none", "action": call("nowhere")},
+        {"id": "pinned", "action": {"kind": "workflow_call", "workflow": "fan", "version": 1}, "allowFailure": true},
+        {"id": "end", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry, "join": "any"}],
+        "transitions": [{"from": "each", "to": "end"}, {"from": "each", "to": "end", "on": "failure"},
+            {"from": "none", "to": "end", "on": "failure"}, {"from": "caught", "to": "end"}]})
+}
+
+/// It calls itself until it has called often enough.
+fn deep() -> Value {
+    json!({"nodes": [
+        {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": {"maxAttempts": 2, "delay": "1s"}},
+        {"id": "again", "action": {"kind": "workflow_call", "workflow": "deep",
+            "input": {"n": "${{ input.n }}", "left": "${{ (has(input.left) ? input.left : 4) - 1 }}"}}},
+        {"id": "end", "action": "noop"}],
+        "transitions": [{"from": "work", "to": "again", "when": "!has(input.left) || input.left > 0"},
+            {"from": "work", "to": "end", "priority": 1}]})
 }
 
 /// What a handler returns for a task.

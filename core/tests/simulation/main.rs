@@ -71,7 +71,7 @@ fn play_half(half: u64) {
         return;
     }
     let mut seeds = Chance::new(BASE);
-    let (mut happened, mut bundles, mut runs, mut stories) = (0, 0, 0, 0);
+    let (mut happened, mut bundles, mut runs, mut stories, mut calls) = (0, 0, 0, 0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -79,10 +79,11 @@ fn play_half(half: u64) {
             happened += cluster.happened;
             bundles += cluster.audit.bundles;
             runs += cluster.audit.runs();
+            calls += cluster.audit.calls.ends_heard;
             stories += 1;
         }
     }
-    println!("{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs");
+    println!("{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod as_of;
 mod batches;
 mod branches;
 mod browsers;
+mod calls;
 mod commands;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]

@@ -34,11 +34,20 @@ impl Changes {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }
                 RunEvent::AssetResolved { node, .. } => resolved.push(node),
-                RunEvent::AttemptScheduled { node, attempt, lease: _, input, wakes_at, handed_to, session: _ } => {
-                    let status = match (&wakes_at, &handed_to) {
-                        (Some(_), _) => TraceStatus::Waiting,
-                        (None, Some(_)) => TraceStatus::Running,
-                        (None, None) => TraceStatus::Queued,
+                RunEvent::AttemptScheduled {
+                    node,
+                    attempt,
+                    lease: _,
+                    input,
+                    wakes_at,
+                    handed_to,
+                    session: _,
+                    child,
+                } => {
+                    let status = match (&wakes_at, &handed_to, &child) {
+                        (Some(_), _, _) => TraceStatus::Waiting,
+                        (None, Some(_), _) | (None, None, Some(_)) => TraceStatus::Running,
+                        (None, None, None) => TraceStatus::Queued,
                     };
                     // A first attempt makes its row unless the node has waited for assets.
                     let first = attempt == Attempt::FIRST && !resolved.contains(&node) || returned.contains(&node);
@@ -52,6 +61,7 @@ impl Changes {
                     row.input = input.or(row.input.take());
                     row.wakes_at = wakes_at.or(row.wakes_at);
                     row.worker = handed_to.or(row.worker.take());
+                    row.child = child.or(row.child);
                 }
                 RunEvent::AttemptGranted { node, attempt, lease: _, worker, session: _ } => {
                     self.traces.of(run, &node, attempt.get(), TraceStatus::Running).worker = Some(worker);
@@ -132,6 +142,8 @@ impl Changes {
                     row.scheduled_at = Some(time);
                     row.input = Some(items);
                 }
+                // The attempt's row names its child, whose rows say the rest.
+                RunEvent::ChildCalled { .. } | RunEvent::ChildWithdrawn { .. } => {}
                 RunEvent::BranchesOpened { node, kind, first, from, count } => {
                     self.open_branches(run, &node, kind, (first, from, count), time);
                 }

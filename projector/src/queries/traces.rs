@@ -36,6 +36,8 @@ pub struct TraceView {
     pub error_details: Option<Json>,
     /// The node has failed with it, and the definition lets the run go on.
     pub tolerated: bool,
+    /// The run that it calls, where it calls one.
+    pub child_run_id: Option<RunId>,
 }
 
 /// Which attempts are listed.
@@ -179,5 +181,6 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
         error_message: row.get("error_message"),
         error_details: json_if(row, "error_details"),
         tolerated: row.get::<_, Option<bool>>("tolerated").unwrap_or(false),
+        child_run_id: row.get::<_, Option<uuid::Uuid>>("child_run_id").map(RunId::from_uuid),
     }
 }

@@ -30,6 +30,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("error_message"),
         Kind::Text.maybe("error_details"),
         Kind::Boolean.maybe("tolerated"),
+        Kind::Uuid.maybe("child_run_id"),
     ],
 };
 
@@ -93,6 +94,8 @@ pub struct TraceChange {
     pub failure: Option<RunFailure>,
     /// Whether the run goes on after it, where that is known.
     pub tolerated: Option<bool>,
+    /// The run that it calls.
+    pub child: Option<RunId>,
 }
 
 impl TraceChange {
@@ -193,6 +196,7 @@ impl TraceChanges {
             output: None,
             failure: None,
             tolerated: None,
+            child: None,
         };
         self.rows.push(Linked { row, lower: at });
         &mut self.rows[next].row
@@ -244,7 +248,8 @@ pub(crate) async fn write_new<'a>(
             .text_or_null(failure.map(|failure| printable(&failure.code)).as_deref())
             .text_or_null(failure.map(|failure| printable(&failure.message)).as_deref())
             .text_or_null(failure.and_then(details))
-            .boolean_or_null(change.tolerated);
+            .boolean_or_null(change.tolerated)
+            .uuid_or_null(change.child.map(RunId::as_uuid));
     }
     rows.write(transaction).await
 }
@@ -264,7 +269,8 @@ macro_rules! later_wins {
              error_code = coalesce(excluded.error_code, t.error_code),
              error_message = coalesce(excluded.error_message, t.error_message),
              error_details = coalesce(excluded.error_details, t.error_details),
-             tolerated = coalesce(excluded.tolerated, t.tolerated)"
+             tolerated = coalesce(excluded.tolerated, t.tolerated),
+             child_run_id = coalesce(excluded.child_run_id, t.child_run_id)"
     };
 }
 
@@ -322,9 +328,10 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let messages = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.message)));
     let details = column(rows, |row| row.failure.as_ref().and_then(details));
     let tolerated = column(rows, |row| row.tolerated);
-    let columns: [&(dyn ToSql + Sync); 16] = [
+    let children = column(rows, |row| row.child.map(RunId::as_uuid));
+    let columns: [&(dyn ToSql + Sync); 17] = [
         &runs, &scheduled, &started, &finished, &wakes, &attempts, &branches, &nodes, &statuses, &workers, &inputs,
-        &outputs, &codes, &messages, &details, &tolerated,
+        &outputs, &codes, &messages, &details, &tolerated, &children,
     ];
     execute(transaction, &sql, &columns).await
 }

@@ -98,6 +98,13 @@ impl CopyRows {
         self.value(Kind::Uuid, value.as_bytes())
     }
 
+    pub(crate) fn uuid_or_null(&mut self, value: Option<Uuid>) -> &mut Self {
+        match value {
+            Some(value) => self.uuid(value),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn boolean(&mut self, value: bool) -> &mut Self {
         self.value(Kind::Boolean, &[u8::from(value)])
     }

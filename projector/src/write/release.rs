@@ -138,16 +138,17 @@ async fn write_nodes(
                                        WHERE run_id = $1 AND branch = h.branch OFFSET 0) o
                    WHERE h.run_id = $1)
                INSERT INTO traces AS t (run_id, node_id, branch, attempt, status, worker, scheduled_at, wakes_at, finished_at,
-                                        input, output, tolerated)
+                                        input, output, tolerated, child_run_id)
                SELECT $1::uuid, u.node_id, u.branch,
                       coalesce(CASE WHEN u.is_over THEN (SELECT max(h.attempt) FROM traces h
                                                          WHERE h.run_id = $1 AND h.node_id = u.node_id
                                                                AND h.branch = u.branch) END, u.attempt),
                       u.status, u.worker, u.scheduled_at, u.wakes_at, CASE WHEN u.is_over THEN $10::timestamptz END,
-                      u.input, u.output, u.tolerated
+                      u.input, u.output, u.tolerated, u.child_run_id
                FROM unnest($2::text[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-                           $8::text[], $9::text[], $11::bool[], $12::int4[], $13::bool[])
-                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over, branch, tolerated)
+                           $8::text[], $9::text[], $11::bool[], $12::int4[], $13::bool[], $14::uuid[])
+                   AS u (node_id, attempt, status, worker, scheduled_at, wakes_at, input, output, is_over, branch, tolerated,
+                         child_run_id)
                LEFT JOIN branches b ON b.run_id = $1 AND b.branch = u.branch
                WHERE NOT u.is_over
                   OR EXISTS (SELECT FROM traces h WHERE h.run_id = $1 AND h.node_id = u.node_id AND h.branch = u.branch)
@@ -166,7 +167,8 @@ async fn write_nodes(
                    error_code = CASE WHEN excluded.status = 'failed' THEN t.error_code END,
                    error_message = CASE WHEN excluded.status = 'failed' THEN t.error_message END,
                    error_details = CASE WHEN excluded.status = 'failed' THEN t.error_details END,
-                   tolerated = excluded.tolerated
+                   tolerated = excluded.tolerated,
+                   child_run_id = coalesce(excluded.child_run_id, t.child_run_id)
                WHERE t.status <> excluded.status OR t.tolerated IS DISTINCT FROM excluded.tolerated OR t.output IS DISTINCT FROM excluded.output
                   OR excluded.worker IS NOT NULL AND t.worker IS DISTINCT FROM excluded.worker
                   OR excluded.wakes_at IS NOT NULL AND t.wakes_at IS DISTINCT FROM excluded.wakes_at";
@@ -185,12 +187,13 @@ async fn write_nodes(
     let outputs = column(nodes, |node| node.output.as_ref().map(Json::as_str));
     let over = column(nodes, over);
     let tolerated = column(nodes, |node| node.tolerated.then_some(true));
+    let children = column(nodes, |node| node.child.map(RunId::as_uuid));
     execute(
         transaction,
         sql,
         &[
             &run, &names, &attempts, &statuses, &workers, &scheduled, &wakes, &inputs, &outputs, &time, &over,
-            &branches, &tolerated,
+            &branches, &tolerated, &children,
         ],
     )
     .await

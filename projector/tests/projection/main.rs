@@ -57,7 +57,9 @@ impl House {
             format!("DROP TABLE {schema}.workflow_selections"),
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns and tables that came later are left: what this release put there is not projected again.
-            format!("DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned')"),
+            format!(
+                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls')"
+            ),
         ] {
             self.rows(&before).await;
         }

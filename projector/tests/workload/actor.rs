@@ -302,6 +302,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeAddress, attempt: u32, event
         lease,
         input: dice.one_in(2).then(|| payload(dice)),
         wakes_at: None,
+        child: (attempt == 2 && handed_to.is_some()).then_some(run),
         handed_to,
         session: None,
     });

@@ -109,6 +109,7 @@ fn scheduled(node: &NodeAddress, run: RunId, input: Json, worker: &WorkerId) -> 
         wakes_at: None,
         handed_to: Some(worker.clone()),
         session: None,
+        child: None,
     }
 }
 

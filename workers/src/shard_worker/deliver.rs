@@ -245,7 +245,7 @@ async fn submit_in_order(
         let done = unanswered.drain(..answered.len());
         for (outcome, (submission, ticket)) in answered.into_iter().zip(done) {
             let follows = match &outcome {
-                Ok(granted) => granted.as_ref().and_then(|granted| submission.granted_before(granted)),
+                Ok(granted) => granted.as_ref().and_then(|granted| submission.granted(granted)),
                 Err(rejection) => submission.refused(rejection),
             };
             match follows {

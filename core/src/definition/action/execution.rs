@@ -1,5 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
+use super::Call;
 use crate::JobSlug;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -20,6 +21,8 @@ pub enum Execution {
     Each(Box<ForEach>),
     /// Nobody: its nodes happen, and succeed or fail together.
     Group(Box<Group>),
+    /// Another run, whose end is waited for.
+    Calls(Box<Call>),
     /// Nobody; time passes.
     Waits(Pause),
 }

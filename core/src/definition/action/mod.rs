@@ -4,6 +4,8 @@
 //! which engine and workers know the execution needs its file and a line in [`KINDS`]; another action of the engine's
 //! own workers one in [`BuiltIn`] too, and what carries it out in `workers/src/actions`.
 
+mod asked;
+mod call;
 mod execution;
 mod fail;
 mod http_request;
@@ -21,14 +23,14 @@ use serde_json::{Map, Value, json};
 use super::ProblemCode;
 use super::document::{Field, Fields, escaped, nearest};
 use super::template::{Use, template};
-use super::{ForEach, Group};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
+pub use call::{Call, OnChildFailure};
 pub use execution::{BuiltIn, Execution, Pause};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 8] = [
+static KINDS: [&Kind; 9] = [
     &job::KIND,
     &http_request::KIND,
     &process::KIND,
@@ -37,6 +39,7 @@ static KINDS: [&Kind; 8] = [
     &sleep::KIND,
     &wait_until::KIND,
     &fail::KIND,
+    &call::KIND,
 ];
 
 /// What a node with `forEach` is called; it is no word of documents.
@@ -46,150 +49,13 @@ static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::
 static GROUP: Kind = Kind { word: "group", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
-const LATER: [&str; 8] = [
-    "llm_call",
-    "update_context",
-    "write_artifact",
-    "human_input",
-    "wait_signal",
-    "workflow_call",
-    "emit_event",
-    "mcp_tool",
-];
+const LATER: [&str; 7] =
+    ["llm_call", "update_context", "write_artifact", "human_input", "wait_signal", "emit_event", "mcp_tool"];
 
 /// What a node does.
 pub struct Action {
     kind: &'static Kind,
     pub execution: Execution,
-}
-
-impl Action {
-    /// Returns its kind as documents spell it.
-    pub fn kind(&self) -> &'static str {
-        self.kind.word
-    }
-
-    /// The action of a node with `forEach`.
-    pub(super) fn each(each: ForEach) -> Self {
-        Self { kind: &EACH, execution: Execution::Each(Box::new(each)) }
-    }
-
-    /// The action of a node with `group`.
-    pub(super) fn group(group: Group) -> Self {
-        Self { kind: &GROUP, execution: Execution::Group(Box::new(group)) }
-    }
-
-    /// The action of a node whose own is broken, so that the rest of it can be read.
-    pub(super) fn stand_in() -> Self {
-        Self { kind: &noop::KIND, execution: Execution::Inside { output: None } }
-    }
-
-    /// The queue of a node that names none.
-    pub(super) fn default_queue(&self) -> QueueName {
-        match &self.execution {
-            Execution::Fleet { job } => queue_of_job(job),
-            Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Fails { .. }
-            | Execution::Each(_)
-            | Execution::Group(_)
-            | Execution::Waits(_) => queue_of_engine(),
-        }
-    }
-
-    /// Says whether a worker carries it out.
-    pub(super) fn has_worker(&self) -> bool {
-        match &self.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) => true,
-            Execution::Inside { .. }
-            | Execution::Fails { .. }
-            | Execution::Each(_)
-            | Execution::Group(_)
-            | Execution::Waits(_) => false,
-        }
-    }
-
-    /// Returns whether it is a group.
-    pub fn is_group(&self) -> bool {
-        matches!(self.execution, Execution::Group(_))
-    }
-
-    /// Returns what the output of its body is made of, where it has one and says so.
-    pub fn body_output(&self) -> Option<&Template> {
-        match &self.execution {
-            Execution::Each(each) => each.output.as_ref(),
-            Execution::Group(group) => group.output.as_ref(),
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Fails { .. }
-            | Execution::Waits(_) => None,
-        }
-    }
-
-    /// Takes what the output of its body is made of.
-    pub(super) fn take_output(&mut self, output: Option<Template>) {
-        match &mut self.execution {
-            Execution::Each(each) => each.output = output,
-            Execution::Group(group) => group.output = output,
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Fails { .. }
-            | Execution::Waits(_) => {}
-        }
-    }
-
-    /// Returns what it says of items, where it is a `forEach`.
-    pub fn for_each(&self) -> Option<&ForEach> {
-        match &self.execution {
-            Execution::Each(each) => Some(each),
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Fails { .. }
-            | Execution::Group(_)
-            | Execution::Waits(_) => None,
-        }
-    }
-
-    /// Says whether it is carried out in a way that releases before 0.2 do not know.
-    pub(super) fn is_later_word(&self) -> bool {
-        match &self.execution {
-            Execution::Fails { .. } | Execution::Each(_) | Execution::Group(_) | Execution::Waits(Pause::Until(_)) => {
-                true
-            }
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Waits(Pause::For(_)) => false,
-        }
-    }
-
-    /// Says whether it can end well.
-    pub fn can_succeed(&self) -> bool {
-        match &self.execution {
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Each(_)
-            | Execution::Group(_)
-            | Execution::Waits(_) => true,
-            Execution::Fails { .. } => false,
-        }
-    }
-
-    /// Says whether it has an output that can be the payload of an asset.
-    pub(super) fn has_output(&self) -> bool {
-        match &self.execution {
-            Execution::Fleet { .. }
-            | Execution::Engine(_)
-            | Execution::Inside { .. }
-            | Execution::Each(_)
-            | Execution::Group(_) => true,
-            Execution::Fails { .. } | Execution::Waits(_) => false,
-        }
-    }
 }
 
 impl fmt::Debug for Action {
@@ -231,17 +97,21 @@ struct Read {
     execution: Execution,
     /// What of the action's own object is its input.
     config: Map<String, Value>,
+    /// The input, where the action has a field for it; with the place where it stands.
+    input: Option<(String, Value)>,
 }
 
 impl From<Execution> for Read {
     fn from(execution: Execution) -> Self {
-        Self { execution, config: Map::new() }
+        Self { execution, config: Map::new(), input: None }
     }
 }
 
 /// What the input of a kind may hold.
 enum Input {
     Anything,
+    /// An object, or what becomes one.
+    Object,
     /// There is none, because.
     Nothing(&'static str),
     /// Fields of these names, as far as they are written out.
@@ -256,7 +126,7 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
     let job = node.take(&["jobSlug"]);
     let action = node.take(&["action", "type"]);
     let input = node.take(&["input", "parameters", "with"]);
-    let mut config = Map::new();
+    let mut own = None;
     let action = match (job, action) {
         (Some(job), None) => job::named(node, &job),
         (Some(job), Some(action)) => {
@@ -265,22 +135,21 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
             }
             job::named(node, &job)
         }
-        (None, Some(action)) => configured(node, action, &mut config, uses),
+        (None, Some(action)) => configured(node, action, &mut own, uses),
         (None, None) => {
             let message = "`jobSlug` is missing (or an `action`, for what is not a job)";
             node.findings().error(&node.below("jobSlug"), ProblemCode::MissingField, message);
             None
         }
     };
-    let given = match (&input, config.is_empty()) {
-        (Some(input), true) => Some((input.at.clone(), input.value.clone())),
-        (Some(input), false) => {
+    let given = match (&input, own) {
+        (Some(input), None) => Some((input.at.clone(), input.value.clone())),
+        (Some(input), Some(_)) => {
             let message = "the action has its configuration already: give it there or in `input`, not in both";
             input.error(ProblemCode::InvalidValue, message);
             None
         }
-        (None, false) => Some((node.below("action"), Value::Object(config))),
-        (None, true) => None,
+        (None, own) => own,
     };
     let action = action?;
     check_input(node, &action.kind.input, given.as_ref());
@@ -294,7 +163,7 @@ pub(super) fn read(node: &mut Fields<'_>, uses: &mut Vec<Use>) -> Option<(Action
 fn configured(
     node: &mut Fields<'_>,
     field: Field<'_>,
-    config: &mut Map<String, Value>,
+    own: &mut Option<(String, Value)>,
     uses: &mut Vec<Use>,
 ) -> Option<Action> {
     let (kind, said) = match field.value {
@@ -306,7 +175,8 @@ fn configured(
         }
     };
     let read = (kind.read)(node, said, uses)?;
-    *config = read.config;
+    let config = Some(read.config).filter(|config| !config.is_empty());
+    *own = read.input.or_else(|| Some((node.below("action"), Value::Object(config?))));
     Some(Action { kind, execution: read.execution })
 }
 
@@ -331,6 +201,14 @@ fn check_input(node: &Fields<'_>, input: &Input, given: Option<&(String, Value)>
     let found = node.findings();
     let (known, needed) = match input {
         Input::Anything => return,
+        Input::Object => {
+            let is_object =
+                |value: &Value| value.is_object() || value.as_str().is_some_and(|text| text.contains("${{"));
+            if let Some((at, _)) = given.filter(|(_, value)| !is_object(value)) {
+                found.error(at, ProblemCode::InvalidValue, "must be an object, or an expression that makes one");
+            }
+            return;
+        }
         Input::Nothing(reason) => {
             if let Some((at, _)) = given {
                 found.error(at, ProblemCode::InvalidValue, *reason);
@@ -361,7 +239,7 @@ fn engine(node: &mut Fields<'_>, kind: &Kind, said: &Said<'_>, action: BuiltIn) 
         Said::Word(_) => Map::new(),
         Said::Object(own) => own.remaining(),
     };
-    Read { execution: Execution::Engine(action), config }
+    Read { execution: Execution::Engine(action), config, input: None }
 }
 
 /// Keeps an action of which there is nothing to say but its kind.

@@ -30,6 +30,13 @@ pub struct RetryPolicy {
     pub duration_max: Option<Duration>,
 }
 
+impl RetryPolicy {
+    /// One try.
+    pub fn once() -> Self {
+        Self { pace: Pace { attempts_max: Some(1), ..Pace::default() }, ..Self::default() }
+    }
+}
+
 /// What is otherwise for some failures.
 #[derive(Debug)]
 pub struct RetryRule {

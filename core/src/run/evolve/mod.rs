@@ -234,7 +234,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.list_if_ready(place);
         }
-        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session } => {
+        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child } => {
             let place = run.place(node);
             let revision = run.revision;
             run.node_mut(place).attempts = attempt.get();
@@ -249,10 +249,21 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     input: input.clone(),
                     scheduled_at: now,
                     revision,
-                    awaits: Awaited::of(*wakes_at, handed_to.clone(), *session),
+                    awaits: match child {
+                        Some(run) => Awaited::Child { run: *run, version: None },
+                        None => Awaited::of(*wakes_at, handed_to.clone(), *session),
+                    },
                 })),
             );
         }
+        RunEvent::ChildCalled { node, child, version, .. } => {
+            let place = run.place(node);
+            run.change_current(place, |current| {
+                current.awaits = Awaited::Child { run: *child, version: Some(*version) };
+            });
+        }
+        // What comes of it stands in the next event.
+        RunEvent::ChildWithdrawn { .. } => {}
         RunEvent::AttemptGranted { node, lease, worker, session, .. } => {
             let place = run.place(node);
             run.change_current(place, |current| {

@@ -135,6 +135,12 @@ impl Run {
             .map(|(place, _)| self.address(place))
     }
 
+    /// Returns whether a node of it waits for the end of a run that it called.
+    pub fn awaits_child(&self, child: RunId) -> bool {
+        let awaits = |current: &CurrentAttempt| current.child().is_some_and(|(awaited, _)| awaited == child);
+        self.places().any(|(_, state)| state.phase.current().is_some_and(awaits))
+    }
+
     /// Returns when something of it is due next.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)

@@ -7,7 +7,7 @@ use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::event::NAMES_BYTES;
 use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
-use crate::{Attempt, Json, Timestamp, WorkerId};
+use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
 /// How many bytes of a worker's or a caller's words are kept.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -16,9 +16,19 @@ const CODE_CHARS_MAX: usize = 200;
 /// Who ran an attempt, and since when.
 pub(super) type Seen = (WorkerId, Timestamp);
 
+/// What an attempt begins as.
+pub(super) enum Begins {
+    /// A worker's, when one has room.
+    Worker,
+    /// Nobody's: so much time passes.
+    Sleep(Duration),
+    /// Another run: of this version, or of the one that turns out to be current.
+    Child(Option<DefinitionVersion>),
+}
+
 impl Step<'_, '_> {
-    /// Starts the next attempt: a worker's, or, where it sleeps, nobody's.
-    pub(super) fn schedule(&mut self, input: Option<Json>, sleep: Option<Duration>) -> Result<(), Later> {
+    /// Starts the next attempt.
+    pub(super) fn schedule(&mut self, input: Option<Json>, begins: Begins) -> Result<(), Later> {
         // Before a worker's room is taken for it.
         self.decision.turn.check_work()?;
         let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
@@ -28,11 +38,26 @@ impl Step<'_, '_> {
         let attempt = Attempt::new(self.state().attempts + 1);
         let lease = self.decision.lease(self.place, attempt);
         let queue = &self.node().queue;
-        let hand = if sleep.is_some() { None } else { self.decision.take_hand(queue) };
+        let (hand, wakes_at, child, version) = match begins {
+            Begins::Worker => (self.decision.take_hand(queue), None, None, None),
+            Begins::Sleep(span) => (None, Some(self.decision.now().after(span)), None, None),
+            Begins::Child(version) => (None, None, Some(self.decision.child(self.place, attempt)), version),
+        };
         let (handed_to, session) = hand.unzip();
-        let wakes_at = sleep.map(|span| self.decision.now().after(span));
         let node = self.address();
-        self.decision.emit(RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session });
+        self.decision.emit(RunEvent::AttemptScheduled {
+            node,
+            attempt,
+            lease,
+            input,
+            wakes_at,
+            handed_to,
+            session,
+            child,
+        });
+        if let Some((child, version)) = child.zip(version) {
+            self.call_child(attempt, child, version);
+        }
         Ok(())
     }
 
@@ -53,7 +78,7 @@ impl Step<'_, '_> {
         let holder = current.holder().filter(|_| !current.is_started());
         let Some(worker) = holder.map(|(worker, _)| worker.clone()) else { return Ok(()) };
         self.decision.emit(RunEvent::AttemptReturned { node: self.address(), attempt, worker });
-        self.schedule(input, None)
+        self.schedule(input, Begins::Worker)
     }
 
     /// Learns that the attempt runs, since then by the worker's clock.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::{Step, merge};
+use super::{Step, merge, together};
 use crate::definition::{ForEach, OnTimeout};
 use crate::run::agenda::size_of;
 use crate::run::budget::Later;
@@ -71,62 +71,62 @@ impl Step<'_, '_> {
         }
         if let Some(Around::Group(group)) = self.state().phase.around() {
             let outcome = group.outcome.clone();
-            return outcome.map_or(Ok(()), |outcome| self.end_try(outcome));
+            return outcome.map_or(Ok(()), |outcome| together::end_try(self, outcome));
         }
-        let (Some(each), Some(of)) = (self.each(), self.node().action.for_each()) else { return Ok(()) };
+        let (Some(each), Some(of)) = (each_of(self), self.node().action.for_each()) else { return Ok(()) };
         let run = self.decision.run();
         let next = each.next(of, run.branches.room(), size_of(run.definition(), self.place));
         match next {
             None => Ok(()),
-            Some(EachNext::Open(count)) => self.open_items(count),
+            Some(EachNext::Open(count)) => open_items(self, count),
             Some(EachNext::Close(join)) => {
                 self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
                 Ok(())
             }
             Some(EachNext::End(Some(failure))) => self.fail(failure, None),
-            Some(EachNext::End(None)) => self.merge(of),
+            Some(EachNext::End(None)) => end_well(self, of),
         }
     }
+}
 
-    /// Ends it with what its items have made.
-    fn merge(&mut self, of: &ForEach) -> Result<(), Later> {
-        let Some(each) = self.each() else { return Ok(()) };
-        let output = merge::merged(of, each, self.decision.turn.bytes_max(), self.work());
-        self.decision.turn.check_work()?;
-        let node = self.node();
-        let checked = output.and_then(|output| {
-            let assets = produce::check(node, produce::of_pure(node, &output), self.work())?;
-            Ok((output, assets))
-        });
-        match checked {
-            Ok((output, assets)) => self.succeed(Attempt::FIRST, output, assets, None),
-            Err(failure) => self.fail(failure, None),
-        }
+/// Ends it with what its items have made.
+fn end_well(step: &mut Step<'_, '_>, of: &ForEach) -> Result<(), Later> {
+    let Some(each) = each_of(step) else { return Ok(()) };
+    let output = merge::merged(of, each, step.decision.turn.bytes_max(), step.work());
+    step.decision.turn.check_work()?;
+    let node = step.node();
+    let checked = output.and_then(|output| {
+        let assets = produce::check(node, produce::of_pure(node, &output), step.work())?;
+        Ok((output, assets))
+    });
+    match checked {
+        Ok((output, assets)) => step.succeed(Attempt::FIRST, output, assets, None),
+        Err(failure) => step.fail(failure, None),
     }
+}
 
-    fn open_items(&mut self, count: u32) -> Result<(), Later> {
-        let size = size_of(self.decision.definition(), self.place);
-        if self.work().take(u64::from(count) * (BRANCH_WORK + NODE_WORK * size)).is_err() {
-            self.decision.turn.check_work()?;
-        }
-        let (first, from) = (self.decision.run().branches.next(), self.each().map_or(0, |each| each.opened));
-        if first.get().saturating_add(count) > BRANCHES_MAX {
-            let message = format!("the run has opened {BRANCHES_MAX} branches, and no run opens more");
-            let failure = RunFailure::new("branch_limit", message);
-            let join = JoinClosing::Failed { failure };
-            self.decision.emit(RunEvent::JoinClosing { node: self.address(), join });
-            return Ok(());
-        }
-        let kind = BranchKind::Item;
-        self.decision.emit(RunEvent::BranchesOpened { node: self.address(), kind, first, from, count });
-        Ok(())
+fn open_items(step: &mut Step<'_, '_>, count: u32) -> Result<(), Later> {
+    let size = size_of(step.decision.definition(), step.place);
+    if step.work().take(u64::from(count) * (BRANCH_WORK + NODE_WORK * size)).is_err() {
+        step.decision.turn.check_work()?;
     }
+    let (first, from) = (step.decision.run().branches.next(), each_of(step).map_or(0, |each| each.opened));
+    if first.get().saturating_add(count) > BRANCHES_MAX {
+        let message = format!("the run has opened {BRANCHES_MAX} branches, and no run opens more");
+        let failure = RunFailure::new("branch_limit", message);
+        let join = JoinClosing::Failed { failure };
+        step.decision.emit(RunEvent::JoinClosing { node: step.address(), join });
+        return Ok(());
+    }
+    let kind = BranchKind::Item;
+    step.decision.emit(RunEvent::BranchesOpened { node: step.address(), kind, first, from, count });
+    Ok(())
+}
 
-    fn each(&self) -> Option<&Each> {
-        match self.state().phase.around()? {
-            Around::Each(each) => Some(each),
-            Around::Loop(_) | Around::Group(_) => None,
-        }
+fn each_of<'s>(step: &'s Step<'_, '_>) -> Option<&'s Each> {
+    match step.state().phase.around()? {
+        Around::Each(each) => Some(each),
+        Around::Loop(_) | Around::Group(_) => None,
     }
 }
 

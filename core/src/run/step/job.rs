@@ -1,8 +1,8 @@
 //! A node that a worker carries out.
 
-use super::Step;
 use super::kind::Kind;
 use super::retry::Again;
+use super::{Begins, Step};
 use crate::Json;
 use crate::run::RunFailure;
 use crate::run::budget::Later;
@@ -12,7 +12,7 @@ pub(super) struct Job;
 
 impl Kind for Job {
     fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
-        step.schedule(input, None)
+        step.schedule(input, Begins::Worker)
     }
 
     fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {

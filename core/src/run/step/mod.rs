@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items`, `together` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
 //! | `assets` | which versions of assets a node waits for |
@@ -16,6 +16,7 @@
 
 mod assets;
 mod attempt;
+mod call;
 mod end;
 mod fail;
 mod items;
@@ -32,9 +33,11 @@ mod tolerate;
 mod turns;
 
 pub(super) use attempt::shortened;
+pub(super) use call::depth_of;
 pub(super) use ready::{Readiness, readiness};
 
-use attempt::Seen;
+use attempt::{Begins, Seen};
+use call::Calls;
 use fail::Fail;
 use items::Items;
 use job::Job;
@@ -121,6 +124,11 @@ impl<'d, 'a> Step<'d, 'a> {
 
     fn state(&self) -> &NodeState {
         self.decision.run().node(self.place)
+    }
+
+    /// The attempt that it is at, also where nothing of it is heard any more.
+    fn current_in_any_case(&self) -> Option<&CurrentAttempt> {
+        self.state().phase.current()
     }
 
     fn current(&self) -> Option<&CurrentAttempt> {

@@ -7,7 +7,7 @@ use crate::definition::{Backoff, Failures, Jitter, Pace};
 use crate::run::budget::Later;
 use crate::run::state::{Due, Place};
 use crate::run::{RunEvent, RunFailure};
-use crate::{Attempt, LeaseToken, RunId, Timestamp};
+use crate::{Attempt, Json, LeaseToken, RunId, Timestamp};
 
 /// For how long whoever failed can put the next attempt off, unless the policy's own delays are longer still.
 const ASKED_FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,6 +21,26 @@ pub(super) enum Again {
     AsTold,
     /// It is not to begin before so long.
     NotBefore(Duration),
+}
+
+/// What becomes of a node whose attempt has failed and is not tried again.
+pub(super) enum Exhausted {
+    Fails {
+        /// The run that it called, if it did, is not over.
+        withdraws: bool,
+    },
+    Succeeds {
+        output: Json,
+    },
+}
+
+impl Exhausted {
+    fn withdraws(&self) -> bool {
+        match self {
+            Self::Fails { withdraws } => *withdraws,
+            Self::Succeeds { .. } => false,
+        }
+    }
 }
 
 impl Again {
@@ -40,17 +60,32 @@ impl Step<'_, '_> {
     /// # Errors
     /// [`Later`]; nothing has happened.
     pub(super) fn fail_attempt(&mut self, failure: RunFailure, again: Again, seen: Option<Seen>) -> Result<(), Later> {
-        let Some(attempt) = self.current().map(|current| current.attempt) else { return Ok(()) };
-        self.fail_try(attempt, failure, again, seen)
+        self.end_attempt_badly(failure, again, seen, Exhausted::Fails { withdraws: true })
     }
 
-    /// The same of a try that is no attempt: a group's.
-    pub(super) fn fail_try(
+    /// The same, where what the node does then is said apart.
+    pub(super) fn end_attempt_badly(
         &mut self,
-        attempt: Attempt,
         failure: RunFailure,
         again: Again,
         seen: Option<Seen>,
+        exhausted: Exhausted,
+    ) -> Result<(), Later> {
+        let Some(attempt) = self.current().map(|current| current.attempt) else { return Ok(()) };
+        self.end_try_badly(attempt, failure, (again, seen), exhausted)
+    }
+
+    /// The same of a try that is no attempt: a group's.
+    pub(super) fn fail_try(&mut self, attempt: Attempt, failure: RunFailure) -> Result<(), Later> {
+        self.end_try_badly(attempt, failure, (Again::AsTold, None), Exhausted::Fails { withdraws: false })
+    }
+
+    fn end_try_badly(
+        &mut self,
+        attempt: Attempt,
+        failure: RunFailure,
+        (again, seen): (Again, Option<Seen>),
+        exhausted: Exhausted,
     ) -> Result<(), Later> {
         let failure = failure.at(&self.address(), Some(attempt));
         let (worker, started_at) = seen.unzip();
@@ -58,9 +93,17 @@ impl Step<'_, '_> {
             RunEvent::AttemptFailed { node: self.address(), attempt, failure: failure.clone(), worker, started_at };
         let due_at = match self.tried_again_at(attempt, &failure, again)? {
             Ok(Some(due_at)) => due_at,
-            Ok(None) => return self.give_up(event, failure),
-            Err(failure) => return self.give_up(event, failure.at(&self.address(), Some(attempt))),
+            Ok(None) => {
+                return match exhausted {
+                    Exhausted::Fails { withdraws } => self.give_up(event, failure, withdraws),
+                    Exhausted::Succeeds { output } => self.succeed(attempt, output, Vec::new(), None),
+                };
+            }
+            Err(limit) => return self.give_up(event, limit.at(&self.address(), Some(attempt)), exhausted.withdraws()),
         };
+        if exhausted.withdraws() {
+            self.withdraw_child();
+        }
         self.decision.emit(event);
         self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
         if due_at == self.decision.now() {
@@ -70,8 +113,11 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    fn give_up(&mut self, event: RunEvent, failure: RunFailure) -> Result<(), Later> {
+    fn give_up(&mut self, event: RunEvent, failure: RunFailure, withdraws: bool) -> Result<(), Later> {
         let failed = self.route_failure(failure)?;
+        if withdraws {
+            self.withdraw_child();
+        }
         self.decision.emit(event);
         self.take_failure_down(failed);
         Ok(())

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Step;
 use super::kind::Kind;
+use super::{Begins, Step};
+use crate::Json;
+use crate::Timestamp;
 use crate::definition::{Pause, SPAN_MAX, parse_span};
 use crate::expr::{self, EvaluationError};
 use crate::run::RunFailure;
 use crate::run::budget::Later;
 use crate::run::state::Due;
-use crate::{Json, Timestamp};
 
 pub(super) struct Sleep<'n> {
     /// What that is made of.
@@ -33,7 +34,7 @@ impl Kind for Sleep<'_> {
             span.map_err(|reason| RunFailure::new(code, reason))
         });
         match span {
-            Ok(Some(span)) => step.schedule(input, Some(span)),
+            Ok(Some(span)) => step.schedule(input, Begins::Sleep(span)),
             Ok(None) => step.succeed(step.attempt(), Json::null(), Vec::new(), None),
             Err(failure) => step.fail(failure, None),
         }

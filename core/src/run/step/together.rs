@@ -2,7 +2,6 @@
 
 use super::Step;
 use super::kind::Kind;
-use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::state::Due;
 use crate::run::{BranchKind, BranchOutcome, RunEvent, RunFailure, produce};
@@ -38,22 +37,20 @@ impl Kind for Together {
     }
 }
 
-impl Step<'_, '_> {
-    /// Ends the group as its try has ended, or arms another.
-    pub(super) fn end_try(&mut self, outcome: BranchOutcome) -> Result<(), Later> {
-        let attempt = Attempt::new(self.state().attempts.max(1));
-        let output = match outcome {
-            BranchOutcome::Succeeded { output, key: _ } => output,
-            BranchOutcome::Failed { failure } => return self.fail_try(attempt, failure, Again::AsTold, None),
-            BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => {
-                let failure = RunFailure::new("cancelled", "the try of the group was withdrawn");
-                return self.fail_try(attempt, failure, Again::AsTold, None);
-            }
-        };
-        let node = self.node();
-        match produce::check(node, produce::of_pure(node, &output), self.work()) {
-            Ok(assets) => self.succeed(attempt, output, assets, None),
-            Err(failure) => self.fail(failure, Some(attempt)),
+/// Ends the group as its try has ended, or arms another.
+pub(super) fn end_try(step: &mut Step<'_, '_>, outcome: BranchOutcome) -> Result<(), Later> {
+    let attempt = Attempt::new(step.state().attempts.max(1));
+    let output = match outcome {
+        BranchOutcome::Succeeded { output, key: _ } => output,
+        BranchOutcome::Failed { failure } => return step.fail_try(attempt, failure),
+        BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => {
+            let failure = RunFailure::new("cancelled", "the try of the group was withdrawn");
+            return step.fail_try(attempt, failure);
         }
+    };
+    let node = step.node();
+    match produce::check(node, produce::of_pure(node, &output), step.work()) {
+        Ok(assets) => step.succeed(attempt, output, assets, None),
+        Err(failure) => step.fail(failure, Some(attempt)),
     }
 }

@@ -18,6 +18,7 @@ use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Timers, Told, Unrestored, Verdict};
 use crate::shard::window::EndedRun;
 use crate::shard::{AggregateId, Commit, Decided, Effect, Rejection, Shard};
+use crate::workflow::WorkflowCommand;
 use crate::{CommandId, Json, QueueName, Revision, RunId, Timestamp, WorkspaceId};
 
 impl Aggregate for Run {
@@ -69,8 +70,10 @@ impl Aggregate for Run {
     fn decide(&mut self, wish: RunCommand, ground: &mut Ground<'_>) -> Result<Verdict<RunEvent>, Rejection> {
         let lines = ground.lines;
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
-        let Ground { now, budget, .. } = *ground;
-        let mut its = run::Ground { now, hands: ground.hands, is_contended: &is_contended, budget, spent: 0 };
+        let Ground { now, budget, map, .. } = *ground;
+        let shard_for = |number| map.spread(number);
+        let (hands, is_contended) = (&mut *ground.hands, &is_contended);
+        let mut its = run::Ground { now, hands, is_contended, shard_for: &shard_for, budget, spent: 0 };
         let decided = run::decide(self, wish, &mut its);
         *ground.spent += its.spent;
         let events = decided.map_err(Rejection::Run)?;
@@ -110,10 +113,13 @@ impl Aggregate for Run {
             | RunCommand::ReturnAttempt { .. }
             | RunCommand::ResolveAsset { .. }
             | RunCommand::RefuseAsset { .. }
-            | RunCommand::AcknowledgeAsset { .. } => true,
+            | RunCommand::AcknowledgeAsset { .. }
+            | RunCommand::AnswerCall { .. }
+            | RunCommand::WithdrawRun { .. } => true,
             RunCommand::StartRun(start) => match start.trigger {
                 Trigger::Materialize { .. } => true,
-                Trigger::Manual {} => false,
+                // Its caller is told, rather than waiting for whoever looks at it.
+                Trigger::Manual {} | Trigger::Call { .. } => false,
             },
             RunCommand::GrantAttempts { .. }
             | RunCommand::StartAttempt { .. }
@@ -143,7 +149,9 @@ impl Aggregate for Run {
                 | RunCommand::GrantAttempts { .. }
                 | RunCommand::ResolveAsset { .. }
                 | RunCommand::RefuseAsset { .. }
-                | RunCommand::AcknowledgeAsset { .. },
+                | RunCommand::AcknowledgeAsset { .. }
+                | RunCommand::AnswerCall { .. }
+                | RunCommand::WithdrawRun { .. },
             ) => Ok(Decided::default()),
             (Some(ended), _) => Err(Rejection::Run(RunRejection::RunClosed { status: ended.status })),
             (None, _) => Err(Rejection::Run(RunRejection::RunNotFound)),
@@ -206,9 +214,17 @@ impl Aggregate for Run {
             Command::Asset { key, command: AssetCommand::RecordAsset(record) } => {
                 run.is_some_and(|run| run.awaits_record(&record.node, &key.asset, &record.partition))
             }
-            command => !matches!(command, Command::Asset { command: AssetCommand::ResolveConsumption(_), .. }),
+            Command::Run { run: child, command: RunCommand::StartRun(_) } => {
+                run.is_some_and(|run| run.awaits_child(*child))
+            }
+            Command::Asset { command: AssetCommand::ResolveConsumption(_), .. }
+            | Command::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. } => false,
+            Command::Run { .. }
+            | Command::Asset { .. }
+            | Command::Workflow { .. }
+            | Command::AdoptDefinition { .. } => true,
         };
-        // What it asks of assets is asked anew below.
+        // What it asks of assets and workflows is asked anew below.
         owed.retain(|effect| effect.command().is_none_or(awaits));
         if let Some(run) = run {
             run::outstanding(run, &mut |effect| owed.push(Effect::of_run(run, run.revision(), effect)));
@@ -276,6 +292,8 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }
         | RunCommand::RefuseAsset { .. }
-        | RunCommand::AcknowledgeAsset { .. } => None,
+        | RunCommand::AcknowledgeAsset { .. }
+        | RunCommand::AnswerCall { .. }
+        | RunCommand::WithdrawRun { .. } => None,
     }
 }

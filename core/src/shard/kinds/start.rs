@@ -48,7 +48,9 @@ pub(super) fn start(
     let lines = &shard.docket.lines;
     let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
     let budget = shard.budget();
-    let mut ground = run::Ground { now, hands, is_contended: &is_contended, budget, spent: 0 };
+    let map = &shard.map;
+    let shard_for = |number| map.spread(number);
+    let mut ground = run::Ground { now, hands, is_contended: &is_contended, shard_for: &shard_for, budget, spent: 0 };
     let started = run::start(id, &definition, start, &mut ground);
     shard.spent += ground.spent;
     let (run, events) = started.map_err(Rejection::Run)?;
@@ -88,7 +90,7 @@ pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &Star
 fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
     let may_be_old = match start.trigger {
         Trigger::Manual {} => from.is_none() && shard.memory.may_have_forgotten(run),
-        Trigger::Materialize { .. } => false,
+        Trigger::Materialize { .. } | Trigger::Call { .. } => false,
     };
     let is_known = || shard.started_as(holder_of(shard, run, start)).is_some();
     if may_be_old && !is_known() { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }

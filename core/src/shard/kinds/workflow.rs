@@ -11,7 +11,7 @@ use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Granted, Rejection, Shard};
-use crate::workflow::{self, ApplyWorkflow, PinVersion, Workflow, WorkflowCommand, WorkflowEvent};
+use crate::workflow::{self, ApplyWorkflow, PinVersion, Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::{CommandId, Revision, Timestamp};
 
 impl Aggregate for Workflow {
@@ -61,6 +61,11 @@ impl Aggregate for Workflow {
     }
 
     fn decide(&mut self, wish: WorkflowCommand, ground: &mut Ground<'_>) -> Result<Verdict<WorkflowEvent>, Rejection> {
+        if let WorkflowCommand::NameCurrent { .. } = wish {
+            let version = self.started().ok_or(Rejection::Workflow(WorkflowRejection::WorkflowNotFound))?;
+            let granted = Some(Granted::Workflow { version, created: false, pinned: self.pinned() });
+            return Ok(Verdict { events: Vec::new(), granted, tasks: HandedTasks::new() });
+        }
         let definitions = &mut *ground.definitions;
         let events = workflow::decide(self, wish, &mut |document| definitions.compiled(document));
         let events = events.map_err(Rejection::Workflow)?;
@@ -97,11 +102,14 @@ impl Aggregate for Workflow {
     fn bytes_asked(wish: &WorkflowCommand) -> usize {
         match wish {
             WorkflowCommand::ApplyWorkflow(wish) => wish.document.len_bytes(),
-            WorkflowCommand::PinVersion(_) => 0,
+            WorkflowCommand::PinVersion(_) | WorkflowCommand::NameCurrent { .. } => 0,
         }
     }
 
     fn missing(shard: &Shard, id: CommandId, key: &WorkflowKey, wish: &WorkflowCommand) -> Option<Missing> {
+        if let WorkflowCommand::NameCurrent { .. } = wish {
+            return None;
+        }
         if shard.memory.granted(id).is_some() {
             return None;
         }
@@ -111,6 +119,7 @@ impl Aggregate for Workflow {
             WorkflowCommand::PinVersion(PinVersion { version }) => {
                 workflow.and_then(|workflow| workflow.document((*version).or(workflow.current())?))
             }
+            WorkflowCommand::NameCurrent { .. } => None,
         };
         // What only the version before declares is withdrawn.
         let before = workflow.and_then(Self::started_document);

@@ -20,7 +20,20 @@ pub struct GetSettings {
 pub async fn run(settings: GetSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let run = client.get(&format!("/runs/{}", settings.run), &[]).await?;
-    show::answer(client.output, &run, || format!("{}\n\n{}", super::card(&run), nodes(&run)));
+    show::answer(client.output, &run, || {
+        let calls: Vec<_> = show::items(&run, "traces").filter(|trace| !trace["childRunId"].is_null()).collect();
+        let children = calls.into_iter().map(|trace| {
+            let [node, attempt, child] = ["nodeId", "attempt", "childRunId"].map(|name| show::cell(&trace[name]));
+            vec![node, attempt, child, show::cell(&trace["status"])]
+        });
+        let children: Vec<_> = children.collect();
+        let shown = format!("{}\n\n{}", super::card(&run), nodes(&run));
+        if children.is_empty() {
+            return shown;
+        }
+        let calls = show::table(&["node", "attempt", "calls run", "status"], children);
+        format!("{shown}\n\n{calls}")
+    });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -66,6 +66,10 @@ fn card(run: &Value) -> String {
             properties.push((name, show::actor(&run[field])));
         }
     }
+    let call = &run["trigger"]["call"];
+    if !call.is_null() {
+        properties.push(("called by", format!("{} of {}", show::cell(&call["node"]), show::cell(&call["parent"]))));
+    }
     if let Some(error) = run["error"].as_object() {
         let node = error.get("nodeId").and_then(Value::as_str).map(|node| format!("{node}: ")).unwrap_or_default();
         let text = |name: &str| error.get(name).map(show::cell).unwrap_or_default();

@@ -1,0 +1,143 @@
+//! A node that calls another workflow, and waits for its run.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::kind::Kind;
+use super::retry::{Again, Exhausted};
+use super::{Begins, Step};
+use crate::definition::{Call, OnChildFailure};
+use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, Trigger};
+use crate::run::budget::Later;
+use crate::run::state::Due;
+use crate::run::{Run, RunEvent, RunFailure};
+use crate::{Attempt, DefinitionVersion, Json, RunId};
+
+pub(super) struct Calls<'n> {
+    pub call: &'n Call,
+}
+
+impl Kind for Calls<'_> {
+    fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
+        if depth_of(step.decision.run()) >= CALL_DEPTH_MAX {
+            let message =
+                format!("the run stands in {CALL_DEPTH_MAX} calls within each other, and no call goes deeper");
+            return step.fail(RunFailure::new("call_depth", message), None);
+        }
+        step.schedule(input, Begins::Child(self.call.version))
+    }
+
+    fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {
+        match due {
+            Due::Timeout => {
+                step.fail_attempt(RunFailure::new("timeout", "the called run took too long"), Again::AsTold, None)
+            }
+            Due::Retry => {
+                let input = step.input();
+                self.begin(step, input)
+            }
+            // No call is told when to end. One that some history told so has had its time.
+            Due::Time => step.succeed(step.attempt(), Json::null(), Vec::new(), None),
+        }
+    }
+
+    fn withdraw(&self, step: &mut Step<'_, '_>) {
+        step.withdraw_child();
+        step.cancel();
+    }
+}
+
+/// In how many calls a run stands.
+pub(in crate::run) fn depth_of(run: &Run) -> u32 {
+    match run.origin.trigger() {
+        Trigger::Call { depth, .. } => *depth,
+        Trigger::Manual {} | Trigger::Materialize { .. } => 0,
+    }
+}
+
+impl Step<'_, '_> {
+    /// Learns how its call goes on. What is said of an attempt that is over, or of another child than its own, changes nothing.
+    pub fn answer_call(&mut self, attempt: Attempt, answer: Answer) -> Result<(), Later> {
+        let Some(current) = self.current().filter(|current| current.attempt == attempt) else { return Ok(()) };
+        let (Some((child, called)), Some(call)) = (current.child(), self.node().action.call()) else { return Ok(()) };
+        match answer {
+            Answer::Current { version } => {
+                if called.is_none() {
+                    self.call_child(attempt, child, version);
+                }
+                Ok(())
+            }
+            Answer::Refused { failure, permanent } => {
+                let again = if permanent { Again::Never } else { Again::AsTold };
+                self.fail_attempt(failure, again, None)
+            }
+            Answer::Ended { child: ended, .. } if ended != child => Ok(()),
+            Answer::Ended { child, end } => self.end_call(call, attempt, child, end),
+        }
+    }
+
+    fn end_call(&mut self, call: &Call, attempt: Attempt, child: RunId, end: ChildEnd) -> Result<(), Later> {
+        let (status, failure) = match end {
+            ChildEnd::Started {} => {
+                let output = Json::of(&json!({ "runId": child }));
+                return self.succeed(attempt, output, Vec::new(), None);
+            }
+            ChildEnd::Succeeded { output } => {
+                let output = match call.on_failure {
+                    OnChildFailure::Propagate => output,
+                    OnChildFailure::Catch => caught("succeeded", &output, None),
+                };
+                if self.work().scan(output.len_bytes()).is_err() {
+                    self.decision.turn.check_work()?;
+                }
+                // What runs wrap around the outputs of those they call grows with every call.
+                if let Err(invalid) = Json::check(output.as_str()) {
+                    let message = format!("the output of the called run cannot be taken over: {invalid}");
+                    let exhausted = Exhausted::Fails { withdraws: false };
+                    return self.end_attempt_badly(
+                        RunFailure::new("call_output", message),
+                        Again::Never,
+                        None,
+                        exhausted,
+                    );
+                }
+                return self.succeed(attempt, output, Vec::new(), None);
+            }
+            ChildEnd::Failed { failure } => ("failed", failure),
+            ChildEnd::Cancelled { reason } => {
+                ("cancelled", RunFailure::new("call_cancelled", format!("the called run was cancelled: {reason}")))
+            }
+        };
+        let exhausted = match call.on_failure {
+            OnChildFailure::Propagate => Exhausted::Fails { withdraws: false },
+            OnChildFailure::Catch => Exhausted::Succeeds { output: caught(status, &Json::null(), Some(&failure)) },
+        };
+        self.end_attempt_badly(failure, Again::AsTold, None, exhausted)
+    }
+
+    /// Takes down which version is called: now its run is told to start.
+    pub(super) fn call_child(&mut self, attempt: Attempt, child: RunId, version: DefinitionVersion) {
+        let node = self.address();
+        self.decision.emit(RunEvent::ChildCalled { node, attempt, child, version });
+    }
+
+    /// Has the run cancelled that the current attempt waits for, if it waits for one.
+    pub(super) fn withdraw_child(&mut self) {
+        let waits = self.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
+        if let Some((attempt, child)) = waits {
+            let node = self.address();
+            self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child });
+        }
+    }
+}
+
+/// What a call returns that catches failures.
+fn caught(status: &'static str, output: &Json, error: Option<&RunFailure>) -> Json {
+    #[derive(Serialize)]
+    struct Caught<'c> {
+        status: &'static str,
+        output: &'c Json,
+        error: Option<&'c RunFailure>,
+    }
+    Json::of(&Caught { status, output, error })
+}

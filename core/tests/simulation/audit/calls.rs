@@ -1,0 +1,84 @@
+//! What must hold of calls: a child has one attempt that called it, and every attempt learns of its own child only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_core::run::{RunEvent, RunStatus, Trigger};
+use headwater_core::{Attempt, NodeAddress, RunId};
+
+#[derive(Default)]
+pub struct CallBooks {
+    callers: BTreeMap<RunId, (RunId, NodeAddress, Attempt)>,
+    /// The children that attempts are at.
+    open: BTreeMap<(RunId, NodeAddress), RunId>,
+    told_to_start: BTreeSet<RunId>,
+    ended: BTreeMap<RunId, RunStatus>,
+    begun: BTreeSet<RunId>,
+    pub ends_heard: u64,
+}
+
+impl CallBooks {
+    pub fn learn(&mut self, id: RunId, event: &RunEvent) {
+        match event {
+            RunEvent::RunStarted { trigger: Trigger::Call { parent, node, attempt, depth, .. }, .. } => {
+                let caller = (*parent, node.clone(), *attempt);
+                assert_eq!(self.callers.get(&id), Some(&caller), "{id} is the child of the attempt that called it");
+                assert!(self.told_to_start.contains(&id), "{id} starts before it is called");
+                assert!((1..=16).contains(depth), "{id} stands in {depth} calls");
+                self.begun.insert(id);
+            }
+            RunEvent::AttemptScheduled { node, attempt, child: Some(child), .. } => {
+                let before = self.callers.insert(*child, (id, node.clone(), *attempt));
+                assert_eq!(before, None, "{child} has one parent attempt");
+                assert_eq!(self.open.insert((id, node.clone()), *child), None, "{node} of {id} waits for one child");
+            }
+            RunEvent::ChildCalled { node, child, .. } => {
+                assert_eq!(self.open.get(&(id, node.clone())), Some(child), "{node} of {id} calls its own child");
+                assert!(self.told_to_start.insert(*child), "{child} is called once");
+            }
+            RunEvent::ChildWithdrawn { node, child, .. } => {
+                assert_eq!(
+                    self.open.remove(&(id, node.clone())),
+                    Some(*child),
+                    "{node} of {id} withdraws its own child"
+                );
+            }
+            RunEvent::NodeSucceeded { node, output, .. } => {
+                let Some(child) = self.open.remove(&(id, node.clone())) else { return };
+                assert!(self.begun.contains(&child), "{node} of {id} goes on after {child}, which never began");
+                let is_detached = output.as_str().contains("runId");
+                assert!(
+                    is_detached || self.ended.contains_key(&child),
+                    "{node} of {id} goes on before {child} has ended"
+                );
+                self.ends_heard += 1;
+            }
+            RunEvent::AttemptFailed { node, .. } | RunEvent::NodeFailed { node, .. } => {
+                // What was withdrawn is not open any more.
+                let Some(child) = self.open.remove(&(id, node.clone())) else { return };
+                let end = self.ended.get(&child);
+                assert!(
+                    matches!(end, Some(RunStatus::Failed | RunStatus::Cancelled)),
+                    "{child} of {id} ended with {end:?}"
+                );
+                self.ends_heard += 1;
+            }
+            RunEvent::NodeCancelled { node } => {
+                let open = self.open.get(&(id, node.clone()));
+                assert_eq!(open, None, "{node} of {id} is cancelled and its child is not");
+            }
+            RunEvent::RunSucceeded { .. } => self.end(id, RunStatus::Succeeded),
+            RunEvent::RunFailed { .. } => self.end(id, RunStatus::Failed),
+            RunEvent::RunCancelled { .. } => self.end(id, RunStatus::Cancelled),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, id: RunId, status: RunStatus) {
+        self.ended.insert(id, status);
+    }
+
+    /// Nothing is left to happen.
+    pub fn rest(&self) {
+        assert_eq!(self.open, BTreeMap::new(), "every call is answered or withdrawn");
+    }
+}
