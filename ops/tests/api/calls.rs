@@ -48,8 +48,8 @@ async fn children_are_waited_for(engine: &Engine) {
     let run = ended(engine, "squares").await;
     assert_eq!((&run["status"], &run["output"]["sum"]), (&json!("succeeded"), &json!(506)), "{run}");
     let traces = run["traces"].as_array().unwrap().iter();
-    let children: Vec<_> =
-        traces.filter_map(|trace| Some((trace["nodeId"].clone(), trace["childRunId"].as_str()?))).collect();
+    let at = |trace: &Value| format!("{}@{}", trace["nodeId"].as_str().unwrap(), trace["branch"]);
+    let children: Vec<_> = traces.filter_map(|trace| Some((at(trace), trace["childRunId"].as_str()?))).collect();
     assert_eq!(children.len(), 12);
     let shards = children.iter().map(|(_, child)| child.parse::<RunId>().unwrap().shard());
     assert_eq!(shards.collect::<BTreeSet<_>>().len(), 3, "they are shared among the shards: {children:?}");

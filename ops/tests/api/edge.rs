@@ -106,7 +106,12 @@ async fn what_reads_must_see(engine: &Engine) {
         let named =
             [("slug", "pure"), ("version", "1"), ("assetId", "a"), ("queue", "q"), ("area", "run"), ("name", "closed")];
         let run = "01a1fd57-1f7e-7daa-8743-cc3c4dfbf400";
-        let more = [("runId", run), ("aggregate", "run%2F01a1fd57-1f7e-7daa-8743-cc3c4dfbf400"), ("shard", "0")];
+        let more = [
+            ("other", "1"),
+            ("runId", run),
+            ("aggregate", "run%2F01a1fd57-1f7e-7daa-8743-cc3c4dfbf400"),
+            ("shard", "0"),
+        ];
         let fill = |path: String, (name, value): &(&str, &str)| path.replace(&format!("{{{name}}}"), value);
         let path = named.iter().chain(&more).fold(path.clone(), fill);
         assert!(!path.contains('{'), "{path}");
