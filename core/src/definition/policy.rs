@@ -35,6 +35,8 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
     };
     if action.is_some_and(|action| action.call().is_some()) {
         warn(places[1], "has no effect: the time of a call is its `timeout`");
+    } else if action.is_some_and(|action| action.for_each().is_some()) {
+        // Refused beside a `forEach`, and said so already.
     } else if action.is_some_and(|action| !action.has_worker() && !action.is_group()) {
         places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
     } else if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {

@@ -301,3 +301,34 @@ fn ten_thousand_items_open_in_pieces_and_one_slow_item_holds_back_none() {
     let largest = world.commits.iter().map(|commit| serde_json::to_string(commit).unwrap().len()).max().unwrap();
     assert!(largest < 4 << 20, "{largest}");
 }
+
+#[test]
+fn what_items_make_together_is_bounded_while_they_make_it() {
+    let (mut world, run) = started(json!({}), json!(8));
+    work_off(&mut world, |_| Ok(json!("x".repeat(900_000))));
+    let timeline = world.timeline(run);
+    assert!(timeline.contains("all:enough") && timeline.ends_with("FAILED(node_too_large)"), "{timeline}");
+    // Whoever keeps the last only keeps no more than that.
+    let (mut world, run) = started(json!({"merge": "last"}), json!(8));
+    work_off(&mut world, |_| Ok(json!("x".repeat(900_000))));
+    assert!(world.timeline(run).ends_with("SUCCEEDED"), "{}", world.timeline(run));
+}
+
+#[test]
+fn large_bodies_open_as_many_at_a_time_as_have_room() {
+    let body: Vec<Value> = (0..1_000).map(|n| json!({"id": format!("n{n}"), "action": "noop"})).collect();
+    let mut body = json!({ "steps": body });
+    body["steps"][0] = json!({"id": "n0", "jobSlug": "work"});
+    let mut world =
+        World::with(&json!({"slug": "large", "steps": [{"id": "all", "forEach": {"items": 150, "body": body}}]}));
+    let run = world.start("large", json!({}));
+    world.settle();
+    assert_eq!(world.tasks().len(), 100, "a hundred of a thousand nodes each");
+    world.name_again();
+    for task in world.tasks() {
+        world.report(&task, ok(json!(1))).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.tasks().len(), 50);
+    assert!(!world.timeline(run).contains("FAILED"));
+}

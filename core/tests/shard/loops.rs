@@ -180,3 +180,16 @@ fn a_fan_out_in_a_loop_begins_anew_with_each_turn() {
     assert_eq!(outputs(&world, "rank"), [json!(1), json!(2), json!(3)], "{}", world.timeline(run));
     assert_eq!(outputs(&world, "done"), [json!([30, 31, 32])]);
 }
+
+#[test]
+fn the_loops_of_a_run_go_round_so_often_in_all() {
+    let step = |id: &str| json!({"id": id, "action": "noop"});
+    let mut world = World::with(&json!({"slug": "endless", "nodes": [step("outer"), step("inner")],
+        "transitions": [{"from": "outer", "to": "inner"}, {"from": "inner", "to": "inner", "maxIterations": 5_000},
+            {"from": "inner", "to": "outer", "maxIterations": 5_000, "priority": 1}]}));
+    let run = world.start("endless", json!({}));
+    world.settle();
+    let timeline = world.timeline(run);
+    assert!(timeline.ends_with("FAILED(loop_limit)"), "{}", &timeline[timeline.len() - 200..]);
+    assert_eq!(timeline.matches(":opens(").count(), 10_000);
+}

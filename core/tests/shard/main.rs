@@ -3,6 +3,7 @@
 mod assets;
 mod attempts;
 mod bounds;
+mod branch_events;
 mod branches;
 mod calls;
 mod calls_end;

@@ -217,18 +217,7 @@ impl Fold<'_> {
         }
         if ends_well {
             self.end_loop(place, branch);
-        } else if self.goes_on(place) && !matches!(outcome, BranchOutcome::Cancelled {}) {
-            self.list_if_it_advances(place);
-        } else {
-            self.list_if_it_may_end(place);
-        }
-    }
-
-    /// A `forEach` whose branches are withdrawn ends when the last of them has ended.
-    fn list_if_it_may_end(&mut self, place: Place) {
-        let is_closing_itself =
-            matches!(self.node(place).phase.around(), Some(Around::Each(each)) if each.closing.is_some());
-        if is_closing_itself && self.goes_on(place) {
+        } else if self.goes_on(place) {
             self.list_if_it_advances(place);
         }
     }

@@ -117,32 +117,12 @@ impl Phase {
 
     /// Returns what it is at that has branches.
     pub fn around(&self) -> Option<&Around> {
-        match self {
-            Self::Around(around) => Some(around),
-            Self::Pending
-            | Self::AwaitingAssets { .. }
-            | Self::Current(_)
-            | Self::Retrying { .. }
-            | Self::Succeeded
-            | Self::Failed
-            | Self::Skipped
-            | Self::Cancelled => None,
-        }
+        if let Self::Around(around) = self { Some(around) } else { None }
     }
 
     /// Returns the same, to change it.
     pub fn around_mut(&mut self) -> Option<&mut Around> {
-        match self {
-            Self::Around(around) => Some(around),
-            Self::Pending
-            | Self::AwaitingAssets { .. }
-            | Self::Current(_)
-            | Self::Retrying { .. }
-            | Self::Succeeded
-            | Self::Failed
-            | Self::Skipped
-            | Self::Cancelled => None,
-        }
+        if let Self::Around(around) = self { Some(around) } else { None }
     }
 
     /// Returns where that is, in the words users see.

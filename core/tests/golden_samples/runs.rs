@@ -1,0 +1,247 @@
+//! What runs learn: one event of each kind.
+
+use headwater_core::asset::*;
+use headwater_core::definition::{OnMiss, Require};
+use headwater_core::expr::ConsumedAsset;
+use headwater_core::run::*;
+use headwater_core::{
+    Attempt, BranchId, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version,
+};
+use serde_json::json;
+
+pub fn name<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().unwrap()
+}
+
+pub fn run() -> RunId {
+    name("0197a3f0-7c00-7abc-8def-0123456789ab")
+}
+
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_750_000_000_000_000 + seconds * 1_000_000)
+}
+
+pub fn failure() -> RunFailure {
+    RunFailure::new("disk_full", "no space left on device").at(&name("build"), Some(Attempt::new(2)))
+}
+
+pub fn ended(outcome: BranchOutcome) -> RunEvent {
+    RunEvent::BranchEnded { branch: BranchId::new(7), outcome }
+}
+
+pub fn explained() -> RunFailure {
+    failure().with_details(Json::of(&json!({"status": 507, "headers": {"retry-after": "120"}})))
+}
+
+pub fn chosen() -> ConsumedAsset {
+    ConsumedAsset {
+        asset: name("site.report"),
+        partition: None,
+        version: Version::new(3),
+        payload: Json::of(&json!({"path": "/srv"})),
+    }
+}
+
+pub fn waiter() -> Waiter {
+    Waiter { run: run(), node: name("pack") }
+}
+
+pub fn called(detached: bool) -> RunEvent {
+    let node = name("build@17");
+    RunEvent::RunStarted {
+        workspace: name("default"),
+        workflow: name("site"),
+        version: DefinitionVersion::new(2),
+        input: Json::empty_object(),
+        trigger: Trigger::Call { parent: run(), node, attempt: Attempt::new(2), depth: 3, detached },
+        keyed: false,
+    }
+}
+
+pub fn runs() -> Vec<(&'static str, RunEvent)> {
+    let node = || name("build");
+    let lease = LeaseToken::from_bits(0x0123_4567_89ab_cdef);
+    let need = AssetNeed {
+        asset: name("site.report"),
+        partition: Some(name("2026-11-21")),
+        require: Require::Fresh { max_age_ms: 60_000 },
+        on_miss: Some(OnMiss::Wait),
+        producer_input: Some(Json::of(&json!({"dir": "/"}))),
+    };
+    let produced = ProducedAsset {
+        asset_id: name("site.report"),
+        payload: Json::of(&json!({"path": "/srv"})),
+        produced_at: Some(at(1)),
+        partition_key: Some(name("2026-11-21")),
+        schema: Some(Json::of(&json!({"type": "object"}))),
+        freshness: Some(Json::of(&json!({"ttlMs": 60_000}))),
+    };
+    vec![
+        (
+            "run-started",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::of(&json!({"dir": "/"})),
+                trigger: Trigger::Manual {},
+                keyed: true,
+            },
+        ),
+        (
+            "run-started-to-materialize",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::empty_object(),
+                trigger: Trigger::Materialize { asset: name("site.report"), partition: None, requested_by: run() },
+                keyed: false,
+            },
+        ),
+        ("run-started-by-a-call", called(false)),
+        ("run-started-by-a-call-that-goes-on", called(true)),
+        ("node-awaited-assets", RunEvent::NodeAwaitedAssets { node: node(), needs: vec![need] }),
+        (
+            "asset-resolved",
+            RunEvent::AssetResolved { node: node(), asset: name("site.report"), chosen: Some(chosen()) },
+        ),
+        (
+            "attempt-scheduled",
+            RunEvent::AttemptScheduled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                input: Some(Json::of(&json!([1, 2.5, null]))),
+                wakes_at: Some(at(90)),
+                handed_to: Some(name("worker.1")),
+                session: None,
+                child: None,
+            },
+        ),
+        (
+            "attempt-scheduled-to-call",
+            RunEvent::AttemptScheduled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                input: None,
+                wakes_at: None,
+                handed_to: None,
+                session: None,
+                child: Some(run()),
+            },
+        ),
+        (
+            "child-called",
+            RunEvent::ChildCalled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                child: run(),
+                version: DefinitionVersion::new(3),
+            },
+        ),
+        ("child-withdrawn", RunEvent::ChildWithdrawn { node: node(), attempt: Attempt::FIRST, child: run() }),
+        (
+            "attempt-granted",
+            RunEvent::AttemptGranted {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                worker: name("worker.1"),
+                session: SessionId::from_bits(0x5e55),
+            },
+        ),
+        (
+            "attempt-returned",
+            RunEvent::AttemptReturned { node: node(), attempt: Attempt::FIRST, worker: name("worker.1") },
+        ),
+        (
+            "attempt-started",
+            RunEvent::AttemptStarted {
+                node: node(),
+                attempt: Attempt::FIRST,
+                worker: name("worker.1"),
+                started_at: at(1),
+            },
+        ),
+        (
+            "attempt-failed",
+            RunEvent::AttemptFailed {
+                node: node(),
+                attempt: Attempt::new(2),
+                failure: failure(),
+                worker: Some(name("worker.1")),
+                started_at: Some(at(1)),
+            },
+        ),
+        ("retry-armed", RunEvent::RetryArmed { node: node(), attempt: Attempt::new(3), due_at: at(4) }),
+        (
+            "node-succeeded",
+            RunEvent::NodeSucceeded {
+                node: node(),
+                attempt: Attempt::FIRST,
+                output: Json::of(&json!({"files": 3})),
+                assets: vec![produced],
+                worker: Some(name("worker.1")),
+                started_at: Some(at(1)),
+                taken: Some(vec![0, 2]),
+            },
+        ),
+        (
+            "attempt-failed-with-details",
+            RunEvent::AttemptFailed {
+                node: node(),
+                attempt: Attempt::new(2),
+                failure: explained(),
+                worker: None,
+                started_at: None,
+            },
+        ),
+        ("node-failed", RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![1], tolerated: false }),
+        (
+            "node-failed-and-tolerated",
+            RunEvent::NodeFailed { node: node(), failure: failure(), taken: vec![0, 2], tolerated: true },
+        ),
+        ("node-skipped", RunEvent::NodeSkipped { node: node() }),
+        ("node-cancelled", RunEvent::NodeCancelled { node: node() }),
+        (
+            "asset-recorded",
+            RunEvent::AssetRecorded {
+                node: node(),
+                asset: name("site.report"),
+                partition: Some(name("2026-11-21")),
+                version: Version::new(4),
+            },
+        ),
+        ("items-listed", RunEvent::ItemsListed { node: node(), items: Json::of(&json!(["a", {"b": 1}])) }),
+        (
+            "branches-opened",
+            RunEvent::BranchesOpened {
+                node: node(),
+                kind: BranchKind::Item,
+                first: BranchId::new(7),
+                from: 3,
+                count: 2,
+            },
+        ),
+        ("branch-closing", RunEvent::BranchClosing { branch: BranchId::new(7), failure: failure() }),
+        ("join-closing-enough", RunEvent::JoinClosing { node: node(), join: JoinClosing::Enough {} }),
+        (
+            "join-closing-failed",
+            RunEvent::JoinClosing { node: node(), join: JoinClosing::Failed { failure: failure() } },
+        ),
+        ("branch-succeeded", ended(BranchOutcome::Succeeded { output: Json::of(&json!([1])), key: Some("a".into()) })),
+        ("branch-failed", ended(BranchOutcome::Failed { failure: failure() })),
+        ("branch-cancelled", ended(BranchOutcome::Cancelled {})),
+        ("branch-turned", ended(BranchOutcome::Turned { again: true })),
+        ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
+        ("run-failed", RunEvent::RunFailed { failure: failure() }),
+        ("run-ending-failed", RunEvent::RunEnding { ending: Ending::Failed { failure: failure() } }),
+        ("run-ending-cancelled", RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into() } }),
+        ("run-cancelled", RunEvent::RunCancelled { reason: "enough".into() }),
+    ]
+}
