@@ -7,7 +7,7 @@ use headwater_core::run::{RunCommand, RunRejection, StartRun, Trigger};
 use headwater_core::shard::{AggregateId, Command, Rejection, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{DefinitionVersion, Json, RunId, ShardId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{Asker, CHAOS, Cluster, Happening, MILLI, SECOND, Wish};
 use crate::documents::{PRODUCERS, SLUGS, document};
@@ -61,8 +61,12 @@ impl Cluster {
     }
 
     fn apply(&mut self, slug: &'static str, edition: u64) {
-        let (definition, _) = headwater_core::definition::compile(&document(slug, edition))
-            .unwrap_or_else(|problems| panic!("{slug}: {problems}"));
+        self.apply_document(slug, &document(slug, edition));
+    }
+
+    pub fn apply_document(&mut self, slug: &'static str, document: &Value) {
+        let (definition, _) =
+            headwater_core::definition::compile(document).unwrap_or_else(|problems| panic!("{slug}: {problems}"));
         let apply = ApplyWorkflow { document: definition.source, content_hash: definition.content_hash };
         let command = Command::Workflow { key: key(slug), command: WorkflowCommand::ApplyWorkflow(apply) };
         let shard = self.map.shard_of(&AggregateId::Workflow(key(slug))).expect("a workflow has a shard");
@@ -71,7 +75,13 @@ impl Cluster {
     }
 
     fn start(&mut self, slug: &'static str) {
-        let Some(version) = self.clients.versions.get(slug).copied() else { return };
+        let input = json!({"n": self.chance.below(9), "dir": "/"});
+        self.start_with(slug, &input);
+    }
+
+    /// Starts a run, if the workflow is known to be there.
+    pub fn start_with(&mut self, slug: &'static str, input: &Value) -> Option<RunId> {
+        let version = self.clients.versions.get(slug).copied()?;
         let shard = self.map.spread(self.chance.bits());
         let randomness = u128::from(self.chance.bits()) << 64 | u128::from(self.chance.bits());
         let run = RunId::new(shard, self.clock(0), randomness);
@@ -79,7 +89,7 @@ impl Cluster {
             workspace: workspace(),
             workflow: slug.parse().unwrap(),
             version,
-            input: Json::of(&json!({"n": self.chance.below(9), "dir": "/"})),
+            input: Json::of(input),
             trigger: Trigger::Manual {},
             keyed: self.chance.percent(30),
         };
@@ -90,6 +100,7 @@ impl Cluster {
             let submission = Submission::new(self.command_id(), command.clone());
             self.run_errand(Errand::Start(run), shard, Wish::Submit(submission));
         }
+        Some(run)
     }
 
     fn cancel(&mut self) {
@@ -104,6 +115,9 @@ impl Cluster {
     }
 
     pub fn client_turn(&mut self) {
+        if self.pipeline.is_some() {
+            return self.pipeline_turn();
+        }
         if self.time >= CHAOS {
             // Some wait for whatever comes: in the end somebody makes it.
             self.clients.rounds += 1;

@@ -15,6 +15,7 @@ use crate::chance::Chance;
 use crate::clients::Clients;
 pub use crate::happening::{Ask, Asker, Happening, Said, Wish};
 use crate::journal::Journal;
+use crate::pipeline::Pipeline;
 use crate::seat::Seat;
 use crate::workers::Worker;
 
@@ -69,16 +70,33 @@ pub struct Cluster {
     pub timeline: Vec<String>,
     pub healed: bool,
     pub happened: u64,
+    /// The only thing that happens, instead of chaos.
+    pub pipeline: Option<Pipeline>,
 }
 
 impl Cluster {
     pub fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let shards = chance.between(1, 4) as u16;
+        let processes = chance.between(2, 3);
+        let mut cluster = Self::built(chance, shards, processes);
+        for shard in cluster.shards() {
+            cluster.at(1, Happening::TakeOver { shard });
+        }
+        for _ in 0..cluster.chance.between(1, 3) {
+            cluster.hire();
+        }
+        cluster.open_for_clients();
+        cluster.at(2 * SECOND, Happening::Fault);
+        cluster.at(CHAOS, Happening::Heals);
+        cluster
+    }
+
+    /// One in which nothing happens yet.
+    pub fn built(chance: Chance, shards: u16, processes: u64) -> Self {
         let map = ShardMap::even(shards).unwrap();
-        let processes =
-            (0..chance.between(2, 3)).map(|_| Process { offset: 0, frozen_until: 0, deaf_until: 0 }).collect();
-        let mut cluster = Self {
+        let processes = (0..processes).map(|_| Process { offset: 0, frozen_until: 0, deaf_until: 0 }).collect();
+        Self {
             chance,
             time: 0,
             agenda: BTreeMap::new(),
@@ -99,34 +117,29 @@ impl Cluster {
             timeline: Vec::new(),
             healed: false,
             happened: 0,
-        };
-        for shard in cluster.shards() {
-            cluster.at(1, Happening::TakeOver { shard });
+            pipeline: None,
         }
-        for _ in 0..cluster.chance.between(1, 3) {
-            cluster.hire();
-        }
-        cluster.open_for_clients();
-        cluster.at(2 * SECOND, Happening::Fault);
-        cluster.at(CHAOS, Happening::Heals);
-        cluster
     }
 
     /// Lives through the chaos, until everything is at rest.
     pub fn live(&mut self) {
         while !(self.healed && self.is_at_rest()) {
             assert!(self.time < REST, "did not come to rest: {}", self.unrest());
-            let ((time, _), happening) = self.agenda.pop_first().expect("turns come back");
-            self.time = time;
-            if let Some(thawed) = self.frozen(&happening) {
-                self.at(thawed - time + 1, happening);
-                continue;
-            }
-            self.happened += 1;
-            self.happens(happening);
+            self.next();
         }
         self.audit.rest();
         self.compare_owners();
+    }
+
+    /// Lets the next thing happen.
+    pub fn next(&mut self) {
+        let ((time, _), happening) = self.agenda.pop_first().expect("turns come back");
+        self.time = time;
+        if let Some(thawed) = self.frozen(&happening) {
+            return self.at(thawed - time + 1, happening);
+        }
+        self.happened += 1;
+        self.happens(happening);
     }
 
     fn happens(&mut self, happening: Happening) {
@@ -341,12 +354,12 @@ impl Cluster {
         }
     }
 
-    fn is_at_rest(&self) -> bool {
+    pub fn is_at_rest(&self) -> bool {
         let seated = self.current.iter().all(|seat| seat.is_some_and(|seat| self.seats[seat].is_at_rest()));
         seated && self.asks.is_empty() && self.workers.iter().all(|w| w.held.is_empty()) && self.clients.is_at_rest()
     }
 
-    fn unrest(&self) -> String {
+    pub fn unrest(&self) -> String {
         let seats: Vec<_> = self.current.iter().flatten().map(|seat| self.seats[*seat].unrest()).collect();
         let asks: Vec<_> = self.asks.values().map(|ask| format!("{:?} asks {:?}", ask.asker, ask.wish)).collect();
         let held: usize = self.workers.iter().map(|worker| worker.held.len()).sum();

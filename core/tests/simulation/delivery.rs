@@ -8,6 +8,7 @@ use headwater_core::shard::{Append, AssetNotice, Effect, Rejection, Submission, 
 use headwater_core::{BundleId, Sequence, ShardId};
 
 use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
+use crate::pipeline::{Dies, Pipeline};
 use crate::seat::Ticket;
 
 impl Cluster {
@@ -26,6 +27,10 @@ impl Cluster {
 
     pub fn append_arrives(&mut self, seat: usize, append: &Rc<Append>, heard: bool) {
         let shard = self.seats[seat].shard;
+        let dies = self.pipeline.as_mut().and_then(Pipeline::dies);
+        if dies == Some(Dies::Before) {
+            return self.die(seat);
+        }
         let journal = &mut self.journals[usize::from(shard.number())];
         let stored = journal.append(&append.bytes, append.expected);
         match stored {
@@ -38,6 +43,9 @@ impl Cluster {
                 }
             }
             None => self.note(format_args!("shard {shard} refuses seat {seat} to append after {}", append.expected)),
+        }
+        if dies == Some(Dies::Behind) {
+            return self.die(seat);
         }
         if heard {
             self.later(Happening::AppendAnswered { seat, bundle: append.id, stored });

@@ -11,6 +11,7 @@
 //! | `faults` | what goes wrong |
 //! | `audit` | what must hold (the numbers stand in `core/src/lib.rs`) |
 //! | `documents` | which workflows run |
+//! | `pipeline` | one run without chaos, whose owner dies at every append in turn |
 //!
 //! A failure prints its seed and the end of its timeline. `HEADWATER_SEED=… cargo test -p headwater-core --test
 //! simulation` plays exactly that story again; `HEADWATER_SEEDS=…` plays more stories than usual.
@@ -24,6 +25,7 @@ mod documents;
 mod faults;
 mod happening;
 mod journal;
+mod pipeline;
 mod recovery;
 mod seat;
 mod timeline;

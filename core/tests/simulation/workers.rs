@@ -9,7 +9,7 @@ use headwater_core::run::Report;
 use headwater_core::{LeaseToken, QueueName, SessionId, ShardId, WorkerId, WorkspaceId};
 
 use crate::cluster::{Asker, Cluster, Happening, MILLI, SECOND, Wish};
-use crate::documents;
+use crate::{documents, pipeline};
 
 const SLOTS: usize = 4;
 
@@ -177,6 +177,9 @@ impl Cluster {
         }
         self.workers[worker].lender.took(task.run.shard());
         self.workers[worker].held.insert(lease, Attempt { task, stage: Stage::Waiting });
+        if self.pipeline.is_some() {
+            return self.attempt_begins(worker, life, lease);
+        }
         match self.chance.below(100) {
             // It stops before it begins, and gives back.
             0..4 => self.give_back(worker, lease),
@@ -206,10 +209,11 @@ impl Cluster {
         let task = attempt.task.clone();
         self.audit.begins(&task);
         self.note(format_args!("worker {worker} runs {} {} try {}", short(&task), task.node, task.attempt));
-        let takes = match self.chance.below(100) {
-            0..60 => self.chance.between(MILLI, 100 * MILLI),
-            60..93 => self.chance.between(100 * MILLI, 2 * SECOND),
-            _ => self.chance.between(2 * SECOND, 6 * SECOND),
+        let takes = match (&self.pipeline, self.chance.below(100)) {
+            (Some(_), _) => pipeline::takes(&task),
+            (None, 0..60) => self.chance.between(MILLI, 100 * MILLI),
+            (None, 60..93) => self.chance.between(100 * MILLI, 2 * SECOND),
+            (None, _) => self.chance.between(2 * SECOND, 6 * SECOND),
         };
         if takes > 250 * MILLI {
             self.at(250 * MILLI, Happening::Runs { worker, life, lease });
@@ -234,7 +238,10 @@ impl Cluster {
         let Worker { name, held, .. } = &mut self.workers[worker];
         let Some(attempt) = held.get_mut(&lease).filter(|attempt| attempt.stage == Stage::Running) else { return };
         attempt.stage = Stage::Reported;
-        let outcome = documents::outcome(&attempt.task, &mut self.chance);
+        let outcome = match &self.pipeline {
+            Some(_) => pipeline::outcome(&attempt.task),
+            None => documents::outcome(&attempt.task, &mut self.chance),
+        };
         let (run, node, attempt) = (attempt.task.run, attempt.task.node.clone(), attempt.task.attempt);
         let report = Report { node, attempt, lease, worker: name.clone(), started_at, outcome };
         // What it frees goes with the report.

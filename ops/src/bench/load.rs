@@ -32,7 +32,12 @@ pub struct Workflow {
 
 /// A chain of ten nodes: jobs, or pure.
 pub fn chain(slug: &str, pure: bool) -> Value {
-    let steps: Vec<_> = (0..10)
+    chain_of(slug, 10, pure)
+}
+
+/// A chain of so many.
+pub fn chain_of(slug: &str, length: usize, pure: bool) -> Value {
+    let steps: Vec<_> = (0..length)
         .map(|at| {
             let mut step = match pure {
                 true => {
@@ -61,6 +66,19 @@ pub fn fan(slug: &str, width: usize) -> Value {
 /// One job.
 pub fn one(slug: &str) -> Value {
     json!({"slug": slug, "steps": [{"id": "only", "jobSlug": "bench"}]})
+}
+
+/// A job for each of so many items, with a text that the run brings, and its output back into one list.
+pub fn for_each(slug: &str, items: usize) -> Value {
+    let body = json!({"id": "item", "jobSlug": "bench", "input": "${{ item }}"});
+    let items = format!("${{{{ range({items}).map(n, {{'n': n, 'text': input.text}}) }}}}");
+    json!({"slug": slug, "steps": [{"id": "all", "forEach": {"items": items, "body": body}}],
+           "output": "${{ size(nodes.all.output) }}"})
+}
+
+/// One node that sleeps until its run's `at`.
+pub fn until(slug: &str) -> Value {
+    json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "wait_until", "until": "${{ input.at }}"}}]})
 }
 
 /// One node that sleeps for an hour.
@@ -99,6 +117,30 @@ pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failur
 /// Starts one run.
 pub async fn start(access: &Access, workflow: &Workflow) -> Result<RunId, Failure> {
     start_at(access, workflow).await.map(|(run, _)| run)
+}
+
+/// How many starts of many are under way at once.
+const STARTS: usize = 256;
+
+/// Starts so many runs, each with an input of its own by its number.
+pub async fn start_many(
+    access: &Access,
+    workflow: &Workflow,
+    count: usize,
+    input: impl Fn(usize) -> Json,
+) -> Result<(), Failure> {
+    for first in (0..count).step_by(STARTS) {
+        let each = first..count.min(first + STARTS);
+        let starts = each.map(|at| {
+            let input = input(at);
+            async move {
+                let workflow = Workflow { input, ..workflow.clone() };
+                start(access, &workflow).await
+            }
+        });
+        futures_util::future::try_join_all(starts).await?;
+    }
+    Ok(())
 }
 
 /// Starts one run; returns also the place where its start can be read.

@@ -5,9 +5,11 @@
 
 mod cluster;
 mod figures;
+mod graphs;
 mod load;
 mod queued;
 mod scenarios;
+mod sleepers;
 mod worker;
 
 use std::process::ExitCode;
@@ -33,6 +35,12 @@ pub enum Scenario {
     FirstAttempt,
     /// One node to a thousand and back to one.
     FanOut,
+    /// One run of a chain of a thousand jobs at a time.
+    Chain,
+    /// One `forEach` over 10,000 items of 1 KiB, there and back, projector on.
+    ForEach,
+    /// Sleeping runs: what they take in memory, and how late they wake.
+    Sleepers,
     /// A thousand wide graphs at once on few slots, beside chains that just fill theirs.
     Queued,
     /// Chains of 10 jobs on fleets of ever smaller workers.
@@ -59,7 +67,7 @@ pub struct BenchSettings {
     /// How many shards.
     #[arg(long, default_value_t = 4)]
     pub shards: u16,
-    /// How many runs wait in the memory scenario.
+    /// How many runs wait in the scenarios `memory` and `sleepers`.
     #[arg(long, default_value_t = 100_000)]
     pub waiting_runs: usize,
     /// Where to keep the JSON too.

@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Cluster;
 use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
-use super::queued;
-use super::worker;
-use super::{BenchSettings, Scenario};
+use super::{BenchSettings, Scenario, graphs, queued, sleepers, worker};
 use crate::failure::Failure;
 use crate::settings::Role;
 
@@ -30,6 +28,9 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::Single => single(settings, report).await,
         Scenario::FirstAttempt => first_attempt(settings, report).await,
         Scenario::FanOut => fan_out(settings, report).await,
+        Scenario::Chain => graphs::chain(settings, report).await,
+        Scenario::ForEach => graphs::for_each(settings, report).await,
+        Scenario::Sleepers => sleepers::measure(settings, report).await,
         Scenario::Queued => queued::queued(settings, report).await,
         Scenario::Fleet => queued::fleet(settings, report).await,
         Scenario::Memory => memory(settings, report).await,
@@ -60,12 +61,12 @@ pub(super) async fn bare_publish(cluster: &Cluster) -> Result<f64, Failure> {
     median(&took)
 }
 
-async fn yardstick(cluster: &Cluster) -> Result<Yardstick, Failure> {
+pub(super) async fn yardstick(cluster: &Cluster) -> Result<Yardstick, Failure> {
     Yardstick::open(&cluster.access.broker, 512).await.map_err(|error| Failure::of(&error))
 }
 
 /// In milliseconds.
-fn median(took: &[Duration]) -> Result<f64, Failure> {
+pub(super) fn median(took: &[Duration]) -> Result<f64, Failure> {
     percentile(took, 0.5).map(millis).ok_or_else(|| Failure::new("nothing was measured"))
 }
 
@@ -310,13 +311,9 @@ async fn memory(settings: &BenchSettings, report: &mut Report) -> Result<(), Fai
     let cluster = Cluster::start(settings.shards, &[Role::Api, Role::Shards, Role::Tasks, Role::Projector]).await?;
     report.add("memory", "engine idle", "MB", &[cluster.engine_memory()? as f64 / 1e6]);
     let workflow = load::apply(&cluster.access, &load::sleeper("sleeper")).await?;
+    let started = settings.waiting_runs;
     let began = Instant::now();
-    let mut started = 0;
-    while started < settings.waiting_runs {
-        let count = (settings.waiting_runs - started).min(256);
-        let starts = (0..count).map(|_| load::start(&cluster.access, &workflow));
-        started += futures_util::future::try_join_all(starts).await?.len();
-    }
+    load::start_many(&cluster.access, &workflow, started, |_| workflow.input.clone()).await?;
     report.add("memory", "starting them", "runs/s", &[started as f64 / began.elapsed().as_secs_f64()]);
     report.add("memory", format!("engine with {started} waiting runs"), "MB", &[cluster.engine_memory()? as f64 / 1e6]);
     cluster.stop().await;
