@@ -17,8 +17,8 @@ const ITEMS_DEFAULT: u64 = 10_000;
 /// The longest name of an item.
 const NAME_CHARS_MAX: usize = 50;
 /// Names that expressions have already.
-const TAKEN: [&str; 17] = [
-    "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "vars",
+const TAKEN: [&str; 18] = [
+    "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "acc", "vars",
     "schedule", "true", "false", "null", "in",
 ];
 
@@ -83,7 +83,21 @@ pub enum Merge {
     Keyed(Option<Expression>),
     /// The last item's.
     Last,
+    /// What is left when each has been added to what was there before.
+    Reduce(Box<Reduce>),
 }
+
+/// How outputs are added up.
+#[derive(Debug)]
+pub struct Reduce {
+    /// What there is before the first: `acc`. The output, where no item succeeded.
+    pub initial: Template,
+    /// Makes the next `acc` of `acc`, `output` and `index`.
+    pub step: Expression,
+}
+
+/// What is bound where outputs are added up.
+pub(super) const ADDED_UP: [&str; 3] = ["acc", "output", "index"];
 
 /// What of a `forEach` or a `group` is still to be read: its nodes.
 pub(super) struct Body<'d> {
@@ -242,13 +256,17 @@ fn merge(fields: &mut Fields<'_>, name: Option<&str>, uses: &mut Vec<Use>) -> Op
             "keyed" => Some(Merge::Keyed(None)),
             "last" => Some(Merge::Last),
             _ => {
-                let known = "collect, append, mergeObject, keyed, last";
+                let known = "collect, append, mergeObject, keyed, last, or `{keyed: …}` or `{reduce: {initial, step}}`";
                 field.error(ProblemCode::InvalidValue, format!("must be one of {known}"));
                 None
             }
         };
     };
     let mut own = field.fields()?;
+    if let Some(reduce) = own.take(&["reduce"]) {
+        own.finish();
+        return self::reduce(&reduce, uses).map(|reduce| Merge::Reduce(Box::new(reduce)));
+    }
     let key = own.need(&["keyed"]);
     own.finish();
     let key = key?;
@@ -256,6 +274,20 @@ fn merge(fields: &mut Fields<'_>, name: Option<&str>, uses: &mut Vec<Use>) -> Op
     let (expression, used) = field.findings().binding(&names, || template::condition(&key))?;
     uses.push(used);
     Some(Merge::Keyed(Some(expression)))
+}
+
+fn reduce(field: &Field<'_>, uses: &mut Vec<Use>) -> Option<Reduce> {
+    let mut own = field.fields()?;
+    let initial = own.need(&["initial"]).and_then(|field| {
+        let found = field.findings();
+        template::template(&field.at, field.value, found, uses)
+    });
+    let step = own.need(&["step"]);
+    own.finish();
+    let step = step?;
+    let (step, used) = step.findings().binding(&ADDED_UP, || template::condition(&step))?;
+    uses.push(used);
+    Some(Reduce { initial: initial?, step })
 }
 
 /// Says what of a node has no effect where it has a `forEach`, and where it belongs.

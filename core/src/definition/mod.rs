@@ -70,7 +70,7 @@ pub use contract::{
 };
 pub use difference::{Breaking, Change, ChangeKind, Difference, Subject, difference};
 pub use document::nearest;
-pub use for_each::{EachJoin, ForEach, ItemTolerance, Merge, OnTimeout};
+pub use for_each::{EachJoin, ForEach, ItemTolerance, Merge, OnTimeout, Reduce};
 pub use graph::{
     Back, Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
     Transition, TransitionIx, place_of,

@@ -117,6 +117,28 @@ fn outputs_are_merged_as_the_document_says() {
 }
 
 #[test]
+fn outputs_are_added_up_in_the_order_of_the_items_whichever_came_first() {
+    let reduce = |initial: Value, step: &str| json!({"merge": {"reduce": {"initial": initial, "step": step}}});
+    let joined = reduce(json!("${{ input.items[0] }}"), "acc + string(index) + output");
+    let (mut world, run) = started(joined, json!(["a", "b", "c"]));
+    let mut tasks = world.tasks();
+    while let Some(task) = tasks.pop() {
+        world.report(&task, ok(task.input.to_value()["item"].clone())).unwrap();
+        tasks.extend(world.tasks());
+    }
+    assert_eq!(output(&world, "all"), Some(json!("a0a1b2c")), "{}", world.timeline(run));
+    let (world, _) = started(reduce(json!({"none": true}), "{'none': false}"), json!([]));
+    assert_eq!(output(&world, "all"), Some(json!({"none": true})), "where there is none it is what it was before");
+    for (step, code) in [("acc + output", "expression_error"), ("[acc, acc]", "decision_limit")] {
+        let (mut world, run) = started(reduce(json!(1), step), json!((0..40).collect::<Vec<_>>()));
+        work_off(&mut world, |_| Ok(json!("text")));
+        world.settle();
+        let timeline = world.timeline(run);
+        assert!(timeline.ends_with(&format!("all:dead({code}) FAILED({code})")), "{step}: {timeline}");
+    }
+}
+
+#[test]
 fn only_so_many_are_open_at_a_time_and_several_go_together() {
     let (mut world, run) = started(json!({"maxConcurrency": 2}), json!([1, 2, 3, 4, 5]));
     let mut most = 0;

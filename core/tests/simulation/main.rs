@@ -14,7 +14,7 @@
 //! | `pipeline` | one run without chaos, whose owner dies at every append in turn |
 //!
 //! A failure prints its seed and the end of its timeline. `HEADWATER_SEED=… cargo test -p headwater-core --test
-//! simulation` plays exactly that story again; `HEADWATER_SEEDS=…` plays more stories than usual.
+//! simulation` plays exactly that story again; `HEADWATER_SEEDS=…` plays more stories than usual, as `make test` does.
 
 mod audit;
 mod chance;

@@ -65,6 +65,21 @@ impl Run {
         look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), &around, now))
     }
 
+    /// Lets `look` see what a node sees while the outputs of its items are added up: `added` too, by name.
+    pub(in crate::run) fn with_scope_of_sum<T>(
+        &self,
+        place: Place,
+        added: [(&'static str, &Json); 3],
+        now: Timestamp,
+        look: impl FnOnce(&Scope<'_>) -> T,
+    ) -> T {
+        let output = |id: &str| self.output_in(place.branch, id);
+        let standing = |id: &str| self.standing_in(place.branch, id, None);
+        let mut around = self.around_of(place, None, None);
+        around.bound.splice(0..0, added);
+        look(&self.scope(&self.node(place).consumed, self.state_of(place.branch), (&output, &standing), &around, now))
+    }
+
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.
     pub(in crate::run) fn with_scope_of_end<T>(&self, now: Timestamp, look: impl FnOnce(&Scope<'_>) -> T) -> T {
         let root = self.branches.root();

@@ -92,7 +92,7 @@ impl Step<'_, '_> {
 /// Ends it with what its items have made.
 fn end_well(step: &mut Step<'_, '_>, of: &ForEach) -> Result<(), Later> {
     let Some(each) = each_of(step) else { return Ok(()) };
-    let output = merge::merged(of, each, step.decision.turn.bytes_max(), step.work());
+    let output = merge::merged(step, of, each);
     step.decision.turn.check_work()?;
     let node = step.node();
     let checked = output.and_then(|output| {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::Step;
 use crate::Json;
-use crate::definition::{ForEach, Merge};
-use crate::expr::Work;
+use crate::definition::{ForEach, Merge, Reduce};
 use crate::run::RunFailure;
 use crate::run::state::Each;
 
 /// Merges the outputs of the items that succeeded.
-pub(super) fn merged(of: &ForEach, each: &Each, bytes_max: usize, work: &Work) -> Result<Json, RunFailure> {
+pub(super) fn merged(step: &Step<'_, '_>, of: &ForEach, each: &Each) -> Result<Json, RunFailure> {
+    let (bytes_max, work) = (step.decision.turn.bytes_max(), step.work());
     let bytes: usize = each.outputs.values().map(|output| output.len_bytes() + 1).sum();
     if bytes > bytes_max {
         let message = format!("the outputs of the items have {bytes} bytes together, and {bytes_max} are taken");
@@ -54,7 +55,21 @@ pub(super) fn merged(of: &ForEach, each: &Each, bytes_max: usize, work: &Work) -
             }
             Ok(Json::of(&all))
         }
+        Merge::Reduce(reduce) => added_up(step, reduce, each),
     }
+}
+
+/// Adds the outputs up, one after the other.
+fn added_up(step: &Step<'_, '_>, reduce: &Reduce, each: &Each) -> Result<Json, RunFailure> {
+    let (run, now, work) = (step.decision.run(), step.decision.now(), step.work());
+    let mut acc = step.render(&reduce.initial).map_err(|error| error.into_failure())?;
+    for (index, output) in &each.outputs {
+        let index = Json::of(index);
+        let added = [("acc", &acc), ("output", output), ("index", &index)];
+        let next = run.with_scope_of_sum(step.place, added, now, |scope| reduce.step.evaluate_within(scope, work));
+        acc = next.map_err(|error| error.into_failure())?;
+    }
+    Ok(acc)
 }
 
 fn unfit(index: u32, merge: &str, what: &str) -> RunFailure {
