@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use headwater_core::WorkspaceId;
+use headwater_core::run::RunLimits;
 use headwater_projector::server::PostgresServer;
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::{BrokerConfig, Credentials};
@@ -68,6 +69,8 @@ impl DevSettings {
             lease_ttl_ms,
             checkpoint_bundles: ShardSettings::CHECKPOINT_BUNDLES,
             checkpoint_bytes: ShardSettings::CHECKPOINT_BYTES,
+            run_turns_max: RunLimits::DEFAULT.turns,
+            run_branches_max: RunLimits::DEFAULT.branches,
             workspaces,
             actions,
             allow_unsafe_sync: false,

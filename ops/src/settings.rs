@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
+use headwater_core::run::RunLimits;
 use headwater_core::{MemberId, WorkspaceId};
 use headwater_streams::{BrokerConfig, Credentials};
 use headwater_workers::actions::ActionPolicy;
@@ -110,6 +111,12 @@ pub struct ServeSettings {
     /// After how many bytes of its journal it gets one, if that comes first.
     #[arg(long, env = "HEADWATER_CHECKPOINT_BYTES", default_value_t = ShardSettings::CHECKPOINT_BYTES, value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_bytes: u64,
+    /// How many turns the loops of a run may have in all, before it fails with `loop_limit`.
+    #[arg(long, env = "HEADWATER_RUN_TURNS_MAX", default_value_t = RunLimits::DEFAULT.turns, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub run_turns_max: u32,
+    /// How many branches a run may open in all (items, turns and tries), before it fails with `branch_limit`.
+    #[arg(long, env = "HEADWATER_RUN_BRANCHES_MAX", default_value_t = RunLimits::DEFAULT.branches, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub run_branches_max: u32,
     /// Whose built-in actions the role tasks executes.
     #[arg(long, env = "HEADWATER_WORKSPACES", value_delimiter = ',', default_value = "default")]
     pub workspaces: Vec<WorkspaceId>,
@@ -139,6 +146,7 @@ impl ServeSettings {
             lease_ttl: self.lease_ttl(),
             checkpoint_bundles: self.checkpoint_bundles,
             checkpoint_bytes: self.checkpoint_bytes,
+            run_limits: RunLimits { turns: self.run_turns_max, branches: self.run_branches_max },
             ..ShardSettings::default()
         }
     }

@@ -14,7 +14,7 @@ use super::node::Draft;
 use super::references::Known;
 use super::regions::{self, Plan};
 use super::{Back, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
-use super::{contract, order, typed};
+use super::{contract, losers, order, typed};
 use crate::{AssetId, Json};
 
 /// The largest document, in bytes of JSON without white space.
@@ -125,7 +125,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     if found.has_errors() || drafts.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, (plan, finally), source)
+    assemble(header, drafts, edges, (plan, finally), (source, found))
 }
 
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
@@ -141,13 +141,15 @@ fn assemble(
     drafts: Vec<Draft>,
     edges: Vec<Edge>,
     (plan, finally): (Plan, Option<usize>),
-    source: Json,
+    (source, found): (Json, &Findings),
 ) -> Option<Definition> {
     let has_later_words = has_later_words(&header, &drafts, &edges);
     let mut rank = vec![NodeIx(0); plan.order.len()];
     for (position, node) in plan.order.iter().enumerate() {
         rank[*node] = NodeIx(position as u32);
     }
+    let at = |(draft, rank): (&Draft, &NodeIx)| Some((*rank, draft.losers_at.clone()?));
+    let racing: Vec<_> = drafts.iter().zip(&rank).filter_map(at).collect();
     let mut nodes: Vec<(NodeIx, super::Node)> = drafts
         .into_iter()
         .zip(&rank)
@@ -176,6 +178,7 @@ fn assemble(
     }
     let finally = finally.map(|finally| rank[finally]);
     let regions = regions::settle(&plan, &rank, &mut nodes, &transitions, finally);
+    losers::settle(&racing, &mut nodes, &transitions, &regions, found)?;
     Some(Definition {
         slug: header.slug?,
         name: header.name,

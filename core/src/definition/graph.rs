@@ -125,6 +125,8 @@ pub struct Node {
     /// that its worker lives, the lease sees to.
     pub heartbeat_timeout: Option<Duration>,
     pub join: Join,
+    /// The nodes that are withdrawn when its join is satisfied: all their ways lead to it alone. Absent: none are.
+    pub losers: Option<Box<[NodeIx]>>,
     pub on_no_route: OnNoRoute,
     pub produces: Vec<Produces>,
     pub consumes: Vec<Consumes>,

@@ -21,6 +21,7 @@
 //! | `group` | what succeeds or fails together |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `loops` | which circles are loops, and where each begins |
+//! | `losers` | what a race is over for, once somebody has won it |
 //! | `regions`, `region` | which nodes happen together, perhaps many times |
 //! | `references` | whether every name an expression uses is there by then |
 //! | `typed` | which expressions certainly fail, as far as schemas say what they see |
@@ -49,6 +50,7 @@ mod hints;
 mod joins;
 mod listed;
 mod loops;
+mod losers;
 mod node;
 mod order;
 mod pattern;

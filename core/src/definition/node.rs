@@ -28,6 +28,8 @@ pub(super) struct Draft {
     pub(super) output_uses: Vec<Use>,
     /// Where `join` stands.
     pub(super) join_at: Option<String>,
+    /// Where `cancelLosers` stands, where it says so.
+    pub(super) losers_at: Option<String>,
     /// Whether the document itself says what follows when no transition is true.
     pub(super) routed: bool,
 }
@@ -36,7 +38,7 @@ impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
         let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || action.is_later_word();
+        let is_later = join.is_later_word() || action.is_later_word() || self.losers_at.is_some();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -68,6 +70,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);
+    let losers_at = policy::cancel_losers(fields, join.as_ref().map(|(join, _)| *join));
     let on_no_route = policy::on_no_route(fields);
     let produces = contract::produces(fields);
     let wanted = contract::consumes(fields, &mut early_uses);
@@ -102,6 +105,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         timeout,
         heartbeat_timeout,
         join: join.as_ref().map_or(Join::All, |(join, _)| *join),
+        losers: None,
         on_no_route: on_no_route.unwrap_or(OnNoRoute::Fail),
         produces,
         consumes: Vec::new(),
@@ -114,7 +118,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     };
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
-    (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, routed }), body)
+    (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, losers_at, routed }), body)
 }
 
 type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
@@ -159,6 +163,7 @@ pub(super) fn finally() -> Draft {
         timeout: None,
         heartbeat_timeout: None,
         join: Join::All,
+        losers: None,
         on_no_route: OnNoRoute::Fail,
         produces: Vec::new(),
         consumes: Vec::new(),
@@ -170,7 +175,7 @@ pub(super) fn finally() -> Draft {
         body: None,
     };
     let (wanted, uses, early_uses, output_uses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Draft { node, wanted, uses, early_uses, output_uses, join_at: None, routed: true }
+    Draft { node, wanted, uses, early_uses, output_uses, join_at: None, losers_at: None, routed: true }
 }
 
 /// What is about attempts and success: an action that has neither says none of it.

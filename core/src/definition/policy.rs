@@ -84,6 +84,24 @@ pub(super) fn join(node: &mut Fields<'_>) -> Option<(Join, String)> {
     Some((join, field.at))
 }
 
+/// Reads `cancelLosers`; returns where it stands if it is said. Only who does not wait for all has losers.
+pub(super) fn cancel_losers(node: &mut Fields<'_>, join: Option<Join>) -> Option<String> {
+    let field = node.take(&["cancelLosers"])?;
+    let Value::Bool(said) = *field.value else {
+        field.wrong_kind("true or false", field.value);
+        return None;
+    };
+    match join {
+        Some(Join::Any | Join::Quorum(_)) => {}
+        None | Some(Join::All | Join::AllSucceeded | Join::AllDone | Join::NoneFailed) => {
+            let message = "has no effect: only a `join` that is `any` or a quorum leaves somebody behind";
+            field.error(ProblemCode::InvalidValue, message);
+        }
+    }
+    node.keep("cancelLosers", json!(said));
+    said.then_some(field.at)
+}
+
 /// Reads `onNoRoute`.
 pub(super) fn on_no_route(node: &mut Fields<'_>) -> Option<OnNoRoute> {
     let field = node.take(&["onNoRoute"])?;

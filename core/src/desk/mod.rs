@@ -65,7 +65,7 @@ use releases::Releases;
 use takeover::Inheritance;
 use workers::Workers;
 
-use crate::run::RunCommand;
+use crate::run::{RunCommand, RunLimits};
 use crate::shard::{Command, Owner, Released, Submission};
 use crate::{BundleId, CommandId, Sequence};
 
@@ -81,6 +81,8 @@ pub struct DeskSettings {
     pub requests_waiting_max: usize,
     /// How large one message may be.
     pub message_bytes_max: usize,
+    /// How long runs may go on.
+    pub run_limits: RunLimits,
 }
 
 /// An owner of a shard at its desk: it puts together what each of these knows for itself. `R` is where an answer goes, `T` what

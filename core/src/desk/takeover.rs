@@ -55,6 +55,7 @@ impl<R, T> Desk<R, T> {
         at: Moment,
         out: &mut Vec<Output<R, T>>,
     ) -> Self {
+        owner.limit_runs(settings.run_limits);
         let (inheritance, deliveries) = Inheritance::of(&mut owner, at.steady + settings.lease_ttl);
         let mut desk = Self {
             answers: Answers::of(owner.shard().id(), settings),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::agenda::Next;
 use super::budget::Later;
 use super::decision::Decision;
-use super::state::Run;
+use super::state::{Place, Run};
 use super::step::Step;
 use super::{BranchOutcome, RunEvent, RunFailure};
 use crate::definition::{Definition, Merge, NodeIx, Region, RegionKind};
@@ -76,15 +76,21 @@ impl Decision<'_> {
     /// Withdraws what is active in a branch and in those within it, which end. What this decision has no room for is left.
     fn withdraw_branch(&mut self, id: BranchId) -> Result<(), Later> {
         for place in self.run().active_of(id) {
-            for within in self.run().open_in(place) {
-                self.withdraw_branch(within)?;
-                self.emit(RunEvent::BranchEnded { branch: within, outcome: BranchOutcome::Cancelled {} });
-            }
-            if !self.turn.may_begin() {
-                return Err(Later);
-            }
-            Step::at(self, place).withdraw();
+            self.withdraw_node(place)?;
         }
+        Ok(())
+    }
+
+    /// Withdraws an active node, and whatever is active in its branches. What this decision has no room for is left.
+    pub fn withdraw_node(&mut self, place: Place) -> Result<(), Later> {
+        for within in self.run().open_in(place) {
+            self.withdraw_branch(within)?;
+            self.emit(RunEvent::BranchEnded { branch: within, outcome: BranchOutcome::Cancelled {} });
+        }
+        if !self.turn.may_begin() {
+            return Err(Later);
+        }
+        Step::at(self, place).withdraw();
         Ok(())
     }
 

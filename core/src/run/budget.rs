@@ -20,12 +20,29 @@ pub struct Budget {
     pub bytes: usize,
     /// Units of work for what follows at once from a command that somebody else waits for; the rest has a turn of its own.
     pub work_at_once: u64,
+    /// What the whole run may take.
+    pub run: RunLimits,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { work: DECISION_WORK_MAX, bytes: DECISION_BYTES_MAX, work_at_once: DECISION_WORK_MAX / 32 }
+        let (work, bytes) = (DECISION_WORK_MAX, DECISION_BYTES_MAX);
+        Self { work, bytes, work_at_once: DECISION_WORK_MAX / 32, run: RunLimits::DEFAULT }
     }
+}
+
+/// How long a run may go on. Only decisions ask; whoever folds takes what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// How many turns its loops may have in all.
+    pub turns: u32,
+    /// How many branches it may open in all: items, turns and tries.
+    pub branches: u32,
+}
+
+impl RunLimits {
+    /// What nobody has set otherwise.
+    pub const DEFAULT: Self = Self { turns: 10_000, branches: 200_000 };
 }
 
 /// Says that a step does not fit what is left of a decision. Nothing of it was taken down: it is begun anew in the next.
@@ -60,6 +77,11 @@ impl Turn {
     pub fn of(budget: Budget) -> Self {
         let work = Work::of(budget.work);
         Self { budget, work, facts: 0, bytes: 0, standing: Standing::Fresh, is_narrow: false }
+    }
+
+    /// What the whole run may take.
+    pub fn of_run(&self) -> RunLimits {
+        self.budget.run
     }
 
     /// What is evaluated draws on this.

@@ -72,9 +72,9 @@ impl Shard {
 
     /// What a decision may take: the more runs wait for their turns, the less it does at once.
     pub(super) fn budget(&self) -> Budget {
-        let Budget { work, bytes, work_at_once } = self.bounds.decision;
+        let Budget { work, bytes, work_at_once, run } = self.bounds.decision;
         let waiting = self.unfinished().len().min(WAITING_COUNTED_MAX) as u64;
-        Budget { work, bytes, work_at_once: work_at_once / (1 + waiting) }
+        Budget { work, bytes, work_at_once: work_at_once / (1 + waiting), run }
     }
 }
 

@@ -150,3 +150,36 @@ fn what_stands_beside_a_group_or_in_finally_is_checked() {
         ["/finally/retry/maxAttempts invalid_value"]
     );
 }
+
+#[test]
+fn a_race_that_nobody_can_lose_is_refused() {
+    let race = |join: Value, ways: Value| {
+        json!({"slug": "w", "nodes": [{"id": "a", "jobSlug": "x"}, {"id": "b", "jobSlug": "x"}, {"id": "c", "jobSlug": "x"},
+            {"id": "won", "jobSlug": "x", "join": join, "cancelLosers": true}], "transitions": ways})
+    };
+    let both = json!([{"from": "a", "to": "won"}, {"from": "b", "to": "won"}]);
+    assert_eq!(bad(&race(json!("any"), both.clone())), [""; 0]);
+    for join in ["all", "allSucceeded", "allDone", "noneFailed"] {
+        assert_eq!(bad(&race(json!(join), both.clone())), ["/nodes/3/cancelLosers invalid_value"], "{join}");
+    }
+    let elsewhere = json!([{"from": "a", "to": "won"}, {"from": "a", "to": "c"}, {"from": "b", "to": "won"},
+        {"from": "b", "to": "c", "on": "failure"}]);
+    assert_eq!(bad(&race(json!("any"), elsewhere)), ["/nodes/3/cancelLosers invalid_value"]);
+    let header = json!([{"from": "a", "to": "won"}, {"from": "b", "to": "won"}, {"from": "won", "to": "c"},
+        {"from": "c", "to": "won", "maxIterations": 2}]);
+    assert_eq!(bad(&race(json!("any"), header)), ["/nodes/3/cancelLosers invalid_value"]);
+    let mut word = race(json!("any"), both);
+    word["nodes"][3]["cancelLosers"] = json!("yes");
+    assert_eq!(bad(&word), ["/nodes/3/cancelLosers invalid_value"]);
+    let joins = |n: usize| {
+        let nodes = (0..2 + n).map(|at| match at {
+            0 | 1 => json!({"id": format!("n{at}"), "action": "noop"}),
+            _ => json!({"id": format!("n{at}"), "action": "noop", "join": "any", "cancelLosers": true}),
+        });
+        let ways = (2..2 + n)
+            .flat_map(|at| [1, 2].map(|back| json!({"from": format!("n{}", at - back), "to": format!("n{at}")})));
+        json!({"slug": "w", "nodes": nodes.collect::<Vec<_>>(), "transitions": ways.collect::<Vec<_>>()})
+    };
+    assert!(!bad(&joins(100)).contains(&"/nodes/101/cancelLosers too_large".to_owned()));
+    assert!(bad(&joins(101)).contains(&"/nodes/102/cancelLosers too_large".to_owned()));
+}

@@ -7,7 +7,7 @@ use headwater_core::desk::{Desk, DeskSettings, GoesOn, Input, Moment, Output};
 use headwater_core::protocol::{
     Hello, PROTOCOL, ReadFrame, ShardReply, ShardRequest, Task, WorkAnswer, WorkReply, WorkRequest,
 };
-use headwater_core::run::{Budget, Report, ReportOutcome, RunCommand, StartRun, Trigger};
+use headwater_core::run::{Budget, Report, ReportOutcome, RunCommand, RunLimits, StartRun, Trigger};
 use headwater_core::shard::{Bounds, Command, Compiled, Owner, Shard, ShardMap, Submission};
 use headwater_core::{CommandId, DefinitionVersion, Json, LeaseSecret, RunId, Sequence, SessionId, ShardId, Timestamp};
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ impl Room {
 
     /// A desk of small decisions whose messages have at most so many bytes.
     pub fn speaking_in(message_bytes_max: usize) -> Self {
-        let decision = Budget { work: DECISION, bytes: 1 << 20, work_at_once: 500 };
+        let decision = Budget { work: DECISION, bytes: 1 << 20, work_at_once: 500, run: RunLimits::DEFAULT };
         Self::opened(Bounds { decision, ..Bounds::default() }, message_bytes_max)
     }
 
@@ -106,6 +106,7 @@ impl Room {
             lease_ttl: Duration::from_secs(15),
             requests_waiting_max: REQUESTS_WAITING_MAX,
             message_bytes_max,
+            run_limits: RunLimits::DEFAULT,
         };
         let at = Moment { wall: Timestamp::from_micros(1_750_000_000_000_000), steady: Duration::ZERO };
         let mut out = Vec::new();

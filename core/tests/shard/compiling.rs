@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater_core::definition::{compilations, compile};
 use headwater_core::desk::{Caller, Desk, DeskSettings, Input, LINE_BYTES_MAX, Moment, Output};
 use headwater_core::protocol::{ShardReply, ShardRequest};
-use headwater_core::run::{RunCommand, RunEvent, RunRejection, RunStatus, StartRun, Trigger};
+use headwater_core::run::{RunCommand, RunEvent, RunLimits, RunRejection, RunStatus, StartRun, Trigger};
 use headwater_core::shard::{
     AggregateId, Append, Awaited, Bounds, Bundle, Command, Compiled, Event, Owner, RefoldOrder, Refolding, Rejection,
     ReleaseBy, Shard, ShardMap, Submission,
@@ -69,6 +69,7 @@ impl House {
             lease_ttl: Duration::from_secs(15),
             requests_waiting_max: 99_999,
             message_bytes_max: 1 << 20,
+            run_limits: RunLimits::DEFAULT,
         };
         let at = Moment { wall: now(), steady: Duration::ZERO };
         let mut out = Vec::new();

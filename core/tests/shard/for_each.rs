@@ -2,7 +2,7 @@
 
 use headwater_core::RunId;
 use headwater_core::protocol::Task;
-use headwater_core::run::task_of;
+use headwater_core::run::{Budget, RunLimits, task_of};
 use serde_json::{Value, json};
 
 use crate::world::{World, failed, ok};
@@ -113,6 +113,24 @@ fn outputs_are_merged_as_the_document_says() {
         let (mut world, run) = started(json!({"merge": merge}), items);
         work_off(&mut world, |_| Ok(json!("text")));
         assert!(world.timeline(run).ends_with("all:dead(for_each_merge) FAILED(for_each_merge)"), "{merge}");
+    }
+}
+
+#[test]
+fn a_run_opens_so_many_branches_and_not_one_more() {
+    let document = |items: u32| {
+        let body = json!({"id": "part", "action": "noop"});
+        json!({"slug": "each", "steps": [
+            {"id": "all", "forEach": {"items": 3, "body": body}},
+            {"id": "more", "dependsOn": ["all"], "forEach": {"items": items, "body": {"id": "rest", "action": "noop"}}}]})
+    };
+    for (items, end) in [(2, "SUCCEEDED"), (3, "FAILED(branch_limit)")] {
+        let run = RunLimits { branches: 5, ..RunLimits::DEFAULT };
+        let mut world = World::bounded(Budget { run, ..Budget::default() });
+        world.apply(&document(items));
+        let run = world.start("each", json!({}));
+        world.settle();
+        assert!(world.timeline(run).ends_with(end), "{items}: {}", world.timeline(run));
     }
 }
 

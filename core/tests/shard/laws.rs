@@ -141,8 +141,20 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             }
             documents.push(node);
         }
-        json!({"slug": "any", "nodes": documents, "transitions": transitions})
+        let document = json!({"slug": "any", "nodes": documents, "transitions": transitions});
+        racing(&document).unwrap_or(document)
     })
+}
+
+/// The same graph with joins that withdraw whoever they leave behind, where each of them would.
+fn racing(document: &Value) -> Option<Value> {
+    let mut document = document.clone();
+    for node in document["nodes"].as_array_mut()? {
+        if node["join"] == "any" || node["join"].is_object() {
+            node["cancelLosers"] = json!(true);
+        }
+    }
+    headwater_core::definition::compile(&document).is_ok().then_some(document)
 }
 
 /// Plays a story: each step lets time pass, reports, fails, loses or cancels something.

@@ -28,6 +28,7 @@ mod panics;
 mod pins;
 mod poison;
 mod quarantine;
+mod races;
 mod release;
 mod release_assets;
 mod release_desk;

@@ -7,7 +7,7 @@ use headwater_core::desk::{Caller, Desk, DeskSettings, Input, Moment, Output};
 use headwater_core::protocol::{
     Held, PROTOCOL, ShardReply, ShardRequest, Task, WorkAnswer, WorkFrame, WorkReply, WorkRequest,
 };
-use headwater_core::run::task_of;
+use headwater_core::run::{RunLimits, task_of};
 use headwater_core::shard::{
     AggregateId, Append, Bundle, Owner, RefoldOrder, Refolding, Rejection, ReleaseBy, ShardMap,
 };
@@ -106,8 +106,12 @@ fn quarantined() -> (Office, World, Task) {
         first.into_iter().for_each(|at| owner.spare((sequence, at), "it panics".to_owned()));
         owner.fold(sequence, &bundle, bytes).unwrap();
     }
-    let settings =
-        DeskSettings { lease_ttl: Duration::from_secs(15), requests_waiting_max: 99, message_bytes_max: 1 << 20 };
+    let settings = DeskSettings {
+        lease_ttl: Duration::from_secs(15),
+        requests_waiting_max: 99,
+        message_bytes_max: 1 << 20,
+        run_limits: RunLimits::DEFAULT,
+    };
     let at = Moment { wall: world.now, steady: Duration::ZERO };
     let mut out = Vec::new();
     let desk = Desk::open(owner, &settings, 1, LeaseSecret::new(2), at, &mut out);

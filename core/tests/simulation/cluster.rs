@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use headwater_core::protocol::{ShardReply, WorkReply};
-use headwater_core::run::Budget;
+use headwater_core::run::{Budget, RunLimits};
 use headwater_core::shard::{Bounds, Shard, ShardMap, WorkflowKey};
 use headwater_core::{CommandId, DefinitionVersion, Json, ShardId, Timestamp};
 
@@ -32,7 +32,7 @@ const PATIENCE: u64 = 3_000_000;
 pub const BOUNDS: Bounds =
     Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60), graphs: 1, decision: DECISION };
 /// A decision takes next to nothing, so that most runs go on in many.
-const DECISION: Budget = Budget { work: 1_500, bytes: 4_000, work_at_once: 100 };
+const DECISION: Budget = Budget { work: 1_500, bytes: 4_000, work_at_once: 100, run: RunLimits::DEFAULT };
 
 pub const MILLI: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;

@@ -35,7 +35,8 @@ pub fn document(slug: &str, edition: u64) -> Value {
             {"id": "x", "action": {"kind": "job", "jobSlug": "work"}, "retry": patient, "allowFailure": {"codes": ["boom"]}},
             {"id": "y", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
             {"id": "z", "action": {"kind": "sleep", "duration": "4s"}},
-            {"id": "q", "action": {"kind": "job", "jobSlug": "work"}, "join": {"quorum": 2}, "retry": retry}],
+            {"id": "q", "action": {"kind": "job", "jobSlug": "work"}, "join": {"quorum": 2}, "cancelLosers": true,
+                "retry": retry}],
             "transitions": [{"from": "x", "to": "q"}, {"from": "y", "to": "q"}, {"from": "z", "to": "q"}]}),
         "mended" => json!({"nodes": [
             {"id": "try", "action": {"kind": "job", "jobSlug": "fragile"}, "retry": {"maxAttempts": 1}},

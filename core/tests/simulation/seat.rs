@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headwater_core::desk::{Caller, Desk, DeskSettings, GoesOn, Input, Moment, Needed, Output};
 use headwater_core::protocol::{Hello, PROTOCOL, ShardReply, ShardRequest, WorkAnswer, WorkFrame};
+use headwater_core::run::RunLimits;
 use headwater_core::shard::{Append, AssetNotice, Awaited, Compiled, Owner, Rejection, Submission, Way};
 use headwater_core::{Json, LeaseSecret, Sequence, ShardId};
 
@@ -293,7 +294,12 @@ impl Cluster {
             goes_on: false,
         });
         self.current[number] = Some(seat);
-        let settings = DeskSettings { lease_ttl: LEASE, requests_waiting_max: 16_384, message_bytes_max: 1 << 20 };
+        let settings = DeskSettings {
+            lease_ttl: LEASE,
+            requests_waiting_max: 16_384,
+            message_bytes_max: 1 << 20,
+            run_limits: RunLimits::DEFAULT,
+        };
         let mut said = Vec::new();
         let (seed, at) = (self.chance.bits(), self.moment(seat));
         let secret = LeaseSecret::new(u128::from(self.chance.bits()));

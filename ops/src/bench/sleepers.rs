@@ -7,7 +7,7 @@ use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Bundle, Event};
 use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 use headwater_streams::clock::now;
-use headwater_streams::journals::{JetStreamJournals, JournalReader as _, Journals as _};
+use headwater_streams::journals::{JetStreamJournals, Journals as _};
 use serde_json::json;
 use tokio::task::JoinSet;
 

@@ -96,6 +96,7 @@ impl Driver {
             lease_ttl: settings.lease_ttl,
             requests_waiting_max: settings.requests_waiting_max,
             message_bytes_max: outlets.broker.payload_bytes_max(),
+            run_limits: settings.run_limits,
         };
         let (began, mut said) = (Instant::now(), Vec::new());
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();

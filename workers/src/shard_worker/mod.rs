@@ -34,6 +34,7 @@ mod resend;
 mod supervise;
 mod tenancy;
 
+use headwater_core::run::RunLimits;
 use headwater_streams::clock::now;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct ShardSettings {
     pub checkpoint_bundles: u64,
     /// After how many bytes of its journal it gets one, if that comes first.
     pub checkpoint_bytes: u64,
+    /// How long runs may go on.
+    pub run_limits: RunLimits,
 }
 
 impl ShardSettings {
@@ -67,6 +70,7 @@ impl Default for ShardSettings {
             requests_waiting_max: 16_384,
             checkpoint_bundles: Self::CHECKPOINT_BUNDLES,
             checkpoint_bytes: Self::CHECKPOINT_BYTES,
+            run_limits: RunLimits::DEFAULT,
         }
     }
 }

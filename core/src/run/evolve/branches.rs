@@ -189,6 +189,10 @@ impl Fold<'_> {
     pub(super) fn end_branch(&mut self, id: BranchId, outcome: &BranchOutcome) {
         self.strike(Todo::Finish(id));
         self.strike(Todo::Close(id));
+        // Withdrawn with the node that opened it, it may have had something to begin.
+        if self.branches.get(id).is_some_and(|branch| branch.listed > 0) {
+            self.strike_all_of(&FxHashSet::from_iter([id]));
+        }
         let Some(branch) = self.branches.close(id) else { return };
         let Some(place) = branch.parent else { return };
         let definition = Arc::clone(self.definition());

@@ -11,8 +11,6 @@ use crate::run::state::{Around, Due, Each, EachNext};
 use crate::run::{BranchKind, JoinClosing, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
-/// How many branches a run may open in all.
-const BRANCHES_MAX: u32 = 200_000;
 /// What it costs to open a branch, and each node in it, in units of work.
 const BRANCH_WORK: u64 = 60;
 const NODE_WORK: u64 = 4;
@@ -111,8 +109,11 @@ fn open_items(step: &mut Step<'_, '_>, count: u32) -> Result<(), Later> {
         step.decision.turn.check_work()?;
     }
     let (first, from) = (step.decision.run().branches.next(), each_of(step).map_or(0, |each| each.opened));
-    if first.get().saturating_add(count) > BRANCHES_MAX {
-        let message = format!("the run has opened {BRANCHES_MAX} branches, and no run opens more");
+    let max = step.decision.turn.of_run().branches;
+    // The first branch is the run itself, which nobody opens.
+    if (first.get() - 1).saturating_add(count) > max {
+        let message =
+            format!("the run would open more than {max} branches, and no run opens more (`--run-branches-max`)");
         let failure = RunFailure::new("branch_limit", message);
         let join = JoinClosing::Failed { failure };
         step.decision.emit(RunEvent::JoinClosing { node: step.address(), join });

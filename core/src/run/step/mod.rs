@@ -5,6 +5,7 @@
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
+//! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
 //! | `assets` | which versions of assets a node waits for |
@@ -22,6 +23,7 @@ mod fail;
 mod items;
 mod job;
 mod kind;
+mod losers;
 mod merge;
 mod pure;
 mod ready;
@@ -80,6 +82,7 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.skip_if_dead() {
             return Ok(());
         }
+        losers::withdraw(self)?;
         if node.consumes.is_empty() { self.begin_with_input() } else { self.await_assets() }
     }
 

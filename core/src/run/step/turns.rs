@@ -5,9 +5,6 @@ use crate::run::budget::Later;
 use crate::run::state::Around;
 use crate::run::{BranchKind, RunEvent, RunFailure};
 
-/// How many turns of loops a run may have in all.
-const TURNS_MAX: u32 = 10_000;
-
 impl Step<'_, '_> {
     /// Returns whether the node stands for the loop that begins with it, in the branch around that.
     pub(super) fn stands_for_a_loop(&self) -> bool {
@@ -34,8 +31,11 @@ impl Step<'_, '_> {
     fn open_turn(&mut self, turn: u32) {
         let branches = &self.decision.run().branches;
         let first = branches.next();
-        if branches.turns() >= TURNS_MAX {
-            let message = format!("the loops of the run have gone round {TURNS_MAX} times, and no run goes on longer");
+        let max = self.decision.turn.of_run().turns;
+        if branches.turns() >= max {
+            let message = format!(
+                "the loops of the run have gone round {max} times, and no run goes on longer (`--run-turns-max`)"
+            );
             let failure = RunFailure::new("loop_limit", message).at(&self.address(), None);
             return self.decision.fail_in(self.place.branch, failure);
         }
