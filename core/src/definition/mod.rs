@@ -65,7 +65,7 @@ mod template;
 mod typed;
 mod unfold;
 
-pub use action::{Action, BuiltIn, Call, Execution, OnChildFailure, Pause, queue_of_engine, queue_of_job};
+pub use action::{Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, queue_of_engine, queue_of_job};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,

@@ -10,7 +10,9 @@ use super::drawn::FINALLY;
 use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy};
+use super::{
+    Action, CallEnd, Join, Node, OnNoRoute, ProblemCode, Produces, RegionIx, RetryPolicy, Tolerance, action, policy,
+};
 use crate::NodeId;
 use crate::expr::Template;
 
@@ -93,6 +95,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
     }
     let queue = queue.unwrap_or_else(|| action.default_queue());
+    check_promise(fields, &action, &produces);
     let Some(id) = id else { return (None, body) };
     let node = Node {
         id,
@@ -119,6 +122,30 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
     (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, losers_at, routed }), body)
+}
+
+/// Checks what a call says that its run produces.
+fn check_promise(fields: &Fields<'_>, action: &Action, produces: &[Produces]) {
+    let Some(call) = action.call() else { return };
+    let said = |about: &Produces| about.schema.is_some() || about.freshness.is_some() || about.partitioning.is_some();
+    let found = fields.findings();
+    if produces.iter().any(said) {
+        let message =
+            "what a called run produces it describes itself: say `assetId` here, and perhaps `optional` and `primary`";
+        found.error(&fields.below("produces"), ProblemCode::InvalidValue, message);
+    }
+    let is_promised = produces.iter().any(|declared| !declared.optional);
+    match call.until {
+        CallEnd::Begun if is_promised => {
+            let message = "whoever does not wait for the called run does not know what that produces";
+            found.error(&fields.below("produces"), ProblemCode::InvalidValue, message);
+        }
+        CallEnd::Recorded if !is_promised => {
+            let message = "`wait: assets` waits for what the node `produces`, and it says nothing of that";
+            found.error(&fields.below("produces"), ProblemCode::MissingField, message);
+        }
+        CallEnd::Begun | CallEnd::Recorded | CallEnd::Ended => {}
+    }
 }
 
 type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recording::InputVersion;
 use crate::failure::RunFailure;
 use crate::{Attempt, DefinitionVersion, Json, NodeAddress, RunId};
 
@@ -28,8 +29,15 @@ pub struct Caller {
 pub enum ChildEnd {
     /// It goes on by itself.
     Started {},
+    /// It goes on; every asset that is waited for has been recorded, in these versions.
+    Recorded {
+        recorded: Vec<InputVersion>,
+    },
     Succeeded {
         output: Json,
+        /// The newest version of each asset that its caller asked for, as far as it has been recorded.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recorded: Vec<InputVersion>,
     },
     Failed {
         failure: RunFailure,

@@ -49,7 +49,20 @@ pub enum Trigger {
         /// The node goes on as soon as it has begun.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         detached: bool,
+        /// Of which the caller wants to know in which version they are recorded.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<AssetId>,
     },
+}
+
+impl Trigger {
+    /// Returns the assets that whoever called the run waits for.
+    pub fn promised(&self) -> &[AssetId] {
+        match self {
+            Self::Call { assets, .. } => assets,
+            Self::Manual {} | Self::Materialize { .. } => &[],
+        }
+    }
 }
 
 /// How a run that was started to produce an asset ended.

@@ -38,6 +38,9 @@ pub(crate) struct RunRecord {
     pub(super) nodes: Vec<(NodeAddress, NodeState)>,
     unrecorded: Vec<(NodeAddress, AssetId, Option<PartitionKey>)>,
     consumed: Vec<InputVersion>,
+    /// Of what its caller waits for. Since format 3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    promised: Vec<InputVersion>,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -176,7 +179,7 @@ impl RunRecord {
             agenda: Agenda::default(),
             ending: self.ending,
             timers: BTreeSet::new(),
-            assets: Assets::new(self.consumed, unrecorded),
+            assets: Assets::new(self.consumed, unrecorded, self.promised),
             waiting: Waiting::default(),
         };
         agenda.into_iter().for_each(|todo| run.list(todo));
@@ -276,6 +279,7 @@ impl Run {
                 .map(|(place, asset, key)| (self.address(*place), asset.clone(), key.clone()))
                 .collect(),
             consumed: assets.consumed().to_vec(),
+            promised: assets.promised().to_vec(),
             agenda: agenda.iter().map(|todo| self.todo(*todo)).collect(),
             ending: ending.clone(),
             branches: branches.ids().into_iter().filter_map(|id| self.branch(id)).collect(),

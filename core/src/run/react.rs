@@ -5,7 +5,7 @@ use super::event::AssetNeed;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent, RunStatus};
-use crate::definition::Execution;
+use crate::definition::{CallEnd, Execution};
 use crate::dialogue::{Answer, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
 use crate::dialogue::{StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
@@ -72,7 +72,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { output } => {
             end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
-            tell_caller(run, ChildEnd::Succeeded { output: output.clone() }, follows);
+            let recorded = run.assets.promised().to_vec();
+            tell_caller(run, ChildEnd::Succeeded { output: output.clone(), recorded }, follows);
         }
         RunEvent::RunFailed { failure } => {
             end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, &mut to_asset);
@@ -82,6 +83,12 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
             end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
             tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
+        }
+        RunEvent::AssetRecorded { asset, .. } => {
+            let (promised, recorded) = (run.origin.trigger().promised(), run.assets.promised());
+            if promised.contains(asset) && recorded.len() == promised.len() {
+                tell_caller(run, ChildEnd::Recorded { recorded: recorded.to_vec() }, follows);
+            }
         }
         RunEvent::AssetResolved { .. }
         | RunEvent::AttemptScheduled { .. }
@@ -97,8 +104,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. }
-        | RunEvent::BranchEnded { .. }
-        | RunEvent::AssetRecorded { .. } => {}
+        | RunEvent::BranchEnded { .. } => {}
     }
 }
 
@@ -168,10 +174,11 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
 }
 
 /// How a run starts that a node calls, and still waits for.
-fn start_of_child(run: &Run, node: &NodeAddress, child: RunId, version: DefinitionVersion) -> Option<StartRun> {
-    let place = run.find(node)?;
+fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: DefinitionVersion) -> Option<StartRun> {
+    let place = run.find(address)?;
     let current = run.current(place).filter(|current| current.child().is_some_and(|(awaited, _)| awaited == child))?;
-    let call = run.definition().node(place.node).action.call()?;
+    let node = run.definition().node(place.node);
+    let call = node.action.call()?;
     Some(StartRun {
         workspace: run.workspace().clone(),
         workflow: call.workflow.clone(),
@@ -179,10 +186,11 @@ fn start_of_child(run: &Run, node: &NodeAddress, child: RunId, version: Definiti
         input: current.input.clone().unwrap_or_else(|| run.input().clone()),
         trigger: Trigger::Call {
             parent: run.id(),
-            node: node.clone(),
+            node: address.clone(),
             attempt: current.attempt,
             depth: depth_of(run) + 1,
-            detached: call.detached,
+            detached: call.until == CallEnd::Begun,
+            assets: node.produces.iter().filter(|promised| !promised.optional).map(|p| p.asset.clone()).collect(),
         },
         keyed: false,
     })
@@ -199,7 +207,7 @@ fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
 /// Returns what whoever called a run is told, if that is what he waits for.
 pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -> Option<(RunId, ToRun)> {
     match trigger {
-        Trigger::Call { parent, node, attempt, depth: _, detached } => {
+        Trigger::Call { parent, node, attempt, depth: _, detached, assets: _ } => {
             let is_start = end == ChildEnd::Started {};
             let (node, attempt) = (node.clone(), *attempt);
             (is_start == *detached)

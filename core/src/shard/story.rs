@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Record, Release};
 use crate::asset::ProducerEnd;
-use crate::dialogue::ChildEnd;
+use crate::dialogue::{ChildEnd, InputVersion};
 use crate::run::{RunEvent, RunFailure, RunStatus};
 use crate::{AssetId, NodeAddress, RunId};
 
@@ -19,6 +19,8 @@ pub(super) struct Story {
     pub ended: Option<ProducerEnd>,
     /// The same for whoever called it.
     pub child_end: Option<ChildEnd>,
+    /// Which versions are recorded of what its caller waits for.
+    pub recorded: Vec<InputVersion>,
     /// The runs that it has called and waits for.
     pub children: BTreeMap<NodeAddress, RunId>,
 }
@@ -53,7 +55,8 @@ impl Story {
                 self.children.remove(node);
             }
             RunEvent::RunSucceeded { output } => {
-                let child_end = ChildEnd::Succeeded { output: output.clone() };
+                let recorded = std::mem::take(&mut self.recorded);
+                let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
                 self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
             }
             RunEvent::RunFailed { failure } => {
@@ -65,6 +68,14 @@ impl Story {
                 let child_end = ChildEnd::Cancelled { reason: reason.clone() };
                 self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
             }
+            RunEvent::AssetRecorded { asset, partition, version, .. } => {
+                let is_promised = |start: &RunEvent| matches!(start, RunEvent::RunStarted { trigger, .. } if trigger.promised().contains(asset));
+                if self.start.as_ref().is_some_and(is_promised) {
+                    self.recorded.retain(|known| known.asset != *asset);
+                    let (asset, partition) = (asset.clone(), partition.clone());
+                    self.recorded.push(InputVersion { asset, partition, version: *version });
+                }
+            }
             RunEvent::AssetResolved { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }
@@ -74,8 +85,7 @@ impl Story {
             | RunEvent::BranchesOpened { .. }
             | RunEvent::BranchClosing { .. }
             | RunEvent::JoinClosing { .. }
-            | RunEvent::BranchEnded { .. }
-            | RunEvent::AssetRecorded { .. } => {}
+            | RunEvent::BranchEnded { .. } => {}
         }
     }
 

@@ -67,9 +67,20 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
         ),
         (
             with_step(
-                json!({"id": "a", "produces": [{"assetId": "x"}], "action": {"kind": "workflow_call", "workflow": "b"}}),
+                json!({"id": "a", "produces": [{"assetId": "x", "schema": {}}], "action": {"kind": "workflow_call", "workflow": "b"}}),
             ),
             &["/steps/0/produces invalid_value"],
+        ),
+        (
+            with_step(
+                json!({"id": "a", "produces": [{"assetId": "x"}], "action": {"kind": "workflow_call", "workflow": "b", "wait": "none"}}),
+            ),
+            &["/steps/0/produces invalid_value"],
+        ),
+        (
+            with_step(json!({"id": "a", "produces": [{"assetId": "x", "optional": true}],
+                "action": {"kind": "workflow_call", "workflow": "b", "wait": "assets"}})),
+            &["/steps/0/produces missing_field"],
         ),
         (with_step(json!({"id": "a", "action": "llm_call"})), &["/steps/0/action unknown_action"]),
         (with_step(json!({"id": "a", "type": "transfrm"})), &["/steps/0/type unknown_action"]),

@@ -56,7 +56,14 @@ pub fn called(detached: bool) -> RunEvent {
         workflow: name("site"),
         version: DefinitionVersion::new(2),
         input: Json::empty_object(),
-        trigger: Trigger::Call { parent: run(), node, attempt: Attempt::new(2), depth: 3, detached },
+        trigger: Trigger::Call {
+            parent: run(),
+            node,
+            attempt: Attempt::new(2),
+            depth: 3,
+            detached,
+            assets: Vec::new(),
+        },
         keyed: false,
     }
 }

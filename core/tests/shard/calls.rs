@@ -236,7 +236,8 @@ fn exactly_one_answer_counts() {
             answer,
         },
     };
-    let ended = |child: RunId| Answer::Ended { child, end: ChildEnd::Succeeded { output: Json::null() } };
+    let ended =
+        |child: RunId| Answer::Ended { child, end: ChildEnd::Succeeded { output: Json::null(), recorded: Vec::new() } };
     let stranger = RunId::new(crate::world::shard_zero(), world.now, 77 << 12);
     let refusal = Answer::Refused { failure: RunFailure::new("call_refused", "no"), permanent: false };
     for dropped in [

@@ -6,6 +6,7 @@ mod bounds;
 mod branch_events;
 mod branches;
 mod calls;
+mod calls_assets;
 mod calls_end;
 mod calls_released;
 mod checkpoints;

@@ -150,9 +150,10 @@ impl Action {
             | Execution::Engine(_)
             | Execution::Inside { .. }
             | Execution::Each(_)
-            | Execution::Group(_) => true,
-            // What a called run produces is its own.
-            Execution::Fails { .. } | Execution::Calls(_) | Execution::Waits(_) => false,
+            | Execution::Group(_)
+            // What it produces its child has recorded.
+            | Execution::Calls(_) => true,
+            Execution::Fails { .. } | Execution::Waits(_) => false,
         }
     }
 }

@@ -18,8 +18,17 @@ pub struct Call {
     /// Absent: the one that is current when the attempt begins.
     pub version: Option<DefinitionVersion>,
     pub on_failure: OnChildFailure,
-    /// The node goes on as soon as the run has begun.
-    pub detached: bool,
+    pub until: CallEnd,
+}
+
+/// Until when the node waits for the run that it called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallEnd {
+    /// Until it has begun.
+    Begun,
+    /// Until the assets are recorded that the node produces, or it has ended.
+    Recorded,
+    Ended,
 }
 
 /// What becomes of the node when the called run fails or is cancelled.
@@ -44,10 +53,12 @@ fn read(node: &mut Fields<'_>, said: Said<'_>, _: &mut Vec<Use>) -> Option<Read>
     let input = own.take(&["input"]);
     let fails = [("propagate", OnChildFailure::Propagate), ("catch", OnChildFailure::Catch)];
     let on_failure = own.take(&["onFailure"]);
-    let detached = own.take(&["wait"]).map(|field| field.word(&[("end", false), ("none", true)]));
+    let wait = own.take(&["wait"]);
+    let words = [("end", CallEnd::Ended), ("assets", CallEnd::Recorded), ("none", CallEnd::Begun)];
+    let until = wait.as_ref().map(|field| field.word(&words));
     own.finish();
     let said_on_failure = on_failure.as_ref().map(|field| field.word(&fails));
-    if let (Some(field), Some(Some(true))) = (&on_failure, detached) {
+    if let (Some(field), Some(Some(CallEnd::Begun))) = (&on_failure, until) {
         let message = "has no effect beside `wait: none`: the node has gone on when the run ends";
         field.error(ProblemCode::InvalidValue, message);
         return None;
@@ -58,13 +69,14 @@ fn read(node: &mut Fields<'_>, said: Said<'_>, _: &mut Vec<Use>) -> Option<Read>
             .map_or(Some(None), |number| number.map(Some))?
             .map(|number| DefinitionVersion::new(number as u32)),
         on_failure: said_on_failure.unwrap_or(Some(OnChildFailure::Propagate))?,
-        detached: detached.unwrap_or(Some(false))?,
+        until: until.unwrap_or(Some(CallEnd::Ended))?,
     };
     let mut source =
         Map::from_iter([("kind".to_owned(), json!(KIND.word)), ("workflow".to_owned(), json!(call.workflow.as_str()))]);
     source.extend(call.version.map(|version| ("version".to_owned(), json!(version.get()))));
     source.extend((call.on_failure == OnChildFailure::Catch).then(|| ("onFailure".to_owned(), json!("catch"))));
-    source.extend(call.detached.then(|| ("wait".to_owned(), json!("none"))));
+    let wait = wait.filter(|_| call.until != CallEnd::Ended);
+    source.extend(wait.map(|field| ("wait".to_owned(), field.value.clone())));
     node.keep("action", Value::Object(source));
     let input = input.map(|field| (field.at.clone(), field.value.clone()));
     Some(Read { input, ..Execution::Calls(Box::new(call)).into() })

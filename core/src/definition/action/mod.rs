@@ -26,7 +26,7 @@ use super::template::{Use, template};
 use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
-pub use call::{Call, OnChildFailure};
+pub use call::{Call, CallEnd, OnChildFailure};
 pub use execution::{BuiltIn, Execution, Pause};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.

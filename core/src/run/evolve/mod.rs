@@ -330,7 +330,11 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             let place = run.place(node);
             run.enter(place, Phase::Cancelled);
         }
-        RunEvent::AssetRecorded { node, asset, partition, .. } => {
+        RunEvent::AssetRecorded { node, asset, partition, version } => {
+            if run.origin.trigger().promised().contains(asset) {
+                let (asset, partition) = (asset.clone(), partition.clone());
+                run.assets.keep_promise(InputVersion { asset, partition, version: *version });
+            }
             // Its branch may have ended.
             if let Some(place) = run.place_of(node) {
                 run.assets.record(place, asset, partition);

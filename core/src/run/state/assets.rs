@@ -11,14 +11,26 @@ pub(in crate::run) struct Assets {
     consumed: Vec<InputVersion>,
     /// Produced, and not yet recorded by the asset's own shard.
     unrecorded: Vec<Produced>,
+    /// The newest version of each asset that whoever called the run waits for.
+    promised: Vec<InputVersion>,
 }
 
 /// Which node produced something of which asset and partition.
 pub(in crate::run) type Produced = (Place, AssetId, Option<PartitionKey>);
 
 impl Assets {
-    pub fn new(consumed: Vec<InputVersion>, unrecorded: Vec<Produced>) -> Self {
-        Self { consumed, unrecorded }
+    pub fn new(consumed: Vec<InputVersion>, unrecorded: Vec<Produced>, promised: Vec<InputVersion>) -> Self {
+        Self { consumed, unrecorded, promised }
+    }
+
+    /// Notes a version that was promised.
+    pub fn keep_promise(&mut self, version: InputVersion) {
+        self.promised.retain(|known| known.asset != version.asset);
+        self.promised.push(version);
+    }
+
+    pub fn promised(&self) -> &[InputVersion] {
+        &self.promised
     }
 
     pub fn consume(&mut self, version: InputVersion) {

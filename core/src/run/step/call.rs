@@ -1,17 +1,19 @@
 //! A node that calls another workflow, and waits for its run.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
 use super::kind::Kind;
 use super::retry::{Again, Exhausted};
 use super::{Begins, Step};
-use crate::definition::{Call, OnChildFailure};
-use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, Trigger};
+use crate::definition::{Call, CallEnd, OnChildFailure};
+use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, InputVersion, Trigger};
 use crate::run::budget::Later;
-use crate::run::state::Due;
+use crate::run::state::{Due, Phase};
 use crate::run::{Run, RunEvent, RunFailure};
-use crate::{Attempt, DefinitionVersion, Json, RunId};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, RunId};
 
 pub(super) struct Calls<'n> {
     pub call: &'n Call,
@@ -77,12 +79,31 @@ impl Step<'_, '_> {
     }
 
     fn end_call(&mut self, call: &Call, attempt: Attempt, child: RunId, end: ChildEnd) -> Result<(), Later> {
+        let (recorded, is_waited_for) = match &end {
+            ChildEnd::Recorded { recorded } => (recorded.clone(), call.until == CallEnd::Recorded),
+            ChildEnd::Succeeded { recorded, .. } => (recorded.clone(), true),
+            ChildEnd::Started {} | ChildEnd::Failed { .. } | ChildEnd::Cancelled { .. } => (Vec::new(), true),
+        };
+        if !is_waited_for {
+            return Ok(());
+        }
         let (status, failure) = match end {
             ChildEnd::Started {} => {
                 let output = Json::of(&json!({ "runId": child }));
                 return self.succeed(attempt, output, Vec::new(), None);
             }
-            ChildEnd::Succeeded { output } => {
+            ChildEnd::Recorded { .. } => {
+                let versions = recorded.iter().map(|version| (version.asset.as_str(), version));
+                let output = Json::of(&json!({ "runId": child, "assets": versions.collect::<BTreeMap<_, _>>() }));
+                return self.keep_promise(attempt, output, recorded);
+            }
+            ChildEnd::Succeeded { .. } if self.broken_promise(&recorded).is_some() => {
+                let asset = self.broken_promise(&recorded).map(ToString::to_string).unwrap_or_default();
+                let message =
+                    format!("the called run succeeded without the asset {asset}, which the node declares to produce");
+                ("failed", RunFailure::new("asset_missing_output", message))
+            }
+            ChildEnd::Succeeded { output, .. } => {
                 let output = match call.on_failure {
                     OnChildFailure::Propagate => output,
                     OnChildFailure::Catch => caught("succeeded", &output, None),
@@ -101,7 +122,7 @@ impl Step<'_, '_> {
                         exhausted,
                     );
                 }
-                return self.succeed(attempt, output, Vec::new(), None);
+                return self.keep_promise(attempt, output, recorded);
             }
             ChildEnd::Failed { failure } => ("failed", failure),
             ChildEnd::Cancelled { reason } => {
@@ -113,6 +134,24 @@ impl Step<'_, '_> {
             OnChildFailure::Catch => Exhausted::Succeeds { output: caught(status, &Json::null(), Some(&failure)) },
         };
         self.end_attempt_badly(failure, Again::AsTold, None, exhausted)
+    }
+
+    /// Returns an asset that the node promises and its child has not recorded.
+    fn broken_promise(&self, recorded: &[InputVersion]) -> Option<&AssetId> {
+        let promised = self.node().produces.iter().filter(|promised| !promised.optional);
+        promised.map(|promised| &promised.asset).find(|asset| recorded.iter().all(|version| version.asset != **asset))
+    }
+
+    /// Succeeds, with what the child has recorded.
+    fn keep_promise(&mut self, attempt: Attempt, output: Json, recorded: Vec<InputVersion>) -> Result<(), Later> {
+        self.succeed(attempt, output, Vec::new(), None)?;
+        if self.state().phase == Phase::Succeeded {
+            for InputVersion { asset, partition, version } in recorded {
+                let node = self.address();
+                self.decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
+            }
+        }
+        Ok(())
     }
 
     /// Takes down which version is called: now its run is told to start.
