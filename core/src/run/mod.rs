@@ -15,6 +15,7 @@
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `finally` | what runs whatever the end |
+//! | `history` | what was seen of a run at some moment |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |
@@ -35,6 +36,7 @@ mod ending;
 mod event;
 mod evolve;
 mod finally;
+mod history;
 mod legal;
 mod output;
 mod produce;
@@ -56,6 +58,7 @@ pub use event::{
     AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent,
 };
 pub(crate) use evolve::evolve;
+pub use history::{Context, History, SeenNode};
 pub(crate) use legal::check as check_legal;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};

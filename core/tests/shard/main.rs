@@ -18,6 +18,7 @@ mod first_use;
 mod for_each;
 mod golden_checkpoint;
 mod groups;
+mod history;
 mod incarnations;
 mod lanes;
 mod laws;

@@ -1,0 +1,101 @@
+//! What was seen of a run at a moment of its history, for whoever looks at it later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::state::Run;
+use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve};
+use crate::definition::Definition;
+use crate::{BranchId, Json, NodeId, Revision, RunId, Timestamp};
+
+/// A run that is folded again from its events.
+#[derive(Debug)]
+pub struct History {
+    id: RunId,
+    definition: Arc<Definition>,
+    run: Option<Run>,
+}
+
+/// What expressions see in a branch of a run, and where the run stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Context {
+    /// Of the last event that it is after.
+    pub revision: Revision,
+    pub status: RunStatus,
+    /// With the definition's defaults filled in.
+    pub input: Json,
+    /// By key.
+    pub state: BTreeMap<Arc<str>, Json>,
+    /// Those of the branch and of what is around it, in which anything has happened.
+    pub nodes: BTreeMap<NodeId, SeenNode>,
+    /// The item that the branch is for, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<Json>,
+    /// Which item, turn or try it is, from 0; absent of the run itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+}
+
+/// A node as expressions see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenNode {
+    pub status: NodeStatus,
+    pub attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+}
+
+impl History {
+    /// Returns the history of a run of which nothing is known yet.
+    pub fn of(id: RunId, definition: Arc<Definition>) -> Self {
+        Self { id, definition, run: None }
+    }
+
+    /// Learns what happened next, and when.
+    ///
+    /// # Errors
+    /// Why that cannot have happened.
+    pub fn learn(&mut self, event: &RunEvent, time: Timestamp) -> Result<(), String> {
+        match (&mut self.run, event) {
+            (None, RunEvent::RunStarted { .. }) => {
+                self.run = Some(Run::started(self.id, self.definition.clone(), event, time));
+                Ok(())
+            }
+            (None, _) => Err(format!("a run begins with its start, and not with {}", event.word())),
+            (Some(run), _) => {
+                check_legal(run, event).map_err(|illegal| illegal.to_string())?;
+                evolve(run, event, time);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns what is seen in a branch now; `None` where it is not open (any more), or nothing has happened.
+    pub fn seen_in(&self, branch: BranchId) -> Option<Context> {
+        let run = self.run.as_ref()?;
+        let own = run.branches.get(branch)?;
+        let mut nodes = BTreeMap::new();
+        for (_, of) in run.branches.around(branch) {
+            for (node, state) in of.nodes() {
+                let status = state.phase.status();
+                if status != NodeStatus::Pending {
+                    let seen = SeenNode { status, attempts: state.attempts, output: state.output.clone() };
+                    nodes.entry(run.definition().node(node).id.clone()).or_insert(seen);
+                }
+            }
+        }
+        Some(Context {
+            revision: run.revision(),
+            status: run.status(),
+            input: run.input().clone(),
+            state: BTreeMap::clone(run.state_of(branch)),
+            nodes,
+            item: own.item.as_ref().map(|[item, _]| item.clone()),
+            index: own.parent.map(|_| own.index),
+        })
+    }
+}
