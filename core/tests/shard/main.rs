@@ -35,6 +35,7 @@ mod reports;
 mod retries;
 mod runs;
 mod speed;
+mod stored;
 mod succession;
 mod tolerated;
 mod turns;

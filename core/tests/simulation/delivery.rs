@@ -27,7 +27,7 @@ impl Cluster {
     pub fn append_arrives(&mut self, seat: usize, append: &Rc<Append>, heard: bool) {
         let shard = self.seats[seat].shard;
         let journal = &mut self.journals[usize::from(shard.number())];
-        let stored = journal.append(&append.bytes, append.expected);
+        let stored = journal.append(&append.bytes, append.expected, &self.values);
         match stored {
             Some(sequence) => {
                 let bundle = journal.entries.last().expect("it was just stored").bundle.clone();

@@ -39,7 +39,7 @@ impl Kind for Items<'_> {
             Err(failure) => return step.fail(failure, None),
         };
         let event = RunEvent::ItemsListed { node: step.address(), items };
-        if step.find_room(event.weight_bytes(), None)? {
+        if step.find_room(event.weight(), None)? {
             step.decision.emit(event);
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Step<'_, '_> {
 /// Ends it with what its items have made.
 fn end_well(step: &mut Step<'_, '_>, of: &ForEach) -> Result<(), Later> {
     let Some(each) = each_of(step) else { return Ok(()) };
-    let output = merge::merged(of, each, step.decision.turn.bytes_max(), step.work());
+    let output = merge::merged(of, each, step.decision.turn.value_bytes_max(), step.work());
     step.decision.turn.check_work()?;
     let node = step.node();
     let checked = output.and_then(|output| {
