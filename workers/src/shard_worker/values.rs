@@ -66,7 +66,10 @@ pub(super) async fn fill<'b>(
             Ok(bytes) => Ok(read(&bytes).map(|value| (key, value))),
             Err(ValueError::Exchange(error)) if error.disposition() != Disposition::Malformed => Err(error),
             Err(lost) => {
-                tracing::error!(error = %lost, "a value is lost; what names it is set aside");
+                static LOST: Complaints = Complaints::new();
+                if let Some(count) = LOST.due() {
+                    tracing::error!(error = %lost, count, "a value is lost; what names it is set aside");
+                }
                 Ok(None)
             }
         }
