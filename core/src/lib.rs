@@ -61,6 +61,7 @@ pub mod run;
 pub mod shard;
 pub mod task;
 mod time;
+mod value;
 pub mod workflow;
 
 pub use actor::Actor;
@@ -72,3 +73,4 @@ pub use id::{
 pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Incarnation, Revision, Sequence, Version};
 pub use time::{InvalidTimestamp, Timestamp};
+pub use value::{STORED_FROM, StoredValue, VALUE_BYTES_MAX, ValueDigest};

@@ -34,6 +34,8 @@ pub enum Code {
     AssetNotFound,
     AssetNotDeclared,
     RunNotFound,
+    ValueNotFound,
+    ValueLost,
     RunClosed,
     KeyReused,
     StartUnclear,
@@ -81,7 +83,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 55] = [
+pub const TABLE: [Entry; 57] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -112,6 +114,8 @@ pub const TABLE: [Entry; 55] = [
     entry(Code::AssetNotFound, "asset/not_found", 404, "there is no such asset", "An asset exists from the moment a workflow that declares it is applied; right after that, pass its token as minSeq."),
     entry(Code::AssetNotDeclared, "asset/not_declared", 404, "the workflow does not declare the asset", "GET /workflows/{slug}/assets lists those it declares; GET /assets/{assetId} is there for all."),
     entry(Code::RunNotFound, "run/not_found", 404, "there is no such run", "Check the id and the workspace; right after a start, pass its token as minSeq."),
+    entry(Code::ValueNotFound, "run/value_not_found", 404, "the run has no such value", "The traces, branches and events of a run name its values; right after a write, pass its token as minSeq."),
+    entry(Code::ValueLost, "run/value_lost", 500, "the value is not in the store of values", "Tell your operator, who gives the stream HW_VALUES back from a backup."),
     entry(Code::RunClosed, "run/closed", 409, "the run has ended and never changes again", "Start a new run if that is what is wanted."),
     entry(Code::KeyReused, "run/key_reused", 409, "the idempotency key was used before for something else", "Use one key for one wish: a new key for another input."),
     entry(Code::StartUnclear, "run/start_unclear", 409, "whether this start came before is not known any more", "Look for the run. If it is not there, start it anew; the clocks of the engine's machines have to agree within a minute."),

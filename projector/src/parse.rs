@@ -5,7 +5,7 @@
 //! that could be told apart.
 
 use bytes::Bytes;
-use headwater_core::shard::{AggregateId, Cause, Event};
+use headwater_core::shard::{AggregateId, Cause, Event, Stored};
 use headwater_core::{Actor, CommandId, Epoch, Incarnation, Revision, ShardId, Timestamp};
 use headwater_streams::journals::Entry;
 use serde::Deserialize;
@@ -38,6 +38,8 @@ pub struct ParsedCommit {
     pub by: Option<Actor>,
     pub cause: Option<Cause>,
     pub events: Vec<Event>,
+    /// Which of them have a value that stands in the store of values: there it is `null`.
+    pub stored: Option<Stored>,
     /// The events as the journal has them: a JSON array.
     pub text: Bytes,
 }
@@ -66,6 +68,8 @@ struct WireCommit<'a> {
     by: Option<Actor>,
     #[serde(default)]
     cause: Option<Cause>,
+    #[serde(default)]
+    stored: Option<Stored>,
     #[serde(borrow)]
     events: &'a RawValue,
 }
@@ -147,6 +151,7 @@ fn events_of(entry: &Entry, ordinal: i32, commit: &WireCommit<'_>) -> Result<Par
         by: commit.by.clone(),
         cause: commit.cause,
         events,
+        stored: commit.stored.clone(),
         text: entry.bytes.slice_ref(text.as_bytes()),
     })
 }

@@ -18,6 +18,7 @@
 //! | [`work`] | how workers and shards speak with each other |
 //! | [`feed`] | what changed in the assets |
 //! | [`definitions`] | which definition versions there are |
+//! | [`values`] | values too large for a journal's message |
 //! | [`checkpoints`] | where a shard's recovery starts |
 //! | [`yardstick`] | what the bare broker costs, for benchmarks |
 //! | [`duty`] | what becomes of a task that panics |
@@ -57,6 +58,7 @@ mod storing;
 pub mod subject;
 mod tail;
 pub mod topology;
+pub mod values;
 pub mod work;
 pub mod yardstick;
 

@@ -9,6 +9,7 @@
 //! | `hw.hand.<workspace>.<session>` | tasks that shards hand to a worker |
 //! | `hw.call.<workspace>` | shards that have tasks and nobody to hand them to |
 //! | `hw.asset.<workspace>.<change>.<partition>.<asset.id.tokens>` | the asset feed (stream `HW_ASSETS`) |
+//! | `hw.value.<workspace>.<digest>.<part>` | a part of a large value (stream `HW_VALUES`) |
 //! | `hw.cmd.<shard>` | requests of the engine's processes to a shard (not stored) |
 //! | `hw.work.<workspace>.<shard>` | reports of workers to a shard (not stored) |
 //! | `hw.cancel.<workspace>` | best-effort word to workers that attempts are cancelled (not stored) |
@@ -16,7 +17,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use headwater_core::{AssetId, PartitionKey, SessionId, ShardId, WorkspaceId};
+use headwater_core::{AssetId, PartitionKey, SessionId, ShardId, ValueDigest, WorkspaceId};
 
 /// A subject of the broker, validated because it was built from validated names. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -145,6 +146,16 @@ pub(crate) fn asset_filters(workspace: &WorkspaceId, prefix: Option<&AssetId>) -
     }
 }
 
+/// Returns where one part of a workspace's value is stored, counted from 0. One workspace never reads what another stored.
+pub(crate) fn value_subject(workspace: &WorkspaceId, digest: ValueDigest, part: usize) -> Subject {
+    Subject::new(format!("hw.value.{workspace}.{digest}.{part}"))
+}
+
+/// Selects all parts of a workspace's value.
+pub(crate) fn value_filter(workspace: &WorkspaceId, digest: ValueDigest) -> String {
+    format!("hw.value.{workspace}.{digest}.*")
+}
+
 /// Returns the stream of a shard's journal.
 pub(crate) fn journal_stream(shard: ShardId) -> String {
     format!("{JOURNAL_PREFIX}{shard}")
@@ -152,6 +163,7 @@ pub(crate) fn journal_stream(shard: ShardId) -> String {
 
 pub(crate) const JOURNAL_PREFIX: &str = "HW_JOURNAL_";
 pub(crate) const ASSETS: &str = "HW_ASSETS";
+pub(crate) const VALUES: &str = "HW_VALUES";
 
 #[cfg(test)]
 mod tests {

@@ -126,6 +126,15 @@ impl Topology {
                 vec!["hw.asset.>".into()],
                 replicas,
             ),
+            StreamSpec {
+                deny_delete: true,
+                ..StreamSpec::new(
+                    subject::VALUES.to_owned(),
+                    "values too large for a journal's message",
+                    vec!["hw.value.>".into()],
+                    replicas,
+                )
+            },
             StreamSpec::bucket(LEASES, "which process drives which shard", replicas),
             StreamSpec {
                 age_max: Some(Self::MEMBER_AGE_MAX),
@@ -183,6 +192,6 @@ mod tests {
     fn a_number_of_shards_outside_the_range_is_refused() {
         assert!(Topology::new(0, 1).is_err());
         assert!(Topology::new(1025, 1).is_err());
-        assert_eq!(Topology::new(1024, 1).unwrap().streams.len(), 1024 + 6);
+        assert_eq!(Topology::new(1024, 1).unwrap().streams.len(), 1024 + 7);
     }
 }

@@ -1,10 +1,10 @@
 //! How large and how deep a value may be that an expression or a template makes.
 
 use super::eval::Fault;
-use crate::Json;
+use crate::{Json, VALUE_BYTES_MAX};
 
 /// The largest value an expression or a template makes, in bytes of JSON. Values handed on whole are not counted.
-pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+pub const RESULT_BYTES_MAX: usize = VALUE_BYTES_MAX;
 /// How deeply a result may be nested, as deep as any JSON inside the engine.
 pub(super) const RESULT_DEPTH_MAX: usize = Json::DEPTH_MAX;
 

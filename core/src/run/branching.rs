@@ -36,10 +36,10 @@ impl Decision<'_> {
             }
         };
         let event = RunEvent::BranchEnded { branch: id, outcome };
-        if self.turn.check_room(event.weight_bytes())? {
+        if self.turn.check_room(event.weight())? {
             self.emit(event);
         } else {
-            let message = format!("the output of an item has more than {} bytes", self.turn.bytes_max());
+            let message = format!("the output of an item has more than {} bytes", self.turn.value_bytes_max());
             let failure = RunFailure::new("node_too_large", message);
             self.emit(RunEvent::BranchEnded { branch: id, outcome: BranchOutcome::Failed { failure } });
         }

@@ -1,11 +1,15 @@
 //! How much one decision may do and make, and how what does not fit is left for the next.
 
 use super::RunEvent;
+use super::event::Weight;
+use crate::VALUE_BYTES_MAX;
 use crate::expr::{DECISION_WORK_MAX, Work};
 
 /// How many bytes of facts one decision may make. With the ends of 2,000 nodes beside them and a bundle that is nearly
 /// full before them, they fit one message of the broker (8 MiB).
 pub const DECISION_BYTES_MAX: usize = 3 << 20;
+/// How many bytes of large values one decision may have stored: its facts name them.
+pub const DECISION_STORED_MAX: usize = 32 << 20;
 /// What a fact costs whoever waits meanwhile, in units of work, and how many of its bytes are a unit more: to be folded,
 /// written and reacted to.
 const FACT_WORK: u64 = 100;
@@ -18,6 +22,8 @@ pub struct Budget {
     pub work: u64,
     /// Bytes of facts it may make.
     pub bytes: usize,
+    /// Bytes of large values it may have stored.
+    pub stored: usize,
     /// Units of work for what follows at once from a command that somebody else waits for; the rest has a turn of its own.
     pub work_at_once: u64,
     /// What the whole run may take.
@@ -26,8 +32,13 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        let (work, bytes) = (DECISION_WORK_MAX, DECISION_BYTES_MAX);
-        Self { work, bytes, work_at_once: DECISION_WORK_MAX / 32, run: RunLimits::DEFAULT }
+        Self {
+            work: DECISION_WORK_MAX,
+            bytes: DECISION_BYTES_MAX,
+            stored: DECISION_STORED_MAX,
+            work_at_once: DECISION_WORK_MAX / 32,
+            run: RunLimits::DEFAULT,
+        }
     }
 }
 
@@ -67,7 +78,7 @@ pub(super) struct Turn {
     work: Work,
     facts: u64,
     /// Of the facts, about.
-    bytes: usize,
+    weight: Weight,
     standing: Standing,
     /// Whether others wait for their turn, so that little of the agenda is done now.
     is_narrow: bool,
@@ -76,7 +87,7 @@ pub(super) struct Turn {
 impl Turn {
     pub fn of(budget: Budget) -> Self {
         let work = Work::of(budget.work);
-        Self { budget, work, facts: 0, bytes: 0, standing: Standing::Fresh, is_narrow: false }
+        Self { budget, work, facts: 0, weight: Weight::default(), standing: Standing::Fresh, is_narrow: false }
     }
 
     /// What the whole run may take.
@@ -92,7 +103,9 @@ impl Turn {
     /// Notes a fact; whether one of any size fits, [`Self::check_room`] has said before.
     pub fn take_down(&mut self, event: &RunEvent) {
         self.facts += 1;
-        self.bytes += event.weight_bytes();
+        let Weight { bytes, stored } = event.weight();
+        self.weight.bytes += bytes;
+        self.weight.stored += stored;
     }
 
     /// Says whether another step may begin, and begins it.
@@ -100,7 +113,8 @@ impl Turn {
         let is_fresh = !self.is_narrow && self.facts == 0 && self.work.spent() == 0;
         self.standing = if is_fresh { Standing::Fresh } else { Standing::Begun };
         self.work.begin();
-        is_fresh || !(self.work.is_half_spent() || self.bytes > self.budget.bytes / 2)
+        let Weight { bytes, stored } = self.weight;
+        is_fresh || !(self.work.is_half_spent() || bytes > self.budget.bytes / 2 || stored > self.budget.stored / 2)
     }
 
     /// Leaves little for what follows, where somebody waits for the answer and others for their turn.
@@ -114,9 +128,14 @@ impl Turn {
         if self.standing == Standing::Begun && self.work.has_run_out() { Err(Later) } else { Ok(()) }
     }
 
-    /// Says whether facts of so many bytes fit; holds their step back where they do not fit only now.
-    pub fn check_room(&self, bytes: usize) -> Result<bool, Later> {
-        match (self.bytes + bytes <= self.budget.bytes, self.standing) {
+    /// Says whether a fact of such a weight fits; holds its step back where it does not fit only now. No value is larger than
+    /// any may be.
+    pub fn check_room(&self, Weight { bytes, stored }: Weight) -> Result<bool, Later> {
+        if stored > VALUE_BYTES_MAX {
+            return Ok(false);
+        }
+        let fits = self.weight.bytes + bytes <= self.budget.bytes && self.weight.stored + stored <= self.budget.stored;
+        match (fits, self.standing) {
             (true, Standing::Fresh | Standing::Begun) => Ok(true),
             (false, Standing::Fresh) => Ok(false),
             (false, Standing::Begun) => Err(Later),
@@ -125,16 +144,23 @@ impl Turn {
 
     /// Says whether facts of so many bytes would leave nothing for what else has to go with them.
     pub fn is_crowded_by(&self, bytes: usize) -> bool {
-        bytes > 0 && self.bytes + bytes > self.budget.bytes / 2
+        bytes > 0 && self.weight.bytes + bytes > self.budget.bytes / 2
     }
 
-    /// Returns how many bytes of facts a whole decision may make.
+    /// Returns how many bytes of facts a whole decision may make. What travels to workers and other shards is no larger.
     pub fn bytes_max(&self) -> usize {
         self.budget.bytes
     }
 
+    /// Returns how many bytes one value may have that is stored.
+    pub fn value_bytes_max(&self) -> usize {
+        VALUE_BYTES_MAX.min(self.budget.stored)
+    }
+
     /// Returns how much it did, in units of work: what was evaluated, and what its facts cost.
     pub fn spent(&self) -> u64 {
-        self.work.spent() + FACT_WORK * self.facts + self.bytes as u64 / FACT_BYTES_PER_UNIT
+        self.work.spent()
+            + FACT_WORK * self.facts
+            + (self.weight.bytes + self.weight.stored) as u64 / FACT_BYTES_PER_UNIT
     }
 }

@@ -49,7 +49,7 @@ mod status;
 mod step;
 mod waiting;
 
-pub use budget::{Budget, DECISION_BYTES_MAX, RunLimits};
+pub use budget::{Budget, DECISION_BYTES_MAX, DECISION_STORED_MAX, RunLimits};
 pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;

@@ -18,7 +18,7 @@ pub(super) fn output_of(run: &Run, now: Timestamp, turn: &Turn) -> Result<Json, 
         Some(template) => run
             .with_scope_of_end(now, |scope| template.render_within(scope, turn.work()))
             .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
-        None => outputs_of_ends(run, turn.bytes_max()),
+        None => outputs_of_ends(run, turn.value_bytes_max()),
     }?;
     if let Some(schema) = &run.definition().output_schema {
         schema.check_within(&output, turn.work()).map_err(|refusal| refusal.into_failure("output_schema", ""))?;

@@ -4,7 +4,7 @@ use super::agenda::{Next, Todo};
 use super::budget::Later;
 use super::decision::Decision;
 use super::output::{output_of, too_large};
-use super::step::Step;
+use super::step::{Step, depth_of};
 use super::{Ending, RunEvent};
 
 impl Decision<'_> {
@@ -52,8 +52,12 @@ impl Decision<'_> {
             }
             Err(failure) => RunEvent::RunFailed { failure },
         };
-        let has_room = self.turn.check_room(event.weight_bytes())?;
-        let too_large = || RunEvent::RunFailed { failure: too_large(self.turn.bytes_max()) };
+        // Whoever called it is told of it in a message.
+        let travels = depth_of(self.run()) > 0;
+        let bytes_max = if travels { self.turn.bytes_max() } else { self.turn.value_bytes_max() };
+        let is_small = event.storable().is_none_or(|output| output.len_bytes() <= bytes_max);
+        let has_room = is_small && self.turn.check_room(event.weight())?;
+        let too_large = || RunEvent::RunFailed { failure: too_large(bytes_max) };
         let event = if has_room { event } else { too_large() };
         self.emit(event);
         Ok(())

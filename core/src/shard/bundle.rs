@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::Digest as _;
 
-use super::{AggregateId, Aside, Event, Replaces, Resending, Way};
+use super::{AggregateId, Aside, Event, Replaces, Resending, Stored, Way};
 use crate::{Actor, BundleId, CommandId, Epoch, Revision, Sequence, ShardId, Timestamp};
 
 /// What folding a bundle takes, at most, that this release writes and folds: see [`Bundle::needs`].
@@ -20,7 +20,7 @@ const AGENDA_SINCE: u32 = 3;
 const ASIDE_SINCE: u32 = 3;
 /// Since which format a shard begins anew, and others send to it again.
 const INCARNATIONS_SINCE: u32 = 4;
-/// Since which format definitions have the words of [`crate::definition::Definition::has_later_words`].
+/// Since which format definitions have the words of [`crate::definition::Definition::has_later_words`], and values stand elsewhere.
 const WORDS_SINCE: u32 = 5;
 
 /// One message of a journal, as JSON.
@@ -141,6 +141,9 @@ pub(super) struct Head<'a> {
     /// Whether a definition among the commits has words that releases before 0.2 do not know: they would set it aside.
     #[serde(skip)]
     pub has_later_words: bool,
+    /// Whether values of its commits stand elsewhere.
+    #[serde(skip)]
+    pub has_stored: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<&'a Replaces>,
     #[serde(skip_serializing_if = "<[Resending]>::is_empty")]
@@ -165,7 +168,7 @@ impl Head<'_> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + commits.len());
         serde_json::to_writer(&mut bytes, self).expect("a head has text keys, and a Vec takes every byte");
         bytes.pop();
-        let needs = if self.has_later_words {
+        let needs = if self.has_later_words || self.has_stored {
             Some(WORDS_SINCE)
         } else if self.replaces.is_some() || !self.resends.is_empty() {
             Some(INCARNATIONS_SINCE)
@@ -210,6 +213,10 @@ pub struct Commit {
     /// What it follows from. Absent: from no other commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Which values of its events stand in the store of values. Who ignores it would fold `null`, so a bundle with any needs
+    /// format 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Box<Stored>>,
     /// At least one.
     pub events: Vec<Event>,
 }

@@ -7,7 +7,7 @@ use super::{AggregateId, Commit, Effect, Granted, Origin, Rejection, Submission,
 use crate::credit::Hands;
 use crate::run::{Budget, RunStatus};
 use crate::task::Task;
-use crate::{RunId, SessionId, Timestamp};
+use crate::{RunId, SessionId, Timestamp, WorkspaceId};
 
 /// Tasks and the sessions they were granted to.
 pub type HandedTasks = Vec<(SessionId, Task)>;
@@ -25,6 +25,8 @@ pub struct Decided {
     pub tasks: HandedTasks,
     /// The run that ended with this commit.
     pub ended: Option<(RunId, RunStatus)>,
+    /// Where the commit has large values: whose they are.
+    pub stores_in: Option<WorkspaceId>,
     /// It waits for a release; the bundle has to say so.
     pub parked: Option<Box<(AggregateId, Submission)>>,
 }
@@ -72,9 +74,9 @@ impl Shard {
 
     /// What a decision may take: the more runs wait for their turns, the less it does at once.
     pub(super) fn budget(&self) -> Budget {
-        let Budget { work, bytes, work_at_once, run } = self.bounds.decision;
+        let Budget { work, bytes, stored, work_at_once, run } = self.bounds.decision;
         let waiting = self.unfinished().len().min(WAITING_COUNTED_MAX) as u64;
-        Budget { work, bytes, work_at_once: work_at_once / (1 + waiting), run }
+        Budget { work, bytes, stored, work_at_once: work_at_once / (1 + waiting), run }
     }
 }
 

@@ -94,6 +94,9 @@ impl Shard {
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
+        if let Some(lacks) = commit.lacks() {
+            return Err(lacks);
+        }
         if commit.time < self.memory.clock {
             return Err(format!("a commit of {} after one of {}", commit.time, self.memory.clock));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::stored::{Stowage, Stowed};
 use super::{Aside, Decided, Effect, EffectPlace, Granted, HandedTasks, Position, Rejection};
 use crate::run::RunStatus;
 use crate::{BundleId, RunId, Sequence, ShardId};
@@ -18,6 +19,9 @@ pub(super) struct Load<C> {
     /// The commits as JSON, separated by commas.
     pub commits: Vec<u8>,
     pub count: usize,
+    /// What has to be stored before it, and how many bytes that has together.
+    pub stowage: Stowage,
+    pub stowed_bytes: usize,
     pub waiting: Vec<Unanswered<C>>,
     pub effects: Vec<Effect>,
     /// What follows where wishes that were parked are refused.
@@ -43,6 +47,8 @@ impl<C> Load<C> {
         Self {
             commits: Vec::new(),
             count: 0,
+            stowage: Stowage::new(),
+            stowed_bytes: 0,
             waiting: Vec::new(),
             effects: Vec::new(),
             follows: Vec::new(),
@@ -57,14 +63,17 @@ impl<C> Load<C> {
         }
     }
 
-    /// Puts what was decided into the bundle that is being filled.
-    pub fn take(&mut self, decided: Decided) -> (Option<Granted>, HandedTasks) {
-        let Decided { commit, effects, granted, tasks, ended, parked } = decided;
+    /// Puts what was decided into the bundle that is being filled; values of `stored_from` bytes and more stand beside it.
+    pub fn take(&mut self, decided: Decided, stored_from: usize) -> (Option<Granted>, HandedTasks) {
+        let Decided { commit, effects, granted, tasks, ended, stores_in, parked } = decided;
         if let Some(parked) = parked {
             self.aside_bytes += serde_json::to_vec(&parked).map_or(0, |bytes| bytes.len());
             self.aside.parked.push(*parked);
         }
-        if let Some(commit) = commit {
+        if let Some(mut commit) = commit {
+            if let Some(workspace) = stores_in {
+                self.stowed_bytes += commit.stow(workspace, stored_from, &mut self.stowage);
+            }
             self.releases |= commit.is_release();
             if self.count > 0 {
                 self.commits.push(b',');
@@ -104,6 +113,8 @@ pub struct Append {
     pub expected: Sequence,
     /// How many commits it holds.
     pub commits: usize,
+    /// What has to be in the store of values, as durable as the journal, before it is appended.
+    pub values: Vec<Stowed>,
 }
 
 /// What may leave now.

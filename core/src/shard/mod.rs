@@ -3,6 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | `bundle` | what one append holds |
+//! | `stored` | which values of a commit stand in the store of values |
 //! | `kinds` | which aggregates there are, and what is peculiar to each |
 //! | `shelf` | what is done with an aggregate of whatever kind |
 //! | `state` | what a shard knows |
@@ -55,6 +56,7 @@ mod refold;
 mod release;
 mod shelf;
 mod state;
+mod stored;
 mod story;
 mod turns;
 mod window;
@@ -78,6 +80,7 @@ pub use quarantine::{Aside, Quarantine, Release, ReleaseBy, TakenUp, next_releas
 pub use refold::{RefoldOrder, Refolding, SKIPPED_MAX};
 pub use release::Refolded;
 pub use state::Shard;
+pub use stored::{Stored, StoredField, Stowed};
 pub use window::{Bounds, EndedRun};
 pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};
 

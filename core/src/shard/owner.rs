@@ -66,6 +66,8 @@ pub(super) struct Folded<'o> {
 impl<C> Owner<C> {
     /// How many bytes of commits one bundle takes before the owner asks for patience.
     pub const BUNDLE_BYTES_MAX: usize = 4 << 20;
+    /// How many bytes of values are stored before one bundle, at most, before the owner asks for patience.
+    pub const STOWED_BYTES_MAX: usize = 32 << 20;
     /// How many callers wait for one bundle before the owner asks for patience: those who are refused add no bytes.
     pub const WAITING_MAX: usize = 32_768;
 
@@ -226,7 +228,9 @@ impl<C> Owner<C> {
     /// wait outside.
     pub fn is_full(&self) -> bool {
         let bytes = self.filling.commits.len() + self.filling.aside_bytes;
-        bytes >= Self::BUNDLE_BYTES_MAX || self.filling.waiting.len() >= Self::WAITING_MAX
+        bytes >= Self::BUNDLE_BYTES_MAX
+            || self.filling.stowed_bytes >= Self::STOWED_BYTES_MAX
+            || self.filling.waiting.len() >= Self::WAITING_MAX
     }
 
     /// Returns whether a bundle is in flight.
@@ -283,7 +287,7 @@ impl<C> Owner<C> {
         if let Some(commit) = &decided.commit {
             self.filling.has_later_words |= self.shard.definitions.have_later_words(commit);
         }
-        self.filling.take(decided)
+        self.filling.take(decided, self.shard.bounds.stored_from)
     }
 
     /// Sends effects that follow from what was folded long ago, with the next bundle: as all effects they have a place in the
@@ -334,6 +338,7 @@ impl<C> Owner<C> {
             heard: &load.heard,
             leaves_agenda: load.leaves_agenda,
             has_later_words: load.has_later_words,
+            has_stored: !load.stowage.is_empty(),
             replaces: self.replaces.as_ref(),
             resends: &self.resends,
             aside: &load.aside,
@@ -342,8 +347,9 @@ impl<C> Owner<C> {
         let bytes = head.write(&load.commits);
         (self.replaces, self.resends) = (None, Vec::new());
         let commits = load.count;
+        let values = std::mem::take(&mut load.stowage).into_values().collect();
         self.in_flight = Some((Load { commits: Vec::new(), ..load }, digest(&bytes)));
-        Some(Append { id, bytes, expected: self.last, commits })
+        Some(Append { id, bytes, expected: self.last, commits, values })
     }
 
     /// Learns that the bundle in flight is durable, under this number in the stream.

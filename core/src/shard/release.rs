@@ -103,6 +103,7 @@ impl Shard {
             time: now.max(self.memory.clock),
             by: by.map(Box::new),
             cause: None,
+            stored: None,
             events,
         };
         let bytes = serde_json::to_vec(&commit).expect("commits have text keys, and a Vec takes every byte").len();

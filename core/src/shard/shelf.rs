@@ -21,7 +21,7 @@ use super::reactions::Reactions;
 use super::{AggregateId, Commit, Decided, Effect, Event, Granted, Rejection, Shard, ShardMap, WorkflowKey};
 use crate::credit::Hands;
 use crate::run::{Budget, RunStatus};
-use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, SessionId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
 /// All aggregates of one kind that a shard knows.
 pub(super) type Shelf<A> = FxHashMap<<A as Aggregate>::Key, A>;
@@ -52,6 +52,7 @@ pub(super) trait Aggregate: Sized {
     fn wrapped(event: Self::Event) -> Event;
 
     fn key(&self) -> Self::Key;
+    fn workspace(&self) -> &WorkspaceId;
     /// Of the last event folded; 0 before the first.
     fn revision(&self) -> Revision;
     /// Puts it at a revision, where the facts before are not all folded.
@@ -212,15 +213,16 @@ pub(super) fn commit<A: Aggregate>(
 ) -> Decided {
     let Asked { command, by, cause } = asked;
     let events = events.into_iter().map(A::wrapped).collect();
-    let commit = Commit { aggregate: A::id(key.clone()), revision, command, time, by, cause, events };
-    let (mut reactions, mut due_now) = (Reactions::default(), None);
+    let commit = Commit { aggregate: A::id(key.clone()), revision, command, time, by, cause, stored: None, events };
+    let (mut reactions, mut due_now, mut stores_in) = (Reactions::default(), None, None);
     if let Some(known) = A::shelf(&shard.shelves).get(&key) {
         react(known, &commit, &mut reactions);
         due_now = next_due(known);
+        stores_in = commit.has_large(shard.bounds.stored_from).then(|| known.workspace().clone());
     }
     let ended = book::<A>(shard, &key, &commit, [due, due_now]);
     let effects = reactions.worked_out_with(&mut |document| shard.definitions.compiled(document).ok());
-    Decided { commit: Some(commit), effects, ended, ..Decided::default() }
+    Decided { commit: Some(commit), effects, ended, stores_in, ..Decided::default() }
 }
 
 /// Folds a commit that is not a release, and has events.

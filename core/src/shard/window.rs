@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::run::{Budget, RunStatus};
-use crate::{CommandId, DefinitionVersion, Revision, RunId, Timestamp};
+use crate::{CommandId, DefinitionVersion, Revision, RunId, STORED_FROM, Timestamp};
 
 /// How much a shard takes on at once, and remembers of what is over. Nothing that must not happen twice rests on it: late news of a run is refused
 /// by its lease, what other shards send by what was heard, a start by the time in its run's id.
@@ -25,6 +25,8 @@ pub struct Bounds {
     pub graphs: usize,
     /// What one decision of a run may take. Folding does not depend on it.
     pub decision: Budget,
+    /// From how many bytes on a value of a fact stands in the store of values. Folding does not depend on it.
+    pub stored_from: usize,
 }
 
 impl Default for Bounds {
@@ -36,6 +38,7 @@ impl Default for Bounds {
             kept_for: Duration::from_secs(120),
             graphs: 256,
             decision: Budget::default(),
+            stored_from: STORED_FROM,
         }
     }
 }

@@ -33,13 +33,13 @@ fn a_fan_out_with_much_input_takes_several_decisions() {
 
 #[test]
 fn a_run_whose_ends_return_too_much_together_fails() {
-    let steps: Vec<_> = (0..5).map(|n| json!({"id": format!("n{n}"), "jobSlug": "work"})).collect();
+    let steps: Vec<_> = (0..18).map(|n| json!({"id": format!("n{n}"), "jobSlug": "work"})).collect();
     let mut world = World::with(&json!({"slug": "ends", "steps": steps}));
     let run = world.start("ends", json!({}));
     for task in world.tasks() {
         world.report(&task, ok(json!("x".repeat(1_000_000)))).unwrap();
     }
-    assert!(world.timeline(run).ends_with("n4:ok FAILED(decision_too_large)"), "{}", world.timeline(run));
+    assert!(world.timeline(run).ends_with("n17:ok FAILED(decision_too_large)"), "{}", world.timeline(run));
     assert!(largest_commit(&world) < 4 << 20);
 }
 

@@ -344,12 +344,12 @@ fn ten_thousand_items_open_in_pieces_and_one_slow_item_holds_back_none() {
 
 #[test]
 fn what_items_make_together_is_bounded_while_they_make_it() {
-    let (mut world, run) = started(json!({}), json!(8));
+    let (mut world, run) = started(json!({}), json!(20));
     work_off(&mut world, |_| Ok(json!("x".repeat(900_000))));
     let timeline = world.timeline(run);
     assert!(timeline.contains("all:enough") && timeline.ends_with("FAILED(node_too_large)"), "{timeline}");
     // Whoever keeps the last only keeps no more than that.
-    let (mut world, run) = started(json!({"merge": "last"}), json!(8));
+    let (mut world, run) = started(json!({"merge": "last"}), json!(20));
     work_off(&mut world, |_| Ok(json!("x".repeat(900_000))));
     assert!(world.timeline(run).ends_with("SUCCEEDED"), "{}", world.timeline(run));
 }

@@ -38,6 +38,7 @@ mod reports;
 mod retries;
 mod runs;
 mod speed;
+mod stored;
 mod succession;
 mod tolerated;
 mod turns;

@@ -14,7 +14,7 @@ use crate::audit::Audit;
 use crate::chance::Chance;
 use crate::clients::Clients;
 pub use crate::happening::{Ask, Asker, Happening, Said, Wish};
-use crate::journal::Journal;
+use crate::journal::{Journal, Values};
 use crate::pipeline::Pipeline;
 use crate::seat::Seat;
 use crate::workers::Worker;
@@ -29,10 +29,18 @@ const CLIENT_TRIES: u32 = 4;
 const PATIENCE: u64 = 3_000_000;
 
 /// What shards remember is next to nothing, so that nothing can rest on it.
-pub const BOUNDS: Bounds =
-    Bounds { granted: 4, ended: 4, keys: 4, kept_for: Duration::from_secs(60), graphs: 1, decision: DECISION };
+pub const BOUNDS: Bounds = Bounds {
+    granted: 4,
+    ended: 4,
+    keys: 4,
+    kept_for: Duration::from_secs(60),
+    graphs: 1,
+    decision: DECISION,
+    stored_from: 12,
+};
 /// A decision takes next to nothing, so that most runs go on in many.
-const DECISION: Budget = Budget { work: 1_500, bytes: 4_000, work_at_once: 100, run: RunLimits::DEFAULT };
+const DECISION: Budget =
+    Budget { work: 1_500, bytes: 4_000, stored: 32 << 20, work_at_once: 100, run: RunLimits::DEFAULT };
 
 pub const MILLI: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;
@@ -53,6 +61,7 @@ pub struct Cluster {
     entries: u64,
     pub map: ShardMap,
     pub journals: Vec<Journal>,
+    pub values: Values,
     /// The newest checkpoint of each shard.
     pub checkpoints: Vec<Option<Vec<u8>>>,
     pub seats: Vec<Seat>,
@@ -102,6 +111,7 @@ impl Cluster {
             agenda: BTreeMap::new(),
             entries: 0,
             journals: (0..shards).map(|_| Journal::default()).collect(),
+            values: Values::default(),
             checkpoints: vec![None; usize::from(shards)],
             seats: Vec::new(),
             current: vec![None; usize::from(shards)],

@@ -32,7 +32,7 @@ impl Cluster {
             return self.die(seat);
         }
         let journal = &mut self.journals[usize::from(shard.number())];
-        let stored = journal.append(&append.bytes, append.expected);
+        let stored = journal.append(&append.bytes, append.expected, &self.values);
         match stored {
             Some(sequence) => {
                 let bundle = journal.entries.last().expect("it was just stored").bundle.clone();

@@ -118,6 +118,7 @@ impl Cluster {
         for output in said {
             match output {
                 Output::Append(append) => {
+                    self.values.put(&append.values);
                     self.seats[seat].appending = Some(Rc::new(append));
                     self.send_append(seat);
                 }

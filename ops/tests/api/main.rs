@@ -23,3 +23,4 @@ mod quarantine;
 mod readable;
 mod releases;
 mod symbols;
+mod values;

@@ -1,10 +1,10 @@
 //! What a run's events mean for `branches`.
 
 use headwater_core::run::{BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, RunEvent};
-use headwater_core::{BranchId, NodeAddress, RunId, Timestamp};
+use headwater_core::{BranchId, Json, NodeAddress, RunId, Timestamp};
 
 use super::Changes;
-use crate::tables::{BranchEnd, BranchOpening, BranchStatus, TraceStatus};
+use crate::tables::{BranchEnd, BranchOpening, BranchStatus, TraceStatus, Value};
 
 /// Returns whether an event opens more branches than any fact does, or such as have no number: the core has refused it.
 pub(super) fn opens_too_many(event: &RunEvent) -> bool {
@@ -36,9 +36,16 @@ impl Changes {
         }
     }
 
-    pub(super) fn end_branch(&mut self, run: RunId, branch: BranchId, outcome: BranchOutcome, ended_at: Timestamp) {
+    pub(super) fn end_branch(
+        &mut self,
+        run: RunId,
+        branch: BranchId,
+        outcome: BranchOutcome,
+        value: impl FnOnce(Json) -> Value,
+        ended_at: Timestamp,
+    ) {
         let (status, again, output, failure) = match outcome {
-            BranchOutcome::Succeeded { output, key: _ } => (BranchStatus::Succeeded, None, Some(output), None),
+            BranchOutcome::Succeeded { output, key: _ } => (BranchStatus::Succeeded, None, Some(value(output)), None),
             BranchOutcome::Failed { failure } => (BranchStatus::Failed, None, None, Some(failure)),
             BranchOutcome::Cancelled {} => (BranchStatus::Cancelled, None, None, None),
             BranchOutcome::Turned { again } => (BranchStatus::Succeeded, Some(again), None, None),

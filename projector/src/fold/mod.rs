@@ -70,10 +70,11 @@ impl Changes {
 
     /// Folds one commit in, whole or (as a dead event) not at all.
     fn fold_commit(&mut self, shard: ShardId, sequence: Sequence, commit: ParsedCommit) {
-        let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, mut events, text } = commit;
+        let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, mut events, stored, text } = commit;
         let by = by.as_ref().map(Json::of);
         let head = CommitHead { shard, sequence, time, by: by.as_ref() };
         let event_count = events.len();
+        let shown = stored.as_ref().map(Json::of);
         let released = match release::take(&aggregate, head, revision, &mut events) {
             Ok(released) => released,
             Err(reason) => return self.bury(head, ordinal, &reason, text),
@@ -94,7 +95,10 @@ impl Changes {
             None => self.released.last_mut().map(|(_, then)| then).expect("it is not empty"),
         };
         match facts {
-            Facts::Run(run, events) => now.fold_run(head, run, events),
+            Facts::Run(run, events) => {
+                let first = event_count - events.len();
+                now.fold_run(head, run, (first, events), stored.as_ref());
+            }
             Facts::Asset(key, events) => now.fold_asset(head, key, revision, events),
             Facts::Workflow(key, events) => now.fold_workflow(head, key, revision, events),
             Facts::Definition => {}
@@ -111,6 +115,7 @@ impl Changes {
             by,
             cause,
             events: text,
+            stored: shown,
         });
     }
 

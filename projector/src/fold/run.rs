@@ -1,19 +1,28 @@
 //! What a run's events mean for `workflow_runs` and `traces`; for `branches` see there.
 
 use headwater_core::run::{Ending, RunEvent, RunFailure, RunStatus};
+use headwater_core::shard::Stored;
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
 
 use super::{Changes, CommitHead};
-use crate::tables::{RunEnd, RunStart, SettledNode, TraceChange, TraceStatus};
+use crate::tables::{RunEnd, RunStart, SettledNode, TraceChange, TraceStatus, Value};
 
 impl Changes {
-    pub(super) fn fold_run(&mut self, head: CommitHead<'_>, run: RunId, events: Vec<RunEvent>) {
+    /// Folds events, the first of which has this number in its commit; `stored` says where the large values of those are.
+    pub(super) fn fold_run(
+        &mut self,
+        head: CommitHead<'_>,
+        run: RunId,
+        (first, events): (usize, Vec<RunEvent>),
+        stored: Option<&Stored>,
+    ) {
         let time = head.time;
         // What the same commit said before about an attempt: its failure, or that an awaited row is there to be filled.
         let mut failed: Vec<(NodeAddress, Attempt)> = Vec::new();
         let mut resolved: Vec<NodeAddress> = Vec::new();
         let mut returned: Vec<NodeAddress> = Vec::new();
-        for event in events {
+        for (number, event) in (first..).zip(events) {
+            let value = |json| Value::of(stored, number, json);
             match event {
                 RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
                     self.runs.start(
@@ -24,7 +33,7 @@ impl Changes {
                             workflow,
                             version,
                             trigger: Json::of(&trigger),
-                            input,
+                            input: value(input),
                             started_at: time,
                             started_by: head.by.cloned(),
                         },
@@ -58,7 +67,7 @@ impl Changes {
                     };
                     row.scheduled_at = Some(time);
                     // Absent: the run's input, which is read from the run.
-                    row.input = input.or(row.input.take());
+                    row.input = input.map(value).or(row.input.take());
                     row.wakes_at = wakes_at.or(row.wakes_at);
                     row.worker = handed_to.or(row.worker.take());
                     row.child = child.or(row.child);
@@ -95,7 +104,7 @@ impl Changes {
                 RunEvent::NodeSucceeded { node, attempt, output, assets: _, worker, started_at, taken: _ } => {
                     let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Succeeded);
                     row.finished_at = Some(time);
-                    row.output = Some(output);
+                    row.output = Some(value(output));
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
                 }
@@ -140,19 +149,21 @@ impl Changes {
                 RunEvent::ItemsListed { node, items } => {
                     let row = self.traces.of(run, &node, Attempt::FIRST.get(), TraceStatus::Running);
                     row.scheduled_at = Some(time);
-                    row.input = Some(items);
+                    row.input = Some(value(items));
                 }
                 // The attempt's row names its child, whose rows say the rest.
                 RunEvent::ChildCalled { .. } | RunEvent::ChildWithdrawn { .. } => {}
                 RunEvent::BranchesOpened { node, kind, first, from, count } => {
                     self.open_branches(run, &node, kind, (first, from, count), time);
                 }
-                RunEvent::BranchEnded { branch, outcome } => self.end_branch(run, branch, outcome, time),
+                RunEvent::BranchEnded { branch, outcome } => self.end_branch(run, branch, outcome, value, time),
                 // The ends of what is withdrawn follow.
                 RunEvent::BranchClosing { .. } | RunEvent::JoinClosing { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
-                RunEvent::RunSucceeded { output } => self.end(run, RunStatus::Succeeded, time, Some(output), None),
+                RunEvent::RunSucceeded { output } => {
+                    self.end(run, RunStatus::Succeeded, time, Some(value(output)), None);
+                }
                 RunEvent::RunFailed { failure } => self.end(run, RunStatus::Failed, time, None, Some(failure)),
                 RunEvent::RunCancelled { reason } => {
                     self.cancelled_by(run, head);
@@ -174,7 +185,7 @@ impl Changes {
         run: RunId,
         status: RunStatus,
         completed_at: Timestamp,
-        output: Option<Json>,
+        output: Option<Value>,
         failure: Option<RunFailure>,
     ) {
         let error = failure.map(|failure| Json::of(&failure));

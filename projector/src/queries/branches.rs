@@ -1,11 +1,11 @@
 //! The branches of a run, page by page.
 
-use headwater_core::{BranchId, Json, NodeId, RunId, WorkspaceId};
+use headwater_core::{BranchId, Json, NodeId, RunId, StoredValue, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::{Moment, Reads, json_if, long_page_size, moment, moment_if, small_number};
+use super::{Moment, Reads, json_if, long_page_size, moment, moment_if, small_number, stored_if};
 use crate::columns::integer;
 use crate::database::DatabaseError;
 use crate::tables::BranchStatus;
@@ -35,6 +35,9 @@ pub struct BranchView {
     /// Of a turn that has ended: whether another follows.
     pub again: Option<bool>,
     pub output: Option<Json>,
+    /// Present: the output is so large that it stands in the store of values, and `output` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_stored: Option<StoredValue>,
     pub error: Option<BranchError>,
     pub opened_at: Moment,
     pub ended_at: Option<Moment>,
@@ -111,6 +114,7 @@ fn branch(row: &Row) -> BranchView {
         status: row.get("status"),
         again: row.get("again"),
         output: json_if(row, "output"),
+        output_stored: stored_if(row, "output_stored"),
         error: code.map(|code| BranchError {
             code,
             message: row.get::<_, Option<String>>("error_message").unwrap_or_default(),

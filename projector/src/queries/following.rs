@@ -28,12 +28,12 @@ pub(crate) const ALL_BYTES_MAX: usize = 8 << 20;
 /// The commits behind each place: from the one that holds the place's revision itself, which starts at or before it. The
 /// lengths are those of the values as they are stored: nothing is read that is not returned.
 const SQL: &str = "
-    SELECT place, revision, time, shard, sequence, actor, cause, events
+    SELECT place, revision, time, shard, sequence, actor, cause, events, stored
     FROM (SELECT s.place, k.*, sum(k.bytes) OVER (ORDER BY s.place, k.revision) - k.bytes AS all_before
           FROM unnest($1::uuid[], $2::int8[]) WITH ORDINALITY AS s (run_id, after, place)
           CROSS JOIN LATERAL (
               SELECT c.*, sum(c.bytes) OVER (ORDER BY c.revision) - c.bytes AS before
-              FROM (SELECT revision, event_count, time, shard, sequence, actor, cause, events,
+              FROM (SELECT revision, event_count, time, shard, sequence, actor, cause, events, stored,
                            octet_length(events)::int8 AS bytes
                     FROM commits
                     WHERE run_id = s.run_id AND revision + event_count - 1 > s.after AND revision >= coalesce(

@@ -13,10 +13,11 @@ mod nodes;
 mod projection;
 mod runs;
 mod traces;
+mod values;
 mod workflows;
 
 use deadpool_postgres::Object;
-use headwater_core::{Json, Timestamp};
+use headwater_core::{Json, StoredValue, Timestamp};
 use serde::{Serialize, Serializer};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -96,6 +97,11 @@ fn json(row: &Row, column: &str) -> Json {
 
 fn json_if(row: &Row, column: &str) -> Option<Json> {
     row.get::<_, Option<String>>(column).and_then(|text| Json::from_text(text).ok())
+}
+
+/// Returns what a value goes by in the store of values.
+fn stored_if(row: &Row, column: &str) -> Option<StoredValue> {
+    serde_json::from_str(row.get::<_, Option<&str>>(column)?).ok()
 }
 
 fn number(row: &Row, column: &str) -> u64 {

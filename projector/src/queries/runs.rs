@@ -4,14 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use headwater_core::run::RunStatus;
-use headwater_core::{InvalidName, Json, Revision, RunId, Slug, Timestamp, WorkspaceId};
+use headwater_core::shard::Stored;
+use headwater_core::{InvalidName, Json, Revision, RunId, Slug, StoredValue, Timestamp, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::nodes::{NodeView, nodes_of};
-use super::traces::{TraceView, first_traces};
-use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number};
+use super::traces::{RunInput, TraceView, first_traces};
+use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number, stored_if};
 use crate::columns::{Time, bigint};
 use crate::database::DatabaseError;
 
@@ -82,7 +83,13 @@ pub struct RunDetail {
     #[serde(flatten)]
     pub summary: RunSummary,
     pub input: Json,
+    /// Present: the input is so large that it stands in the store of values, and `input` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_stored: Option<StoredValue>,
     pub output: Option<Json>,
+    /// The same of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_stored: Option<StoredValue>,
     /// Every node of the definition, in document order, the nodes of a body behind their `forEach`.
     pub nodes: Vec<NodeView>,
     /// The attempts that came to be first, in that order: at most [`super::TRACES_MAX`].
@@ -104,6 +111,9 @@ pub struct RecordedEvent {
     /// What the commit follows from: `shard:sequence:index`, an effect of that bundle.
     pub cause: Option<String>,
     pub event: Json,
+    /// Present: the event's input, items or output stands in the store of values, and the event says null in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredValue>,
 }
 
 const SUMMARY: &str =
@@ -160,18 +170,23 @@ impl Reads {
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
     pub async fn run(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<RunDetail>, DatabaseError> {
         let id = run.as_uuid();
-        let sql = format!("SELECT {SUMMARY}, input, output FROM workflow_runs r WHERE run_id = $1 AND workspace = $2");
+        let sql = format!(
+            "SELECT {SUMMARY}, input, output, input_stored, output_stored FROM workflow_runs r WHERE run_id = $1 AND workspace = $2"
+        );
         let rows = self.rows(&sql, &[&id, &workspace.as_str()]).await?;
         let Some(found) = rows.first() else { return Ok(None) };
-        let input = json(found, "input");
+        let input = RunInput::of(found);
         let (traces, has_more_traces) = first_traces(self, run, &input).await?;
+        let RunInput { input, input_stored } = input;
         Ok(Some(RunDetail {
             summary: summary(found),
             output: json_if(found, "output"),
+            output_stored: stored_if(found, "output_stored"),
             nodes: nodes_of(self, run).await?,
             traces,
             has_more_traces,
             input,
+            input_stored,
         }))
     }
 
@@ -198,7 +213,7 @@ impl Reads {
     ) -> Result<Vec<RecordedEvent>, DatabaseError> {
         let after = after.map_or(0, |revision| bigint(revision.get()));
         // From the commit that holds the revision itself, which starts at or before it.
-        let sql = "SELECT c.revision, c.time, c.shard, c.sequence, c.actor, c.cause, c.events FROM commits c
+        let sql = "SELECT c.revision, c.time, c.shard, c.sequence, c.actor, c.cause, c.events, c.stored FROM commits c
                    JOIN workflow_runs r ON r.run_id = c.run_id AND r.workspace = $4
                    WHERE c.run_id = $1 AND c.revision + c.event_count - 1 > $2 AND c.revision >= coalesce(
                        (SELECT max(revision) FROM commits WHERE run_id = $1 AND revision <= $2), 0)
@@ -230,15 +245,21 @@ pub(super) fn recorded(row: &Row) -> Vec<RecordedEvent> {
     let events: Vec<Json> = serde_json::from_str(row.get("events")).unwrap_or_default();
     let position = format!("{}:{}", row.get::<_, i16>("shard"), row.get::<_, i64>("sequence"));
     let (by, cause) = (json_if(row, "actor"), row.get::<_, Option<String>>("cause"));
+    let stored: Option<Stored> = row.get::<_, Option<&str>>("stored").and_then(|text| serde_json::from_str(text).ok());
+    let stored = |event: usize| {
+        let field = stored.as_ref()?.values.iter().find(|field| field.event as usize == event);
+        field.map(|field| field.value)
+    };
     (number(row, "revision")..)
-        .zip(events)
-        .map(|(revision, event)| RecordedEvent {
+        .zip(events.into_iter().enumerate())
+        .map(|(revision, (number, event))| RecordedEvent {
             revision,
             time: moment(row, "time"),
             position: position.clone(),
             by: by.clone(),
             cause: cause.clone(),
             event,
+            stored: stored(number),
         })
         .collect()
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use headwater_core::run::NodeStatus;
-use headwater_core::{BranchId, InvalidName, Json, NodeId, RunId, WorkspaceId};
+use headwater_core::{BranchId, InvalidName, Json, NodeId, RunId, StoredValue, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::{Moment, Reads, json, json_if, long_page_size, moment_if, small_number};
+use super::{Moment, Reads, json, json_if, long_page_size, moment_if, small_number, stored_if};
 use crate::columns::integer;
 use crate::database::DatabaseError;
 
@@ -29,7 +29,13 @@ pub struct TraceView {
     /// When a sleep or the wait for a retry ends.
     pub wakes_at: Option<Moment>,
     pub input: Option<Json>,
+    /// Present: the input is so large that it stands in the store of values, and `input` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_stored: Option<StoredValue>,
     pub output: Option<Json>,
+    /// The same of the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_stored: Option<StoredValue>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     /// What the failure says for programs: an object.
@@ -106,9 +112,9 @@ impl Reads {
         limit: u32,
     ) -> Result<Option<TracePage>, DatabaseError> {
         let (id, workspace) = (run.as_uuid(), workspace.as_str());
-        let found = "SELECT input FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
+        let found = "SELECT input, input_stored FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
         let found = self.rows(found, &[&id, &workspace]).await?;
-        let Some(input) = found.first().map(|row| json(row, "input")) else { return Ok(None) };
+        let Some(input) = found.first().map(RunInput::of) else { return Ok(None) };
         let size = long_page_size(limit);
         let one_more = size + 1;
         let node = filter.node.as_ref().map(NodeId::as_str);
@@ -144,7 +150,7 @@ impl Reads {
 pub(super) async fn first_traces(
     reads: &Reads,
     run: RunId,
-    input: &Json,
+    input: &RunInput,
 ) -> Result<(Vec<TraceView>, bool), DatabaseError> {
     let sql = format!(
         "SELECT t.*, {TRIED} AS tried FROM traces t WHERE run_id = $1
@@ -162,8 +168,26 @@ fn place(row: &Row) -> Option<String> {
     Some(TracesAfter { attempt: small_number(row, "attempt"), branch, node }.to_string())
 }
 
-fn trace(row: &Row, run_input: &Json) -> TraceView {
+/// The input of a run: here, or what it goes by in the store of values.
+pub(super) struct RunInput {
+    pub input: Json,
+    pub input_stored: Option<StoredValue>,
+}
+
+impl RunInput {
+    pub fn of(row: &Row) -> Self {
+        Self { input: json(row, "input"), input_stored: stored_if(row, "input_stored") }
+    }
+}
+
+fn trace(row: &Row, run: &RunInput) -> TraceView {
     let scheduled_at = moment_if(row, "scheduled_at");
+    // Scheduled without an input of its own, a node gets the run's.
+    let (input, input_stored) = match (json_if(row, "input"), stored_if(row, "input_stored")) {
+        (None, None) if scheduled_at.is_some() && run.input_stored.is_some() => (None, run.input_stored),
+        (None, None) => (scheduled_at.map(|_| run.input.clone()), None),
+        own => own,
+    };
     TraceView {
         node_id: row.get("node_id"),
         branch: small_number(row, "branch"),
@@ -174,9 +198,10 @@ fn trace(row: &Row, run_input: &Json) -> TraceView {
         started_at: moment_if(row, "started_at"),
         finished_at: moment_if(row, "finished_at"),
         wakes_at: moment_if(row, "wakes_at"),
-        // Scheduled without an input of its own, a node gets the run's.
-        input: json_if(row, "input").or_else(|| scheduled_at.map(|_| run_input.clone())),
+        input,
+        input_stored,
         output: json_if(row, "output"),
+        output_stored: stored_if(row, "output_stored"),
         error_code: row.get("error_code"),
         error_message: row.get("error_message"),
         error_details: json_if(row, "error_details"),

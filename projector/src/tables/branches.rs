@@ -2,11 +2,11 @@
 
 use deadpool_postgres::Transaction;
 use headwater_core::run::{BranchKind, RunFailure};
-use headwater_core::{BranchId, Json, NodeAddress, RunId, Timestamp};
+use headwater_core::{BranchId, NodeAddress, RunId, Timestamp};
 use rustc_hash::FxHashMap;
 use tokio_postgres::types::ToSql;
 
-use super::{Kind, Table};
+use super::{Kind, Table, Value};
 use crate::columns::{Time, integer};
 use crate::write::{WriteError, column, execute, printable};
 
@@ -27,6 +27,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("output"),
         Kind::Text.maybe("error_code"),
         Kind::Text.maybe("error_message"),
+        Kind::Text.maybe("output_stored"),
     ],
 };
 
@@ -79,7 +80,7 @@ pub struct BranchOpening {
 pub struct BranchEnd {
     pub status: BranchStatus,
     pub again: Option<bool>,
-    pub output: Option<Json>,
+    pub output: Option<Value>,
     pub failure: Option<RunFailure>,
     pub ended_at: Timestamp,
 }
@@ -126,9 +127,10 @@ pub(crate) async fn write_openings(transaction: &Transaction<'_>, changes: &[Bra
         return Ok(());
     }
     let sql = "INSERT INTO branches (run_id, opened_at, ended_at, branch, parent_branch, position, node_id, kind, status, again,
-                                     output, error_code, error_message)
+                                     output, error_code, error_message, output_stored)
                SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int4[], $5::int4[], $6::int4[],
-                                    $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[], $13::text[])";
+                                    $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[], $13::text[],
+                                    $14::text[])";
     let rows = &opened[..];
     let opened_at = column(rows, |(_, opening)| Time(opening.opened_at));
     let parents = column(rows, |(_, opening)| integer(opening.opener.branch().get()));
@@ -136,7 +138,7 @@ pub(crate) async fn write_openings(transaction: &Transaction<'_>, changes: &[Bra
     let nodes = column(rows, |(_, opening)| opening.opener.node().as_str());
     let kinds = column(rows, |(_, opening)| opening.kind.as_str());
     let ends = Ends::of(rows.iter().map(|(change, _)| *change));
-    let columns: [&(dyn ToSql + Sync); 13] = [
+    let columns: [&(dyn ToSql + Sync); 14] = [
         &ends.runs,
         &opened_at,
         &ends.times,
@@ -150,6 +152,7 @@ pub(crate) async fn write_openings(transaction: &Transaction<'_>, changes: &[Bra
         &ends.outputs,
         &ends.codes,
         &ends.messages,
+        &ends.outputs_stored,
     ];
     execute(transaction, sql, &columns).await
 }
@@ -162,12 +165,12 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[BranchC
     }
     let sql = "UPDATE branches b
                SET ended_at = u.ended_at, status = u.status, again = u.again, output = u.output,
-                   error_code = u.error_code, error_message = u.error_message
+                   error_code = u.error_code, error_message = u.error_message, output_stored = u.output_stored
                FROM unnest($1::uuid[], $2::int4[], $3::timestamptz[], $4::text[], $5::bool[], $6::text[], $7::text[],
-                           $8::text[])
-                   AS u (run_id, branch, ended_at, status, again, output, error_code, error_message)
+                           $8::text[], $9::text[])
+                   AS u (run_id, branch, ended_at, status, again, output, error_code, error_message, output_stored)
                WHERE b.run_id = u.run_id AND b.branch = u.branch";
-    let columns: [&(dyn ToSql + Sync); 8] = [
+    let columns: [&(dyn ToSql + Sync); 9] = [
         &ends.runs,
         &ends.branches,
         &ends.times,
@@ -176,6 +179,7 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[BranchC
         &ends.outputs,
         &ends.codes,
         &ends.messages,
+        &ends.outputs_stored,
     ];
     execute(transaction, sql, &columns).await
 }
@@ -191,6 +195,7 @@ struct Ends<'c> {
     outputs: Vec<Option<&'c str>>,
     codes: Vec<Option<std::borrow::Cow<'c, str>>>,
     messages: Vec<Option<std::borrow::Cow<'c, str>>>,
+    outputs_stored: Vec<Option<String>>,
 }
 
 impl<'c> Ends<'c> {
@@ -204,7 +209,9 @@ impl<'c> Ends<'c> {
             ends.times.push(end.map(|end| Time(end.ended_at)));
             ends.statuses.push(end.map_or(BranchStatus::Running, |end| end.status).as_str());
             ends.again.push(end.and_then(|end| end.again));
-            ends.outputs.push(end.and_then(|end| end.output.as_ref()).map(Json::as_str));
+            let output = end.and_then(|end| end.output.as_ref());
+            ends.outputs.push(output.and_then(Value::here));
+            ends.outputs_stored.push(output.and_then(Value::stored));
             ends.codes.push(failure.map(|failure| printable(&failure.code)));
             ends.messages.push(failure.map(|failure| printable(&failure.message)));
         }

@@ -25,6 +25,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("actor"),
         Kind::Text.maybe("cause"),
         Kind::Text.named("events"),
+        Kind::Text.maybe("stored"),
     ],
 };
 
@@ -45,6 +46,8 @@ pub struct CommitRow {
     pub cause: Option<Cause>,
     /// The events as the journal has them.
     pub events: Bytes,
+    /// Which of them have a value that stands in the store of values.
+    pub stored: Option<Json>,
 }
 
 /// Writes rows that are new.
@@ -71,7 +74,8 @@ pub(crate) async fn write(transaction: &Transaction<'_>, commits: &[CommitRow]) 
         };
         row.text_or_null(commit.by.as_ref().map(|json| json.as_str()))
             .text_or_null(commit.cause.map(text_of).as_deref())
-            .json(&commit.events);
+            .json(&commit.events)
+            .text_or_null(commit.stored.as_ref().map(|json| json.as_str()));
     }
     rows.write(transaction).await
 }

@@ -6,7 +6,7 @@ use headwater_core::{Json, NodeAddress, RunId, Timestamp, WorkerId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio_postgres::types::ToSql;
 
-use super::{Kind, Table};
+use super::{Kind, Table, Value};
 use crate::columns::{Time, integer};
 use crate::write::{CopyRows, WriteError, column, execute, printable};
 
@@ -31,6 +31,8 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("error_details"),
         Kind::Boolean.maybe("tolerated"),
         Kind::Uuid.maybe("child_run_id"),
+        Kind::Text.maybe("input_stored"),
+        Kind::Text.maybe("output_stored"),
     ],
 };
 
@@ -89,8 +91,8 @@ pub struct TraceChange {
     pub finished_at: Option<Timestamp>,
     /// When the wait of a sleep or for a retry ends.
     pub wakes_at: Option<Timestamp>,
-    pub input: Option<Json>,
-    pub output: Option<Json>,
+    pub input: Option<Value>,
+    pub output: Option<Value>,
     pub failure: Option<RunFailure>,
     /// Whether the run goes on after it, where that is known.
     pub tolerated: Option<bool>,
@@ -243,13 +245,15 @@ pub(crate) async fn write_new<'a>(
             .text(change.node.node().as_str())
             .text(change.status.as_str())
             .text_or_null(change.worker.as_ref().map(|worker| worker.as_str()))
-            .text_or_null(change.input.as_ref().map(|json| json.as_str()))
-            .text_or_null(change.output.as_ref().map(|json| json.as_str()))
+            .text_or_null(change.input.as_ref().and_then(Value::here))
+            .text_or_null(change.output.as_ref().and_then(Value::here))
             .text_or_null(failure.map(|failure| printable(&failure.code)).as_deref())
             .text_or_null(failure.map(|failure| printable(&failure.message)).as_deref())
             .text_or_null(failure.and_then(details))
             .boolean_or_null(change.tolerated)
-            .uuid_or_null(change.child.map(RunId::as_uuid));
+            .uuid_or_null(change.child.map(RunId::as_uuid))
+            .text_or_null(change.input.as_ref().and_then(Value::stored).as_deref())
+            .text_or_null(change.output.as_ref().and_then(Value::stored).as_deref());
     }
     rows.write(transaction).await
 }
@@ -270,7 +274,9 @@ macro_rules! later_wins {
              error_message = coalesce(excluded.error_message, t.error_message),
              error_details = coalesce(excluded.error_details, t.error_details),
              tolerated = coalesce(excluded.tolerated, t.tolerated),
-             child_run_id = coalesce(excluded.child_run_id, t.child_run_id)"
+             child_run_id = coalesce(excluded.child_run_id, t.child_run_id),
+             input_stored = coalesce(excluded.input_stored, t.input_stored),
+             output_stored = coalesce(excluded.output_stored, t.output_stored)"
     };
 }
 
@@ -322,16 +328,35 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let started = column(rows, |row| row.started_at.map(Time));
     let finished = column(rows, |row| row.finished_at.map(Time));
     let wakes = column(rows, |row| row.wakes_at.map(Time));
-    let inputs = column(rows, |row| row.input.as_ref().map(|json| json.as_str()));
-    let outputs = column(rows, |row| row.output.as_ref().map(|json| json.as_str()));
+    let inputs = column(rows, |row| row.input.as_ref().and_then(Value::here));
+    let outputs = column(rows, |row| row.output.as_ref().and_then(Value::here));
     let codes = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.code)));
     let messages = column(rows, |row| row.failure.as_ref().map(|failure| printable(&failure.message)));
     let details = column(rows, |row| row.failure.as_ref().and_then(details));
     let tolerated = column(rows, |row| row.tolerated);
     let children = column(rows, |row| row.child.map(RunId::as_uuid));
-    let columns: [&(dyn ToSql + Sync); 17] = [
-        &runs, &scheduled, &started, &finished, &wakes, &attempts, &branches, &nodes, &statuses, &workers, &inputs,
-        &outputs, &codes, &messages, &details, &tolerated, &children,
+    let inputs_stored = column(rows, |row| row.input.as_ref().and_then(Value::stored));
+    let outputs_stored = column(rows, |row| row.output.as_ref().and_then(Value::stored));
+    let columns: [&(dyn ToSql + Sync); 19] = [
+        &runs,
+        &scheduled,
+        &started,
+        &finished,
+        &wakes,
+        &attempts,
+        &branches,
+        &nodes,
+        &statuses,
+        &workers,
+        &inputs,
+        &outputs,
+        &codes,
+        &messages,
+        &details,
+        &tolerated,
+        &children,
+        &inputs_stored,
+        &outputs_stored,
     ];
     execute(transaction, &sql, &columns).await
 }

@@ -5,7 +5,7 @@ use headwater_core::run::RunStatus;
 use headwater_core::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp, WorkspaceId};
 use rustc_hash::FxHashMap;
 
-use super::{Kind, Table};
+use super::{Kind, Table, Value};
 use crate::columns::{Time, integer, smallint};
 use crate::write::{CopyRows, WriteError, column, execute};
 
@@ -27,6 +27,8 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("error"),
         Kind::Text.maybe("started_by"),
         Kind::Text.maybe("cancelled_by"),
+        Kind::Text.maybe("input_stored"),
+        Kind::Text.maybe("output_stored"),
     ],
 };
 
@@ -48,7 +50,7 @@ pub struct RunStart {
     pub workflow: Slug,
     pub version: DefinitionVersion,
     pub trigger: Json,
-    pub input: Json,
+    pub input: Value,
     pub started_at: Timestamp,
     /// An [`headwater_core::Actor`].
     pub started_by: Option<Json>,
@@ -59,7 +61,7 @@ pub struct RunStart {
 pub struct RunEnd {
     pub status: RunStatus,
     pub completed_at: Timestamp,
-    pub output: Option<Json>,
+    pub output: Option<Value>,
     /// A [`headwater_core::run::RunFailure`].
     pub error: Option<Json>,
 }
@@ -115,11 +117,13 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text(start.workflow.as_str())
             .text(end.map_or("running", |end| end.status.as_str()))
             .text(start.trigger.as_str())
-            .text(start.input.as_str())
-            .text_or_null(end.and_then(|end| end.output.as_ref()).map(|json| json.as_str()))
+            .text(start.input.here().unwrap_or("null"))
+            .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::here))
             .text_or_null(end.and_then(|end| end.error.as_ref()).map(|json| json.as_str()))
             .text_or_null(start.started_by.as_ref().map(|json| json.as_str()))
-            .text_or_null(change.cancelled_by.as_ref().map(|json| json.as_str()));
+            .text_or_null(change.cancelled_by.as_ref().map(|json| json.as_str()))
+            .text_or_null(start.input.stored().as_deref())
+            .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::stored).as_deref());
     }
     rows.write(transaction).await
 }
@@ -132,18 +136,20 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
     }
     let sql = "UPDATE workflow_runs r
                SET status = coalesce(u.status, r.status), completed_at = coalesce(u.completed_at, r.completed_at),
-                   output = coalesce(u.output, r.output), error = coalesce(u.error, r.error),
+                   output = coalesce(u.output, r.output), output_stored = coalesce(u.output_stored, r.output_stored), error = coalesce(u.error, r.error),
                    cancelled_by = coalesce(u.cancelled_by, r.cancelled_by)
-               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
-                   AS u (run_id, status, completed_at, output, error, cancelled_by)
+               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+                           $7::text[])
+                   AS u (run_id, status, completed_at, output, error, cancelled_by, output_stored)
                WHERE r.run_id = u.run_id";
     let runs = column(&ends, |change| change.run.as_uuid());
     let statuses = column(&ends, |change| change.end.as_ref().map(|end| end.status.as_str()));
     let times = column(&ends, |change| change.end.as_ref().map(|end| Time(end.completed_at)));
-    let outputs = column(&ends, |change| text(change.end.as_ref()?.output.as_ref()));
+    let outputs = column(&ends, |change| change.end.as_ref()?.output.as_ref()?.here());
+    let outputs_stored = column(&ends, |change| change.end.as_ref()?.output.as_ref()?.stored());
     let errors = column(&ends, |change| text(change.end.as_ref()?.error.as_ref()));
     let cancelled_by = column(&ends, |change| text(change.cancelled_by.as_ref()));
-    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors, &cancelled_by]).await
+    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors, &cancelled_by, &outputs_stored]).await
 }
 
 fn text(json: Option<&Json>) -> Option<&str> {

@@ -42,6 +42,7 @@ async fn has_ended(
     let sql = "UPDATE workflow_runs SET status = $2,
                       completed_at = CASE WHEN status = $2 THEN coalesce(completed_at, $3) ELSE $3 END,
                       output = CASE WHEN $2 = 'succeeded' THEN output END,
+                      output_stored = CASE WHEN $2 = 'succeeded' THEN output_stored END,
                       error = CASE WHEN $2 = 'succeeded' THEN NULL
                                    WHEN status IN ($2, 'succeeded') THEN coalesce(error, $4) ELSE $4 END,
                       cancelled_by = CASE WHEN status = $2 THEN cancelled_by ELSE coalesce($5, cancelled_by) END
@@ -58,7 +59,8 @@ async fn has_ended(
 /// A run that goes on from where its record stands.
 async fn goes_on(transaction: &Transaction<'_>, run: RunId, standing: &Standing, time: Time) -> Result<(), WriteError> {
     let run = run.as_uuid();
-    let sql = "UPDATE workflow_runs SET status = 'running', completed_at = NULL, output = NULL, error = NULL,
+    let sql = "UPDATE workflow_runs SET status = 'running', completed_at = NULL, output = NULL, output_stored = NULL,
+                      error = NULL,
                       cancelled_by = CASE WHEN $2 THEN cancelled_by END
                WHERE run_id = $1";
     execute(transaction, sql, &[&run, &standing.is_cancelled]).await?;
@@ -115,6 +117,7 @@ async fn write_branches(
                ON CONFLICT (run_id, branch) DO UPDATE SET
                    parent_branch = excluded.parent_branch, position = excluded.position, node_id = excluded.node_id,
                    kind = excluded.kind, status = excluded.status, ended_at = NULL, again = NULL, output = NULL,
+                   output_stored = NULL,
                    error_code = NULL, error_message = NULL";
     let parents = column(open, |branch| integer(branch.opener.branch().get()));
     let positions = column(open, |branch| integer(branch.position));
@@ -162,8 +165,9 @@ async fn write_nodes(
                    scheduled_at = coalesce(t.scheduled_at, excluded.scheduled_at),
                    wakes_at = coalesce(excluded.wakes_at, t.wakes_at),
                    finished_at = excluded.finished_at,
-                   input = coalesce(t.input, excluded.input),
+                   input = CASE WHEN t.input_stored IS NULL THEN coalesce(t.input, excluded.input) END,
                    output = excluded.output,
+                   output_stored = NULL,
                    error_code = CASE WHEN excluded.status = 'failed' THEN t.error_code END,
                    error_message = CASE WHEN excluded.status = 'failed' THEN t.error_message END,
                    error_details = CASE WHEN excluded.status = 'failed' THEN t.error_details END,

@@ -22,7 +22,7 @@ fn branches(changes: &Changes) -> Vec<String> {
         let end = row.end.as_ref().map(|end| {
             let says = [
                 end.again.map(|again| format!(" again={again}")),
-                end.output.as_ref().map(|output| format!(" {}", output.as_str())),
+                end.output.as_ref().map(|output| format!(" {}", output.here().unwrap())),
                 end.failure.as_ref().map(|failure| format!(" {}", failure.code)),
             ];
             let says: String = says.into_iter().flatten().collect();

@@ -83,7 +83,16 @@ impl Shard {
         let by = id.is_multiple_of(3).then(|| Box::new(Actor::Claimed(format!("Anna {}", id % 7).parse().unwrap())));
         let cause = (id % 3 == 1).then_some(Cause { shard: self.id, sequence: Sequence::FIRST, index: 2 });
         let next = revision.after(events.len() as u64);
-        self.commits.push(Commit { aggregate, revision: *revision, command, time: self.clock, by, cause, events });
+        self.commits.push(Commit {
+            aggregate,
+            revision: *revision,
+            command,
+            time: self.clock,
+            by,
+            cause,
+            stored: None,
+            events,
+        });
         *revision = next;
         self.commits.len()
     }

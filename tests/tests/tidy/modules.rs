@@ -8,7 +8,7 @@ use crate::sources::{lines_with, package, read, report, shipped};
 const LAYERS: [&[&str]; 11] = [
     &["json", "position", "time"],
     &["id"],
-    &["actor", "address", "failure", "ownership"],
+    &["actor", "address", "failure", "ownership", "value"],
     &["credit", "expr"],
     &["definition"],
     &["task"],

@@ -7,6 +7,9 @@ use headwater_core::shard::{Append, HoldReason, Sighting, Standing, Witness};
 use headwater_core::{BundleId, Sequence};
 use headwater_streams::backoff::Backoff;
 use headwater_streams::journal::{AppendError, Journal};
+use headwater_streams::values::Values;
+
+use super::values::store;
 
 /// Says that the shard is no longer this owner's: somebody else appended.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +26,10 @@ pub(super) enum Lost {
 /// How often in a row the leader has to say that entries are gone: one that has just become it may be behind for a moment.
 const SAID_MIN: u32 = 3;
 
-/// Appends a bundle, and keeps at it until it is known to be there or known never to be. Returns its number in the stream.
-pub(super) async fn append(journal: Journal, append: Append) -> Result<Sequence, Lost> {
+/// Stores the values that a bundle names, then appends it, and keeps at both until it is known to be there or known never to be.
+/// Returns its number in the stream.
+pub(super) async fn append(journal: Journal, values: impl Values, append: Append) -> Result<Sequence, Lost> {
+    store(&values, append.values).await;
     let bytes = Bytes::from(append.bytes);
     let mut backoff = Backoff::between(Duration::from_millis(10), Duration::from_secs(1));
     let mut said_gone = 0;

@@ -13,6 +13,7 @@ use headwater_streams::complaints::Complaints;
 use headwater_streams::journal::Journal;
 use headwater_streams::journals::JetStreamJournals;
 use headwater_streams::requests::{self, ReplyTo, Request, Requests};
+use headwater_streams::values::ValueStore;
 use headwater_streams::work::{self, Frames, HandError, Hellos, Said};
 use headwater_streams::{ExchangeError, subject};
 use tokio::sync::mpsc;
@@ -294,7 +295,7 @@ impl Driver {
                 ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
                 self.tally.add(next.bytes.len());
                 self.append_began = Instant::now();
-                let landed = append(self.journal.clone(), next);
+                let landed = append(self.journal.clone(), ValueStore::new(&self.outlets.broker), next);
                 self.appending = Some(match self.begins.take() {
                     // Nothing is answered before the map says that the journal has begun.
                     Some(begins) => begins.with(self.outlets.broker.clone(), self.shard, landed).boxed(),
@@ -334,9 +335,9 @@ impl Driver {
             Output::Refold(order) => {
                 tracing::info!(shard = %self.shard, aggregate = %order.aggregate, by = ?order.by, "folding a history anew");
                 let (journals, map) = (JetStreamJournals::new(&self.outlets.broker), self.outlets.map.clone());
-                let shard = self.shard;
+                let (shard, values) = (self.shard, ValueStore::new(&self.outlets.broker));
                 let refold = async move {
-                    let outcome = refold(&journals, shard, order.clone(), map).await;
+                    let outcome = refold(&journals, &values, shard, order.clone(), map).await;
                     (order, outcome)
                 };
                 self.refolding.push(refold.boxed());

@@ -6,6 +6,7 @@
 //! | `checkpoint` | when a checkpoint is due, and how one is made |
 //! | `drive` | what comes to the desk next, and doing what it says |
 //! | `append` | whether an append landed, also when the broker did not say |
+//! | `values` | how the values that bundles name are stored, and found again |
 //! | `begin` | how the shard map hears that a journal has begun |
 //! | `heard` | what other shards have heard of a journal |
 //! | `held` | what becomes of a shard whose journal contradicts what was seen of it |
@@ -33,6 +34,7 @@ mod release;
 mod resend;
 mod supervise;
 mod tenancy;
+mod values;
 
 use headwater_core::run::RunLimits;
 use headwater_streams::clock::now;

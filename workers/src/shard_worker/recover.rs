@@ -14,6 +14,7 @@ use headwater_streams::checkpoints::Checkpoints;
 use headwater_streams::duty::{Duty, Panicked};
 use headwater_streams::journal::{Journal, JournalInfo};
 use headwater_streams::journals::JetStreamJournals;
+use headwater_streams::values::ValueStore;
 use headwater_streams::{Broker, ExchangeError, shard_map};
 use tokio::time::Instant;
 
@@ -101,7 +102,8 @@ async fn recover_once<C: Send + 'static>(
     let (journal, info, state) = open(broker, shard, trust).await?;
     let found = Found { info, begun: state.incarnation(), newest: newest_checkpoint(broker, shard).await };
     let journals = JetStreamJournals::new(broker);
-    let Folded { owner, checkpoint, folded } = fold_found(&journals, shard, map, found, trust, lessons).await?;
+    let Folded { owner, checkpoint, folded } =
+        fold_found(&journals, &ValueStore::new(broker), shard, map, found, trust, lessons).await?;
     let older = state.older(owner.shard().lanes().incarnation());
     if let Some(reason) = older.filter(|_| trust == Trust::Witnesses) {
         return Err(RecoverError::held(reason));

@@ -1,10 +1,12 @@
 //! The history of one quarantined aggregate, read from its journal for a release.
 
-use headwater_core::shard::{Bundle, RefoldOrder, Refolded, Refolding, ShardMap};
+use headwater_core::shard::{AggregateId, Bundle, RefoldOrder, Refolded, Refolding, ShardMap};
 use headwater_core::{Sequence, ShardId};
 use headwater_streams::journals::{Entry, Journals, Stretch};
+use headwater_streams::values::Values;
 
 use super::recover::aside;
+use super::values::{fill, next_piece};
 
 /// Folds the history anew.
 ///
@@ -12,6 +14,7 @@ use super::recover::aside;
 /// Why it cannot be: in words for whoever asked for the release.
 pub(super) async fn refold<J: Journals>(
     journals: &J,
+    values: &impl Values,
     shard: ShardId,
     order: RefoldOrder,
     map: ShardMap,
@@ -22,23 +25,34 @@ pub(super) async fn refold<J: Journals>(
         return Err(format!("the journal begins at entry {}, so its history is not whole", info.first));
     }
     let mut stretch = Stretch::new(journals, shard, Sequence::FIRST, order.through.in_stream());
+    let of = order.aggregate.clone();
     let mut refolding = Refolding::new(order, shard, map)?;
     loop {
         let entries = stretch.next().await.map_err(|error| format!("the journal cannot be read: {error}"))?;
         if entries.is_empty() {
             break;
         }
-        let folding = aside(move || fold(refolding, &entries));
-        refolding = folding.await.map_err(|panic| panic.to_string()).flatten()?;
+        let of = of.clone();
+        let reading = aside(move || entries.iter().map(|entry| read(entry, &of)).collect::<Result<Vec<_>, _>>());
+        let mut bundles = reading.await.map_err(|panic| panic.to_string()).flatten()?;
+        while !bundles.is_empty() {
+            let mut piece = next_piece(&mut bundles, |(_, bundle)| bundle);
+            let filled = fill(values, piece.iter_mut().map(|(_, bundle)| bundle)).await;
+            filled.map_err(|error| format!("a value cannot be read: {error}"))?;
+            let folding = aside(move || {
+                piece.iter().for_each(|(sequence, bundle)| refolding.fold(*sequence, bundle));
+                refolding
+            });
+            refolding = folding.await.map_err(|panic| panic.to_string())?;
+        }
     }
     let finishing = aside(move || refolding.finish());
     finishing.await.map_err(|panic| panic.to_string()).flatten()
 }
 
-fn fold(mut refolding: Refolding, entries: &[Entry]) -> Result<Refolding, String> {
-    for Entry { sequence, bytes, .. } in entries {
-        let bundle = Bundle::read(bytes).map_err(|error| format!("entry {sequence}: {error}"))?;
-        refolding.fold(*sequence, &bundle);
-    }
-    Ok(refolding)
+/// Reads what a bundle says of an aggregate, and of definitions: the values of others are not looked for.
+fn read(Entry { sequence, bytes, .. }: &Entry, of: &AggregateId) -> Result<(Sequence, Bundle), String> {
+    let mut bundle = Bundle::read(bytes).map_err(|error| format!("entry {sequence}: {error}"))?;
+    bundle.commits.retain(|commit| commit.aggregate == *of || matches!(commit.aggregate, AggregateId::Definition(..)));
+    Ok((*sequence, bundle))
 }

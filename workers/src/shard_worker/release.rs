@@ -7,7 +7,8 @@ use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{BundleId, CommandId, Incarnation, Sequence, ShardId};
 use headwater_streams::holds::{self, Hold, HoldRevision, ReleaseOrder};
 use headwater_streams::journal::Journal;
-use headwater_streams::{ExchangeError, shard_map};
+use headwater_streams::values::ValueStore;
+use headwater_streams::{Broker, ExchangeError, shard_map};
 
 use super::append::{Lost, append};
 use super::deliver::Outlets;
@@ -118,11 +119,11 @@ async fn begin(
     owner.inherit();
     for wish in lost_definitions(outlets, &owner, order.id).await? {
         if owner.is_full() {
-            append_next(&journal, &mut owner).await?;
+            append_next(broker, &journal, &mut owner).await?;
         }
         owner.submit((), wish, now(), &mut Hands::default());
     }
-    append_next(&journal, &mut owner).await?;
+    append_next(broker, &journal, &mut owner).await?;
     shard_map::begin(broker, shard, made_at, owner.last()).await?;
     Ok(owner.shard().lanes().incarnation())
 }
@@ -141,9 +142,9 @@ fn named(reason: &HoldReason) -> Option<Incarnation> {
     }
 }
 
-pub(super) async fn append_next(journal: &Journal, owner: &mut Owner<()>) -> Result<(), ReleaseError> {
+pub(super) async fn append_next(broker: &Broker, journal: &Journal, owner: &mut Owner<()>) -> Result<(), ReleaseError> {
     if let Some(next) = owner.next_append(BundleId::from_uuid(uuid::Uuid::new_v4())) {
-        let sequence = append(journal.clone(), next).await.map_err(ReleaseError::Lost)?;
+        let sequence = append(journal.clone(), ValueStore::new(broker), next).await.map_err(ReleaseError::Lost)?;
         owner.appended(sequence);
     }
     Ok(())

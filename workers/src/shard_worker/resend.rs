@@ -65,5 +65,5 @@ pub(super) async fn say(outlets: &Outlets, shard: ShardId, resends: Vec<Resendin
         tracing::warn!(%shard, %to, %incarnation, "what another shard has lost is sent again");
         owner.resend(resending);
     }
-    append_next(&journal, &mut owner).await
+    append_next(&outlets.broker, &journal, &mut owner).await
 }

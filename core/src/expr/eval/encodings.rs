@@ -9,10 +9,11 @@ use super::functions::Function;
 use super::value::{ENTRY_BYTES, ITEM_BYTES, Key, Map, Text, Value};
 use super::{read, write};
 use crate::Json;
-use crate::expr::check::RESULT_BYTES_MAX;
 use crate::expr::work::Meter;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// The largest text that is read as JSON.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Calls a function of encodings.
@@ -65,8 +66,8 @@ fn weigh(value: &Value<'_>, meter: &Meter<'_>) -> Result<(), Fault> {
 
 fn decode_json<'a>(function: Function, text: &Text<'a>, meter: &Meter<'_>) -> Result<Value<'a>, Fault> {
     let bytes = text.as_str().len();
-    if bytes > RESULT_BYTES_MAX {
-        return Err(Fault::limit(format!("`{}`: the text is larger than {RESULT_BYTES_MAX} bytes", function.name)));
+    if bytes > TEXT_BYTES_MAX {
+        return Err(Fault::limit(format!("`{}`: the text is larger than {TEXT_BYTES_MAX} bytes", function.name)));
     }
     meter.charge(10 + bytes as u64 / 2)?;
     Json::check(text.as_str()).map_err(|invalid| {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::branch::State;
 use crate::definition::{EachJoin, ForEach, ItemTolerance, Merge};
 use crate::failure::RunFailure;
-use crate::run::{BRANCHES_OPENED_MAX, BranchOutcome, DECISION_BYTES_MAX, JoinClosing};
-use crate::{BranchId, Json, Timestamp};
+use crate::run::{BRANCHES_OPENED_MAX, BranchOutcome, JoinClosing};
+use crate::{BranchId, Json, Timestamp, VALUE_BYTES_MAX};
 
 /// What a node is at that has branches open. Checkpoints hold it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,8 +99,8 @@ pub(in crate::run) enum EachNext {
 
 /// How many nodes the branches of a run may have together, beside the first branch of each `forEach`.
 const ROOM_MAX: u64 = 100_000;
-/// How many bytes of outputs are kept: more than one decision can write is never merged.
-const OUTPUTS_BYTES_MAX: u64 = DECISION_BYTES_MAX as u64;
+/// How many bytes of outputs are kept: more than one value may have is never merged.
+const OUTPUTS_BYTES_MAX: u64 = VALUE_BYTES_MAX as u64;
 
 impl Around {
     /// Returns the branches that are open in it.

@@ -18,7 +18,7 @@ impl Step<'_, '_> {
         match needs {
             Ok(needs) => {
                 let event = RunEvent::NodeAwaitedAssets { node: self.address(), needs };
-                if self.find_room(event.weight_bytes(), None)? {
+                if self.find_room(event.weight(), None)? {
                     self.decision.emit(event);
                 }
                 Ok(())
@@ -33,7 +33,7 @@ impl Step<'_, '_> {
             return Ok(());
         }
         let event = RunEvent::AssetResolved { node: self.address(), asset, chosen };
-        if self.find_room(event.weight_bytes(), None)? {
+        if self.find_room(event.weight(), None)? {
             self.decision.emit(event);
         }
         Ok(())

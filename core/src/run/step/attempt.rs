@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Step;
 use super::retry::Again;
 use crate::run::budget::Later;
-use crate::run::event::NAMES_BYTES;
+use crate::run::event::{NAMES_BYTES, Weight};
 use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
@@ -31,8 +31,14 @@ impl Step<'_, '_> {
     pub(super) fn schedule(&mut self, input: Option<Json>, begins: Begins) -> Result<(), Later> {
         // Before a worker's room is taken for it.
         self.decision.turn.check_work()?;
-        let bytes = NAMES_BYTES + input.as_ref().map_or(0, Json::len_bytes);
-        if !self.find_room(bytes, None)? {
+        // It goes to a worker or a called run in a message.
+        let (bytes, max) = (input.as_ref().map_or(0, Json::len_bytes), self.decision.turn.bytes_max());
+        if bytes > max {
+            return self.fail_too_large(bytes, max, None);
+        }
+        let mut weight = input.as_ref().map(Weight::of).unwrap_or_default();
+        weight.bytes += NAMES_BYTES;
+        if !self.find_room(weight, None)? {
             return Ok(());
         }
         let attempt = Attempt::new(self.state().attempts + 1);

@@ -3,6 +3,7 @@
 use super::route::{Exit, Failed};
 use super::{Seen, Step};
 use crate::run::budget::Later;
+use crate::run::event::Weight;
 use crate::run::state::WayOut;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
@@ -28,7 +29,7 @@ impl Step<'_, '_> {
         let (worker, started_at) = seen.unzip();
         let node = self.address();
         let event = RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken };
-        if self.find_room(event.weight_bytes(), Some(attempt))? {
+        if self.find_room(event.weight(), Some(attempt))? {
             self.decision.emit(event);
             if let Some(failure) = failure {
                 self.decision.fail_in(self.place.branch, failure);
@@ -68,14 +69,22 @@ impl Step<'_, '_> {
         self.decision.emit(RunEvent::NodeCancelled { node });
     }
 
-    /// Says whether facts of so many bytes fit. Where they never do, the node fails.
-    pub(super) fn find_room(&mut self, bytes: usize, attempt: Option<Attempt>) -> Result<bool, Later> {
-        if self.decision.turn.check_room(bytes)? {
+    /// Says whether a fact of such a weight fits. Where it never does, the node fails.
+    pub(super) fn find_room(&mut self, weight: Weight, attempt: Option<Attempt>) -> Result<bool, Later> {
+        if self.decision.turn.check_room(weight)? {
             return Ok(true);
         }
-        let max = self.decision.turn.bytes_max();
-        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
-        self.fail(RunFailure::new("node_too_large", message), attempt)?;
+        let (bytes, max) = match weight.stored {
+            0 => (weight.bytes, self.decision.turn.bytes_max()),
+            stored => (stored, self.decision.turn.value_bytes_max()),
+        };
+        self.fail_too_large(bytes, max, attempt)?;
         Ok(false)
+    }
+
+    /// Fails the node: it would write more than ever fits.
+    pub(super) fn fail_too_large(&mut self, bytes: usize, max: usize, attempt: Option<Attempt>) -> Result<(), Later> {
+        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
+        self.fail(RunFailure::new("node_too_large", message), attempt)
     }
 }

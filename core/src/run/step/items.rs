@@ -37,7 +37,7 @@ impl Kind for Items<'_> {
             Err(failure) => return step.fail(failure, None),
         };
         let event = RunEvent::ItemsListed { node: step.address(), items };
-        if step.find_room(event.weight_bytes(), None)? {
+        if step.find_room(event.weight(), None)? {
             step.decision.emit(event);
         }
         Ok(())

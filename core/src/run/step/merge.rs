@@ -12,7 +12,7 @@ use crate::run::state::Each;
 
 /// Merges the outputs of the items that succeeded.
 pub(super) fn merged(step: &Step<'_, '_>, of: &ForEach, each: &Each) -> Result<Json, RunFailure> {
-    let (bytes_max, work) = (step.decision.turn.bytes_max(), step.work());
+    let (bytes_max, work) = (step.decision.turn.value_bytes_max(), step.work());
     let bytes: usize = each.outputs.values().map(|output| output.len_bytes() + 1).sum();
     if bytes > bytes_max {
         let message = format!("the outputs of the items have {bytes} bytes together, and {bytes_max} are taken");

@@ -12,7 +12,7 @@ use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Effect, Granted, Rejection};
-use crate::{Revision, Timestamp};
+use crate::{Revision, Timestamp, WorkspaceId};
 
 impl Aggregate for Asset {
     type Key = AssetKey;
@@ -45,6 +45,10 @@ impl Aggregate for Asset {
 
     fn key(&self) -> AssetKey {
         Self::key(self).clone()
+    }
+
+    fn workspace(&self) -> &WorkspaceId {
+        &Self::key(self).workspace
     }
 
     fn revision(&self) -> Revision {

@@ -32,7 +32,7 @@ pub(super) fn adopt(
     let events = vec![Event::DefinitionAdopted { document: definition.source.clone() }];
     shard.definitions.adopt_compiled(key.clone(), version, definition);
     let aggregate = AggregateId::Definition(key, version);
-    let commit = Commit { aggregate, revision: Revision::FIRST, command, time: now, by, cause, events };
+    let commit = Commit { aggregate, revision: Revision::FIRST, command, time: now, by, cause, stored: None, events };
     shard.memory.remember(&commit, false, &shard.bounds);
     Ok(Decided { commit: Some(commit), ..Decided::default() })
 }

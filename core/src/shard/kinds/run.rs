@@ -55,6 +55,10 @@ impl Aggregate for Run {
         self.id()
     }
 
+    fn workspace(&self) -> &WorkspaceId {
+        Self::workspace(self)
+    }
+
     fn revision(&self) -> Revision {
         Self::revision(self)
     }

@@ -12,7 +12,7 @@ use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Granted, Rejection, Shard};
 use crate::workflow::{self, ApplyWorkflow, PinVersion, Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
-use crate::{CommandId, Revision, Timestamp};
+use crate::{CommandId, Revision, Timestamp, WorkspaceId};
 
 impl Aggregate for Workflow {
     type Key = WorkflowKey;
@@ -46,6 +46,10 @@ impl Aggregate for Workflow {
 
     fn key(&self) -> WorkflowKey {
         Self::key(self).clone()
+    }
+
+    fn workspace(&self) -> &WorkspaceId {
+        &Self::key(self).workspace
     }
 
     fn revision(&self) -> Revision {

@@ -10,6 +10,9 @@ use crate::codes::Code;
 /// How many reads of a moment look for its commits in journals at once, each for one shard.
 const WALKS_MAX: usize = 4;
 
+/// How many answers with large values are held at once, each with 32 MiB of them at most.
+const VALUES_MAX: usize = 8;
+
 /// What only so many requests do at once.
 pub struct Turns {
     /// Whoever takes in a batch, one at a time: it is held in memory.
@@ -18,12 +21,15 @@ pub struct Turns {
     followers: Arc<Semaphore>,
     /// Whoever reads back through a journal for a place that says nothing of when it was.
     walks: Semaphore,
+    /// Whoever is sent large values.
+    values: Arc<Semaphore>,
 }
 
 impl Turns {
     pub fn new(followers_max: usize) -> Self {
         let followers = Arc::new(Semaphore::new(followers_max));
-        Self { batches: Semaphore::new(1), followers, walks: Semaphore::new(WALKS_MAX) }
+        let values = Arc::new(Semaphore::new(VALUES_MAX));
+        Self { batches: Semaphore::new(1), followers, walks: Semaphore::new(WALKS_MAX), values }
     }
 
     /// Lets one take in a batch, until the turn is dropped.
@@ -49,6 +55,11 @@ impl Turns {
     pub async fn walk(&self) -> SemaphorePermit<'_> {
         self.walks.acquire().await.expect("turns are never closed")
     }
+
+    /// Lets one be sent large values, until the turn is dropped. Waits while as many are as may.
+    pub async fn value(&self) -> OwnedSemaphorePermit {
+        self.values.clone().acquire_owned().await.expect("turns are never closed")
+    }
 }
 
 #[cfg(test)]
@@ -65,5 +76,14 @@ mod tests {
         assert!(turns.walk().now_or_never().is_none());
         walking.pop();
         assert!(turns.walk().now_or_never().is_some());
+    }
+
+    #[test]
+    fn so_many_are_sent_large_values_and_the_next_one_waits_for_its_turn() {
+        let turns = Turns::new(1);
+        let mut sent: Vec<_> = (0..VALUES_MAX).map(|_| turns.value().now_or_never().expect("it is its turn")).collect();
+        assert!(turns.value().now_or_never().is_none());
+        sent.pop();
+        assert!(turns.value().now_or_never().is_some());
     }
 }

@@ -5,12 +5,14 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `parts` | what it has many of: attempts and branches, page by page |
+//! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
 mod events;
 mod parts;
 mod start;
+mod values;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}", get(one)),
         reads("/runs/{runId}/traces", get(parts::traces)),
         reads("/runs/{runId}/branches", get(parts::branches)),
+        reads("/runs/{runId}/values/{digest}", get(values::one)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
@@ -81,7 +84,11 @@ fn word<T: Copy>(asked: &mut Asked, words: &[(&str, T)]) -> Result<Option<T>, Pr
 async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
     let run = reading.name("runId")?;
     let workspace = reading.begin(&api).await?;
-    Ok(api.read(api.reads.run(&workspace, run).await?.ok_or_else(|| not_found(run))?))
+    let run = api.reads.run(&workspace, run).await?.ok_or_else(|| not_found(run))?;
+    if run.input_stored.is_some() || run.output_stored.is_some() {
+        return Ok(values::whole(&api, &workspace, run).await);
+    }
+    Ok(api.read(run))
 }
 
 /// Says that there is no such run.

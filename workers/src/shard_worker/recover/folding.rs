@@ -11,10 +11,12 @@ use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::ExchangeError;
 use headwater_streams::duty::Panicked;
 use headwater_streams::journals::{Entry, JournalInfo, Journals, Stretch, StretchError};
+use headwater_streams::values::Values;
 
 use super::aside;
 use super::refusal::{Poisoned, RecoverError, Unusable};
 use crate::shard_worker::compile::compiled_once;
+use crate::shard_worker::values::{fill, next_piece};
 
 /// What is there to be folded.
 pub(super) struct Found {
@@ -69,6 +71,7 @@ pub(super) struct Lessons {
 /// See [`RecoverError`].
 pub(super) async fn fold_found<J: Journals, C: Send + 'static>(
     journals: &J,
+    values: &impl Values,
     shard: ShardId,
     map: &ShardMap,
     found: Found,
@@ -109,7 +112,7 @@ pub(super) async fn fold_found<J: Journals, C: Send + 'static>(
         owner.spare(*place, reason.clone());
     }
     lessons.kept.iter().for_each(|(resending, until)| owner.keep_for(resending, *until));
-    let (owner, folded) = fold_to(owner, journals, end).await?;
+    let (owner, folded) = fold_to(owner, journals, values, end).await?;
     Ok(Folded { owner, checkpoint, folded })
 }
 
@@ -144,6 +147,7 @@ pub(super) async fn from_checkpoint<J: Journals, C: Send + 'static>(
 pub(super) async fn fold_to<J: Journals, C: Send + 'static>(
     mut owner: Owner<C>,
     journals: &J,
+    values: &impl Values,
     end: Sequence,
 ) -> Result<(Owner<C>, Growth), RecoverError> {
     let mut folded = Growth::default();
@@ -151,9 +155,8 @@ pub(super) async fn fold_to<J: Journals, C: Send + 'static>(
     let mut entries = stretch.next().await.map_err(unread)?;
     while !entries.is_empty() {
         entries.iter().for_each(|entry| folded.add(entry.bytes.len()));
-        let folding = aside(move || fold(owner, &entries));
-        let (done, next) = tokio::join!(folding, stretch.next());
-        owner = done??;
+        let (done, next) = tokio::join!(fold_entries(owner, values, entries), stretch.next());
+        owner = done?;
         entries = next.map_err(unread)?;
     }
     Ok((owner, folded))
@@ -166,14 +169,48 @@ fn unread(error: StretchError) -> RecoverError {
     }
 }
 
-fn fold<C>(mut owner: Owner<C>, entries: &[Entry]) -> Result<Owner<C>, RecoverError> {
-    for Entry { sequence, bytes, .. } in entries {
+/// Reads entries, puts the values in that they name, and folds them.
+async fn fold_entries<C: Send + 'static>(
+    mut owner: Owner<C>,
+    values: &impl Values,
+    entries: Vec<Entry>,
+) -> Result<Owner<C>, RecoverError> {
+    // What comes before an entry that cannot be read may say more of the journal than that.
+    let reading = aside(move || {
+        let (mut bundles, mut failed) = (Vec::with_capacity(entries.len()), Ok(()));
+        for entry in entries {
+            match read(entry) {
+                Ok(bundle) => bundles.push(bundle),
+                Err(error) => {
+                    failed = Err(error);
+                    break;
+                }
+            }
+        }
+        (bundles, failed)
+    });
+    let (mut read, failed) = reading.await?;
+    while !read.is_empty() {
+        let mut piece = next_piece(&mut read, |(_, bundle)| bundle);
+        fill(values, piece.iter_mut().map(|(_, bundle)| bundle)).await.map_err(RecoverError::Read)?;
+        owner = aside(move || fold(owner, &piece)).await??;
+    }
+    failed.map(|()| owner)
+}
+
+fn read(entry: Entry) -> Result<(Entry, Bundle), RecoverError> {
+    let sequence = entry.sequence;
+    let bundle = Bundle::read(&entry.bytes).map_err(|error| match error {
+        BundleError::Newer { needs } => RecoverError::Newer { sequence, needs },
+        BundleError::Malformed(_) => RecoverError::held(HoldReason::NotABundle { at: sequence }),
+    })?;
+    Ok((entry, bundle))
+}
+
+fn fold<C>(mut owner: Owner<C>, bundles: &[(Entry, Bundle)]) -> Result<Owner<C>, RecoverError> {
+    for (Entry { sequence, bytes, .. }, bundle) in bundles {
         let sequence = *sequence;
-        let bundle = Bundle::read(bytes).map_err(|error| match error {
-            BundleError::Newer { needs } => RecoverError::Newer { sequence, needs },
-            BundleError::Malformed(_) => RecoverError::held(HoldReason::NotABundle { at: sequence }),
-        })?;
-        let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, &bundle, bytes)));
+        let folded = catch_unwind(AssertUnwindSafe(|| owner.fold(sequence, bundle, bytes)));
         // Who is quarantined stands in the state.
         match folded.map_err(Poison::of) {
             Ok(folded) => folded.map_err(|mismatch| match mismatch {

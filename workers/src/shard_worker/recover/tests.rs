@@ -3,6 +3,7 @@
 mod elsewhere;
 mod held;
 mod speed;
+mod values;
 
 use headwater_core::credit::Hands;
 use headwater_core::definition::compile;
@@ -143,8 +144,14 @@ async fn a_shard_is_recovered_from_its_checkpoint_and_the_entries_behind_it() {
     assert_eq!(second.folded.bundles, house.end().await - taken_at);
     assert_eq!((second.owner.shard().active_runs(), second.owner.epoch().get()), (7, 3));
     let whole = Owner::<()>::new(Shard::new(shard(), house.map.clone()));
-    let (whole, _) =
-        fold_to(whole, &JetStreamJournals::new(&house.broker), Sequence::new(house.end().await)).await.unwrap();
+    let (whole, _) = fold_to(
+        whole,
+        &JetStreamJournals::new(&house.broker),
+        &ValueStore::new(&house.broker),
+        Sequence::new(house.end().await),
+    )
+    .await
+    .unwrap();
     assert_eq!(second.owner.checkpoint(), whole.checkpoint());
 }
 
@@ -272,6 +279,7 @@ async fn a_commit_that_cannot_be_folded_costs_its_aggregate_and_nothing_else() {
         time: now(),
         by: None,
         cause: None,
+        stored: None,
         events: vec![Event::DefinitionAdopted { document }],
     };
     let bundle = Bundle {

@@ -2,6 +2,7 @@
 
 use headwater_core::shard::{HoldReason, Sighting};
 use headwater_streams::journals::{Entry, JournalReader, Journals, MemoryJournals, ReadError};
+use headwater_streams::values::MemoryValues;
 
 use super::*;
 
@@ -30,7 +31,7 @@ async fn told(runs: u128) -> MemoryJournals {
 async fn folded<J: Journals>(journals: &J, newest: Option<Bytes>) -> Result<Folded<()>, RecoverError> {
     let info = journals.describe(shard()).await.unwrap().unwrap();
     let found = Found { info, begun: Incarnation::FIRST, newest: Ok(newest) };
-    fold_found(journals, shard(), &map(), found, Trust::Witnesses, &Lessons::default()).await
+    fold_found(journals, &MemoryValues::new(), shard(), &map(), found, Trust::Witnesses, &Lessons::default()).await
 }
 
 async fn held<J: Journals>(journals: &J, newest: Option<Bytes>) -> HoldReason {

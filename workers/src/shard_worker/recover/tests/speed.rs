@@ -122,7 +122,14 @@ async fn take_over_speed() {
     for _ in 0..3 {
         let began = Instant::now();
         let fresh = Owner::<()>::new(Shard::new(shard(), house.map.clone()));
-        let (whole, _) = fold_to(fresh, &JetStreamJournals::new(&house.broker), Sequence::new(bundles)).await.unwrap();
+        let (whole, _) = fold_to(
+            fresh,
+            &JetStreamJournals::new(&house.broker),
+            &ValueStore::new(&house.broker),
+            Sequence::new(bundles),
+        )
+        .await
+        .unwrap();
         let took = began.elapsed();
         println!("whole journal: {took:.2?}, {} runs active", whole.shard().active_runs());
         let began = Instant::now();
