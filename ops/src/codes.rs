@@ -36,6 +36,9 @@ pub enum Code {
     RunNotFound,
     ValueNotFound,
     ValueLost,
+    MomentNotFound,
+    HistoryUnclear,
+    ContextTooLarge,
     RunClosed,
     KeyReused,
     StartUnclear,
@@ -83,7 +86,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 57] = [
+pub const TABLE: [Entry; 60] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -115,6 +118,9 @@ pub const TABLE: [Entry; 57] = [
     entry(Code::AssetNotDeclared, "asset/not_declared", 404, "the workflow does not declare the asset", "GET /workflows/{slug}/assets lists those it declares; GET /assets/{assetId} is there for all."),
     entry(Code::RunNotFound, "run/not_found", 404, "there is no such run", "Check the id and the workspace; right after a start, pass its token as minSeq."),
     entry(Code::ValueNotFound, "run/value_not_found", 404, "the run has no such value", "The traces, branches and events of a run name its values; right after a write, pass its token as minSeq."),
+    entry(Code::MomentNotFound, "run/moment_not_found", 404, "the run has no such moment", "Take a revision, a branch, or a node and an attempt from its events and traces; right after a write, pass its token as minSeq."),
+    entry(Code::HistoryUnclear, "run/history_unclear", 409, "the history of the run cannot be folded", "It was in quarantine, or is older than what this release folds: its events and traces are there."),
+    entry(Code::ContextTooLarge, "run/context_too_large", 413, "the values of the run are too large to look back at", "Take its values one by one, as its traces name them."),
     entry(Code::ValueLost, "run/value_lost", 500, "the value is not in the store of values", "Tell your operator, who gives the stream HW_VALUES back from a backup."),
     entry(Code::RunClosed, "run/closed", 409, "the run has ended and never changes again", "Start a new run if that is what is wanted."),
     entry(Code::KeyReused, "run/key_reused", 409, "the idempotency key was used before for something else", "Use one key for one wish: a new key for another input."),

@@ -54,6 +54,15 @@ fn storable_mut(event: &mut Event) -> Option<&mut Json> {
     }
 }
 
+impl Event {
+    /// Puts the value back in whose place it says `null`; of an event that has none nothing changes.
+    pub fn put_back(&mut self, value: Json) {
+        if let Some(place) = storable_mut(self) {
+            *place = value;
+        }
+    }
+}
+
 impl Commit {
     /// Returns whether an event has a value of so many bytes or more.
     pub(super) fn has_large(&self, from: usize) -> bool {

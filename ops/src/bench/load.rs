@@ -71,14 +71,14 @@ pub fn one(slug: &str) -> Value {
 /// A job for each of so many items, with a text that the run brings, and its output back into one list.
 pub fn for_each(slug: &str, items: usize) -> Value {
     let body = json!({"id": "item", "jobSlug": "bench", "input": "${{ item }}"});
-    let items = format!("${{{{ range({items}).map(n, {{'n': n, 'text': input.text}}) }}}}");
+    let items = format!("${{{{ lists.range({items}).map(n, {{'n': n, 'text': input.text}}) }}}}");
     json!({"slug": slug, "steps": [{"id": "all", "forEach": {"items": items, "body": body}}],
            "output": "${{ size(nodes.all.output) }}"})
 }
 
 /// One node that sleeps until its run's `at`.
 pub fn until(slug: &str) -> Value {
-    json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "wait_until", "until": "${{ input.at }}"}}]})
+    json!({"slug": slug, "steps": [{"id": "wait", "action": {"kind": "wait_until", "time": "${{ input.at }}"}}]})
 }
 
 /// One node that sleeps for an hour.

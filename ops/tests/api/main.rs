@@ -7,6 +7,7 @@ mod branches;
 mod browsers;
 mod calls;
 mod commands;
+mod contexts;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]
 mod door;

@@ -5,10 +5,12 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `parts` | what it has many of: attempts and branches, page by page |
+//! | `context` | what was seen of one at a moment |
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
+mod context;
 mod events;
 mod parts;
 mod start;
@@ -39,6 +41,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}", get(one)),
         reads("/runs/{runId}/traces", get(parts::traces)),
         reads("/runs/{runId}/branches", get(parts::branches)),
+        reads("/runs/{runId}/context", get(context::seen)),
         reads("/runs/{runId}/values/{digest}", get(values::one)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),

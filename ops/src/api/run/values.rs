@@ -32,12 +32,7 @@ pub async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Respon
         return Err(Problem::new(Code::ValueNotFound, detail));
     }
     let turn = api.turns.value().await;
-    let value = ValueStore::new(&api.broker).get(&workspace, digest).await.map_err(|error| match error {
-        ValueError::Exchange(error) => error.into(),
-        lost @ (ValueError::Missing { .. } | ValueError::Damaged { .. } | ValueError::TooLarge { .. }) => {
-            Problem::new(Code::ValueLost, lost.to_string())
-        }
-    })?;
+    let value = ValueStore::new(&api.broker).get(&workspace, digest).await.map_err(lost)?;
     // It is JSON, as every value of a run.
     Ok(large([Bytes::from_static(b"{\"data\":"), value, Bytes::from_static(b"}")], turn, &api))
 }
@@ -55,6 +50,23 @@ pub async fn whole(api: &Api, workspace: &WorkspaceId, mut run: RunDetail) -> Re
     drop(run);
     let text = Bytes::copy_from_slice(text.as_str().as_bytes());
     large([Bytes::from_static(b"{\"data\":"), text, Bytes::from_static(b"}")], turn, api)
+}
+
+fn lost(error: ValueError) -> Problem {
+    match error {
+        ValueError::Exchange(error) => error.into(),
+        lost @ (ValueError::Missing { .. } | ValueError::Damaged { .. } | ValueError::TooLarge { .. }) => {
+            Problem::new(Code::ValueLost, lost.to_string())
+        }
+    }
+}
+
+/// Reads a value that an event names.
+pub async fn read(api: &Api, workspace: &WorkspaceId, stored: StoredValue) -> Result<Json, Problem> {
+    let bytes = ValueStore::new(&api.broker).get(workspace, stored.digest).await.map_err(lost)?;
+    let text = String::from_utf8(bytes.into()).ok();
+    text.and_then(|text| Json::from_text(text).ok())
+        .ok_or_else(|| Problem::new(Code::ValueLost, format!("the value {} is no JSON", stored.digest)))
 }
 
 async fn find(api: &Api, workspace: &WorkspaceId, value: Option<StoredValue>) -> Option<Json> {

@@ -1,0 +1,259 @@
+//! What was seen of a run at a moment of its history: the events up to there are folded again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use headwater_core::definition::compile;
+use headwater_core::run::{Context, History, RunEvent};
+use headwater_core::shard::{Event, WorkflowKey};
+use headwater_core::{Attempt, BranchId, Json, NodeAddress, Revision, RunId, Timestamp, WorkspaceId};
+use headwater_projector::queries::RecordedEvent;
+use headwater_streams::definitions::Definitions;
+use serde::Serialize;
+
+use super::{not_found, values};
+use crate::api::reading::Reading;
+use crate::api::{Api, Problem};
+use crate::codes::Code;
+
+/// How many commits are folded at once.
+const COMMITS: u32 = 32;
+/// How many bytes of large values are looked at for one answer.
+const STORED_BYTES_MAX: u64 = 32 << 20;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq)]
+enum Aim {
+    /// What a branch saw after an event; after the newest where none is named.
+    After { revision: Option<Revision>, branch: BranchId },
+    /// What an attempt of a node saw, and what came of it.
+    Of { node: NodeAddress, attempt: Attempt },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    run_id: RunId,
+    /// Of the last event that was folded.
+    time: Timestamp,
+    context: Context,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    run_id: RunId,
+    node: NodeAddress,
+    attempt: Attempt,
+    /// When the attempt began.
+    before: Context,
+    /// Right after its end; absent: it has not ended.
+    after: Option<Context>,
+    /// The keys of `state` that its end has written.
+    changed: BTreeMap<Arc<str>, Json>,
+}
+
+/// `GET /runs/{runId}/context`
+pub async fn seen(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
+    let run: RunId = reading.name("runId")?;
+    let aim = aim(&mut reading)?;
+    let workspace = reading.begin(&api).await?;
+    api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
+    let _turn = api.turns.walk().await;
+    let look = Look::new(run, aim);
+    match fold(&api, &workspace, look).await? {
+        Look { aim: Aim::After { revision, branch }, history: Some(history), time, revision: last, .. } => {
+            if let Some(revision) = revision.filter(|revision| *revision > last) {
+                let detail = format!("the run {run} has no event {revision}: its last is {last}");
+                return Err(Problem::new(Code::MomentNotFound, detail));
+            }
+            let context = history.seen_in(branch).ok_or_else(|| {
+                Problem::new(
+                    Code::MomentNotFound,
+                    format!("the branch {} of the run {run} is not open then", branch.get()),
+                )
+            })?;
+            Ok(api.read(Seen { run_id: run, time, context }))
+        }
+        Look { aim: Aim::Of { node, attempt }, before: Some(before), after, changed, .. } => {
+            Ok(api.read(Told { run_id: run, node, attempt, before, after, changed }))
+        }
+        Look { aim: Aim::Of { node, attempt }, .. } => {
+            let detail = format!("the run {run} has no attempt {attempt} of the node {node}");
+            Err(Problem::new(Code::MomentNotFound, detail))
+        }
+        Look { aim: Aim::After { .. }, .. } => Err(not_found(run)),
+    }
+}
+
+fn aim(reading: &mut Reading) -> Result<Aim, Problem> {
+    let revision = reading.parameter::<u64>("revision")?.map(Revision::new);
+    let branch = reading.parameter::<u32>("branch")?.map(BranchId::new);
+    let (node, attempt) = (reading.parameter::<NodeAddress>("node")?, reading.parameter::<u32>("attempt")?);
+    match node {
+        Some(node) if revision.is_none() && branch.is_none() => {
+            Ok(Aim::Of { node, attempt: Attempt::new(attempt.unwrap_or(1)) })
+        }
+        None if attempt.is_none() => Ok(Aim::After { revision, branch: branch.unwrap_or(BranchId::ROOT) }),
+        Some(_) | None => {
+            let detail = "either `revision` and `branch`, or `node` and `attempt`";
+            Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "node"))
+        }
+    }
+}
+
+/// A look at the history of a run, event by event.
+struct Look {
+    run: RunId,
+    aim: Aim,
+    history: Option<History>,
+    revision: Revision,
+    time: Timestamp,
+    before: Option<Context>,
+    after: Option<Context>,
+    changed: BTreeMap<Arc<str>, Json>,
+    stored_bytes: u64,
+}
+
+impl Look {
+    fn new(run: RunId, aim: Aim) -> Self {
+        Self {
+            run,
+            aim,
+            history: None,
+            revision: Revision::new(0),
+            time: Timestamp::default(),
+            before: None,
+            after: None,
+            changed: BTreeMap::new(),
+            stored_bytes: 0,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match &self.aim {
+            Aim::After { revision, .. } => revision.is_some_and(|revision| self.revision >= revision),
+            Aim::Of { .. } => self.after.is_some(),
+        }
+    }
+
+    /// Learns the next event, and keeps what is seen around it where that is asked for.
+    fn learn(&mut self, revision: Revision, event: &RunEvent, time: Timestamp) -> Result<(), String> {
+        if self.is_done() {
+            return Ok(());
+        }
+        let Some(history) = &mut self.history else { return Err("its start is not known".to_owned()) };
+        let (begins, ends) = match &self.aim {
+            Aim::After { .. } => (false, false),
+            Aim::Of { node, attempt } => (begins(event, node, *attempt), ends(event, node, *attempt)),
+        };
+        let branch = event.node().map_or(BranchId::ROOT, NodeAddress::branch);
+        let before = (begins || ends).then(|| history.seen_in(branch)).flatten();
+        history.learn(event, time)?;
+        (self.revision, self.time) = (revision, time);
+        // What was there before counts where the attempt begins, or where it is over as it begins.
+        if let (Some(before), true) = (&before, begins || (ends && self.before.is_none())) {
+            self.before = Some(before.clone());
+        }
+        if ends {
+            self.after = history.seen_in(branch);
+            let (before, after) = (before.map(|before| before.state), self.after.as_ref().map(|after| &after.state));
+            let was = before.unwrap_or_default();
+            let written = after.into_iter().flatten().filter(|(key, value)| was.get(*key) != Some(value));
+            self.changed = written.map(|(key, value)| (key.clone(), value.clone())).collect();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an attempt of a node begins with this.
+fn begins(event: &RunEvent, node: &NodeAddress, attempt: Attempt) -> bool {
+    matches!(event, RunEvent::AttemptScheduled { node: of, attempt: which, .. } if of == node && *which == attempt)
+        || matches!(event, RunEvent::ItemsListed { node: of, .. } if of == node)
+}
+
+/// Whether it is over with this. What is done inside a decision has one attempt, which nothing else tells of.
+fn ends(event: &RunEvent, node: &NodeAddress, attempt: Attempt) -> bool {
+    let (RunEvent::NodeSucceeded { node: of, attempt: which, .. }
+    | RunEvent::AttemptFailed { node: of, attempt: which, .. }) = event
+    else {
+        return matches!(event, RunEvent::NodeFailed { node: of, .. } | RunEvent::NodeCancelled { node: of } if of == node);
+    };
+    of == node && *which == attempt
+}
+
+/// Folds a run's events, page by page, until the look has seen what it is for, or there are no more.
+async fn fold(api: &Api, workspace: &WorkspaceId, mut look: Look) -> Result<Look, Problem> {
+    loop {
+        let page = api.reads.run_events(workspace, look.run, Some(look.revision), COMMITS).await?;
+        let Some(first) = page.first() else { return Ok(look) };
+        if look.history.is_none() {
+            look.history = Some(begin(api, workspace, look.run, first).await?);
+        }
+        let mut events = Vec::with_capacity(page.len());
+        for recorded in page {
+            events.push(filled(api, workspace, &mut look, recorded).await?);
+        }
+        let (run, revision) = (look.run, look.revision);
+        let folded = tokio::task::spawn_blocking(move || {
+            events.into_iter().try_for_each(|(revision, event, time)| look.learn(revision, &event, time)).map(|()| look)
+        });
+        let folded = folded.await.map_err(|_| Problem::new(Code::Internal, "the history could not be folded"))?;
+        look = folded.map_err(|reason| {
+            let detail = format!("the events of the run {run} behind {revision} cannot be folded: {reason}");
+            Problem::new(Code::HistoryUnclear, detail)
+        })?;
+        if look.is_done() {
+            return Ok(look);
+        }
+    }
+}
+
+/// Finds the definition of a run by its first event.
+async fn begin(api: &Api, workspace: &WorkspaceId, run: RunId, first: &RecordedEvent) -> Result<History, Problem> {
+    let unclear = |what: &str| Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"));
+    let Ok(Event::Run(RunEvent::RunStarted { workflow, version, .. })) = serde_json::from_str(first.event.as_str())
+    else {
+        return Err(unclear("its history does not begin with its start"));
+    };
+    let key = WorkflowKey { workspace: workspace.clone(), workflow };
+    let document = Definitions::new(&api.broker).get(&key, version).await?;
+    let document = document.ok_or_else(|| unclear("its definition is not there"))?;
+    let compiled = tokio::task::spawn_blocking(move || compile(&document.to_value())).await;
+    let compiled = compiled.map_err(|_| unclear("its definition could not be compiled"))?;
+    let (definition, _) = compiled.map_err(|_| unclear("its definition does not compile any more"))?;
+    Ok(History::of(run, Arc::new(definition)))
+}
+
+/// Reads an event, its large value among it.
+async fn filled(
+    api: &Api,
+    workspace: &WorkspaceId,
+    look: &mut Look,
+    recorded: RecordedEvent,
+) -> Result<(Revision, RunEvent, Timestamp), Problem> {
+    let run = look.run;
+    let revision = Revision::new(recorded.revision);
+    let mut event: Event = serde_json::from_str(recorded.event.as_str()).map_err(|_| {
+        Problem::new(Code::HistoryUnclear, format!("the event {revision} of the run {run} cannot be read"))
+    })?;
+    if let Some(stored) = recorded.stored {
+        look.stored_bytes += u64::from(stored.size_bytes);
+        if look.stored_bytes > STORED_BYTES_MAX {
+            let detail =
+                format!("the values of the run {run} up to there have more than {STORED_BYTES_MAX} bytes together");
+            return Err(Problem::new(Code::ContextTooLarge, detail));
+        }
+        event.put_back(values::read(api, workspace, stored).await?);
+    }
+    match event {
+        Event::Run(event) => Ok((revision, event, recorded.time.0)),
+        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => {
+            let detail =
+                format!("the run {run} was released from quarantine at {revision}: what was before is not folded");
+            Err(Problem::new(Code::HistoryUnclear, detail))
+        }
+    }
+}
