@@ -74,84 +74,8 @@ impl Step<'_, '_> {
                 self.fail_attempt(failure, again, None)
             }
             Answer::Ended { child: ended, .. } if ended != child => Ok(()),
-            Answer::Ended { child, end } => self.end_call(call, attempt, child, end),
+            Answer::Ended { child, end } => end_call(self, call, attempt, child, end),
         }
-    }
-
-    fn end_call(&mut self, call: &Call, attempt: Attempt, child: RunId, end: ChildEnd) -> Result<(), Later> {
-        let (recorded, is_waited_for) = match &end {
-            ChildEnd::Recorded { recorded } => (recorded.clone(), call.until == CallEnd::Recorded),
-            ChildEnd::Succeeded { recorded, .. } => (recorded.clone(), true),
-            ChildEnd::Started {} | ChildEnd::Failed { .. } | ChildEnd::Cancelled { .. } => (Vec::new(), true),
-        };
-        if !is_waited_for {
-            return Ok(());
-        }
-        let (status, failure) = match end {
-            ChildEnd::Started {} => {
-                let output = Json::of(&json!({ "runId": child }));
-                return self.succeed(attempt, output, Vec::new(), None);
-            }
-            ChildEnd::Recorded { .. } => {
-                let versions = recorded.iter().map(|version| (version.asset.as_str(), version));
-                let output = Json::of(&json!({ "runId": child, "assets": versions.collect::<BTreeMap<_, _>>() }));
-                return self.keep_promise(attempt, output, recorded);
-            }
-            ChildEnd::Succeeded { .. } if self.broken_promise(&recorded).is_some() => {
-                let asset = self.broken_promise(&recorded).map(ToString::to_string).unwrap_or_default();
-                let message =
-                    format!("the called run succeeded without the asset {asset}, which the node declares to produce");
-                ("failed", RunFailure::new("asset_missing_output", message))
-            }
-            ChildEnd::Succeeded { output, .. } => {
-                let output = match call.on_failure {
-                    OnChildFailure::Propagate => output,
-                    OnChildFailure::Catch => caught("succeeded", &output, None),
-                };
-                if self.work().scan(output.len_bytes()).is_err() {
-                    self.decision.turn.check_work()?;
-                }
-                // What runs wrap around the outputs of those they call grows with every call.
-                if let Err(invalid) = Json::check(output.as_str()) {
-                    let message = format!("the output of the called run cannot be taken over: {invalid}");
-                    let exhausted = Exhausted::Fails { withdraws: false };
-                    return self.end_attempt_badly(
-                        RunFailure::new("call_output", message),
-                        Again::Never,
-                        None,
-                        exhausted,
-                    );
-                }
-                return self.keep_promise(attempt, output, recorded);
-            }
-            ChildEnd::Failed { failure } => ("failed", failure),
-            ChildEnd::Cancelled { reason } => {
-                ("cancelled", RunFailure::new("call_cancelled", format!("the called run was cancelled: {reason}")))
-            }
-        };
-        let exhausted = match call.on_failure {
-            OnChildFailure::Propagate => Exhausted::Fails { withdraws: false },
-            OnChildFailure::Catch => Exhausted::Succeeds { output: caught(status, &Json::null(), Some(&failure)) },
-        };
-        self.end_attempt_badly(failure, Again::AsTold, None, exhausted)
-    }
-
-    /// Returns an asset that the node promises and its child has not recorded.
-    fn broken_promise(&self, recorded: &[InputVersion]) -> Option<&AssetId> {
-        let promised = self.node().produces.iter().filter(|promised| !promised.optional);
-        promised.map(|promised| &promised.asset).find(|asset| recorded.iter().all(|version| version.asset != **asset))
-    }
-
-    /// Succeeds, with what the child has recorded.
-    fn keep_promise(&mut self, attempt: Attempt, output: Json, recorded: Vec<InputVersion>) -> Result<(), Later> {
-        self.succeed(attempt, output, Vec::new(), None)?;
-        if self.state().phase == Phase::Succeeded {
-            for InputVersion { asset, partition, version } in recorded {
-                let node = self.address();
-                self.decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
-            }
-        }
-        Ok(())
     }
 
     /// Takes down which version is called: now its run is told to start.
@@ -168,6 +92,83 @@ impl Step<'_, '_> {
             self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child });
         }
     }
+}
+
+/// Ends the attempt as its child has ended.
+fn end_call(step: &mut Step<'_, '_>, call: &Call, attempt: Attempt, child: RunId, end: ChildEnd) -> Result<(), Later> {
+    let (recorded, is_waited_for) = match &end {
+        ChildEnd::Recorded { recorded } => (recorded.clone(), call.until == CallEnd::Recorded),
+        ChildEnd::Succeeded { recorded, .. } => (recorded.clone(), true),
+        ChildEnd::Started {} | ChildEnd::Failed { .. } | ChildEnd::Cancelled { .. } => (Vec::new(), true),
+    };
+    if !is_waited_for {
+        return Ok(());
+    }
+    let (status, failure) = match end {
+        ChildEnd::Started {} => {
+            let output = Json::of(&json!({ "runId": child }));
+            return step.succeed(attempt, output, Vec::new(), None);
+        }
+        ChildEnd::Recorded { .. } => {
+            let versions = recorded.iter().map(|version| (version.asset.as_str(), version));
+            let output = Json::of(&json!({ "runId": child, "assets": versions.collect::<BTreeMap<_, _>>() }));
+            return keep_promise(step, attempt, output, recorded);
+        }
+        ChildEnd::Succeeded { .. } if broken_promise(step, &recorded).is_some() => {
+            let asset = broken_promise(step, &recorded).map(ToString::to_string).unwrap_or_default();
+            let message =
+                format!("the called run succeeded without the asset {asset}, which the node declares to produce");
+            ("failed", RunFailure::new("asset_missing_output", message))
+        }
+        ChildEnd::Succeeded { output, .. } => {
+            let output = match call.on_failure {
+                OnChildFailure::Propagate => output,
+                OnChildFailure::Catch => caught("succeeded", &output, None),
+            };
+            if step.work().scan(output.len_bytes()).is_err() {
+                step.decision.turn.check_work()?;
+            }
+            // What runs wrap around the outputs of those they call grows with every call.
+            if let Err(invalid) = Json::check(output.as_str()) {
+                let message = format!("the output of the called run cannot be taken over: {invalid}");
+                let exhausted = Exhausted::Fails { withdraws: false };
+                return step.end_attempt_badly(RunFailure::new("call_output", message), Again::Never, None, exhausted);
+            }
+            return keep_promise(step, attempt, output, recorded);
+        }
+        ChildEnd::Failed { failure } => ("failed", failure),
+        ChildEnd::Cancelled { reason } => {
+            ("cancelled", RunFailure::new("call_cancelled", format!("the called run was cancelled: {reason}")))
+        }
+    };
+    let exhausted = match call.on_failure {
+        OnChildFailure::Propagate => Exhausted::Fails { withdraws: false },
+        OnChildFailure::Catch => Exhausted::Succeeds { output: caught(status, &Json::null(), Some(&failure)) },
+    };
+    step.end_attempt_badly(failure, Again::AsTold, None, exhausted)
+}
+
+/// Returns an asset that the node promises and its child has not recorded.
+fn broken_promise<'a>(step: &Step<'_, 'a>, recorded: &[InputVersion]) -> Option<&'a AssetId> {
+    let promised = step.node().produces.iter().filter(|promised| !promised.optional);
+    promised.map(|promised| &promised.asset).find(|asset| recorded.iter().all(|version| version.asset != **asset))
+}
+
+/// Succeeds, with what the child has recorded.
+fn keep_promise(
+    step: &mut Step<'_, '_>,
+    attempt: Attempt,
+    output: Json,
+    recorded: Vec<InputVersion>,
+) -> Result<(), Later> {
+    step.succeed(attempt, output, Vec::new(), None)?;
+    if step.state().phase == Phase::Succeeded {
+        for InputVersion { asset, partition, version } in recorded {
+            let node = step.address();
+            step.decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
+        }
+    }
+    Ok(())
 }
 
 /// What a call returns that catches failures.
