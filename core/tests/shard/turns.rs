@@ -14,7 +14,7 @@ use crate::laws::{graphs, play_within};
 use crate::world::{World, chain, empty, failed, key, ok, shard_zero};
 
 /// Takes a handful of small facts.
-const SMALL: Budget = Budget { work: 100_000, bytes: 8_000, stored: 32 << 20, work_at_once: 10_000 };
+const SMALL: Budget = Budget { work: 100_000, bytes: 8_000, stored: 32 << 20, held: usize::MAX, work_at_once: 10_000 };
 
 fn fan(count: usize, node: impl Fn(usize) -> Value) -> Value {
     json!({"slug": "fan", "nodes": (0..count).map(node).collect::<Vec<_>>(), "output": {"done": true}})
@@ -214,7 +214,7 @@ fn what_is_too_large_for_a_whole_decision_fails_its_node_and_can_be_caught() {
 
 #[test]
 fn what_takes_more_than_a_whole_decision_fails_its_node_and_not_what_was_begun_before() {
-    let work = Budget { work: 30_000, bytes: 1 << 20, stored: 32 << 20, work_at_once: 1_000 };
+    let work = Budget { work: 30_000, bytes: 1 << 20, stored: 32 << 20, held: usize::MAX, work_at_once: 1_000 };
     let mut world = World::bounded(work);
     let small = "${{ size(input.l.map(a, a)) }}";
     let large = "${{ size(input.l.map(a, input.l.map(b, a * b))) }}";
@@ -287,7 +287,8 @@ fn what_comes_late_is_done_when_its_turn_comes_and_in_the_order_in_which_it_was_
 
 #[test]
 fn a_command_that_changes_nothing_does_not_fail_what_it_has_little_room_for() {
-    let mut world = World::bounded(Budget { work: 100_000, bytes: 1 << 20, stored: 32 << 20, work_at_once: 10 });
+    let mut world =
+        World::bounded(Budget { work: 100_000, bytes: 1 << 20, stored: 32 << 20, held: usize::MAX, work_at_once: 10 });
     world.apply(&fan(2, |at| transform(at, "${{ size(input.l.map(a, a)) }}")));
     let run = world.start("fan", json!({"l": (0..500).collect::<Vec<_>>()}));
     let late = RunCommand::ResolveAsset {
@@ -339,7 +340,7 @@ proptest! {
         story in proptest::collection::vec(any::<u8>(), 0..40),
         bytes in 2_000..6_000_usize,
     ) {
-        let tiny = Budget { work: 10_000, bytes, stored: 32 << 20, work_at_once: 200 };
+        let tiny = Budget { work: 10_000, bytes, stored: 32 << 20, held: usize::MAX, work_at_once: 200 };
         let (whole, _) = play_within(Budget::default(), &document, &story);
         let (cut, _) = play_within(tiny, &document, &story);
         prop_assert_eq!(facts(&whole), facts(&cut));
@@ -351,7 +352,7 @@ proptest! {
         document in graphs(),
         story in proptest::collection::vec(any::<u8>(), 0..20),
     ) {
-        let tiny = Budget { work: 10_000, bytes: 2_000, stored: 32 << 20, work_at_once: 200 };
+        let tiny = Budget { work: 10_000, bytes: 2_000, stored: 32 << 20, held: usize::MAX, work_at_once: 200 };
         let (world, runs) = play_within(tiny, &document, &story);
         let mut shard = empty();
         for bundle in world.bundles(1) {

@@ -9,10 +9,12 @@
 //! | `node` | where one node stands |
 //! | `place` | how the run itself names a node in a branch |
 //! | `scope` | what expressions see |
+//! | `large` | how much memory its large values take |
 
 mod around;
 mod assets;
 mod branch;
+mod large;
 mod node;
 mod origin;
 mod place;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Step;
 use super::retry::Again;
 use crate::run::budget::Later;
-use crate::run::event::{NAMES_BYTES, Weight};
+use crate::run::weight::{NAMES_BYTES, Weight};
 use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 

@@ -3,8 +3,8 @@
 use super::route::{Exit, Failed};
 use super::{Seen, Step};
 use crate::run::budget::Later;
-use crate::run::event::Weight;
 use crate::run::state::WayOut;
+use crate::run::weight::Weight;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
 
@@ -73,6 +73,10 @@ impl Step<'_, '_> {
     pub(super) fn find_room(&mut self, weight: Weight, attempt: Option<Attempt>) -> Result<bool, Later> {
         if self.decision.turn.check_room(weight)? {
             return Ok(true);
+        }
+        if let Some(failure) = self.decision.turn.lacks_memory_for(weight) {
+            self.fail(failure, attempt)?;
+            return Ok(false);
         }
         let (bytes, max) = match weight.stored {
             0 => (weight.bytes, self.decision.turn.bytes_max()),

@@ -186,6 +186,7 @@ impl Aggregate for Run {
     }
 
     fn book(shard: &mut Shard, id: &RunId, commit: &Commit) -> Option<(RunId, RunStatus)> {
+        shard.hold_values(*id, commit);
         let run = shard.shelves.runs.get_mut(id)?;
         shard.docket.follow(run);
         let is_keyed = run.is_keyed();
@@ -198,11 +199,13 @@ impl Aggregate for Run {
         }
         let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
-        shard.shelves.runs.remove(id);
+        let run = shard.shelves.runs.remove(id)?;
+        shard.held.let_go(run.workspace(), *id);
         Some((*id, status))
     }
 
     fn shelved(&mut self, shard: &mut Shard) {
+        shard.hold_values_of(self);
         shard.docket.follow(self);
         if self.is_keyed() {
             shard.memory.hold_key(self.id());
@@ -210,6 +213,9 @@ impl Aggregate for Run {
     }
 
     fn forgotten(shard: &mut Shard, id: &RunId, run: Option<Self>) {
+        if let Some(run) = &run {
+            shard.held.let_go(run.workspace(), *id);
+        }
         shard.docket.forget(*id, run);
     }
 
