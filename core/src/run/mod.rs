@@ -64,6 +64,7 @@ pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
 pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;
+pub(crate) use state::large_bytes;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;

@@ -1,5 +1,6 @@
 //! How a command finds its aggregate, and what its commit is.
 
+use super::held::room_for_values;
 use super::lane::Hearing;
 use super::shelf::Told;
 use super::state::Shard;
@@ -76,7 +77,7 @@ impl Shard {
     /// of its workspace hold, the fewer it may make.
     pub(super) fn budget(&mut self, workspace: Option<&WorkspaceId>) -> Budget {
         let Budget { work, bytes, stored, held, work_at_once } = self.bounds.decision;
-        let held = workspace.map_or(held, |workspace| self.room_for_values(workspace, stored).min(held));
+        let held = workspace.map_or(held, |workspace| room_for_values(self, workspace, stored).min(held));
         let waiting = self.unfinished().len().min(WAITING_COUNTED_MAX) as u64;
         Budget { work, bytes, stored, held, work_at_once: work_at_once / (1 + waiting) }
     }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{Commit, Event, Shard};
-use crate::run::Run;
+use crate::run::{Run, large_bytes};
 use crate::{Json, RunId, STORED_FROM, WorkspaceId};
 
 /// How many bytes of large values the active runs of a workspace may hold in a shard; all together four times that.
@@ -52,41 +52,34 @@ impl Held {
     }
 }
 
-impl Shard {
-    /// Returns how many bytes of large values a run of a workspace may make; more than `enough` is not looked for.
-    pub(super) fn room_for_values(&mut self, workspace: &WorkspaceId, enough: usize) -> usize {
-        if self.held.room(workspace) < enough && self.held.since >= RECOUNT_BYTES {
-            let counted: Vec<(RunId, WorkspaceId, usize)> = self
-                .held
-                .runs
-                .keys()
-                .filter_map(|id| self.shelves.runs.get(id))
-                .map(|run| (run.id(), run.workspace().clone(), run.large_bytes()))
-                .collect();
-            self.held = Held::default();
-            counted.iter().for_each(|(id, workspace, bytes)| self.held.add(workspace, *id, *bytes));
-            self.held.since = 0;
-        }
-        self.held.room(workspace)
+/// Returns how many bytes of large values a run of a workspace may make; more than `enough` is not looked for.
+pub(super) fn room_for_values(shard: &mut Shard, workspace: &WorkspaceId, enough: usize) -> usize {
+    let Shard { docket, shelves, .. } = shard;
+    let held = &mut docket.held;
+    if held.room(workspace) < enough && held.since >= RECOUNT_BYTES {
+        let runs = std::mem::take(held).runs.into_keys().filter_map(|id| shelves.runs.get(&id));
+        runs.for_each(|run| held.add(run.workspace(), run.id(), large_bytes(run)));
+        held.since = 0;
     }
+    held.room(workspace)
+}
 
-    /// Notes the large values that a commit has given a run.
-    pub(super) fn hold_values(&mut self, id: RunId, commit: &Commit) {
-        let run_event = |event: &Event| match event {
-            Event::Run(event) => event.storable().map(Json::len_bytes),
-            Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
-        };
-        let bytes = commit.events.iter().filter_map(run_event).filter(|bytes| *bytes >= STORED_FROM).sum();
-        if let Some(run) = self.shelves.runs.get(&id) {
-            self.held.add(run.workspace(), id, bytes);
-        }
+/// Notes the large values that a commit has given a run.
+pub(super) fn hold_values(shard: &mut Shard, id: RunId, commit: &Commit) {
+    let of_event = |event: &Event| match event {
+        Event::Run(event) => event.storable().map(Json::len_bytes),
+        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+    };
+    let bytes = commit.events.iter().filter_map(of_event).filter(|bytes| *bytes >= STORED_FROM).sum();
+    if let Some(run) = shard.shelves.runs.get(&id) {
+        shard.docket.held.add(run.workspace(), id, bytes);
     }
+}
 
-    /// Notes the large values of a run that comes back.
-    pub(super) fn hold_values_of(&mut self, run: &Run) {
-        self.held.let_go(run.workspace(), run.id());
-        self.held.add(run.workspace(), run.id(), run.large_bytes());
-    }
+/// Notes the large values of a run that comes back.
+pub(super) fn hold_values_of(shard: &mut Shard, run: &Run) {
+    shard.docket.held.let_go(run.workspace(), run.id());
+    shard.docket.held.add(run.workspace(), run.id(), large_bytes(run));
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::definitions::Definitions;
 use super::docket::Docket;
-use super::held::Held;
 use super::kinds::Shelves;
 use super::memory::Memory;
 use super::quarantine::Quarantined;
@@ -25,8 +24,6 @@ pub struct Shard {
     pub(super) memory: Memory,
     /// What it has to do without being asked.
     pub(super) docket: Docket,
-    /// How much memory the large values of its runs take.
-    pub(super) held: Held,
     /// How much work its decisions have done.
     pub(super) spent: u64,
     /// What was heard of other shards, and what they are sent.
@@ -51,7 +48,6 @@ impl Shard {
             definitions: Definitions::new(bounds.graphs),
             memory: Memory::default(),
             docket: Docket::default(),
-            held: Held::default(),
             spent: 0,
             lanes: Lanes::default(),
             quarantined: Quarantined::default(),

@@ -82,13 +82,13 @@ impl Step<'_, '_> {
             0 => (weight.bytes, self.decision.turn.bytes_max()),
             stored => (stored, self.decision.turn.value_bytes_max()),
         };
-        self.fail_too_large(bytes, max, attempt)?;
+        self.fail(too_large(bytes, max), attempt)?;
         Ok(false)
     }
+}
 
-    /// Fails the node: it would write more than ever fits.
-    pub(super) fn fail_too_large(&mut self, bytes: usize, max: usize, attempt: Option<Attempt>) -> Result<(), Later> {
-        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
-        self.fail(RunFailure::new("node_too_large", message), attempt)
-    }
+/// The failure of a node that would write more than ever fits.
+pub(super) fn too_large(bytes: usize, max: usize) -> RunFailure {
+    let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
+    RunFailure::new("node_too_large", message)
 }

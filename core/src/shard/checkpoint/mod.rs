@@ -201,7 +201,6 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
         definitions,
         memory: Memory { clock, granted, ended, keyed },
         docket: _,
-        held: _,
         spent: _,
         lanes: Lanes { incarnation, heard, toward },
         quarantined: Quarantined { by_id: quarantine, parked },
