@@ -40,7 +40,8 @@ impl Decision<'_> {
             self.emit(event);
         } else {
             let message = format!("the output of an item has more than {} bytes", self.turn.value_bytes_max());
-            let failure = RunFailure::new("node_too_large", message);
+            let too_large = || RunFailure::new("node_too_large", message);
+            let failure = self.turn.lacks_memory_for(event.weight()).unwrap_or_else(too_large);
             self.emit(RunEvent::BranchEnded { branch: id, outcome: BranchOutcome::Failed { failure } });
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! How much one decision may do and make, and how what does not fit is left for the next.
 
-use super::RunEvent;
-use super::event::Weight;
+use super::weight::Weight;
+use super::{RunEvent, RunFailure};
 use crate::VALUE_BYTES_MAX;
 use crate::expr::{DECISION_WORK_MAX, Work};
 
@@ -24,6 +24,8 @@ pub struct Budget {
     pub bytes: usize,
     /// Bytes of large values it may have stored.
     pub stored: usize,
+    /// Bytes of large values that its run may hold besides those that it does.
+    pub held: usize,
     /// Units of work for what follows at once from a command that somebody else waits for; the rest has a turn of its own.
     pub work_at_once: u64,
     /// What the whole run may take.
@@ -36,6 +38,7 @@ impl Default for Budget {
             work: DECISION_WORK_MAX,
             bytes: DECISION_BYTES_MAX,
             stored: DECISION_STORED_MAX,
+            held: usize::MAX,
             work_at_once: DECISION_WORK_MAX / 32,
             run: RunLimits::DEFAULT,
         }
@@ -129,8 +132,13 @@ impl Turn {
     }
 
     /// Says whether a fact of such a weight fits; holds its step back where it does not fit only now. No value is larger than
-    /// any may be.
-    pub fn check_room(&self, Weight { bytes, stored }: Weight) -> Result<bool, Later> {
+    /// any may be, and none is made that there is no memory for.
+    pub fn check_room(&self, weight: Weight) -> Result<bool, Later> {
+        if self.may_hold(weight.stored) { self.check_room_at_end(weight) } else { Ok(false) }
+    }
+
+    /// The same for the end of a run: nothing of it is held any longer.
+    pub fn check_room_at_end(&self, Weight { bytes, stored }: Weight) -> Result<bool, Later> {
         if stored > VALUE_BYTES_MAX {
             return Ok(false);
         }
@@ -140,6 +148,18 @@ impl Turn {
             (false, Standing::Fresh) => Ok(false),
             (false, Standing::Begun) => Err(Later),
         }
+    }
+
+    /// Says whether there is memory for so many bytes of large values more. Where there is none, the next decision has no more.
+    pub fn may_hold(&self, stored: usize) -> bool {
+        stored == 0 || self.weight.stored + stored <= self.budget.held
+    }
+
+    /// Says how a node fails that makes a value which there is no memory for; `None`: something else is in the way.
+    pub fn lacks_memory_for(&self, Weight { stored, .. }: Weight) -> Option<RunFailure> {
+        let message = "the active runs of the workspace hold as many large values as a shard keeps for it";
+        let lacks = stored <= VALUE_BYTES_MAX && !self.may_hold(stored);
+        lacks.then(|| RunFailure::new("too_many_values", message))
     }
 
     /// Says whether facts of so many bytes would leave nothing for what else has to go with them.

@@ -2,7 +2,8 @@
 //! turns, and then the end is taken down. What has to happen between the two goes between them.
 
 use super::decision::Decision;
-use super::event::{Ending, NAMES_BYTES};
+use super::event::Ending;
+use super::weight::NAMES_BYTES;
 use super::{RunEvent, RunFailure};
 
 impl Decision<'_> {

@@ -10,6 +10,7 @@
 //! | `branching` | how branches end: well, badly, or withdrawn |
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
+//! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
 //! | `attempt` | what an attempt waits for |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
 //! | `produce` | whether a handler's result keeps the node's contract |
@@ -48,6 +49,7 @@ mod state;
 mod status;
 mod step;
 mod waiting;
+mod weight;
 
 pub use budget::{Budget, DECISION_BYTES_MAX, DECISION_STORED_MAX, RunLimits};
 pub(crate) use checkpoint::RunRecord;
@@ -65,6 +67,7 @@ pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;
 pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;
+pub(crate) use state::large_bytes;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;

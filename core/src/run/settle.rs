@@ -56,7 +56,7 @@ impl Decision<'_> {
         let travels = depth_of(self.run()) > 0;
         let bytes_max = if travels { self.turn.bytes_max() } else { self.turn.value_bytes_max() };
         let is_small = event.storable().is_none_or(|output| output.len_bytes() <= bytes_max);
-        let has_room = is_small && self.turn.check_room(event.weight())?;
+        let has_room = is_small && self.turn.check_room_at_end(event.weight())?;
         let too_large = || RunEvent::RunFailed { failure: too_large(bytes_max) };
         let event = if has_room { event } else { too_large() };
         self.emit(event);

@@ -1,5 +1,6 @@
 //! How a command finds its aggregate, and what its commit is.
 
+use super::held::room_for_values;
 use super::lane::Hearing;
 use super::shelf::Told;
 use super::state::Shard;
@@ -72,11 +73,13 @@ impl Shard {
         kinds::decide(self, asked, command, from, now, hands)
     }
 
-    /// What a decision may take: the more runs wait for their turns, the less it does at once.
-    pub(super) fn budget(&self) -> Budget {
-        let Budget { work, bytes, stored, work_at_once, run } = self.bounds.decision;
+    /// What a decision may take: the more runs wait for their turns, the less it does at once, and the more large values the runs
+    /// of its workspace hold, the fewer it may make.
+    pub(super) fn budget(&mut self, workspace: Option<&WorkspaceId>) -> Budget {
+        let Budget { work, bytes, stored, held, work_at_once, run } = self.bounds.decision;
+        let held = workspace.map_or(held, |workspace| room_for_values(self, workspace, stored).min(held));
         let waiting = self.unfinished().len().min(WAITING_COUNTED_MAX) as u64;
-        Budget { work, bytes, stored, work_at_once: work_at_once / (1 + waiting), run }
+        Budget { work, bytes, stored, held, work_at_once: work_at_once / (1 + waiting), run }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::held::Held;
 use super::lines::Lines;
 use super::turns::Turns;
 use super::{AggregateId, Command, Shard};
@@ -17,6 +18,8 @@ pub(super) struct Docket {
     pub(super) lines: Lines,
     /// The runs that go on by themselves.
     pub(super) turns: Turns,
+    /// How much memory the large values of runs take.
+    pub(super) held: Held,
 }
 
 impl Docket {

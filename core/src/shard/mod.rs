@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `bundle` | what one append holds |
 //! | `stored` | which values of a commit stand in the store of values |
+//! | `held` | how much memory the large values of runs take |
 //! | `kinds` | which aggregates there are, and what is peculiar to each |
 //! | `shelf` | what is done with an aggregate of whatever kind |
 //! | `state` | what a shard knows |
@@ -41,6 +42,7 @@ mod definitions;
 mod docket;
 mod effect;
 mod fold;
+mod held;
 mod incarnation;
 mod kinds;
 mod lane;

@@ -175,7 +175,8 @@ pub(super) fn decide<A: Aggregate>(
     now: Timestamp,
     hands: &mut Hands,
 ) -> Result<Decided, Rejection> {
-    let budget = shard.budget();
+    let workspace = A::shelf(&shard.shelves).get(&key).map(|known| known.workspace().clone());
+    let budget = shard.budget(workspace.as_ref());
     let Shard { shelves, map, docket, definitions, spent, .. } = shard;
     let mut ground = Ground { now, hands, map, lines: &docket.lines, definitions, budget, spent };
     let shelf = A::shelf_mut(shelves);

@@ -89,8 +89,14 @@ impl Room {
 
     /// A desk of small decisions whose messages have at most so many bytes.
     pub fn speaking_in(message_bytes_max: usize) -> Self {
-        let decision =
-            Budget { work: DECISION, bytes: 1 << 20, stored: 32 << 20, work_at_once: 500, run: RunLimits::DEFAULT };
+        let decision = Budget {
+            work: DECISION,
+            bytes: 1 << 20,
+            stored: 32 << 20,
+            held: usize::MAX,
+            work_at_once: 500,
+            run: RunLimits::DEFAULT,
+        };
         Self::opened(Bounds { decision, ..Bounds::default() }, message_bytes_max)
     }
 

@@ -75,8 +75,8 @@ fn what_finds_room_while_the_bundle_is_full_is_handed_over_after_it() {
     room.meet(SESSION, 0);
     room.started("one", &json!({}));
     room.started("quick", &json!({}));
-    let large = json!({"more": "x".repeat(900_000)});
-    for _ in 0..5 {
+    let large = json!({"more": "x".repeat(60_000)});
+    for _ in 0..72 {
         let (_, start) = room.start_of("quick", &large);
         let requests = vec![ShardRequest::Submit(Box::new(start))];
         room.desk.take(Input::Commands { requests, reply: 9 }, room.at, &mut room.out);

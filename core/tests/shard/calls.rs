@@ -314,3 +314,22 @@ fn is_kept(start: &Submission) -> bool {
     let released = owner.appended(headwater_core::Sequence::new(1));
     released.answers.into_iter().all(|answer| answer.outcome.is_ok())
 }
+
+#[test]
+fn a_run_that_was_called_returns_no_more_than_a_message_takes() {
+    let mut child = child();
+    child["output"] = json!({"made": ["${{ nodes.work.output }}", "${{ nodes.work.output }}", "${{ nodes.work.output }}", "${{ nodes.work.output }}"]});
+    let mut world = World::with(&child);
+    world.apply(&caller(json!({}), json!({"retry": {"maxAttempts": 1}})));
+    let parent = world.start("parent", json!({"n": 3}));
+    deliver(&mut world);
+    let alone = world.start("child", json!({"n": 3}));
+    for task in world.tasks() {
+        world.report(&task, ok(json!("x".repeat(900_000)))).unwrap();
+        world.settle();
+    }
+    deliver(&mut world);
+    world.settle();
+    assert!(world.timeline(alone).ends_with("SUCCEEDED"), "{}", world.timeline(alone));
+    assert!(world.timeline(parent).contains("sub:failed(decision_too_large)"), "{}", world.timeline(parent));
+}

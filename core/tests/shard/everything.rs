@@ -10,8 +10,14 @@ use serde_json::{Value, json};
 use crate::world::{World, failed, hands, ok, shard_zero, worker};
 
 /// So small that what many nodes do takes more than one decision.
-const SMALL: Budget =
-    Budget { work: 100_000, bytes: 10_000, stored: 32 << 20, work_at_once: 10_000, run: RunLimits::DEFAULT };
+const SMALL: Budget = Budget {
+    work: 100_000,
+    bytes: 10_000,
+    stored: 32 << 20,
+    held: usize::MAX,
+    work_at_once: 10_000,
+    run: RunLimits::DEFAULT,
+};
 
 fn documents() -> [Value; 9] {
     let many = |action: Value| (0..30).map(|n| json!({"id": format!("n{n:02}"), "action": action})).collect::<Vec<_>>();

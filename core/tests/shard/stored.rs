@@ -11,7 +11,7 @@ use headwater_core::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{key, shard_zero};
+use crate::world::{World, key, shard_zero};
 
 type Store = BTreeMap<(WorkspaceId, ValueDigest), Json>;
 
@@ -216,4 +216,40 @@ fn ten_thousand_items_of_a_kibibyte_go_there_and_back() {
     let (folded, corrupt) = house.folded();
     assert_eq!(corrupt, Vec::<String>::new());
     assert_eq!(folded.shard().ended_run(run).unwrap().status, RunStatus::Succeeded);
+}
+
+/// A list of twelve MB, made of an input of one.
+fn large() -> String {
+    format!("${{{{ [{}] }}}}", ["input.s"; 12].join(", "))
+}
+
+#[test]
+fn a_node_makes_no_value_that_there_is_no_memory_for() {
+    let nodes: Vec<_> = (0..24)
+        .map(|at| json!({"id": format!("t{at:02}"), "action": {"kind": "transform", "output": large()}, "allowFailure": at == 22}))
+        .collect();
+    let mut world = World::with(&json!({"slug": "made", "nodes": nodes, "output": {"done": true}}));
+    let run = world.start("made", json!({"s": "x".repeat(1_000_000)}));
+    world.settle();
+    let timeline = world.timeline(run);
+    // 22 of them, and the input, leave no room for one more.
+    assert!(timeline.contains("t21:ok t22:tolerated(too_many_values) t23:dead(too_many_values)"), "{timeline}");
+    // It has ended, and holds nothing any more.
+    let run = world.start("made", json!({"s": "x"}));
+    world.settle();
+    assert!(world.timeline(run).ends_with("SUCCEEDED"), "{}", world.timeline(run));
+}
+
+#[test]
+fn what_a_run_has_given_up_is_no_memory_that_others_lack() {
+    let mut world = World::with(&json!({"slug": "made", "nodes": [
+        {"id": "one", "action": {"kind": "transform", "output": large()}},
+        {"id": "turn", "action": {"kind": "transform", "output": "${{ nodes.one.output }}"}}, {"id": "done", "action": "noop"}],
+        "transitions": [{"from": "one", "to": "turn"}, {"from": "turn", "to": "turn", "maxIterations": 40},
+            {"from": "turn", "to": "done", "priority": 1}],
+        "output": {"done": true}}));
+    let run = world.start("made", json!({"s": "x".repeat(1_000_000)}));
+    world.settle();
+    let timeline = world.timeline(run);
+    assert!(timeline.ends_with("SUCCEEDED") && timeline.matches("turn").count() > 40, "{timeline}");
 }

@@ -16,8 +16,14 @@ use crate::laws::{graphs, play_within};
 use crate::world::{World, chain, empty, failed, key, ok, shard_zero};
 
 /// Takes a handful of small facts.
-const SMALL: Budget =
-    Budget { work: 100_000, bytes: 8_000, stored: 32 << 20, work_at_once: 10_000, run: RunLimits::DEFAULT };
+const SMALL: Budget = Budget {
+    work: 100_000,
+    bytes: 8_000,
+    stored: 32 << 20,
+    held: usize::MAX,
+    work_at_once: 10_000,
+    run: RunLimits::DEFAULT,
+};
 
 fn fan(count: usize, node: impl Fn(usize) -> Value) -> Value {
     json!({"slug": "fan", "nodes": (0..count).map(node).collect::<Vec<_>>(), "output": {"done": true}})
@@ -217,7 +223,14 @@ fn what_is_too_large_for_a_whole_decision_fails_its_node_and_can_be_caught() {
 
 #[test]
 fn what_takes_more_than_a_whole_decision_fails_its_node_and_not_what_was_begun_before() {
-    let work = Budget { work: 30_000, bytes: 1 << 20, stored: 32 << 20, work_at_once: 1_000, run: RunLimits::DEFAULT };
+    let work = Budget {
+        work: 30_000,
+        bytes: 1 << 20,
+        stored: 32 << 20,
+        held: usize::MAX,
+        work_at_once: 1_000,
+        run: RunLimits::DEFAULT,
+    };
     let mut world = World::bounded(work);
     let small = "${{ size(input.l.map(a, a)) }}";
     let large = "${{ size(input.l.map(a, input.l.map(b, a * b))) }}";
@@ -294,6 +307,7 @@ fn a_command_that_changes_nothing_does_not_fail_what_it_has_little_room_for() {
         work: 100_000,
         bytes: 1 << 20,
         stored: 32 << 20,
+        held: usize::MAX,
         work_at_once: 10,
         run: RunLimits::DEFAULT,
     });
@@ -348,7 +362,7 @@ proptest! {
         story in proptest::collection::vec(any::<u8>(), 0..40),
         bytes in 2_000..6_000_usize,
     ) {
-        let tiny = Budget { work: 10_000, bytes, stored: 32 << 20, work_at_once: 200, run: RunLimits::DEFAULT };
+        let tiny = Budget { work: 10_000, bytes, stored: 32 << 20, held: usize::MAX, work_at_once: 200, run: RunLimits::DEFAULT };
         let (whole, _) = play_within(Budget::default(), &document, &story);
         let (cut, _) = play_within(tiny, &document, &story);
         prop_assert_eq!(facts(&whole), facts(&cut));
@@ -360,7 +374,7 @@ proptest! {
         document in graphs(),
         story in proptest::collection::vec(any::<u8>(), 0..20),
     ) {
-        let tiny = Budget { work: 10_000, bytes: 2_000, stored: 32 << 20, work_at_once: 200, run: RunLimits::DEFAULT };
+        let tiny = Budget { work: 10_000, bytes: 2_000, stored: 32 << 20, held: usize::MAX, work_at_once: 200, run: RunLimits::DEFAULT };
         let (world, runs) = play_within(tiny, &document, &story);
         let mut shard = empty();
         for bundle in world.bundles(1) {

@@ -39,8 +39,14 @@ pub const BOUNDS: Bounds = Bounds {
     stored_from: 12,
 };
 /// A decision takes next to nothing, so that most runs go on in many.
-const DECISION: Budget =
-    Budget { work: 1_500, bytes: 4_000, stored: 32 << 20, work_at_once: 100, run: RunLimits::DEFAULT };
+const DECISION: Budget = Budget {
+    work: 1_500,
+    bytes: 4_000,
+    stored: 32 << 20,
+    held: usize::MAX,
+    work_at_once: 100,
+    run: RunLimits::DEFAULT,
+};
 
 pub const MILLI: u64 = 1_000;
 pub const SECOND: u64 = 1_000_000;

@@ -1,5 +1,6 @@
 //! Values too large for the journal: what the API shows of them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
@@ -61,7 +62,9 @@ async fn refusals(engine: &Engine, run: &str, digest: &str) {
     let (other, token) = (ended.data(200)["runId"].as_str().unwrap(), ended.data(200)["token"].as_str().unwrap());
     let asked = engine.get(&format!("/runs/{other}/values/{digest}?minSeq={token}")).await;
     assert_eq!((asked.status.as_u16(), &asked.body["code"]), (404, &json!("run/value_not_found")), "of another run");
-    let asked = engine.get(&format!("/runs/{run}/values/{digest}?workspace=other")).await;
+    let asked =
+        engine.request(Method::GET, &format!("/runs/{run}/values/{digest}")).header("headwater-workspace", "other");
+    let asked = engine.send(asked).await;
     assert_eq!(
         (asked.status.as_u16(), &asked.body["code"]),
         (404, &json!("run/value_not_found")),

@@ -15,18 +15,15 @@ const SQL: &str = "
     WHERE stored LIKE '{\"digest\":\"' || $3::text || '\"%'
       AND EXISTS (SELECT FROM workflow_runs WHERE run_id = $1 AND workspace = $2) LIMIT 1";
 
+type Found = Result<Option<StoredValue>, DatabaseError>;
+
 impl Reads {
     /// Returns what the store of values has for a run of a workspace under a digest: an input, an output or a list of items.
     /// `None`: the run has no such value, or the workspace no such run.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn run_value(
-        &self,
-        workspace: &WorkspaceId,
-        run: RunId,
-        digest: ValueDigest,
-    ) -> Result<Option<StoredValue>, DatabaseError> {
+    pub async fn run_value(&self, workspace: &WorkspaceId, run: RunId, digest: ValueDigest) -> Found {
         let rows = self.rows(SQL, &[&run.as_uuid(), &workspace.as_str(), &digest.to_string()]).await?;
         Ok(rows.first().and_then(|row| stored_if(row, "stored")))
     }

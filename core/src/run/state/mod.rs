@@ -9,10 +9,12 @@
 //! | `node` | where one node stands |
 //! | `place` | how the run itself names a node in a branch |
 //! | `scope` | what expressions see |
+//! | `large` | how much memory its large values take |
 
 mod around;
 mod assets;
 mod branch;
+mod large;
 mod node;
 mod origin;
 mod place;
@@ -33,6 +35,7 @@ use crate::{Slug, Timestamp, WorkspaceId};
 pub(super) use around::{Around, Each, EachNext, Try, Turns};
 pub(super) use assets::Assets;
 pub(super) use branch::{Branch, Branches, State};
+pub(crate) use large::large_bytes;
 pub(super) use node::{NodeState, Phase};
 pub(super) use origin::Origin;
 pub(super) use place::Place;

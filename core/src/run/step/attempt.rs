@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Step;
+use super::end::too_large;
 use super::retry::Again;
 use crate::run::budget::Later;
-use crate::run::event::{NAMES_BYTES, Weight};
+use crate::run::weight::{NAMES_BYTES, Weight};
 use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
@@ -34,7 +35,7 @@ impl Step<'_, '_> {
         // It goes to a worker or a called run in a message.
         let (bytes, max) = (input.as_ref().map_or(0, Json::len_bytes), self.decision.turn.bytes_max());
         if bytes > max {
-            return self.fail_too_large(bytes, max, None);
+            return self.fail(too_large(bytes, max), None);
         }
         let mut weight = input.as_ref().map(Weight::of).unwrap_or_default();
         weight.bytes += NAMES_BYTES;

@@ -3,8 +3,8 @@
 use super::route::{Exit, Failed};
 use super::{Seen, Step};
 use crate::run::budget::Later;
-use crate::run::event::Weight;
 use crate::run::state::WayOut;
+use crate::run::weight::Weight;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
 
@@ -74,17 +74,21 @@ impl Step<'_, '_> {
         if self.decision.turn.check_room(weight)? {
             return Ok(true);
         }
+        if let Some(failure) = self.decision.turn.lacks_memory_for(weight) {
+            self.fail(failure, attempt)?;
+            return Ok(false);
+        }
         let (bytes, max) = match weight.stored {
             0 => (weight.bytes, self.decision.turn.bytes_max()),
             stored => (stored, self.decision.turn.value_bytes_max()),
         };
-        self.fail_too_large(bytes, max, attempt)?;
+        self.fail(too_large(bytes, max), attempt)?;
         Ok(false)
     }
+}
 
-    /// Fails the node: it would write more than ever fits.
-    pub(super) fn fail_too_large(&mut self, bytes: usize, max: usize, attempt: Option<Attempt>) -> Result<(), Later> {
-        let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
-        self.fail(RunFailure::new("node_too_large", message), attempt)
-    }
+/// The failure of a node that would write more than ever fits.
+pub(super) fn too_large(bytes: usize, max: usize) -> RunFailure {
+    let message = format!("what the node would write at once has about {bytes} bytes, and a decision takes {max}");
+    RunFailure::new("node_too_large", message)
 }

@@ -14,6 +14,7 @@ use crate::shard::checkpoint::Kind;
 use crate::shard::compiled::Missing;
 use crate::shard::decide::HandedTasks;
 use crate::shard::definitions::Definitions;
+use crate::shard::held::{hold_values, hold_values_of};
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Timers, Told, Unrestored, Verdict};
 use crate::shard::window::EndedRun;
@@ -186,6 +187,7 @@ impl Aggregate for Run {
     }
 
     fn book(shard: &mut Shard, id: &RunId, commit: &Commit) -> Option<(RunId, RunStatus)> {
+        hold_values(shard, *id, commit);
         let run = shard.shelves.runs.get_mut(id)?;
         shard.docket.follow(run);
         let is_keyed = run.is_keyed();
@@ -198,11 +200,13 @@ impl Aggregate for Run {
         }
         let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
-        shard.shelves.runs.remove(id);
+        let run = shard.shelves.runs.remove(id)?;
+        shard.docket.held.let_go(run.workspace(), *id);
         Some((*id, status))
     }
 
     fn shelved(&mut self, shard: &mut Shard) {
+        hold_values_of(shard, self);
         shard.docket.follow(self);
         if self.is_keyed() {
             shard.memory.hold_key(self.id());
@@ -210,6 +214,9 @@ impl Aggregate for Run {
     }
 
     fn forgotten(shard: &mut Shard, id: &RunId, run: Option<Self>) {
+        if let Some(run) = &run {
+            shard.docket.held.let_go(run.workspace(), *id);
+        }
         shard.docket.forget(*id, run);
     }
 

@@ -45,9 +45,9 @@ pub(super) fn start(
         Unusable::NotAdopted => Rejection::Run(RunRejection::DefinitionNotFound { version: start.version }),
         Unusable::Broken(_) => Rejection::Quarantined { reason: unusable.to_string() },
     })?;
+    let budget = shard.budget(Some(&start.workspace));
     let lines = &shard.docket.lines;
     let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
-    let budget = shard.budget();
     let map = &shard.map;
     let shard_for = |number| map.spread(number);
     let mut ground = run::Ground { now, hands, is_contended: &is_contended, shard_for: &shard_for, budget, spent: 0 };

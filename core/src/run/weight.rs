@@ -1,0 +1,122 @@
+//! How much room a fact takes, and which of its values may stand beside the journal.
+
+use super::event::{BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use crate::{Json, STORED_FROM};
+
+/// About how many bytes the names in an event have, its own among them.
+pub(super) const NAMES_BYTES: usize = 384;
+
+/// How much room a fact takes: in the journal, and in the store of values, which has its large one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    pub bytes: usize,
+    pub stored: usize,
+}
+
+impl Weight {
+    pub fn of(value: &Json) -> Self {
+        match value.len_bytes() {
+            bytes if bytes < STORED_FROM => Self { bytes, stored: 0 },
+            stored => Self { bytes: NAMES_BYTES, stored },
+        }
+    }
+}
+
+macro_rules! storable {
+    ($event:expr) => {
+        match $event {
+            Self::RunStarted { input, .. } | Self::AttemptScheduled { input: Some(input), .. } => Some(input),
+            Self::ItemsListed { items, .. } => Some(items),
+            Self::NodeSucceeded { output, .. }
+            | Self::RunSucceeded { output }
+            | Self::RunEnding { ending: Ending::Succeeded { output } }
+            | Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, .. }, .. } => Some(output),
+            Self::AttemptScheduled { input: None, .. }
+            | Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
+            | Self::BranchEnded {
+                outcome: BranchOutcome::Failed { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. },
+                ..
+            }
+            | Self::NodeAwaitedAssets { .. }
+            | Self::AssetResolved { .. }
+            | Self::ChildCalled { .. }
+            | Self::ChildWithdrawn { .. }
+            | Self::AttemptGranted { .. }
+            | Self::AttemptReturned { .. }
+            | Self::AttemptStarted { .. }
+            | Self::AttemptFailed { .. }
+            | Self::RetryArmed { .. }
+            | Self::NodeFailed { .. }
+            | Self::NodeSkipped { .. }
+            | Self::NodeCancelled { .. }
+            | Self::BranchesOpened { .. }
+            | Self::BranchClosing { .. }
+            | Self::JoinClosing { .. }
+            | Self::AssetRecorded { .. }
+            | Self::RunFailed { .. }
+            | Self::RunCancelled { .. } => None,
+        }
+    };
+}
+
+impl RunEvent {
+    /// Returns the value of the event that may stand in the store of values instead: its input, its items or its output. None
+    /// has two. What is recorded as an asset is not among them.
+    pub(crate) fn storable(&self) -> Option<&Json> {
+        storable!(self)
+    }
+
+    pub(crate) fn storable_mut(&mut self) -> Option<&mut Json> {
+        storable!(self)
+    }
+}
+
+impl RunEvent {
+    /// Returns about how many bytes it has as JSON: its texts, and an allowance for names. Costs no serialisation.
+    /// Nothing for the events that end the run: they must always find room.
+    pub(super) fn weight(&self) -> Weight {
+        let of = |json: &Option<Json>| json.as_ref().map_or(0, Json::len_bytes);
+        let storable = self.storable().map(Weight::of).unwrap_or_default();
+        let beside = match self {
+            Self::NodeAwaitedAssets { needs, .. } => {
+                needs.iter().map(|n| 2 * NAMES_BYTES + of(&n.producer_input)).sum()
+            }
+            Self::AssetResolved { chosen, .. } => {
+                chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
+            }
+            Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.len_bytes(),
+            Self::NodeSucceeded { assets, .. } => {
+                let of_asset =
+                    |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
+                assets.iter().map(of_asset).sum::<usize>()
+            }
+            Self::BranchEnded { outcome: BranchOutcome::Succeeded { key, .. }, .. } => {
+                key.as_ref().map_or(0, String::len)
+            }
+            Self::BranchClosing { failure, .. }
+            | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
+            | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
+            Self::RunStarted { .. }
+            | Self::AttemptScheduled { .. }
+            | Self::RunSucceeded { .. }
+            | Self::RunEnding { ending: Ending::Succeeded { .. } }
+            | Self::ItemsListed { .. }
+            | Self::BranchesOpened { .. }
+            | Self::JoinClosing { join: JoinClosing::Enough {}, .. }
+            | Self::BranchEnded { outcome: BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, .. }
+            | Self::ChildCalled { .. }
+            | Self::ChildWithdrawn { .. }
+            | Self::AttemptGranted { .. }
+            | Self::AttemptReturned { .. }
+            | Self::AttemptStarted { .. }
+            | Self::RetryArmed { .. }
+            | Self::NodeSkipped { .. }
+            | Self::NodeCancelled { .. }
+            | Self::AssetRecorded { .. } => 0,
+            Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
+            | Self::RunFailed { .. }
+            | Self::RunCancelled { .. } => return Weight::default(),
+        };
+        Weight { bytes: NAMES_BYTES + storable.bytes + beside, stored: storable.stored }
+    }
+}
