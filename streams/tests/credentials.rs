@@ -92,12 +92,13 @@ async fn a_worker_can_do_nothing_else() {
 }
 
 /// Where somebody would have the engine, or the broker, write for them.
-const NOT_FOR_ANSWERS: [&str; 9] = [
+const NOT_FOR_ANSWERS: [&str; 10] = [
     "hw.journal.1",
     "hw.cmd.1",
     "hw.work.default.1",
     "$KV.HW_SHARD_MAP.map",
     "$KV.HW_DEFINITIONS.default.probe.1",
+    "hw.value.default.probe.0",
     "$KV.HW_LEASES.0",
     "$JS.API.STREAM.DELETE.HW_JOURNAL_0",
     "_GR_.a.b.hw.journal.1",

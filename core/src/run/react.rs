@@ -84,12 +84,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
             tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
         }
-        RunEvent::AssetRecorded { asset, .. } => {
-            let (promised, recorded) = (run.origin.trigger().promised(), run.assets.promised());
-            if promised.contains(asset) && recorded.len() == promised.len() {
-                tell_caller(run, ChildEnd::Recorded { recorded: recorded.to_vec() }, follows);
-            }
-        }
+        RunEvent::AssetRecorded { asset, .. } => tell_of_promise(run, asset, follows),
         RunEvent::AssetResolved { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
@@ -201,6 +196,14 @@ fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
     let answered = answer_to_caller(run.id(), run.origin.trigger(), end);
     if let Some((parent, said)) = answered {
         follows(RunEffect::ToRun { run: parent, said });
+    }
+}
+
+/// Tells the node that called the run that all it waits for is recorded, as this asset is.
+fn tell_of_promise(run: &Run, asset: &AssetId, follows: &mut impl FnMut(RunEffect)) {
+    let (promised, recorded) = (run.origin.trigger().promised(), run.assets.promised());
+    if promised.contains(asset) && recorded.len() == promised.len() {
+        tell_caller(run, ChildEnd::Recorded { recorded: recorded.to_vec() }, follows);
     }
 }
 

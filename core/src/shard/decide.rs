@@ -4,9 +4,9 @@ use super::held::room_for_values;
 use super::lane::Hearing;
 use super::shelf::Told;
 use super::state::Shard;
-use super::{AggregateId, Commit, Effect, Granted, Origin, Rejection, Submission, kinds};
+use super::{AggregateId, Commit, Effect, Granted, Origin, Owner, Rejection, Submission, kinds};
 use crate::credit::Hands;
-use crate::run::{Budget, RunStatus};
+use crate::run::{Budget, RunLimits, RunStatus};
 use crate::task::Task;
 use crate::{RunId, SessionId, Timestamp, WorkspaceId};
 
@@ -87,4 +87,11 @@ impl Shard {
 /// who asked still knows. What aggregates hold keeps it from happening twice.
 fn is_told_again(from: Option<Origin>) -> bool {
     from.is_some_and(|from| !from.place.sequence.incarnation().is_first() || !from.toward.is_first())
+}
+
+impl<C> Owner<C> {
+    /// Bounds how long runs may go on from here on.
+    pub fn limit_runs(&mut self, limits: RunLimits) {
+        self.shard.bounds.decision.run = limits;
+    }
 }

@@ -23,7 +23,7 @@ use super::{
     Replaces, Resending, Shard, Submission, Way,
 };
 use crate::credit::Hands;
-use crate::run::{Run, RunLimits, RunStatus};
+use crate::run::{Run, RunStatus};
 use crate::{BundleId, CommandId, Epoch, Revision, RunId, Sequence, Timestamp};
 
 /// The one process that decides for a shard, as long as nobody else appends.
@@ -212,11 +212,6 @@ impl<C> Owner<C> {
     /// Returns the state, which includes decisions that are not durable yet.
     pub fn shard(&self) -> &Shard {
         &self.shard
-    }
-
-    /// Bounds how long runs may go on from here on.
-    pub fn limit_runs(&mut self, limits: RunLimits) {
-        self.shard.bounds.decision.run = limits;
     }
 
     /// Returns the epoch this owner writes.

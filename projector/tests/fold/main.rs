@@ -3,6 +3,7 @@
 mod branches;
 mod definitions;
 mod readable;
+mod values;
 
 use headwater_core::shard::Bundle;
 use headwater_core::{Json, Sequence, ShardId};

@@ -293,7 +293,8 @@ impl Driver {
                 ShardCounters::add(&self.counters.bundles, 1);
                 ShardCounters::add(&self.counters.commits, next.commits as u64);
                 ShardCounters::add(&self.counters.bytes, next.bytes.len() as u64);
-                self.tally.add(next.bytes.len());
+                // Whoever recovers the shard reads the values too.
+                self.tally.add(next.bytes.len() + next.values.iter().map(|it| it.value.len_bytes()).sum::<usize>());
                 self.append_began = Instant::now();
                 let landed = append(self.journal.clone(), ValueStore::new(&self.outlets.broker), next);
                 self.appending = Some(match self.begins.take() {
