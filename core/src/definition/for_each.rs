@@ -17,8 +17,8 @@ const ITEMS_DEFAULT: u64 = 10_000;
 /// The longest name of an item.
 const NAME_CHARS_MAX: usize = 50;
 /// Names that expressions have already.
-const TAKEN: [&str; 17] = [
-    "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "vars",
+const TAKEN: [&str; 18] = [
+    "params", "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "vars",
     "schedule", "true", "false", "null", "in",
 ];
 
@@ -259,7 +259,11 @@ fn merge(fields: &mut Fields<'_>, name: Option<&str>, uses: &mut Vec<Use>) -> Op
 }
 
 /// Says what of a node has no effect where it has a `forEach`, and where it belongs.
-pub(super) const NOT_BESIDE: [(&str, &str); 13] = [
+pub(super) const NOT_BESIDE: [(&str, &str); 17] = [
+    ("params", "belongs to the nodes of the `body`"),
+    ("paramsSchema", "belongs to the nodes of the `body`"),
+    ("outputSchema", "belongs to the nodes of the `body`"),
+    ("ref", "belongs to the nodes of the `body`"),
     ("jobSlug", "belongs to the `body`"),
     ("action", "belongs to the `body`"),
     ("type", "belongs to the `body`"),

@@ -12,6 +12,7 @@
 //! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
 //! | `action` | what it does, each kind in a file; how that is carried out |
+//! | `reusable` | which actions several workflows share, and what becomes of a node that uses one |
 //! | `policy` | how often, how long, when it is ready |
 //! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
 //! | `template` | which expressions a value holds, and what they name |
@@ -57,6 +58,7 @@ mod problem;
 mod references;
 mod region;
 mod regions;
+mod reusable;
 mod schema;
 mod span;
 mod template;
@@ -79,6 +81,9 @@ pub use group::Group;
 pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};
+pub use reusable::{
+    ActionDef, ActionRef, Expanded, Filled, Signature, compile_action, expand, is_action, origins, references,
+};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};

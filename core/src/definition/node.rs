@@ -10,9 +10,9 @@ use super::drawn::FINALLY;
 use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy, reusable};
 use crate::NodeId;
-use crate::expr::Template;
+use crate::expr::{PARAMS, Template};
 
 /// The longest key of `state`.
 const KEY_CHARS_MAX: usize = 100;
@@ -35,8 +35,8 @@ pub(super) struct Draft {
 impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || action.is_later_word();
+        let Node { join, action, signature, retry, allow_failure, .. } = &self.node;
+        let is_later = join.is_later_word() || action.is_later_word() || signature.is_some();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -54,7 +54,19 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     object(fields, "metadata");
     let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
     let of_success = OF_SUCCESS.into_iter().filter(|name| fields.has(name)).collect::<Vec<_>>();
-    let (action, body) = action_of(fields, &mut uses).unzip();
+    let (action, body, signature) = match ["forEach", "group"].into_iter().any(|name| fields.has(name)) {
+        true => {
+            let (action, body) = action_of(fields, &mut uses).unzip();
+            (action, body, None)
+        }
+        false => {
+            let signature = reusable::signature(fields, &mut uses);
+            let has_params = fields.has(PARAMS).then_some(PARAMS);
+            let found = fields.findings();
+            let (action, body) = found.binding(has_params.as_slice(), || action_of(fields, &mut uses)).unzip();
+            (action, body, signature)
+        }
+    };
     let body = body.flatten();
     let queue = fields.take(&["queue"]).and_then(|field| {
         let queue = field.name()?;
@@ -96,6 +108,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         name,
         action,
         input,
+        signature,
         queue,
         retry,
         allow_failure,
@@ -154,6 +167,7 @@ pub(super) fn finally() -> Draft {
         queue: action.default_queue(),
         action,
         input: None,
+        signature: None,
         retry: RetryPolicy::by_default(true),
         allow_failure: Tolerance::default(),
         timeout: None,

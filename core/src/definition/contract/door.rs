@@ -24,6 +24,11 @@ pub(in crate::definition) fn check_document(document: &Value, found: &Findings) 
         }
     }
     for Listed { at, value, .. } in listed::nodes(document) {
+        for name in ["paramsSchema", "outputSchema"] {
+            if let Some(schema) = value.get(name) {
+                check_patterns(&Field::new(format!("{at}/{name}"), schema, found));
+            }
+        }
         for side in ["produces", "consumes"] {
             listed::entries_of(value, &at, side).for_each(|(at, declared)| check(&at, declared, found));
         }
@@ -47,7 +52,8 @@ fn check(at: &str, declared: &Value, found: &Findings) {
     }
 }
 
-fn check_patterns(schema: &Field<'_>) {
+/// Refuses patterns of a schema that look within characters.
+pub(in crate::definition) fn check_patterns(schema: &Field<'_>) {
     if let Some(pattern) = pattern::within_characters(schema.value) {
         let shown: String = pattern.chars().take(80).collect();
         let message =

@@ -19,6 +19,9 @@ impl Step<'_, '_> {
         assets: Vec<ProducedAsset>,
         seen: Option<Seen>,
     ) -> Result<(), Later> {
+        if let Err(failure) = self.check_output(&output) {
+            return self.refuse_output(failure);
+        }
         if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
             return self.fail(failure, Some(attempt));
         }

@@ -7,6 +7,7 @@
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
+//! | `signature` | whether its parameters and its output are what its action says |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
@@ -27,6 +28,7 @@ mod pure;
 mod ready;
 mod retry;
 mod route;
+mod signature;
 mod sleep;
 mod together;
 mod tolerate;
@@ -58,11 +60,13 @@ use crate::{Attempt, Json, NodeAddress};
 pub(super) struct Step<'d, 'a> {
     decision: &'d mut Decision<'a>,
     place: Place,
+    /// What the parameters of its action have been found to be.
+    params: Option<Json>,
 }
 
 impl<'d, 'a> Step<'d, 'a> {
     pub fn at(decision: &'d mut Decision<'a>, place: Place) -> Self {
-        Self { decision, place }
+        Self { decision, place, params: None }
     }
 
     /// Does what the agenda says: begins the node, goes on with the assets it got, or skips it.
@@ -97,6 +101,10 @@ impl<'d, 'a> Step<'d, 'a> {
     /// Renders the node's input, and lets its kind begin.
     fn begin_with_input(&mut self) -> Result<(), Later> {
         let node = self.node();
+        match self.find_params() {
+            Ok(params) => self.params = params,
+            Err(failure) => return self.fail(failure, None),
+        }
         let input = match node.input.as_ref().map(|template| self.render(template)).transpose() {
             Ok(input) => input,
             Err(error) => return self.fail(error.into_failure(), None),
@@ -160,8 +168,18 @@ impl<'d, 'a> Step<'d, 'a> {
     }
 
     fn render(&self, template: &Template) -> Result<Json, EvaluationError> {
-        self.decision
-            .run()
-            .with_scope(self.place, None, self.decision.now(), |scope| template.render_within(scope, self.work()))
+        let (run, now) = (self.decision.run(), self.decision.now());
+        let of_node = self.node().signature.as_ref().and_then(|signature| signature.params.as_ref());
+        let params = match (&self.params, of_node) {
+            (Some(params), _) => params.clone(),
+            (None, Some(of_node)) => self.render_plainly(of_node)?,
+            (None, None) => return self.render_plainly(template),
+        };
+        run.with_scope_of_action(self.place, &params, now, |scope| template.render_within(scope, self.work()))
+    }
+
+    fn render_plainly(&self, template: &Template) -> Result<Json, EvaluationError> {
+        let (run, now) = (self.decision.run(), self.decision.now());
+        run.with_scope(self.place, None, now, |scope| template.render_within(scope, self.work()))
     }
 }
