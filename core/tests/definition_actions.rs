@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use headwater_core::DefinitionVersion;
 use headwater_core::definition::{
-    ActionDef, ActionRef, Filled, Problem, ProblemCode, Severity, compile, compile_action, difference, expand, origins,
-    references, refused_at_the_door,
+    ActionDef, ActionRef, Beyond, Filled, Problem, ProblemCode, Severity, compile, compile_action, difference, expand,
+    origins, references, refused_at_the_door,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn using(node: &Value) -> Value {
 
 /// Fills in, compiles, and returns all errors and warnings where the author finds them.
 fn found(document: &Value) -> Vec<(String, ProblemCode, Severity)> {
-    let expanded = expand(document, &known(&["fetch", "fetch@3"], &fetch(), 3));
+    let expanded = expand(document, &known(&["fetch", "fetch@3"], &fetch(), 3), Beyond::Refused);
     let mut problems = expanded.problems.clone();
     if problems.is_empty() {
         problems = match compile(&expanded.document) {
@@ -124,7 +124,7 @@ fn everything_wrong_with_an_action_is_told_at_once() {
 fn a_node_is_filled_in_and_says_where_that_came_from() {
     let document = using(&json!({"with": {"base": "${{ input.base }}"}, "retry": {"maxAttempts": 1}}));
     assert_eq!(references(&document), ["fetch".parse::<ActionRef>().unwrap()]);
-    let expanded = expand(&document, &known(&["fetch"], &fetch(), 3));
+    let expanded = expand(&document, &known(&["fetch"], &fetch(), 3), Beyond::Refused);
     assert_eq!(expanded.problems, []);
     let (definition, warnings) = compile(&expanded.document).unwrap();
     assert_eq!(warnings, []);
@@ -138,7 +138,7 @@ fn a_node_is_filled_in_and_says_where_that_came_from() {
     assert!(definition.has_later_words);
     assert_eq!(origins(&source), [("get".to_owned(), "fetch@3".parse().unwrap())]);
     // What is applied again as it is shown is the same.
-    let again = expand(&source, &known(&["fetch@3"], &fetch(), 3));
+    let again = expand(&source, &known(&["fetch@3"], &fetch(), 3), Beyond::Refused);
     assert_eq!(again.problems, []);
     assert_eq!(compile(&again.document).unwrap().0.content_hash, definition.content_hash);
 }
@@ -146,13 +146,14 @@ fn a_node_is_filled_in_and_says_where_that_came_from() {
 #[test]
 fn a_name_that_is_not_what_stands_there_is_refused() {
     let document = using(&json!({"input": {"base": "x"}}));
-    let (definition, _) = compile(&expand(&document, &known(&["fetch"], &fetch(), 3)).document).unwrap();
+    let (definition, _) =
+        compile(&expand(&document, &known(&["fetch"], &fetch(), 3), Beyond::Refused).document).unwrap();
     for (field, value) in
         [("input", json!({"url": "http://elsewhere"})), ("ref", json!("fetch@4")), ("paramsSchema", json!({}))]
     {
         let mut forged = definition.source.to_value();
         forged["steps"][0][field] = value;
-        let problems = expand(&forged, &known(&["fetch@3"], &fetch(), 3)).problems;
+        let problems = expand(&forged, &known(&["fetch@3"], &fetch(), 3), Beyond::Refused).problems;
         assert_eq!(problems.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(), ["/steps/0/ref"], "{field}");
     }
 }
@@ -198,7 +199,7 @@ fn a_definition_is_not_filled_in_beyond_what_it_may_have() {
     action["outputSchema"] = json!({"description": "x".repeat(40_000)});
     let steps: Vec<Value> =
         (0..100).map(|n| json!({"id": format!("n{n}"), "action": {"ref": "fetch"}, "input": {"base": "x"}})).collect();
-    let expanded = expand(&json!({"slug": "w", "steps": steps}), &known(&["fetch"], &action, 1));
+    let expanded = expand(&json!({"slug": "w", "steps": steps}), &known(&["fetch"], &action, 1), Beyond::Refused);
     assert_eq!(expanded.problems.iter().map(|p| p.code).collect::<Vec<_>>(), [ProblemCode::TooLarge]);
     assert!(expanded.document.to_string().len() < 2 << 20);
 }
@@ -212,7 +213,7 @@ fn nodes_in_bodies_are_filled_in_too() {
         "finally": {"steps": [{"id": "last", "action": {"ref": "fetch@3"}, "input": {"base": "x"}}]}});
     assert_eq!(found(&document), []);
     assert_eq!(
-        expand(&document, &known(&["fetch@3"], &fetch(), 3)).document["steps"][0]["forEach"]["body"]["ref"],
+        expand(&document, &known(&["fetch@3"], &fetch(), 3), Beyond::Refused).document["steps"][0]["forEach"]["body"]["ref"],
         "fetch@3"
     );
 }
@@ -223,8 +224,18 @@ fn what_a_new_version_changes_is_seen_between_versions_of_the_workflow() {
     newer["action"]["url"] = json!("${{ params.base }}/y");
     let document = using(&json!({"input": {"base": "x"}}));
     let source = |action: &Value, version| {
-        compile(&expand(&document, &known(&["fetch"], action, version)).document).unwrap().0.source
+        compile(&expand(&document, &known(&["fetch"], action, version), Beyond::Refused).document).unwrap().0.source
     };
     let changes = difference(&source(&fetch(), 3), &source(&newer, 4)).changes;
     assert_eq!(changes.iter().map(|change| change.path.as_str()).collect::<Vec<_>>(), ["/input/url", "/ref"]);
+}
+
+#[test]
+fn what_only_an_engine_knows_is_left_unchecked_without_one() {
+    let document = using(&json!({"action": {"ref": "other@7"}, "input": {"x": 1}}));
+    let expanded = expand(&document, &BTreeMap::new(), Beyond::Unchecked);
+    let warned = |p: &Problem| (p.path.clone(), p.code, p.severity);
+    let expected = ("/steps/0/action/ref".to_owned(), ProblemCode::DanglingReference, Severity::Warning);
+    assert_eq!(expanded.problems.iter().map(warned).collect::<Vec<_>>(), [expected]);
+    assert!(compile(&expanded.document).is_ok());
 }

@@ -281,6 +281,12 @@ impl<'d> Fields<'d> {
         Some(text)
     }
 
+    /// Returns the canonical form as far as it was read, but for these fields.
+    pub(super) fn kept_but(&self, names: &[&str]) -> Map<String, Value> {
+        let kept = self.source.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Puts a field into the canonical form.
     pub(super) fn keep(&mut self, name: &str, value: Value) {
         self.source.insert(name.to_owned(), value);
@@ -331,7 +337,7 @@ pub(super) fn escaped(key: &str) -> String {
 }
 
 /// Returns the value with the keys of every object sorted, however the parser keeps them.
-pub(super) fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(entries) => {
             let entries: BTreeMap<String, Value> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();

@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::listed::{self, Listed};
 use super::{
-    Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Schema, Signature, Tolerance,
+    Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Reuse, Schema, Signature,
+    Tolerance,
 };
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
@@ -119,6 +120,8 @@ pub struct Node {
     pub input: Option<Template>,
     /// Its parameters, and what it and its output are held to.
     pub signature: Option<Signature>,
+    /// Whether it takes a result that was made before.
+    pub reuse: Option<Reuse>,
     /// Where its tasks wait. Default: made of the job's slug; `builtin` for the engine's own actions.
     pub queue: QueueName,
     pub retry: RetryPolicy,

@@ -10,7 +10,9 @@ use super::drawn::FINALLY;
 use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy, reusable};
+use super::{
+    Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy, reusable, reuse,
+};
 use crate::NodeId;
 use crate::expr::{PARAMS, Template};
 
@@ -35,8 +37,8 @@ pub(super) struct Draft {
 impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, signature, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || action.is_later_word() || signature.is_some();
+        let Node { join, action, signature, reuse, retry, allow_failure, .. } = &self.node;
+        let is_later = join.is_later_word() || action.is_later_word() || signature.is_some() || reuse.is_some();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -101,6 +103,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         let message = format!("a {kind} has no payload to produce: let a `transform` after it produce the asset");
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
     }
+    let reuse = reuse::read(fields, &action, &mut uses);
     let queue = queue.unwrap_or_else(|| action.default_queue());
     let Some(id) = id else { return (None, body) };
     let node = Node {
@@ -109,6 +112,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         action,
         input,
         signature,
+        reuse,
         queue,
         retry,
         allow_failure,
@@ -168,6 +172,7 @@ pub(super) fn finally() -> Draft {
         action,
         input: None,
         signature: None,
+        reuse: None,
         retry: RetryPolicy::by_default(true),
         allow_failure: Tolerance::default(),
         timeout: None,

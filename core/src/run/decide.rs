@@ -157,6 +157,9 @@ impl<'a> Decision<'a> {
             RunCommand::AnswerCall { node, attempt, answer } => {
                 self.at(&node).map_or(Ok(()), |mut step| step.answer_call(attempt, answer))
             }
+            RunCommand::AnswerMemo { node, digest, answer } => {
+                self.at(&node).map_or(Ok(()), |mut step| step.answer_memo(&digest, answer))
+            }
             RunCommand::WithdrawRun { reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
                 Ok(())
@@ -229,6 +232,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::AnswerMemo { .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }

@@ -6,17 +6,19 @@ use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::Execution;
-use crate::dialogue::{Answer, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
-use crate::dialogue::{StartRun, ToRun, Trigger, Waiter};
+use crate::dialogue::{Answer, Asker, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{MemoCommand, RESULT_BYTES_MAX, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
-use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
+use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeAddress, RunId, Slug, Timestamp};
 
 /// What follows from an event outside the run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEffect {
     /// An asset of the run's workspace hears of it; `index` tells apart what one event says.
     ToAsset { index: u64, asset: AssetId, said: AssetCommand },
+    /// The memo of a digest hears of it.
+    ToMemo { index: u64, digest: String, said: MemoCommand },
     /// Another run hears of it.
     ToRun { run: RunId, said: ToRun },
     /// A workflow of the run's workspace is asked which version of it is current.
@@ -41,6 +43,16 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
+        }
+        RunEvent::NodeSucceeded { node, output, landed: Some(digest), .. } => {
+            let output = Some(output.clone()).filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
+            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: land(run, node, digest, output) });
+        }
+        RunEvent::MemoAsked { node, digest, max_age_ms, input: _ } => {
+            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: ask(run, node, digest, *max_age_ms) });
+        }
+        RunEvent::MemoLeft { node, digest } => {
+            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: land(run, node, digest, None) });
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -84,6 +96,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
         }
         RunEvent::AssetResolved { .. }
+        | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -100,6 +113,18 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchEnded { .. }
         | RunEvent::AssetRecorded { .. } => {}
     }
+}
+
+fn asker(run: &Run, node: &NodeAddress) -> Asker {
+    Asker { run: run.id(), node: node.clone() }
+}
+
+fn ask(run: &Run, node: &NodeAddress, digest: &str, max_age_ms: Option<u64>) -> MemoCommand {
+    MemoCommand::Ask { digest: digest.to_owned(), asker: asker(run, node), max_age_ms }
+}
+
+fn land(run: &Run, node: &NodeAddress, digest: &str, output: Option<Json>) -> MemoCommand {
+    MemoCommand::Land { digest: digest.to_owned(), asker: asker(run, node), output }
 }
 
 /// Has every asset record what a node produced.
@@ -286,7 +311,14 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
                 ask_version(run, &run.address(place), current.attempt, index, follows);
                 index -= 1;
             }
+            Phase::AwaitingMemo(awaited) if !awaited.cleared && run.goes_on(place) => {
+                let (digest, said) =
+                    (&awaited.digest, ask(run, &run.address(place), &awaited.digest, awaited.max_age_ms));
+                follows(RunEffect::ToMemo { index, digest: digest.clone(), said });
+                index -= 1;
+            }
             Phase::AwaitingAssets { .. }
+            | Phase::AwaitingMemo(_)
             | Phase::Pending
             | Phase::Current(_)
             | Phase::Retrying { .. }

@@ -81,5 +81,5 @@ pub use state::Shard;
 pub use window::{Bounds, EndedRun};
 pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};
 
-pub use crate::address::{AssetKey, SLOTS, ShardMap, WorkflowKey};
+pub use crate::address::{ActionKey, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use crate::asset::AssetNotice;

@@ -203,6 +203,9 @@ impl Audit {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
                 }
                 RunEvent::NodeAwaitedAssets { .. }
+                | RunEvent::MemoAsked { .. }
+                | RunEvent::MemoCleared { .. }
+                | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }
                 | RunEvent::JoinClosing { .. }
@@ -275,6 +278,8 @@ impl Audit {
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }
+            | Command::Action { .. }
+            | Command::Memo { .. }
             | Command::AdoptDefinition { .. } => {}
         }
     }

@@ -169,6 +169,7 @@ impl Cluster {
                 | ShardReply::Heard { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
+                | ShardReply::Action { .. }
                 | ShardReply::Driven { .. } => None,
             };
             match follows {

@@ -1,6 +1,7 @@
 //! `traces`: every attempt of every node, and how nodes ended that were never tried.
 
 use deadpool_postgres::Transaction;
+use headwater_core::dialogue::Asker;
 use headwater_core::run::RunFailure;
 use headwater_core::{Json, NodeAddress, RunId, Timestamp, WorkerId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -31,6 +32,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("error_details"),
         Kind::Boolean.maybe("tolerated"),
         Kind::Uuid.maybe("child_run_id"),
+        Kind::Text.maybe("reused"),
     ],
 };
 
@@ -96,6 +98,8 @@ pub struct TraceChange {
     pub tolerated: Option<bool>,
     /// The run that it calls.
     pub child: Option<RunId>,
+    /// Who had made its output before.
+    pub reused: Option<Asker>,
 }
 
 impl TraceChange {
@@ -197,6 +201,7 @@ impl TraceChanges {
             failure: None,
             tolerated: None,
             child: None,
+            reused: None,
         };
         self.rows.push(Linked { row, lower: at });
         &mut self.rows[next].row
@@ -249,7 +254,8 @@ pub(crate) async fn write_new<'a>(
             .text_or_null(failure.map(|failure| printable(&failure.message)).as_deref())
             .text_or_null(failure.and_then(details))
             .boolean_or_null(change.tolerated)
-            .uuid_or_null(change.child.map(RunId::as_uuid));
+            .uuid_or_null(change.child.map(RunId::as_uuid))
+            .text_or_null(change.reused.as_ref().map(Json::of).as_ref().map(|json| json.as_str()));
     }
     rows.write(transaction).await
 }
@@ -270,7 +276,8 @@ macro_rules! later_wins {
              error_message = coalesce(excluded.error_message, t.error_message),
              error_details = coalesce(excluded.error_details, t.error_details),
              tolerated = coalesce(excluded.tolerated, t.tolerated),
-             child_run_id = coalesce(excluded.child_run_id, t.child_run_id)"
+             child_run_id = coalesce(excluded.child_run_id, t.child_run_id),
+             reused = coalesce(excluded.reused, t.reused)"
     };
 }
 
@@ -329,9 +336,11 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let details = column(rows, |row| row.failure.as_ref().and_then(details));
     let tolerated = column(rows, |row| row.tolerated);
     let children = column(rows, |row| row.child.map(RunId::as_uuid));
-    let columns: [&(dyn ToSql + Sync); 17] = [
+    let reused: Vec<_> = rows.iter().map(|row| row.reused.as_ref().map(Json::of)).collect();
+    let reused = column(&reused, |json| json.as_ref().map(|json| json.as_str()));
+    let columns: [&(dyn ToSql + Sync); 18] = [
         &runs, &scheduled, &started, &finished, &wakes, &attempts, &branches, &nodes, &statuses, &workers, &inputs,
-        &outputs, &codes, &messages, &details, &tolerated, &children,
+        &outputs, &codes, &messages, &details, &tolerated, &children, &reused,
     ];
     execute(transaction, &sql, &columns).await
 }

@@ -28,6 +28,15 @@ pub struct Expanded {
     moved: Vec<(String, String)>,
 }
 
+/// What becomes of an action that is not among those known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// There is none: that is an error.
+    Refused,
+    /// There may be one elsewhere: its nodes are taken to do nothing, and a warning says so.
+    Unchecked,
+}
+
 /// What a node has under which names, and an action has defaults for; the first is what canonical documents say.
 const DEFAULTS: [&[&str]; 5] = [
     &["queue"],
@@ -48,7 +57,7 @@ const INPUTS: [&str; 3] = ["input", "parameters", "with"];
 
 /// Fills in the actions that nodes name, and checks those that are written out already. `known` holds what
 /// [`super::references`] names, as far as it is there.
-pub fn expand(document: &Value, known: &BTreeMap<ActionRef, Filled>) -> Expanded {
+pub fn expand(document: &Value, known: &BTreeMap<ActionRef, Filled>, beyond: Beyond) -> Expanded {
     let found = Findings::default();
     let (mut written, mut moved) = (document.clone(), Vec::new());
     let mut bytes = Json::of(document).len_bytes();
@@ -60,10 +69,23 @@ pub fn expand(document: &Value, known: &BTreeMap<ActionRef, Filled>) -> Expanded
             }
             continue;
         };
-        let Some(filled) = known.get(&reference) else {
-            let message = format!("there is no action `{reference}`");
-            found.error(&named.place(), ProblemCode::DanglingReference, message);
-            continue;
+        let unchecked =
+            Filled { version: DefinitionVersion::FIRST, source: Json::of(&json!({"action": {"kind": "noop"}})) };
+        let filled = match (known.get(&reference), beyond) {
+            (Some(filled), _) => filled,
+            (None, Beyond::Refused) => {
+                let message = format!("there is no action `{reference}`");
+                found.error(&named.place(), ProblemCode::DanglingReference, message);
+                continue;
+            }
+            (None, Beyond::Unchecked) => {
+                let message = format!("is not checked: whether there is an action `{reference}`, the engine knows");
+                found.warning(&named.place(), ProblemCode::DanglingReference, message);
+                if named.form == Form::Written {
+                    continue;
+                }
+                &unchecked
+            }
         };
         match named.form {
             Form::Written => check_written(&named, filled, &found),

@@ -18,8 +18,8 @@ mod read;
 mod signature;
 mod written;
 
-pub use expand::{Expanded, Filled, expand};
-pub use named::{ActionRef, origins, references};
+pub use expand::{Beyond, Expanded, Filled, expand};
+pub use named::{ActionRef, names_actions, origins, references};
 pub use read::{ActionDef, compile_action, is_action};
 pub use signature::Signature;
 pub(super) use signature::{PARAMS_OF_NODES, read as signature};

@@ -79,6 +79,11 @@ fn of_node(listed: listed::Listed<'_>) -> Option<Named<'_>> {
     Some(Named { at, node, form: Form::Written, text })
 }
 
+/// Returns whether a document names actions, rightly or not.
+pub fn names_actions(document: &Value) -> bool {
+    !named(document).is_empty()
+}
+
 /// Returns which actions a document names, each once, as far as the names are right.
 pub fn references(document: &Value) -> Vec<ActionRef> {
     let mut all: Vec<ActionRef> =

@@ -30,7 +30,10 @@ impl Step<'_, '_> {
         self.decision.turn.check_work()?;
         let (worker, started_at) = seen.unzip();
         let node = self.address();
-        let event = RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken };
+        let reused = self.reused.take();
+        let landed = self.state().asked.clone().filter(|_| reused.is_none());
+        let event =
+            RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken, reused, landed };
         if self.find_room(event.weight_bytes(), Some(attempt))? {
             self.decision.emit(event);
             if let Some(failure) = failure {
@@ -58,6 +61,7 @@ impl Step<'_, '_> {
     /// Ends the node badly whose way on is known.
     pub(super) fn take_failure_down(&mut self, failed: Failed) {
         let Failed { failure, taken, tolerated, fatal } = failed;
+        self.leave_memo();
         let node = self.address();
         self.decision.emit(RunEvent::NodeFailed { node, failure, taken, tolerated });
         if let Some(failure) = fatal {
@@ -67,6 +71,7 @@ impl Step<'_, '_> {
 
     /// Ends the node because the run ends before it does.
     pub(super) fn cancel(&mut self) {
+        self.leave_memo();
         let node = self.address();
         self.decision.emit(RunEvent::NodeCancelled { node });
     }

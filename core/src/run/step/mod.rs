@@ -8,6 +8,7 @@
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
 //! | `signature` | whether its parameters and its output are what its action says |
+//! | `memo` | whether its result was made before |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
@@ -23,6 +24,7 @@ mod fail;
 mod items;
 mod job;
 mod kind;
+mod memo;
 mod merge;
 mod pure;
 mod ready;
@@ -53,6 +55,7 @@ use super::budget::Later;
 use super::decision::Decision;
 use super::state::{Due, NodeState, Phase, Place};
 use crate::definition::Node;
+use crate::dialogue::Asker;
 use crate::expr::{EvaluationError, Template, Work};
 use crate::{Attempt, Json, NodeAddress};
 
@@ -62,11 +65,13 @@ pub(super) struct Step<'d, 'a> {
     place: Place,
     /// What the parameters of its action have been found to be.
     params: Option<Json>,
+    /// Who had made its output before.
+    reused: Option<Asker>,
 }
 
 impl<'d, 'a> Step<'d, 'a> {
     pub fn at(decision: &'d mut Decision<'a>, place: Place) -> Self {
-        Self { decision, place, params: None }
+        Self { decision, place, params: None, reused: None }
     }
 
     /// Does what the agenda says: begins the node, goes on with the assets it got, or skips it.
@@ -78,8 +83,17 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }
-        if self.state().phase != Phase::Pending {
-            return self.begin_with_input();
+        match &self.state().phase {
+            Phase::Pending => {}
+            Phase::AwaitingMemo(_) => return self.begin_with(self.input()),
+            Phase::AwaitingAssets { .. }
+            | Phase::Current(_)
+            | Phase::Retrying { .. }
+            | Phase::Around(_)
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Skipped
+            | Phase::Cancelled => return self.begin_with_input(),
         }
         if self.skip_if_dead() {
             return Ok(());
@@ -109,7 +123,14 @@ impl<'d, 'a> Step<'d, 'a> {
             Ok(input) => input,
             Err(error) => return self.fail(error.into_failure(), None),
         };
-        kind::with(&node.action.execution, |kind| kind.begin(self, input))
+        match &node.reuse {
+            Some(reuse) => self.ask_memo(reuse, input),
+            None => self.begin_with(input),
+        }
+    }
+
+    fn begin_with(&mut self, input: Option<Json>) -> Result<(), Later> {
+        kind::with(&self.node().action.execution, |kind| kind.begin(self, input))
     }
 
     /// Does what is due.
@@ -153,6 +174,7 @@ impl<'d, 'a> Step<'d, 'a> {
         match &self.state().phase {
             Phase::Current(current) => current.input.clone(),
             Phase::Retrying { input, .. } => input.clone(),
+            Phase::AwaitingMemo(awaited) => awaited.input.clone(),
             Phase::Pending
             | Phase::AwaitingAssets { .. }
             | Phase::Around(_)

@@ -1,0 +1,113 @@
+//! Whether a node's result was made before: what it asks a memo, and what comes of the answer.
+
+use sha2::Digest as _;
+
+use super::Step;
+use crate::Json;
+use crate::definition::{Reuse, ReuseKey, ReuseScope, sorted};
+use crate::dialogue::MemoAnswer;
+use crate::run::budget::Later;
+use crate::run::state::{AwaitedMemo, Phase};
+use crate::run::{RunEvent, RunFailure};
+
+impl Step<'_, '_> {
+    /// Asks for the result, or begins at once where the key says that there is none to be had.
+    pub(super) fn ask_memo(&mut self, reuse: &Reuse, input: Option<Json>) -> Result<(), Later> {
+        let digest = match self.digest(reuse, input.as_ref()) {
+            Ok(Some(digest)) => digest,
+            Ok(None) => return self.begin_with(input),
+            Err(failure) => return self.fail(failure, None),
+        };
+        let event = RunEvent::MemoAsked { node: self.address(), digest, max_age_ms: reuse.max_age_ms, input };
+        if self.find_room(event.weight_bytes(), None)? {
+            self.decision.emit(event);
+        }
+        Ok(())
+    }
+
+    /// Takes a memo's answer, if the node still waits for it. A result that does not fit here is none.
+    pub fn answer_memo(&mut self, digest: &str, answer: MemoAnswer) -> Result<(), Later> {
+        if self.awaited_memo().is_none_or(|awaited| awaited.digest != digest || awaited.cleared) {
+            return Ok(());
+        }
+        if let MemoAnswer::Hit { output, made_by } = answer
+            && self.check_output(&output).is_ok()
+            && self.decision.run().check_state_after(self.place, &output, self.work()).is_ok()
+        {
+            self.reused = Some(made_by);
+            return self.succeed(self.attempt(), output, Vec::new(), None);
+        }
+        self.decision.turn.check_work()?;
+        let node = self.address();
+        self.decision.emit(RunEvent::MemoCleared { node });
+        Ok(())
+    }
+
+    /// Has the memo know that the node ends without a result for it.
+    pub(super) fn leave_memo(&mut self) {
+        if let Some(digest) = self.state().asked.clone() {
+            let node = self.address();
+            self.decision.emit(RunEvent::MemoLeft { node, digest });
+        }
+    }
+
+    fn awaited_memo(&self) -> Option<&AwaitedMemo> {
+        if let Phase::AwaitingMemo(awaited) = &self.state().phase { Some(awaited) } else { None }
+    }
+
+    /// What the node asks for: of its workspace, in its scope, by its key. `None`: the key is `null`.
+    fn digest(&self, reuse: &Reuse, input: Option<&Json>) -> Result<Option<String>, RunFailure> {
+        let run = self.decision.run();
+        let mut hash = Parts(sha2::Sha256::new());
+        hash.part(run.workspace().as_str());
+        match reuse.scope {
+            ReuseScope::Workspace => hash.part("workspace"),
+            ReuseScope::Node => {
+                hash.part("node");
+                hash.part(run.workflow().as_str());
+                hash.part(self.node().id.as_str());
+            }
+        }
+        match &reuse.key {
+            ReuseKey::Key(key) => {
+                let key = self.render_plainly(key).map_err(|error| error.into_failure())?;
+                self.work().take(key.len_bytes() as u64)?;
+                if key.is_null() {
+                    return Ok(None);
+                }
+                hash.part("key");
+                // However its author ordered the keys of objects.
+                hash.part(&canonical(&key));
+            }
+            ReuseKey::Unchanged { definition } => {
+                hash.part("unchanged");
+                hash.part(definition);
+                let input = input.unwrap_or_else(|| run.input());
+                self.work().take(input.len_bytes() as u64)?;
+                hash.part(&canonical(input));
+                for consumed in &self.state().consumed {
+                    let partition = consumed.partition.as_ref().map_or("", |key| key.as_str());
+                    hash.part(&consumed.asset.as_str().to_ascii_lowercase());
+                    hash.part(partition);
+                    hash.part(&consumed.version.to_string());
+                }
+            }
+        }
+        Ok(Some(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
+/// A value as text that is the same however the keys of its objects are ordered.
+fn canonical(value: &Json) -> String {
+    sorted(value.to_value()).to_string()
+}
+
+/// A digest of texts, each told apart from the next.
+struct Parts(sha2::Sha256);
+
+impl Parts {
+    fn part(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text);
+    }
+}
