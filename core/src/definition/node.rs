@@ -11,7 +11,8 @@ use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
 use super::{
-    Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy, reusable, reuse,
+    Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Signature, Tolerance, action, policy, reusable,
+    reuse,
 };
 use crate::NodeId;
 use crate::expr::{PARAMS, Template};
@@ -56,19 +57,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     object(fields, "metadata");
     let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
     let of_success = OF_SUCCESS.into_iter().filter(|name| fields.has(name)).collect::<Vec<_>>();
-    let (action, body, signature) = match ["forEach", "group"].into_iter().any(|name| fields.has(name)) {
-        true => {
-            let (action, body) = action_of(fields, &mut uses).unzip();
-            (action, body, None)
-        }
-        false => {
-            let signature = reusable::signature(fields, &mut uses);
-            let has_params = fields.has(PARAMS).then_some(PARAMS);
-            let found = fields.findings();
-            let (action, body) = found.binding(has_params.as_slice(), || action_of(fields, &mut uses)).unzip();
-            (action, body, signature)
-        }
-    };
+    let (acts, signature) = acts_of(fields, &mut uses);
+    let (action, body) = acts.unzip();
     let body = body.flatten();
     let queue = fields.take(&["queue"]).and_then(|field| {
         let queue = field.name()?;
@@ -135,6 +125,17 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
 }
 
 type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
+
+/// Reads what the node does, and, of an action, what parameters that has.
+fn acts_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> (Option<Acts<'d>>, Option<Signature>) {
+    if fields.has("forEach") || fields.has("group") {
+        return (action_of(fields, uses), None);
+    }
+    let signature = reusable::signature(fields, uses);
+    let has_params = fields.has(PARAMS).then_some(PARAMS);
+    let found = fields.findings();
+    (found.binding(has_params.as_slice(), || action_of(fields, uses)), signature)
+}
 
 /// Reads what the node does: an action, or a body for each item.
 fn action_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> Option<Acts<'d>> {

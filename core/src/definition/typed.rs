@@ -23,6 +23,9 @@ pub(super) fn check(document: &Value, found: &Findings) {
         checks.condition(&at, node, "when");
         checks.member(&at, node, "params");
         checks.acting(&at, node);
+        if let Some(reuse) = node.get("reuse") {
+            checks.member(&format!("{at}/reuse"), reuse, "key");
+        }
         if let Some(each) = node.get("forEach") {
             checks.member(&format!("{at}/forEach"), each, "items");
         }

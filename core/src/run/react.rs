@@ -10,7 +10,7 @@ use crate::dialogue::{Answer, Asker, AssetCommand, Caller, ChildEnd, ProducerEnd
 use crate::dialogue::{MemoCommand, RESULT_BYTES_MAX, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
-use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeAddress, RunId, Slug, Timestamp};
+use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
 
 /// What follows from an event outside the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,15 +44,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
-        RunEvent::NodeSucceeded { node, output, landed: Some(digest), .. } => {
-            let output = Some(output.clone()).filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
-            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: land(run, node, digest, output) });
-        }
-        RunEvent::MemoAsked { node, digest, max_age_ms, input: _ } => {
-            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: ask(run, node, digest, *max_age_ms) });
-        }
-        RunEvent::MemoLeft { node, digest } => {
-            follows(RunEffect::ToMemo { index, digest: digest.clone(), said: land(run, node, digest, None) });
+        RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
+            follows_for_memo(run, event, follows);
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -115,16 +108,27 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
     }
 }
 
-fn asker(run: &Run, node: &NodeAddress) -> Asker {
-    Asker { run: run.id(), node: node.clone() }
+/// What a memo hears of a node.
+fn follows_for_memo(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEffect)) {
+    let (node, digest, output) = if let RunEvent::MemoAsked { node, digest, max_age_ms, .. } = event {
+        let said = ask(run, node, digest, *max_age_ms);
+        return follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
+    } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), .. } = event {
+        (node, digest, Some(output.clone()))
+    } else if let RunEvent::MemoLeft { node, digest } = event {
+        (node, digest, None)
+    } else {
+        return;
+    };
+    let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
+    let asker = Asker { run: run.id(), node: node.clone() };
+    let said = MemoCommand::Land { digest: digest.clone(), asker, output };
+    follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
 }
 
 fn ask(run: &Run, node: &NodeAddress, digest: &str, max_age_ms: Option<u64>) -> MemoCommand {
-    MemoCommand::Ask { digest: digest.to_owned(), asker: asker(run, node), max_age_ms }
-}
-
-fn land(run: &Run, node: &NodeAddress, digest: &str, output: Option<Json>) -> MemoCommand {
-    MemoCommand::Land { digest: digest.to_owned(), asker: asker(run, node), output }
+    let asker = Asker { run: run.id(), node: node.clone() };
+    MemoCommand::Ask { digest: digest.to_owned(), asker, max_age_ms }
 }
 
 /// Has every asset record what a node produced.

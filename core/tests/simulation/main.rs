@@ -71,7 +71,7 @@ fn play_half(half: u64) {
         return;
     }
     let mut seeds = Chance::new(BASE);
-    let (mut happened, mut bundles, mut runs, mut stories, mut calls) = (0, 0, 0, 0, 0);
+    let (mut happened, mut bundles, mut runs, mut stories, mut calls, mut reused) = (0, 0, 0, 0, 0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -80,10 +80,13 @@ fn play_half(half: u64) {
             bundles += cluster.audit.bundles;
             runs += cluster.audit.runs();
             calls += cluster.audit.calls.ends_heard;
+            reused += cluster.audit.memos.reused;
             stories += 1;
         }
     }
-    println!("{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls");
+    println!(
+        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {reused} reused"
+    );
 }
 
 #[test]

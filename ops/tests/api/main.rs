@@ -23,4 +23,5 @@ mod outages;
 mod quarantine;
 mod readable;
 mod releases;
+mod reuse;
 mod symbols;

@@ -63,11 +63,22 @@ const VERSION: &str = "d.slug, d.version, d.content_hash, d.name, d.description,
                        d.version = a.current_version AS current";
 
 impl Reads {
+    /// Reads reusable actions.
+    pub fn of_actions(&self) -> ActionReads<'_> {
+        ActionReads(self)
+    }
+}
+
+/// Reads reusable actions.
+#[derive(Debug, Clone, Copy)]
+pub struct ActionReads<'r>(&'r Reads);
+
+impl ActionReads<'_> {
     /// Returns a page of a workspace's actions by slug, behind `after`.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`], here and below.
-    pub async fn actions(
+    pub async fn list(
         &self,
         workspace: &WorkspaceId,
         after: Option<&Slug>,
@@ -81,12 +92,12 @@ impl Reads {
                    JOIN action_defs d ON (d.workspace, d.slug, d.version) = (a.workspace, a.slug, a.current_version)
                    WHERE a.workspace = $1 AND a.slug > $2 ORDER BY a.slug LIMIT $3";
         let (workspace, after) = (workspace.as_str(), after.map_or("", |slug| slug.as_str()));
-        let rows = self.rows(sql, &[&workspace, &after, &page_size(limit)]).await?;
+        let rows = self.0.rows(sql, &[&workspace, &after, &page_size(limit)]).await?;
         Ok(rows.iter().map(summary).collect())
     }
 
     /// Returns a version of an action with its document; the current one where none is named. `None`: there is none.
-    pub async fn action(
+    pub async fn one(
         &self,
         workspace: &WorkspaceId,
         slug: &Slug,
@@ -97,7 +108,7 @@ impl Reads {
              WHERE a.workspace = $1 AND a.slug = $2 AND d.version = coalesce($3, a.current_version)"
         );
         let version = version.map(|version| integer(version.get()));
-        let rows = self.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &version]).await?;
+        let rows = self.0.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &version]).await?;
         Ok(rows.first().map(|row| ActionView {
             slug: row.get("slug"),
             summary: one_version(row),
@@ -106,7 +117,7 @@ impl Reads {
     }
 
     /// Returns the versions of an action, newest first, from below `before`. Empty: there is no such action.
-    pub async fn action_versions(
+    pub async fn versions(
         &self,
         workspace: &WorkspaceId,
         slug: &Slug,
@@ -118,12 +129,12 @@ impl Reads {
              WHERE a.workspace = $1 AND a.slug = $2 AND d.version < $3 ORDER BY d.version DESC LIMIT $4"
         );
         let before = before.map_or(i32::MAX, |version| integer(version.get()));
-        let rows = self.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &before, &page_size(limit)]).await?;
+        let rows = self.0.rows(&sql, &[&workspace.as_str(), &slug.as_str(), &before, &page_size(limit)]).await?;
         Ok(rows.iter().map(one_version).collect())
     }
 
     /// Returns the nodes of current versions that say they come from an action, by workflow and node; the first `limit`.
-    pub async fn action_users(
+    pub async fn users(
         &self,
         workspace: &WorkspaceId,
         slug: &Slug,
@@ -132,7 +143,7 @@ impl Reads {
         let sql = "SELECT n.workflow, n.version AS workflow_version, n.node_id, n.action_version FROM nodes n
                    JOIN workflows w ON (w.workspace, w.slug, w.current_version) = (n.workspace, n.workflow, n.version)
                    WHERE n.workspace = $1 AND n.action_slug = $2 ORDER BY n.workflow, n.node_id LIMIT $3";
-        let rows = self.rows(sql, &[&workspace.as_str(), &slug.as_str(), &page_size(limit)]).await?;
+        let rows = self.0.rows(sql, &[&workspace.as_str(), &slug.as_str(), &page_size(limit)]).await?;
         let user = |row: &Row| ActionUser {
             workflow: row.get("workflow"),
             workflow_version: small_number(row, "workflow_version"),

@@ -25,7 +25,7 @@ use tokio_postgres::types::ToSql;
 use crate::columns::Time;
 use crate::database::{Database, DatabaseError};
 
-pub use actions::{ActionSummary, ActionUser, ActionVersion, ActionView};
+pub use actions::{ActionReads, ActionSummary, ActionUser, ActionVersion, ActionView};
 pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
 pub use branches::{BranchError, BranchFilter, BranchPage, BranchView};

@@ -43,18 +43,8 @@ impl Run {
         self.with_scope_beside(place, (error, None), now, look)
     }
 
-    /// Lets `look` see what the action of a node sees: beside all else, the parameters it has.
-    pub(in crate::run) fn with_scope_of_action<T>(
-        &self,
-        place: Place,
-        params: &Json,
-        now: Timestamp,
-        look: impl FnOnce(&Scope<'_>) -> T,
-    ) -> T {
-        self.with_scope_beside(place, (None, Some(params)), now, look)
-    }
-
-    fn with_scope_beside<T>(
+    /// The same, where a failure has just happened, or for the action of a node, which has parameters.
+    pub(in crate::run) fn with_scope_beside<T>(
         &self,
         place: Place,
         (error, params): (Option<&RunFailure>, Option<&Json>),

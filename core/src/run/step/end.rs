@@ -1,7 +1,8 @@
 //! How a node ends.
 
 use super::route::{Exit, Failed};
-use super::{Seen, Step};
+use super::signature::{check_output, refuse_output};
+use super::{Seen, Step, memo};
 use crate::run::budget::Later;
 use crate::run::state::WayOut;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
@@ -19,8 +20,8 @@ impl Step<'_, '_> {
         assets: Vec<ProducedAsset>,
         seen: Option<Seen>,
     ) -> Result<(), Later> {
-        if let Err(failure) = self.check_output(&output) {
-            return self.refuse_output(failure);
+        if let Err(failure) = check_output(self, &output) {
+            return refuse_output(self, failure);
         }
         if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
             return self.fail(failure, Some(attempt));
@@ -61,7 +62,7 @@ impl Step<'_, '_> {
     /// Ends the node badly whose way on is known.
     pub(super) fn take_failure_down(&mut self, failed: Failed) {
         let Failed { failure, taken, tolerated, fatal } = failed;
-        self.leave_memo();
+        memo::leave(self);
         let node = self.address();
         self.decision.emit(RunEvent::NodeFailed { node, failure, taken, tolerated });
         if let Some(failure) = fatal {
@@ -71,7 +72,7 @@ impl Step<'_, '_> {
 
     /// Ends the node because the run ends before it does.
     pub(super) fn cancel(&mut self) {
-        self.leave_memo();
+        memo::leave(self);
         let node = self.address();
         self.decision.emit(RunEvent::NodeCancelled { node });
     }

@@ -38,6 +38,7 @@ mod turns;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
+pub(super) use memo::answer as answer_memo;
 pub(super) use ready::{Readiness, readiness};
 
 use attempt::{Begins, Seen};
@@ -83,22 +84,16 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }
-        match &self.state().phase {
-            Phase::Pending => {}
-            Phase::AwaitingMemo(_) => return self.begin_with(self.input()),
-            Phase::AwaitingAssets { .. }
-            | Phase::Current(_)
-            | Phase::Retrying { .. }
-            | Phase::Around(_)
-            | Phase::Succeeded
-            | Phase::Failed
-            | Phase::Skipped
-            | Phase::Cancelled => return self.begin_with_input(),
+        if memo::is_asked(self) {
+            return begin_as_it_is(self, self.input());
+        }
+        if self.state().phase != Phase::Pending {
+            return begin_with_input(self);
         }
         if self.skip_if_dead() {
             return Ok(());
         }
-        if node.consumes.is_empty() { self.begin_with_input() } else { self.await_assets() }
+        if node.consumes.is_empty() { begin_with_input(self) } else { self.await_assets() }
     }
 
     /// Skips the node if no way in is left.
@@ -110,27 +105,6 @@ impl<'d, 'a> Step<'d, 'a> {
             self.decision.emit(RunEvent::NodeSkipped { node });
         }
         is_dead
-    }
-
-    /// Renders the node's input, and lets its kind begin.
-    fn begin_with_input(&mut self) -> Result<(), Later> {
-        let node = self.node();
-        match self.find_params() {
-            Ok(params) => self.params = params,
-            Err(failure) => return self.fail(failure, None),
-        }
-        let input = match node.input.as_ref().map(|template| self.render(template)).transpose() {
-            Ok(input) => input,
-            Err(error) => return self.fail(error.into_failure(), None),
-        };
-        match &node.reuse {
-            Some(reuse) => self.ask_memo(reuse, input),
-            None => self.begin_with(input),
-        }
-    }
-
-    fn begin_with(&mut self, input: Option<Json>) -> Result<(), Later> {
-        kind::with(&self.node().action.execution, |kind| kind.begin(self, input))
     }
 
     /// Does what is due.
@@ -190,18 +164,27 @@ impl<'d, 'a> Step<'d, 'a> {
     }
 
     fn render(&self, template: &Template) -> Result<Json, EvaluationError> {
-        let (run, now) = (self.decision.run(), self.decision.now());
-        let of_node = self.node().signature.as_ref().and_then(|signature| signature.params.as_ref());
-        let params = match (&self.params, of_node) {
-            (Some(params), _) => params.clone(),
-            (None, Some(of_node)) => self.render_plainly(of_node)?,
-            (None, None) => return self.render_plainly(template),
-        };
-        run.with_scope_of_action(self.place, &params, now, |scope| template.render_within(scope, self.work()))
+        signature::render(self, template)
     }
+}
 
-    fn render_plainly(&self, template: &Template) -> Result<Json, EvaluationError> {
-        let (run, now) = (self.decision.run(), self.decision.now());
-        run.with_scope(self.place, None, now, |scope| template.render_within(scope, self.work()))
+/// Renders the node's input, and lets its kind begin, or asks whether it has to.
+fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
+    let node = step.node();
+    match signature::find_params(step) {
+        Ok(params) => step.params = params,
+        Err(failure) => return step.fail(failure, None),
     }
+    let input = match node.input.as_ref().map(|template| step.render(template)).transpose() {
+        Ok(input) => input,
+        Err(error) => return step.fail(error.into_failure(), None),
+    };
+    match &node.reuse {
+        Some(reuse) => memo::ask(step, reuse, input),
+        None => begin_as_it_is(step, input),
+    }
+}
+
+fn begin_as_it_is(step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
+    kind::with(&step.node().action.execution, |kind| kind.begin(step, input))
 }

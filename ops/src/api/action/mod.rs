@@ -51,7 +51,7 @@ struct Used {
 async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<Slug>("cursor")?);
     let workspace = reading.begin(&api).await?;
-    let actions = api.reads.actions(&workspace, after.as_ref(), limit).await?;
+    let actions = api.reads.of_actions().list(&workspace, after.as_ref(), limit).await?;
     let is_full = actions.len() as u64 == u64::from(limit);
     let next = actions.last().filter(|_| is_full).map(|last| last.slug.clone());
     Ok(api.read(ActionPage { actions, next }))
@@ -71,12 +71,12 @@ async fn version(State(api): State<Arc<Api>>, reading: Reading) -> Result<Respon
 async fn one(api: &Api, reading: Reading, version: Option<DefinitionVersion>) -> Result<Response, Problem> {
     let slug: Slug = reading.name("slug")?;
     let workspace = reading.begin(api).await?;
-    if let Some(action) = api.reads.action(&workspace, &slug, version).await? {
-        let users = api.reads.action_users(&workspace, &slug, PAGE_MAX).await?;
+    if let Some(action) = api.reads.of_actions().one(&workspace, &slug, version).await? {
+        let users = api.reads.of_actions().users(&workspace, &slug, PAGE_MAX).await?;
         return Ok(api.read(Used { action, users }));
     }
     Err(match version {
-        Some(version) if api.reads.action(&workspace, &slug, None).await?.is_some() => {
+        Some(version) if api.reads.of_actions().one(&workspace, &slug, None).await?.is_some() => {
             Problem::new(Code::ActionNotFound, format!("action `{slug}` has no version {version}"))
         }
         Some(_) | None => not_found(&slug),
@@ -92,7 +92,7 @@ async fn versions(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
     let slug: Slug = reading.name("slug")?;
     let (limit, before) = (reading.limit(LIMIT)?, reading.cursor::<u32>("cursor")?.map(DefinitionVersion::new));
     let workspace = reading.begin(&api).await?;
-    let versions = api.reads.action_versions(&workspace, &slug, before, limit).await?;
+    let versions = api.reads.of_actions().versions(&workspace, &slug, before, limit).await?;
     if versions.is_empty() && before.is_none() {
         return Err(not_found(&slug));
     }
