@@ -2,8 +2,8 @@
 //! to do it itself (it *flies*), or waits until whoever flies has landed.
 //!
 //! Exactly one answer counts for each asker, the first: an asker asks once, and one that has an answer takes no notice of another.
-//! Asked again, one that flies is told so again, and one that waits goes on waiting. Whoever asked says so when it is over: with its
-//! result, or that there is none; then the next that waits flies. A miss is always right, so a memo may forget what it likes.
+//! Asked again, one that flies is told so again, and one that waits goes on waiting. Whoever asked says so when it is over, also where it
+//! was given a result: with its own, or that there is none; then the next that waits flies. A miss is always right, so a memo may forget what it likes.
 
 use serde::{Deserialize, Serialize};
 

@@ -114,7 +114,7 @@ pub enum RunEvent {
         /// Who had made the output before. Absent: the node itself, now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reused: Option<Asker>,
-        /// The memo that hears of the output, by what it was asked for.
+        /// What a memo was asked for, which hears of the output, or that there is none of the node's own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         landed: Option<String>,
     },

@@ -113,8 +113,9 @@ fn follows_for_memo(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEff
     let (node, digest, output) = if let RunEvent::MemoAsked { node, digest, max_age_ms, .. } = event {
         let said = ask(run, node, digest, *max_age_ms);
         return follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
-    } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), .. } = event {
-        (node, digest, Some(output.clone()))
+    } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), reused, .. } = event {
+        // Who has taken a result may have asked a second time meanwhile, and been told to make it.
+        (node, digest, Some(output.clone()).filter(|_| reused.is_none()))
     } else if let RunEvent::MemoLeft { node, digest } = event {
         (node, digest, None)
     } else {

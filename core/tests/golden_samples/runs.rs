@@ -209,7 +209,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 started_at: None,
                 taken: None,
                 reused: Some(Asker { run: run(), node: node() }),
-                landed: None,
+                landed: Some(digest()),
             },
         ),
         (

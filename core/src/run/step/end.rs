@@ -32,7 +32,7 @@ impl Step<'_, '_> {
         let (worker, started_at) = seen.unzip();
         let node = self.address();
         let reused = self.reused.take();
-        let landed = self.state().asked.clone().filter(|_| reused.is_none());
+        let landed = self.state().asked.clone();
         let event =
             RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken, reused, landed };
         if self.find_room(event.weight_bytes(), Some(attempt))? {

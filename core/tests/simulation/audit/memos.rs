@@ -54,7 +54,7 @@ impl MemoBooks {
             assert_eq!(self.made.get(made_by), Some(output), "{node} of {run} reuses what {made_by:?} has made");
             self.reused += 1;
         }
-        if landed.is_some() {
+        if landed.is_some() && reused.is_none() {
             self.made.insert(Asker { run, node: node.clone() }, output.clone());
         }
     }
