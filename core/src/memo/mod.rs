@@ -226,7 +226,12 @@ impl Memo {
     /// Lets an asker go that flies or waits.
     fn let_go(&mut self, digest: &str, asker: &Asker) {
         let Some(flight) = self.flights.get_mut(digest) else { return };
-        flight.waiting.retain(|waiting| waiting != asker);
+        // Those who are served are in their order.
+        if flight.waiting.front() == Some(asker) {
+            flight.waiting.pop_front();
+        } else {
+            flight.waiting.retain(|waiting| waiting != asker);
+        }
         if flight.by.as_ref() == Some(asker) {
             flight.by = None;
         }

@@ -20,7 +20,7 @@ use crate::{DefinitionVersion, Json};
 /// How many bytes the documents of graphs that no run uses may have together; one is kept in any case.
 const IDLE_BYTES_MAX: usize = 4 << 20;
 /// What a byte of a document costs to compile, in units of work.
-pub(super) const COMPILED_BYTE_WORK: u64 = 2;
+const COMPILED_BYTE_WORK: u64 = 2;
 
 /// Why there is no graph of a definition version.
 #[derive(Debug, thiserror::Error)]

@@ -23,3 +23,4 @@ pub use named::{ActionRef, names_actions, origins, references};
 pub use read::{ActionDef, compile_action, is_action};
 pub use signature::Signature;
 pub(super) use signature::{PARAMS_OF_NODES, read as signature};
+pub(super) use written::check as check_written;

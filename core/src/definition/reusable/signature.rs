@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ActionRef, written};
+use super::ActionRef;
 use crate::definition::contract::schema;
 use crate::definition::document::Fields;
 use crate::definition::template::{Use, template};
@@ -46,9 +46,6 @@ pub(in crate::definition) fn read(fields: &mut Fields<'_>, uses: &mut Vec<Use>) 
         Some(origin)
     });
     let params = params.and_then(|field| {
-        if let Some(schema) = &params_schema {
-            written::check(&field, schema);
-        }
         fields.keep("params", field.value.clone());
         template(&field.at, field.value, field.findings(), uses)
     });

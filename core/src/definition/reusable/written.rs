@@ -1,4 +1,5 @@
-//! Whether parameters fit the schema of their action, as far as they are written out. Sound, not complete.
+//! Whether parameters fit the schema of their action, as far as they are written out. Sound, not complete. It is looked at where
+//! definitions come in, like whether expressions can have a value.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ const OF_KEYS: [&str; 8] =
     ["$schema", "$id", "$defs", "definitions", "type", "properties", "patternProperties", "additionalProperties"];
 
 /// Checks an object of parameters: the keys that are there and are not, and the values that no expression has to make first.
-pub(super) fn check(params: &Field<'_>, schema: &Schema) {
+pub(in crate::definition) fn check(params: &Field<'_>, schema: &Schema) {
     let Value::Object(given) = params.value else { return };
     let found = params.findings();
     let source = schema.source().to_value();
@@ -46,7 +47,9 @@ fn check_values(params: &Field<'_>, given: &Map<String, Value>, source: &Value) 
     let apart: Map<String, Value> =
         all.iter().filter(|(key, _)| OF_KEYS.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
     let Ok(apart) = Schema::compile(&Value::Object(apart)) else { return };
-    let Err(SchemaRefusal::Breach(breaches)) = apart.check(&Json::of(&sorted(Value::Object(literal)))) else { return };
+    let literal = Json::of(&sorted(Value::Object(literal)));
+    // Where all of it takes too much to find out, runs do.
+    let Err(SchemaRefusal::Breach(breaches)) = apart.check_within(&literal, params.findings().work()) else { return };
     // Keys that are not taken have been told of.
     for breach in breaches.iter().filter(|breach| breach.path != "/") {
         let message = format!("does not fit the action's schema: {}", breach.message);

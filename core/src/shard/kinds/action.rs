@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use super::{Event, Shelves};
 use crate::action::{self, Action, ActionCommand, ActionEvent};
 use crate::address::ActionKey;
+use crate::definition::Schema;
 use crate::shard::checkpoint::Kind;
 use crate::shard::decide::HandedTasks;
-use crate::shard::definitions::{COMPILED_BYTE_WORK, Definitions};
+use crate::shard::definitions::Definitions;
 use crate::shard::reactions::Reactions;
 use crate::shard::shelf::{Aggregate, Ground, Shelf, Told, Unrestored, Verdict};
 use crate::shard::{AggregateId, Decided, Granted, Rejection};
@@ -60,7 +61,8 @@ impl Aggregate for Action {
     }
 
     fn decide(&mut self, wish: ActionCommand, ground: &mut Ground<'_>) -> Result<Verdict<ActionEvent>, Rejection> {
-        *ground.spent += COMPILED_BYTE_WORK * Self::bytes_asked(&wish) as u64;
+        // All of it may be schemas.
+        *ground.spent += Schema::COMPILE_WORK * Self::bytes_asked(&wish) as u64;
         let events: Vec<_> = action::decide(self, wish).map_err(Rejection::Action)?.into_iter().collect();
         let granted = granted(self, !events.is_empty());
         Ok(Verdict { events, granted, tasks: HandedTasks::new() })
