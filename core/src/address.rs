@@ -20,6 +20,14 @@ pub struct WorkflowKey {
     pub workflow: Slug,
 }
 
+/// A reusable action in its workspace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionKey {
+    pub workspace: WorkspaceId,
+    pub action: Slug,
+}
+
 /// How many slots long-lived aggregates hash to.
 pub const SLOTS: u16 = 1024;
 

@@ -14,6 +14,8 @@
 //! | [`run`] | what a run may do next |
 //! | [`asset`] | which version a consumer gets, and who makes one |
 //! | [`workflow`] | which version of a definition is current |
+//! | [`memo`] | which results there are, and who makes one |
+//! | [`action`] | which version of a reusable action is |
 //! | [`shard`] | who owns what, what one append holds, what is due |
 //! | [`credit`] | to whom a worker lends its free slots |
 //! | [`desk`] | who gets what when: an owner around its I/O, without it |
@@ -43,6 +45,7 @@
 //! * `SHD-8` Nothing of a quarantined aggregate is folded or decided until its release, by any release of the program; what it
 //!   was sent is decided then, once and in order.
 
+pub mod action;
 mod actor;
 pub mod address;
 pub mod asset;
@@ -54,6 +57,7 @@ pub mod expr;
 mod failure;
 mod id;
 mod json;
+pub mod memo;
 pub mod ownership;
 mod position;
 pub mod protocol;

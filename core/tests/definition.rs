@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_core::definition::{Backoff, BuiltIn, Definition, Execution, Jitter, Join, OnMiss, OnNoRoute, Outcome};
-use headwater_core::definition::{ProblemCode, RegionIx, Require, Severity, compile};
+use headwater_core::definition::{ProblemCode, RegionIx, Require, Severity, compile, compile_action, is_action};
 use serde_json::{Value, json};
 
 /// Compiles what is fine, but for fields that nothing reads yet.
@@ -279,7 +279,13 @@ fn the_examples_of_the_documents_compile() {
     let mut count = 0;
     for block in blocks {
         let example: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        if is_action(&example) {
+            assert_eq!(compile_action(&example).unwrap_or_else(|problems| panic!("{problems:?}: {block}")).1, []);
+            continue;
+        }
+        let is_node = example.get("reuse").or(example.get("ref")).is_some();
         let document = match (example.get("slug"), example.get("rules")) {
+            (None, None) if is_node => json!({"slug": "w", "steps": [example]}),
             (Some(_), _) => example,
             (None, Some(_)) => json!({"slug": "w", "steps": [{"id": "a", "jobSlug": "x", "retry": example}]}),
             (None, None) => continue,

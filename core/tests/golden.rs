@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use headwater_core::action::ActionEvent;
 use headwater_core::asset::*;
 use headwater_core::definition::{OnMiss, Require};
+use headwater_core::dialogue::Asker;
+use headwater_core::memo::MemoEvent;
 use headwater_core::run::*;
 use headwater_core::shard::{Effect, Event, Record, Release, ReleaseBy};
 use headwater_core::workflow::WorkflowEvent;
@@ -110,6 +113,26 @@ fn samples() -> Vec<(&'static str, Event)> {
     let pinned = |version| Event::Workflow(WorkflowEvent::VersionPinned { version });
     samples.push(("version-pinned", pinned(Some(DefinitionVersion::FIRST))));
     samples.push(("version-unpinned", pinned(None)));
+    let version = DefinitionVersion::new(3);
+    let content_hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned();
+    let action = Json::of(&json!({"kind": "action", "slug": "fetch", "jobSlug": "fetch", "input": "${{ params }}"}));
+    samples.push((
+        "action-applied",
+        Event::Action(ActionEvent::ActionApplied { version, content_hash, document: action }),
+    ));
+    samples.push(("action-selected", Event::Action(ActionEvent::ActionSelected { version })));
+    let asker = Asker { run: run(), node: name("build") };
+    let (digest, output) = ("1f".repeat(32), Json::of(&json!({"files": 3})));
+    let of_memo = [
+        ("result-reused", MemoEvent::ResultReused { digest: digest.clone(), asker: asker.clone() }),
+        ("flight-began", MemoEvent::FlightBegan { digest: digest.clone(), asker: asker.clone() }),
+        ("asker-waited", MemoEvent::AskerWaited { digest: digest.clone(), asker: asker.clone() }),
+        ("asker-sent-off", MemoEvent::AskerSentOff { digest: digest.clone(), asker: asker.clone() }),
+        ("result-kept", MemoEvent::ResultKept { digest: digest.clone(), asker: asker.clone(), output }),
+        ("flight-ended", MemoEvent::FlightEnded { digest: digest.clone(), asker: asker.clone() }),
+        ("asker-left", MemoEvent::AskerLeft { digest, asker }),
+    ];
+    samples.extend(of_memo.map(|(file, event)| (file, Event::Memo(event))));
     samples.push(("definition-adopted", Event::DefinitionAdopted { document }));
     samples.extend(releases().into_iter().map(|(file, release)| (file, Event::Released(Box::new(release)))));
     samples
@@ -134,6 +157,8 @@ fn releases() -> Vec<(&'static str, Release)> {
         ),
         ("released-asset", Release { by: skip, ..refold(Record::Asset { format: 1, record: record.clone() }) }),
         ("released-workflow", refold(Record::Workflow { format: 1, record: record.clone() })),
+        ("released-action", refold(Record::Action { format: 1, record: record.clone() })),
+        ("released-memo", refold(Record::Memo { format: 1, record: record.clone() })),
         ("released-definition", refold(Record::Definition { document: record })),
         ("released-ended", Release { by: ReleaseBy::End {}, record: end, owed: vec![told] }),
         ("released-unknown", Release { by: ReleaseBy::End {}, record: Record::Unknown {}, owed: Vec::new() }),

@@ -31,6 +31,7 @@ pub enum Code {
     DefinitionInvalid,
     WorkflowNotFound,
     VersionNotFound,
+    ActionNotFound,
     AssetNotFound,
     AssetNotDeclared,
     RunNotFound,
@@ -86,7 +87,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 60] = [
+pub const TABLE: [Entry; 61] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
@@ -114,6 +115,7 @@ pub const TABLE: [Entry; 60] = [
     entry(Code::DefinitionInvalid, "definition/invalid", 422, "a definition has problems", "Correct everything that `problems` lists with severity error; nothing was applied."),
     entry(Code::WorkflowNotFound, "workflow/not_found", 404, "there is no such workflow", "Apply it first; right after an apply, pass its token as minSeq."),
     entry(Code::VersionNotFound, "workflow/version_not_found", 404, "the workflow has no such version", "GET /workflows/{slug}/versions lists those there are."),
+    entry(Code::ActionNotFound, "action/not_found", 404, "there is no such action, or version of it", "GET /actions/{slug}/versions lists those there are; right after an apply, pass its token as minSeq."),
     entry(Code::AssetNotFound, "asset/not_found", 404, "there is no such asset", "An asset exists from the moment a workflow that declares it is applied; right after that, pass its token as minSeq."),
     entry(Code::AssetNotDeclared, "asset/not_declared", 404, "the workflow does not declare the asset", "GET /workflows/{slug}/assets lists those it declares; GET /assets/{assetId} is there for all."),
     entry(Code::RunNotFound, "run/not_found", 404, "there is no such run", "Check the id and the workspace; right after a start, pass its token as minSeq."),

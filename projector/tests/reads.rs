@@ -99,6 +99,8 @@ fn tell() -> Told {
             worker: Some("w-1".parse().unwrap()),
             started_at: Some(shard.clock),
             taken: None,
+            reused: None,
+            landed: None,
         };
         commit(&mut shard, &mut dice, vec![succeeded, scheduled("report")]);
         let record = RecordAsset {

@@ -72,6 +72,8 @@ impl Audit {
                     Event::Run(_)
                     | Event::Asset(_)
                     | Event::Workflow(_)
+                    | Event::Action(_)
+                    | Event::Memo(_)
                     | Event::DefinitionAdopted { .. }
                     | Event::Released(_) => {}
                 }

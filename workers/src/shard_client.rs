@@ -3,6 +3,7 @@
 //! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
 //! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
 
+mod actions;
 mod quarantine;
 mod queue;
 mod replies;
@@ -25,6 +26,7 @@ use headwater_streams::{Broker, subject};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+pub use actions::DescribedAction;
 pub use queue::QueueDepth;
 use replies::{Ends, ends, is_passing, named_epoch};
 pub use stalled::STORES_NOTHING_MIN;
@@ -118,6 +120,7 @@ impl ShardClient {
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
+            | ShardReply::Action { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -140,6 +143,7 @@ impl ShardClient {
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
+            | ShardReply::Action { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

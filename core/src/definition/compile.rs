@@ -18,7 +18,7 @@ use super::{contract, losers, order, typed};
 use crate::{AssetId, Json};
 
 /// The largest document, in bytes of JSON without white space.
-const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
 thread_local! {
     /// For tests of what is not done.
@@ -39,7 +39,7 @@ pub fn compilations() -> u64 {
 pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems> {
     COMPILED.set(COMPILED.get() + 1);
     let found = Findings::default();
-    let fits = fits(document, &found);
+    let fits = fits_in(document, DOCUMENT_BYTES_MAX, &found);
     let definition = if fits { read(document, &found) } else { None };
     if definition.is_none() {
         contract::check_document(document, &found);
@@ -55,15 +55,15 @@ pub fn compile(document: &Value) -> Result<(Definition, Vec<Problem>), Problems>
 }
 
 /// Refuses what is too large to look at.
-fn fits(document: &Value, found: &Findings) -> bool {
+pub(super) fn fits_in(document: &Value, bytes_max: usize, found: &Findings) -> bool {
     if depth(document) > Json::DEPTH_MAX {
         found.error("", ProblemCode::TooLarge, format!("is nested deeper than {} levels", Json::DEPTH_MAX));
         return false;
     }
-    if Json::of(document).len_bytes() > DOCUMENT_BYTES_MAX {
-        let bytes = Json::of(document).len_bytes();
+    let bytes = Json::of(document).len_bytes();
+    if bytes > bytes_max {
         let message = format!(
-            "has {bytes} bytes without white space, and at most {DOCUMENT_BYTES_MAX} are taken: keep large values elsewhere \
+            "has {bytes} bytes without white space, and at most {bytes_max} are taken: keep large values elsewhere \
              and pass their address, or split the workflow"
         );
         found.error("", ProblemCode::TooLarge, message);
@@ -212,6 +212,6 @@ fn settle_contracts(drafts: &mut [Draft], found: &Findings) {
     }
 }
 
-fn hash(source: &Json) -> String {
+pub(super) fn hash(source: &Json) -> String {
     sha2::Sha256::digest(source.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,12 +3,13 @@
 //! [`Fields`] reads one object: each field under any of its spellings, with its own path, and what remains is
 //! unknown. While it reads it writes the same object in canonical form.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{Problem, ProblemCode, Severity, hints};
+use crate::expr::Work;
 
 /// The longest name or description, in characters.
 const TEXT_CHARS_MAX: usize = 10_000;
@@ -26,12 +27,19 @@ const NOT_YET: [&str; 6] = ["compensate", "loop", "concurrencyKey", "priority", 
 pub(super) struct Findings {
     problems: RefCell<Vec<Problem>>,
     bound: RefCell<Vec<String>>,
+    /// What all checks of written values against schemas may cost together.
+    work: OnceCell<Work>,
 }
 
 impl Findings {
     /// Returns the names that expressions can use here beside the variables there always are.
     pub(super) fn bound(&self) -> Vec<String> {
         self.bound.borrow().clone()
+    }
+
+    /// Returns what checks of written values against schemas draw on.
+    pub(super) fn work(&self) -> &Work {
+        self.work.get_or_init(Work::of_a_decision)
     }
 
     /// Reads something that stands where more names are bound.
@@ -45,7 +53,7 @@ impl Findings {
 
     /// Returns one that nobody reads, for what is read a second time in the same place.
     pub(super) fn silent(&self) -> Self {
-        Self { problems: RefCell::default(), bound: self.bound.clone() }
+        Self { problems: RefCell::default(), bound: self.bound.clone(), work: OnceCell::new() }
     }
 
     pub(super) fn error(&self, path: &str, code: ProblemCode, message: impl Into<String>) {
@@ -281,6 +289,12 @@ impl<'d> Fields<'d> {
         Some(text)
     }
 
+    /// Returns the canonical form as far as it was read, but for these fields.
+    pub(super) fn kept_but(&self, names: &[&str]) -> Map<String, Value> {
+        let kept = self.source.iter().filter(|(name, _)| !names.contains(&name.as_str()));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Puts a field into the canonical form.
     pub(super) fn keep(&mut self, name: &str, value: Value) {
         self.source.insert(name.to_owned(), value);
@@ -331,7 +345,7 @@ pub(super) fn escaped(key: &str) -> String {
 }
 
 /// Returns the value with the keys of every object sorted, however the parser keeps them.
-pub(super) fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(entries) => {
             let entries: BTreeMap<String, Value> = entries.into_iter().map(|(k, v)| (k, sorted(v))).collect();

@@ -17,9 +17,9 @@ const ITEMS_DEFAULT: u64 = 10_000;
 /// The longest name of an item.
 const NAME_CHARS_MAX: usize = 50;
 /// Names that expressions have already.
-const TAKEN: [&str; 18] = [
-    "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "acc", "vars",
-    "schedule", "true", "false", "null", "in",
+const TAKEN: [&str; 19] = [
+    "params", "input", "state", "nodes", "assets", "error", "run", "trigger", "now", "item", "index", "output", "acc",
+    "vars", "schedule", "true", "false", "null", "in",
 ];
 
 /// What `forEach` says.
@@ -291,7 +291,11 @@ fn reduce(field: &Field<'_>, uses: &mut Vec<Use>) -> Option<Reduce> {
 }
 
 /// Says what of a node has no effect where it has a `forEach`, and where it belongs.
-pub(super) const NOT_BESIDE: [(&str, &str); 13] = [
+pub(super) const NOT_BESIDE: [(&str, &str); 17] = [
+    ("params", "belongs to the nodes of the `body`"),
+    ("paramsSchema", "belongs to the nodes of the `body`"),
+    ("outputSchema", "belongs to the nodes of the `body`"),
+    ("ref", "belongs to the nodes of the `body`"),
     ("jobSlug", "belongs to the `body`"),
     ("action", "belongs to the `body`"),
     ("type", "belongs to the `body`"),

@@ -7,7 +7,10 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::listed::{self, Listed};
-use super::{Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Schema, Tolerance};
+use super::{
+    Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Reuse, Schema, Signature,
+    Tolerance,
+};
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
 
@@ -115,6 +118,10 @@ pub struct Node {
     pub action: Action,
     /// What the action gets. Absent: the run's input as it is.
     pub input: Option<Template>,
+    /// Its parameters, and what it and its output are held to.
+    pub signature: Option<Signature>,
+    /// Whether it takes a result that was made before.
+    pub reuse: Option<Reuse>,
     /// Where its tasks wait. Default: made of the job's slug; `builtin` for the engine's own actions.
     pub queue: QueueName,
     pub retry: RetryPolicy,

@@ -19,5 +19,18 @@ pub(super) fn read<'d>(field: &Field<'d>) -> (Group, Body<'d>) {
 }
 
 /// Says what of a node has no effect where it has a `group`, and where it belongs.
-pub(super) const NOT_BESIDE: [&str; 9] =
-    ["jobSlug", "action", "type", "input", "parameters", "with", "queue", "heartbeatTimeout", "heartbeatTimeoutMs"];
+pub(super) const NOT_BESIDE: [&str; 13] = [
+    "params",
+    "paramsSchema",
+    "outputSchema",
+    "ref",
+    "jobSlug",
+    "action",
+    "type",
+    "input",
+    "parameters",
+    "with",
+    "queue",
+    "heartbeatTimeout",
+    "heartbeatTimeoutMs",
+];

@@ -43,6 +43,9 @@ pub(super) struct Output {
 
 /// Reads everything but the nodes.
 pub(super) fn read(fields: &mut Fields<'_>) -> Header {
+    if let Some(kind) = fields.take(&["kind"]) {
+        kind.word(&[("workflow", ())]);
+    }
     let slug: Option<Slug> = fields.need(&["slug"]).and_then(|field| field.name());
     if let Some(slug) = &slug {
         fields.keep("slug", Value::from(slug.as_str()));

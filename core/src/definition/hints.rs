@@ -156,6 +156,12 @@ fn near(text: &str, at: usize) -> &str {
 
 /// Returns what a path of another tool is called here, as far as that is known.
 fn here(path: &str, bound: &[String]) -> String {
+    let is_bound = bound.iter().any(|name| {
+        path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    });
+    if is_bound {
+        return path.to_owned();
+    }
     let rest_of = |root: &str| path.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
     if let Some((rest, ours)) = ROOTS_ELSEWHERE.iter().find_map(|(root, ours)| Some((rest_of(root)?, ours))) {
         return format!("{ours}{rest}");

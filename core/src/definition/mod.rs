@@ -12,6 +12,8 @@
 //! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
 //! | `action` | what it does, each kind in a file; how that is carried out |
+//! | `reusable` | which actions several workflows share, and what becomes of a node that uses one |
+//! | `reuse` | whether a node takes a result that was made before |
 //! | `policy` | how often, how long, when it is ready |
 //! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
 //! | `template` | which expressions a value holds, and what they name |
@@ -59,6 +61,8 @@ mod problem;
 mod references;
 mod region;
 mod regions;
+mod reusable;
+mod reuse;
 mod schema;
 mod span;
 mod template;
@@ -72,6 +76,7 @@ pub use contract::{
 };
 pub use difference::{Breaking, Change, ChangeKind, Difference, Subject, difference};
 pub use document::nearest;
+pub(crate) use document::sorted;
 pub use for_each::{EachJoin, ForEach, ItemTolerance, Merge, OnTimeout, Reduce};
 pub use graph::{
     Back, Consumes, Definition, Join, Node, NodeIndex, NodeIx, OnMiss, OnNoRoute, Outcome, Produces, Require,
@@ -81,6 +86,11 @@ pub use group::Group;
 pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};
+pub use reusable::{
+    ActionDef, ActionRef, Beyond, Expanded, Filled, Signature, compile_action, expand, is_action, names_actions,
+    origins, references,
+};
+pub use reuse::{Reuse, ReuseKey, ReuseScope};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};

@@ -11,10 +11,11 @@ use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
 use super::{
-    Action, CallEnd, Join, Node, OnNoRoute, ProblemCode, Produces, RegionIx, RetryPolicy, Tolerance, action, policy,
+    Action, CallEnd, Join, Node, OnNoRoute, ProblemCode, Produces, RegionIx, RetryPolicy, Signature, Tolerance, action,
+    policy, reusable, reuse,
 };
 use crate::NodeId;
-use crate::expr::Template;
+use crate::expr::{PARAMS, Template};
 
 /// The longest key of `state`.
 const KEY_CHARS_MAX: usize = 100;
@@ -39,8 +40,9 @@ pub(super) struct Draft {
 impl Draft {
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, retry, allow_failure, .. } = &self.node;
+        let Node { join, action, signature, reuse, retry, allow_failure, .. } = &self.node;
         let is_later = join.is_later_word() || action.is_later_word() || self.losers_at.is_some();
+        let is_later = is_later || signature.is_some() || reuse.is_some();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -58,7 +60,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     object(fields, "metadata");
     let (mut uses, mut early_uses) = (Vec::new(), Vec::new());
     let of_success = OF_SUCCESS.into_iter().filter(|name| fields.has(name)).collect::<Vec<_>>();
-    let (action, body) = action_of(fields, &mut uses).unzip();
+    let (acts, signature) = acts_of(fields, &mut uses);
+    let (action, body) = acts.unzip();
     let body = body.flatten();
     let queue = fields.take(&["queue"]).and_then(|field| {
         let queue = field.name()?;
@@ -94,6 +97,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         let message = format!("a {kind} has no payload to produce: let a `transform` after it produce the asset");
         fields.findings().error(&fields.below("produces"), ProblemCode::InvalidValue, message);
     }
+    let reuse = reuse::read(fields, &action, &mut uses);
     let queue = queue.unwrap_or_else(|| action.default_queue());
     check_promise(fields, &action, &produces);
     let Some(id) = id else { return (None, body) };
@@ -102,6 +106,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         name,
         action,
         input,
+        signature,
+        reuse,
         queue,
         retry,
         allow_failure,
@@ -150,6 +156,17 @@ fn check_promise(fields: &Fields<'_>, action: &Action, produces: &[Produces]) {
 
 type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
 
+/// Reads what the node does, and, of an action, what parameters that has.
+fn acts_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> (Option<Acts<'d>>, Option<Signature>) {
+    if fields.has("forEach") || fields.has("group") {
+        return (action_of(fields, uses), None);
+    }
+    let signature = reusable::signature(fields, uses);
+    let has_params = fields.has(PARAMS).then_some(PARAMS);
+    let found = fields.findings();
+    (found.binding(has_params.as_slice(), || action_of(fields, uses)), signature)
+}
+
 /// Reads what the node does: an action, or a body for each item.
 fn action_of<'d>(fields: &mut Fields<'d>, uses: &mut Vec<Use>) -> Option<Acts<'d>> {
     if let Some(field) = fields.take(&["group"]) {
@@ -185,6 +202,8 @@ pub(super) fn finally() -> Draft {
         queue: action.default_queue(),
         action,
         input: None,
+        signature: None,
+        reuse: None,
         retry: RetryPolicy::by_default(true),
         allow_failure: Tolerance::default(),
         timeout: None,

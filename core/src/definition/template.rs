@@ -17,6 +17,8 @@ pub(super) struct Use {
     pub(super) nodes: Vec<String>,
     pub(super) state: Vec<String>,
     pub(super) assets: Vec<String>,
+    /// The variables.
+    pub(super) roots: Vec<String>,
     /// Whether releases before 0.2 do not know what it asks for.
     pub(super) has_later_words: bool,
 }
@@ -29,6 +31,7 @@ impl Use {
             nodes: expression.node_references(),
             state: expression.state_references(),
             assets: expression.asset_references(),
+            roots: expression.roots(),
             has_later_words: expression.has_later_words(),
         }
     }

@@ -7,22 +7,24 @@ use serde_json::Value;
 use super::ProblemCode;
 use super::document::Findings;
 use super::listed::{self, Listed};
-use crate::expr::{Expression, Seen, Template, Verdict, Wanted};
+use crate::expr::{Expression, PARAMS, Seen, Template, Verdict, Wanted};
 
 /// Looks at each template and condition of a document, in whichever form.
 pub(super) fn check(document: &Value, found: &Findings) {
     let schema = |names: [&str; 2]| names.iter().find_map(|name| document.get(name)).filter(|schema| is_known(schema));
     let input = schema(["inputSchema", "parametersSchema"]);
     let state = schema(["stateSchema", "contextSchema"]);
-    let checks = Checks { seen: Seen { input, state }, bound: Vec::new(), found };
+    let checks = Checks { seen: Seen { input, state, params: None }, bound: Vec::new(), found };
     if let Some(output) = document.get("output") {
         checks.template("/output", output);
     }
     for Listed { at, value: node, bound } in listed::nodes(document) {
         let checks = Checks { bound, ..checks };
         checks.condition(&at, node, "when");
-        for name in ["input", "action"] {
-            checks.member(&at, node, name);
+        checks.member(&at, node, "params");
+        checks.acting(&at, node);
+        if let Some(reuse) = node.get("reuse") {
+            checks.member(&format!("{at}/reuse"), reuse, "key");
         }
         if let Some(each) = node.get("forEach") {
             checks.member(&format!("{at}/forEach"), each, "items");
@@ -40,6 +42,15 @@ pub(super) fn check(document: &Value, found: &Findings) {
     }
 }
 
+/// Looks at each template of a document of an action that takes `params`.
+pub(super) fn check_action(document: &Value, params: Option<&Value>, found: &Findings) {
+    let seen = Seen { params: params.filter(|schema| is_known(schema)), ..Seen::default() };
+    let checks = Checks { seen, bound: vec![PARAMS.to_owned()], found };
+    for name in ["input", "action"] {
+        checks.member("", document, name);
+    }
+}
+
 /// Of another language than JSON Schema nothing is known.
 fn is_known(schema: &Value) -> bool {
     let dialect = schema.get("$schema").map(|dialect| dialect.as_str().unwrap_or_default());
@@ -53,6 +64,17 @@ struct Checks<'v> {
 }
 
 impl Checks<'_> {
+    /// Looks at what a node does, with the parameters that it has for that.
+    fn acting(&self, at: &str, node: &Value) {
+        let params = node.get("paramsSchema").filter(|schema| is_known(schema));
+        let named = node.get(PARAMS).map(|_| PARAMS.to_owned());
+        let bound = self.bound.iter().cloned().chain(named).collect();
+        let checks = Checks { seen: Seen { params, ..self.seen }, bound, found: self.found };
+        for name in ["input", "action"] {
+            checks.member(at, node, name);
+        }
+    }
+
     fn member(&self, at: &str, of: &Value, name: &str) {
         if let Some(value) = of.get(name) {
             self.template(&format!("{at}/{name}"), value);

@@ -5,10 +5,11 @@ use super::line::{Arrival, Sender};
 use super::quarantine::listed;
 use super::releases::Releasing;
 use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
-use crate::RunId;
+use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
+use crate::{DefinitionVersion, RunId};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -51,6 +52,9 @@ impl<R, T> Desk<R, T> {
             }
             ShardRequest::NameEpoch { prove } => return self.name_epoch(place, prove, at, out),
             ShardRequest::DescribeAsset { key } => described(shard, &key),
+            ShardRequest::DescribeAction { key, version, content_hash } => {
+                version_of(shard.action(&key), version, content_hash.as_deref())
+            }
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
             ShardRequest::NameHeard { of } => {
@@ -90,6 +94,16 @@ impl<R, T> Desk<R, T> {
 fn described(shard: &Shard, key: &AssetKey) -> ShardReply {
     let declarations = shard.asset(key).into_iter().flat_map(Asset::declarations).cloned().collect();
     ShardReply::Asset { declarations }
+}
+
+fn version_of(action: Option<&Action>, version: Option<DefinitionVersion>, content_hash: Option<&str>) -> ShardReply {
+    let found = action.and_then(|action| {
+        let version = version.or(action.current())?;
+        Some((version, action.document(version)?.clone()))
+    });
+    let of_content =
+        action.map_or(DefinitionVersion::FIRST, |action| action.version_of(content_hash.unwrap_or_default()));
+    ShardReply::Action { found, of_content }
 }
 
 fn counted(shard: &Shard, (workspace, queue): &QueueKey) -> ShardReply {

@@ -54,6 +54,7 @@ impl Sender {
             },
             ShardRequest::AwaitRun { run } => Self::Run(*run),
             ShardRequest::DescribeAsset { .. }
+            | ShardRequest::DescribeAction { .. }
             | ShardRequest::DescribeQueue { .. }
             | ShardRequest::ListQuarantine { .. }
             | ShardRequest::Release { .. }

@@ -7,12 +7,14 @@
 //! | `consumption` | run ⇄ asset | which version a node gets |
 //! | `recording` | run ⇄ asset | a version that a node produced |
 //! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
+//! | `memo` | run ⇄ memo | a result that was made before, and who makes one |
 //! | `call` | run ⇄ run, run ⇄ workflow | a workflow that a node calls, and how its run ended |
 
 mod call;
 mod consumption;
 mod declaration;
 mod materialization;
+mod memo;
 mod recording;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
+pub use memo::{Asker, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
 pub use recording::{InputVersion, RecordAsset};
 
 use crate::expr::ConsumedAsset;
@@ -54,6 +57,8 @@ pub enum ToRun {
     Refuse { node: NodeAddress, asset: AssetId, failure: RunFailure },
     /// It recorded what a node produced.
     Acknowledge { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
+    /// What a memo says to a node that asked it.
+    Memo { node: NodeAddress, digest: String, answer: MemoAnswer },
     /// How a call goes on.
     Answer { node: NodeAddress, attempt: Attempt, answer: Answer },
     /// The attempt that called it is over.

@@ -116,6 +116,21 @@ impl Expression {
         self.first_keys(Root::Input)
     }
 
+    /// Returns the variables it names, in order of appearance.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        let mut roots: Vec<String> = Vec::new();
+        for path in self.paths() {
+            let name = match (path.root, path.steps.first()) {
+                (Root::Bound, Some(Step::Key(name))) => name,
+                (root, _) => root.name(),
+            };
+            if !roots.iter().any(|known| known == name) {
+                roots.push(name.to_owned());
+            }
+        }
+        roots
+    }
+
     /// Evaluates to a JSON value, as the only thing a decision does: see [`Self::evaluate_within`].
     ///
     /// # Errors

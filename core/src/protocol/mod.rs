@@ -15,11 +15,13 @@ use crate::asset::Declaration;
 use crate::credit::{Credit, Standing};
 use crate::run::{Report, RunStatus};
 pub use crate::shard::Granted;
-use crate::shard::{AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission};
+use crate::shard::{
+    ActionKey, AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission,
+};
 pub use crate::task::{Task, Work};
 use crate::{
-    Actor, Attempt, CommandId, Epoch, Incarnation, Json, LeaseToken, NodeAddress, QueueName, RunId, SessionId, ShardId,
-    Timestamp, WorkerId, WorkspaceId,
+    Actor, Attempt, CommandId, DefinitionVersion, Epoch, Incarnation, Json, LeaseToken, NodeAddress, QueueName, RunId,
+    SessionId, ShardId, Timestamp, WorkerId, WorkspaceId,
 };
 
 /// The version of the worker protocol that this release speaks.
@@ -160,6 +162,15 @@ pub enum ShardRequest {
     AwaitRun { run: RunId },
     /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
     DescribeAsset { key: AssetKey },
+    /// The document of a version of a reusable action, the current one where none is named; and which version a content is or
+    /// would be. Not fenced: versions never change, and which is current may be about to.
+    DescribeAction {
+        key: ActionKey,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<DefinitionVersion>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_hash: Option<String>,
+    },
     /// How many attempts wait for a queue, and how many workers hold. Not fenced: for advice.
     DescribeQueue { workspace: WorkspaceId, queue: QueueName },
     /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
@@ -195,6 +206,7 @@ impl ShardRequest {
             Self::Submit(wish) => Some(wish),
             Self::AwaitRun { .. }
             | Self::DescribeAsset { .. }
+            | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }
@@ -222,6 +234,12 @@ pub enum ShardReply {
     /// The declarations of an asset, by workflow; none for one nobody declares.
     Asset {
         declarations: Vec<Declaration>,
+    },
+    /// A version of an action with its document, if there is that version; and the version of the content that was named.
+    Action {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<(DefinitionVersion, Json)>,
+        of_content: DefinitionVersion,
     },
     /// Attempts of a queue.
     Queue {

@@ -135,6 +135,7 @@ impl Run {
         let is_ready = match &self.node(place).phase {
             Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
+            Phase::AwaitingMemo(awaited) => awaited.cleared,
             Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Around(_)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ProducedAsset;
-use crate::dialogue::{Answer, StartRun, ToRun};
+use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
@@ -45,6 +45,8 @@ pub enum RunCommand {
     AcknowledgeAsset { node: NodeAddress, asset: AssetId, partition: Option<PartitionKey>, version: Version },
     /// A call of a node goes on, or is over.
     AnswerCall { node: NodeAddress, attempt: Attempt, answer: Answer },
+    /// A memo answers a node that asked it.
+    AnswerMemo { node: NodeAddress, digest: String, answer: MemoAnswer },
     /// Whoever called it does not wait for it any more.
     WithdrawRun { reason: String },
 }
@@ -59,6 +61,7 @@ impl From<ToRun> for RunCommand {
                 Self::AcknowledgeAsset { node, asset, partition, version }
             }
             ToRun::Answer { node, attempt, answer } => Self::AnswerCall { node, attempt, answer },
+            ToRun::Memo { node, digest, answer } => Self::AnswerMemo { node, digest, answer },
             ToRun::Withdraw { reason } => Self::WithdrawRun { reason },
         }
     }

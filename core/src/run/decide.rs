@@ -9,7 +9,7 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer};
-use super::step::{Step, shortened};
+use super::step::{Step, answer_memo, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -157,6 +157,9 @@ impl<'a> Decision<'a> {
             RunCommand::AnswerCall { node, attempt, answer } => {
                 self.at(&node).map_or(Ok(()), |mut step| step.answer_call(attempt, answer))
             }
+            RunCommand::AnswerMemo { node, digest, answer } => {
+                self.at(&node).map_or(Ok(()), |mut step| answer_memo(&mut step, &digest, answer))
+            }
             RunCommand::WithdrawRun { reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
                 Ok(())
@@ -229,6 +232,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::AnswerMemo { .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }

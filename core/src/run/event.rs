@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunStatus;
 use crate::definition::{OnMiss, Require};
-use crate::dialogue::Trigger;
+use crate::dialogue::{Asker, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
@@ -37,6 +37,21 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chosen: Option<ConsumedAsset>,
     },
+    /// A node asks a memo whether its result was made before; [`RunEvent::MemoCleared`], or its end, follows.
+    MemoAsked {
+        node: NodeAddress,
+        /// Of workspace, scope and key: 64 hex digits.
+        digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_age_ms: Option<u64>,
+        /// What its first attempt gets. Absent: the run's input.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+        input: Option<Json>,
+    },
+    /// There is no such result: the node makes it.
+    MemoCleared { node: NodeAddress },
+    /// A node that asked a memo ends without a result for it; how stands in the next event.
+    MemoLeft { node: NodeAddress, digest: String },
     /// An attempt of a node exists and waits to be taken (a task, a timer, or nothing for pure actions).
     AttemptScheduled {
         node: NodeAddress,
@@ -96,6 +111,12 @@ pub enum RunEvent {
         /// Positions in the definition of the transitions taken. Absent: all that leave on success.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         taken: Option<Vec<u32>>,
+        /// Who had made the output before. Absent: the node itself, now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reused: Option<Asker>,
+        /// What a memo was asked for, which hears of the output, or that there is none of the node's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        landed: Option<String>,
     },
     /// A node failed for good: its retries are exhausted, its assets cannot be had, or it could not be evaluated.
     NodeFailed {
@@ -275,6 +296,9 @@ impl RunEvent {
         match self {
             Self::NodeAwaitedAssets { node, .. }
             | Self::AssetResolved { node, .. }
+            | Self::MemoAsked { node, .. }
+            | Self::MemoCleared { node }
+            | Self::MemoLeft { node, .. }
             | Self::AttemptScheduled { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }

@@ -58,7 +58,10 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
     let unless = |status: RunStatus| ending.filter(|(certain, _)| *certain != status).map(|(_, stands)| stands);
     match event {
         RunEvent::RunStarted { .. } => Some("has started"),
-        RunEvent::NodeCancelled { .. } | RunEvent::ChildWithdrawn { .. } | RunEvent::BranchEnded { .. } => None,
+        RunEvent::NodeCancelled { .. }
+        | RunEvent::ChildWithdrawn { .. }
+        | RunEvent::MemoLeft { .. }
+        | RunEvent::BranchEnded { .. } => None,
         RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
@@ -68,6 +71,8 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::RunEnding { .. }
         | RunEvent::NodeAwaitedAssets { .. }
         | RunEvent::AssetResolved { .. }
+        | RunEvent::MemoAsked { .. }
+        | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::ChildCalled { .. }
         | RunEvent::AttemptGranted { .. }
@@ -142,20 +147,28 @@ fn can_open(run: &Run, node: &NodeAddress, kind: BranchKind, from: u32, count: u
             Around::Loop(turns) => is_loop && turns.open.is_none() && from == turns.before && count == 1,
             Around::Group(_) => false,
         },
-        Phase::Current(_) | Phase::Succeeded | Phase::Failed | Phase::Skipped | Phase::Cancelled => false,
+        Phase::AwaitingMemo(_)
+        | Phase::Current(_)
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Skipped
+        | Phase::Cancelled => false,
     }
 }
 
 /// The table.
 fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
     use super::state::Around as Opened;
-    use Phase::{Around, AwaitingAssets, Current, Pending, Retrying, Succeeded};
+    use Phase::{Around, AwaitingAssets, AwaitingMemo, Current, Pending, Retrying, Succeeded};
     match event {
         RunEvent::NodeAwaitedAssets { .. } | RunEvent::NodeSkipped { .. } => matches!(phase, Pending),
         RunEvent::AssetResolved { .. } => matches!(phase, AwaitingAssets { .. }),
+        RunEvent::MemoAsked { .. } => matches!(phase, Pending | AwaitingAssets { .. }),
+        RunEvent::MemoCleared { .. } => matches!(phase, AwaitingMemo(awaited) if !awaited.cleared),
+        RunEvent::MemoLeft { .. } => matches!(phase, AwaitingMemo(_) | Current(_) | Retrying { .. }),
         // An attempt that was given back is current until the next is.
         RunEvent::AttemptScheduled { .. } => {
-            matches!(phase, Pending | AwaitingAssets { .. } | Retrying { .. } | Current(_))
+            matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Retrying { .. } | Current(_))
         }
         RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
         RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
@@ -177,11 +190,11 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         // Pure nodes end as they begin, and what has branches when none is left.
         RunEvent::NodeSucceeded { .. } => match phase {
             Around(around) => around.is_idle(),
-            phase => matches!(phase, Pending | AwaitingAssets { .. } | Current(_)),
+            phase => matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Current(_)),
         },
         RunEvent::NodeFailed { .. } => match phase {
             Around(around) => around.is_idle(),
-            phase => matches!(phase, Pending | AwaitingAssets { .. } | Current(_) | Retrying { .. }),
+            phase => matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Current(_) | Retrying { .. }),
         },
         RunEvent::NodeCancelled { .. } => match phase {
             Around(around) => around.is_idle(),
@@ -226,6 +239,7 @@ fn stands(phase: &Phase) -> &'static str {
     match phase {
         Phase::Pending => "pending",
         Phase::AwaitingAssets { .. } => "waiting for assets",
+        Phase::AwaitingMemo(_) => "waiting for a memo",
         Phase::Current(_) => "at an attempt",
         Phase::Retrying { .. } => "waiting for its next attempt",
         Phase::Around(_) => "at its branches",
@@ -243,6 +257,9 @@ impl RunEvent {
             Self::RunStarted { .. } => "runStarted",
             Self::NodeAwaitedAssets { .. } => "nodeAwaitedAssets",
             Self::AssetResolved { .. } => "assetResolved",
+            Self::MemoAsked { .. } => "memoAsked",
+            Self::MemoCleared { .. } => "memoCleared",
+            Self::MemoLeft { .. } => "memoLeft",
             Self::AttemptScheduled { .. } => "attemptScheduled",
             Self::ChildCalled { .. } => "childCalled",
             Self::ChildWithdrawn { .. } => "childWithdrawn",

@@ -6,8 +6,8 @@ use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::{CallEnd, Execution};
-use crate::dialogue::{Answer, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
-use crate::dialogue::{StartRun, ToRun, Trigger, Waiter};
+use crate::dialogue::{Answer, Asker, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{MemoCommand, RESULT_BYTES_MAX, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
 use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
@@ -17,6 +17,8 @@ use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Times
 pub enum RunEffect {
     /// An asset of the run's workspace hears of it; `index` tells apart what one event says.
     ToAsset { index: u64, asset: AssetId, said: AssetCommand },
+    /// The memo of a digest hears of it.
+    ToMemo { index: u64, digest: String, said: MemoCommand },
     /// Another run hears of it.
     ToRun { run: RunId, said: ToRun },
     /// A workflow of the run's workspace is asked which version of it is current.
@@ -41,6 +43,9 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
+        }
+        RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
+            follows_for_memo(run, event, follows);
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -86,6 +91,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         }
         RunEvent::AssetRecorded { asset, .. } => tell_of_promise(run, asset, follows),
         RunEvent::AssetResolved { .. }
+        | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -101,6 +107,30 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::JoinClosing { .. }
         | RunEvent::BranchEnded { .. } => {}
     }
+}
+
+/// What a memo hears of a node.
+fn follows_for_memo(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEffect)) {
+    let (node, digest, output) = if let RunEvent::MemoAsked { node, digest, max_age_ms, .. } = event {
+        let said = ask(run, node, digest, *max_age_ms);
+        return follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
+    } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), reused, .. } = event {
+        // Who has taken a result may have asked a second time meanwhile, and been told to make it.
+        (node, digest, Some(output.clone()).filter(|_| reused.is_none()))
+    } else if let RunEvent::MemoLeft { node, digest } = event {
+        (node, digest, None)
+    } else {
+        return;
+    };
+    let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
+    let asker = Asker { run: run.id(), node: node.clone() };
+    let said = MemoCommand::Land { digest: digest.clone(), asker, output };
+    follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
+}
+
+fn ask(run: &Run, node: &NodeAddress, digest: &str, max_age_ms: Option<u64>) -> MemoCommand {
+    let asker = Asker { run: run.id(), node: node.clone() };
+    MemoCommand::Ask { digest: digest.to_owned(), asker, max_age_ms }
 }
 
 /// Has every asset record what a node produced.
@@ -297,7 +327,14 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
                 ask_version(run, &run.address(place), current.attempt, index, follows);
                 index -= 1;
             }
+            Phase::AwaitingMemo(awaited) if !awaited.cleared && run.goes_on(place) => {
+                let (digest, said) =
+                    (&awaited.digest, ask(run, &run.address(place), &awaited.digest, awaited.max_age_ms));
+                follows(RunEffect::ToMemo { index, digest: digest.clone(), said });
+                index -= 1;
+            }
             Phase::AwaitingAssets { .. }
+            | Phase::AwaitingMemo(_)
             | Phase::Pending
             | Phase::Current(_)
             | Phase::Retrying { .. }

@@ -80,7 +80,7 @@ impl NodeStanding {
             Phase::Pending => return None,
             // Its turns stand for it.
             Phase::Around(around) if around.state().is_none() => return None,
-            Phase::AwaitingAssets { .. } | Phase::Around(_) => (1, 1),
+            Phase::AwaitingAssets { .. } | Phase::AwaitingMemo(_) | Phase::Around(_) => (1, 1),
             Phase::Current(current) => (current.attempt.get(), current.attempt.get()),
             Phase::Retrying { .. } => (attempts + 1, attempts + 1),
             Phase::Succeeded => (attempts.max(1), attempts.max(1)),
@@ -110,6 +110,7 @@ impl NodeStanding {
                 input: current.input,
                 ..nobody
             },
+            Phase::AwaitingMemo(awaited) => Self { input: awaited.input, ..nobody },
             Phase::Retrying { input: _, due_at } => Self { wakes_at: Some(due_at), ..nobody },
             Phase::Pending
             | Phase::AwaitingAssets { .. }

@@ -25,13 +25,18 @@ impl Weight {
 macro_rules! storable {
     ($event:expr) => {
         match $event {
-            Self::RunStarted { input, .. } | Self::AttemptScheduled { input: Some(input), .. } => Some(input),
+            Self::RunStarted { input, .. }
+            | Self::AttemptScheduled { input: Some(input), .. }
+            | Self::MemoAsked { input: Some(input), .. } => Some(input),
             Self::ItemsListed { items, .. } => Some(items),
             Self::NodeSucceeded { output, .. }
             | Self::RunSucceeded { output }
             | Self::RunEnding { ending: Ending::Succeeded { output } }
             | Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, .. }, .. } => Some(output),
             Self::AttemptScheduled { input: None, .. }
+            | Self::MemoAsked { input: None, .. }
+            | Self::MemoCleared { .. }
+            | Self::MemoLeft { .. }
             | Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
             | Self::BranchEnded {
                 outcome: BranchOutcome::Failed { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. },
@@ -98,6 +103,9 @@ impl RunEvent {
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
             Self::RunStarted { .. }
             | Self::AttemptScheduled { .. }
+            | Self::MemoAsked { .. }
+            | Self::MemoCleared { .. }
+            | Self::MemoLeft { .. }
             | Self::RunSucceeded { .. }
             | Self::RunEnding { ending: Ending::Succeeded { .. } }
             | Self::ItemsListed { .. }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Command, EffectPlace, HoldReason, Origin};
+use crate::action::ActionRejection;
 use crate::run::RunRejection;
 use crate::workflow::WorkflowRejection;
 use crate::{Actor, CommandId, DefinitionVersion, RunId, Version};
@@ -60,6 +61,8 @@ pub enum Rejection {
     Run(RunRejection),
     #[error(transparent)]
     Workflow(WorkflowRejection),
+    #[error(transparent)]
+    Action(ActionRejection),
     /// The queue before the shard is full. Try again after a moment.
     #[error("the shard has as many commands waiting as it takes")]
     Overloaded,
@@ -96,6 +99,8 @@ pub enum Granted {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pinned: Option<DefinitionVersion>,
     },
+    /// The action's current version, and whether the wish has changed something.
+    Action { version: DefinitionVersion, created: bool },
     /// The run that the same start made before, where it was not started anew. Its id may differ in the time.
     Run { run: RunId },
     /// The version that had been recorded before.

@@ -34,6 +34,8 @@ impl Submission {
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }
+            | Command::Action { .. }
+            | Command::Memo { .. }
             | Command::AdoptDefinition { .. } => {
                 return None;
             }
@@ -63,8 +65,10 @@ impl Submission {
                 Command::Run { .. }
                 | Command::Asset { .. }
                 | Command::Workflow { .. }
+                | Command::Action { .. }
+                | Command::Memo { .. }
                 | Command::AdoptDefinition { .. },
-                Granted::Asset { .. } | Granted::Workflow { .. } | Granted::Run { .. },
+                Granted::Asset { .. } | Granted::Workflow { .. } | Granted::Action { .. } | Granted::Run { .. },
             ) => return None,
         };
         let id = CommandId::derived(&[b"granted", self.id.as_uuid().as_bytes()]);

@@ -144,15 +144,15 @@ impl Definitions {
     }
 
     /// Returns whether a commit has words that releases before 0.2 do not know, or the definition that it brings, or says which
-    /// version is pinned.
+    /// version is pinned, or is of an action or a memo.
     pub fn have_later_words(&mut self, commit: &Commit) -> bool {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
             | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
                 self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
-            Event::Workflow(WorkflowEvent::VersionPinned { .. }) => true,
-            Event::Released(release) => release.record.pins(),
+            Event::Workflow(WorkflowEvent::VersionPinned { .. }) | Event::Action(_) | Event::Memo(_) => true,
+            Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
             Event::Run(event) => matches!(event, RunEvent::RunStarted { trigger: Trigger::Call { .. }, .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,

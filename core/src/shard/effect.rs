@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{AggregateId, AssetKey, Command, Shard, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, AssetEffect, AssetNotice};
 use crate::definition::Definition;
+use crate::dialogue::{Asker, MemoAnswer, ToRun};
+use crate::memo::MemoKey;
 use crate::run::{Run, RunEffect};
 use crate::workflow::{News, WorkflowCommand};
 use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, WorkspaceId};
@@ -63,6 +65,11 @@ impl Effect {
                 let command = Command::Workflow { key, command: WorkflowCommand::NameCurrent { caller } };
                 Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
             }
+            RunEffect::ToMemo { index, digest, said } => {
+                let memo = MemoKey::of(&digest).or(MemoKey::numbered(0)).expect("there is a first one");
+                let command = Command::Memo { memo, command: said };
+                Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
+            }
             RunEffect::CancelTasks { node } => {
                 Self::CancelTasks { workspace: run.workspace().clone(), run: run.id(), node }
             }
@@ -78,6 +85,17 @@ impl Effect {
             }
             AssetEffect::Publish(notice) => Self::PublishAsset(notice),
         }
+    }
+
+    /// Carries what a memo answers, by an event whose revision is given.
+    pub(super) fn of_memo(
+        memo: MemoKey,
+        revision: Revision,
+        (asker, digest, answer): (Asker, String, MemoAnswer),
+    ) -> Self {
+        let Asker { run, node } = asker;
+        let command = Command::Run { run, command: ToRun::Memo { node, digest, answer }.into() };
+        Self::Submit(Box::new(Submission::following(&AggregateId::Memo(memo), revision, 0, command)))
     }
 
     /// Makes a new version known.

@@ -68,7 +68,12 @@ pub(super) fn room_for_values(shard: &mut Shard, workspace: &WorkspaceId, enough
 pub(super) fn hold_values(shard: &mut Shard, id: RunId, commit: &Commit) {
     let of_event = |event: &Event| match event {
         Event::Run(event) => event.storable().map(Json::len_bytes),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     };
     let bytes = commit.events.iter().filter_map(of_event).filter(|bytes| *bytes >= STORED_FROM).sum();
     if let Some(run) = shard.shelves.runs.get(&id) {

@@ -3,9 +3,11 @@
 //!
 //! Journals, checkpoints and messages hold these enums: variants are only ever added.
 
+mod action;
 mod asset;
 mod definition;
 mod id;
+mod memo;
 mod record;
 mod run;
 mod start;
@@ -21,9 +23,12 @@ use super::compiled::Missing;
 use super::quarantine::Release;
 use super::reactions::Reactions;
 use super::shelf::{self, Aggregate, Shelf, Told, Unrestored};
-use super::{AssetKey, Commit, Decided, Effect, Origin, Rejection, Shard, Submission, WorkflowKey};
+use super::{ActionKey, AssetKey, Commit, Decided, Effect, Origin, Rejection, Shard, Submission, WorkflowKey};
+use crate::action::{Action, ActionCommand, ActionEvent};
 use crate::asset::{Asset, AssetCommand, AssetEvent};
 use crate::credit::Hands;
+use crate::dialogue::MemoCommand;
+use crate::memo::{Memo, MemoEvent, MemoKey};
 use crate::run::{Run, RunCommand, RunEvent, RunRecord};
 use crate::workflow::{Workflow, WorkflowCommand, WorkflowEvent};
 use crate::{DefinitionVersion, Json, Revision, RunId, Timestamp};
@@ -48,6 +53,14 @@ pub enum Command {
         key: WorkflowKey,
         command: WorkflowCommand,
     },
+    Action {
+        key: ActionKey,
+        command: ActionCommand,
+    },
+    Memo {
+        memo: MemoKey,
+        command: MemoCommand,
+    },
     /// Keep a definition version that a run of this shard is about to use.
     AdoptDefinition {
         key: WorkflowKey,
@@ -63,6 +76,8 @@ pub enum Event {
     Run(RunEvent),
     Asset(AssetEvent),
     Workflow(WorkflowEvent),
+    Action(ActionEvent),
+    Memo(MemoEvent),
     /// The shard keeps this definition version, so that its journal needs no other source.
     DefinitionAdopted {
         document: Json,
@@ -79,19 +94,29 @@ pub(super) struct Shelves {
     pub runs: Shelf<Run>,
     pub assets: Shelf<Asset>,
     pub workflows: Shelf<Workflow>,
+    pub actions: Shelf<Action>,
+    pub memos: Shelf<Memo>,
 }
 
 /// What a checkpoint holds of that.
 #[derive(Default)]
 pub(super) struct Records {
     pub workflows: Vec<Workflow>,
+    pub actions: Vec<Action>,
+    pub memos: Vec<Memo>,
     pub assets: Vec<Asset>,
     pub runs: Vec<RunRecord>,
 }
 
 /// Writes everything that lives. What comes with a kind that a release before does not know is written where there is some.
 pub(super) fn write(shelves: &Shelves, sections: &mut Sections) {
-    let Shelves { runs, assets, workflows } = shelves;
+    let Shelves { runs, assets, workflows, actions, memos } = shelves;
+    if !actions.is_empty() {
+        shelf::write(actions, sections);
+    }
+    if !memos.is_empty() {
+        shelf::write(memos, sections);
+    }
     shelf::write(workflows, sections);
     shelf::write(assets, sections);
     shelf::write(runs, sections);
@@ -99,7 +124,9 @@ pub(super) fn write(shelves: &Shelves, sections: &mut Sections) {
 
 /// Fills empty shelves.
 pub(super) fn restore(shard: &mut Shard, records: Records) -> Result<(), Unrestored> {
-    let Records { workflows, assets, runs } = records;
+    let Records { workflows, actions, memos, assets, runs } = records;
+    shelf::restore::<Memo>(shard, memos)?;
+    shelf::restore::<Action>(shard, actions)?;
     shelf::restore::<Workflow>(shard, workflows)?;
     shelf::restore::<Asset>(shard, assets)?;
     shelf::restore::<Run>(shard, runs)
@@ -112,6 +139,8 @@ impl Command {
             Self::Run { run, .. } => AggregateId::Run(*run),
             Self::Asset { key, .. } => AggregateId::Asset(key.clone()),
             Self::Workflow { key, .. } => AggregateId::Workflow(key.clone()),
+            Self::Action { key, .. } => AggregateId::Action(key.clone()),
+            Self::Memo { memo, .. } => AggregateId::Memo(*memo),
             Self::AdoptDefinition { key, version, .. } => AggregateId::Definition(key.clone(), *version),
         }
     }
@@ -127,6 +156,8 @@ impl Command {
             Self::Run { command, .. } => Run::is_own(command),
             Self::Asset { command, .. } => Asset::is_own(command),
             Self::Workflow { command, .. } => Workflow::is_own(command),
+            Self::Action { command, .. } => Action::is_own(command),
+            Self::Memo { command, .. } => Memo::is_own(command),
             Self::AdoptDefinition { .. } => true,
         }
     }
@@ -137,6 +168,8 @@ impl Command {
             Self::Run { command, .. } => Run::bytes_asked(command),
             Self::Asset { command, .. } => Asset::bytes_asked(command),
             Self::Workflow { command, .. } => Workflow::bytes_asked(command),
+            Self::Action { command, .. } => Action::bytes_asked(command),
+            Self::Memo { command, .. } => Memo::bytes_asked(command),
             Self::AdoptDefinition { document, .. } => document.len_bytes(),
         }
     }
@@ -147,6 +180,8 @@ impl Command {
             Self::Run { command, .. } => Run::is_kept(command),
             Self::Asset { command, .. } => Asset::is_kept(command),
             Self::Workflow { command, .. } => Workflow::is_kept(command),
+            Self::Action { command, .. } => Action::is_kept(command),
+            Self::Memo { command, .. } => Memo::is_kept(command),
             Self::AdoptDefinition { .. } => false,
         }
     }
@@ -158,6 +193,8 @@ pub(super) fn missing(shard: &Shard, Submission { id, command, .. }: &Submission
         Command::Run { run, command } => Run::missing(shard, *id, run, command),
         Command::Asset { key, command } => Asset::missing(shard, *id, key, command),
         Command::Workflow { key, command } => Workflow::missing(shard, *id, key, command),
+        Command::Action { key, command } => Action::missing(shard, *id, key, command),
+        Command::Memo { memo, command } => Memo::missing(shard, *id, memo, command),
         Command::AdoptDefinition { key, version, document } => definition::missing(shard, key, *version, document),
     }
 }
@@ -178,6 +215,8 @@ pub(super) fn decide(
         Command::Run { run, command } => shelf::decide::<Run>(shard, asked, run, command, now, hands),
         Command::Asset { key, command } => shelf::decide::<Asset>(shard, asked, key, command, now, hands),
         Command::Workflow { key, command } => shelf::decide::<Workflow>(shard, asked, key, command, now, hands),
+        Command::Action { key, command } => shelf::decide::<Action>(shard, asked, key, command, now, hands),
+        Command::Memo { memo, command } => shelf::decide::<Memo>(shard, asked, memo, command, now, hands),
         Command::AdoptDefinition { key, version, document } => {
             definition::adopt(shard, asked, key, version, &document, now)
         }
@@ -186,11 +225,13 @@ pub(super) fn decide(
 
 /// Answers a command that was granted before.
 pub(super) fn answer_again(shard: &Shard, command: &Command, told: Told) -> Decided {
-    let Shelves { runs, assets, workflows } = &shard.shelves;
+    let Shelves { runs, assets, workflows, actions, memos } = &shard.shelves;
     match command {
         Command::Run { run, command } => Run::answer_again(runs.get(run), command, told),
         Command::Asset { key, command } => Asset::answer_again(assets.get(key), command, told),
         Command::Workflow { key, command } => Workflow::answer_again(workflows.get(key), command, told),
+        Command::Action { key, command } => Action::answer_again(actions.get(key), command, told),
+        Command::Memo { memo, command } => Memo::answer_again(memos.get(memo), command, told),
         Command::AdoptDefinition { .. } => Decided::default(),
     }
 }
@@ -202,6 +243,8 @@ impl Event {
             Self::Run(_) => Run::CALLED,
             Self::Asset(_) => Asset::CALLED,
             Self::Workflow(_) => Workflow::CALLED,
+            Self::Action(_) => Action::CALLED,
+            Self::Memo(_) => Memo::CALLED,
             Self::DefinitionAdopted { .. } => "a definition",
             Self::Released(_) => "a release that is not the first",
         }
@@ -219,6 +262,10 @@ impl AggregateId {
             Self::Workflow(key) => {
                 Workflow::TIMERS.map(|timers| Command::Workflow { key: key.clone(), command: (timers.fire)() })
             }
+            Self::Action(key) => {
+                Action::TIMERS.map(|timers| Command::Action { key: key.clone(), command: (timers.fire)() })
+            }
+            Self::Memo(memo) => Memo::TIMERS.map(|timers| Command::Memo { memo: *memo, command: (timers.fire)() }),
             Self::Definition(..) => None,
         }
     }
@@ -232,6 +279,8 @@ impl AggregateId {
             Self::Run(_) | Self::Definition(..) => return Ok(()),
             Self::Asset(_) => Asset::CALLED,
             Self::Workflow(_) => Workflow::CALLED,
+            Self::Action(_) => Action::CALLED,
+            Self::Memo(_) => Memo::CALLED,
         };
         Err(format!("{called} does not end: refold it, or skip events"))
     }
@@ -243,6 +292,8 @@ pub(super) fn fold(shard: &mut Shard, commit: &Commit, reactions: Option<&mut Re
         AggregateId::Run(id) => shelf::fold::<Run>(shard, id, commit, reactions),
         AggregateId::Asset(key) => shelf::fold::<Asset>(shard, key, commit, reactions),
         AggregateId::Workflow(key) => shelf::fold::<Workflow>(shard, key, commit, reactions),
+        AggregateId::Action(key) => shelf::fold::<Action>(shard, key, commit, reactions),
+        AggregateId::Memo(memo) => shelf::fold::<Memo>(shard, memo, commit, reactions),
         AggregateId::Definition(key, version) => definition::fold(shard, key, *version, commit),
     }
 }
@@ -253,6 +304,8 @@ pub(super) fn forget(shard: &mut Shard, aggregate: &AggregateId) -> Revision {
         AggregateId::Run(id) => shelf::forget::<Run>(shard, id),
         AggregateId::Asset(key) => shelf::forget::<Asset>(shard, key),
         AggregateId::Workflow(key) => shelf::forget::<Workflow>(shard, key),
+        AggregateId::Action(key) => shelf::forget::<Action>(shard, key),
+        AggregateId::Memo(memo) => shelf::forget::<Memo>(shard, memo),
         AggregateId::Definition(key, version) => definition::forget(shard, key, *version),
     }
 }
@@ -263,17 +316,21 @@ pub(super) fn stand_at(shard: &mut Shard, aggregate: &AggregateId, revision: Rev
         AggregateId::Run(id) => shelf::stand_at::<Run>(shard, id, revision),
         AggregateId::Asset(key) => shelf::stand_at::<Asset>(shard, key, revision),
         AggregateId::Workflow(key) => shelf::stand_at::<Workflow>(shard, key, revision),
+        AggregateId::Action(key) => shelf::stand_at::<Action>(shard, key, revision),
+        AggregateId::Memo(memo) => shelf::stand_at::<Memo>(shard, memo, revision),
         AggregateId::Definition(..) => {}
     }
 }
 
 /// Keeps of what may not have been delivered what is still wanted at a release, and adds what the aggregate waits for.
 pub(super) fn owed(shard: &Shard, aggregate: &AggregateId, owed: &mut Vec<Effect>) {
-    let Shelves { runs, assets, workflows } = &shard.shelves;
+    let Shelves { runs, assets, workflows, actions, memos } = &shard.shelves;
     match aggregate {
         AggregateId::Run(id) => Run::owed(runs.get(id), owed),
         AggregateId::Asset(key) => Asset::owed(assets.get(key), owed),
         AggregateId::Workflow(key) => Workflow::owed(workflows.get(key), owed),
+        AggregateId::Action(key) => Action::owed(actions.get(key), owed),
+        AggregateId::Memo(memo) => Memo::owed(memos.get(memo), owed),
         AggregateId::Definition(..) => {}
     }
 }

@@ -86,5 +86,5 @@ pub use stored::{Stored, StoredField, Stowed};
 pub use window::{Bounds, EndedRun};
 pub use witness::{HoldReason, JournalState, Sighting, Standing, Witness};
 
-pub use crate::address::{AssetKey, SLOTS, ShardMap, WorkflowKey};
+pub use crate::address::{ActionKey, AssetKey, SLOTS, ShardMap, WorkflowKey};
 pub use crate::asset::AssetNotice;

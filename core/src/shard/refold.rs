@@ -14,7 +14,8 @@ use super::state::Shard;
 use super::story::Story;
 use super::{AggregateId, AssetKey, Bundle, Command, Commit, Effect, Event, Record, ShardMap, Submission, WorkflowKey};
 use crate::asset::{AssetCommand, ProducerEnd, Waiter};
-use crate::dialogue::{ChildEnd, ToRun};
+use crate::dialogue::{Asker, ChildEnd, MemoCommand, ToRun};
+use crate::memo::MemoKey;
 use crate::run::{RunEvent, RunFailure, RunStatus, Trigger, answer_to_caller};
 use crate::{AssetId, DefinitionVersion, Json, Revision, RunId, Sequence, ShardId};
 
@@ -250,6 +251,15 @@ impl Refolding {
         match trigger {
             Trigger::Materialize { asset, .. } => to_asset(asset, AssetCommand::EndProducer { run: *id, end }),
             Trigger::Manual {} | Trigger::Call { .. } => {}
+        }
+        // Of one that has landed the memo takes no notice.
+        for (node, digest) in &self.story.asked {
+            let Some(memo) = MemoKey::of(digest) else { continue };
+            let asker = Asker { run: *id, node: node.clone() };
+            let command =
+                Command::Memo { memo, command: MemoCommand::Land { digest: digest.clone(), asker, output: None } };
+            let index = owed.len() as u64;
+            owed.push(Effect::Submit(Box::new(Submission::following(aggregate, self.last.next(), index, command))));
         }
         owed.extend(self.said_to_runs(*id, trigger, &failure, owed.len() as u64));
         let active = &self.story.active;

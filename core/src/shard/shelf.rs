@@ -52,7 +52,8 @@ pub(super) trait Aggregate: Sized {
     fn wrapped(event: Self::Event) -> Event;
 
     fn key(&self) -> Self::Key;
-    fn workspace(&self) -> &WorkspaceId;
+    /// Whose it is; absent of what keeps something for all.
+    fn workspace(&self) -> Option<&WorkspaceId>;
     /// Of the last event folded; 0 before the first.
     fn revision(&self) -> Revision;
     /// Puts it at a revision, where the facts before are not all folded.
@@ -175,7 +176,7 @@ pub(super) fn decide<A: Aggregate>(
     now: Timestamp,
     hands: &mut Hands,
 ) -> Result<Decided, Rejection> {
-    let workspace = A::shelf(&shard.shelves).get(&key).map(|known| known.workspace().clone());
+    let workspace = A::shelf(&shard.shelves).get(&key).and_then(|known| known.workspace().cloned());
     let budget = shard.budget(workspace.as_ref());
     let Shard { shelves, map, docket, definitions, spent, .. } = shard;
     let mut ground = Ground { now, hands, map, lines: &docket.lines, definitions, budget, spent };
@@ -219,7 +220,7 @@ pub(super) fn commit<A: Aggregate>(
     if let Some(known) = A::shelf(&shard.shelves).get(&key) {
         react(known, &commit, &mut reactions);
         due_now = next_due(known);
-        stores_in = commit.has_large(shard.bounds.stored_from).then(|| known.workspace().clone());
+        stores_in = commit.has_large(shard.bounds.stored_from).then(|| known.workspace().cloned()).flatten();
     }
     let ended = book::<A>(shard, &key, &commit, [due, due_now]);
     let effects = reactions.worked_out_with(&mut |document| shard.definitions.compiled(document).ok());

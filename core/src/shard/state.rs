@@ -6,8 +6,10 @@ use super::kinds::Shelves;
 use super::memory::Memory;
 use super::quarantine::Quarantined;
 use super::window::{Bounds, EndedRun};
-use super::{AssetKey, Lanes, ShardMap, WorkflowKey};
+use super::{ActionKey, AssetKey, Lanes, ShardMap, WorkflowKey};
+use crate::action::Action;
 use crate::asset::Asset;
+use crate::memo::{Memo, MemoKey};
 use crate::run::Run;
 use crate::workflow::Workflow;
 use crate::{DefinitionVersion, Json, RunId, ShardId};
@@ -92,6 +94,16 @@ impl Shard {
     /// Returns a workflow something is known of.
     pub fn workflow(&self, key: &WorkflowKey) -> Option<&Workflow> {
         self.shelves.workflows.get(key)
+    }
+
+    /// Returns a reusable action something is known of.
+    pub fn action(&self, key: &ActionKey) -> Option<&Action> {
+        self.shelves.actions.get(key)
+    }
+
+    /// Returns a memo that keeps something, or that somebody has asked.
+    pub fn memo(&self, memo: MemoKey) -> Option<&Memo> {
+        self.shelves.memos.get(&memo)
     }
 
     /// Returns the document of a definition version this shard has adopted. Whether it still compiles shows when a run

@@ -43,14 +43,24 @@ pub(super) type Stowage = BTreeMap<(WorkspaceId, ValueDigest), Stowed>;
 fn storable(event: &Event) -> Option<&Json> {
     match event {
         Event::Run(event) => event.storable(),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     }
 }
 
 fn storable_mut(event: &mut Event) -> Option<&mut Json> {
     match event {
         Event::Run(event) => event.storable_mut(),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{AssetId, NodeAddress, RunId};
 pub(super) struct Story {
     pub start: Option<RunEvent>,
     pub needs: BTreeSet<(NodeAddress, AssetId)>,
+    /// What its nodes have asked memos for.
+    pub asked: BTreeSet<(NodeAddress, String)>,
     pub active: BTreeSet<NodeAddress>,
     /// How it ended, if it had: then it does not end again (`RUN-1`).
     pub status: Option<RunStatus>,
@@ -33,6 +35,10 @@ impl Story {
             }
             RunEvent::NodeAwaitedAssets { node, needs } => {
                 self.needs.extend(needs.iter().map(|need| (node.clone(), need.asset.clone())));
+                self.active.insert(node.clone());
+            }
+            RunEvent::MemoAsked { node, digest, .. } => {
+                self.asked.insert((node.clone(), digest.clone()));
                 self.active.insert(node.clone());
             }
             RunEvent::AttemptScheduled { node, child: Some(child), .. } => {
@@ -77,6 +83,8 @@ impl Story {
                 }
             }
             RunEvent::AssetResolved { .. }
+            | RunEvent::MemoCleared { .. }
+            | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }
             | RunEvent::AttemptStarted { .. }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 mod policies;
 mod regions;
+mod reuse;
 
 /// The problems as `path code`, one on a line; none of what is accepted.
 fn bad(document: &Value) -> Vec<String> {

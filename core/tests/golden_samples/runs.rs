@@ -2,6 +2,7 @@
 
 use headwater_core::asset::*;
 use headwater_core::definition::{OnMiss, Require};
+use headwater_core::dialogue::Asker;
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::run::*;
 use headwater_core::{
@@ -22,6 +23,10 @@ pub fn run() -> RunId {
 
 pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(1_750_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn digest() -> String {
+    "1f".repeat(32)
 }
 
 pub fn failure() -> RunFailure {
@@ -196,8 +201,49 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 worker: Some(name("worker.1")),
                 started_at: Some(at(1)),
                 taken: Some(vec![0, 2]),
+                reused: None,
+                landed: None,
             },
         ),
+        (
+            "node-succeeded-with-a-result-of-another",
+            RunEvent::NodeSucceeded {
+                node: node(),
+                attempt: Attempt::FIRST,
+                output: Json::of(&json!({"files": 3})),
+                assets: Vec::new(),
+                worker: None,
+                started_at: None,
+                taken: None,
+                reused: Some(Asker { run: run(), node: node() }),
+                landed: Some(digest()),
+            },
+        ),
+        (
+            "node-succeeded-for-others",
+            RunEvent::NodeSucceeded {
+                node: node(),
+                attempt: Attempt::FIRST,
+                output: Json::of(&json!({"files": 3})),
+                assets: Vec::new(),
+                worker: Some(name("worker.1")),
+                started_at: Some(at(1)),
+                taken: None,
+                reused: None,
+                landed: Some(digest()),
+            },
+        ),
+        (
+            "memo-asked",
+            RunEvent::MemoAsked {
+                node: node(),
+                digest: digest(),
+                max_age_ms: Some(60_000),
+                input: Some(Json::of(&json!({"dir": "/"}))),
+            },
+        ),
+        ("memo-cleared", RunEvent::MemoCleared { node: node() }),
+        ("memo-left", RunEvent::MemoLeft { node: node(), digest: digest() }),
         (
             "attempt-failed-with-details",
             RunEvent::AttemptFailed {

@@ -1,7 +1,8 @@
 //! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
 
+use headwater_core::memo::{MEMOS, Memo, MemoKey};
 use headwater_core::run::{Budget, RunCommand};
-use headwater_core::shard::{Command, Shard};
+use headwater_core::shard::{Command, Effect, Shard};
 use headwater_core::{RunId, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -108,6 +109,13 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                     node["retry"]["rules"] = json!([{"codes": ["worker_lost"], "delay": "2s", "maxAttempts": 3},
                         {"when": "error.attempt == 1 && input.n > 1", "maxAttempts": 2}]);
                 }
+                if node["action"]["kind"] == "job" && edges & 0x0C == 0x04 {
+                    node["reuse"] = match edges & 0x03 {
+                        0 => json!("ifUnchanged"),
+                        1 => json!({"key": ["k", "${{ input.n % 2 }}"], "maxAge": "6s"}),
+                        _ => json!({"key": "${{ input.n }}", "scope": "workspace"}),
+                    };
+                }
                 match edges & 0x30 {
                     0x10 => node["allowFailure"] = json!(true),
                     0x20 => node["allowFailure"] = json!({"codes": ["chance"]}),
@@ -167,11 +175,11 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
     let mut world = World::bounded(budget);
     world.apply(document);
     let mut runs = vec![world.start("any", json!({"n": 3}))];
-    world.settle();
+    exchange(&mut world);
     runs.push(world.start("any", json!({"n": 0})));
     let mut tasks = Vec::new();
     for step in story {
-        world.settle();
+        exchange(&mut world);
         // In an order that does not depend on how decisions of several runs fall between each other.
         let mut new = world.tasks();
         new.sort_by(|a, b| (a.run, &a.node, a.attempt).cmp(&(b.run, &b.node, b.attempt)));
@@ -182,7 +190,7 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                 world.pass(u64::from(step >> 4) + 1);
                 while world.shard.next_due().is_some_and(|due| due <= world.now) {
                     world.fire_timers();
-                    world.settle();
+                    exchange(&mut world);
                 }
             }
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
@@ -206,8 +214,17 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
             }
         }
     }
-    world.settle();
+    exchange(&mut world);
     (world, runs)
+}
+
+/// Lets runs go on, and what they say to others arrive, until all wait for something else.
+fn exchange(world: &mut World) {
+    world.settle();
+    while world.effects.iter().any(|effect| matches!(effect, Effect::Submit(_))) {
+        world.deliver_submissions();
+        world.settle();
+    }
 }
 
 fn fold(world: &World, size: usize) -> Shard {
@@ -234,6 +251,9 @@ proptest! {
                 prop_assert_eq!(world.shard.run(*run), folded.run(*run));
                 prop_assert_eq!(world.shard.ended_run(*run), folded.ended_run(*run));
             }
+            for memo in (0..MEMOS).filter_map(MemoKey::numbered) {
+                prop_assert_eq!(world.shard.memo(memo), folded.memo(memo));
+            }
             prop_assert_eq!(world.shard.next_due(), folded.next_due());
         }
     }
@@ -258,8 +278,10 @@ proptest! {
             world.name_again();
             let outstanding = world.shard.outstanding();
             world.effects.extend(outstanding);
+            exchange(&mut world);
             world.pass(10);
             world.fire_timers();
+            exchange(&mut world);
             if world.shard.active_runs() == 0 {
                 break;
             }
@@ -273,6 +295,8 @@ proptest! {
             prop_assert!(timeline.rsplit(' ').next().is_some_and(|last| last.starts_with(char::is_uppercase)));
         }
         prop_assert_eq!(world.shard.next_due(), None);
+        let askers = |memo| world.shard.memo(memo).map_or(0, Memo::askers);
+        prop_assert_eq!((0..MEMOS).filter_map(MemoKey::numbered).map(askers).sum::<usize>(), 0);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rules of the shard from outside: given what happened, when a command comes, then these are the facts.
 
+mod actions;
 mod assets;
 mod attempts;
 mod bounds;
@@ -36,6 +37,7 @@ mod release_assets;
 mod release_desk;
 mod reports;
 mod retries;
+mod reuse;
 mod runs;
 mod speed;
 mod stored;

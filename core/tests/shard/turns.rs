@@ -352,13 +352,21 @@ fn facts(world: &World) -> BTreeMap<String, Vec<String>> {
     facts
 }
 
+/// Which of several runs asks a memo first depends on where decisions are cut, and who makes what with it.
+fn without_reuse(mut document: Value) -> Value {
+    for node in document["nodes"].as_array_mut().unwrap() {
+        node.as_object_mut().unwrap().remove("reuse");
+    }
+    document
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     /// Where decisions are cut changes nothing of what happens, and not its order.
     #[test]
     fn a_run_does_the_same_in_many_turns_as_in_one(
-        document in graphs(),
+        document in graphs().prop_map(without_reuse),
         story in proptest::collection::vec(any::<u8>(), 0..40),
         bytes in 2_000..6_000_usize,
     ) {

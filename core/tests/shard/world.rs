@@ -274,6 +274,10 @@ fn word(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted { .. } => "started".into(),
         RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
+        RunEvent::MemoAsked { node, .. } => format!("{node}:asks"),
+        RunEvent::MemoCleared { node } => format!("{node}:flies"),
+        RunEvent::MemoLeft { node, .. } => format!("{node}:leaves"),
+        RunEvent::NodeSucceeded { node, reused: Some(by), .. } => format!("{node}:reuses({})", by.node),
         RunEvent::AssetResolved { node, chosen, .. } => {
             format!("{node}:gets({})", chosen.as_ref().map_or("none".into(), |c| c.version.to_string()))
         }

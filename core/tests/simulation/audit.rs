@@ -4,6 +4,7 @@
 mod branches;
 mod calls;
 mod compare;
+mod memos;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use headwater_core::{
 
 use branches::BranchBooks;
 use calls::CallBooks;
+use memos::MemoBooks;
 
 use crate::cluster::{BOUNDS, Said, Wish};
 use crate::journal::Journal;
@@ -41,6 +43,7 @@ pub struct Audit {
     feed: BTreeMap<Place, Version>,
     acknowledged: BTreeSet<RunId>,
     pub calls: CallBooks,
+    pub memos: MemoBooks,
     pub bundles: u64,
 }
 
@@ -92,6 +95,7 @@ impl Audit {
             feed: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             calls: CallBooks::default(),
+            memos: MemoBooks::default(),
             bundles: 0,
         }
     }
@@ -123,6 +127,7 @@ impl Audit {
                 match (&commit.aggregate, event) {
                     (AggregateId::Run(run), Event::Run(event)) => self.run_learns(*run, event),
                     (AggregateId::Asset(key), Event::Asset(event)) => self.asset_learns(key, event),
+                    (AggregateId::Memo(_), Event::Memo(event)) => self.memos.learn(event),
                     _ => {}
                 }
             }
@@ -135,15 +140,17 @@ impl Audit {
             assert!(self.runs.insert(id, RunBooks::default()).is_none(), "RUN-1: {id} starts twice");
         }
         self.calls.learn(id, event);
+        self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
         // What runs whatever the end is not withdrawn with the rest.
         let of_finally = |node: &NodeAddress| ["finally", "sweep"].contains(&node.node().as_str());
         if let Some(status) = run.ending.filter(|_| !event.node().is_some_and(of_finally)) {
             let said = match event {
-                RunEvent::NodeCancelled { .. } | RunEvent::ChildWithdrawn { .. } | RunEvent::BranchEnded { .. } => {
-                    Some(status)
-                }
+                RunEvent::NodeCancelled { .. }
+                | RunEvent::ChildWithdrawn { .. }
+                | RunEvent::MemoLeft { .. }
+                | RunEvent::BranchEnded { .. } => Some(status),
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -203,6 +210,9 @@ impl Audit {
                     assert!(node.is_current && attempt.get() == node.attempts, "RUN-3: {name} of {id}");
                 }
                 RunEvent::NodeAwaitedAssets { .. }
+                | RunEvent::MemoAsked { .. }
+                | RunEvent::MemoCleared { .. }
+                | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }
                 | RunEvent::JoinClosing { .. }
@@ -275,6 +285,8 @@ impl Audit {
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }
+            | Command::Action { .. }
+            | Command::Memo { .. }
             | Command::AdoptDefinition { .. } => {}
         }
     }
@@ -383,6 +395,7 @@ impl Audit {
             assert!(self.runs.contains_key(run), "{run} was acknowledged and is lost");
         }
         self.calls.rest();
+        self.memos.rest();
         assert_eq!(self.waiters, BTreeMap::new(), "every waiter is served, refused or forgotten");
         assert_eq!(self.producers, BTreeMap::new(), "every producer is known to have ended");
         assert_eq!(self.feed, self.versions, "every version is on the feed");

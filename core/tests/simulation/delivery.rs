@@ -177,6 +177,7 @@ impl Cluster {
                 | ShardReply::Heard { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
+                | ShardReply::Action { .. }
                 | ShardReply::Driven { .. } => None,
             };
             match follows {

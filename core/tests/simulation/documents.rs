@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 21] = [
+pub const SLUGS: [&str; 22] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away",
+    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -82,6 +82,7 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "rounds" => rounds(&retry),
         "ideas" => ideas(),
         "calls" => calls(&retry),
+        "again" => again(&retry),
         "deep" => deep(),
         "away" => {
             json!({"steps": [{"id": "go", "action": {"kind": "workflow_call", "workflow": "chain", "wait": "none"}},
@@ -179,6 +180,22 @@ fn calls(retry: &Value) -> Value {
         {"id": "end", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry, "join": "any"}],
         "transitions": [{"from": "each", "to": "end"}, {"from": "each", "to": "end", "on": "failure"},
             {"from": "none", "to": "end", "on": "failure"}, {"from": "caught", "to": "end"}]})
+}
+
+/// Much of it has been done before, by the same node, by another, for another item or in another run.
+fn again(retry: &Value) -> Value {
+    let reuse = |key: &str| json!({"key": key, "scope": "workspace", "maxAge": "20s"});
+    json!({"timeout": "90s", "steps": [
+        {"id": "first", "jobSlug": "work", "retry": retry, "reuse": reuse("${{ input.n % 3 }}")},
+        {"id": "each", "dependsOn": ["first"], "forEach": {"items": 4, "join": {"quorum": 2}, "onItemFailure": "continue",
+            "body": {"id": "part", "jobSlug": "fragile", "retry": {"maxAttempts": 2, "delay": "1s"},
+                "reuse": {"key": "${{ item % 2 }}"}}}},
+        {"id": "race", "dependsOn": ["first"], "jobSlug": "work", "retry": {"maxAttempts": 1}, "timeout": "3s",
+            "allowFailure": true, "reuse": "ifUnchanged"},
+        {"id": "call", "dependsOn": ["first"], "action": {"kind": "workflow_call", "workflow": "mended", "onFailure": "catch"},
+            "input": {"n": "${{ input.n }}"}, "reuse": {"key": "${{ input.n % 2 }}"}},
+        {"id": "reads", "dependsOn": ["each", "call"], "jobSlug": "work", "retry": retry, "reuse": "ifUnchanged",
+            "consumes": [{"assetId": "site.note", "onMiss": "ignore"}]}]})
 }
 
 /// It calls itself until it has called often enough.

@@ -73,7 +73,8 @@ fn play_half(half: u64) {
         return;
     }
     let mut seeds = Chance::new(BASE);
-    let (mut happened, mut bundles, mut runs, mut stories, mut calls, mut values) = (0, 0, 0, 0, 0, 0);
+    let (mut happened, mut bundles, mut runs, mut stories) = (0, 0, 0, 0);
+    let (mut calls, mut values, mut reused) = (0, 0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -83,11 +84,12 @@ fn play_half(half: u64) {
             runs += cluster.audit.runs();
             calls += cluster.audit.calls.ends_heard;
             values += cluster.values.len();
+            reused += cluster.audit.memos.reused;
             stories += 1;
         }
     }
     println!(
-        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values"
+        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused"
     );
 }
 

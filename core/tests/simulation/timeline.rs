@@ -1,6 +1,8 @@
 //! What happened, in words that a person reads.
 
+use headwater_core::action::ActionEvent;
 use headwater_core::asset::AssetEvent;
+use headwater_core::memo::MemoEvent;
 use headwater_core::run::{BranchOutcome, RunEvent};
 use headwater_core::shard::Event;
 use headwater_core::workflow::WorkflowEvent;
@@ -13,8 +15,23 @@ pub fn word(event: &Event) -> String {
         Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => format!("applied({version})"),
         Event::Workflow(WorkflowEvent::VersionSelected { version }) => format!("selected({version})"),
         Event::Workflow(WorkflowEvent::VersionPinned { version }) => format!("pinned({version:?})"),
+        Event::Action(ActionEvent::ActionApplied { version, .. }) => format!("action({version})"),
+        Event::Action(ActionEvent::ActionSelected { version }) => format!("action-again({version})"),
+        Event::Memo(event) => of_memo(event),
         Event::DefinitionAdopted { .. } => "adopted".into(),
         Event::Released(_) => "released".into(),
+    }
+}
+
+fn of_memo(event: &MemoEvent) -> String {
+    match event {
+        MemoEvent::ResultReused { asker, .. } => format!("hit({}/{})", asker.run, asker.node),
+        MemoEvent::FlightBegan { asker, .. } => format!("flies({}/{})", asker.run, asker.node),
+        MemoEvent::AskerWaited { asker, .. } => format!("waits({}/{})", asker.run, asker.node),
+        MemoEvent::AskerSentOff { asker, .. } => format!("sent-off({}/{})", asker.run, asker.node),
+        MemoEvent::ResultKept { asker, .. } => format!("kept({}/{})", asker.run, asker.node),
+        MemoEvent::FlightEnded { asker, .. } => format!("nothing({}/{})", asker.run, asker.node),
+        MemoEvent::AskerLeft { asker, .. } => format!("left({}/{})", asker.run, asker.node),
     }
 }
 
@@ -22,6 +39,10 @@ fn of_run(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted { workflow, version, .. } => format!("started({workflow}@{version})"),
         RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
+        RunEvent::MemoAsked { node, .. } => format!("{node}:asks"),
+        RunEvent::MemoCleared { node } => format!("{node}:flies"),
+        RunEvent::MemoLeft { node, .. } => format!("{node}:leaves"),
+        RunEvent::NodeSucceeded { node, reused: Some(by), .. } => format!("{node}:reuses({})", by.node),
         RunEvent::AssetResolved { node, asset, chosen } => {
             format!("{node}:gets({asset}@{})", chosen.as_ref().map_or("none".into(), |c| c.version.to_string()))
         }

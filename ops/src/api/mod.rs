@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `routes` | which paths there are |
 //! | `edge` | what a request says, what is refused at once, what an answer looks like |
-//! | `workflow`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
+//! | `workflow`, `action`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
 //! | `operations` | how the process is, and what its codes mean |
 //! | `shards` | which shard decides for what, and where journals end |
 //! | `readable` | when what was written can be read |
 //! | `settled` | as of which moment the catalogue can be read |
 //! | `openapi` | what all this is in the words of OpenAPI |
 
+mod action;
 mod asset;
 mod edge;
 mod hold;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::routing::MethodRouter;
 
-use super::{Api, asset, hold, operations, projection, quarantine, queue, run, workflow};
+use super::{Api, action, asset, hold, operations, projection, quarantine, queue, run, workflow};
 
 /// A path, what answers there, and how long that may take until the answer begins.
 pub struct Route {
@@ -35,6 +35,7 @@ pub fn writes(path: &'static str, handler: MethodRouter<Arc<Api>>) -> Route {
 pub fn all() -> Vec<Route> {
     let resources = [
         workflow::routes(),
+        action::routes(),
         run::routes(),
         asset::routes(),
         queue::routes(),

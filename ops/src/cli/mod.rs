@@ -1,5 +1,6 @@
 //! What people type. One command, one file, one folder a resource; servers and clients alike.
 
+mod action;
 mod asset;
 pub mod client;
 mod config;
@@ -47,6 +48,9 @@ enum Command {
     /// Look at what became of workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
+    /// Look at the actions that workflows share.
+    #[command(subcommand)]
+    Action(action::ActionCommand),
     /// Start runs, look at them, follow and stop them.
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -92,6 +96,7 @@ impl Arguments {
             | Command::Apply(_)
             | Command::Validate(_)
             | Command::Workflow(_)
+            | Command::Action(_)
             | Command::Run(_)
             | Command::Asset(_)
             | Command::Quarantine(_)
@@ -126,6 +131,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Apply(settings) => workflow::apply::run(settings).await,
         Command::Validate(settings) => workflow::validate::run(&settings),
         Command::Workflow(command) => workflow::run(command).await,
+        Command::Action(command) => action::run(command).await,
         Command::Run(command) => run::run(command).await,
         Command::Asset(command) => asset::run(command).await,
         Command::Quarantine(command) => quarantine::run(command).await,

@@ -17,7 +17,7 @@ use serde_json::Value;
 use self::yaml::InvalidYaml;
 use crate::codes::Code;
 
-pub use checked::{Checked, Checks, Located, Refused, check_all};
+pub use checked::{Batch, Checked, CheckedAction, Checks, Located, Refused, check_all};
 pub use places::{Aim, Place, Placed, locate, place};
 
 /// How a text spells values.

@@ -1,5 +1,6 @@
 //! The API from outside, against real servers. Every answer is held against the OpenAPI document on the way.
 
+mod actions;
 mod actors;
 mod as_of;
 mod batches;
@@ -23,5 +24,6 @@ mod outages;
 mod quarantine;
 mod readable;
 mod releases;
+mod reuse;
 mod symbols;
 mod values;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use headwater_core::definition::ActionRef;
 use serde_json::{Value, json};
 
 use crate::tables::{EdgeRole, Graph, GraphEdge, GraphNode, GraphTransition};
@@ -79,12 +80,19 @@ fn read_node(graph: &mut Graph, seen: &mut BTreeSet<String>, node: &Value, body_
         job: text(node, "jobSlug"),
         document: node.to_string(),
         body_of: body_of.map(str::to_owned),
+        origin: origin_of(node),
     });
     match body {
         Some(body) if body.get("id").is_some() => read_node(graph, seen, body, Some(&id)),
         Some(body) => read_graph(graph, seen, body, Some(&id)),
         None => {}
     }
+}
+
+/// The reusable action that a node says it comes from.
+fn origin_of(node: &Value) -> Option<(String, i32)> {
+    let ActionRef { slug, version } = node.get("ref")?.as_str()?.parse().ok()?;
+    Some((slug.to_string(), i32::try_from(version?.get()).ok()?))
 }
 
 /// The action's kind: a node with a `jobSlug` is a job; of any other `action` says it, or it is a `forEach` or a `group`.
@@ -111,7 +119,7 @@ fn items<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<
     of.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn text(of: &Value, key: &str) -> Option<String> {
+pub(super) fn text(of: &Value, key: &str) -> Option<String> {
     of.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 

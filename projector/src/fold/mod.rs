@@ -5,6 +5,7 @@
 //! folding at once. Every change therefore is "the later one wins wherever it says something", and the one question a
 //! batch cannot answer from itself (which attempt a cancelled node was at) goes to the database as a [`crate::tables::SettledNode`].
 
+mod action;
 mod asset;
 mod branch;
 mod document;
@@ -13,16 +14,17 @@ mod run;
 mod workflow;
 
 use bytes::Bytes;
+use headwater_core::action::ActionEvent;
 use headwater_core::asset::AssetEvent;
 use headwater_core::run::RunEvent;
-use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
+use headwater_core::shard::{ActionKey, AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
-    AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, PinRow, RunChanges, SelectionRow,
-    SettledNodes, TraceChanges, VersionRow, WorkflowChanges,
+    ActionChanges, ActionRow, AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, PinRow,
+    RunChanges, SelectionRow, SettledNodes, TraceChanges, VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -44,6 +46,8 @@ pub struct Changes {
     pub selections: Vec<SelectionRow>,
     pub pins: Vec<PinRow>,
     pub definitions: Vec<DefinitionRow>,
+    pub actions: ActionChanges,
+    pub action_defs: Vec<ActionRow>,
     /// What was released from quarantine, in order, each with what came after it.
     pub released: Vec<(ReleasedRow, Changes)>,
     /// How many events are in `commits`, also in those of `released`.
@@ -101,7 +105,8 @@ impl Changes {
             }
             Facts::Asset(key, events) => now.fold_asset(head, key, revision, events),
             Facts::Workflow(key, events) => now.fold_workflow(head, key, revision, events),
-            Facts::Definition => {}
+            Facts::Action(key, events) => now.fold_action(head, key, events),
+            Facts::Definition | Facts::Memo => {}
         }
         now.commits.push(CommitRow {
             aggregate,
@@ -133,6 +138,9 @@ enum Facts<'c> {
     Run(RunId, Vec<RunEvent>),
     Asset(&'c AssetKey, Vec<AssetEvent>),
     Workflow(&'c WorkflowKey, Vec<WorkflowEvent>),
+    Action(&'c ActionKey, Vec<ActionEvent>),
+    /// What memos keep is no read model: runs show what they took of it.
+    Memo,
     /// Adoptions have no table of their own: the definition is in `workflow_defs` already.
     Definition,
 }
@@ -143,6 +151,11 @@ fn facts(aggregate: &AggregateId, events: Vec<Event>) -> Result<Facts<'_>, Forei
         AggregateId::Run(run) => Facts::Run(*run, all(events, run_event)?),
         AggregateId::Asset(key) => Facts::Asset(key, all(events, asset_event)?),
         AggregateId::Workflow(key) => Facts::Workflow(key, all(events, workflow_event)?),
+        AggregateId::Action(key) => Facts::Action(key, all(events, action_event)?),
+        AggregateId::Memo(_) => {
+            all(events, memo_event)?;
+            Facts::Memo
+        }
         AggregateId::Definition(..) => {
             all(events, adoption)?;
             Facts::Definition
@@ -157,27 +170,71 @@ fn all<T>(events: Vec<Event>, of: fn(Event) -> Option<T>) -> Result<Vec<T>, Fore
 fn run_event(event: Event) -> Option<RunEvent> {
     match event {
         Event::Run(event) => Some(event),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     }
 }
 
 fn asset_event(event: Event) -> Option<AssetEvent> {
     match event {
         Event::Asset(event) => Some(event),
-        Event::Run(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Run(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     }
 }
 
 fn workflow_event(event: Event) -> Option<WorkflowEvent> {
     match event {
         Event::Workflow(event) => Some(event),
-        Event::Run(_) | Event::Asset(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => None,
+        Event::Run(_)
+        | Event::Asset(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
+    }
+}
+
+fn action_event(event: Event) -> Option<ActionEvent> {
+    match event {
+        Event::Action(event) => Some(event),
+        Event::Run(_)
+        | Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
+    }
+}
+
+fn memo_event(event: Event) -> Option<()> {
+    match event {
+        Event::Memo(_) => Some(()),
+        Event::Run(_)
+        | Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => None,
     }
 }
 
 fn adoption(event: Event) -> Option<()> {
     match event {
         Event::DefinitionAdopted { .. } => Some(()),
-        Event::Run(_) | Event::Asset(_) | Event::Workflow(_) | Event::Released(_) => None,
+        Event::Run(_)
+        | Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::Released(_) => None,
     }
 }

@@ -39,13 +39,17 @@ pub(super) fn take(
         (AggregateId::Run(_), Shown::Run(_) | Shown::Ended(_) | Shown::Nothing)
         | (AggregateId::Asset(_), Shown::Asset(_))
         | (AggregateId::Workflow(_), Shown::Workflow(_))
-        | (AggregateId::Definition(..), Shown::Nothing) => true,
-        (AggregateId::Run(_), Shown::Asset(_) | Shown::Workflow(_))
-        | (AggregateId::Asset(_), Shown::Run(_) | Shown::Ended(_) | Shown::Workflow(_) | Shown::Nothing)
-        | (AggregateId::Workflow(_), Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Nothing)
-        | (AggregateId::Definition(..), Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Workflow(_)) => {
-            false
-        }
+        | (AggregateId::Action(_), Shown::Action(_))
+        | (AggregateId::Memo(_) | AggregateId::Definition(..), Shown::Nothing) => true,
+        (
+            AggregateId::Run(_)
+            | AggregateId::Asset(_)
+            | AggregateId::Workflow(_)
+            | AggregateId::Action(_)
+            | AggregateId::Memo(_)
+            | AggregateId::Definition(..),
+            Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Workflow(_) | Shown::Action(_) | Shown::Nothing,
+        ) => false,
     };
     if !fits {
         return Err("a release with the record of another kind of aggregate".to_owned());

@@ -43,6 +43,14 @@ impl Changes {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }
                 RunEvent::AssetResolved { node, .. } => resolved.push(node),
+                RunEvent::MemoAsked { node, digest: _, max_age_ms: _, input } => {
+                    // It may have waited for assets.
+                    let row = self.traces.of(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
+                    row.input = input.map(value).or(row.input.take());
+                }
+                RunEvent::MemoCleared { node } => resolved.push(node),
+                // How it ends stands in the next event.
+                RunEvent::MemoLeft { .. } => {}
                 RunEvent::AttemptScheduled {
                     node,
                     attempt,
@@ -101,10 +109,21 @@ impl Changes {
                     let row = self.traces.opened(run, &node, next.get(), TraceStatus::Waiting);
                     row.wakes_at = Some(due_at);
                 }
-                RunEvent::NodeSucceeded { node, attempt, output, assets: _, worker, started_at, taken: _ } => {
+                RunEvent::NodeSucceeded {
+                    node,
+                    attempt,
+                    output,
+                    assets: _,
+                    worker,
+                    started_at,
+                    taken: _,
+                    reused,
+                    landed: _,
+                } => {
                     let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Succeeded);
                     row.finished_at = Some(time);
                     row.output = Some(value(output));
+                    row.reused = reused;
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
                 }

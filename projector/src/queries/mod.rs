@@ -4,6 +4,7 @@
 //! [`crate::Progress::wait_for`] is for. Lists are paged by key, so a page is the same however much came before it.
 //! What is read of the catalogue is read through a [`View`]: now, or as of a moment.
 
+mod actions;
 mod as_of;
 mod assets;
 mod branches;
@@ -25,6 +26,7 @@ use tokio_postgres::types::ToSql;
 use crate::columns::Time;
 use crate::database::{Database, DatabaseError};
 
+pub use actions::{ActionReads, ActionSummary, ActionUser, ActionVersion, ActionView};
 pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
 pub use branches::{BranchError, BranchFilter, BranchPage, BranchView};

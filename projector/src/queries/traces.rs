@@ -44,6 +44,8 @@ pub struct TraceView {
     pub tolerated: bool,
     /// The run that it calls, where it calls one.
     pub child_run_id: Option<RunId>,
+    /// Who had made the output before: `{run, node}`, where the node did not make it itself.
+    pub reused: Option<Json>,
 }
 
 /// Which attempts are listed.
@@ -207,5 +209,6 @@ fn trace(row: &Row, run: &RunInput) -> TraceView {
         error_details: json_if(row, "error_details"),
         tolerated: row.get::<_, Option<bool>>("tolerated").unwrap_or(false),
         child_run_id: row.get::<_, Option<uuid::Uuid>>("child_run_id").map(RunId::from_uuid),
+        reused: json_if(row, "reused"),
     }
 }

@@ -57,7 +57,11 @@ pub(crate) async fn write(transaction: &Transaction<'_>, commits: &[CommitRow]) 
         let row = rows.row();
         match &commit.aggregate {
             AggregateId::Run(run) => row.uuid(run.as_uuid()),
-            AggregateId::Asset(_) | AggregateId::Workflow(_) | AggregateId::Definition(..) => row.null(),
+            AggregateId::Asset(_)
+            | AggregateId::Workflow(_)
+            | AggregateId::Action(_)
+            | AggregateId::Memo(_)
+            | AggregateId::Definition(..) => row.null(),
         };
         row.bigint(bigint(commit.sequence.get()))
             .bigint(bigint(commit.revision.get()))
@@ -68,9 +72,11 @@ pub(crate) async fn write(transaction: &Transaction<'_>, commits: &[CommitRow]) 
             .uuid(commit.command.as_uuid());
         match &commit.aggregate {
             AggregateId::Run(_) => row.null(),
-            other @ (AggregateId::Asset(_) | AggregateId::Workflow(_) | AggregateId::Definition(..)) => {
-                row.text(&other.to_string())
-            }
+            other @ (AggregateId::Asset(_)
+            | AggregateId::Workflow(_)
+            | AggregateId::Action(_)
+            | AggregateId::Memo(_)
+            | AggregateId::Definition(..)) => row.text(&other.to_string()),
         };
         row.text_or_null(commit.by.as_ref().map(|json| json.as_str()))
             .text_or_null(commit.cause.map(text_of).as_deref())

@@ -4,6 +4,8 @@
 //! an absent column says nothing about what the database has. Every write goes by the list of columns that stands in the
 //! table's file, and a test holds these lists against the schema of a database.
 
+pub(crate) mod action_defs;
+pub(crate) mod actions;
 pub(crate) mod asset_edges;
 pub(crate) mod asset_inputs;
 pub(crate) mod asset_versions;
@@ -22,6 +24,8 @@ pub(crate) mod workflow_runs;
 pub(crate) mod workflow_selections;
 pub(crate) mod workflows;
 
+pub use action_defs::ActionRow;
+pub use actions::{ActionChange, ActionChanges};
 pub use asset_edges::{EdgeRole, GraphEdge};
 pub use asset_inputs::InputRow;
 pub use asset_versions::VersionRow;
@@ -70,7 +74,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 16] = [
+pub const ALL: [&Table; 18] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -81,6 +85,8 @@ pub const ALL: [&Table; 16] = [
     &nodes::TABLE,
     &transitions::TABLE,
     &asset_edges::TABLE,
+    &actions::TABLE,
+    &action_defs::TABLE,
     &workflow_runs::TABLE,
     &traces::TABLE,
     &branches::TABLE,

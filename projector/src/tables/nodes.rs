@@ -20,6 +20,8 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("job"),
         Kind::Text.named("document"),
         Kind::Text.maybe("body_of"),
+        Kind::Text.maybe("action_slug"),
+        Kind::Integer.maybe("action_version"),
     ],
 };
 
@@ -33,6 +35,8 @@ pub struct GraphNode {
     pub document: String,
     /// The node with the `forEach` whose body it is in.
     pub body_of: Option<String>,
+    /// The action it says that it comes from, and which version.
+    pub origin: Option<(String, i32)>,
 }
 
 /// Writes rows that are new.
@@ -47,7 +51,9 @@ pub(crate) async fn write(transaction: &Transaction<'_>, definitions: &[Definiti
                 .text(&node.kind)
                 .text_or_null(node.job.as_deref())
                 .text(&node.document)
-                .text_or_null(node.body_of.as_deref());
+                .text_or_null(node.body_of.as_deref())
+                .text_or_null(node.origin.as_ref().map(|(slug, _)| slug.as_str()))
+                .integer_or_null(node.origin.as_ref().map(|(_, version)| *version));
         }
     }
     rows.write(transaction).await

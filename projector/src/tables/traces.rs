@@ -1,6 +1,7 @@
 //! `traces`: every attempt of every node, and how nodes ended that were never tried.
 
 use deadpool_postgres::Transaction;
+use headwater_core::dialogue::Asker;
 use headwater_core::run::RunFailure;
 use headwater_core::{Json, NodeAddress, RunId, Timestamp, WorkerId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -33,6 +34,7 @@ pub const TABLE: Table = Table {
         Kind::Uuid.maybe("child_run_id"),
         Kind::Text.maybe("input_stored"),
         Kind::Text.maybe("output_stored"),
+        Kind::Text.maybe("reused"),
     ],
 };
 
@@ -98,6 +100,8 @@ pub struct TraceChange {
     pub tolerated: Option<bool>,
     /// The run that it calls.
     pub child: Option<RunId>,
+    /// Who had made its output before.
+    pub reused: Option<Asker>,
 }
 
 impl TraceChange {
@@ -199,6 +203,7 @@ impl TraceChanges {
             failure: None,
             tolerated: None,
             child: None,
+            reused: None,
         };
         self.rows.push(Linked { row, lower: at });
         &mut self.rows[next].row
@@ -253,7 +258,8 @@ pub(crate) async fn write_new<'a>(
             .boolean_or_null(change.tolerated)
             .uuid_or_null(change.child.map(RunId::as_uuid))
             .text_or_null(change.input.as_ref().and_then(Value::stored).as_deref())
-            .text_or_null(change.output.as_ref().and_then(Value::stored).as_deref());
+            .text_or_null(change.output.as_ref().and_then(Value::stored).as_deref())
+            .text_or_null(change.reused.as_ref().map(Json::of).as_ref().map(|json| json.as_str()));
     }
     rows.write(transaction).await
 }
@@ -276,7 +282,8 @@ macro_rules! later_wins {
              tolerated = coalesce(excluded.tolerated, t.tolerated),
              child_run_id = coalesce(excluded.child_run_id, t.child_run_id),
              input_stored = coalesce(excluded.input_stored, t.input_stored),
-             output_stored = coalesce(excluded.output_stored, t.output_stored)"
+             output_stored = coalesce(excluded.output_stored, t.output_stored),
+             reused = coalesce(excluded.reused, t.reused)"
     };
 }
 
@@ -337,7 +344,9 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
     let children = column(rows, |row| row.child.map(RunId::as_uuid));
     let inputs_stored = column(rows, |row| row.input.as_ref().and_then(Value::stored));
     let outputs_stored = column(rows, |row| row.output.as_ref().and_then(Value::stored));
-    let columns: [&(dyn ToSql + Sync); 19] = [
+    let reused: Vec<_> = rows.iter().map(|row| row.reused.as_ref().map(Json::of)).collect();
+    let reused = column(&reused, |json| json.as_ref().map(|json| json.as_str()));
+    let columns: [&(dyn ToSql + Sync); 20] = [
         &runs,
         &scheduled,
         &started,
@@ -357,6 +366,7 @@ pub(crate) async fn write_changed(transaction: &Transaction<'_>, changes: Vec<&T
         &children,
         &inputs_stored,
         &outputs_stored,
+        &reused,
     ];
     execute(transaction, &sql, &columns).await
 }

@@ -105,6 +105,13 @@ impl CopyRows {
         }
     }
 
+    pub(crate) fn integer_or_null(&mut self, value: Option<i32>) -> &mut Self {
+        match value {
+            Some(value) => self.integer(value),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn boolean(&mut self, value: bool) -> &mut Self {
         self.value(Kind::Boolean, &[u8::from(value)])
     }

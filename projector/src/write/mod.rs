@@ -23,8 +23,8 @@ use crate::database::DatabaseError;
 use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
-    asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events, nodes, traces,
-    transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections, workflows,
+    action_defs, actions, asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events,
+    nodes, traces, transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections, workflows,
 };
 
 pub(crate) use arrays::{column, execute, printable};
@@ -126,5 +126,7 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
     nodes::write(transaction, &changes.definitions).await?;
     transitions::write(transaction, &changes.definitions).await?;
     asset_edges::write(transaction, &changes.definitions).await?;
+    actions::write(transaction, changes.actions.rows()).await?;
+    action_defs::write(transaction, &changes.action_defs).await?;
     dead_events::write(transaction, &changes.dead).await
 }

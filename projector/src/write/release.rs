@@ -1,9 +1,10 @@
 //! Makes the tables say of a released aggregate what its record says. What they say already stays as it is.
 
 use deadpool_postgres::Transaction;
+use headwater_core::action::Action;
 use headwater_core::asset::{Asset, VERSIONS_KEPT_MAX};
 use headwater_core::run::{NodeStanding, NodeStatus, RunFailure, RunStatus, Standing};
-use headwater_core::shard::{AggregateId, AssetKey, Shown, WorkflowKey};
+use headwater_core::shard::{ActionKey, AggregateId, AssetKey, Shown, WorkflowKey};
 use headwater_core::workflow::Workflow;
 use headwater_core::{Json, RunId};
 
@@ -20,11 +21,17 @@ pub(super) async fn write(transaction: &Transaction<'_>, row: &ReleasedRow) -> R
         (AggregateId::Run(run), Shown::Ended(status)) => has_ended(transaction, *run, *status, row).await,
         (AggregateId::Asset(key), Shown::Asset(asset)) => keeps(transaction, key, asset).await,
         (AggregateId::Workflow(key), Shown::Workflow(workflow)) => has(transaction, key, workflow, row).await,
+        (AggregateId::Action(key), Shown::Action(action)) => offers(transaction, key, action, row).await,
         // The fold lets no others through; none of these has rows.
-        (AggregateId::Run(_), Shown::Asset(_) | Shown::Workflow(_) | Shown::Nothing)
-        | (AggregateId::Asset(_), Shown::Run(_) | Shown::Ended(_) | Shown::Workflow(_) | Shown::Nothing)
-        | (AggregateId::Workflow(_), Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Nothing)
-        | (AggregateId::Definition(..), _) => Ok(()),
+        (
+            AggregateId::Run(_)
+            | AggregateId::Asset(_)
+            | AggregateId::Workflow(_)
+            | AggregateId::Action(_)
+            | AggregateId::Memo(_)
+            | AggregateId::Definition(..),
+            Shown::Run(_) | Shown::Ended(_) | Shown::Asset(_) | Shown::Workflow(_) | Shown::Action(_) | Shown::Nothing,
+        ) => Ok(()),
     }
 }
 
@@ -280,6 +287,29 @@ async fn has(
             let sql = "UPDATE workflows SET current_version = $3, updated_at = $4
                        WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
             execute(transaction, sql, &[&workspace, &slug, &current, &time]).await
+        }
+    }
+}
+
+/// An action: which versions there are, and which is current.
+async fn offers(
+    transaction: &Transaction<'_>,
+    key: &ActionKey,
+    action: &Action,
+    row: &ReleasedRow,
+) -> Result<(), WriteError> {
+    let (workspace, slug, newest) = (key.workspace.as_str(), key.action.as_str(), integer(action.newest()));
+    let sql = "DELETE FROM action_defs WHERE workspace = $1 AND slug = $2 AND version > $3";
+    execute(transaction, sql, &[&workspace, &slug, &newest]).await?;
+    match action.current().map(|current| integer(current.get())) {
+        None => {
+            let sql = "DELETE FROM actions WHERE workspace = $1 AND slug = $2";
+            execute(transaction, sql, &[&workspace, &slug]).await
+        }
+        Some(current) => {
+            let sql = "UPDATE actions SET current_version = $3, updated_at = $4
+                       WHERE workspace = $1 AND slug = $2 AND current_version <> $3";
+            execute(transaction, sql, &[&workspace, &slug, &current, &Time(row.known.at)]).await
         }
     }
 }

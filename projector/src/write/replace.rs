@@ -28,6 +28,11 @@ const OF_WORKFLOWS: [(&str, &str); 7] = [
     ("workflows", "slug"),
 ];
 
+const ACTIONS: &str =
+    "SELECT DISTINCT split_part(aggregate, '/', 2) AS workspace, split_part(aggregate, '/', 3) AS name
+                       FROM commits WHERE shard = $1 AND aggregate LIKE 'action/%'";
+const OF_ACTIONS: [&str; 2] = ["action_defs", "actions"];
+
 fn forgets() -> Vec<String> {
     let of_run = |table| format!("DELETE FROM {table} t USING ({RUNS}) g WHERE t.run_id = g.run_id");
     let of = |table, column, gone| {
@@ -36,6 +41,7 @@ fn forgets() -> Vec<String> {
     let mut all: Vec<String> = OF_RUNS.into_iter().map(of_run).collect();
     all.extend(OF_ASSETS.into_iter().map(|table| of(table, "asset_key", ASSETS)));
     all.extend(OF_WORKFLOWS.into_iter().map(|(table, column)| of(table, column, WORKFLOWS)));
+    all.extend(OF_ACTIONS.into_iter().map(|table| of(table, "slug", ACTIONS)));
     // Last goes what says what belongs to the shard.
     all.extend(["dead_events", "commits"].map(|table| format!("DELETE FROM {table} WHERE shard = $1")));
     all

@@ -126,7 +126,11 @@ fn fold(commits: &[(ShardId, Sequence, ParsedCommit)], cut: &Cut) -> Truth {
                     }
                 }
             }
-            AggregateId::Workflow(_) | AggregateId::Run(_) | AggregateId::Definition(..) => {}
+            AggregateId::Workflow(_)
+            | AggregateId::Run(_)
+            | AggregateId::Action(_)
+            | AggregateId::Memo(_)
+            | AggregateId::Definition(..) => {}
         }
     }
     truth

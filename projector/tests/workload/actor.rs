@@ -319,5 +319,7 @@ fn succeeded(dice: &mut Dice, node: NodeAddress, attempt: u32, started_at: Optio
         worker,
         started_at,
         taken: None,
+        reused: None,
+        landed: None,
     }
 }

@@ -71,6 +71,8 @@ pub fn write(load: Load, journal: &MemoryJournals) -> Written {
                     worker: Some(worker.clone()),
                     started_at: Some(flight.since),
                     taken: None,
+                    reused: None,
+                    landed: None,
                 };
                 flight.done += 1;
                 let ended = flight.done == load.steps_per_run;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use headwater_core::action::ActionEvent;
 use headwater_core::asset::{AssetEvent, Declaration, InputVersion, RecordAsset, Waiter};
 use headwater_core::run::{Ending, RunEvent, RunStatus, Trigger};
-use headwater_core::shard::{AggregateId, AssetKey, Event, WorkflowKey};
+use headwater_core::shard::{ActionKey, AggregateId, AssetKey, Event, WorkflowKey};
 use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Attempt, DefinitionVersion, Json, Revision, RunId, ShardId, Version};
 use headwater_streams::journals::MemoryJournals;
@@ -69,6 +70,7 @@ struct Teller {
     actors: Vec<(ShardId, Actor)>,
     assets: BTreeMap<String, (ShardId, Revision)>,
     workflows: BTreeMap<String, (ShardId, Revision, u32)>,
+    actions: BTreeMap<String, (ShardId, Revision, u32)>,
 }
 
 impl Teller {
@@ -76,7 +78,8 @@ impl Teller {
         let shards = shards.iter().map(|shard| shard.id).collect();
         let story =
             Story { journal: MemoryJournals::new(), shards, runs: BTreeMap::new(), versions: BTreeMap::new(), dead: 0 };
-        Self { story, is_of_now, actors: Vec::new(), assets: BTreeMap::new(), workflows: BTreeMap::new() }
+        let (assets, workflows, actions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { story, is_of_now, actors: Vec::new(), assets, workflows, actions }
     }
 
     fn scene(&mut self, dice: &mut Dice, shard: &mut Shard) {
@@ -85,6 +88,7 @@ impl Teller {
             3..=15 => self.step_run(dice, shard),
             16..=17 => self.asset(dice, shard),
             18 => self.workflow(dice, shard),
+            _ if self.is_of_now && dice.one_in(2) => self.action(dice, shard),
             _ => adopt(dice, shard),
         }
     }
@@ -260,7 +264,7 @@ impl Teller {
             let document = json!({"slug": key.workflow, "name": "Flow", "steps": [
                 {"id": "n0", "jobSlug": "scan", "name": format!("Scan {}", entry.2),
                  "produces": [{"assetId": "directory.insights.report", "schema": {"type": "object"}}]},
-                {"id": "n1", "jobSlug": "report", "dependsOn": ["n0"], "consumes": [{"assetId": used}]}]});
+                {"id": "n1", "jobSlug": "report", "ref": "fetch-1@2", "dependsOn": ["n0"], "consumes": [{"assetId": used}]}]});
             let version = DefinitionVersion::new(entry.2);
             WorkflowEvent::WorkflowApplied {
                 version,
@@ -276,6 +280,26 @@ impl Teller {
             }
         };
         shard.commit(dice, AggregateId::Workflow(key), &mut entry.1, vec![Event::Workflow(event)]);
+    }
+}
+
+impl Teller {
+    fn action(&mut self, dice: &mut Dice, shard: &mut Shard) {
+        let slug = format!("fetch-{}", dice.below(3));
+        let key = ActionKey { workspace: "default".parse().unwrap(), action: slug.parse().unwrap() };
+        let entry = self.actions.entry(slug).or_insert((shard.id, Revision::FIRST, 0));
+        if entry.0 != shard.id {
+            return;
+        }
+        let event = if entry.2 == 0 || dice.one_in(2) {
+            entry.2 += 1;
+            let document = json!({"kind": "action", "slug": key.action, "name": format!("Fetch {}", entry.2)});
+            let (version, content_hash) = (DefinitionVersion::new(entry.2), format!("hash {}", entry.2));
+            ActionEvent::ActionApplied { version, content_hash, document: Json::of(&document) }
+        } else {
+            ActionEvent::ActionSelected { version: DefinitionVersion::new(1 + dice.below(u64::from(entry.2)) as u32) }
+        };
+        shard.commit(dice, AggregateId::Action(key), &mut entry.1, vec![Event::Action(event)]);
     }
 }
 

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 11] = [
     &["task"],
     &["dialogue"],
     // No aggregate knows another, nor who carries what they say to each other.
-    &["asset", "run", "workflow"],
+    &["action", "asset", "memo", "run", "workflow"],
     &["shard"],
     &["protocol"],
     &["desk"],

@@ -11,7 +11,7 @@ const ARCHITECTURE_LINES_MAX: usize = 250;
 const RECORD_LINES_MAX: usize = 45;
 
 /// Released migrations: name, length in bytes, FNV-1a (64 bits) of the bytes. Only ever added to.
-const MIGRATIONS: [(&str, usize, u64); 8] = [
+const MIGRATIONS: [(&str, usize, u64); 9] = [
     ("V1__read_models.sql", 8260, 0xfd18_fb7c_e65a_4d06),
     ("V2__who_asked.sql", 765, 0xd06f_d568_58ce_65a8),
     ("V3__as_of.sql", 2430, 0xce6e_54da_c90c_d5a2),
@@ -20,6 +20,7 @@ const MIGRATIONS: [(&str, usize, u64); 8] = [
     ("V6__pinned.sql", 468, 0x63cc_f5b5_c263_e9ae),
     ("V7__calls.sql", 120, 0x4a0a_ffc5_691d_90dd),
     ("V8__stored_values.sql", 580, 0x143c_f6c6_b389_4ac4),
+    ("V9__actions.sql", 1157, 0x7df6_c2cd_d105_6f34),
 ];
 
 #[test]

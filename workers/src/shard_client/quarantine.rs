@@ -30,6 +30,7 @@ impl ShardClient {
                 ShardReply::Done { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
+                | ShardReply::Action { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },
@@ -61,6 +62,7 @@ impl ShardClient {
                 ShardReply::Quarantine { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
+                | ShardReply::Action { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },

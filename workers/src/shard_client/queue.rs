@@ -39,6 +39,7 @@ impl ShardClient {
                     ShardReply::Done { .. }
                     | ShardReply::Ended { .. }
                     | ShardReply::Asset { .. }
+                    | ShardReply::Action { .. }
                     | ShardReply::Quarantine { .. }
                     | ShardReply::Heard { .. }
                     | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),

@@ -22,6 +22,7 @@ pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<En
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
             | ShardReply::Asset { .. }
+            | ShardReply::Action { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -45,7 +46,8 @@ pub(super) fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Opt
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
-            | ShardReply::Asset { .. },
+            | ShardReply::Asset { .. }
+            | ShardReply::Action { .. },
         )
         | None => Ok(None),
     }
@@ -57,6 +59,7 @@ pub(super) fn is_passing(rejection: &Rejection) -> bool {
         Rejection::NotOwner | Rejection::Overloaded => true,
         Rejection::Run(_)
         | Rejection::Workflow(_)
+        | Rejection::Action(_)
         | Rejection::Gap { .. }
         | Rejection::Quarantined { .. }
         | Rejection::NotQuarantined

@@ -55,6 +55,7 @@ pub(super) async fn heard_by(broker: &Broker, other: ShardId, of: ShardId) -> Op
         ShardReply::Done { .. }
         | ShardReply::Ended { .. }
         | ShardReply::Asset { .. }
+        | ShardReply::Action { .. }
         | ShardReply::Queue { .. }
         | ShardReply::Quarantine { .. }
         | ShardReply::Driven { .. }

@@ -170,6 +170,11 @@ fn configured(
         Value::String(word) => (find(&field, word)?, Said::Word(field)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             let mut fields = field.fields()?;
+            if let Some(reference) = fields.take(&["ref"]) {
+                let message = "names an action that is filled in where workflows are applied, and was not: apply the document anew";
+                reference.error(ProblemCode::UnknownAction, message);
+                return None;
+            }
             let kind = fields.need(&["kind", "type"])?;
             (find(&kind, kind.text()?)?, Said::Object(fields))
         }

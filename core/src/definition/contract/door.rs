@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{Automation, Partitioning};
 use crate::definition::document::{Field, Findings};
 use crate::definition::listed::{self, Listed};
-use crate::definition::{Definition, Problem, ProblemCode, pattern, typed};
+use crate::definition::reusable::check_written;
+use crate::definition::{Definition, Problem, ProblemCode, Schema, pattern, typed};
 
 /// Says what of a definition is refused where definitions come in, though journals may hold it and go on; and what is warned of
 /// there.
@@ -24,6 +25,15 @@ pub(in crate::definition) fn check_document(document: &Value, found: &Findings) 
         }
     }
     for Listed { at, value, .. } in listed::nodes(document) {
+        for name in ["paramsSchema", "outputSchema"] {
+            if let Some(schema) = value.get(name) {
+                check_patterns(&Field::new(format!("{at}/{name}"), schema, found));
+            }
+        }
+        let written = value.get("params").zip(value.get("paramsSchema").and_then(|of| Schema::compile(of).ok()));
+        if let Some((params, schema)) = written {
+            check_written(&Field::new(format!("{at}/params"), params, found), &schema);
+        }
         for side in ["produces", "consumes"] {
             listed::entries_of(value, &at, side).for_each(|(at, declared)| check(&at, declared, found));
         }
@@ -47,7 +57,8 @@ fn check(at: &str, declared: &Value, found: &Findings) {
     }
 }
 
-fn check_patterns(schema: &Field<'_>) {
+/// Refuses patterns of a schema that look within characters.
+pub(in crate::definition) fn check_patterns(schema: &Field<'_>) {
     if let Some(pattern) = pattern::within_characters(schema.value) {
         let shown: String = pattern.chars().take(80).collect();
         let message =

@@ -20,8 +20,8 @@ use crate::{AssetId, Json, Version};
 
 pub use automation::{Automation, Mode, Wait};
 pub use declared::{Declared, Meaning};
-pub(super) use door::check_document;
 pub use door::refused_at_the_door;
+pub(super) use door::{check_document, check_patterns};
 pub use freshness::Freshness;
 pub use partitioning::{Granularity, Partitioning, TimeWindow};
 

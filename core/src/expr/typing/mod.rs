@@ -18,11 +18,16 @@ use super::lower::Slot;
 use super::path::{Path, Root, Step};
 use kinds::{ANY, JSON, Kinds, Type};
 
+/// What the parameters of an action are bound to.
+pub(crate) const PARAMS: &str = "params";
+
 /// What schemas say of what expressions see.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen<'v> {
     pub(crate) input: Option<&'v Value>,
     pub(crate) state: Option<&'v Value>,
+    /// Of the parameters of an action.
+    pub(crate) params: Option<&'v Value>,
 }
 
 /// What an expression must be worth.
@@ -169,18 +174,19 @@ impl<'v> Checker<'_, 'v> {
     }
 
     fn path(&self, path: &Path) -> Result<Type<'v>, String> {
-        let root = match (path.root, path.steps.as_slice()) {
-            (Root::Input, _) => self.seen.input.map(|schema| self.described(schema)),
+        let (root, first) = match (path.root, path.steps.as_slice()) {
+            (Root::Input, _) => (self.seen.input, 0),
             // Each value in it was checked with the whole.
-            (Root::State, [_, ..]) => self.seen.state.map(|schema| self.described(schema)),
+            (Root::State, [_, ..]) => (self.seen.state, 0),
+            (Root::Bound, [Step::Key(key), ..]) if key == PARAMS => (self.seen.params, 1),
             (Root::Nodes, [_, Step::Key(word)]) if word == "status" => return Ok(Type::of(Kind::Text)),
             (Root::Nodes, [_, Step::Key(word)]) if word == "attempts" => return Ok(Type::of(Kind::Int)),
             (Root::State | Root::Nodes | Root::Assets | Root::Error | Root::Run | Root::Trigger | Root::Bound, _) => {
-                None
+                (None, 0)
             }
         };
-        let Some(mut here) = root else { return Ok(Type::with(JSON)) };
-        for (at, step) in path.steps.iter().enumerate() {
+        let Some(mut here) = root.map(|schema| self.described(schema)) else { return Ok(Type::with(JSON)) };
+        for (at, step) in path.steps.iter().enumerate().skip(first) {
             let name = || Path { root: path.root, steps: path.steps[..at].to_vec() };
             here = match step {
                 Step::Key(key) if !here.kinds.has(Kind::Map) => {
@@ -189,7 +195,7 @@ impl<'v> Checker<'_, 'v> {
                 Step::Key(key) => {
                     let member = here.member(key, self.is_written_plainly);
                     // Of such keys of the input itself is told where names are looked at.
-                    let member = member.or((at == 0).then_some(Type::ANY));
+                    let member = member.or((at == 0 && first == 0).then_some(Type::ANY));
                     member.ok_or_else(|| format!("the schema of `{}` allows no key `{key}`", name()))?
                 }
                 Step::Index(index) if !here.kinds.has(Kind::List) => {

@@ -12,7 +12,7 @@ use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::run::agenda::{Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
-use crate::run::state::{Around, Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
@@ -74,7 +74,7 @@ impl<'r> Fold<'r> {
     /// Moves a node to its next phase, and with it the timers and the count of active nodes.
     pub(super) fn enter(&mut self, place: Place, phase: Phase) -> Phase {
         match self.node(place).phase {
-            Phase::Pending | Phase::AwaitingAssets { .. } => self.strike(Todo::Begin(place)),
+            Phase::Pending | Phase::AwaitingAssets { .. } | Phase::AwaitingMemo(_) => self.strike(Todo::Begin(place)),
             Phase::Around(_) => self.strike(Todo::Advance(place)),
             Phase::Current(_)
             | Phase::Retrying { .. }
@@ -189,6 +189,7 @@ fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
         },
         Phase::Pending
         | Phase::AwaitingAssets { .. }
+        | Phase::AwaitingMemo(_)
         | Phase::Succeeded
         | Phase::Failed
         | Phase::Skipped
@@ -233,6 +234,23 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 run.node_mut(place).consumed.push(chosen.clone());
             }
             run.list_if_ready(place);
+        }
+        RunEvent::MemoAsked { node, digest, max_age_ms, input } => {
+            let place = run.place(node);
+            run.node_mut(place).asked = Some(digest.clone());
+            let (digest, max_age_ms, input) = (digest.clone(), *max_age_ms, input.clone());
+            run.enter(place, Phase::AwaitingMemo(Box::new(AwaitedMemo { digest, max_age_ms, input, cleared: false })));
+        }
+        RunEvent::MemoCleared { node } => {
+            let place = run.place(node);
+            if let Phase::AwaitingMemo(awaited) = &mut run.node_mut(place).phase {
+                awaited.cleared = true;
+            }
+            run.list_if_ready(place);
+        }
+        RunEvent::MemoLeft { node, .. } => {
+            let place = run.place(node);
+            run.node_mut(place).asked = None;
         }
         RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child } => {
             let place = run.place(node);
@@ -297,6 +315,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::NodeSucceeded { node, output, assets, taken, .. } => {
             let place = run.place(node);
             run.enter(place, Phase::Succeeded);
+            run.node_mut(place).asked = None;
             run.node_mut(place).output = Some(output.clone());
             if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
                 run.store(place.branch, key, output.clone());

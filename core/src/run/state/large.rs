@@ -39,6 +39,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
         node.output.iter().for_each(|output| sum.add(output));
         match &node.phase {
             Phase::Current(current) => current.input.iter().for_each(|input| sum.add(input)),
+            Phase::AwaitingMemo(awaited) => awaited.input.iter().for_each(|input| sum.add(input)),
             Phase::Retrying { input, .. } => input.iter().for_each(|input| sum.add(input)),
             Phase::Around(around) => match &**around {
                 Around::Each(each) => {

@@ -36,7 +36,7 @@ pub(super) use around::{Around, Each, EachNext, Try, Turns};
 pub(super) use assets::Assets;
 pub(super) use branch::{Branch, Branches, State};
 pub(crate) use large::large_bytes;
-pub(super) use node::{NodeState, Phase};
+pub(super) use node::{AwaitedMemo, NodeState, Phase};
 pub(super) use origin::Origin;
 pub(super) use place::Place;
 pub(super) use scope::WayOut;

@@ -37,6 +37,9 @@ pub(in crate::run) struct NodeState {
     /// The node whose failure it stands behind. Since format 3 of runs, as the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caught: Option<NodeId>,
+    /// What it asked a memo for, which is to hear how it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<RunFailure>>,
@@ -50,6 +53,7 @@ pub(in crate::run) enum Phase {
     AwaitingAssets {
         missing: Vec<AssetNeed>,
     },
+    AwaitingMemo(Box<AwaitedMemo>),
     Current(Box<CurrentAttempt>),
     Retrying {
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
@@ -62,6 +66,20 @@ pub(in crate::run) enum Phase {
     Failed,
     Skipped,
     Cancelled,
+}
+
+/// What a node waits for that has asked a memo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct AwaitedMemo {
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
+    pub input: Option<Json>,
+    /// It has its answer: it is to do it itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cleared: bool,
 }
 
 fn is_zero(count: &u32) -> bool {
@@ -82,6 +100,7 @@ impl NodeState {
             output: None,
             consumed: Vec::new(),
             caught: None,
+            asked: None,
             failure: None,
         }
     }
@@ -95,7 +114,11 @@ impl NodeState {
 impl Phase {
     pub fn is_active(&self) -> bool {
         match self {
-            Self::AwaitingAssets { .. } | Self::Current(_) | Self::Retrying { .. } | Self::Around(_) => true,
+            Self::AwaitingAssets { .. }
+            | Self::AwaitingMemo(_)
+            | Self::Current(_)
+            | Self::Retrying { .. }
+            | Self::Around(_) => true,
             Self::Pending | Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => false,
         }
     }
@@ -106,6 +129,7 @@ impl Phase {
             Self::Current(current) => Some(current),
             Self::Pending
             | Self::AwaitingAssets { .. }
+            | Self::AwaitingMemo(_)
             | Self::Retrying { .. }
             | Self::Around(_)
             | Self::Succeeded
@@ -129,7 +153,7 @@ impl Phase {
     pub fn status(&self) -> NodeStatus {
         match self {
             Self::Pending => NodeStatus::Pending,
-            Self::AwaitingAssets { .. } | Self::Retrying { .. } => NodeStatus::Waiting,
+            Self::AwaitingAssets { .. } | Self::AwaitingMemo(_) | Self::Retrying { .. } => NodeStatus::Waiting,
             Self::Current(current) if current.wakes_at().is_some() => NodeStatus::Waiting,
             Self::Current(current) if current.is_waiting() => NodeStatus::Queued,
             Self::Current(_) | Self::Around(_) => NodeStatus::Running,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Branch, Place, Run};
-use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
+use crate::expr::{ConsumedAsset, NodeStanding, PARAMS, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::{Ending, NodeStatus};
 use crate::{BranchId, Json, Timestamp};
@@ -40,12 +40,24 @@ impl Run {
         now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
+        self.with_scope_beside(place, (error, None), now, look)
+    }
+
+    /// The same, where a failure has just happened, or for the action of a node, which has parameters.
+    pub(in crate::run) fn with_scope_beside<T>(
+        &self,
+        place: Place,
+        (error, params): (Option<&RunFailure>, Option<&Json>),
+        now: Timestamp,
+        look: impl FnOnce(&Scope<'_>) -> T,
+    ) -> T {
         let output = |id: &str| self.output_in(place.branch, id);
         // Whoever asks what to do about a failure asks when it has happened.
         let own = error.map(|_| (place, NodeStatus::Failed));
         let standing = |id: &str| self.standing_in(place.branch, id, own);
         let consumed = &self.node(place).consumed;
-        let around = self.around_of(place, error, None);
+        let mut around = self.around_of(place, error, None);
+        around.bound.splice(0..0, params.map(|params| (PARAMS, params)));
         look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), &around, now))
     }
 

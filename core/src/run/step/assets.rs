@@ -48,6 +48,7 @@ impl Step<'_, '_> {
         match &self.state().phase {
             Phase::AwaitingAssets { missing } => missing.iter().any(|need| need.asset == *asset),
             Phase::Pending
+            | Phase::AwaitingMemo(_)
             | Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Around(_)

@@ -1,7 +1,8 @@
 //! How a node ends.
 
 use super::route::{Exit, Failed};
-use super::{Seen, Step};
+use super::signature::{check_output, refuse_output};
+use super::{Seen, Step, memo};
 use crate::run::budget::Later;
 use crate::run::state::WayOut;
 use crate::run::weight::Weight;
@@ -20,6 +21,9 @@ impl Step<'_, '_> {
         assets: Vec<ProducedAsset>,
         seen: Option<Seen>,
     ) -> Result<(), Later> {
+        if let Err(failure) = check_output(self, &output) {
+            return refuse_output(self, failure);
+        }
         if let Err(failure) = self.decision.run().check_state_after(self.place, &output, self.work()) {
             return self.fail(failure, Some(attempt));
         }
@@ -28,7 +32,10 @@ impl Step<'_, '_> {
         self.decision.turn.check_work()?;
         let (worker, started_at) = seen.unzip();
         let node = self.address();
-        let event = RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken };
+        let reused = self.reused.take();
+        let landed = self.state().asked.clone();
+        let event =
+            RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken, reused, landed };
         if self.find_room(event.weight(), Some(attempt))? {
             self.decision.emit(event);
             if let Some(failure) = failure {
@@ -56,6 +63,7 @@ impl Step<'_, '_> {
     /// Ends the node badly whose way on is known.
     pub(super) fn take_failure_down(&mut self, failed: Failed) {
         let Failed { failure, taken, tolerated, fatal } = failed;
+        memo::leave(self);
         let node = self.address();
         self.decision.emit(RunEvent::NodeFailed { node, failure, taken, tolerated });
         if let Some(failure) = fatal {
@@ -65,6 +73,7 @@ impl Step<'_, '_> {
 
     /// Ends the node because the run ends before it does.
     pub(super) fn cancel(&mut self) {
+        memo::leave(self);
         let node = self.address();
         self.decision.emit(RunEvent::NodeCancelled { node });
     }

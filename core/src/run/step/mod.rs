@@ -8,6 +8,8 @@
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
+//! | `signature` | whether its parameters and its output are what its action says |
+//! | `memo` | whether its result was made before |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
 //! | `retry` | whether and when a failed attempt is tried again |
@@ -24,11 +26,13 @@ mod items;
 mod job;
 mod kind;
 mod losers;
+mod memo;
 mod merge;
 mod pure;
 mod ready;
 mod retry;
 mod route;
+mod signature;
 mod sleep;
 mod together;
 mod tolerate;
@@ -36,6 +40,7 @@ mod turns;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
+pub(super) use memo::answer as answer_memo;
 pub(super) use ready::{Readiness, readiness};
 
 use attempt::{Begins, Seen};
@@ -53,6 +58,7 @@ use super::budget::Later;
 use super::decision::Decision;
 use super::state::{Due, NodeState, Phase, Place};
 use crate::definition::Node;
+use crate::dialogue::Asker;
 use crate::expr::{EvaluationError, Template, Work};
 use crate::{Attempt, Json, NodeAddress};
 
@@ -60,11 +66,15 @@ use crate::{Attempt, Json, NodeAddress};
 pub(super) struct Step<'d, 'a> {
     decision: &'d mut Decision<'a>,
     place: Place,
+    /// What the parameters of its action have been found to be.
+    params: Option<Json>,
+    /// Who had made its output before.
+    reused: Option<Asker>,
 }
 
 impl<'d, 'a> Step<'d, 'a> {
     pub fn at(decision: &'d mut Decision<'a>, place: Place) -> Self {
-        Self { decision, place }
+        Self { decision, place, params: None, reused: None }
     }
 
     /// Does what the agenda says: begins the node, goes on with the assets it got, or skips it.
@@ -76,14 +86,17 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }
+        if memo::is_asked(self) {
+            return begin_as_it_is(self, self.input());
+        }
         if self.state().phase != Phase::Pending {
-            return self.begin_with_input();
+            return begin_with_input(self);
         }
         if self.skip_if_dead() {
             return Ok(());
         }
         losers::withdraw(self)?;
-        if node.consumes.is_empty() { self.begin_with_input() } else { self.await_assets() }
+        if node.consumes.is_empty() { begin_with_input(self) } else { self.await_assets() }
     }
 
     /// Skips the node if no way in is left.
@@ -95,16 +108,6 @@ impl<'d, 'a> Step<'d, 'a> {
             self.decision.emit(RunEvent::NodeSkipped { node });
         }
         is_dead
-    }
-
-    /// Renders the node's input, and lets its kind begin.
-    fn begin_with_input(&mut self) -> Result<(), Later> {
-        let node = self.node();
-        let input = match node.input.as_ref().map(|template| self.render(template)).transpose() {
-            Ok(input) => input,
-            Err(error) => return self.fail(error.into_failure(), None),
-        };
-        kind::with(&node.action.execution, |kind| kind.begin(self, input))
     }
 
     /// Does what is due.
@@ -148,6 +151,7 @@ impl<'d, 'a> Step<'d, 'a> {
         match &self.state().phase {
             Phase::Current(current) => current.input.clone(),
             Phase::Retrying { input, .. } => input.clone(),
+            Phase::AwaitingMemo(awaited) => awaited.input.clone(),
             Phase::Pending
             | Phase::AwaitingAssets { .. }
             | Phase::Around(_)
@@ -163,8 +167,27 @@ impl<'d, 'a> Step<'d, 'a> {
     }
 
     fn render(&self, template: &Template) -> Result<Json, EvaluationError> {
-        self.decision
-            .run()
-            .with_scope(self.place, None, self.decision.now(), |scope| template.render_within(scope, self.work()))
+        signature::render(self, template)
     }
+}
+
+/// Renders the node's input, and lets its kind begin, or asks whether it has to.
+fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
+    let node = step.node();
+    match signature::find_params(step) {
+        Ok(params) => step.params = params,
+        Err(failure) => return step.fail(failure, None),
+    }
+    let input = match node.input.as_ref().map(|template| step.render(template)).transpose() {
+        Ok(input) => input,
+        Err(error) => return step.fail(error.into_failure(), None),
+    };
+    match &node.reuse {
+        Some(reuse) => memo::ask(step, reuse, input),
+        None => begin_as_it_is(step, input),
+    }
+}
+
+fn begin_as_it_is(step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
+    kind::with(&step.node().action.execution, |kind| kind.begin(step, input))
 }

@@ -29,6 +29,9 @@ pub(in crate::shard) enum Kind {
     /// The documents of the versions that were adopted.
     Definitions,
     Workflows,
+    /// Only where there are any, as the next.
+    Actions,
+    Memos,
     Assets,
     Runs,
     EndedKeyed,
@@ -58,6 +61,8 @@ impl Kind {
             Self::Runs => 1..=3,
             Self::Clock
             | Self::Definitions
+            | Self::Actions
+            | Self::Memos
             | Self::Assets
             | Self::EndedKeyed
             | Self::EndedUnkeyed
@@ -126,6 +131,8 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Definitions, 1) => contents.definitions = records(values, count)?,
         // Those of format 1 are not pinned.
         (Kind::Workflows, 1 | 2) => contents.records.workflows = records(values, count)?,
+        (Kind::Actions, 1) => contents.records.actions = records(values, count)?,
+        (Kind::Memos, 1) => contents.records.memos = records(values, count)?,
         (Kind::Assets, 1) => contents.records.assets = records(values, count)?,
         // Those of format 1 have begun whatever they could; those of format 2 have no branches, and no bound of all attempts.
         (Kind::Runs, 1..=3) => contents.records.runs = records(values, count)?,

@@ -47,8 +47,8 @@ impl Aggregate for Asset {
         Self::key(self).clone()
     }
 
-    fn workspace(&self) -> &WorkspaceId {
-        &Self::key(self).workspace
+    fn workspace(&self) -> Option<&WorkspaceId> {
+        Some(&Self::key(self).workspace)
     }
 
     fn revision(&self) -> Revision {

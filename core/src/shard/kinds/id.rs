@@ -5,16 +5,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{AssetKey, ShardMap, WorkflowKey, slot_of};
+use crate::address::{ActionKey, AssetKey, ShardMap, WorkflowKey, slot_of};
+use crate::memo::MemoKey;
 use crate::{DefinitionVersion, InvalidName, RunId, ShardId};
 
 /// Names one aggregate. Text forms: `run/<uuid>`, `asset/<workspace>/<asset>`, `workflow/<workspace>/<slug>`,
-/// `definition/<workspace>/<slug>/<version>`.
+/// `action/<workspace>/<slug>`, `memo/<number>`, `definition/<workspace>/<slug>/<version>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AggregateId {
     Run(RunId),
     Asset(AssetKey),
     Workflow(WorkflowKey),
+    Action(ActionKey),
+    Memo(MemoKey),
     /// A definition version that this shard has adopted because one of its runs uses it.
     Definition(WorkflowKey, DefinitionVersion),
 }
@@ -27,6 +30,8 @@ impl AggregateId {
             // Asset ids are unique ignoring case, so their slot ignores case too.
             Self::Asset(key) => Some(slot_of(&[key.workspace.as_str(), &key.asset.as_str().to_ascii_lowercase()])),
             Self::Workflow(key) => Some(slot_of(&[key.workspace.as_str(), key.workflow.as_str()])),
+            Self::Memo(memo) => Some(slot_of(&["memo", &memo.to_string()])),
+            Self::Action(key) => Some(slot_of(&["action", key.workspace.as_str(), key.action.as_str()])),
         }
     }
 }
@@ -38,7 +43,7 @@ impl ShardMap {
         match aggregate {
             AggregateId::Run(id) => Some(id.shard()).filter(|shard| shard.number() < self.shards),
             AggregateId::Definition(..) => None,
-            AggregateId::Asset(_) | AggregateId::Workflow(_) => {
+            AggregateId::Asset(_) | AggregateId::Workflow(_) | AggregateId::Action(_) | AggregateId::Memo(_) => {
                 aggregate.slot().and_then(|slot| self.slots.get(usize::from(slot)).copied())
             }
         }
@@ -51,6 +56,8 @@ impl fmt::Display for AggregateId {
             Self::Run(id) => write!(f, "run/{id}"),
             Self::Asset(key) => write!(f, "asset/{}/{}", key.workspace, key.asset),
             Self::Workflow(key) => write!(f, "workflow/{}/{}", key.workspace, key.workflow),
+            Self::Memo(memo) => write!(f, "memo/{memo}"),
+            Self::Action(key) => write!(f, "action/{}/{}", key.workspace, key.action),
             Self::Definition(key, version) => write!(f, "definition/{}/{}/{version}", key.workspace, key.workflow),
         }
     }
@@ -59,16 +66,22 @@ impl fmt::Display for AggregateId {
 impl FromStr for AggregateId {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let invalid = || InvalidName::new("aggregate id", text, "run/…, asset/…, workflow/… or definition/…");
+        let invalid =
+            || InvalidName::new("aggregate id", text, "run/…, asset/…, workflow/…, action/…, memo/… or definition/…");
         let (kind, rest) = text.split_once('/').ok_or_else(invalid)?;
         if kind == "run" {
             return Ok(Self::Run(rest.parse()?));
+        }
+        if kind == "memo" {
+            let number = rest.parse().ok().filter(|number: &u16| number.to_string() == rest);
+            return number.and_then(MemoKey::numbered).map(Self::Memo).ok_or_else(invalid);
         }
         let (workspace, name) = rest.split_once('/').ok_or_else(invalid)?;
         let workspace = workspace.parse()?;
         match kind {
             "asset" => Ok(Self::Asset(AssetKey { workspace, asset: name.parse()? })),
             "workflow" => Ok(Self::Workflow(WorkflowKey { workspace, workflow: name.parse()? })),
+            "action" => Ok(Self::Action(ActionKey { workspace, action: name.parse()? })),
             "definition" => {
                 let (slug, version) = name.split_once('/').ok_or_else(invalid)?;
                 let key = WorkflowKey { workspace, workflow: slug.parse()? };

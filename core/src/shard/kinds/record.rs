@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{definition, run};
+use crate::action::Action;
 use crate::asset::Asset;
+use crate::memo::Memo;
 use crate::run::{Run, RunStatus, Standing};
 use crate::shard::shelf::Aggregate;
 use crate::shard::window::EndedRun;
@@ -35,6 +37,14 @@ pub enum Record {
         format: u32,
         record: Json,
     },
+    Action {
+        format: u32,
+        record: Json,
+    },
+    Memo {
+        format: u32,
+        record: Json,
+    },
     Definition {
         document: Json,
     },
@@ -54,17 +64,20 @@ pub enum Shown {
     Asset(Asset),
     /// Which versions it has, which of them is current, and which is pinned.
     Workflow(Workflow),
+    /// Which versions it has, and which of them is current.
+    Action(Action),
     /// Nothing that anybody is shown.
     Nothing,
 }
 
 impl Record {
-    /// Returns whether it is of a workflow that is pinned.
-    pub(in crate::shard) fn pins(&self) -> bool {
+    /// Returns whether it says what releases before 0.2 do not know: it is of an action or a memo, or of a workflow that is pinned.
+    pub(in crate::shard) fn has_later_words(&self) -> bool {
         match self {
             Self::Workflow { .. } => {
                 matches!(self.shown(), Ok(Shown::Workflow(workflow)) if workflow.pinned().is_some())
             }
+            Self::Action { .. } | Self::Memo { .. } => true,
             Self::Run { .. } | Self::Ended { .. } | Self::Asset { .. } | Self::Definition { .. } | Self::Unknown {} => {
                 false
             }
@@ -84,7 +97,8 @@ impl Record {
             Self::Ended { status, .. } => Shown::Ended(*status),
             Self::Asset { format, record } => Shown::Asset(read::<Asset>(*format, record)?),
             Self::Workflow { format, record } => Shown::Workflow(read::<Workflow>(*format, record)?),
-            Self::Definition { .. } | Self::Unknown {} => Shown::Nothing,
+            Self::Action { format, record } => Shown::Action(read::<Action>(*format, record)?),
+            Self::Memo { .. } | Self::Definition { .. } | Self::Unknown {} => Shown::Nothing,
         })
     }
 }
@@ -104,6 +118,12 @@ pub(in crate::shard) fn record(shard: &mut Shard, aggregate: &AggregateId, keyed
         }
         AggregateId::Workflow(key) => {
             shelf::record::<Workflow>(shard, key).map(|(format, record)| Record::Workflow { format, record })
+        }
+        AggregateId::Action(key) => {
+            shelf::record::<Action>(shard, key).map(|(format, record)| Record::Action { format, record })
+        }
+        AggregateId::Memo(memo) => {
+            shelf::record::<Memo>(shard, memo).map(|(format, record)| Record::Memo { format, record })
         }
         AggregateId::Definition(key, version) => return definition::record(shard, key, *version),
     };
@@ -136,6 +156,12 @@ pub(in crate::shard) fn put(
         }
         (AggregateId::Workflow(key), Record::Workflow { format, record }) => {
             shelf::put::<Workflow>(shard, key, (*format, record), last)?;
+        }
+        (AggregateId::Action(key), Record::Action { format, record }) => {
+            shelf::put::<Action>(shard, key, (*format, record), last)?;
+        }
+        (AggregateId::Memo(memo), Record::Memo { format, record }) => {
+            shelf::put::<Memo>(shard, memo, (*format, record), last)?;
         }
         (AggregateId::Definition(key, version), Record::Definition { document }) => {
             shard.definitions.adopt(key.clone(), *version, document.clone());

@@ -7,6 +7,7 @@ use super::{Command, Event, Record, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
 use crate::credit::Hands;
+use crate::dialogue::MemoCommand;
 use crate::run::{
     self, ProducedAsset, ReportOutcome, Run, RunCommand, RunEvent, RunRecord, RunRejection, RunStatus, Trigger,
 };
@@ -56,8 +57,8 @@ impl Aggregate for Run {
         self.id()
     }
 
-    fn workspace(&self) -> &WorkspaceId {
-        Self::workspace(self)
+    fn workspace(&self) -> Option<&WorkspaceId> {
+        Some(Self::workspace(self))
     }
 
     fn revision(&self) -> Revision {
@@ -120,6 +121,7 @@ impl Aggregate for Run {
             | RunCommand::RefuseAsset { .. }
             | RunCommand::AcknowledgeAsset { .. }
             | RunCommand::AnswerCall { .. }
+            | RunCommand::AnswerMemo { .. }
             | RunCommand::WithdrawRun { .. } => true,
             RunCommand::StartRun(start) => match start.trigger {
                 Trigger::Materialize { .. } => true,
@@ -156,6 +158,7 @@ impl Aggregate for Run {
                 | RunCommand::RefuseAsset { .. }
                 | RunCommand::AcknowledgeAsset { .. }
                 | RunCommand::AnswerCall { .. }
+                | RunCommand::AnswerMemo { .. }
                 | RunCommand::WithdrawRun { .. },
             ) => Ok(Decided::default()),
             (Some(ended), _) => Err(Rejection::Run(RunRejection::RunClosed { status: ended.status })),
@@ -229,13 +232,16 @@ impl Aggregate for Run {
                 run.is_some_and(|run| run.awaits_child(*child))
             }
             Command::Asset { command: AssetCommand::ResolveConsumption(_), .. }
-            | Command::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. } => false,
+            | Command::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. }
+            | Command::Memo { command: MemoCommand::Ask { .. }, .. } => false,
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }
+            | Command::Action { .. }
+            | Command::Memo { .. }
             | Command::AdoptDefinition { .. } => true,
         };
-        // What it asks of assets and workflows is asked anew below.
+        // What it asks of assets, workflows and memos is asked anew below.
         owed.retain(|effect| effect.command().is_none_or(awaits));
         if let Some(run) = run {
             run::outstanding(run, &mut |effect| owed.push(Effect::of_run(run, run.revision(), effect)));
@@ -305,6 +311,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::AnswerMemo { .. }
         | RunCommand::WithdrawRun { .. } => None,
     }
 }

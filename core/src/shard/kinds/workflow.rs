@@ -48,8 +48,8 @@ impl Aggregate for Workflow {
         Self::key(self).clone()
     }
 
-    fn workspace(&self) -> &WorkspaceId {
-        &Self::key(self).workspace
+    fn workspace(&self) -> Option<&WorkspaceId> {
+        Some(&Self::key(self).workspace)
     }
 
     fn revision(&self) -> Revision {

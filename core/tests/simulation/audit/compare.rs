@@ -43,6 +43,8 @@ impl Audit {
                 AggregateId::Workflow(key) => {
                     assert_eq!(live.workflow(key), folded.workflow(key), "RUN-2 of workflows")
                 }
+                AggregateId::Action(key) => assert_eq!(live.action(key), folded.action(key), "RUN-2 of actions"),
+                AggregateId::Memo(key) => assert_eq!(live.memo(*key), folded.memo(*key), "RUN-2 of memos"),
                 AggregateId::Run(_) | AggregateId::Definition(..) => {}
             }
         }

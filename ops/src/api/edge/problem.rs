@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headwater_core::action::ActionRejection;
 use headwater_core::run::RunRejection;
 use headwater_core::shard::Rejection;
 use headwater_core::workflow::WorkflowRejection;
@@ -196,6 +197,12 @@ impl From<Rejection> for Problem {
                 WorkflowRejection::DefinitionInvalid { .. }
                 | WorkflowRejection::OtherWorkflow { .. }
                 | WorkflowRejection::ContentMismatch,
+            ) => Code::DefinitionInvalid,
+            Rejection::Action(
+                ActionRejection::ActionInvalid { .. }
+                | ActionRejection::OtherAction { .. }
+                | ActionRejection::ContentMismatch
+                | ActionRejection::TooManyVersions { .. },
             ) => Code::DefinitionInvalid,
             Rejection::Workflow(WorkflowRejection::WorkflowNotFound) => Code::WorkflowNotFound,
             Rejection::Workflow(WorkflowRejection::VersionNotFound { .. }) => Code::VersionNotFound,

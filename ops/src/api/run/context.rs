@@ -250,7 +250,12 @@ async fn filled(
     }
     match event {
         Event::Run(event) => Ok((revision, event, recorded.time.0)),
-        Event::Asset(_) | Event::Workflow(_) | Event::DefinitionAdopted { .. } | Event::Released(_) => {
+        Event::Asset(_)
+        | Event::Workflow(_)
+        | Event::Action(_)
+        | Event::Memo(_)
+        | Event::DefinitionAdopted { .. }
+        | Event::Released(_) => {
             let detail =
                 format!("the run {run} was released from quarantine at {revision}: what was before is not folded");
             Err(Problem::new(Code::HistoryUnclear, detail))

@@ -14,43 +14,47 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::neighbours;
+use super::{actions, neighbours};
 use crate::api::asked::{Asked, Caller};
 use crate::api::body::Body;
 use crate::api::token::Token;
 use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
-use crate::documents::{self, Checked, Located, Placed, Refused, check_all};
+use crate::documents::{self, Batch, Checked, CheckedAction, Checks, Located, Placed, Refused};
 
 /// Reads definitions that go with what is applied already.
-async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Vec<Checked>, Problem> {
+async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Batch, Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
-    let all = check_all(documents.iter().map(|document| &document.value));
+    let mut checks = Checks::default();
+    documents.iter().for_each(|document| checks.check(&document.value));
+    actions::fill(api, workspace, &mut checks).await?;
     let root_of = |document: usize| documents[document].root.as_str();
-    let mut checked = all.map_err(|mut found| {
+    let mut batch = checks.finish().map_err(|mut found| {
         let findings = found.findings.iter_mut().map(|located| (root_of(located.document), &mut located.placed));
         documents::place(&body.text, body.spelling, findings);
         refused(&found, documents.len())
     })?;
-    neighbours::compare(api, workspace, &mut checked).await?;
-    let findings = checked
-        .iter_mut()
-        .zip(&documents)
-        .flat_map(|(one, document)| one.findings.iter_mut().map(|placed| (document.root.as_str(), placed)));
+    neighbours::compare(api, workspace, &mut batch.workflows).await?;
+    let Batch { actions, workflows } = &mut batch;
+    let of_actions = actions.iter_mut().map(|one| (one.document, &mut one.findings));
+    let of_workflows = workflows.iter_mut().map(|one| (one.document, &mut one.findings));
+    let findings = of_actions
+        .chain(of_workflows)
+        .flat_map(|(document, findings)| findings.iter_mut().map(move |placed| (root_of(document), placed)));
     documents::place(&body.text, body.spelling, findings);
-    refuse_errors(&checked)?;
-    Ok(checked)
+    refuse_errors(&batch.workflows)?;
+    Ok(batch)
 }
 
 /// Refuses definitions that do not go with those of other workflows.
 pub fn refuse_errors(checked: &[Checked]) -> Result<(), Problem> {
     let mut found = Refused::default();
-    for (document, one) in checked.iter().enumerate() {
+    for one in checked {
         for placed in &one.findings {
-            found.add(Located { document, slug: Some(one.slug.to_string()), placed: placed.clone() });
+            found.add(Located { document: one.document, slug: Some(one.slug.to_string()), placed: placed.clone() });
         }
     }
     if found.errors == 0 { Ok(()) } else { Err(refused(&found, checked.len())) }
@@ -64,6 +68,7 @@ pub fn refused(found: &Refused, documents: usize) -> Problem {
 
 #[derive(Serialize)]
 struct Validated {
+    actions: Vec<Valid>,
     workflows: Vec<Valid>,
 }
 
@@ -77,6 +82,7 @@ struct Valid {
 
 #[derive(Serialize)]
 struct NewVersions<'a> {
+    actions: Vec<NewVersion<'a>>,
     workflows: Vec<NewVersion<'a>>,
     token: String,
     readable: bool,
@@ -96,56 +102,70 @@ struct NewVersion<'a> {
 /// `POST /workflows/validate`
 pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
     let workspace = asked.finish()?;
-    let valid = read_among_others(&api, &workspace, &body).await?.into_iter().map(|one| Valid {
+    let Batch { actions, workflows } = read_among_others(&api, &workspace, &body).await?;
+    let actions = actions.into_iter().map(|CheckedAction { definition, findings, .. }| Valid {
+        slug: definition.slug,
+        content_hash: definition.content_hash,
+        warnings: findings,
+    });
+    let workflows = workflows.into_iter().map(|one| Valid {
         slug: one.slug,
         content_hash: one.content_hash,
         warnings: one.findings,
     });
-    Ok(answer::data(StatusCode::OK, Validated { workflows: valid.collect() }))
+    let (actions, workflows) = (actions.collect(), workflows.collect());
+    Ok(answer::data(StatusCode::OK, Validated { actions, workflows }))
 }
 
 /// `POST /workflows`
 pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
     let caller = asked.finish_to_change()?;
-    let checked = read_among_others(&api, &caller.workspace, &body).await?;
-    let applied = checked.iter().map(|one| apply_one(&api, &caller, one));
-    let applied = futures_util::future::try_join_all(applied).await?;
-    Ok(answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
+    let batch = read_among_others(&api, &caller.workspace, &body).await?;
+    let actions = actions::apply(&api, &caller, &batch.actions).await?;
+    let workflows = batch.workflows.iter().map(|one| apply_one(&api, &caller, one));
+    let workflows = futures_util::future::try_join_all(workflows).await?;
+    Ok(answer(&api, &caller.workspace, &batch, (&actions, &workflows), readable_within).await)
 }
 
 /// Answers what was applied, when it can be read or `readable_within` is over.
 pub async fn answer(
     api: &Api,
     workspace: &WorkspaceId,
-    checked: &[Checked],
-    applied: &[Applied],
+    batch: &Batch,
+    (actions, workflows): (&[Applied], &[Applied]),
     readable_within: Duration,
 ) -> Response {
     // The declarations of their assets are recorded there at the latest.
-    let assets = checked.iter().flat_map(|one| one.declares.keys().cloned());
+    let assets = batch.workflows.iter().flat_map(|one| one.declares.keys().cloned());
     let ends = api.shards.ends_of(&api.shards_of(workspace, assets)).await;
     let all_ends = ends.is_some();
-    let token = Token::of(applied.iter().map(|applied| applied.position).chain(ends.unwrap_or_default()));
+    let applied = || actions.iter().chain(workflows);
+    let token = Token::of(applied().map(|applied| applied.position).chain(ends.unwrap_or_default()));
     let readable = all_ends && api.is_readable(&token, readable_within).await;
-    let any_created = applied.iter().any(|applied| applied.created);
-    let workflows: Vec<_> = checked
-        .iter()
-        .zip(applied)
-        .map(|(one, applied)| {
-            let (slug, content_hash, warnings) = (&one.slug, &one.content_hash, &one.findings[..]);
-            NewVersion { slug, version: applied.version, created: applied.created, content_hash, warnings }
-        })
-        .collect();
+    let any_created = applied().any(|applied| applied.created);
+    let actions = batch.actions.iter().zip(actions).map(|(one, applied)| {
+        let definition = &one.definition;
+        applied.shown(&definition.slug, &definition.content_hash, &one.findings)
+    });
+    let workflows = batch.workflows.iter().zip(workflows);
+    let workflows = workflows.map(|(one, applied)| applied.shown(&one.slug, &one.content_hash, &one.findings));
+    let (actions, workflows) = (actions.collect(), workflows.collect());
     let status = if any_created { StatusCode::CREATED } else { StatusCode::OK };
-    answer::written(status, &token, NewVersions { workflows, token: token.to_string(), readable })
+    answer::written(status, &token, NewVersions { actions, workflows, token: token.to_string(), readable })
 }
 
 /// What became of a definition.
 pub struct Applied {
-    version: DefinitionVersion,
-    created: bool,
-    position: Position,
+    pub(super) version: DefinitionVersion,
+    pub(super) created: bool,
+    pub(super) position: Position,
+}
+
+impl Applied {
+    fn shown<'a>(&self, slug: &'a Slug, content_hash: &'a str, warnings: &'a [Placed]) -> NewVersion<'a> {
+        NewVersion { slug, version: self.version, created: self.created, content_hash, warnings }
+    }
 }
 
 /// Applies a definition, and waits until every process can start it.

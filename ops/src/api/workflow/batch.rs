@@ -16,7 +16,7 @@ use headwater_core::Json;
 use tokio::time::Instant;
 
 use super::apply::{self, Applied};
-use super::neighbours;
+use super::{actions, neighbours};
 use crate::api::asked::{Asked, Caller};
 use crate::api::{Api, Problem, body, readable};
 use crate::codes::Code;
@@ -49,16 +49,18 @@ pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, request: Reque
         return Err(Problem::new(Code::MediaType, detail));
     }
     let _turn = api.turns.batch()?;
-    let checks = receive(request.into_body()).await?;
+    let mut checks = receive(request.into_body()).await?;
     let documents = checks.documents();
-    let mut checked = checks.finish().map_err(|refused| apply::refused(&refused, documents))?;
-    if checked.is_empty() {
+    actions::fill(&api, &caller.workspace, &mut checks).await?;
+    let mut batch = checks.finish().map_err(|refused| apply::refused(&refused, documents))?;
+    if documents == 0 {
         return Err(Problem::new(Code::InvalidField, "the batch holds no definition"));
     }
-    neighbours::compare(&api, &caller.workspace, &mut checked).await?;
-    apply::refuse_errors(&checked)?;
-    let applied = apply_all(&api, &caller, &checked).await?;
-    Ok(apply::answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
+    neighbours::compare(&api, &caller.workspace, &mut batch.workflows).await?;
+    apply::refuse_errors(&batch.workflows)?;
+    let actions = actions::apply(&api, &caller, &batch.actions).await?;
+    let workflows = apply_all(&api, &caller, &batch.workflows).await?;
+    Ok(apply::answer(&api, &caller.workspace, &batch, (&actions, &workflows), readable_within).await)
 }
 
 /// Reads line by line and checks each, so that whoever sends goes no faster than that.

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | here | which workflows and versions there are |
 //! | `apply`, `batch` | how one or many definitions come in |
+//! | `actions` | which reusable actions they name, and how those come in |
 //! | `neighbours` | whether they go with the others |
 //! | `known` | which definitions there are, and what of them this process has learnt |
 //! | `catalog` | which version a start without one means |
 //! | `diff` | what lies between two versions |
 //! | `pin` | how a workflow is held at a version |
 
+mod actions;
 mod apply;
 pub mod batch;
 pub mod catalog;
@@ -96,7 +98,7 @@ async fn version(State(api): State<Arc<Api>>, reading: CatalogueReading) -> Resu
     definition(&api, reading, Some(version)).await
 }
 
-fn version_of(text: &str) -> Result<DefinitionVersion, Problem> {
+pub(in crate::api) fn version_of(text: &str) -> Result<DefinitionVersion, Problem> {
     let number = text.parse().ok().filter(|number| (1..=i32::MAX.unsigned_abs()).contains(number));
     let invalid = || Problem::new(Code::InvalidName, "a version is a number from 1 up");
     number.map(DefinitionVersion::new).ok_or_else(invalid)

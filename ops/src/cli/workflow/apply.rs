@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use futures_util::StreamExt as _;
+use headwater_core::definition::is_action;
 use indicatif::ProgressBar;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -38,11 +39,13 @@ pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
     let applied = client.send(request(&client, &sourced, lines)?.timeout(batch::PATIENCE)).await?;
     print_warnings(&sourced, &applied);
     show::answer(client.output, &applied, || {
-        let rows = show::items(&applied, "workflows").map(|workflow| {
-            let state = if workflow["created"] == true { "new version" } else { "unchanged" };
-            vec![show::cell(&workflow["slug"]), show::cell(&workflow["version"]), state.to_owned()]
+        let all = [("actions", "action"), ("workflows", "workflow")].into_iter();
+        let all = all.flat_map(|(list, kind)| show::items(&applied, list).map(move |one| (kind, one)));
+        let rows = all.map(|(kind, one)| {
+            let state = if one["created"] == true { "new version" } else { "unchanged" };
+            vec![kind.to_owned(), show::cell(&one["slug"]), show::cell(&one["version"]), state.to_owned()]
         });
-        show::table(&["workflow", "version", ""], rows)
+        show::table(&["", "slug", "version", ""], rows)
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -50,10 +53,15 @@ pub async fn run(settings: ApplySettings) -> Result<ExitCode, Failure> {
 /// The engine's warnings, which knows the other workflows too; in the order of the documents. Its places are those of the
 /// body that it was sent.
 fn print_warnings(sourced: &[Sourced], applied: &Value) {
-    let of_workflow = |(document, workflow)| {
-        show::items(workflow, "warnings").map(move |warning| (document, show::cell(&workflow["slug"]), warning))
+    let of_one = |(document, one)| {
+        show::items(one, "warnings").map(move |warning| (document, show::cell(&one["slug"]), warning))
     };
-    let warnings: Vec<_> = show::items(applied, "workflows").enumerate().flat_map(of_workflow).collect();
+    let of_kind = |list: &'static str, wanted: bool| {
+        let documents = sourced.iter().enumerate().filter(move |(_, one)| is_action(&one.document) == wanted);
+        documents.map(|(document, _)| document).zip(show::items(applied, list))
+    };
+    let mut warnings: Vec<_> = of_kind("actions", true).chain(of_kind("workflows", false)).flat_map(of_one).collect();
+    warnings.sort_by_key(|(document, ..)| *document);
     let text = |warning: &'_ Value, field: &str| warning[field].as_str().unwrap_or_default().to_owned();
     let said = |warning| (text(warning, "path"), text(warning, "code"), text(warning, "message"));
     let said: Vec<_> = warnings.iter().map(|(_, _, warning)| said(warning)).collect();

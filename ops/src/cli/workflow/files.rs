@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::codes::Exit;
-use crate::documents::{self, Aim, Checked, Located, Place, Spelling, check_all};
+use crate::documents::{self, Aim, Batch, Located, Place, Spelling, check_all};
 use crate::failure::Failure;
 
 /// A definition and the file it stands in.
@@ -142,7 +142,7 @@ fn spelling(path: &Path) -> Option<Spelling> {
 ///
 /// # Errors
 /// Every problem of every file, with its path and code; warnings too.
-pub fn check(sourced: &[Sourced]) -> Result<Vec<Checked>, Failure> {
+pub fn check(sourced: &[Sourced]) -> Result<Batch, Failure> {
     check_all(sourced.iter().map(|one| &one.document)).map_err(|refused| {
         let lines = lines(sourced, &refused.findings);
         Failure::new(format!("the definitions have problems\n{}", lines.join("\n"))).exit(Exit::InvalidInput)

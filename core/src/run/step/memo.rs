@@ -1,0 +1,118 @@
+//! Whether a node's result was made before: what it asks a memo, and what comes of the answer.
+
+use sha2::Digest as _;
+
+use super::Step;
+use super::begin_as_it_is;
+use super::signature::{check_output, render_with};
+use crate::Json;
+use crate::definition::{Reuse, ReuseKey, ReuseScope, sorted};
+use crate::dialogue::MemoAnswer;
+use crate::run::budget::Later;
+use crate::run::state::{AwaitedMemo, Phase};
+use crate::run::{RunEvent, RunFailure};
+
+/// Asks for the result, or begins at once where the key says that there is none to be had.
+pub(super) fn ask(step: &mut Step<'_, '_>, reuse: &Reuse, input: Option<Json>) -> Result<(), Later> {
+    let digest = match digest_of(step, reuse, input.as_ref()) {
+        Ok(Some(digest)) => digest,
+        Ok(None) => return begin_as_it_is(step, input),
+        Err(failure) => return step.fail(failure, None),
+    };
+    let event = RunEvent::MemoAsked { node: step.address(), digest, max_age_ms: reuse.max_age_ms, input };
+    if step.find_room(event.weight(), None)? {
+        step.decision.emit(event);
+    }
+    Ok(())
+}
+
+/// Takes a memo's answer, if the node still waits for it. A result that does not fit here is none.
+pub(in crate::run) fn answer(step: &mut Step<'_, '_>, digest: &str, said: MemoAnswer) -> Result<(), Later> {
+    if awaited(step).is_none_or(|awaited| awaited.digest != digest || awaited.cleared) {
+        return Ok(());
+    }
+    if let MemoAnswer::Hit { output, made_by } = said
+        && check_output(step, &output).is_ok()
+        && step.decision.run().check_state_after(step.place, &output, step.work()).is_ok()
+    {
+        step.reused = Some(made_by);
+        return step.succeed(step.attempt(), output, Vec::new(), None);
+    }
+    step.decision.turn.check_work()?;
+    let node = step.address();
+    step.decision.emit(RunEvent::MemoCleared { node });
+    Ok(())
+}
+
+/// Has the memo know that the node ends without a result for it.
+pub(super) fn leave(step: &mut Step<'_, '_>) {
+    if let Some(digest) = step.state().asked.clone() {
+        let node = step.address();
+        step.decision.emit(RunEvent::MemoLeft { node, digest });
+    }
+}
+
+/// Returns whether the node has asked.
+pub(super) fn is_asked(step: &Step<'_, '_>) -> bool {
+    awaited(step).is_some()
+}
+
+fn awaited<'s>(step: &'s Step<'_, '_>) -> Option<&'s AwaitedMemo> {
+    if let Phase::AwaitingMemo(awaited) = &step.state().phase { Some(awaited) } else { None }
+}
+
+/// What the node asks for: of its workspace, in its scope, by its key. `None`: the key is `null`.
+fn digest_of(step: &Step<'_, '_>, reuse: &Reuse, input: Option<&Json>) -> Result<Option<String>, RunFailure> {
+    let run = step.decision.run();
+    let mut hash = Parts(sha2::Sha256::new());
+    hash.part(run.workspace().as_str());
+    match reuse.scope {
+        ReuseScope::Workspace => hash.part("workspace"),
+        ReuseScope::Node => {
+            hash.part("node");
+            hash.part(run.workflow().as_str());
+            hash.part(step.node().id.as_str());
+        }
+    }
+    match &reuse.key {
+        ReuseKey::Key(key) => {
+            let key = render_with(step, key, None).map_err(|error| error.into_failure())?;
+            step.work().take(key.len_bytes() as u64)?;
+            if key.is_null() {
+                return Ok(None);
+            }
+            hash.part("key");
+            // However its author ordered the keys of objects.
+            hash.part(&canonical(&key));
+        }
+        ReuseKey::Unchanged { definition } => {
+            hash.part("unchanged");
+            hash.part(definition);
+            let input = input.unwrap_or_else(|| run.input());
+            step.work().take(input.len_bytes() as u64)?;
+            hash.part(&canonical(input));
+            for consumed in &step.state().consumed {
+                let partition = consumed.partition.as_ref().map_or("", |key| key.as_str());
+                hash.part(&consumed.asset.as_str().to_ascii_lowercase());
+                hash.part(partition);
+                hash.part(&consumed.version.to_string());
+            }
+        }
+    }
+    Ok(Some(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// A value as text that is the same however the keys of its objects are ordered.
+fn canonical(value: &Json) -> String {
+    sorted(value.to_value()).to_string()
+}
+
+/// A digest of texts, each told apart from the next.
+struct Parts(sha2::Sha256);
+
+impl Parts {
+    fn part(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text);
+    }
+}
