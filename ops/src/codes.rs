@@ -84,7 +84,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 pub const TABLE: [Entry; 55] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
-    entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
+    entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
     entry(Code::NotJson, "request/not_json", 400, "the body is not JSON", "Correct the place the detail names."),
     entry(Code::NotYaml, "request/not_yaml", 400, "the body is not YAML", "Correct the place the detail names."),
     entry(Code::TooDeep, "request/too_deep", 400, "the body is nested too deeply", "Nest at most 64 arrays and objects."),

@@ -198,7 +198,7 @@ pub struct Transition {
     pub priority: u32,
     pub on: Outcome,
     /// Absent: always true.
-    pub when: Option<Expression>,
+    pub when: Option<Arc<Expression>>,
     /// Of one that leads back to where a loop begins.
     pub back: Option<Back>,
 }

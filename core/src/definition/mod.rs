@@ -31,6 +31,7 @@
 //! | `span` | how long `90s` is |
 //! | `hints` | what people mean who come from other tools |
 //! | `graph` | what a run walks in the end |
+//! | `stored` | what stands for a document that is too large for a message |
 //! | `difference` | what lies between two versions |
 
 mod action;
@@ -59,6 +60,7 @@ mod region;
 mod regions;
 mod schema;
 mod span;
+mod stored;
 mod template;
 mod typed;
 mod unfold;
@@ -82,3 +84,4 @@ pub use region::{Region, RegionIx, RegionKind};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};
+pub use stored::{INLINE_BYTES_MAX, StoredDocument};

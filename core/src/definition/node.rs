@@ -33,6 +33,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Returns what all its expressions name.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
+        self.uses.iter().chain(&self.early_uses).chain(&self.output_uses)
+    }
+
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
         let Node { join, action, retry, allow_failure, .. } = &self.node;

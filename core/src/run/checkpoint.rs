@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::{Agenda, Todo};
@@ -157,7 +158,15 @@ impl RunRecord {
         });
         let agenda = agenda.collect::<Result<Vec<Todo>, NodeAddress>>()?;
         let root = branches.get_mut(BranchId::ROOT).expect("the run itself is a branch");
-        let state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
+        let mut stored: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+        for (at, node) in definition.nodes.iter().enumerate() {
+            node.store_as.iter().for_each(|key| stored.entry(key).or_default().push(at));
+        }
+        let share = |(key, value): (String, Json)| {
+            let from = stored.get(key.as_str()).map_or(&[][..], Vec::as_slice);
+            shared(&definition, &root.nodes, from, key, value)
+        };
+        let state = self.state.into_iter().map(share).collect();
         root.state = Arc::new(state);
         restore_states(&mut branches, self.branches);
         let started = RunEvent::RunStarted {
@@ -227,12 +236,12 @@ fn restore_states(branches: &mut Branches, records: Vec<BranchRecord>) {
     }
 }
 
-/// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded.
-fn shared(definition: &Definition, nodes: &[NodeState], key: String, value: Json) -> (Arc<str>, Json) {
-    let stored = definition.nodes.iter().zip(nodes).find_map(|(node, state)| {
-        let key = node.store_as.as_ref().filter(|store_as| store_as.as_ref() == key)?;
-        let output = state.output.as_ref().filter(|output| **output == value)?;
-        Some((key.clone(), output.clone()))
+/// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded: that of one of
+/// these nodes.
+fn shared(definition: &Definition, nodes: &[NodeState], from: &[usize], key: String, value: Json) -> (Arc<str>, Json) {
+    let stored = from.iter().find_map(|at| {
+        let output = nodes[*at].output.as_ref().filter(|output| **output == value)?;
+        Some((definition.nodes[*at].store_as.clone()?, output.clone()))
     });
     stored.unwrap_or_else(|| (key.into(), value))
 }

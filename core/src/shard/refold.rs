@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compiled::{Compiler, compiled_by};
 use super::kinds::{self, start_hash};
 use super::poison;
 use super::quarantine::{Release, ReleaseBy};
@@ -76,6 +77,13 @@ impl Refolding {
         })
     }
 
+    /// Has definitions compiled so.
+    #[must_use]
+    pub fn compiling(mut self, compiler: &Compiler) -> Self {
+        self.shard = compiled_by(compiler, self.shard);
+        self
+    }
+
     /// Takes the next bundle, by its number in the stream.
     pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle) {
         let sequence = sequence.within(bundle.epoch.incarnation());
@@ -102,7 +110,8 @@ impl Refolding {
             } else if let Event::Released(release) = event {
                 // What was released once stands as that says, and what was owed was asked then.
                 self.story.follow_release(release);
-                self.shard = Shard::new(self.shard.id(), self.shard.map.clone());
+                let empty = Shard::new(self.shard.id(), self.shard.map.clone());
+                self.shard = compiled_by(&self.shard.definitions.compiler, empty);
                 (self.effects, self.broken) = (Vec::new(), None);
             }
         }
@@ -145,7 +154,7 @@ impl Refolding {
             self.shard.fold_commit(&piece, Some(&mut reactions))?;
         }
         if self.order.at.is_some_and(|at| sequence >= at) {
-            self.effects.append(&mut reactions.worked_out());
+            self.effects.append(&mut reactions.worked_out(&self.shard.definitions.compiler));
         }
         Ok(())
     }

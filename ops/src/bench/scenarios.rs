@@ -10,6 +10,7 @@ use headwater_streams::yardstick::Yardstick;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
+use super::dag;
 use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
 use super::queued;
@@ -30,6 +31,7 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::Single => single(settings, report).await,
         Scenario::FirstAttempt => first_attempt(settings, report).await,
         Scenario::FanOut => fan_out(settings, report).await,
+        Scenario::Dag => dag::dag(settings, report).await,
         Scenario::Queued => queued::queued(settings, report).await,
         Scenario::Fleet => queued::fleet(settings, report).await,
         Scenario::Memory => memory(settings, report).await,

@@ -15,6 +15,7 @@ mod engine;
 mod followers;
 mod holds;
 mod large;
+mod large_definitions;
 mod lives;
 mod marks;
 mod neighbours;

@@ -59,7 +59,7 @@ impl CopyRows {
 
     fn value(&mut self, kind: Kind, value: &[u8]) -> &mut Self {
         self.next(|column| column.kind == kind);
-        // A message of the journal is at most a few MB: see the broker's `max_payload`.
+        // A message of the journal is at most a few MB: see the broker's `max_payload`; a definition has at most 16 MiB.
         self.bytes.put_i32(value.len() as i32);
         self.bytes.put_slice(value);
         self

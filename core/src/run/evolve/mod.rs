@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::run::agenda::{Agenda, Todo};
@@ -130,6 +132,11 @@ impl<'r> Fold<'r> {
         for transition in definition.node(place.node).leaving() {
             self.list_target_if_ready(place.branch, transition);
         }
+    }
+
+    fn leave_over(&mut self, place: Place, taken: &[u32]) {
+        let taken: FxHashSet<u32> = taken.iter().copied().collect();
+        self.leave(place, |_, transition| taken.contains(&transition.0));
     }
 
     /// Has whatever stands behind a node know that it has failed.
@@ -303,7 +310,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.assets.produce(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
             match taken {
-                Some(taken) => run.leave(place, |_, transition| taken.contains(&transition.0)),
+                Some(taken) => run.leave_over(place, taken),
                 None => {
                     run.leave(place, |definition, transition| definition.transition(transition).on == Outcome::Success)
                 }
@@ -318,7 +325,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
-            run.leave(place, |_, transition| taken.contains(&transition.0));
+            run.leave_over(place, taken);
         }
         RunEvent::NodeSkipped { node } => {
             let place = run.place(node);

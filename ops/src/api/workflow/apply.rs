@@ -16,33 +16,55 @@ use tokio::time::Instant;
 
 use super::neighbours;
 use crate::api::asked::{Asked, Caller};
-use crate::api::body::Body;
+use crate::api::body::{Body, DocumentsBody};
 use crate::api::token::Token;
 use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
 use crate::documents::{self, Checked, Located, Placed, Refused, check_all};
 
-/// Reads definitions that go with what is applied already.
-async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Vec<Checked>, Problem> {
+/// Reads definitions that go with what is applied already. Compiling takes as long as they are large, and nobody waits for it.
+async fn read_among_others(
+    api: &Api,
+    workspace: &WorkspaceId,
+    body: Body,
+) -> Result<(Vec<Checked>, Arc<Body>), Problem> {
+    let body = Arc::new(body);
+    let given = Arc::clone(&body);
+    let (mut checked, roots) = aside(move || read(&given)).await??;
+    neighbours::compare(api, workspace, &mut checked).await?;
+    let given = Arc::clone(&body);
+    let placed = aside(move || {
+        let findings = checked
+            .iter_mut()
+            .zip(&roots)
+            .flat_map(|(one, root)| one.findings.iter_mut().map(|placed| (root.as_str(), placed)));
+        documents::place(&given.text, given.spelling, findings);
+        checked
+    });
+    let checked = placed.await?;
+    refuse_errors(&checked)?;
+    Ok((checked, body))
+}
+
+/// Reads definitions, and where in the body each stands.
+fn read(body: &Body) -> Result<(Vec<Checked>, Vec<String>), Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
     let all = check_all(documents.iter().map(|document| &document.value));
-    let root_of = |document: usize| documents[document].root.as_str();
-    let mut checked = all.map_err(|mut found| {
+    let checked = all.map_err(|mut found| {
+        let root_of = |document: usize| documents[document].root.as_str();
         let findings = found.findings.iter_mut().map(|located| (root_of(located.document), &mut located.placed));
         documents::place(&body.text, body.spelling, findings);
         refused(&found, documents.len())
     })?;
-    neighbours::compare(api, workspace, &mut checked).await?;
-    let findings = checked
-        .iter_mut()
-        .zip(&documents)
-        .flat_map(|(one, document)| one.findings.iter_mut().map(|placed| (document.root.as_str(), placed)));
-    documents::place(&body.text, body.spelling, findings);
-    refuse_errors(&checked)?;
-    Ok(checked)
+    Ok((checked, documents.into_iter().map(|document| document.root).collect()))
+}
+
+async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let unread = |_| Problem::new(Code::Internal, "the definitions could not be checked");
+    tokio::task::spawn_blocking(read).await.map_err(unread)
 }
 
 /// Refuses definitions that do not go with those of other workflows.
@@ -94,21 +116,23 @@ struct NewVersion<'a> {
 }
 
 /// `POST /workflows/validate`
-pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: DocumentsBody) -> Result<Response, Problem> {
     let workspace = asked.finish()?;
-    let valid = read_among_others(&api, &workspace, &body).await?.into_iter().map(|one| Valid {
-        slug: one.slug,
-        content_hash: one.content_hash,
-        warnings: one.findings,
-    });
+    let (checked, _room) = read_among_others(&api, &workspace, body.0).await?;
+    let valid =
+        checked.into_iter().map(|one| Valid { slug: one.slug, content_hash: one.content_hash, warnings: one.findings });
     Ok(answer::data(StatusCode::OK, Validated { workflows: valid.collect() }))
 }
 
 /// `POST /workflows`
-pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn apply(
+    State(api): State<Arc<Api>>,
+    mut asked: Asked,
+    DocumentsBody(body): DocumentsBody,
+) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
     let caller = asked.finish_to_change()?;
-    let checked = read_among_others(&api, &caller.workspace, &body).await?;
+    let (checked, _room) = read_among_others(&api, &caller.workspace, body).await?;
     let applied = checked.iter().map(|one| apply_one(&api, &caller, one));
     let applied = futures_util::future::try_join_all(applied).await?;
     Ok(answer(&api, &caller.workspace, &checked, &applied, readable_within).await)
@@ -154,7 +178,8 @@ pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<
     let internal = |detail: &str| Problem::new(Code::Internal, detail);
     let shard = api.shards.of(&AggregateId::Workflow(key.clone()));
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
-    let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
+    let document = api.workflows.definitions.as_sent(&key.workspace, &checked.source).await?;
+    let apply = ApplyWorkflow { document, content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
     let (position, granted) = api.shards.client.submit(shard, submission, COMMAND_WAIT).await?;
@@ -180,13 +205,15 @@ pub async fn await_published(
     let mut backoff = super::ARRIVING;
     loop {
         // Another version is there when somebody else has applied or pinned one meanwhile: then ours was there before.
-        match api.workflows.definitions.current(key).await? {
-            Some(stored) if stored.version == started => {
-                if started == version || api.workflows.definitions.get(key, version).await?.is_some() {
+        match api.workflows.definitions.current_version(key).await? {
+            Some(current) if current == started => {
+                if started == version || api.workflows.definitions.as_stored(key, version).await?.is_some() {
                     return Ok(());
                 }
             }
-            Some(_) if Instant::now() > deadline && api.workflows.definitions.get(key, version).await?.is_some() => {
+            Some(_)
+                if Instant::now() > deadline && api.workflows.definitions.as_stored(key, version).await?.is_some() =>
+            {
                 return Ok(());
             }
             Some(_) | None => {}
