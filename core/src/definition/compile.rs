@@ -125,6 +125,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     }
     edges.iter().for_each(|edge| known.check_edge(edge));
     header.output.uses.iter().for_each(|used| known.check_output(used));
+    header.named.uses.iter().for_each(|used| known.check_start(used));
     let plan = plan?;
     super::joins::check(&drafts, &ids, &edges, &plan, found);
     if found.has_errors() || drafts.len() != ids.len() {
@@ -137,6 +138,8 @@ fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
     let of_nodes = drafts.iter().flat_map(Draft::uses);
     let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_deref())).chain(&header.output.uses);
     is_larger_than_before(drafts, edges)
+        || header.named.naming.is_some()
+        || header.parallelism.is_some()
         || edges.iter().any(|edge| edge.back.is_some())
         || drafts.iter().any(Draft::has_later_words)
         || uses.any(|used| used.has_later_words)
@@ -178,7 +181,10 @@ fn assemble(
             nodes[to.0 as usize].incoming.push(ix);
         }
         tiers.entry((from, edge.on == Outcome::Failure, edge.priority)).or_default().push(ix);
-        let back = edge.back.map(|back| Back { max: back.max, until: back.until.map(|(until, _)| until) });
+        let back = edge.back.map(|back| {
+            let (max, until) = (back.max, back.until.map(|(until, _)| until));
+            Box::new(Back { max, until })
+        });
         transitions.push(Transition { from, to, priority: edge.priority, on: edge.on, when: edge.when, back });
     }
     for ((from, failure, _), tier) in tiers {
@@ -198,6 +204,8 @@ fn assemble(
         defaults: header.defaults,
         timeout: header.timeout,
         labels: header.labels,
+        naming: header.named.naming,
+        parallelism: header.parallelism,
         index: NodeIndex::of(&nodes),
         nodes,
         transitions,

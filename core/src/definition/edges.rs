@@ -28,7 +28,7 @@ pub(super) struct Edge {
     pub(super) uses: Option<Arc<Use>>,
     pub(super) at: String,
     /// Of a way back.
-    pub(super) back: Option<Back>,
+    pub(super) back: Option<Box<Back>>,
 }
 
 impl Edge {
@@ -120,7 +120,7 @@ pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids, room: usize) -> (Vec<
         if let Some((expression, _)) = &when {
             fields.keep("when", json!(expression.source()));
         }
-        let back = back(&mut fields);
+        let back = back(&mut fields).map(Box::new);
         let canonical = Value::Object(fields.finish());
         if !seen.insert(canonical.to_string()) {
             item.error(ProblemCode::Duplicate, "the same transition stands here twice");

@@ -11,6 +11,7 @@
 //! | `listed` | which nodes a document lists, right or not |
 //! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
+//! | `naming` | what runs are called |
 //! | `action` | what it does, each kind in a file; how that is carried out |
 //! | `policy` | how often, how long, when it is ready |
 //! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
@@ -50,6 +51,7 @@ mod hints;
 mod joins;
 mod listed;
 mod loops;
+mod naming;
 mod node;
 mod order;
 mod pattern;
@@ -78,6 +80,7 @@ pub use graph::{
     Transition, TransitionIx, place_of,
 };
 pub use group::Group;
+pub use naming::{ATTRIBUTES_MAX, Naming, RUN_LABELS_MAX, check_key};
 pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};

@@ -1,5 +1,6 @@
 //! One step or node of a document.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use super::drawn::FINALLY;
 use super::for_each::{self, Body};
 use super::group::{self, Group};
 use super::template::Use;
-use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, policy};
+use super::{Action, Join, Node, OnNoRoute, ProblemCode, RegionIx, RetryPolicy, Tolerance, action, naming, policy};
 use crate::NodeId;
 use crate::expr::Template;
 
@@ -24,6 +25,8 @@ pub(super) struct Draft {
     /// What its own expressions name; those of `consumes` apart: no version is chosen yet when they are evaluated.
     pub(super) uses: Vec<Use>,
     pub(super) early_uses: Vec<Use>,
+    /// Of what is evaluated when it has succeeded.
+    pub(super) after_uses: Vec<Use>,
     /// What the output of its body names.
     pub(super) output_uses: Vec<Use>,
     /// Where `join` stands.
@@ -35,13 +38,13 @@ pub(super) struct Draft {
 impl Draft {
     /// Returns what all its expressions name.
     pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
-        self.uses.iter().chain(&self.early_uses).chain(&self.output_uses)
+        self.uses.iter().chain(&self.early_uses).chain(&self.after_uses).chain(&self.output_uses)
     }
 
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, retry, allow_failure, .. } = &self.node;
-        let is_later = join.is_later_word() || action.is_later_word();
+        let Node { join, action, retry, allow_failure, set_attributes, .. } = &self.node;
+        let is_later = !set_attributes.is_empty() || join.is_later_word() || action.is_later_word();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -77,6 +80,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     let produces = contract::produces(fields);
     let wanted = contract::consumes(fields, &mut early_uses);
     let store_as = store_as(fields);
+    let mut after_uses = Vec::new();
+    let set_attributes = naming::of_node(fields, &mut after_uses);
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
     if !action.can_succeed() {
@@ -110,6 +115,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         on_no_route: on_no_route.unwrap_or(OnNoRoute::Fail),
         produces,
         consumes: Vec::new(),
+        set_attributes,
         store_as,
         incoming: Vec::new(),
         on_success: Vec::new(),
@@ -119,7 +125,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     };
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
-    (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, routed }), body)
+    (Some(Draft { node, wanted, uses, early_uses, after_uses, output_uses: Vec::new(), join_at, routed }), body)
 }
 
 type Acts<'d> = ((Action, Option<Template>), Option<Body<'d>>);
@@ -167,6 +173,7 @@ pub(super) fn finally() -> Draft {
         on_no_route: OnNoRoute::Fail,
         produces: Vec::new(),
         consumes: Vec::new(),
+        set_attributes: BTreeMap::new(),
         store_as: None,
         incoming: Vec::new(),
         on_success: Vec::new(),
@@ -175,11 +182,12 @@ pub(super) fn finally() -> Draft {
         body: None,
     };
     let (wanted, uses, early_uses, output_uses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Draft { node, wanted, uses, early_uses, output_uses, join_at: None, routed: true }
+    Draft { node, wanted, uses, early_uses, after_uses: Vec::new(), output_uses, join_at: None, routed: true }
 }
 
 /// What is about attempts and success: an action that has neither says none of it.
-const OF_SUCCESS: [&str; 6] = ["queue", "retry", "retryPolicy", "onNoRoute", "produces", "storeResultAs"];
+const OF_SUCCESS: [&str; 7] =
+    ["queue", "retry", "retryPolicy", "onNoRoute", "produces", "storeResultAs", "setAttributes"];
 
 /// Reads `id` alone, for nodes that have other problems: they still count as targets of references.
 pub(super) fn id_of(field: &Field<'_>) -> Option<String> {

@@ -115,6 +115,9 @@ impl Known<'_> {
         for used in &draft.output_uses {
             self.check(used, From::Body(node));
         }
+        for used in &draft.after_uses {
+            self.check(used, From::After(node));
+        }
         for used in &draft.early_uses {
             for id in &used.assets {
                 let message =
@@ -143,6 +146,21 @@ impl Known<'_> {
         self.check_nodes(used, &outside, "stands outside of all bodies, whose nodes happen once for each item");
         self.check_input(used);
         self.check_state(used, &|writers| writers.is_outside);
+    }
+
+    /// Checks what the name, labels and search attributes of runs name: nothing has happened by then.
+    pub(super) fn check_start(&self, used: &Use) {
+        self.check_nodes(
+            used,
+            &|_| false,
+            "has ended when a run starts: take it from the input, or let the node `setAttributes`",
+        );
+        self.check_input(used);
+        self.check_state(used, &|_| false);
+        for id in &used.assets {
+            let message = format!("asset `{id}` is not there yet: a run is named as it starts");
+            self.found.error(&used.at, ProblemCode::DanglingReference, message);
+        }
     }
 
     /// In a loop the state also holds what the turn before has stored.

@@ -18,10 +18,13 @@ pub(super) fn check(document: &Value, found: &Findings) {
     if let Some(output) = document.get("output") {
         checks.template("/output", output);
     }
+    if let Some(run) = document.get("run") {
+        checks.template("/run", run);
+    }
     for Listed { at, value: node, bound } in listed::nodes(document) {
         let checks = Checks { bound, ..checks };
         checks.condition(&at, node, "when");
-        for name in ["input", "action"] {
+        for name in ["input", "action", "setAttributes"] {
             checks.member(&at, node, name);
         }
         if let Some(each) = node.get("forEach") {

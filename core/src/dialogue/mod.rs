@@ -7,11 +7,13 @@
 //! | `consumption` | run ⇄ asset | which version a node gets |
 //! | `recording` | run ⇄ asset | a version that a node produced |
 //! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
+//! | `description` | whoever starts a run → run | what it is called, and which part of it happens |
 //! | `call` | run ⇄ run, run ⇄ workflow | a workflow that a node calls, and how its run ended |
 
 mod call;
 mod consumption;
 mod declaration;
+mod description;
 mod materialization;
 mod recording;
 
@@ -20,6 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
+
+pub use description::{Description, StartWishes};
+pub(crate) use description::{invalid, text_of};
 pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
 pub use recording::{InputVersion, RecordAsset};
 

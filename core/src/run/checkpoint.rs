@@ -6,16 +6,16 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::agenda::{Agenda, Todo};
+use super::agenda::{Agenda, Todo, has_a_place};
 use super::evolve::{Fold, timer_of_run};
 use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
-use crate::dialogue::InputVersion;
+use crate::dialogue::{Description, InputVersion};
 use crate::{
-    AssetId, BranchId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp,
+    AssetId, BranchId, DefinitionVersion, Json, NodeAddress, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp,
     WorkspaceId,
 };
 
@@ -32,6 +32,10 @@ pub(crate) struct RunRecord {
     input: Json,
     trigger: Trigger,
     keyed: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<NodeId>,
+    #[serde(default, skip_serializing_if = "Description::is_empty")]
+    description: Description,
     state: BTreeMap<String, Json>,
     started_at: Timestamp,
     revision: Revision,
@@ -176,6 +180,7 @@ impl RunRecord {
             input: self.input,
             trigger: self.trigger,
             keyed: self.keyed,
+            targets: self.targets,
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -186,8 +191,11 @@ impl RunRecord {
             ending: self.ending,
             timers: BTreeSet::new(),
             assets: Assets::new(self.consumed, unrecorded),
+            description: self.description,
             waiting: Waiting::default(),
         };
+        let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
+        (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
         agenda.into_iter().for_each(|todo| run.list(todo));
         let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
         let failed: Vec<_> = failed.collect();
@@ -262,7 +270,8 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, waiting: _ } = self;
+        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting: _ } =
+            self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -275,6 +284,8 @@ impl Run {
             input: origin.input().clone(),
             trigger: origin.trigger().clone(),
             keyed: origin.is_keyed(),
+            targets: origin.targets().to_vec(),
+            description: description.clone(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),
             revision: *revision,

@@ -98,6 +98,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. }
         | RunEvent::BranchEnded { .. }
+        | RunEvent::RunDescribed { .. }
         | RunEvent::AssetRecorded { .. } => {}
     }
 }
@@ -185,6 +186,7 @@ fn start_of_child(run: &Run, node: &NodeAddress, child: RunId, version: Definiti
             detached: call.detached,
         },
         keyed: false,
+        wishes: None,
     })
 }
 

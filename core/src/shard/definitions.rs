@@ -155,7 +155,10 @@ impl Definitions {
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) => true,
             Event::Released(release) => release.record.pins(),
             // Whoever is called need not have words of its own.
-            Event::Run(event) => matches!(event, RunEvent::RunStarted { trigger: Trigger::Call { .. }, .. }),
+            Event::Run(RunEvent::RunStarted { trigger, targets, .. }) => {
+                matches!(trigger, Trigger::Call { .. }) || !targets.is_empty()
+            }
+            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }

@@ -75,6 +75,7 @@ impl Story {
             | RunEvent::BranchClosing { .. }
             | RunEvent::JoinClosing { .. }
             | RunEvent::BranchEnded { .. }
+            | RunEvent::RunDescribed { .. }
             | RunEvent::AssetRecorded { .. } => {}
         }
     }

@@ -346,3 +346,23 @@ fn the_largest_graphs_compile_in_reasonable_time() {
     assert!(compile(&with_steps(json!(selves))).is_err());
     println!("three graphs of 2,000 nodes: {:?}", started.elapsed());
 }
+
+#[test]
+fn what_runs_are_called_is_made_of_what_is_there_when_they_start() {
+    let with = |run: Value| json!({"slug": "w", "run": run, "steps": [{"id": "a", "action": "noop"}]});
+    assert_eq!(bad(&with(json!({"name": "${{ nodes.a.output }}"}))), ["/run/name dangling_reference"]);
+    assert_eq!(bad(&with(json!({"labels": {"a b": "x"}}))), ["/run/labels/a b invalid_name"]);
+    assert_eq!(bad(&with(json!({"title": "x"}))), ["/run/title unknown_field"]);
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("k{n}"), json!(n))).collect();
+    assert_eq!(bad(&with(json!({"attributes": many}))), ["/run/attributes too_large"]);
+    let with =
+        |parallelism: Value| json!({"slug": "w", "parallelism": parallelism, "steps": [{"id": "a", "action": "noop"}]});
+    for wrong in [json!(0), json!(10_001), json!("2")] {
+        assert_eq!(bad(&with(wrong)), ["/parallelism invalid_value"]);
+    }
+    let with = |set: Value| {
+        with_steps(json!([{"id": "a", "action": "noop", "setAttributes": set}, {"id": "b", "action": "noop"}]))
+    };
+    assert!(compile(&with(json!({"k": "${{ nodes.a.output }}"}))).is_ok());
+    assert_eq!(bad(&with(json!({"k": "${{ nodes.b.output }}"}))), ["/steps/0/setAttributes/k dangling_reference"]);
+}

@@ -122,7 +122,8 @@ fn how_long_other_runs_wait_meanwhile() {
         decide(&mut owner, Command::AdoptDefinition { key, version, document: definition.source });
         let run = RunId::new(shard, now, 1 << 20);
         let (workspace, input) = (workspace.clone(), Json::of(&input));
-        let start = StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false };
+        let start =
+            StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false, wishes: None };
         let first = decide(&mut owner, Command::Run { run, command: RunCommand::StartRun(start) });
         let (mut turns, mut longest, mut total) = (0, first, first);
         while let Some(run) = owner.next_unfinished() {

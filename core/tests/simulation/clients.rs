@@ -82,6 +82,7 @@ impl Cluster {
             input: Json::of(&json!({"n": self.chance.below(9), "dir": "/"})),
             trigger: Trigger::Manual {},
             keyed: self.chance.percent(30),
+            wishes: None,
         };
         let command = Command::Run { run, command: RunCommand::StartRun(start) };
         self.clients.runs.push(run);

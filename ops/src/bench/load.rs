@@ -114,6 +114,7 @@ pub async fn start_at(access: &Access, workflow: &Workflow) -> Result<(RunId, Po
         input: workflow.input.clone(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     let command = Command::Run { run, command: RunCommand::StartRun(start) };
     let submission = Submission::new(fresh_id(), command);

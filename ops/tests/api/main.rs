@@ -18,6 +18,7 @@ mod large;
 mod large_definitions;
 mod lives;
 mod marks;
+mod named_runs;
 mod neighbours;
 mod outages;
 mod quarantine;

@@ -15,7 +15,7 @@ impl Changes {
         let mut returned: Vec<NodeAddress> = Vec::new();
         for event in events {
             match event {
-                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
+                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _, targets } => {
                     self.runs.start(
                         run,
                         RunStart {
@@ -27,9 +27,11 @@ impl Changes {
                             input,
                             started_at: time,
                             started_by: head.by.cloned(),
+                            targets: (!targets.is_empty()).then(|| Json::of(&targets)),
                         },
                     );
                 }
+                RunEvent::RunDescribed { description } => self.runs.of(run).described.learn(&description),
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }

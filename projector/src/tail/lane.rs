@@ -168,10 +168,9 @@ impl<J: Journals> Lane<J> {
                 Some(arrival) = arrivals.recv(), if !gathering.is_full() => {
                     let (shard, entries, documents) = arrival?;
                     if let Some(end) = open.get(&shard).copied() {
-                        gathering.bring(documents);
                         let done = entries.last().is_some_and(|last| Some(last.sequence) == end);
                         let before = gathering.cursor(shard);
-                        let is_set_aside = self.gather(&mut gathering, shard, entries, until.is_some())?;
+                        let is_set_aside = self.gather(&mut gathering, shard, (entries, documents), until.is_some())?;
                         if let Some(cursor) = before.filter(|_| is_set_aside) {
                             // It may be another journal than the one that was projected: then whoever drives it is told.
                             let (journal, publisher) = (Arc::clone(&self.journal), self.publisher.clone());
@@ -202,9 +201,10 @@ impl<J: Journals> Lane<J> {
         &self,
         gathering: &mut Gathering,
         shard: ShardId,
-        entries: Vec<Entry>,
+        (entries, documents): (Vec<Entry>, Documents),
         strict: bool,
     ) -> Result<bool, LaneError> {
+        gathering.bring(documents);
         for entry in entries {
             if let Err(broken) = gathering.push(shard, entry) {
                 let remedy = match &broken {

@@ -94,6 +94,13 @@ impl CopyRows {
         self
     }
 
+    pub(crate) fn jsonb_or_null(&mut self, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.jsonb(value),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn uuid(&mut self, value: Uuid) -> &mut Self {
         self.value(Kind::Uuid, value.as_bytes())
     }

@@ -12,11 +12,11 @@ use rustc_hash::FxHashSet;
 
 use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::run::agenda::{Agenda, Todo};
+use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::state::{Around, Assets, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
-use crate::run::{RunEvent, RunStatus};
+use crate::run::{Description, RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -35,6 +35,7 @@ impl Run {
             revision: Revision::FIRST,
             ending: None,
             assets: Assets::default(),
+            description: Description::default(),
             waiting: Waiting::default(),
         };
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
@@ -89,6 +90,9 @@ impl<'r> Fold<'r> {
         if was_active {
             self.let_go(place);
         }
+        let (had_a_place, has_a_place) =
+            (agenda::has_a_place(self, place, &self.node(place).phase), agenda::has_a_place(self, place, &phase));
+        self.branches.count_under_way(had_a_place, has_a_place);
         let branch = self.branches.of_mut(place);
         branch.active += u32::from(is_active);
         branch.active -= u32::from(was_active);
@@ -221,6 +225,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
 fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
+        RunEvent::RunDescribed { description } => run.description.learn(description),
         RunEvent::NodeAwaitedAssets { node, needs } => {
             let place = run.place(node);
             run.enter(place, Phase::AwaitingAssets { missing: needs.clone() });

@@ -3,6 +3,7 @@
 use super::route::{Exit, Failed};
 use super::{Seen, Step};
 use crate::run::budget::Later;
+use crate::run::describe::set_by;
 use crate::run::state::WayOut;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
@@ -24,11 +25,18 @@ impl Step<'_, '_> {
         }
         let Exit { taken, failure } =
             Exit::of(self.decision.run(), self.place, WayOut::Succeeded(&output), self.decision.now(), self.work());
+        let news = set_by(self.decision.run(), self.place, &output, self.decision.now(), self.work());
         self.decision.turn.check_work()?;
+        let news = match news {
+            Ok(news) => news,
+            Err(failure) => return self.fail(failure, Some(attempt)),
+        };
         let (worker, started_at) = seen.unzip();
         let node = self.address();
         let event = RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken };
-        if self.find_room(event.weight_bytes(), Some(attempt))? {
+        let bytes = event.weight_bytes() + news.as_ref().map_or(0, RunEvent::weight_bytes);
+        if self.find_room(bytes, Some(attempt))? {
+            news.into_iter().for_each(|news| self.decision.emit(news));
             self.decision.emit(event);
             if let Some(failure) = failure {
                 self.decision.fail_in(self.place.branch, failure);

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
+//! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
 mod events;
+mod naming;
 mod parts;
 mod start;
 
@@ -47,7 +49,14 @@ const LIMIT: u32 = 50;
 
 /// `GET /runs`
 async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
-    let filter = RunFilter { workflow: reading.parameter("workflow")?, status: status(&mut reading)? };
+    let filter = RunFilter {
+        workflow: reading.parameter("workflow")?,
+        status: status(&mut reading)?,
+        name: reading.take("name"),
+        labels: naming::labels_asked(&mut reading)?,
+        attributes: naming::attributes_asked(&mut reading)?,
+        parent: reading.parameter("parent")?,
+    };
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<RunsAfter>("cursor")?);
     let workspace = reading.begin(&api).await?;
     Ok(api.read(api.reads.runs(&workspace, &filter, after, limit).await?))

@@ -53,6 +53,7 @@ fn wishes(runs: u128) -> Vec<Submission> {
         input: Json::empty_object(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     let mut commands = vec![Command::AdoptDefinition { key, version, document }];
     commands.extend((1..=runs).map(|number| Command::Run {

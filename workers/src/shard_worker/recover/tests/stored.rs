@@ -21,6 +21,7 @@ fn large(name: &str) -> (Json, Json, [Command; 2]) {
         input: Json::empty_object(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     let run = RunId::new(shard(), now(), u128::from(name.as_bytes()[0]) << 30);
     let adopt = Command::AdoptDefinition { key, version, document: journaled.clone() };
