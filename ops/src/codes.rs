@@ -43,6 +43,8 @@ pub enum Code {
     RunClosed,
     KeyReused,
     StartUnclear,
+    TargetInvalid,
+    DescriptionInvalid,
     InputInvalid,
     NotCaughtUp,
     ProjectionBroken,
@@ -87,10 +89,10 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 61] = [
+pub const TABLE: [Entry; 62] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
-    entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB; put large values into a store of yours and send their address."),
+    entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
     entry(Code::NotJson, "request/not_json", 400, "the body is not JSON", "Correct the place the detail names."),
     entry(Code::NotYaml, "request/not_yaml", 400, "the body is not YAML", "Correct the place the detail names."),
     entry(Code::TooDeep, "request/too_deep", 400, "the body is nested too deeply", "Nest at most 64 arrays and objects."),
@@ -127,6 +129,8 @@ pub const TABLE: [Entry; 61] = [
     entry(Code::RunClosed, "run/closed", 409, "the run has ended and never changes again", "Start a new run if that is what is wanted."),
     entry(Code::KeyReused, "run/key_reused", 409, "the idempotency key was used before for something else", "Use one key for one wish: a new key for another input."),
     entry(Code::StartUnclear, "run/start_unclear", 409, "whether this start came before is not known any more", "Look for the run. If it is not there, start it anew; the clocks of the engine's machines have to agree within a minute."),
+    entry(Code::TargetInvalid, "run/target_invalid", 422, "no such part of the workflow can be run", "Name nodes of the workflow that stand outside of all bodies."),
+    entry(Code::DescriptionInvalid, "run/description_invalid", 422, "a run cannot be called so", "Correct the name or the label that the detail names."),
     entry(Code::InputInvalid, "run/input_invalid", 422, "the input does not fit the workflow", "Correct what the detail names; the workflow's inputSchema is the rule."),
     entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
     entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),

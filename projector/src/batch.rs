@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use headwater_core::shard::BUNDLE_FORMAT;
 use headwater_core::shard::{HoldReason, Sighting, Witness};
-use headwater_core::{Incarnation, Sequence, ShardId, Timestamp};
+use headwater_core::{Incarnation, Json, Sequence, ShardId, Timestamp};
 use headwater_streams::journals::Entry;
 use sha2::{Digest as _, Sha256};
 
+use crate::documents::{self, Documents};
 use crate::fold::Changes;
-use crate::parse::parse;
+use crate::parse::{ParsedBundle, parse};
 
 /// How far a shard is projected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Batch {
     entries: Vec<(ShardId, Entry)>,
     changes: Changes,
     advances: BTreeMap<ShardId, Advance>,
+    /// What its entries name by digest.
+    documents: Documents,
     bytes: usize,
 }
 
@@ -93,6 +96,19 @@ pub fn bundle_hash(bytes: &[u8]) -> String {
 }
 
 impl Batch {
+    /// Takes what entries that will be pushed name by digest.
+    pub fn bring(&mut self, documents: Documents) {
+        self.bytes += documents.values().map(Json::len_bytes).sum::<usize>();
+        self.documents.extend(documents);
+    }
+
+    /// Returns what an entry holds, with the documents that it names.
+    pub(crate) fn parsed(&self, shard: ShardId, entry: &Entry) -> ParsedBundle {
+        let mut bundle = parse(shard, entry);
+        documents::place(shard, entry, &mut bundle, &self.documents);
+        bundle
+    }
+
     /// Folds an entry in. One the cursor is past already, a duplicate, changes nothing.
     ///
     /// `cursor` is where the shard stood before this batch.
@@ -103,7 +119,7 @@ impl Batch {
         let shard = cursor.shard;
         let before = self.advances.get(&shard);
         let reached = before.map_or(cursor.sequence, |advance| advance.last.sequence);
-        let bundle = parse(shard, &entry);
+        let bundle = self.parsed(shard, &entry);
         let incarnation = bundle.incarnation;
         if incarnation > cursor.sequence.incarnation() {
             return Err(Discontinuity::Replaced { shard, incarnation });
@@ -132,16 +148,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Makes a batch of one entry that is known to follow from what is projected.
-    pub(crate) fn of_one(shard: ShardId, entry: Entry) -> Self {
-        let bundle = parse(shard, &entry);
+    /// Makes a batch of one of its entries.
+    pub(crate) fn of_one(&self, shard: ShardId, entry: Entry) -> Self {
+        let (bundle, documents) = (self.parsed(shard, &entry), self.documents.clone());
         let from = Sequence::new(entry.sequence.get().saturating_sub(1));
         let time = bundle.commits.last().map(|commit| commit.time);
         let mut changes = Changes::default();
         changes.fold(shard, entry.sequence, bundle);
         let bytes = entry.bytes.len();
         let advances = BTreeMap::from([(shard, Advance { from, time, last: entry.clone() })]);
-        Self { entries: vec![(shard, entry)], changes, advances, bytes }
+        Self { entries: vec![(shard, entry)], changes, advances, documents, bytes }
     }
 
     /// Returns whether there is nothing in it.

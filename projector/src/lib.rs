@@ -10,6 +10,7 @@
 //! | [`Database`] | which schema, through which connections; its migrations |
 //! | `fault` | what an error of the database means: it passes, rows are to blame, or its operator has to act |
 //! | [`parse`] | what is in a message, and what cannot be read of it |
+//! | [`Documents`] | definitions that the journal names by digest |
 //! | [`fold`] | what commits mean for the tables |
 //! | [`tables`] | what a table holds, and how it is written |
 //! | `write` | how a batch gets into the tables exactly once |
@@ -30,6 +31,7 @@
 mod batch;
 mod columns;
 mod database;
+mod documents;
 mod fault;
 pub mod fold;
 mod journal;
@@ -44,6 +46,7 @@ mod write;
 
 pub use batch::{Batch, Cursor, Discontinuity, bundle_hash};
 pub use database::{Database, DatabaseError};
+pub use documents::Documents;
 pub use fault::Unfit;
 pub use journal::JournalError;
 pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};

@@ -82,6 +82,7 @@ impl House {
                 input: Json::empty_object(),
                 trigger: Trigger::Manual {},
                 keyed: false,
+                targets: Vec::new(),
             };
             self.commit(&mut run, started);
             runs.push(run);

@@ -74,6 +74,7 @@ fn tell() -> Told {
             input: Json::of(&json!({"path": "/srv", "n": number})),
             trigger: Trigger::Manual {},
             keyed: false,
+            targets: Vec::new(),
         };
         let scheduled = |node: &str| RunEvent::AttemptScheduled {
             node: node.parse().unwrap(),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::WorkflowKey;
-use headwater_core::{DefinitionVersion, Json};
+use headwater_core::{DefinitionVersion, Json, WorkspaceId};
 
 use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
 use crate::complaints::Complaints;
+use crate::values::{self, ValueError, ValueStore, Values as _};
 use crate::{Broker, Disposition, ExchangeError, topology};
 
 /// Says why a version was not stored.
@@ -44,6 +46,7 @@ pub struct StoredDefinition {
 #[derive(Debug, Clone)]
 pub struct Definitions {
     bucket: Bucket,
+    values: ValueStore,
 }
 
 /// A version's key is `<workspace>.<slug>.<version>`; the pointer to the current one ends in this instead.
@@ -52,7 +55,7 @@ const CURRENT: &str = "current";
 impl Definitions {
     /// Opens the table.
     pub fn new(broker: &Broker) -> Self {
-        Self { bucket: Bucket::new(broker, topology::DEFINITIONS) }
+        Self { bucket: Bucket::new(broker, topology::DEFINITIONS), values: ValueStore::new(broker) }
     }
 
     /// Stores a version and points to it as the current one, which starts where none is named. The same again is fine.
@@ -84,7 +87,7 @@ impl Definitions {
         let bytes = Bytes::copy_from_slice(document.as_str().as_bytes());
         match self.bucket.put(&name, bytes, Expected::Revision(0)).await {
             Ok(_) => {}
-            Err(PublishFailure::WrongSequence(_)) => match self.get(key, version).await? {
+            Err(PublishFailure::WrongSequence(_)) => match self.as_stored(key, version).await? {
                 Some(existing) if existing == *document => {}
                 Some(_) | None => return Err(DefinitionError::VersionTaken { key: key.clone(), version }),
             },
@@ -99,22 +102,66 @@ impl Definitions {
         put.map(drop).map_err(|failure| failure.exchange("point to the current definition"))
     }
 
-    /// Returns the document of a version.
+    /// Returns the document of a version, also where it is too large for this table.
     ///
     /// # Errors
     /// See [`ExchangeError`].
     pub async fn get(&self, key: &WorkflowKey, version: DefinitionVersion) -> Result<Option<Json>, ExchangeError> {
-        let slot = self.bucket.get(&version_key(key, version)).await?;
-        slot.and_then(|slot| slot.value).as_ref().map(document).transpose()
+        let Some(document) = self.as_stored(key, version).await? else { return Ok(None) };
+        let Some(stored) = StoredDocument::of(&document) else { return Ok(Some(document)) };
+        values::document(&self.values, &stored).await.map(Some).map_err(|error| match error {
+            ValueError::Exchange(error) => error,
+            lost @ (ValueError::Missing { .. } | ValueError::Damaged { .. } | ValueError::TooLarge { .. }) => {
+                ExchangeError::malformed("fetch a definition", lost)
+            }
+        })
     }
 
-    /// Returns the current version.
+    /// Returns a document of a workspace as messages take it: what is too large for them is put into the store of values, and
+    /// what stands for it is returned.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; safe to repeat.
+    pub async fn as_sent(&self, workspace: &WorkspaceId, document: &Json) -> Result<Json, ExchangeError> {
+        let Some(stored) = StoredDocument::instead_of(workspace, document) else { return Ok(document.clone()) };
+        let put = self.values.put(workspace, Bytes::copy_from_slice(document.as_str().as_bytes())).await;
+        match put {
+            Ok(_) => Ok(stored.to_json()),
+            Err(ValueError::Exchange(error)) => Err(error),
+            Err(other @ (ValueError::Missing { .. } | ValueError::Damaged { .. } | ValueError::TooLarge { .. })) => {
+                Err(ExchangeError::malformed("store a large definition", other))
+            }
+        }
+    }
+
+    /// Returns the document of a version, or what stands for it where it is too large for this table.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn as_stored(
+        &self,
+        key: &WorkflowKey,
+        version: DefinitionVersion,
+    ) -> Result<Option<Json>, ExchangeError> {
+        let slot = self.bucket.get(&version_key(key, version)).await?;
+        slot.and_then(|slot| slot.value).as_ref().map(document_of).transpose()
+    }
+
+    /// Returns the number of the current version.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn current_version(&self, key: &WorkflowKey) -> Result<Option<DefinitionVersion>, ExchangeError> {
+        let slot = self.bucket.get(&current_key(key)).await?;
+        Ok(slot.as_ref().map(pointer).transpose()?.flatten())
+    }
+
+    /// Returns the current version with its document.
     ///
     /// # Errors
     /// See [`ExchangeError`].
     pub async fn current(&self, key: &WorkflowKey) -> Result<Option<StoredDefinition>, ExchangeError> {
-        let slot = self.bucket.get(&current_key(key)).await?;
-        let Some(version) = slot.as_ref().map(pointer).transpose()?.flatten() else { return Ok(None) };
+        let Some(version) = self.current_version(key).await? else { return Ok(None) };
         let document = self.get(key, version).await?;
         Ok(document.map(|document| StoredDefinition { key: key.clone(), version, document }))
     }
@@ -183,7 +230,7 @@ fn current_key(key: &WorkflowKey) -> String {
     format!("{}.{}.{CURRENT}", key.workspace, key.workflow)
 }
 
-fn document(bytes: &Bytes) -> Result<Json, ExchangeError> {
+fn document_of(bytes: &Bytes) -> Result<Json, ExchangeError> {
     serde_json::from_slice(bytes).map_err(|error| ExchangeError::malformed("read a definition", error))
 }
 
@@ -202,7 +249,7 @@ fn definition(slot: &Slot) -> Option<StoredDefinition> {
     let parsed = (|| {
         let key = WorkflowKey { workspace: workspace.parse().ok()?, workflow: workflow.parse().ok()? };
         let version = DefinitionVersion::new(version.parse().ok()?);
-        let document = document(slot.value.as_ref()?).ok()?;
+        let document = document_of(slot.value.as_ref()?).ok()?;
         Some(StoredDefinition { key, version, document })
     })();
     if parsed.is_none() {

@@ -74,6 +74,7 @@ impl Load {
             input: Json::of(input),
             trigger: Trigger::Manual {},
             keyed: false,
+            wishes: None,
         };
         (run, Submission::new(fresh_id(), Command::Run { run, command: RunCommand::StartRun(start) }))
     }

@@ -93,6 +93,7 @@ impl House {
                 input: Json::empty_object(),
                 trigger: Trigger::Manual {},
                 keyed: false,
+                wishes: None,
             };
             let adopt = Command::AdoptDefinition { key, version, document: definition.source };
             let run = RunId::new(shard(), now(), uuid::Uuid::new_v4().as_u128());

@@ -84,6 +84,7 @@ pub fn react(asset: &Asset, event: &AssetEvent, now: Timestamp, follows: &mut im
                     requested_by: requested_by.run,
                 },
                 keyed: false,
+                wishes: None,
             };
             follows(AssetEffect::ToRun { run: *run, said: ToRun::Start(start) });
         }

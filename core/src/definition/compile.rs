@@ -1,7 +1,7 @@
 //! From the document to the graph, or to everything that is wrong with it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use sha2::Digest as _;
@@ -11,14 +11,15 @@ use super::drawn::Drawn;
 use super::edges::Edge;
 use super::header::{self, Header};
 use super::node::Draft;
-use super::references::Known;
+use super::order::Upstream;
+use super::references::{self, Known, Written};
 use super::regions::{self, Plan};
 use super::{Back, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
-use super::{contract, losers, order, typed};
-use crate::{AssetId, Json};
+use super::{contract, losers, typed};
+use crate::Json;
 
 /// The largest document, in bytes of JSON without white space.
-pub(super) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 thread_local! {
     /// For tests of what is not done.
@@ -95,18 +96,22 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     drawn.graph(&mut fields, None);
     drawn.finally(&mut fields);
     let source = Json::of(&sorted(Value::Object(fields.finish())));
-    let Drawn { mut drafts, ids, edges, bodies, finally } = drawn;
+    let Drawn { mut drafts, ids, edges, bodies, finally, .. } = drawn;
     drafts.sort_by_key(|draft| ids.get(draft.node.id.as_str()).copied());
     settle_contracts(&mut drafts, found);
     let mut names = vec![""; ids.len()];
     ids.iter().for_each(|(id, position)| names[*position] = id);
     let plan = regions::plan(&names, &edges, &bodies, found);
-    let upstream = plan.as_ref().map_or_else(Vec::new, |plan| order::upstream(plan, &edges, &bodies, finally));
+    let written = Written::of(&drafts, &ids, finally, &bodies);
+    let of_edges = edges.iter().flat_map(Edge::uses);
+    let named = references::named(drafts.iter().flat_map(Draft::uses).chain(of_edges), &ids, &written);
+    let upstream = plan.as_ref().map(|plan| Upstream::of(plan, &edges, &bodies, finally, &named));
     let input_keys = header.schemas.input.as_ref().and_then(header::closed_keys);
     let known = Known {
         drafts: &drafts,
         ids: &ids,
-        upstream: &upstream,
+        upstream: upstream.as_ref(),
+        written: &written,
         plan: plan.as_ref(),
         bodies: &bodies,
         finally,
@@ -120,6 +125,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     }
     edges.iter().for_each(|edge| known.check_edge(edge));
     header.output.uses.iter().for_each(|used| known.check_output(used));
+    header.named.uses.iter().for_each(|used| known.check_start(used));
     let plan = plan?;
     super::joins::check(&drafts, &ids, &edges, &plan, found);
     if found.has_errors() || drafts.len() != ids.len() {
@@ -129,11 +135,19 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
 }
 
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
-    let of_nodes = drafts.iter().flat_map(|draft| draft.uses.iter().chain(&draft.early_uses).chain(&draft.output_uses));
-    let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_ref())).chain(&header.output.uses);
-    edges.iter().any(|edge| edge.back.is_some())
+    let of_nodes = drafts.iter().flat_map(Draft::uses);
+    let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_deref())).chain(&header.output.uses);
+    is_larger_than_before(drafts, edges)
+        || header.named.naming.is_some()
+        || header.parallelism.is_some()
+        || edges.iter().any(|edge| edge.back.is_some())
         || drafts.iter().any(Draft::has_later_words)
         || uses.any(|used| used.has_later_words)
+}
+
+/// Releases before 0.2 take no such graph; of the document's size, `assemble` knows.
+fn is_larger_than_before(drafts: &[Draft], edges: &[Edge]) -> bool {
+    drafts.len() > 2_000 || edges.len() > 10_000
 }
 
 fn assemble(
@@ -143,7 +157,7 @@ fn assemble(
     (plan, finally): (Plan, Option<usize>),
     (source, found): (Json, &Findings),
 ) -> Option<Definition> {
-    let has_later_words = has_later_words(&header, &drafts, &edges);
+    let has_later_words = has_later_words(&header, &drafts, &edges) || source.len_bytes() > super::INLINE_BYTES_MAX;
     let mut rank = vec![NodeIx(0); plan.order.len()];
     for (position, node) in plan.order.iter().enumerate() {
         rank[*node] = NodeIx(position as u32);
@@ -169,7 +183,10 @@ fn assemble(
             nodes[to.0 as usize].incoming.push(ix);
         }
         tiers.entry((from, edge.on == Outcome::Failure, edge.priority)).or_default().push(ix);
-        let back = edge.back.map(|back| Back { max: back.max, until: back.until.map(|(until, _)| until) });
+        let back = edge.back.map(|back| {
+            let (max, until) = (back.max, back.until.map(|(until, _)| until));
+            Box::new(Back { max, until })
+        });
         transitions.push(Transition { from, to, priority: edge.priority, on: edge.on, when: edge.when, back });
     }
     for ((from, failure, _), tier) in tiers {
@@ -190,6 +207,8 @@ fn assemble(
         defaults: header.defaults,
         timeout: header.timeout,
         labels: header.labels,
+        naming: header.named.naming,
+        parallelism: header.parallelism,
         index: NodeIndex::of(&nodes),
         nodes,
         transitions,
@@ -204,9 +223,11 @@ fn assemble(
 /// Settles what `consumes` leaves open until all `produces` are read.
 fn settle_contracts(drafts: &mut [Draft], found: &Findings) {
     let produced = drafts.iter().flat_map(|draft| &draft.node.produces);
-    let ages: Vec<(AssetId, u64)> = produced
-        .filter_map(|p| p.freshness.as_ref().and_then(contract::age_of).map(|age_ms| (p.asset.clone(), age_ms)))
-        .collect();
+    let aged = produced.filter_map(|produced| Some((produced, contract::age_of(produced.freshness.as_ref()?)?)));
+    let mut ages = HashMap::new();
+    for (produced, age_ms) in aged {
+        ages.entry(produced.asset.as_str().to_ascii_lowercase()).or_insert(age_ms);
+    }
     for Draft { node, wanted, .. } in drafts {
         wanted.iter_mut().for_each(|wanted| contract::settle(wanted, &node.produces, &ages, found));
     }

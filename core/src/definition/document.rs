@@ -4,7 +4,7 @@
 //! unknown. While it reads it writes the same object in canonical form.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,8 @@ const TEXT_CHARS_MAX: usize = 10_000;
 
 /// The most problems one answer lists. Of more, the last one found is kept.
 const PROBLEMS_MAX: usize = 1_000;
+/// For how many problems the nearest name is looked for, where there can be many.
+const HINTS_MAX: usize = 100;
 /// The most names that are compared to find the nearest.
 const NEAREST_MAX: usize = 200;
 
@@ -69,6 +71,11 @@ impl Findings {
         self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// Says what [`nearest`] says, for the first problems.
+    pub(super) fn nearest<'k>(&self, name: &str, known: impl Iterator<Item = &'k str>) -> String {
+        if self.problems.borrow().len() < HINTS_MAX { nearest(name, known) } else { String::new() }
+    }
+
     fn add(&self, path: &str, code: ProblemCode, severity: Severity, message: String) {
         let mut problems = self.problems.borrow_mut();
         if problems.len() >= PROBLEMS_MAX && severity == Severity::Warning {
@@ -83,30 +90,42 @@ impl Findings {
     /// Returns everything found, in the order of the document's own fields.
     pub(super) fn into_document_order(self, document: &Value) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by_cached_key(|problem| place(document, &problem.path));
+        let mut places = Places::default();
+        problems.sort_by_cached_key(|problem| places.of(document, &problem.path));
         problems.dedup();
         problems
     }
 }
 
-/// Where a path leads, as positions to compare. A field that is missing stands before those that are there.
-fn place(document: &Value, path: &str) -> Vec<usize> {
-    let mut here = Some(document);
-    let mut positions = Vec::new();
-    for step in path.split('/').skip(1) {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        let (position, next) = match here {
-            Some(Value::Object(map)) => (map.keys().position(|key| *key == name), map.get(&name)),
-            Some(Value::Array(items)) => {
-                let index = name.parse::<usize>().ok();
-                (index, index.and_then(|index| items.get(index)))
-            }
-            _ => (None, None),
-        };
-        positions.push(position.map_or(0, |position| position + 1));
-        here = next;
+/// Where the fields of objects stand, for those asked about.
+#[derive(Default)]
+struct Places<'d>(HashMap<*const Map<String, Value>, HashMap<&'d str, usize>>);
+
+impl<'d> Places<'d> {
+    /// Where a path leads, as positions to compare. A field that is missing stands before those that are there.
+    fn of(&mut self, document: &'d Value, path: &str) -> Vec<usize> {
+        let mut here = Some(document);
+        let mut positions = Vec::new();
+        for step in path.split('/').skip(1) {
+            let name = step.replace("~1", "/").replace("~0", "~");
+            let (position, next) = match here {
+                Some(Value::Object(map)) => (self.field(map, &name), map.get(&name)),
+                Some(Value::Array(items)) => {
+                    let index = name.parse::<usize>().ok();
+                    (index, index.and_then(|index| items.get(index)))
+                }
+                _ => (None, None),
+            };
+            positions.push(position.map_or(0, |position| position + 1));
+            here = next;
+        }
+        positions
     }
-    positions
+
+    fn field(&mut self, map: &'d Map<String, Value>, name: &str) -> Option<usize> {
+        let number = || map.keys().enumerate().map(|(position, key)| (key.as_str(), position)).collect();
+        self.0.entry(std::ptr::from_ref(map)).or_insert_with(number).get(name).copied()
+    }
 }
 
 /// A value with its path.

@@ -1,5 +1,6 @@
 //! The graph as it is drawn: lists of nodes in either spelling, and in bodies further lists.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -12,8 +13,8 @@ use super::node::{self, Draft};
 use super::template;
 use super::{OnNoRoute, ProblemCode, policy};
 
-/// The most nodes a definition may have.
-const NODES_MAX: usize = 2_000;
+/// The most nodes a definition may have, those of bodies with them.
+const NODES_MAX: usize = 20_000;
 
 /// All nodes of a document, wherever they stand.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub(super) struct Drawn {
     pub(super) edges: Vec<Edge>,
     /// By position: in whose body it stands.
     pub(super) bodies: Vec<Option<usize>>,
+    /// How many nodes are listed, also twice or without an id.
+    pub(super) listed: usize,
     /// The position of what runs whatever the end.
     pub(super) finally: Option<usize>,
 }
@@ -78,9 +81,10 @@ impl Drawn {
             field.error(ProblemCode::InvalidValue, "a workflow needs at least one");
         }
         let how = "let one node do more, or split the workflow and join the parts by an asset";
-        if !field.at_most(NODES_MAX - self.ids.len().min(NODES_MAX), items.len(), name, how) {
+        if !field.at_most(NODES_MAX - self.listed, items.len(), name, how) {
             return Vec::new();
         }
+        self.listed += items.len();
         items.iter().for_each(|item| self.name(item, body_of));
         items
     }
@@ -112,8 +116,8 @@ impl Drawn {
                 self.drafts.push(draft);
             }
         }
-        if self.edges.len() - first_edge > edges::TRANSITIONS_MAX {
-            let (count, max) = (self.edges.len() - first_edge, edges::TRANSITIONS_MAX);
+        if self.edges.len() > edges::TRANSITIONS_MAX {
+            let (count, max) = (self.edges.len() - first_edge, edges::TRANSITIONS_MAX.saturating_sub(first_edge));
             let how = "put a `noop` between many that depend on many";
             let message = format!("has {count} dependencies, and at most {max} are taken: {how}");
             fields.error(ProblemCode::TooLarge, message);
@@ -122,10 +126,11 @@ impl Drawn {
         self.keep_within(first_edge, None, fields.findings());
         fields.keep("steps", Value::Array(source));
         // A step whose condition is false is skipped; it does not fail the run of the step before it.
+        let conditional = self.edges[first_edge..].iter().filter(|edge| edge.when.is_some());
+        let conditional: HashSet<usize> = conditional.map(|edge| edge.from).collect();
         for draft in unrouted {
             let node = &mut self.drafts[draft].node;
-            let from = self.ids.get(node.id.as_str());
-            if self.edges[first_edge..].iter().any(|edge| edge.when.is_some() && Some(&edge.from) == from) {
+            if self.ids.get(node.id.as_str()).is_some_and(|from| conditional.contains(from)) {
                 node.on_no_route = OnNoRoute::End;
             }
         }
@@ -147,7 +152,8 @@ impl Drawn {
         fields.keep("nodes", Value::Array(source));
         let Some(field) = fields.take(&["transitions"]) else { return };
         let first_edge = self.edges.len();
-        let (edges, source) = edges::of_transitions(&field, &self.ids);
+        let (edges, source) =
+            edges::of_transitions(&field, &self.ids, edges::TRANSITIONS_MAX.saturating_sub(first_edge));
         self.edges.extend(edges);
         self.keep_within(first_edge, Some(body_of), fields.findings());
         if !source.is_empty() {
@@ -191,6 +197,10 @@ impl Drawn {
                     fields.keep("output", output.value.clone());
                 }
             } else {
+                if !field.at_most(NODES_MAX, self.listed + 1, "nodes before it and with it", "split the workflow") {
+                    return None;
+                }
+                self.listed += 1;
                 self.name(&field, Some(each));
                 let inner = self.node(&field, &mut fields);
                 self.drafts.extend(inner);
@@ -203,11 +213,10 @@ impl Drawn {
     /// Refuses what joins nodes that do not stand in the same body, or not in the one where it is said.
     fn keep_within(&mut self, first_edge: usize, said_in: Option<Option<usize>>, found: &Findings) {
         let bodies = &self.bodies;
-        let mut at = 0;
-        self.edges.retain(|edge| {
+        let mut joined = self.edges.split_off(first_edge);
+        joined.retain(|edge| {
             let of = bodies[edge.from];
-            let is_kept = at < first_edge || (of == bodies[edge.to] && said_in.is_none_or(|said_in| said_in == of));
-            at += 1;
+            let is_kept = of == bodies[edge.to] && said_in.is_none_or(|said_in| said_in == of);
             if !is_kept {
                 let message = "joins nodes that do not stand side by side: what is outside of a body has ended before it begins, and \
                                a body is left as a whole";
@@ -215,5 +224,6 @@ impl Drawn {
             }
             is_kept
         });
+        self.edges.append(&mut joined);
     }
 }

@@ -1,16 +1,17 @@
 //! How nodes are joined: `dependsOn` in the steps form, `transitions` in the full one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::document::{Field, Fields, Findings, nearest};
+use super::document::{Field, Fields, Findings};
 use super::template::{Use, condition};
 use super::{Outcome, ProblemCode};
 use crate::expr::Expression;
 
-/// The most transitions a definition may have.
-pub(super) const TRANSITIONS_MAX: usize = 10_000;
+/// The most transitions a definition may have, those of bodies with them.
+pub(super) const TRANSITIONS_MAX: usize = 200_000;
 /// The most often that a way may lead back.
 const ITERATIONS_MAX: u64 = 10_000;
 /// The lowest priority, which comes last.
@@ -22,12 +23,20 @@ pub(super) struct Edge {
     pub(super) to: usize,
     pub(super) priority: u32,
     pub(super) on: Outcome,
-    pub(super) when: Option<Expression>,
-    /// What `when` names.
-    pub(super) uses: Option<Use>,
+    /// Shared by all that a step depends on, as is what it names.
+    pub(super) when: Option<Arc<Expression>>,
+    pub(super) uses: Option<Arc<Use>>,
     pub(super) at: String,
     /// Of a way back.
-    pub(super) back: Option<Back>,
+    pub(super) back: Option<Box<Back>>,
+}
+
+impl Edge {
+    /// Returns what its conditions name.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
+        let until = self.back.as_ref().and_then(|back| back.until.as_ref()).map(|(_, used)| used);
+        self.uses.as_deref().into_iter().chain(until)
+    }
 }
 
 /// How often a way leads back.
@@ -47,11 +56,11 @@ pub(super) struct Depends<'d> {
 
 /// Reads `dependsOn` and `when` of a step.
 pub(super) fn depends<'d>(step: &mut Fields<'d>) -> Depends<'d> {
-    let mut on: Vec<(String, String)> = Vec::new();
+    let (mut on, mut seen): (Vec<(String, String)>, _) = (Vec::new(), HashSet::new());
     if let Some(field) = step.take(&["dependsOn"]) {
         for item in field.items() {
             let Some(id) = item.text() else { continue };
-            if on.iter().any(|(known, _)| known == id) {
+            if !seen.insert(id) {
                 item.error(ProblemCode::Duplicate, format!("`{id}` stands here twice"));
             } else {
                 on.push((id.to_owned(), item.at.clone()));
@@ -76,22 +85,26 @@ pub(super) fn depends<'d>(step: &mut Fields<'d>) -> Depends<'d> {
 
 /// Makes the transitions into a step.
 pub(super) fn of_step(to: usize, depends: &Depends<'_>, ids: &Ids, found: &Findings, edges: &mut Vec<Edge>) {
+    let silent = found.silent();
+    let when = depends.when.as_ref().and_then(|field| condition(&Field::new(field.at.clone(), field.value, &silent)));
+    let (when, uses) = shared(when);
     for (id, at) in &depends.on {
         let Some(from) = known(id, at, ids, found) else { continue };
-        let silent = found.silent();
-        let when =
-            depends.when.as_ref().and_then(|field| condition(&Field::new(field.at.clone(), field.value, &silent)));
-        let (when, uses) = when.unzip();
+        let (when, uses) = (when.clone(), uses.clone());
         edges.push(Edge { from, to, priority: 0, on: Outcome::Success, when, uses, at: at.clone(), back: None });
     }
 }
 
-/// Reads `transitions`.
-pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids) -> (Vec<Edge>, Vec<Value>) {
+fn shared(condition: Option<(Expression, Use)>) -> (Option<Arc<Expression>>, Option<Arc<Use>>) {
+    condition.map(|(expression, used)| (Arc::new(expression), Arc::new(used))).unzip()
+}
+
+/// Reads `transitions`, of which there may be `room` many.
+pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids, room: usize) -> (Vec<Edge>, Vec<Value>) {
     let (mut edges, mut source) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     let items = field.items();
-    if !field.at_most(TRANSITIONS_MAX, items.len(), "transitions", "put a `noop` between many that lead to many") {
+    if !field.at_most(room, items.len(), "transitions", "put a `noop` between many that lead to many") {
         return (edges, source);
     }
     for item in items {
@@ -107,13 +120,13 @@ pub(super) fn of_transitions(field: &Field<'_>, ids: &Ids) -> (Vec<Edge>, Vec<Va
         if let Some((expression, _)) = &when {
             fields.keep("when", json!(expression.source()));
         }
-        let back = back(&mut fields);
+        let back = back(&mut fields).map(Box::new);
         let canonical = Value::Object(fields.finish());
         if !seen.insert(canonical.to_string()) {
             item.error(ProblemCode::Duplicate, "the same transition stands here twice");
         }
         source.push(canonical);
-        let (when, uses) = when.unzip();
+        let (when, uses) = shared(when);
         if let (Some(from), Some(to)) = (from, to) {
             edges.push(Edge { from, to, priority: priority as u32, on, when, uses, at: item.at, back });
         }
@@ -159,7 +172,7 @@ fn back(fields: &mut Fields<'_>) -> Option<Back> {
 fn known(id: &str, at: &str, ids: &Ids, found: &Findings) -> Option<usize> {
     let known = ids.get(id).copied();
     if known.is_none() {
-        let hint = nearest(id, ids.keys().map(String::as_str));
+        let hint = found.nearest(id, ids.keys().map(String::as_str));
         found.error(at, ProblemCode::DanglingReference, format!("there is no node `{id}`{hint}"));
     }
     known

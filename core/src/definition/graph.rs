@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::listed::{self, Listed};
 use super::{
-    Action, Automation, Declared, Freshness, Partitioning, Region, RegionIx, RetryPolicy, Reuse, Schema, Signature,
-    Tolerance,
+    Action, Automation, Declared, Freshness, Naming, Partitioning, Region, RegionIx, RetryPolicy, Reuse, Schema,
+    Signature, Tolerance,
 };
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
@@ -41,6 +41,10 @@ pub struct Definition {
     /// How long a whole run may take.
     pub timeout: Option<Duration>,
     pub labels: BTreeMap<String, String>,
+    /// What its runs are called.
+    pub naming: Option<Naming>,
+    /// How many nodes of a run may have an attempt under way at once. Absent: as many as there are.
+    pub parallelism: Option<u32>,
     /// In topological order but for ways back, those of a region side by side.
     pub nodes: Vec<Node>,
     pub transitions: Vec<Transition>,
@@ -137,6 +141,8 @@ pub struct Node {
     pub on_no_route: OnNoRoute,
     pub produces: Vec<Produces>,
     pub consumes: Vec<Consumes>,
+    /// What it says of the run when it has succeeded.
+    pub set_attributes: BTreeMap<String, Template>,
     /// The key of `state` that keeps the output.
     pub store_as: Option<Arc<str>>,
     /// Those that do not lead back.
@@ -207,9 +213,9 @@ pub struct Transition {
     pub priority: u32,
     pub on: Outcome,
     /// Absent: always true.
-    pub when: Option<Expression>,
+    pub when: Option<Arc<Expression>>,
     /// Of one that leads back to where a loop begins.
-    pub back: Option<Back>,
+    pub back: Option<Box<Back>>,
 }
 
 /// How long a way leads back.

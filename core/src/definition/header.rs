@@ -8,12 +8,14 @@ use serde_json::Value;
 use super::contract::schema;
 use super::document::{Field, Fields, escaped, sorted};
 use super::template::{Use, template};
-use super::{ProblemCode, Schema, SchemaRefusal, node, policy};
+use super::{Naming, ProblemCode, Schema, SchemaRefusal, naming, node, policy};
 use crate::expr::Template;
 use crate::{Json, Slug};
 
 /// The most labels.
 const LABELS_MAX: usize = 64;
+/// The most that `parallelism` may be.
+const PARALLELISM_MAX: u64 = 10_000;
 
 /// What stands around the nodes.
 pub(super) struct Header {
@@ -25,6 +27,15 @@ pub(super) struct Header {
     pub(super) defaults: Json,
     pub(super) timeout: Option<Duration>,
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) named: Named,
+    pub(super) parallelism: Option<u32>,
+}
+
+/// What runs are called, and what that names.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) naming: Option<Naming>,
+    pub(super) uses: Vec<Use>,
 }
 
 /// What runs are held to.
@@ -65,7 +76,17 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
     let defaults = defaults(fields, schemas.input.as_ref());
     let timeout = policy::time(fields, &["timeoutMs", "timeout"], policy::TIMEOUT_MIN);
     let labels = labels(fields);
-    Header { slug, name, description, schemas, output, defaults, timeout, labels }
+    let mut named = Named::default();
+    named.naming = naming::of_runs(fields, &mut named.uses);
+    let parallelism = parallelism(fields);
+    Header { slug, name, description, schemas, output, defaults, timeout, labels, named, parallelism }
+}
+
+/// Reads how many nodes of a run may be under way at once.
+fn parallelism(fields: &mut Fields<'_>) -> Option<u32> {
+    let count = fields.take(&["parallelism"])?.number(1, PARALLELISM_MAX)?;
+    fields.keep("parallelism", Value::from(count));
+    u32::try_from(count).ok()
 }
 
 fn output(fields: &mut Fields<'_>) -> Output {

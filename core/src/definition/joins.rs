@@ -3,19 +3,22 @@
 use super::document::Findings;
 use super::edges::{Edge, Ids};
 use super::node::Draft;
+use super::order::Neighbours;
 use super::regions::Plan;
 use super::{Join, Outcome, ProblemCode};
 
 /// Refuses joins that never come together, and transitions that are never taken.
 pub(super) fn check(drafts: &[Draft], ids: &Ids, edges: &[Edge], plan: &Plan, found: &Findings) {
+    let neighbours = Neighbours::of(plan.order.len(), edges);
     for draft in drafts {
         let Some(position) = ids.get(draft.node.id.as_str()) else { continue };
         if let Some(at) = &draft.join_at {
-            let into = edges.iter().zip(&plan.leads_back).filter(|(edge, back)| edge.to == *position && !**back);
-            check_join(draft.node.join, at, into.map(|(edge, _)| edge), found);
+            let into = neighbours.into[*position].iter().filter(|edge| !plan.leads_back[**edge]);
+            check_join(draft.node.join, at, into.map(|edge| &edges[*edge]), found);
         }
         if !draft.node.action.can_succeed() {
-            for edge in edges.iter().filter(|edge| edge.from == *position && edge.on == Outcome::Success) {
+            let out = neighbours.out[*position].iter().map(|edge| &edges[*edge]);
+            for edge in out.filter(|edge| edge.on == Outcome::Success) {
                 let message = format!("is never taken: `{}` always fails; `on: failure` is", draft.node.id);
                 found.error(&edge.at, ProblemCode::Unreachable, message);
             }

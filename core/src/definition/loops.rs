@@ -1,5 +1,7 @@
 //! Which nodes lead back to one another, and where a loop of them begins.
 
+use std::collections::HashMap;
+
 use super::ProblemCode;
 use super::document::Findings;
 use super::edges::Edge;
@@ -13,7 +15,22 @@ pub(super) struct Parts<'g> {
     /// By edge: it leads back to where a loop begins that was found.
     pub(super) leads_back: Vec<bool>,
     pub(super) found: &'g Findings,
+    /// By node: what is noted of it while a part is looked at.
+    marks: Vec<Mark>,
 }
+
+/// What is noted of a node while the part that it is of is looked at.
+#[derive(Clone, Copy)]
+struct Mark {
+    knot: usize,
+    index: usize,
+    low: usize,
+    is_member: bool,
+    is_open: bool,
+}
+
+const UNSEEN: usize = usize::MAX;
+const UNMARKED: Mark = Mark { knot: UNSEEN, index: UNSEEN, low: 0, is_member: false, is_open: false };
 
 /// Nodes that lead to one another; most often one that does not even lead to itself.
 pub(super) struct Knot {
@@ -27,29 +44,25 @@ impl<'g> Parts<'g> {
     /// Nothing was found yet.
     pub(super) fn of(names: &'g [&'g str], edges: &'g [Edge], found: &'g Findings) -> Self {
         let neighbours = Neighbours::of(names.len(), edges);
-        Self { names, edges, neighbours, leads_back: vec![false; edges.len()], found }
+        let marks = vec![UNMARKED; names.len()];
+        Self { names, edges, neighbours, leads_back: vec![false; edges.len()], found, marks }
     }
 
     /// Parts some nodes into knots, and says where the loops among them begin. `None`: one has no good beginning, which was
     /// reported.
     pub(super) fn knots(&mut self, some: &[usize]) -> Option<Vec<Knot>> {
-        let mut knot_of = vec![usize::MAX; self.names.len()];
         let groups = self.connected(some);
-        for (knot, group) in groups.iter().enumerate() {
-            group.iter().for_each(|node| knot_of[*node] = knot);
-        }
+        self.mark(groups.iter().map(|group| &**group));
         let mut knots = Vec::with_capacity(groups.len());
         let mut is_sound = true;
         for (number, nodes) in groups.into_iter().enumerate() {
             let within: Vec<usize> =
-                self.edges_into(&nodes).filter(|edge| knot_of[self.edges[*edge].from] == number).collect();
+                self.edges_into(&nodes).filter(|edge| self.knot_of(self.edges[*edge].from) == Some(number)).collect();
             if within.is_empty() {
                 knots.push(Knot { nodes, header: None });
                 continue;
             }
-            let is_outside = |edge: &usize| {
-                !matches!(knot_of[self.edges[*edge].from], usize::MAX) && knot_of[self.edges[*edge].from] != number
-            };
+            let is_outside = |edge: &usize| self.knot_of(self.edges[*edge].from).is_some_and(|knot| knot != number);
             let mut entries: Vec<usize> =
                 self.edges_into(&nodes).filter(is_outside).map(|edge| self.edges[edge].to).collect();
             entries.sort_unstable();
@@ -61,7 +74,25 @@ impl<'g> Parts<'g> {
             }
             knots.push(Knot { nodes, header });
         }
+        self.unmark([some].into_iter());
         is_sound.then_some(knots)
+    }
+
+    /// Notes which nodes belong together.
+    pub(super) fn mark<'n>(&mut self, groups: impl Iterator<Item = &'n [usize]>) {
+        for (knot, group) in groups.enumerate() {
+            group.iter().for_each(|node| self.marks[*node].knot = knot);
+        }
+    }
+
+    /// Forgets what was noted of nodes.
+    pub(super) fn unmark<'n>(&mut self, groups: impl Iterator<Item = &'n [usize]>) {
+        groups.flatten().for_each(|node| self.marks[*node] = UNMARKED);
+    }
+
+    /// Returns what a node of the part looked at belongs to.
+    pub(super) fn knot_of(&self, node: usize) -> Option<usize> {
+        Some(self.marks[node].knot).filter(|knot| *knot != UNSEEN)
     }
 
     /// Reports the ways back that lead to no beginning of a loop.
@@ -93,9 +124,11 @@ impl<'g> Parts<'g> {
             self.found.error(&self.place_of(within), ProblemCode::Cycle, message);
             return None;
         }
-        let unbounded = |header: usize| {
-            within.iter().find(|edge| self.edges[**edge].to == header && self.edges[**edge].back.is_none())
-        };
+        let mut first_unbounded = HashMap::new();
+        for edge in within.iter().filter(|edge| self.edges[**edge].back.is_none()) {
+            first_unbounded.entry(self.edges[*edge].to).or_insert(edge);
+        }
+        let unbounded = |header: usize| first_unbounded.get(&header).copied();
         let candidates = if entries.is_empty() { nodes } else { entries };
         let header = candidates.iter().copied().find(|header| unbounded(*header).is_none());
         if header.is_none() {
@@ -123,14 +156,18 @@ impl<'g> Parts<'g> {
 
     /// Walks backwards along edges of a knot until a node comes again.
     fn circle(&self, within: &[usize]) -> String {
-        let before =
-            |node: usize| within.iter().find(|edge| self.edges[**edge].to == node).map(|edge| self.edges[*edge].from);
+        let mut before = HashMap::new();
+        for edge in within {
+            before.entry(self.edges[*edge].to).or_insert(self.edges[*edge].from);
+        }
         let mut walked = vec![within.iter().map(|edge| self.edges[*edge].to).min().unwrap_or_default()];
-        while let Some(next) = walked.last().and_then(|node| before(*node)) {
-            if let Some(at) = walked.iter().position(|node| *node == next) {
+        let mut places: HashMap<usize, usize> = walked.iter().map(|first| (*first, 0)).collect();
+        while let Some(next) = walked.last().and_then(|node| before.get(node).copied()) {
+            if let Some(at) = places.get(&next) {
                 walked.drain(..at);
                 break;
             }
+            places.insert(next, walked.len());
             walked.push(next);
         }
         walked.reverse();
@@ -141,48 +178,45 @@ impl<'g> Parts<'g> {
     }
 
     /// Groups nodes that lead to one another, without recursion (Tarjan). Each group is in document order.
-    fn connected(&self, some: &[usize]) -> Vec<Vec<usize>> {
-        const UNSEEN: usize = usize::MAX;
-        let mut is_member = vec![false; self.names.len()];
-        some.iter().for_each(|node| is_member[*node] = true);
-        let (mut index, mut low) = (vec![UNSEEN; self.names.len()], vec![0; self.names.len()]);
-        let mut is_open = vec![false; self.names.len()];
+    fn connected(&mut self, some: &[usize]) -> Vec<Vec<usize>> {
+        let marks = &mut self.marks;
+        some.iter().for_each(|node| marks[*node].is_member = true);
         let (mut open, mut groups, mut next) = (Vec::new(), Vec::new(), 0);
         for &root in some {
-            if index[root] != UNSEEN {
+            if marks[root].index != UNSEEN {
                 continue;
             }
             let mut path = vec![(root, 0)];
             while let Some((node, at)) = path.last_mut() {
                 let node = *node;
-                if *at == 0 && index[node] == UNSEEN {
-                    (index[node], low[node]) = (next, next);
+                if *at == 0 && marks[node].index == UNSEEN {
+                    (marks[node].index, marks[node].low) = (next, next);
                     next += 1;
                     open.push(node);
-                    is_open[node] = true;
+                    marks[node].is_open = true;
                 }
                 match self.neighbours.out[node].get(*at) {
                     Some(&edge) => {
                         *at += 1;
                         let to = self.edges[edge].to;
-                        if self.leads_back[edge] || !is_member[to] {
+                        if self.leads_back[edge] || !marks[to].is_member {
                             continue;
                         }
-                        if index[to] == UNSEEN {
+                        if marks[to].index == UNSEEN {
                             path.push((to, 0));
-                        } else if is_open[to] {
-                            low[node] = low[node].min(index[to]);
+                        } else if marks[to].is_open {
+                            marks[node].low = marks[node].low.min(marks[to].index);
                         }
                     }
                     None => {
                         path.pop();
                         if let Some((before, _)) = path.last() {
-                            low[*before] = low[*before].min(low[node]);
+                            marks[*before].low = marks[*before].low.min(marks[node].low);
                         }
-                        if low[node] == index[node] {
+                        if marks[node].low == marks[node].index {
                             let from = open.iter().rposition(|member| *member == node).unwrap_or_default();
                             let mut group = open.split_off(from);
-                            group.iter().for_each(|member| is_open[*member] = false);
+                            group.iter().for_each(|member| marks[*member].is_open = false);
                             group.sort_unstable();
                             groups.push(group);
                         }

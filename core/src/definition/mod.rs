@@ -11,6 +11,7 @@
 //! | `listed` | which nodes a document lists, right or not |
 //! | `drawn` | which nodes stand in which list, those of bodies too |
 //! | `node` | what one step or node means |
+//! | `naming` | what runs are called |
 //! | `action` | what it does, each kind in a file; how that is carried out |
 //! | `reusable` | which actions several workflows share, and what becomes of a node that uses one |
 //! | `reuse` | whether a node takes a result that was made before |
@@ -34,6 +35,7 @@
 //! | `span` | how long `90s` is |
 //! | `hints` | what people mean who come from other tools |
 //! | `graph` | what a run walks in the end |
+//! | `stored` | what stands for a document that is too large for a message |
 //! | `difference` | what lies between two versions |
 
 mod action;
@@ -53,6 +55,7 @@ mod joins;
 mod listed;
 mod loops;
 mod losers;
+mod naming;
 mod node;
 mod order;
 mod pattern;
@@ -65,6 +68,7 @@ mod reusable;
 mod reuse;
 mod schema;
 mod span;
+mod stored;
 mod template;
 mod typed;
 mod unfold;
@@ -83,6 +87,7 @@ pub use graph::{
     Transition, TransitionIx, place_of,
 };
 pub use group::Group;
+pub use naming::{ATTRIBUTES_MAX, Naming, RUN_LABELS_MAX, check_key};
 pub use policy::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule, Tolerance};
 pub use problem::{Problem, ProblemCode, Problems, Severity};
 pub use region::{Region, RegionIx, RegionKind};
@@ -94,3 +99,4 @@ pub use reuse::{Reuse, ReuseKey, ReuseScope};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
 pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};
+pub use stored::{INLINE_BYTES_MAX, StoredDocument};

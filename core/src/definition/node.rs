@@ -1,5 +1,6 @@
 //! One step or node of a document.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use super::group::{self, Group};
 use super::template::Use;
 use super::{
     Action, CallEnd, Join, Node, OnNoRoute, ProblemCode, Produces, RegionIx, RetryPolicy, Signature, Tolerance, action,
-    policy, reusable, reuse,
+    naming, policy, reusable, reuse,
 };
 use crate::NodeId;
 use crate::expr::{PARAMS, Template};
@@ -27,6 +28,8 @@ pub(super) struct Draft {
     /// What its own expressions name; those of `consumes` apart: no version is chosen yet when they are evaluated.
     pub(super) uses: Vec<Use>,
     pub(super) early_uses: Vec<Use>,
+    /// Of what is evaluated when it has succeeded.
+    pub(super) after_uses: Vec<Use>,
     /// What the output of its body names.
     pub(super) output_uses: Vec<Use>,
     /// Where `join` stands.
@@ -38,11 +41,16 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Returns what all its expressions name.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
+        self.uses.iter().chain(&self.early_uses).chain(&self.after_uses).chain(&self.output_uses)
+    }
+
     /// Returns whether it says something, outside of its expressions, that releases before 0.2 do not know.
     pub(super) fn has_later_words(&self) -> bool {
-        let Node { join, action, signature, reuse, retry, allow_failure, .. } = &self.node;
+        let Node { join, action, signature, reuse, retry, allow_failure, set_attributes, .. } = &self.node;
         let is_later = join.is_later_word() || action.is_later_word() || self.losers_at.is_some();
-        let is_later = is_later || signature.is_some() || reuse.is_some();
+        let is_later = is_later || signature.is_some() || reuse.is_some() || !set_attributes.is_empty();
         is_later || retry.has_later_words() || allow_failure.has_later_words()
     }
 }
@@ -80,6 +88,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     let produces = contract::produces(fields);
     let wanted = contract::consumes(fields, &mut early_uses);
     let store_as = store_as(fields);
+    let mut after_uses = Vec::new();
+    let set_attributes = naming::of_node(fields, &mut after_uses);
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
     if !action.can_succeed() {
@@ -118,6 +128,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         on_no_route: on_no_route.unwrap_or(OnNoRoute::Fail),
         produces,
         consumes: Vec::new(),
+        set_attributes,
         store_as,
         incoming: Vec::new(),
         on_success: Vec::new(),
@@ -127,7 +138,10 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     };
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
-    (Some(Draft { node, wanted, uses, early_uses, output_uses: Vec::new(), join_at, losers_at, routed }), body)
+    (
+        Some(Draft { node, wanted, uses, early_uses, after_uses, output_uses: Vec::new(), join_at, losers_at, routed }),
+        body,
+    )
 }
 
 /// Checks what a call says that its run produces.
@@ -213,6 +227,7 @@ pub(super) fn finally() -> Draft {
         on_no_route: OnNoRoute::Fail,
         produces: Vec::new(),
         consumes: Vec::new(),
+        set_attributes: BTreeMap::new(),
         store_as: None,
         incoming: Vec::new(),
         on_success: Vec::new(),
@@ -221,11 +236,22 @@ pub(super) fn finally() -> Draft {
         body: None,
     };
     let (wanted, uses, early_uses, output_uses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Draft { node, wanted, uses, early_uses, output_uses, join_at: None, losers_at: None, routed: true }
+    Draft {
+        node,
+        wanted,
+        uses,
+        early_uses,
+        after_uses: Vec::new(),
+        output_uses,
+        join_at: None,
+        losers_at: None,
+        routed: true,
+    }
 }
 
 /// What is about attempts and success: an action that has neither says none of it.
-const OF_SUCCESS: [&str; 6] = ["queue", "retry", "retryPolicy", "onNoRoute", "produces", "storeResultAs"];
+const OF_SUCCESS: [&str; 7] =
+    ["queue", "retry", "retryPolicy", "onNoRoute", "produces", "storeResultAs", "setAttributes"];
 
 /// Reads `id` alone, for nodes that have other problems: they still count as targets of references.
 pub(super) fn id_of(field: &Field<'_>) -> Option<String> {

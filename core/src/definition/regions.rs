@@ -18,6 +18,9 @@ pub(super) struct Plan {
     pub(super) regions: Vec<Laid>,
     /// By edge: it leads back to where a loop begins.
     pub(super) leads_back: Vec<bool>,
+    /// By node: its place in the order, and the innermost region around it.
+    pub(super) place: Vec<usize>,
+    region_of: Vec<usize>,
 }
 
 /// A region, by positions in the order.
@@ -38,19 +41,46 @@ pub(super) enum LaidKind {
 }
 
 impl Plan {
-    /// Returns the loops that an edge between two places leads out of, as ranges of places.
-    pub(super) fn loops_left(&self, from: usize, to: usize) -> impl Iterator<Item = Range<usize>> + '_ {
-        let loops = self.regions.iter().filter(|laid| matches!(laid.kind, LaidKind::Loop { .. }));
-        let ranges = loops.map(|laid| laid.first..laid.end);
-        ranges.filter(move |range| range.contains(&from) && !range.contains(&to))
+    /// Returns the outermost loop that an edge between two nodes leads out of, as a region.
+    pub(super) fn loop_left(&self, from: usize, to: usize) -> Option<usize> {
+        let is_left = |region: &usize| !self.holds(*region, to);
+        self.regions_around(from).take_while(is_left).filter(|region| self.is_loop(*region)).last()
     }
 
-    /// Returns whether there is a loop in which both nodes lie, by positions in the document.
-    pub(super) fn share_a_loop(&self, a: usize, b: usize) -> bool {
-        let place = |node: usize| self.order.iter().position(|other| *other == node);
-        let (Some(a), Some(b)) = (place(a), place(b)) else { return false };
-        let holds = |laid: &Laid, at: usize| (laid.first..laid.end).contains(&at);
-        self.regions.iter().any(|laid| matches!(laid.kind, LaidKind::Loop { .. }) && holds(laid, a) && holds(laid, b))
+    /// Returns the outermost loop around a node, as a range of places.
+    pub(super) fn loop_around(&self, node: usize) -> Option<Range<usize>> {
+        let outermost = self.regions_around(node).filter(|region| self.is_loop(*region)).last()?;
+        Some(self.regions[outermost].first..self.regions[outermost].end)
+    }
+
+    /// Returns the nodes of a region, those of the regions in it among them.
+    pub(super) fn members(&self, region: usize) -> &[usize] {
+        &self.order[self.regions[region].first..self.regions[region].end]
+    }
+
+    /// Returns the regions around a node but the run itself, from the inside.
+    fn regions_around(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let parent = |region: &usize| Some(self.regions[*region].parent);
+        std::iter::successors(Some(self.region_of[node]), parent).take_while(|region| *region != 0)
+    }
+
+    fn is_loop(&self, region: usize) -> bool {
+        matches!(self.regions[region].kind, LaidKind::Loop { .. })
+    }
+
+    fn holds(&self, region: usize, node: usize) -> bool {
+        (self.regions[region].first..self.regions[region].end).contains(&self.place[node])
+    }
+
+    /// Notes where each node has come to stand.
+    fn number(&mut self) {
+        for (at, node) in self.order.iter().enumerate() {
+            self.place[*node] = at;
+        }
+        // Regions come before those within them, so the last that takes a node is the innermost.
+        for (number, laid) in self.regions.iter().enumerate() {
+            self.order[laid.first..laid.end].iter().for_each(|node| self.region_of[*node] = number);
+        }
     }
 }
 
@@ -59,7 +89,13 @@ pub(super) fn plan(names: &[&str], edges: &[Edge], bodies: &[Option<usize>], fou
     let mut planner = Planner {
         parts: Parts::of(names, edges, found),
         bodies: vec![Vec::new(); names.len()],
-        plan: Plan { order: Vec::with_capacity(names.len()), regions: Vec::new(), leads_back: Vec::new() },
+        plan: Plan {
+            order: Vec::with_capacity(names.len()),
+            regions: Vec::new(),
+            leads_back: Vec::new(),
+            place: vec![0; names.len()],
+            region_of: vec![0; names.len()],
+        },
     };
     let mut root = Vec::new();
     for (node, body) in bodies.iter().enumerate() {
@@ -69,6 +105,7 @@ pub(super) fn plan(names: &[&str], edges: &[Edge], bodies: &[Option<usize>], fou
     planner.parts.report_idle_ways_back();
     let Planner { parts, mut plan, .. } = planner;
     plan.leads_back = parts.leads_back;
+    plan.number();
     is_sound.then_some(plan)
 }
 
@@ -157,22 +194,20 @@ impl Planner<'_> {
     }
 
     /// Sorts knots so that each comes after all it depends on; among equals, document order.
-    fn sorted(&self, knots: Vec<Knot>) -> Vec<Knot> {
-        let mut knot_of = vec![None; self.parts.names.len()];
-        for (number, knot) in knots.iter().enumerate() {
-            knot.nodes.iter().for_each(|node| knot_of[*node] = Some(number));
-        }
+    fn sorted(&mut self, knots: Vec<Knot>) -> Vec<Knot> {
+        self.parts.mark(knots.iter().map(|knot| &*knot.nodes));
         let mut waits_for = vec![0; knots.len()];
         let mut after: Vec<Vec<usize>> = vec![Vec::new(); knots.len()];
         for (number, knot) in knots.iter().enumerate() {
             for edge in knot.nodes.iter().flat_map(|node| &self.parts.neighbours.into[*node]) {
-                let from = knot_of[self.parts.edges[*edge].from].filter(|from| *from != number);
+                let from = self.parts.knot_of(self.parts.edges[*edge].from).filter(|from| *from != number);
                 if let Some(from) = from.filter(|_| !self.parts.leads_back[*edge]) {
                     waits_for[number] += 1;
                     after[from].push(number);
                 }
             }
         }
+        self.parts.unmark(knots.iter().map(|knot| &*knot.nodes));
         let first_of = |number: usize| knots[number].nodes[0];
         let free = (0..knots.len()).filter(|number| waits_for[*number] == 0);
         let mut ready: BinaryHeap<Reverse<(usize, usize)>> =

@@ -18,10 +18,14 @@ pub(super) fn check(document: &Value, found: &Findings) {
     if let Some(output) = document.get("output") {
         checks.template("/output", output);
     }
+    if let Some(run) = document.get("run") {
+        checks.template("/run", run);
+    }
     for Listed { at, value: node, bound } in listed::nodes(document) {
         let checks = Checks { bound, ..checks };
         checks.condition(&at, node, "when");
         checks.member(&at, node, "params");
+        checks.member(&at, node, "setAttributes");
         checks.acting(&at, node);
         if let Some(reuse) = node.get("reuse") {
             checks.member(&format!("{at}/reuse"), reuse, "key");

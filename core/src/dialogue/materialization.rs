@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::StartWishes;
 use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, DefinitionVersion, Json, NodeAddress, PartitionKey, RunId, Slug, WorkspaceId};
 
@@ -23,6 +24,9 @@ pub struct StartRun {
     /// for every start with the same [`RunId::cause`]; the next one after that starts another run.
     #[serde(default)]
     pub keyed: bool,
+    /// What it says beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<Box<StartWishes>>,
 }
 
 /// Why a run exists.

@@ -8,11 +8,13 @@
 //! | `recording` | run ⇄ asset | a version that a node produced |
 //! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
 //! | `memo` | run ⇄ memo | a result that was made before, and who makes one |
+//! | `description` | whoever starts a run → run | what it is called, and which part of it happens |
 //! | `call` | run ⇄ run, run ⇄ workflow | a workflow that a node calls, and how its run ended |
 
 mod call;
 mod consumption;
 mod declaration;
+mod description;
 mod materialization;
 mod memo;
 mod recording;
@@ -22,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
+
+pub use description::{Description, StartWishes};
+pub(crate) use description::{invalid, text_of};
 pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
 pub use memo::{Asker, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
 pub use recording::{InputVersion, RecordAsset};

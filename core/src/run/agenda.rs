@@ -8,12 +8,14 @@ use rustc_hash::FxHashSet;
 use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
 use crate::BranchId;
-use crate::definition::Definition;
+use crate::definition::{Definition, Execution};
 
 /// What is to be done, in the order in which its turn came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Agenda {
     order: VecDeque<Todo>,
+    /// What needs a place among those that may be under way at once. Whatever needs none goes before.
+    held: VecDeque<Todo>,
     listed: FxHashSet<Todo>,
 }
 
@@ -51,10 +53,10 @@ pub(super) enum Next {
 }
 
 impl Agenda {
-    fn push(&mut self, todo: Todo) -> bool {
+    fn push(&mut self, todo: Todo, needs_a_place: bool) -> bool {
         let is_new = self.listed.insert(todo);
         if is_new {
-            self.order.push_back(todo);
+            if needs_a_place { self.held.push_back(todo) } else { self.order.push_back(todo) }
         }
         is_new
     }
@@ -65,14 +67,22 @@ impl Agenda {
         }
         if self.order.front() == Some(&todo) {
             self.order.pop_front();
+        } else if self.held.front() == Some(&todo) {
+            self.held.pop_front();
         } else {
             self.order.retain(|listed| *listed != todo);
+            self.held.retain(|listed| *listed != todo);
         }
         true
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Todo> {
-        self.order.iter()
+        self.order.iter().chain(&self.held)
+    }
+
+    /// Returns what is to be done next, where there is a place or none.
+    pub fn next(&self, has_place: bool) -> Option<Todo> {
+        self.order.front().or_else(|| self.held.front().filter(|_| has_place)).copied()
     }
 }
 
@@ -89,16 +99,23 @@ impl Run {
         if self.ending.is_some() {
             return self.next_of_the_end();
         }
-        match self.agenda.order.front() {
-            Some(todo) => Some(Next::Do(*todo)),
-            None if self.branches.root().active == 0 && self.assets.unrecorded().is_empty() => Some(Next::Finish),
+        let is_done = || self.branches.root().active == 0 && self.assets.unrecorded().is_empty();
+        match self.next_todo() {
+            Some(todo) => Some(Next::Do(todo)),
+            None if self.agenda.listed.is_empty() && is_done() => Some(Next::Finish),
             None => None,
         }
     }
 
+    /// Returns what is to be done next, as far as there is a place for it.
+    pub(super) fn next_todo(&self) -> Option<Todo> {
+        self.agenda.next(self.definition().parallelism.is_none_or(|most| self.branches.under_way() < most))
+    }
+
     /// Lists something to be done.
     pub(super) fn list(&mut self, todo: Todo) {
-        if self.agenda.push(todo) {
+        let needs_a_place = needs_a_place(self, todo);
+        if self.agenda.push(todo, needs_a_place) {
             self.count_listed(todo, |listed| listed + 1);
         }
     }
@@ -112,13 +129,16 @@ impl Run {
 
     /// Strikes out whatever is to be done in some branches.
     pub(super) fn strike_all_of(&mut self, branches: &FxHashSet<BranchId>) {
+        let is_kept = |todo: &Todo| match todo {
+            Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
+            Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
+        };
         let (kept, struck): (VecDeque<Todo>, VecDeque<Todo>) =
-            std::mem::take(&mut self.agenda.order).into_iter().partition(|todo| match todo {
-                Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
-                Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
-            });
-        self.agenda.order = kept;
-        for todo in struck {
+            std::mem::take(&mut self.agenda.order).into_iter().partition(is_kept);
+        let (kept_held, struck_held): (VecDeque<Todo>, VecDeque<Todo>) =
+            std::mem::take(&mut self.agenda.held).into_iter().partition(is_kept);
+        (self.agenda.order, self.agenda.held) = (kept, kept_held);
+        for todo in struck.into_iter().chain(struck_held) {
             self.agenda.listed.remove(&todo);
             self.count_listed(todo, |listed| listed - 1);
         }
@@ -176,4 +196,47 @@ impl Run {
 pub(super) fn size_of(definition: &Definition, each: Place) -> u64 {
     let body = definition.node(each.node).body;
     body.map_or(0, |body| u64::from(definition.region(body).nodes.end - definition.region(body).nodes.start))
+}
+
+/// Returns whether a node takes a place where so many may be under way: from its first attempt to its end, also between two
+/// tries. Whoever only waits for its time takes none, and neither does what is made of other nodes.
+pub(super) fn has_a_place(run: &Run, place: Place, phase: &Phase) -> bool {
+    let is_under_way = match phase {
+        Phase::Current(_) | Phase::Retrying { .. } => true,
+        Phase::Pending
+        | Phase::AwaitingAssets { .. }
+        | Phase::AwaitingMemo(_)
+        | Phase::Around(_)
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Skipped
+        | Phase::Cancelled => false,
+    };
+    is_under_way && takes_a_place(run, place)
+}
+
+fn takes_a_place(run: &Run, place: Place) -> bool {
+    run.definition().parallelism.is_some()
+        && match &run.definition().node(place.node).action.execution {
+            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Calls(_) => true,
+            Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Group(_)
+            | Execution::Waits(_) => false,
+        }
+}
+
+/// Returns whether what is to be done waits for a place.
+fn needs_a_place(run: &Run, todo: Todo) -> bool {
+    let Todo::Begin(place) = todo else { return false };
+    if !takes_a_place(run, place) || run.origin.is_left_out(place) {
+        return false;
+    }
+    let (node, state) = (run.definition().node(place.node), run.node(place));
+    let stands_for_a_loop = node.region != run.branches.of(place).region;
+    // What is skipped takes none.
+    let has_ways_in = !node.incoming.is_empty();
+    let is_skipped = state.phase == Phase::Pending && has_ways_in && readiness(node, state) == Readiness::Dead;
+    !stands_for_a_loop && !is_skipped
 }

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::agenda::{Agenda, Todo};
+use super::agenda::{Agenda, Todo, has_a_place};
 use super::evolve::{Fold, timer_of_run};
 use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
-use crate::dialogue::InputVersion;
+use crate::dialogue::{Description, InputVersion};
 use crate::{
-    AssetId, BranchId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Slug, Timestamp,
+    AssetId, BranchId, DefinitionVersion, Json, NodeAddress, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp,
     WorkspaceId,
 };
 
@@ -31,6 +32,10 @@ pub(crate) struct RunRecord {
     input: Json,
     trigger: Trigger,
     keyed: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<NodeId>,
+    #[serde(default, skip_serializing_if = "Description::is_empty")]
+    description: Description,
     state: BTreeMap<String, Json>,
     started_at: Timestamp,
     revision: Revision,
@@ -160,7 +165,15 @@ impl RunRecord {
         });
         let agenda = agenda.collect::<Result<Vec<Todo>, NodeAddress>>()?;
         let root = branches.get_mut(BranchId::ROOT).expect("the run itself is a branch");
-        let state = self.state.into_iter().map(|(key, value)| shared(&definition, &root.nodes, key, value)).collect();
+        let mut stored: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+        for (at, node) in definition.nodes.iter().enumerate() {
+            node.store_as.iter().for_each(|key| stored.entry(key).or_default().push(at));
+        }
+        let share = |(key, value): (String, Json)| {
+            let from = stored.get(key.as_str()).map_or(&[][..], Vec::as_slice);
+            shared(&definition, &root.nodes, from, key, value)
+        };
+        let state = self.state.into_iter().map(share).collect();
         root.state = Arc::new(state);
         restore_states(&mut branches, self.branches);
         let started = RunEvent::RunStarted {
@@ -170,6 +183,7 @@ impl RunRecord {
             input: self.input,
             trigger: self.trigger,
             keyed: self.keyed,
+            targets: self.targets,
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -180,8 +194,11 @@ impl RunRecord {
             ending: self.ending,
             timers: BTreeSet::new(),
             assets: Assets::new(self.consumed, unrecorded, self.promised),
+            description: self.description,
             waiting: Waiting::default(),
         };
+        let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
+        (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
         agenda.into_iter().for_each(|todo| run.list(todo));
         let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
         let failed: Vec<_> = failed.collect();
@@ -230,12 +247,12 @@ fn restore_states(branches: &mut Branches, records: Vec<BranchRecord>) {
     }
 }
 
-/// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded.
-fn shared(definition: &Definition, nodes: &[NodeState], key: String, value: Json) -> (Arc<str>, Json) {
-    let stored = definition.nodes.iter().zip(nodes).find_map(|(node, state)| {
-        let key = node.store_as.as_ref().filter(|store_as| store_as.as_ref() == key)?;
-        let output = state.output.as_ref().filter(|output| **output == value)?;
-        Some((key.clone(), output.clone()))
+/// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded: that of one of
+/// these nodes.
+fn shared(definition: &Definition, nodes: &[NodeState], from: &[usize], key: String, value: Json) -> (Arc<str>, Json) {
+    let stored = from.iter().find_map(|at| {
+        let output = nodes[*at].output.as_ref().filter(|output| **output == value)?;
+        Some((definition.nodes[*at].store_as.clone()?, output.clone()))
     });
     stored.unwrap_or_else(|| (key.into(), value))
 }
@@ -256,7 +273,8 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, waiting: _ } = self;
+        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting: _ } =
+            self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -269,6 +287,8 @@ impl Run {
             input: origin.input().clone(),
             trigger: origin.trigger().clone(),
             keyed: origin.is_keyed(),
+            targets: origin.targets().to_vec(),
+            description: description.clone(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),
             revision: *revision,

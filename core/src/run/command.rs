@@ -132,7 +132,11 @@ pub enum RunRejection {
     StaleAttempt,
     #[error("the run's input does not fit the workflow: {message}")]
     InputInvalid { message: String },
-    #[error("the idempotency key was used before for another workflow or another input")]
+    #[error("no such part of the workflow can be run: {message}")]
+    TargetInvalid { message: String },
+    #[error("a run cannot be called so: {message}")]
+    DescriptionInvalid { message: String },
+    #[error("the idempotency key was used before for another workflow, another input or other targets")]
     KeyReused { run: RunId },
     /// It may have started, ended and been forgotten.
     #[error("whether this start came before is not known any more")]

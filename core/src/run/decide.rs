@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
-use super::state::{Run, Timer};
+use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_memo, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
@@ -37,21 +37,29 @@ pub struct Ground<'a> {
 /// Starts a run.
 ///
 /// # Errors
-/// [`RunRejection::InputInvalid`] when the input, with the defaults filled in, breaks the definition's schema.
+/// [`RunRejection::InputInvalid`] when the input, with the defaults filled in, breaks the definition's schema;
+/// [`RunRejection::TargetInvalid`] and [`RunRejection::DescriptionInvalid`] when what it says beside cannot be.
 pub fn start(
     id: RunId,
     definition: &Arc<Definition>,
     command: StartRun,
     ground: &mut Ground<'_>,
 ) -> Result<(Run, Vec<RunEvent>), RunRejection> {
-    let StartRun { workspace, workflow, version, input, trigger, keyed } = command;
+    let StartRun { workspace, workflow, version, input, trigger, keyed, wishes } = command;
+    let targets = wishes.as_ref().map(|wishes| wishes.targets.clone()).unwrap_or_default();
+    let targets = check_targets(definition, targets).map_err(|message| RunRejection::TargetInvalid { message })?;
+    if let Some(wishes) = &wishes {
+        let invalid = |message| RunRejection::DescriptionInvalid { message };
+        wishes.description.check().map_err(invalid)?;
+    }
     let turn = Turn::of(ground.budget);
     let input = complete_input_within(&input, definition, turn.work());
     ground.spent = turn.spent();
-    let event = RunEvent::RunStarted { workspace, workflow, version, input: input?, trigger, keyed };
+    let event = RunEvent::RunStarted { workspace, workflow, version, input: input?, trigger, keyed, targets };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
     let mut decision = Decision::begun_with(event, &mut run, definition, ground, turn);
     decision.turn.narrow();
+    decision.describe_start(wishes.as_deref());
     decision.settle();
     let (events, spent) = decision.taken();
     ground.spent = spent;

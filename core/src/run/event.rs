@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::RunStatus;
 use crate::definition::{OnMiss, Require};
-use crate::dialogue::{Asker, Trigger};
+use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
-use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey};
+use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, PartitionKey};
 use crate::{RunId, SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// How many branches one fact opens at most.
@@ -27,7 +27,12 @@ pub enum RunEvent {
         /// The run id was derived from an idempotency key, and is remembered for a day after the run's end.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keyed: bool,
+        /// Only these nodes happen, and what they depend on; in order, each once. Empty: all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        targets: Vec<NodeId>,
     },
+    /// What the run is called, as far as it is new.
+    RunDescribed { description: Description },
     /// A node waits for versions of assets before it is scheduled; one [`RunEvent::AssetResolved`] follows for each.
     NodeAwaitedAssets { node: NodeAddress, needs: Vec<AssetNeed> },
     /// A version (or, with `onMiss: ignore`, none) was chosen for a waiting node.
@@ -316,6 +321,7 @@ impl RunEvent {
             | Self::JoinClosing { node, .. }
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
+            | Self::RunDescribed { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }
             | Self::RunEnding { .. }

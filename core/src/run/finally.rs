@@ -35,7 +35,7 @@ impl Run {
     pub(super) fn next_of_the_end(&self) -> Option<Next> {
         let Some(finally) = self.finally() else { return Some(Next::Withdraw) };
         if self.is_at_finally() {
-            return self.agenda.iter().next().map(|todo| Next::Do(*todo));
+            return self.next_todo().map(Next::Do);
         }
         let is_withdrawn = self.branches.active() == 0;
         Some(if self.is_before_finally() && is_withdrawn { Next::Do(Todo::Begin(finally)) } else { Next::Withdraw })

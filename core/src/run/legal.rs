@@ -69,6 +69,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
         RunEvent::RunEnding { .. }
+        | RunEvent::RunDescribed { .. }
         | RunEvent::NodeAwaitedAssets { .. }
         | RunEvent::AssetResolved { .. }
         | RunEvent::MemoAsked { .. }
@@ -202,6 +203,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         },
         RunEvent::AssetRecorded { .. } => matches!(phase, Succeeded),
         RunEvent::RunStarted { .. }
+        | RunEvent::RunDescribed { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunEnding { .. }
@@ -255,6 +257,7 @@ impl RunEvent {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::RunStarted { .. } => "runStarted",
+            Self::RunDescribed { .. } => "runDescribed",
             Self::NodeAwaitedAssets { .. } => "nodeAwaitedAssets",
             Self::AssetResolved { .. } => "assetResolved",
             Self::MemoAsked { .. } => "memoAsked",

@@ -33,6 +33,7 @@ mod checkpoint;
 mod command;
 mod decide;
 mod decision;
+mod describe;
 mod ending;
 mod event;
 mod evolve;
@@ -72,5 +73,5 @@ pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
 
-pub use crate::dialogue::{INPUT_BYTES_MAX, StartRun, Trigger};
+pub use crate::dialogue::{Description, INPUT_BYTES_MAX, StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

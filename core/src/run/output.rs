@@ -6,8 +6,8 @@ use super::RunFailure;
 use super::branching::ends_of;
 use super::budget::Turn;
 use super::state::Run;
-use crate::definition::RegionIx;
-use crate::{Json, Timestamp};
+use crate::definition::{NodeIx, RegionIx};
+use crate::{Json, NodeId, Timestamp};
 
 /// Makes the output of a run of which nothing is left to be done.
 ///
@@ -15,6 +15,9 @@ use crate::{Json, Timestamp};
 /// `output_schema`, `decision_too_large`, or what kept it from having a value.
 pub(super) fn output_of(run: &Run, now: Timestamp, turn: &Turn) -> Result<Json, RunFailure> {
     let output = match &run.definition().output {
+        // What it is made of has not all happened.
+        Some(template) if lacks(run, &template.node_references()) => return Ok(Json::null()),
+        None if !run.targets().is_empty() => return outputs_of(run, run.targets(), turn.bytes_max()),
         Some(template) => run
             .with_scope_of_end(now, |scope| template.render_within(scope, turn.work()))
             .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
@@ -28,14 +31,28 @@ pub(super) fn output_of(run: &Run, now: Timestamp, turn: &Turn) -> Result<Json, 
 
 /// The outputs of the nodes without a successor, by node id.
 fn outputs_of_ends(run: &Run, bytes_max: usize) -> Result<Json, RunFailure> {
+    let definition = run.definition();
+    outputs_at(run, ends_of(definition, definition.region(RegionIx::ROOT)), bytes_max)
+}
+
+/// Those of the nodes that were asked for.
+fn outputs_of(run: &Run, targets: &[NodeId], bytes_max: usize) -> Result<Json, RunFailure> {
+    outputs_at(run, targets.iter().filter_map(|id| run.definition().find(id)), bytes_max)
+}
+
+fn outputs_at(run: &Run, nodes: impl Iterator<Item = NodeIx>, bytes_max: usize) -> Result<Json, RunFailure> {
     let (definition, root) = (run.definition(), run.branches.root());
-    let ends = ends_of(definition, definition.region(RegionIx::ROOT));
     let outputs: BTreeMap<&str, &Json> =
-        ends.filter_map(|ix| Some((definition.node(ix).id.as_str(), root.node(ix).output.as_ref()?))).collect();
+        nodes.filter_map(|ix| Some((definition.node(ix).id.as_str(), root.node(ix).output.as_ref()?))).collect();
     if outputs.values().map(|output| output.len_bytes()).sum::<usize>() > bytes_max {
         return Err(too_large(bytes_max));
     }
     Ok(Json::of(&outputs))
+}
+
+/// Returns whether one of these nodes does not happen in this run.
+fn lacks(run: &Run, nodes: &[String]) -> bool {
+    nodes.iter().filter_map(|id| run.definition().find_str(id)).any(|ix| run.origin.leads_out_of_part(ix))
 }
 
 /// The failure of a run whose output no decision can write.

@@ -105,7 +105,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. }
-        | RunEvent::BranchEnded { .. } => {}
+        | RunEvent::BranchEnded { .. }
+        | RunEvent::RunDescribed { .. } => {}
     }
 }
 
@@ -218,6 +219,7 @@ fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: Defin
             assets: node.produces.iter().filter(|promised| !promised.optional).map(|p| p.asset.clone()).collect(),
         },
         keyed: false,
+        wishes: None,
     })
 }
 

@@ -20,6 +20,16 @@ impl Weight {
             stored => Self { bytes: NAMES_BYTES, stored },
         }
     }
+
+    /// Returns how much room both take.
+    pub fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, stored: self.stored + other.stored }
+    }
+
+    /// Returns how much room both take.
+    pub fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, stored: self.stored + other.stored }
+    }
 }
 
 macro_rules! storable {
@@ -35,6 +45,8 @@ macro_rules! storable {
             | Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, .. }, .. } => Some(output),
             Self::AttemptScheduled { input: None, .. }
             | Self::MemoAsked { input: None, .. }
+            | Self::RunDescribed { .. }
+            | Self::RunDescribed { .. }
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }
             | Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
@@ -89,6 +101,8 @@ impl RunEvent {
             Self::AssetResolved { chosen, .. } => {
                 chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
             }
+            Self::RunDescribed { description } => description.len_bytes(),
+            Self::RunDescribed { description } => description.len_bytes(),
             Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.len_bytes(),
             Self::NodeSucceeded { assets, .. } => {
                 let of_asset =

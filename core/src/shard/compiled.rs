@@ -1,13 +1,14 @@
 //! What has to be compiled before a command can be decided: whoever drives the shard has it done elsewhere, and a decision
 //! never waits for it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::poison;
 use super::state::Shard;
 use super::{Owner, Submission, WorkflowKey, kinds};
 use crate::credit::Hands;
-use crate::definition::{Definition, compile};
+use crate::definition::{Definition, StoredDocument, compile};
 use crate::{DefinitionVersion, Json, Timestamp};
 
 /// A document, and its graph or why there is none.
@@ -18,14 +19,29 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles a document: some 20 ns a byte. One that makes the compiler panic has no graph.
+    /// Compiles a document: some 20 ns a byte. One that makes the compiler panic has no graph, and neither has what stands for
+    /// one that is stored elsewhere: see [`Self::of_stored`].
     pub fn of(document: &Json) -> Self {
+        if let Some(stored) = StoredDocument::of(document) {
+            let reason = format!("the document {} of {} bytes was not fetched", stored.digest, stored.size_bytes);
+            return Self::failed(document.clone(), reason);
+        }
         let outcome = match poison::caught(|| compile(&document.to_value())) {
             Ok(Ok((definition, _))) => Ok(Arc::new(definition)),
             Ok(Err(problems)) => Err(problems.to_string()),
             Err(said) => Err(format!("the compiler panicked: {said}")),
         };
         Self { document: document.clone(), outcome }
+    }
+
+    /// Compiles what was fetched for what stands for it.
+    pub fn of_stored(stored: &StoredDocument, fetched: &Json) -> Self {
+        let Self { outcome, .. } = Self::of(fetched);
+        let outcome = outcome.and_then(|graph| {
+            let is_it = graph.is_of(&stored.to_json());
+            if is_it { Ok(graph) } else { Err(format!("what is stored as {} is another document", stored.digest)) }
+        });
+        Self { document: stored.to_json(), outcome }
     }
 
     /// Says that a document could not be compiled, whatever it holds.
@@ -45,7 +61,35 @@ impl Compiled {
 
     /// Returns whether it is this document's, as it came or as the graph spells it.
     pub(crate) fn is_of(&self, document: &Json) -> bool {
-        self.document == *document || self.outcome.as_ref().is_ok_and(|graph| graph.source == *document)
+        self.document == *document || self.outcome.as_ref().is_ok_and(|graph| graph.is_of(document))
+    }
+}
+
+/// How a shard compiles what it folds: by [`Compiled::of`], or in another way to the same end. Cheap to clone.
+#[derive(Clone)]
+pub struct Compiler(Arc<dyn Fn(&Json) -> Compiled + Send + Sync>);
+
+impl Compiler {
+    /// Compiles so: where several shards of a process have the same definitions, each once; and what is stored elsewhere once
+    /// it is fetched.
+    pub fn new(compile: impl Fn(&Json) -> Compiled + Send + Sync + 'static) -> Self {
+        Self(Arc::new(compile))
+    }
+
+    pub(super) fn compile(&self, document: &Json) -> Compiled {
+        (self.0)(document)
+    }
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new(Compiled::of)
+    }
+}
+
+impl fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Compiler")
     }
 }
 
@@ -112,10 +156,9 @@ impl<C> Owner<C> {
     }
 }
 
-/// Has what a shard folds compiled in another way than by [`Compiled::of`], to the same end: where several shards of a process
-/// have the same definitions, each is compiled once.
-pub fn compiled_by(compiler: fn(&Json) -> Compiled, mut shard: Shard) -> Shard {
-    shard.definitions.compiler = compiler;
+/// Has what a shard folds compiled so.
+pub fn compiled_by(compiler: &Compiler, mut shard: Shard) -> Shard {
+    shard.definitions.compiler = compiler.clone();
     shard
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 
-use super::compiled::Compiled;
+use super::compiled::{Compiled, Compiler};
 use super::{Commit, Event, WorkflowKey};
-use crate::definition::Definition;
+use crate::definition::{Definition, StoredDocument};
 use crate::dialogue::Trigger;
 use crate::run::RunEvent;
 use crate::workflow::WorkflowEvent;
@@ -37,7 +37,7 @@ pub(super) struct Definitions {
     /// How many graphs that no run uses are kept for the next one.
     idle_max: usize,
     /// How what is not there is compiled.
-    pub compiler: fn(&Json) -> Compiled,
+    pub compiler: Compiler,
     adopted: FxHashMap<WorkflowKey, FxHashMap<DefinitionVersion, Adopted>>,
     /// The graphs that were asked for last, the newest at the back.
     recent: VecDeque<Arc<Definition>>,
@@ -59,7 +59,7 @@ impl Definitions {
     pub fn new(idle_max: usize) -> Self {
         Self {
             idle_max: idle_max.max(1),
-            compiler: Compiled::of,
+            compiler: Compiler::default(),
             adopted: FxHashMap::default(),
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -75,7 +75,7 @@ impl Definitions {
 
     /// Takes in what is compiled already.
     pub fn adopt_compiled(&mut self, key: WorkflowKey, version: DefinitionVersion, graph: Arc<Definition>) {
-        let adopted = Adopted { document: graph.source.clone(), graph: Arc::downgrade(&graph) };
+        let adopted = Adopted { document: graph.journaled(&key.workspace), graph: Arc::downgrade(&graph) };
         self.adopted.entry(key).or_default().insert(version, adopted);
         self.keep(graph);
     }
@@ -102,7 +102,7 @@ impl Definitions {
 
     /// Returns whether the graph of a document was asked for lately.
     pub fn is_kept(&self, document: &Json) -> bool {
-        self.recent.iter().any(|graph| graph.source == *document)
+        self.recent.iter().any(|graph| graph.is_of(document))
     }
 
     /// Offers what was compiled, in place of what was offered before.
@@ -131,12 +131,12 @@ impl Definitions {
     /// Why there is none.
     pub fn compiled(&mut self, document: &Json) -> Result<Arc<Definition>, String> {
         let offered = self.offered.iter().find(|compiled| compiled.is_of(document));
-        let kept = || self.recent.iter().find(|graph| graph.source == *document).cloned();
+        let kept = || self.recent.iter().find(|graph| graph.is_of(document)).cloned();
         let graph = match offered.map(|compiled| compiled.outcome.clone()).or_else(|| kept().map(Ok)) {
             Some(outcome) => outcome?,
             None => {
                 self.spent += COMPILED_BYTE_WORK * document.len_bytes() as u64;
-                (self.compiler)(document).outcome?
+                self.compiler.compile(document).outcome?
             }
         };
         self.keep(graph.clone());
@@ -149,12 +149,16 @@ impl Definitions {
         commit.events.iter().any(|event| match event {
             Event::DefinitionAdopted { document }
             | Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => {
-                self.compiled(document).is_ok_and(|graph| graph.has_later_words)
+                let is_stored = StoredDocument::of(document).is_some();
+                is_stored || self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) | Event::Action(_) | Event::Memo(_) => true,
             Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
-            Event::Run(event) => matches!(event, RunEvent::RunStarted { trigger: Trigger::Call { .. }, .. }),
+            Event::Run(RunEvent::RunStarted { trigger, targets, .. }) => {
+                matches!(trigger, Trigger::Call { .. }) || !targets.is_empty()
+            }
+            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }
@@ -253,7 +257,8 @@ mod tests {
     #[test]
     fn what_somebody_else_has_compiled_is_taken_from_there() {
         let mut definitions = adopted(1, [document(0, 1)].into_iter());
-        definitions.compiler = |document| Compiled::failed(document.clone(), "ask somebody else".to_owned());
+        let failed = |document: &Json| Compiled::failed(document.clone(), "ask somebody else".to_owned());
+        definitions.compiler = Compiler::new(failed);
         let unusable = definitions.graph(&key(0), FIRST).unwrap_err();
         assert!(unusable.to_string().contains("ask somebody else"), "{unusable}");
     }

@@ -40,7 +40,7 @@ impl Shard {
         let mut reactions = effects.is_some().then(Reactions::default);
         let corrupt = self.fold_at(Sequence::ZERO, bundle, reactions.as_mut(), &BTreeMap::new());
         if let (Some(effects), Some(reactions)) = (effects, reactions) {
-            effects.append(&mut reactions.worked_out());
+            effects.append(&mut reactions.worked_out(&self.definitions.compiler));
         }
         corrupt
     }

@@ -67,7 +67,7 @@ mod witness;
 pub use bundle::{Ahead, BUNDLE_FORMAT, Bundle, BundleError, Cause, Commit, EffectPlace, Position, digest};
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Needed};
 pub use command::{Granted, Rejection, Submission};
-pub use compiled::{Awaited, Compiled, Missing, compiled_by, missing};
+pub use compiled::{Awaited, Compiled, Compiler, Missing, compiled_by, missing};
 pub use decide::{Decided, HandedTasks};
 pub use effect::Effect;
 pub use fold::{Corrupt, Mismatch};

@@ -146,7 +146,7 @@ impl Outbox {
             by_bundle.entry(*sequence).or_default().push(effect.clone());
         }
         for (sequence, reactions) in &self.unworked {
-            let mut effects = reactions.clone().worked_out();
+            let mut effects = reactions.clone().worked_out(&shard.definitions.compiler);
             lane::number(shard.id, *sequence, &mut effects);
             effects.retain(|effect| {
                 let way = effect.way(&shard.map);

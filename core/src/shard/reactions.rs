@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::compiled::Compiled;
+use super::compiled::Compiler;
 use super::{Effect, poison};
 use crate::Json;
 use crate::definition::Definition;
@@ -19,8 +19,8 @@ pub(super) struct Reactions {
 
 impl Reactions {
     /// Returns the effects. Compiles what stands in [`Self::later`]; what cannot be compiled declares nothing.
-    pub fn worked_out(self) -> Vec<Effect> {
-        self.worked_out_with(&mut |document| Compiled::of(document).outcome.ok())
+    pub fn worked_out(self, compiler: &Compiler) -> Vec<Effect> {
+        self.worked_out_with(&mut |document| compiler.compile(document).outcome.ok())
     }
 
     /// Returns the effects, with the graphs that `graph` knows of documents.

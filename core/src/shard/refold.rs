@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compiled::{Compiler, compiled_by};
 use super::kinds::{self, start_hash};
 use super::poison;
 use super::quarantine::{Release, ReleaseBy};
@@ -77,6 +78,13 @@ impl Refolding {
         })
     }
 
+    /// Has definitions compiled so.
+    #[must_use]
+    pub fn compiling(mut self, compiler: &Compiler) -> Self {
+        self.shard = compiled_by(compiler, self.shard);
+        self
+    }
+
     /// Takes the next bundle, by its number in the stream.
     pub fn fold(&mut self, sequence: Sequence, bundle: &Bundle) {
         let sequence = sequence.within(bundle.epoch.incarnation());
@@ -103,7 +111,8 @@ impl Refolding {
             } else if let Event::Released(release) = event {
                 // What was released once stands as that says, and what was owed was asked then.
                 self.story.follow_release(release);
-                self.shard = Shard::new(self.shard.id(), self.shard.map.clone());
+                let empty = Shard::new(self.shard.id(), self.shard.map.clone());
+                self.shard = compiled_by(&self.shard.definitions.compiler, empty);
                 (self.effects, self.broken) = (Vec::new(), None);
             }
         }
@@ -146,7 +155,7 @@ impl Refolding {
             self.shard.fold_commit(&piece, Some(&mut reactions))?;
         }
         if self.order.at.is_some_and(|at| sequence >= at) {
-            self.effects.append(&mut reactions.worked_out());
+            self.effects.append(&mut reactions.worked_out(&self.shard.definitions.compiler));
         }
         Ok(())
     }
@@ -232,7 +241,8 @@ impl Refolding {
     /// The end of a run that nobody can fold: those who wait for it and those it waits for are told, as at any end.
     fn ended(&self, aggregate: &AggregateId) -> (Record, Vec<Effect>, Vec<Event>) {
         let AggregateId::Run(id) = aggregate else { return (Record::Unknown {}, Vec::new(), Vec::new()) };
-        let Some(RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed }) = &self.story.start
+        let Some(RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets }) =
+            &self.story.start
         else {
             return (Record::Unknown {}, Vec::new(), Vec::new());
         };
@@ -274,7 +284,7 @@ impl Refolding {
             None => cancelled.chain([RunEvent::RunFailed { failure }]).map(Event::Run).collect(),
         };
         let status = self.story.status.unwrap_or(RunStatus::Failed);
-        let start_hash = start_hash(workflow, input);
+        let start_hash = start_hash(workflow, input, targets);
         let record = Record::Ended { status, version: *version, start_hash, keyed: *keyed };
         (record, owed, events)
     }

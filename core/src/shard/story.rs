@@ -93,7 +93,8 @@ impl Story {
             | RunEvent::BranchesOpened { .. }
             | RunEvent::BranchClosing { .. }
             | RunEvent::JoinClosing { .. }
-            | RunEvent::BranchEnded { .. } => {}
+            | RunEvent::BranchEnded { .. }
+            | RunEvent::RunDescribed { .. } => {}
         }
     }
 

@@ -21,7 +21,7 @@ pub enum WorkflowCommand {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyWorkflow {
-    /// The canonical document ([`crate::definition::Definition::source`]).
+    /// The canonical document, or what stands for it ([`crate::definition::Definition::journaled`]).
     pub document: Json,
     /// Its content hash; a hash that is known selects that version again.
     pub content_hash: String,

@@ -135,8 +135,8 @@ fn applied(
         let message = format!("its {copies} produced assets and its defaults together are larger than can be declared");
         return Err(WorkflowRejection::DefinitionInvalid { message });
     }
-    // The canonical text, whatever white space the caller's has.
-    let document = definition.source.clone();
+    // The canonical text, whatever white space the caller's has, or what stands for it.
+    let document = definition.journaled(&workflow.key.workspace);
     let known = workflow.versions.iter().position(|(hash, _)| *hash == content_hash);
     Ok(match known {
         Some(position) => {

@@ -331,9 +331,9 @@ fn messages_say_what_to_write() {
 
 #[test]
 fn what_is_too_large_is_refused_at_once() {
-    let many: Vec<Value> = (0..2001).map(|n| json!({"id": format!("n{n}"), "action": "noop"})).collect();
+    let many: Vec<Value> = (0..20_001).map(|n| json!({"id": format!("n{n}"), "action": "noop"})).collect();
     assert_eq!(bad(&with_steps(json!(many))), ["/steps too_large"]);
-    assert_eq!(bad(&json!({"slug": "w", "description": "x".repeat(2 << 20)})), [" too_large"]);
+    assert_eq!(bad(&json!({"slug": "w", "description": "x".repeat(17 << 20)})), [" too_large"]);
     let deep = (0..80).fold(json!(1), |inner, _| json!([inner]));
     assert_eq!(bad(&json!({"slug": "w", "metadata": deep})), [" too_large"]);
 }
@@ -357,4 +357,24 @@ fn the_largest_graphs_compile_in_reasonable_time() {
         .collect();
     assert!(compile(&with_steps(json!(selves))).is_err());
     println!("three graphs of 2,000 nodes: {:?}", started.elapsed());
+}
+
+#[test]
+fn what_runs_are_called_is_made_of_what_is_there_when_they_start() {
+    let with = |run: Value| json!({"slug": "w", "run": run, "steps": [{"id": "a", "action": "noop"}]});
+    assert_eq!(bad(&with(json!({"name": "${{ nodes.a.output }}"}))), ["/run/name dangling_reference"]);
+    assert_eq!(bad(&with(json!({"labels": {"a b": "x"}}))), ["/run/labels/a b invalid_name"]);
+    assert_eq!(bad(&with(json!({"title": "x"}))), ["/run/title unknown_field"]);
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("k{n}"), json!(n))).collect();
+    assert_eq!(bad(&with(json!({"attributes": many}))), ["/run/attributes too_large"]);
+    let with =
+        |parallelism: Value| json!({"slug": "w", "parallelism": parallelism, "steps": [{"id": "a", "action": "noop"}]});
+    for wrong in [json!(0), json!(10_001), json!("2")] {
+        assert_eq!(bad(&with(wrong)), ["/parallelism invalid_value"]);
+    }
+    let with = |set: Value| {
+        with_steps(json!([{"id": "a", "action": "noop", "setAttributes": set}, {"id": "b", "action": "noop"}]))
+    };
+    assert!(compile(&with(json!({"k": "${{ nodes.a.output }}"}))).is_ok());
+    assert_eq!(bad(&with(json!({"k": "${{ nodes.b.output }}"}))), ["/steps/0/setAttributes/k dangling_reference"]);
 }

@@ -218,6 +218,7 @@ impl Room {
             input: Json::of(input),
             trigger: Trigger::Manual {},
             keyed: false,
+            wishes: None,
         };
         (run, Submission::new(id, Command::Run { run, command: RunCommand::StartRun(start) }))
     }

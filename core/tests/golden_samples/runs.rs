@@ -70,6 +70,7 @@ pub fn called(detached: bool) -> RunEvent {
             assets: Vec::new(),
         },
         keyed: false,
+        targets: Vec::new(),
     }
 }
 
@@ -101,6 +102,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 input: Json::of(&json!({"dir": "/"})),
                 trigger: Trigger::Manual {},
                 keyed: true,
+                targets: Vec::new(),
             },
         ),
         (
@@ -112,6 +114,29 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 input: Json::empty_object(),
                 trigger: Trigger::Materialize { asset: name("site.report"), partition: None, requested_by: run() },
                 keyed: false,
+                targets: Vec::new(),
+            },
+        ),
+        (
+            "run-started-for-a-part",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::empty_object(),
+                trigger: Trigger::Manual {},
+                keyed: false,
+                targets: vec![name("build"), name("pack")],
+            },
+        ),
+        (
+            "run-described",
+            RunEvent::RunDescribed {
+                description: Description {
+                    name: Some("nightly".to_owned()),
+                    labels: [("env".to_owned(), "prod".to_owned())].into(),
+                    attributes: [("rows".to_owned(), Json::of(&7))].into(),
+                },
             },
         ),
         ("run-started-by-a-call", called(false)),

@@ -63,6 +63,13 @@ fn busy() -> Vec<(&'static str, Value, Value)> {
             json!({"l": numbers(300)}),
         ),
         ("2,000 nodes that do nothing", crowd(2_000, &json!({"action": "noop"})), json!({})),
+        ("10,000 nodes that do nothing, 50,000 transitions", layers(10_000, &json!({"action": "noop"})), json!({})),
+        (
+            "10,000 jobs, 50,000 transitions",
+            layers(10_000, &json!({"action": {"kind": "job", "jobSlug": "work"}})),
+            json!({}),
+        ),
+        ("20,000 nodes that do nothing", crowd(20_000, &json!({"action": "noop"})), json!({})),
         ("2,000 jobs", crowd(2_000, &json!({"action": {"kind": "job", "jobSlug": "work"}})), json!({})),
         (
             "1,000 jobs of 100 KB",
@@ -70,6 +77,19 @@ fn busy() -> Vec<(&'static str, Value, Value)> {
             json!({"s": "x".repeat(100_000)}),
         ),
     ]
+}
+
+/// Layers of 100, each node behind five of the layer before.
+fn layers(count: usize, action: &Value) -> Value {
+    let step = |n: usize| {
+        let before = (0..5)
+            .map(|way| format!("n{}", (n / 100).wrapping_sub(1).wrapping_mul(100).wrapping_add((n + way * 7) % 100)));
+        let mut step = action.clone();
+        step["id"] = json!(format!("n{n}"));
+        step["dependsOn"] = if n < 100 { json!([]) } else { before.collect() };
+        step
+    };
+    json!({"slug": "hostile", "steps": (0..count).map(step).collect::<Vec<_>>()})
 }
 
 /// Run with `--release -- --ignored --nocapture` to see how long a shard is at one decision at most, its bundle written:
@@ -102,7 +122,8 @@ fn how_long_other_runs_wait_meanwhile() {
         decide(&mut owner, Command::AdoptDefinition { key, version, document: definition.source });
         let run = RunId::new(shard, now, 1 << 20);
         let (workspace, input) = (workspace.clone(), Json::of(&input));
-        let start = StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false };
+        let start =
+            StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false, wishes: None };
         let first = decide(&mut owner, Command::Run { run, command: RunCommand::StartRun(start) });
         let (mut turns, mut longest, mut total) = (0, first, first);
         while let Some(run) = owner.next_unfinished() {

@@ -164,6 +164,7 @@ fn start_as(number: u128, workflow: &str, trigger: Trigger) -> Command {
         input: Json::empty_object(),
         trigger,
         keyed: false,
+        wishes: None,
     };
     Command::Run { run: run(number), command: RunCommand::StartRun(start) }
 }

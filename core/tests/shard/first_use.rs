@@ -107,6 +107,7 @@ fn start(number: u128, version: u32, trigger: Trigger) -> Command {
         input: Json::empty_object(),
         trigger,
         keyed: false,
+        wishes: None,
     };
     Command::Run { run, command: RunCommand::StartRun(start) }
 }
@@ -295,6 +296,7 @@ fn how_much_memory_hundreds_of_large_definitions_take() {
             input: Json::of(&json!({"customer": "c", "count": 1, "rows": []})),
             trigger: Trigger::Manual {},
             keyed: false,
+            wishes: None,
         };
         (run, RunCommand::StartRun(start))
     };

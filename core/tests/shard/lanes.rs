@@ -127,6 +127,7 @@ fn start(run: RunId, trigger: Trigger, input: serde_json::Value) -> Command {
         input: Json::of(&input),
         trigger,
         keyed: false,
+        wishes: None,
     };
     Command::Run { run, command: RunCommand::StartRun(start) }
 }

@@ -32,6 +32,7 @@ fn start(number: u128) -> Submission {
         input: Json::empty_object(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     Submission::new(id(number), Command::Run { run, command: RunCommand::StartRun(start) })
 }

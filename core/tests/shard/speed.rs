@@ -44,7 +44,8 @@ fn how_long_a_commit_takes_to_decide_and_to_fold() {
         let run = RunId::new(shard.id(), now, number << 10);
         let (workspace, workflow) = (key("w").workspace, key("w").workflow);
         let input = Json::of(&json!({"n": 1}));
-        let start = StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false };
+        let start =
+            StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false, wishes: None };
         decide(&mut shard, number + 2, Command::Run { run, command: RunCommand::StartRun(start) }, now);
     }
     let later = now.after(std::time::Duration::from_secs(2));

@@ -149,6 +149,7 @@ impl World {
             input: Json::of(&input),
             trigger: Trigger::Manual {},
             keyed: false,
+            wishes: None,
         }
     }
 
@@ -273,6 +274,7 @@ impl World {
 fn word(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted { .. } => "started".into(),
+        RunEvent::RunDescribed { .. } => "described".into(),
         RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
         RunEvent::MemoAsked { node, .. } => format!("{node}:asks"),
         RunEvent::MemoCleared { node } => format!("{node}:flies"),

@@ -218,6 +218,7 @@ impl Audit {
                 | RunEvent::JoinClosing { .. }
                 | RunEvent::AssetResolved { .. }
                 | RunEvent::RetryArmed { .. }
+                | RunEvent::RunDescribed { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
                 | RunEvent::BranchClosing { .. }

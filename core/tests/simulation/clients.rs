@@ -92,6 +92,7 @@ impl Cluster {
             input: Json::of(input),
             trigger: Trigger::Manual {},
             keyed: self.chance.percent(30),
+            wishes: None,
         };
         let command = Command::Run { run, command: RunCommand::StartRun(start) };
         self.clients.runs.push(run);

@@ -63,6 +63,7 @@ fn of_run(event: &RunEvent) -> String {
         }
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
+        RunEvent::RunDescribed { .. } => "described".into(),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),
         RunEvent::ItemsListed { node, .. } => format!("{node}:items"),
         RunEvent::BranchesOpened { node, first, count, .. } => format!("{node}:opens({}+{count})", first.get()),

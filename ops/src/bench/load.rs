@@ -95,7 +95,10 @@ pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failur
     let (definition, _) = compile(document).map_err(|problems| Failure::of(&problems))?;
     let workspace = "bench".parse().map_err(|error: headwater_core::InvalidName| Failure::of(&error))?;
     let key = WorkflowKey { workspace, workflow: definition.slug.clone() };
-    let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash.clone() };
+    let definitions = Definitions::new(&access.broker);
+    let document = definitions.as_sent(&key.workspace, &definition.source).await;
+    let document = document.map_err(|error| Failure::of(&error))?;
+    let apply = ApplyWorkflow { document, content_hash: definition.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let shard = access.map.shard_of(&AggregateId::Workflow(key.clone())).ok_or_else(|| Failure::new("no shard"))?;
     let submission = Submission::new(fresh_id(), command);
@@ -103,9 +106,8 @@ pub async fn apply(access: &Access, document: &Value) -> Result<Workflow, Failur
     let Some(Granted::Workflow { version, .. }) = granted else {
         return Err(Failure::new("the workflow was applied without a version"));
     };
-    let definitions = Definitions::new(&access.broker);
     let deadline = Instant::now() + PATIENCE;
-    while definitions.get(&key, version).await.map_err(|error| Failure::of(&error))?.is_none() {
+    while definitions.as_stored(&key, version).await.map_err(|error| Failure::of(&error))?.is_none() {
         if Instant::now() > deadline {
             return Err(Failure::new("the definition was not published"));
         }
@@ -154,6 +156,7 @@ pub async fn start_at(access: &Access, workflow: &Workflow) -> Result<(RunId, Po
         input: workflow.input.clone(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     let command = Command::Run { run, command: RunCommand::StartRun(start) };
     let submission = Submission::new(fresh_id(), command);

@@ -4,6 +4,7 @@
 //! benchmark itself costs is part of what is measured, because it shares the cores.
 
 mod cluster;
+mod dag;
 mod figures;
 mod graphs;
 mod load;
@@ -41,6 +42,8 @@ pub enum Scenario {
     ForEach,
     /// Sleeping runs: what they take in memory, and how late they wake.
     Sleepers,
+    /// One graph of 10,000 nodes and 50,000 transitions.
+    Dag,
     /// A thousand wide graphs at once on few slots, beside chains that just fill theirs.
     Queued,
     /// Chains of 10 jobs on fleets of ever smaller workers.

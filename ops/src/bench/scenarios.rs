@@ -10,6 +10,7 @@ use headwater_streams::yardstick::Yardstick;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
+use super::dag;
 use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
 use super::{BenchSettings, Scenario, graphs, queued, sleepers, worker};
@@ -31,6 +32,7 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::Chain => graphs::chain(settings, report).await,
         Scenario::ForEach => graphs::for_each(settings, report).await,
         Scenario::Sleepers => sleepers::measure(settings, report).await,
+        Scenario::Dag => dag::dag(settings, report).await,
         Scenario::Queued => queued::queued(settings, report).await,
         Scenario::Fleet => queued::fleet(settings, report).await,
         Scenario::Memory => memory(settings, report).await,

@@ -11,7 +11,7 @@ use headwater_core::{InvalidJson, Json};
 use serde_json::Value;
 
 /// How much JSON the documents of a text may become together: aliases are copies.
-const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+const JSON_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// What is opened and not closed; the reader of JSON says it better when it is only a little too deep.
 const OPEN_MAX: usize = 2 * Json::DEPTH_MAX;
 

@@ -64,7 +64,7 @@ async fn a_batch_is_applied_as_a_whole_or_not_at_all() {
     ] {
         send(body.to_owned()).await.problem(code);
     }
-    send(format!("{{\"slug\":\"{}\"}}", "x".repeat(1024 * 1024))).await.problem("request/too_large");
+    send(format!("{{\"slug\":\"{}\"}}", "x".repeat(17 * 1024 * 1024))).await.problem("request/too_large");
     engine.post("/batches", json!([])).await.problem("request/media_type");
     engine.stop().await;
 }

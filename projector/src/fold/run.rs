@@ -24,7 +24,7 @@ impl Changes {
         for (number, event) in (first..).zip(events) {
             let value = |json| Value::of(stored, number, json);
             match event {
-                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _ } => {
+                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _, targets } => {
                     self.runs.start(
                         run,
                         RunStart {
@@ -36,9 +36,11 @@ impl Changes {
                             input: value(input),
                             started_at: time,
                             started_by: head.by.cloned(),
+                            targets: (!targets.is_empty()).then(|| Json::of(&targets)),
                         },
                     );
                 }
+                RunEvent::RunDescribed { description } => self.runs.of(run).described.learn(&description),
                 RunEvent::NodeAwaitedAssets { node, needs: _ } => {
                     self.traces.opened(run, &node, Attempt::FIRST.get(), TraceStatus::Waiting);
                 }

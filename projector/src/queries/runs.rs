@@ -21,6 +21,14 @@ use crate::database::DatabaseError;
 pub struct RunFilter {
     pub workflow: Option<Slug>,
     pub status: Option<RunStatus>,
+    /// What it is called, exactly.
+    pub name: Option<String>,
+    /// Labels that it has: an object of texts.
+    pub labels: Option<Json>,
+    /// Search attributes that it has: an object.
+    pub attributes: Option<Json>,
+    /// The run that called it.
+    pub parent: Option<RunId>,
 }
 
 /// Where a page of runs ended. Text form: microseconds, dot, run id.
@@ -63,6 +71,11 @@ pub struct RunSummary {
     /// Who asked for it and who cancelled it, where they said so: `{claimed}`.
     pub started_by: Option<Json>,
     pub cancelled_by: Option<Json>,
+    pub name: Option<String>,
+    pub labels: Json,
+    pub attributes: Json,
+    /// The nodes that it was started for; absent: all.
+    pub targets: Option<Json>,
     /// Of its last event.
     pub revision: u64,
 }
@@ -118,6 +131,7 @@ pub struct RecordedEvent {
 
 const SUMMARY: &str =
     "run_id, workflow, version, status, trigger, error, started_at, completed_at, started_by, cancelled_by,
+    name, labels::text AS labels, attributes::text AS attributes, targets,
     coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
               ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
 
@@ -149,6 +163,21 @@ impl Reads {
         if let Some(status) = &status {
             parameters.push(status);
             sql += &format!(" AND status = ${}", parameters.len());
+        }
+        let parent = filter.parent.map(|run| run.as_uuid());
+        let name = filter.name.as_deref();
+        let [labels, attributes] = [&filter.labels, &filter.attributes].map(|one| one.as_ref().map(Json::as_str));
+        for (value, condition) in [(&name, "name = $"), (&labels, "labels @> ($"), (&attributes, "attributes @> ($")] {
+            if let Some(value) = value {
+                parameters.push(value);
+                let cast = if condition.ends_with("($") { "::text)::jsonb" } else { "" };
+                sql += &format!(" AND {condition}{}{cast}", parameters.len());
+            }
+        }
+        if let Some(parent) = &parent {
+            parameters.push(parent);
+            let children = "SELECT child_run_id FROM traces WHERE child_run_id IS NOT NULL AND run_id = ";
+            sql += &format!(" AND run_id IN ({children}${})", parameters.len());
         }
         if let Some((time, run)) = &after {
             parameters.push(time);
@@ -236,6 +265,10 @@ fn summary(row: &Row) -> RunSummary {
         completed_at: moment_if(row, "completed_at"),
         started_by: json_if(row, "started_by"),
         cancelled_by: json_if(row, "cancelled_by"),
+        name: row.get("name"),
+        labels: json_if(row, "labels").unwrap_or_else(Json::empty_object),
+        attributes: json_if(row, "attributes").unwrap_or_else(Json::empty_object),
+        targets: json_if(row, "targets"),
         revision: number(row, "revision"),
     }
 }

@@ -1,9 +1,10 @@
 //! `workflow_runs`: every run, from its start to its end.
 
 use deadpool_postgres::Transaction;
-use headwater_core::run::RunStatus;
+use headwater_core::run::{Description, RunStatus};
 use headwater_core::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp, WorkspaceId};
 use rustc_hash::FxHashMap;
+use tokio_postgres::types::ToSql;
 
 use super::{Kind, Table, Value};
 use crate::columns::{Time, integer, smallint};
@@ -29,6 +30,10 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("cancelled_by"),
         Kind::Text.maybe("input_stored"),
         Kind::Text.maybe("output_stored"),
+        Kind::Text.maybe("name"),
+        Kind::Jsonb.maybe("labels"),
+        Kind::Jsonb.maybe("attributes"),
+        Kind::Text.maybe("targets"),
     ],
 };
 
@@ -40,6 +45,8 @@ pub struct RunChange {
     pub end: Option<RunEnd>,
     /// An [`headwater_core::Actor`]: who asked that it ends, which it may do later.
     pub cancelled_by: Option<Json>,
+    /// What it is called, as far as that is new.
+    pub described: Description,
 }
 
 /// What the start of a run says; present: the row is new.
@@ -54,6 +61,8 @@ pub struct RunStart {
     pub started_at: Timestamp,
     /// An [`headwater_core::Actor`].
     pub started_by: Option<Json>,
+    /// A list of node ids.
+    pub targets: Option<Json>,
 }
 
 /// What the end of a run says.
@@ -81,7 +90,8 @@ impl RunChanges {
 
     /// Says that a run starts. What was said of it before found no row; where that was a start, the database refuses this one.
     pub(crate) fn start(&mut self, run: RunId, start: RunStart) {
-        let started = RunChange { run, start: Some(start), end: None, cancelled_by: None };
+        let described = Description::default();
+        let started = RunChange { run, start: Some(start), end: None, cancelled_by: None, described };
         match self.index.get(&run).map(|&at| &mut self.rows[at]).filter(|row| row.start.is_none()) {
             Some(row) => *row = started,
             None => {
@@ -94,7 +104,8 @@ impl RunChanges {
     /// Returns the change of a run.
     pub(crate) fn of(&mut self, run: RunId) -> &mut RunChange {
         let at = *self.index.entry(run).or_insert_with(|| {
-            self.rows.push(RunChange { run, start: None, end: None, cancelled_by: None });
+            let described = Description::default();
+            self.rows.push(RunChange { run, start: None, end: None, cancelled_by: None, described });
             self.rows.len() - 1
         });
         &mut self.rows[at]
@@ -123,7 +134,11 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text_or_null(start.started_by.as_ref().map(|json| json.as_str()))
             .text_or_null(change.cancelled_by.as_ref().map(|json| json.as_str()))
             .text_or_null(start.input.stored().as_deref())
-            .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::stored).as_deref());
+            .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::stored).as_deref())
+            .text_or_null(change.described.name.as_deref())
+            .jsonb_or_null(labels(change).as_ref().map(Json::as_str))
+            .jsonb_or_null(attributes(change).as_ref().map(Json::as_str))
+            .text_or_null(start.targets.as_ref().map(Json::as_str));
     }
     rows.write(transaction).await
 }
@@ -136,11 +151,16 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
     }
     let sql = "UPDATE workflow_runs r
                SET status = coalesce(u.status, r.status), completed_at = coalesce(u.completed_at, r.completed_at),
-                   output = coalesce(u.output, r.output), output_stored = coalesce(u.output_stored, r.output_stored), error = coalesce(u.error, r.error),
-                   cancelled_by = coalesce(u.cancelled_by, r.cancelled_by)
-               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-                           $7::text[])
-                   AS u (run_id, status, completed_at, output, error, cancelled_by, output_stored)
+                   output = coalesce(u.output, r.output),
+                   output_stored = coalesce(u.output_stored, r.output_stored), error = coalesce(u.error, r.error),
+                   cancelled_by = coalesce(u.cancelled_by, r.cancelled_by), name = coalesce(u.name, r.name),
+                   labels = CASE WHEN u.labels IS NULL THEN r.labels
+                       ELSE coalesce(r.labels, '{}') || u.labels::jsonb END,
+                   attributes = CASE WHEN u.attributes IS NULL THEN r.attributes
+                       ELSE coalesce(r.attributes, '{}') || u.attributes::jsonb END
+               FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
+                       $8::text[], $9::text[], $10::text[])
+                   AS u (run_id, status, completed_at, output, error, cancelled_by, name, labels, attributes, output_stored)
                WHERE r.run_id = u.run_id";
     let runs = column(&ends, |change| change.run.as_uuid());
     let statuses = column(&ends, |change| change.end.as_ref().map(|end| end.status.as_str()));
@@ -149,7 +169,34 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
     let outputs_stored = column(&ends, |change| change.end.as_ref()?.output.as_ref()?.stored());
     let errors = column(&ends, |change| text(change.end.as_ref()?.error.as_ref()));
     let cancelled_by = column(&ends, |change| text(change.cancelled_by.as_ref()));
-    execute(transaction, sql, &[&runs, &statuses, &times, &outputs, &errors, &cancelled_by, &outputs_stored]).await
+    let names = column(&ends, |change| change.described.name.as_deref());
+    let [said_labels, said_attributes] =
+        [labels, attributes].map(|said| ends.iter().map(|change| said(change)).collect::<Vec<_>>());
+    let said_labels: Vec<_> = said_labels.iter().map(|said| text(said.as_ref())).collect();
+    let said_attributes: Vec<_> = said_attributes.iter().map(|said| text(said.as_ref())).collect();
+    let parameters: [&(dyn ToSql + Sync); 10] = [
+        &runs,
+        &statuses,
+        &times,
+        &outputs,
+        &errors,
+        &cancelled_by,
+        &names,
+        &said_labels,
+        &said_attributes,
+        &outputs_stored,
+    ];
+    execute(transaction, sql, &parameters).await
+}
+
+fn labels(change: &RunChange) -> Option<Json> {
+    let labels = &change.described.labels;
+    (!labels.is_empty()).then(|| Json::of(labels))
+}
+
+fn attributes(change: &RunChange) -> Option<Json> {
+    let attributes = &change.described.attributes;
+    (!attributes.is_empty()).then(|| Json::of(attributes))
 }
 
 fn text(json: Option<&Json>) -> Option<&str> {

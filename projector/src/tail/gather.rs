@@ -12,6 +12,7 @@ use headwater_streams::journals::Entry;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Cursor, Discontinuity};
+use crate::documents::Documents;
 
 /// What a batch may grow to before it is cut.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,11 @@ impl Gathering {
         self.batch.push(cursor, entry)?;
         self.first_at.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// Takes what the next entries name by digest.
+    pub(super) fn bring(&mut self, documents: Documents) {
+        self.batch.bring(documents);
     }
 
     /// Returns where a shard stood before the batch.

@@ -19,6 +19,7 @@ use super::gather::{BatchLimits, Gathering};
 use super::{LaneError, Publisher, Stage};
 use crate::batch::{Batch, Cursor, Discontinuity};
 use crate::database::Database;
+use crate::documents::{self, Documents};
 use crate::fault::Unfit;
 use crate::journal::JournalError;
 use crate::tables::cursors;
@@ -33,7 +34,7 @@ pub(super) struct Lane<J> {
     pub(super) publisher: Publisher,
 }
 
-type Arrival = Result<(ShardId, Vec<Entry>), JournalError>;
+type Arrival = Result<(ShardId, Vec<Entry>, Documents), JournalError>;
 
 /// A batch that was tried, with the connection it was tried on.
 type Tried = (Object, Batch, Result<(), WriteError>);
@@ -165,11 +166,11 @@ impl<J: Journals> Lane<J> {
                 // One that ends has said why, or has come to its end.
                 Some(ended) = readers.join_next() => unpanicked(ended),
                 Some(arrival) = arrivals.recv(), if !gathering.is_full() => {
-                    let (shard, entries) = arrival?;
+                    let (shard, entries, documents) = arrival?;
                     if let Some(end) = open.get(&shard).copied() {
                         let done = entries.last().is_some_and(|last| Some(last.sequence) == end);
                         let before = gathering.cursor(shard);
-                        let is_set_aside = self.gather(&mut gathering, shard, entries, until.is_some())?;
+                        let is_set_aside = self.gather(&mut gathering, shard, (entries, documents), until.is_some())?;
                         if let Some(cursor) = before.filter(|_| is_set_aside) {
                             // It may be another journal than the one that was projected: then whoever drives it is told.
                             let (journal, publisher) = (Arc::clone(&self.journal), self.publisher.clone());
@@ -200,9 +201,10 @@ impl<J: Journals> Lane<J> {
         &self,
         gathering: &mut Gathering,
         shard: ShardId,
-        entries: Vec<Entry>,
+        (entries, documents): (Vec<Entry>, Documents),
         strict: bool,
     ) -> Result<bool, LaneError> {
+        gathering.bring(documents);
         for entry in entries {
             if let Err(broken) = gathering.push(shard, entry) {
                 let remedy = match &broken {
@@ -311,7 +313,7 @@ async fn read_through<J: Journals>(
             Ok(entries) if entries.is_empty() => return,
             Ok(mut entries) => {
                 entries.retain(|entry| entry.sequence <= end);
-                Ok((shard, entries))
+                arrived(journal, shard, entries).await
             }
             Err(StretchError::Gone { at }) => Err(JournalError::gone(shard, at)),
             Err(StretchError::Exchange(error)) => Err(error.into()),
@@ -322,6 +324,12 @@ async fn read_through<J: Journals>(
             return;
         }
     }
+}
+
+/// Brings entries, and what they name by digest.
+async fn arrived<J: Journals>(journal: &J, shard: ShardId, entries: Vec<Entry>) -> Arrival {
+    let documents = documents::fetch(journal, shard, &entries).await?;
+    Ok((shard, entries, documents))
 }
 
 /// Reads a journal behind the cursor for as long as anybody listens.
@@ -346,7 +354,7 @@ async fn follow<J: Journals>(journal: &J, cursor: &Cursor, to: &mpsc::Sender<Arr
             }
             Ok(entries) => {
                 silent = 0;
-                Ok((shard, entries))
+                arrived(journal, shard, entries).await
             }
             Err(ReadError::Purged { wanted, .. }) => Err(JournalError::gone(shard, wanted)),
             Err(ReadError::Exchange(error)) => Err(error.into()),

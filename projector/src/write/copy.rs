@@ -59,7 +59,7 @@ impl CopyRows {
 
     fn value(&mut self, kind: Kind, value: &[u8]) -> &mut Self {
         self.next(|column| column.kind == kind);
-        // A message of the journal is at most a few MB: see the broker's `max_payload`.
+        // A message of the journal is at most a few MB: see the broker's `max_payload`; a definition has at most 16 MiB.
         self.bytes.put_i32(value.len() as i32);
         self.bytes.put_slice(value);
         self
@@ -92,6 +92,13 @@ impl CopyRows {
         self.bytes.put_u8(1);
         self.bytes.put_slice(value.as_bytes());
         self
+    }
+
+    pub(crate) fn jsonb_or_null(&mut self, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.jsonb(value),
+            None => self.null(),
+        }
     }
 
     pub(crate) fn uuid(&mut self, value: Uuid) -> &mut Self {

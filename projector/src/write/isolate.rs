@@ -9,12 +9,12 @@ use headwater_streams::complaints::Complaints;
 use super::{Care, WriteError, apply, begin, write_whole};
 use crate::batch::Batch;
 use crate::fold::Changes;
-use crate::parse::{ParsedBundle, ParsedCommit, parse};
+use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{DeadRow, cursors, dead_events};
 
 pub(super) async fn write_in_pieces(connection: &mut Object, batch: &Batch) -> Result<(), WriteError> {
     for (shard, entry) in batch.entries() {
-        let single = Batch::of_one(*shard, entry.clone());
+        let single = batch.of_one(*shard, entry.clone());
         match write_whole(connection, &single, Care::Careful).await {
             Err(WriteError::Refused { .. }) => write_commits(connection, &single).await?,
             outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Database(_))) => outcome?,
@@ -28,7 +28,7 @@ async fn write_commits(connection: &mut Object, single: &Batch) -> Result<(), Wr
     let mut transaction = begin(connection).await?;
     cursors::advance(&transaction, single).await?;
     for (shard, entry) in single.entries() {
-        let bundle = parse(*shard, entry);
+        let bundle = single.parsed(*shard, entry);
         let mut dead = bundle.dead;
         for commit in bundle.commits {
             let (ordinal, raw) = (commit.ordinal, commit.text.clone());

@@ -1,6 +1,7 @@
 //! What of a journal can be read, and what becomes of the rest.
 
 use bytes::Bytes;
+use headwater_core::definition::{INLINE_BYTES_MAX, StoredDocument};
 use headwater_core::{Json, Sequence, ShardId};
 use headwater_projector::{Batch, Cursor, Discontinuity};
 use headwater_streams::journals::Entry;
@@ -58,6 +59,34 @@ fn a_bundle_that_needs_a_later_release_stops_the_shard_and_is_not_buried() {
         assert_eq!(stopped, Discontinuity::Newer { shard, found: Sequence::new(2), needs: 99 }, "{text}");
         assert!(stopped.to_string().contains("needs a release that knows format 99"), "{stopped}");
         assert_eq!((batch.changes().commits.len(), batch.changes().dead.len()), (1, 0), "{text}");
+    }
+}
+
+/// What is stored elsewhere was fetched before, and stands where the journal names it; what is lost costs its commit.
+#[test]
+fn a_definition_that_the_journal_names_by_digest_is_projected_whole_or_buried() {
+    let (shard, workspace) = (ShardId::new(0).unwrap(), "default".parse().unwrap());
+    let filler = "x".repeat(INLINE_BYTES_MAX);
+    let document =
+        Json::of(&json!({"slug": "flow", "metadata": {"filler": filler}, "nodes": [{"id": "a", "action": "noop"}]}));
+    let stored = StoredDocument::instead_of(&workspace, &document).unwrap();
+    let applied =
+        json!([{"workflow": {"workflowApplied": {"version": 1, "contentHash": "x", "document": stored.to_json()}}}]);
+    let entry = |commits| Entry { sequence: Sequence::new(1), ..bundle(commits) };
+    let entry = entry(&[("workflow/default/flow", 1, applied), (&format!("run/{RUN}"), 1, json!([started()]))]);
+    for is_there in [true, false] {
+        let mut batch = Batch::default();
+        batch.bring(is_there.then(|| (stored.digest, document.clone())).into_iter().collect());
+        batch.push(&Cursor::start(shard), entry.clone()).unwrap();
+        let changes = batch.changes();
+        let documents: Vec<_> = changes.definitions.iter().map(|row| row.document.clone()).collect();
+        let reasons: Vec<_> = changes.dead.iter().map(|row| row.reason.as_str()).collect();
+        if is_there {
+            assert_eq!((documents, reasons.len()), (vec![document.clone()], 0));
+        } else {
+            assert_eq!((documents.len(), reasons.len(), changes.runs.rows().len()), (0, 1, 1));
+            assert!(reasons[0].contains("the store of values has no"), "{reasons:?}");
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Incarnation, Sequence, ShardId};
+use headwater_core::{Incarnation, Json, Sequence, ShardId};
 use headwater_projector::{BatchLimits, Projector};
 use headwater_streams::ExchangeError;
 use headwater_streams::journals::{
@@ -47,6 +48,10 @@ impl Journals for Stutter {
 
     async fn incarnations(&self, shards: &[ShardId]) -> Result<Vec<Incarnation>, ExchangeError> {
         self.0.incarnations(shards).await
+    }
+
+    async fn document(&self, stored: &StoredDocument) -> Result<Option<Json>, ExchangeError> {
+        self.0.document(stored).await
     }
 }
 

@@ -54,6 +54,7 @@ pub fn write(load: Load, journal: &MemoryJournals) -> Written {
                     input: input.clone(),
                     trigger: Trigger::Manual {},
                     keyed: false,
+                    targets: Vec::new(),
                 };
                 let made = vec![start, scheduled(&nodes[0], run, input, &worker)];
                 shard.commit(&mut dice, AggregateId::Run(run), &mut revision, events(made));

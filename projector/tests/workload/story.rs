@@ -151,6 +151,7 @@ impl Teller {
             input: payload(dice),
             trigger,
             keyed: dice.one_in(4),
+            targets: Vec::new(),
         }];
         if dice.one_in(2) {
             actor.step(dice, shard.clock, &mut events);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Incarnation, Sequence, ShardId};
+use headwater_core::{Incarnation, Json, Sequence, ShardId};
 
 use super::{Entry, JournalInfo, JournalReader, Journals, ReadError, look};
 use crate::clock::now;
 use crate::holds::{self, Hold};
 use crate::journal::{Journal, StreamReader};
+use crate::values::{self, ValueError, ValueStore};
 use crate::{Broker, ExchangeError, shard_map};
 
 /// How long until a journal that contradicts what was seen of it is looked at again.
@@ -70,6 +72,14 @@ impl Journals for JetStreamJournals {
             holds::raise(&self.broker, shard, &hold).await?;
         }
         Ok(found)
+    }
+
+    async fn document(&self, stored: &StoredDocument) -> Result<Option<Json>, ExchangeError> {
+        let fetched = values::document(&ValueStore::new(&self.broker), stored).await;
+        fetched.map(Some).or_else(|error| match error {
+            ValueError::Exchange(error) => Err(error),
+            ValueError::Missing { .. } | ValueError::Damaged { .. } | ValueError::TooLarge { .. } => Ok(None),
+        })
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Epoch, Incarnation, Sequence, ShardId, Timestamp};
+use headwater_core::{Epoch, Incarnation, Json, Sequence, ShardId, Timestamp};
 use tokio::sync::Notify;
 
 use super::{Entry, JournalInfo, JournalReader, Journals, ReadError, look};
@@ -23,6 +24,8 @@ struct Shared {
     /// Locked for a push or a slice copy, never across an await.
     kept: Mutex<BTreeMap<ShardId, Kept>>,
     grown: Notify,
+    /// Locked for one look.
+    documents: Mutex<BTreeMap<StoredDocument, Json>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +74,11 @@ impl MemoryJournals {
         drop(kept);
         self.shared.grown.notify_waiters();
         sequence
+    }
+
+    /// Keeps a document that entries name by digest.
+    pub fn keep(&self, stored: StoredDocument, document: Json) {
+        self.shared.documents.lock().expect("nothing panics while it holds the lock").insert(stored, document);
     }
 
     /// Returns a shard's entries from `from` on that are still there, at most `entries_max` of them.
@@ -130,6 +138,10 @@ impl Journals for MemoryJournals {
 
     async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
         look(self, shard, seen).await
+    }
+
+    async fn document(&self, stored: &StoredDocument) -> Result<Option<Json>, ExchangeError> {
+        Ok(self.shared.documents.lock().expect("nothing panics while it holds the lock").get(stored).cloned())
     }
 }
 

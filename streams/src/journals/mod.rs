@@ -9,8 +9,9 @@ mod stretch;
 use std::future::Future;
 use std::time::Duration;
 
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::{HoldReason, Sighting};
-use headwater_core::{Incarnation, Sequence, ShardId};
+use headwater_core::{Incarnation, Json, Sequence, ShardId};
 
 pub use self::jetstream::JetStreamJournals;
 pub use self::memory::{MemoryJournals, MemoryReader};
@@ -54,6 +55,12 @@ pub trait Journals: Send + Sync + 'static {
         shard: ShardId,
         seen: &Sighting,
     ) -> impl Future<Output = Result<Option<HoldReason>, ExchangeError>> + Send;
+
+    /// Returns a document that a journal names by digest. `None`: the store of values has lost it.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; ask again.
+    fn document(&self, stored: &StoredDocument) -> impl Future<Output = Result<Option<Json>, ExchangeError>> + Send;
 
     /// Returns the number of the last entry of a shard's journal: zero for an empty one.
     ///

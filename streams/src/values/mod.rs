@@ -10,7 +10,8 @@ mod memory;
 use std::future::Future;
 
 use bytes::Bytes;
-use headwater_core::{StoredValue, VALUE_BYTES_MAX, ValueDigest, WorkspaceId};
+use headwater_core::definition::StoredDocument;
+use headwater_core::{Json, StoredValue, VALUE_BYTES_MAX, ValueDigest, WorkspaceId};
 
 pub use self::jetstream::ValueStore;
 pub use self::memory::MemoryValues;
@@ -38,6 +39,17 @@ pub trait Values: Clone + Send + Sync + 'static {
         workspace: &WorkspaceId,
         digest: ValueDigest,
     ) -> impl Future<Output = Result<Bytes, ValueError>> + Send;
+}
+
+/// Returns a definition that is kept by its digest.
+///
+/// # Errors
+/// See [`ValueError`]; [`ValueError::Damaged`] also for what is not JSON.
+pub async fn document(values: &impl Values, stored: &StoredDocument) -> Result<Json, ValueError> {
+    let StoredDocument { workspace, digest, .. } = stored;
+    let bytes = values.get(workspace, *digest).await?;
+    let damaged = |_| ValueError::Damaged { workspace: workspace.clone(), digest: *digest };
+    Json::parse_bytes(&bytes).map_err(damaged)
 }
 
 /// Says why a value was not stored or not read.

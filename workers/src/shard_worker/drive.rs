@@ -25,6 +25,7 @@ use super::begin::Beginning;
 use super::checkpoint::Tally;
 use super::compile::compile;
 use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
+use super::library::Library;
 use super::refold::refold;
 use super::{QuarantineGauge, ShardCounters, ShardSettings, now};
 
@@ -319,7 +320,7 @@ impl Driver {
             Output::Find(needed) => {
                 let definitions = self.outlets.definitions.clone();
                 let find = async move {
-                    let found = definitions.get(&needed.0, needed.1).await.unwrap_or_else(|error| {
+                    let found = definitions.as_stored(&needed.0, needed.1).await.unwrap_or_else(|error| {
                         static UNREAD: Complaints = Complaints::new();
                         if let Some(count) = UNREAD.due() {
                             tracing::warn!(%error, workflow = %needed.0.workflow, count, "a definition cannot be read");
@@ -331,14 +332,16 @@ impl Driver {
                 self.finding.push(find.boxed());
             }
             Output::Compile { awaited, documents } => {
-                self.compiling.push(async move { (awaited, compile(documents).await) }.boxed());
+                let library = Library::new(&self.outlets.broker);
+                self.compiling.push(async move { (awaited, compile(&library, documents).await) }.boxed());
             }
             Output::Refold(order) => {
                 tracing::info!(shard = %self.shard, aggregate = %order.aggregate, by = ?order.by, "folding a history anew");
                 let (journals, map) = (JetStreamJournals::new(&self.outlets.broker), self.outlets.map.clone());
                 let (shard, values) = (self.shard, ValueStore::new(&self.outlets.broker));
+                let compiler = Library::new(&self.outlets.broker).compiler();
                 let refold = async move {
-                    let outcome = refold(&journals, &values, shard, order.clone(), map).await;
+                    let outcome = refold(&journals, &values, shard, order.clone(), map, &compiler).await;
                     (order, outcome)
                 };
                 self.refolding.push(refold.boxed());

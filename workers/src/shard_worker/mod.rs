@@ -13,6 +13,7 @@
 //! | `release` | how a release from hold is carried out |
 //! | `resend` | what is sent again to a shard that began anew |
 //! | `compile` | how definitions are compiled beside the shards that need them |
+//! | `library` | where their documents are that the journal names by digest |
 //! | `deliver` | how effects leave, each until it is acknowledged |
 //! | `supervise` | which shards this process drives |
 //! | `tenancy` | what becomes of a driver that fails or panics |
@@ -27,6 +28,7 @@ mod deliver;
 mod drive;
 mod heard;
 mod held;
+mod library;
 mod poisons;
 mod recover;
 mod refold;

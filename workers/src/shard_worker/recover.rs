@@ -22,6 +22,7 @@ pub(super) use self::folding::Growth;
 use self::folding::{Folded, Found, Lessons, Trust, fold_found};
 use self::refusal::Poisoned;
 pub(super) use self::refusal::RecoverError;
+use super::library::Library;
 
 /// How many such commits of one shard are got round in one recovery. Each costs a fold from the start.
 const SPARED_MAX: usize = 64;
@@ -100,7 +101,8 @@ async fn recover_once<C: Send + 'static>(
     lessons: &Lessons,
 ) -> Result<Recovered<C>, RecoverError> {
     let (journal, info, state) = open(broker, shard, trust).await?;
-    let found = Found { info, begun: state.incarnation(), newest: newest_checkpoint(broker, shard).await };
+    let (newest, compiler) = (newest_checkpoint(broker, shard).await, Library::new(broker).compiler());
+    let found = Found { info, begun: state.incarnation(), newest, compiler };
     let journals = JetStreamJournals::new(broker);
     let Folded { owner, checkpoint, folded } =
         fold_found(&journals, &ValueStore::new(broker), shard, map, found, trust, lessons).await?;

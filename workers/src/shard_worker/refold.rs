@@ -1,6 +1,6 @@
 //! The history of one quarantined aggregate, read from its journal for a release.
 
-use headwater_core::shard::{AggregateId, Bundle, RefoldOrder, Refolded, Refolding, ShardMap};
+use headwater_core::shard::{AggregateId, Bundle, Compiler, RefoldOrder, Refolded, Refolding, ShardMap};
 use headwater_core::{Sequence, ShardId};
 use headwater_streams::journals::{Entry, Journals, Stretch};
 use headwater_streams::values::Values;
@@ -18,6 +18,7 @@ pub(super) async fn refold<J: Journals>(
     shard: ShardId,
     order: RefoldOrder,
     map: ShardMap,
+    compiler: &Compiler,
 ) -> Result<Refolded, String> {
     let info = journals.describe(shard).await.map_err(|error| format!("the journal cannot be read: {error}"))?;
     let info = info.ok_or_else(|| "the journal is gone".to_owned())?;
@@ -26,7 +27,7 @@ pub(super) async fn refold<J: Journals>(
     }
     let mut stretch = Stretch::new(journals, shard, Sequence::FIRST, order.through.in_stream());
     let of = order.aggregate.clone();
-    let mut refolding = Refolding::new(order, shard, map)?;
+    let mut refolding = Refolding::new(order, shard, map)?.compiling(compiler);
     loop {
         let entries = stretch.next().await.map_err(|error| format!("the journal cannot be read: {error}"))?;
         if entries.is_empty() {

@@ -1,7 +1,7 @@
 //! How a release from hold is carried out: the journal as it is found begins a new incarnation, and only then is the hold lifted.
 
 use headwater_core::credit::Hands;
-use headwater_core::definition::compile;
+use headwater_core::definition::{StoredDocument, compile};
 use headwater_core::shard::{AggregateId, Command, HoldReason, Owner, Replaces, Submission};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{BundleId, CommandId, Incarnation, Sequence, ShardId};
@@ -167,8 +167,12 @@ async fn lost_definitions(
         let selected = current.and_then(|current| versions.get_key_value(&current));
         let before = wishes.len();
         for (step, (version, document)) in missing.chain(selected).enumerate() {
-            let (definition, _) = match compile(&document.to_value()) {
-                Ok(compiled) => compiled,
+            let compiled = match StoredDocument::of(document) {
+                Some(stored) => Ok(stored.digest.to_string()),
+                None => compile(&document.to_value()).map(|(definition, _)| definition.content_hash),
+            };
+            let content_hash = match compiled {
+                Ok(content_hash) => content_hash,
                 Err(problems) => {
                     tracing::error!(workflow = %key.workflow, %version, %problems, "a lost definition is not restored");
                     break;
@@ -182,7 +186,7 @@ async fn lost_definitions(
                 name.as_bytes(),
                 &step,
             ]);
-            let apply = ApplyWorkflow { document: definition.source.clone(), content_hash: definition.content_hash };
+            let apply = ApplyWorkflow { document: document.clone(), content_hash };
             let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
             wishes.push(Submission::new(id, command));
         }

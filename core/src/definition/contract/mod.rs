@@ -9,7 +9,7 @@ mod door;
 mod freshness;
 mod partitioning;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
@@ -115,8 +115,9 @@ pub(super) fn age_of(freshness: &Declared<Freshness>) -> Option<u64> {
 
 /// Lists the entries, each asset once.
 fn entries<'d>(field: &Field<'d>) -> Vec<Field<'d>> {
-    let items = field.items();
+    let mut items = field.items();
     field.at_most(ASSETS_MAX, items.len(), "assets", "share them out among several nodes");
+    items.truncate(ASSETS_MAX);
     let mut seen = BTreeSet::new();
     for item in &items {
         let id = item.value.get("assetId").and_then(Value::as_str);
@@ -266,12 +267,13 @@ fn on_miss(fields: &mut Fields<'_>) -> Option<OnMiss> {
     Some(read)
 }
 
-/// Settles what needs more than one entry: how fresh, and nodes that would wait for themselves.
-pub(super) fn settle(wanted: &mut Wanted, own: &[Produces], ages: &[(AssetId, u64)], found: &Findings) {
+/// Settles what needs more than one entry: how fresh, and nodes that would wait for themselves. `ages` are by asset in lower
+/// case.
+pub(super) fn settle(wanted: &mut Wanted, own: &[Produces], ages: &HashMap<String, u64>, found: &Findings) {
     let asset = &wanted.consumes.asset;
     if let Some(at) = wanted.fresh_without_age.take() {
-        match ages.iter().find(|(id, _)| same(id, asset)) {
-            Some((_, max_age_ms)) => wanted.consumes.require = Require::Fresh { max_age_ms: *max_age_ms },
+        match ages.get(&asset.as_str().to_ascii_lowercase()) {
+            Some(max_age_ms) => wanted.consumes.require = Require::Fresh { max_age_ms: *max_age_ms },
             None => {
                 let message = "nothing says how long a version is fresh: give `freshness: {maxAge: …}`";
                 found.error(&at, ProblemCode::MissingField, message);

@@ -242,6 +242,7 @@ impl Fold<'_> {
             }
         }
         let exits = &definition.region(region).exits;
+        let taken: FxHashSet<u32> = turn.ways.out.iter().copied().collect();
         for exit in exits {
             let transition = definition.transition(*exit);
             if turn.node(transition.from).phase == Phase::Failed
@@ -249,7 +250,7 @@ impl Fold<'_> {
             {
                 self.node_mut(target).failed += 1;
             }
-            self.deliver(place.branch, *exit, turn.ways.out.contains(&exit.0));
+            self.deliver(place.branch, *exit, taken.contains(&exit.0));
         }
         for exit in exits {
             self.list_target_if_ready(place.branch, *exit);

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::run::agenda::{Agenda, Todo};
+use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
-use crate::run::{RunEvent, RunStatus};
+use crate::run::{Description, RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -33,6 +35,7 @@ impl Run {
             revision: Revision::FIRST,
             ending: None,
             assets: Assets::default(),
+            description: Description::default(),
             waiting: Waiting::default(),
         };
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
@@ -87,6 +90,9 @@ impl<'r> Fold<'r> {
         if was_active {
             self.let_go(place);
         }
+        let (had_a_place, has_a_place) =
+            (agenda::has_a_place(self, place, &self.node(place).phase), agenda::has_a_place(self, place, &phase));
+        self.branches.count_under_way(had_a_place, has_a_place);
         let branch = self.branches.of_mut(place);
         branch.active += u32::from(is_active);
         branch.active -= u32::from(was_active);
@@ -130,6 +136,11 @@ impl<'r> Fold<'r> {
         for transition in definition.node(place.node).leaving() {
             self.list_target_if_ready(place.branch, transition);
         }
+    }
+
+    fn leave_over(&mut self, place: Place, taken: &[u32]) {
+        let taken: FxHashSet<u32> = taken.iter().copied().collect();
+        self.leave(place, |_, transition| taken.contains(&transition.0));
     }
 
     /// Has whatever stands behind a node know that it has failed.
@@ -215,6 +226,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
 fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
+        RunEvent::RunDescribed { description } => run.description.learn(description),
         RunEvent::NodeAwaitedAssets { node, needs } => {
             let place = run.place(node);
             run.enter(place, Phase::AwaitingAssets { missing: needs.clone() });
@@ -322,7 +334,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.assets.produce(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
             match taken {
-                Some(taken) => run.leave(place, |_, transition| taken.contains(&transition.0)),
+                Some(taken) => run.leave_over(place, taken),
                 None => {
                     run.leave(place, |definition, transition| definition.transition(transition).on == Outcome::Success)
                 }
@@ -337,7 +349,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
-            run.leave(place, |_, transition| taken.contains(&transition.0));
+            run.leave_over(place, taken);
         }
         RunEvent::NodeSkipped { node } => {
             let place = run.place(node);

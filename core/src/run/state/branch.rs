@@ -105,6 +105,8 @@ pub(in crate::run) struct Branches {
     room: u64,
     /// How many turns of loops there were.
     turns: u32,
+    /// How many nodes have a place among those that may be under way at once; counted where that is bounded.
+    under_way: u32,
 }
 
 impl Branches {
@@ -116,6 +118,7 @@ impl Branches {
             next: 1,
             room: 0,
             turns: 0,
+            under_way: 0,
         }
     }
 
@@ -223,6 +226,16 @@ impl Branches {
     /// Returns how many nodes are neither pending nor ended, in all branches.
     pub fn active(&self) -> u32 {
         self.root.active + self.others.values().map(|branch| branch.active).sum::<u32>()
+    }
+
+    /// Returns how many nodes have a place among those that may be under way at once.
+    pub fn under_way(&self) -> u32 {
+        self.under_way
+    }
+
+    /// Counts a node that had such a place, or has one now.
+    pub fn count_under_way(&mut self, had: bool, has: bool) {
+        self.under_way = self.under_way + u32::from(has) - u32::from(had);
     }
 
     /// Lets go of what was to be done.

@@ -7,6 +7,7 @@
 //! | `branch` | which passes through the graph are open, and what an address names |
 //! | `around` | what a node is at that has branches open |
 //! | `node` | where one node stands |
+//! | `part` | which nodes happen where only a part of it was asked for |
 //! | `place` | how the run itself names a node in a branch |
 //! | `scope` | what expressions see |
 //! | `large` | how much memory its large values take |
@@ -17,19 +18,20 @@ mod branch;
 mod large;
 mod node;
 mod origin;
+mod part;
 mod place;
 mod scope;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Ending;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
+use super::{Description, Ending};
 use crate::definition::Definition;
-use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId};
+use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
 pub(super) use around::{Around, Each, EachNext, Try, Turns};
@@ -38,6 +40,7 @@ pub(super) use branch::{Branch, Branches, State};
 pub(crate) use large::large_bytes;
 pub(super) use node::{AwaitedMemo, NodeState, Phase};
 pub(super) use origin::Origin;
+pub(super) use part::{Part, check as check_targets};
 pub(super) use place::Place;
 pub(super) use scope::WayOut;
 
@@ -55,6 +58,8 @@ pub struct Run {
     pub(super) ending: Option<Ending>,
     pub(super) timers: BTreeSet<(Timestamp, Timer)>,
     pub(super) assets: Assets,
+    /// What it is called.
+    pub(super) description: Description,
     /// The attempts that wait for a worker, by queue, in the order they were scheduled.
     pub(super) waiting: Waiting,
 }
@@ -121,6 +126,11 @@ impl Run {
     /// Returns whether its id was derived from an idempotency key.
     pub fn is_keyed(&self) -> bool {
         self.origin.is_keyed()
+    }
+
+    /// Returns which nodes it was started for; none: all.
+    pub fn targets(&self) -> &[NodeId] {
+        self.origin.targets()
     }
 
     /// Returns the definition it is frozen at.

@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use super::super::{RunEvent, RunStatus, Trigger};
-use crate::definition::Definition;
-use crate::{DefinitionVersion, Json, RunId, Slug, Timestamp, WorkspaceId};
+use super::{Part, Place};
+use crate::definition::{Definition, NodeIx};
+use crate::{BranchId, DefinitionVersion, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
 
 /// What a run was started with. Nothing of it ever changes.
 #[derive(Debug, Clone)]
@@ -17,6 +18,9 @@ pub(in crate::run) struct Origin {
     input: Json,
     trigger: Trigger,
     keyed: bool,
+    targets: Vec<NodeId>,
+    /// What of the definition happens; absent: all.
+    part: Option<Part>,
     started_at: Timestamp,
     /// `run` and `trigger` as expressions see them, made when first asked for.
     facts: OnceLock<(Json, Json)>,
@@ -28,11 +32,11 @@ impl Origin {
     /// # Panics
     /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
     pub fn of(id: RunId, definition: Arc<Definition>, event: RunEvent, started_at: Timestamp) -> Self {
-        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed } = event else {
+        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets } = event else {
             panic!("the first event of a run is RunStarted, and the shard has checked it");
         };
-        let facts = OnceLock::new();
-        Self { id, workspace, workflow, version, definition, input, trigger, keyed, started_at, facts }
+        let (facts, part) = (OnceLock::new(), Part::of(&definition, &targets));
+        Self { id, workspace, workflow, version, definition, input, trigger, keyed, targets, part, started_at, facts }
     }
 
     pub fn id(&self) -> RunId {
@@ -68,6 +72,21 @@ impl Origin {
         self.keyed
     }
 
+    /// Which nodes were asked for; none: all.
+    pub fn targets(&self) -> &[NodeId] {
+        &self.targets
+    }
+
+    /// Whether a node of the run itself does not happen: only a part was asked for, and it is not of that.
+    pub fn is_left_out(&self, place: Place) -> bool {
+        place.branch == BranchId::ROOT && self.leads_out_of_part(place.node)
+    }
+
+    /// Whether a way to a node leads out of that part. A loop is of it as a whole, and so is a body.
+    pub fn leads_out_of_part(&self, to: NodeIx) -> bool {
+        self.part.as_ref().is_some_and(|part| !part.holds(to))
+    }
+
     pub fn started_at(&self) -> Timestamp {
         self.started_at
     }
@@ -95,8 +114,20 @@ impl Origin {
 /// Equality of what was folded: what follows from it is left out.
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
-        let Self { id, workspace, workflow, version, definition: _, input, trigger, keyed, started_at, facts: _ } =
-            self;
+        let Self {
+            id,
+            workspace,
+            workflow,
+            version,
+            definition: _,
+            input,
+            trigger,
+            keyed,
+            targets,
+            part: _,
+            started_at,
+            facts: _,
+        } = self;
         *id == other.id
             && *workspace == other.workspace
             && *workflow == other.workflow
@@ -104,6 +135,7 @@ impl PartialEq for Origin {
             && *input == other.input
             && *trigger == other.trigger
             && *keyed == other.keyed
+            && *targets == other.targets
             && *started_at == other.started_at
     }
 }

@@ -4,6 +4,7 @@ use super::route::{Exit, Failed};
 use super::signature::{check_output, refuse_output};
 use super::{Seen, Step, memo};
 use crate::run::budget::Later;
+use crate::run::describe::set_by;
 use crate::run::state::WayOut;
 use crate::run::weight::Weight;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
@@ -29,14 +30,21 @@ impl Step<'_, '_> {
         }
         let Exit { taken, failure } =
             Exit::of(self.decision.run(), self.place, WayOut::Succeeded(&output), self.decision.now(), self.work());
+        let news = set_by(self.decision.run(), self.place, &output, self.decision.now(), self.work());
         self.decision.turn.check_work()?;
+        let news = match news {
+            Ok(news) => news,
+            Err(failure) => return self.fail(failure, Some(attempt)),
+        };
         let (worker, started_at) = seen.unzip();
         let node = self.address();
         let reused = self.reused.take();
         let landed = self.state().asked.clone();
         let event =
             RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken, reused, landed };
-        if self.find_room(event.weight(), Some(attempt))? {
+        let weight = news.iter().map(RunEvent::weight).fold(event.weight(), Weight::and);
+        if self.find_room(weight, Some(attempt))? {
+            news.into_iter().for_each(|news| self.decision.emit(news));
             self.decision.emit(event);
             if let Some(failure) = failure {
                 self.decision.fail_in(self.place.branch, failure);

@@ -83,6 +83,11 @@ impl<'d, 'a> Step<'d, 'a> {
     /// [`Later`]; nothing has happened, here and below.
     pub fn begin(&mut self) -> Result<(), Later> {
         let node = self.node();
+        if self.decision.run().origin.is_left_out(self.place) {
+            let node = self.address();
+            self.decision.emit(RunEvent::NodeSkipped { node });
+            return Ok(());
+        }
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }

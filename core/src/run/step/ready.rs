@@ -14,7 +14,7 @@ pub(in crate::run) enum Readiness {
 
 /// Says whether a node's join is satisfied. Costs nothing in the number of its transitions.
 pub(in crate::run) fn readiness(node: &Node, state: &NodeState) -> Readiness {
-    let incoming = u32::try_from(node.incoming.len()).expect("a definition has at most 2,000 nodes");
+    let incoming = u32::try_from(node.incoming.len()).expect("a definition has at most 200,000 transitions");
     let open = incoming - state.decided;
     let (ready, dead) = match node.join {
         Join::All => (open == 0 && state.taken > 0, open == 0 && state.taken == 0),

@@ -24,9 +24,11 @@ fn route(
     work: &Work,
 ) -> Result<Route, EvaluationError> {
     let definition = run.definition();
+    // What leads to a node that does not happen in this run is not there.
+    let is_there = |ix: &&TransitionIx| !leads_out_of_part(run, **ix);
     for tier in tiers {
         let mut taken = Vec::new();
-        for ix in tier {
+        for ix in tier.iter().filter(is_there) {
             let Transition { when, back, .. } = definition.transition(*ix);
             let until = back.as_ref().and_then(|back| back.until.as_ref());
             let holds = may_lead_back(run, definition, place.branch, *ix)
@@ -41,6 +43,10 @@ fn route(
         }
     }
     Ok(Route::Blocked)
+}
+
+fn leads_out_of_part(run: &Run, way: TransitionIx) -> bool {
+    run.origin.leads_out_of_part(run.definition().transition(way).to)
 }
 
 fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> bool {
@@ -79,6 +85,7 @@ impl Exit {
             Ok(Route::Blocked) => {
                 let failure = match node.on_no_route {
                     OnNoRoute::End => None,
+                    OnNoRoute::Fail if node.on_success.iter().flatten().any(|ix| leads_out_of_part(run, *ix)) => None,
                     OnNoRoute::Fail => {
                         let message = format!("no transition out of {} holds", node.id);
                         Some(here(RunFailure::new("no_route", message)))

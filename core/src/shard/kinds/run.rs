@@ -201,7 +201,11 @@ impl Aggregate for Run {
         if !status.is_terminal() {
             return None;
         }
-        let ended = EndedRun { status, version: run.version(), start_hash: start_hash(run.workflow(), run.input()) };
+        let ended = EndedRun {
+            status,
+            version: run.version(),
+            start_hash: start_hash(run.workflow(), run.input(), run.targets()),
+        };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
         let run = shard.shelves.runs.remove(id)?;
         shard.docket.held.let_go(run.workspace(), *id);

@@ -10,11 +10,14 @@ use crate::shard::compiled::{Awaited, Missing};
 use crate::shard::definitions::Unusable;
 use crate::shard::quarantine::Quarantine;
 use crate::shard::{AggregateId, Command, Decided, Granted, Origin, Rejection, Shard, Submission, WorkflowKey, shelf};
-use crate::{CommandId, DefinitionVersion, Json, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
+use crate::{CommandId, DefinitionVersion, Json, NodeId, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
 
 /// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
-pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json) -> u64 {
-    stable_hash(&[workflow.as_str(), input.as_str()])
+pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json, targets: &[NodeId]) -> u64 {
+    if targets.is_empty() {
+        return stable_hash(&[workflow.as_str(), input.as_str()]);
+    }
+    stable_hash(&[workflow.as_str(), input.as_str(), Json::of(&targets).as_str()])
 }
 
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
@@ -110,15 +113,18 @@ fn is_same_start(
     };
     let work = Work::of(shard.bounds.decision.work);
     let input = run::complete_input_within(&start.input, &definition, &work).ok();
+    let mut targets = start.wishes.as_ref().map(|wishes| wishes.targets.clone()).unwrap_or_default();
+    targets.sort_unstable();
+    targets.dedup();
     shard.spent += work.spent();
-    Ok(input.is_some_and(|input| start_hash(&start.workflow, &input) == hash))
+    Ok(input.is_some_and(|input| start_hash(&start.workflow, &input, &targets) == hash))
 }
 
 impl Shard {
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
     pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.shelves.runs.get(&id) {
-            Some(run) => Some((run.version(), start_hash(run.workflow(), run.input()))),
+            Some(run) => Some((run.version(), start_hash(run.workflow(), run.input(), run.targets()))),
             None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }

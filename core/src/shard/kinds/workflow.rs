@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::definition::of_workspace;
 use super::{Event, Shelves};
 use crate::address::WorkflowKey;
 use crate::shard::checkpoint::Kind;
@@ -71,7 +72,10 @@ impl Aggregate for Workflow {
             return Ok(Verdict { events: Vec::new(), granted, tasks: HandedTasks::new() });
         }
         let definitions = &mut *ground.definitions;
-        let events = workflow::decide(self, wish, &mut |document| definitions.compiled(document));
+        let workspace = self.key().workspace.clone();
+        let events = workflow::decide(self, wish, &mut |document| {
+            of_workspace(&workspace, document).and_then(|()| definitions.compiled(document))
+        });
         let events = events.map_err(Rejection::Workflow)?;
         let granted = granted(self, !events.is_empty());
         Ok(Verdict { events, granted, tasks: HandedTasks::new() })

@@ -63,14 +63,24 @@ fn named<T: FromStr<Err = InvalidName>>(headers: &HeaderMap, name: &str) -> Resu
     header(headers, name)?.map(|text| text.parse().map_err(invalid)).transpose()
 }
 
+/// Parameters that may be given several times.
+const REPEATED: [&str; 2] = ["label", "attribute"];
+/// What stands between their values, which hold no control characters.
+const APART: &str = "\n";
+
 fn parameters(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
     let invalid = |name: &str, detail: String| Problem::new(Code::InvalidParameter, detail).with("parameter", name);
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     let Query(pairs) = pairs.map_err(|_| invalid("", "the query cannot be read".to_owned()))?;
-    let mut parameters = BTreeMap::new();
+    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in pairs {
         if value.chars().any(char::is_control) {
             return Err(invalid(&name, format!("`{name}` contains a control character")));
+        }
+        if let Some(before) = parameters.get_mut(&name).filter(|_| REPEATED.contains(&name.as_str())) {
+            before.push_str(APART);
+            before.push_str(&value);
+            continue;
         }
         if parameters.contains_key(&name) {
             return Err(invalid(&name, format!("`{name}` is given twice")));
@@ -105,6 +115,11 @@ impl Asked {
     /// Takes a parameter as it came.
     pub fn take(&mut self, name: &str) -> Option<String> {
         self.parameters.remove(name)
+    }
+
+    /// Takes each value of a parameter that may be given several times.
+    pub fn take_each(&mut self, name: &str) -> Vec<String> {
+        self.take(name).map_or_else(Vec::new, |all| all.split(APART).map(str::to_owned).collect())
     }
 
     /// Takes a parameter of some form.

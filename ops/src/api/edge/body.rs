@@ -26,6 +26,11 @@ pub type Room = Option<SemaphorePermit<'static>>;
 
 /// The largest body.
 pub const BYTES_MAX: usize = 1024 * 1024;
+/// The largest body that brings definitions: one of 16 MiB, and what stands around it.
+pub const DOCUMENTS_BYTES_MAX: usize = 17 * 1024 * 1024;
+/// A body that may bring definitions.
+pub struct DocumentsBody(pub Body);
+
 /// How much of a body that is too large is read and thrown away, so that the sender hears the answer on this connection and
 /// can go on using it. Beyond that, the connection ends.
 const DRAINED_MAX: usize = 8 * BYTES_MAX;
@@ -39,11 +44,25 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Self::read(request, BYTES_MAX).await
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for DocumentsBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Body::read(request, DOCUMENTS_BYTES_MAX).await.map(Self)
+    }
+}
+
+impl Body {
+    async fn read(request: Request, bytes_max: usize) -> Result<Self, Problem> {
         let spelling = spelling(request.headers())?;
-        if content_length(request.headers()).is_some_and(|length| length > (BYTES_MAX + DRAINED_MAX) as u64) {
-            return Err(too_large());
+        if content_length(request.headers()).is_some_and(|length| length > (bytes_max + DRAINED_MAX) as u64) {
+            return Err(too_large(bytes_max));
         }
-        let (bytes, room) = collect(request.into_body(), &HELD).await?;
+        let (bytes, room) = collect(request.into_body(), bytes_max, &HELD).await?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Problem::new(Code::NotUtf8, format!("the body is not UTF-8 from byte {at} on"))
@@ -52,8 +71,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::TooLarge, format!("the body has more than {BYTES_MAX} bytes"))
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::TooLarge, format!("the body has more than {bytes_max} bytes"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -73,22 +92,22 @@ fn spelling(headers: &HeaderMap) -> Result<Spelling, Problem> {
     }
 }
 
-async fn collect(body: Stream, all: &'static Semaphore) -> Result<(Vec<u8>, Room), Problem> {
+async fn collect(body: Stream, bytes_max: usize, all: &'static Semaphore) -> Result<(Vec<u8>, Room), Problem> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut room, mut length) = (Vec::new(), None, 0);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Problem::new(Code::Incomplete, error.to_string()))?;
         length += chunk.len();
         match length {
-            0..=BYTES_MAX => {
+            _ if length <= bytes_max => {
                 make_room(&mut room, length, all)?;
                 bytes.extend_from_slice(&chunk);
             }
-            _ if length > BYTES_MAX + DRAINED_MAX => return Err(too_large()),
+            _ if length > bytes_max + DRAINED_MAX => return Err(too_large(bytes_max)),
             _ => (bytes, room) = (Vec::new(), None),
         }
     }
-    if length > BYTES_MAX { Err(too_large()) } else { Ok((bytes, room)) }
+    if length > bytes_max { Err(too_large(bytes_max)) } else { Ok((bytes, room)) }
 }
 
 /// Takes the room that a body of so many bytes needs.
@@ -173,22 +192,22 @@ mod tests {
     async fn bodies_that_are_held_have_so_much_room_together() {
         static ALL: Semaphore = Semaphore::const_new(1_536);
         let body = |bytes: usize| Stream::from(vec![b'x'; bytes]);
-        let (first, room) = collect(body(BYTES_MAX), &ALL).await.unwrap();
+        let (first, room) = collect(body(BYTES_MAX), BYTES_MAX, &ALL).await.unwrap();
         assert_eq!(first.len(), BYTES_MAX);
-        let refused = collect(body(BYTES_MAX), &ALL).await.unwrap_err();
+        let refused = collect(body(BYTES_MAX), BYTES_MAX, &ALL).await.unwrap_err();
         assert_eq!(refused.code(), Code::Overloaded);
-        let (_, small) = collect(body(BYTES_MAX / 2), &ALL).await.unwrap();
-        assert_eq!(collect(body(1), &ALL).await.unwrap_err().code(), Code::Overloaded);
+        let (_, small) = collect(body(BYTES_MAX / 2), BYTES_MAX, &ALL).await.unwrap();
+        assert_eq!(collect(body(1), BYTES_MAX, &ALL).await.unwrap_err().code(), Code::Overloaded);
         drop((room, small));
         // One that is too large is read and thrown away: it keeps none.
-        assert_eq!(collect(body(BYTES_MAX + 1), &ALL).await.unwrap_err().code(), Code::TooLarge);
+        assert_eq!(collect(body(BYTES_MAX + 1), BYTES_MAX, &ALL).await.unwrap_err().code(), Code::TooLarge);
         assert_eq!(ALL.available_permits(), 1_536, "all of it came back");
     }
 
     #[tokio::test]
     async fn what_a_body_wishes_keeps_its_room_until_it_is_let_go() {
         static ALL: Semaphore = Semaphore::const_new(4);
-        let (bytes, room) = collect(Stream::from(r#"{"a": 1}"#), &ALL).await.unwrap();
+        let (bytes, room) = collect(Stream::from(r#"{"a": 1}"#), BYTES_MAX, &ALL).await.unwrap();
         let body = Body { text: String::from_utf8(bytes).unwrap(), spelling: Spelling::Json, room };
         let mut fields = body.fields().unwrap();
         assert!(fields.take("a").is_some());

@@ -189,6 +189,8 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::StaleAttempt) => Code::RunClosed,
             Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
+            Rejection::Run(RunRejection::TargetInvalid { .. }) => Code::TargetInvalid,
+            Rejection::Run(RunRejection::DescriptionInvalid { .. }) => Code::DescriptionInvalid,
             Rejection::Run(RunRejection::KeyReused { run }) => {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }

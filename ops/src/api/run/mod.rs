@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
+//! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `context` | what was seen of one at a moment |
 //! | `values` | what of one is too large for the tables |
@@ -12,6 +13,7 @@
 mod cancel;
 mod context;
 mod events;
+mod naming;
 mod parts;
 mod start;
 mod values;
@@ -53,7 +55,14 @@ const LIMIT: u32 = 50;
 
 /// `GET /runs`
 async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
-    let filter = RunFilter { workflow: reading.parameter("workflow")?, status: status(&mut reading)? };
+    let filter = RunFilter {
+        workflow: reading.parameter("workflow")?,
+        status: status(&mut reading)?,
+        name: reading.take("name"),
+        labels: naming::labels_asked(&mut reading)?,
+        attributes: naming::attributes_asked(&mut reading)?,
+        parent: reading.parameter("parent")?,
+    };
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<RunsAfter>("cursor")?);
     let workspace = reading.begin(&api).await?;
     Ok(api.read(api.reads.runs(&workspace, &filter, after, limit).await?))

@@ -14,6 +14,7 @@ use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::naming;
 use crate::api::asked::{self, Asked, Caller};
 use crate::api::body::{Body, Fields};
 use crate::api::token::Token;
@@ -48,6 +49,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let mut fields = body.fields()?;
     let input = input(&mut fields)?;
     let version = version(&mut fields)?;
+    let wishes = naming::wishes(&mut fields)?;
     let room = fields.finish()?;
     let key = WorkflowKey { workspace, workflow };
     let version = match version {
@@ -71,6 +73,7 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
         input,
         trigger: Trigger::Manual {},
         keyed: idempotency_key.is_some(),
+        wishes,
     };
     // A fresh command id even for a key: the shard compares the input, which an id it knows would keep it from.
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command: RunCommand::StartRun(start) });

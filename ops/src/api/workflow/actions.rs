@@ -10,7 +10,7 @@ use headwater_core::shard::{ActionKey, AggregateId, Command, Submission};
 use headwater_core::{DefinitionVersion, ShardId, Slug, WorkspaceId};
 use headwater_workers::shard_client::DescribedAction;
 
-use super::apply::Applied;
+use super::apply::{Applied, aside};
 use crate::api::asked::Caller;
 use crate::api::{Api, COMMAND_WAIT, Problem, fresh_command};
 use crate::codes::Code;
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 32;
 ///
 /// # Errors
 /// When the shard of an action does not answer, or there are too many.
-pub async fn fill(api: &Api, workspace: &WorkspaceId, checks: &mut Checks) -> Result<(), Problem> {
+pub async fn fill(api: &Api, workspace: &WorkspaceId, mut checks: Checks) -> Result<Checks, Problem> {
     let references = checks.references();
     if references.len() > REFERENCES_MAX {
         let count = references.len();
@@ -44,8 +44,12 @@ pub async fn fill(api: &Api, workspace: &WorkspaceId, checks: &mut Checks) -> Re
     let others: Vec<_> = others.collect();
     let found: Vec<_> = futures_util::stream::iter(others).buffered(AT_ONCE).try_collect().await?;
     checks.number_actions(|slug| own.get(slug).map(|filled| filled.version));
-    checks.fill(&found.into_iter().flatten().collect(), Beyond::Refused);
-    Ok(())
+    let known = found.into_iter().flatten().collect();
+    aside(move || {
+        checks.fill(&known, Beyond::Refused);
+        checks
+    })
+    .await
 }
 
 async fn find(

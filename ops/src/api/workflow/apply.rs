@@ -16,37 +16,65 @@ use tokio::time::Instant;
 
 use super::{actions, neighbours};
 use crate::api::asked::{Asked, Caller};
-use crate::api::body::Body;
+use crate::api::body::{Body, DocumentsBody};
 use crate::api::token::Token;
 use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
 use crate::documents::{self, Batch, Checked, CheckedAction, Checks, Located, Placed, Refused};
 
-/// Reads definitions that go with what is applied already.
-async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: &Body) -> Result<Batch, Problem> {
+/// Reads definitions that go with what is applied already. Compiling takes as long as they are large, and nobody waits for it.
+async fn read_among_others(api: &Api, workspace: &WorkspaceId, body: Body) -> Result<(Batch, Arc<Body>), Problem> {
+    let body = Arc::new(body);
+    let given = Arc::clone(&body);
+    let (checks, roots) = aside(move || read(&given)).await??;
+    let checks = actions::fill(api, workspace, checks).await?;
+    let given = Arc::clone(&body);
+    let (mut batch, roots) = aside(move || finish(checks, roots, &given)).await??;
+    neighbours::compare(api, workspace, &mut batch.workflows).await?;
+    let given = Arc::clone(&body);
+    let batch = aside(move || placed(batch, &roots, &given)).await?;
+    refuse_errors(&batch.workflows)?;
+    Ok((batch, body))
+}
+
+/// Reads definitions, and where in the body each stands.
+fn read(body: &Body) -> Result<(Checks, Vec<String>), Problem> {
     let documents = documents::definitions(&body.text, body.spelling)?;
     if documents.is_empty() {
         return Err(Problem::new(Code::InvalidField, "the body holds no definition"));
     }
     let mut checks = Checks::default();
     documents.iter().for_each(|document| checks.check(&document.value));
-    actions::fill(api, workspace, &mut checks).await?;
-    let root_of = |document: usize| documents[document].root.as_str();
-    let mut batch = checks.finish().map_err(|mut found| {
+    Ok((checks, documents.into_iter().map(|document| document.root).collect()))
+}
+
+/// Returns what can be applied, or says what is wrong with it, and where.
+fn finish(checks: Checks, roots: Vec<String>, body: &Body) -> Result<(Batch, Vec<String>), Problem> {
+    let batch = checks.finish().map_err(|mut found| {
+        let root_of = |document: usize| roots[document].as_str();
         let findings = found.findings.iter_mut().map(|located| (root_of(located.document), &mut located.placed));
         documents::place(&body.text, body.spelling, findings);
         refused(&found, documents.len())
     })?;
-    neighbours::compare(api, workspace, &mut batch.workflows).await?;
+    Ok((batch, roots))
+}
+
+/// Finds where in the body what was found stands.
+fn placed(mut batch: Batch, roots: &[String], body: &Body) -> Batch {
     let Batch { actions, workflows } = &mut batch;
     let of_actions = actions.iter_mut().map(|one| (one.document, &mut one.findings));
     let of_workflows = workflows.iter_mut().map(|one| (one.document, &mut one.findings));
     let findings = of_actions
         .chain(of_workflows)
-        .flat_map(|(document, findings)| findings.iter_mut().map(move |placed| (root_of(document), placed)));
+        .flat_map(|(document, findings)| findings.iter_mut().map(move |placed| (roots[document].as_str(), placed)));
     documents::place(&body.text, body.spelling, findings);
-    refuse_errors(&batch.workflows)?;
-    Ok(batch)
+    batch
+}
+
+/// Does what takes long where nobody waits for it.
+pub(super) async fn aside<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let unread = |_| Problem::new(Code::Internal, "the definitions could not be checked");
+    tokio::task::spawn_blocking(read).await.map_err(unread)
 }
 
 /// Refuses definitions that do not go with those of other workflows.
@@ -100,9 +128,9 @@ struct NewVersion<'a> {
 }
 
 /// `POST /workflows/validate`
-pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: DocumentsBody) -> Result<Response, Problem> {
     let workspace = asked.finish()?;
-    let Batch { actions, workflows } = read_among_others(&api, &workspace, &body).await?;
+    let (Batch { actions, workflows }, _room) = read_among_others(&api, &workspace, body.0).await?;
     let actions = actions.into_iter().map(|CheckedAction { definition, findings, .. }| Valid {
         slug: definition.slug,
         content_hash: definition.content_hash,
@@ -118,10 +146,14 @@ pub async fn validate(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> 
 }
 
 /// `POST /workflows`
-pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> Result<Response, Problem> {
+pub async fn apply(
+    State(api): State<Arc<Api>>,
+    mut asked: Asked,
+    DocumentsBody(body): DocumentsBody,
+) -> Result<Response, Problem> {
     let readable_within = readable::asked(&mut asked, false)?;
     let caller = asked.finish_to_change()?;
-    let batch = read_among_others(&api, &caller.workspace, &body).await?;
+    let (batch, _room) = read_among_others(&api, &caller.workspace, body).await?;
     let actions = actions::apply(&api, &caller, &batch.actions).await?;
     let workflows = batch.workflows.iter().map(|one| apply_one(&api, &caller, one));
     let workflows = futures_util::future::try_join_all(workflows).await?;
@@ -174,7 +206,8 @@ pub async fn apply_one(api: &Api, caller: &Caller, checked: &Checked) -> Result<
     let internal = |detail: &str| Problem::new(Code::Internal, detail);
     let shard = api.shards.of(&AggregateId::Workflow(key.clone()));
     let shard = shard.ok_or_else(|| internal("the shard map has no place for the workflow"))?;
-    let apply = ApplyWorkflow { document: checked.source.clone(), content_hash: checked.content_hash.clone() };
+    let document = api.workflows.definitions.as_sent(&key.workspace, &checked.source).await?;
+    let apply = ApplyWorkflow { document, content_hash: checked.content_hash.clone() };
     let command = Command::Workflow { key: key.clone(), command: WorkflowCommand::ApplyWorkflow(apply) };
     let submission = Submission::of(caller.actor.clone(), fresh_command(), command);
     let (position, granted) = api.shards.client.submit(shard, submission, COMMAND_WAIT).await?;
@@ -200,13 +233,15 @@ pub async fn await_published(
     let mut backoff = super::ARRIVING;
     loop {
         // Another version is there when somebody else has applied or pinned one meanwhile: then ours was there before.
-        match api.workflows.definitions.current(key).await? {
-            Some(stored) if stored.version == started => {
-                if started == version || api.workflows.definitions.get(key, version).await?.is_some() {
+        match api.workflows.definitions.current_version(key).await? {
+            Some(current) if current == started => {
+                if started == version || api.workflows.definitions.as_stored(key, version).await?.is_some() {
                     return Ok(());
                 }
             }
-            Some(_) if Instant::now() > deadline && api.workflows.definitions.get(key, version).await?.is_some() => {
+            Some(_)
+                if Instant::now() > deadline && api.workflows.definitions.as_stored(key, version).await?.is_some() =>
+            {
                 return Ok(());
             }
             Some(_) | None => {}

@@ -31,7 +31,7 @@ pub const BODY_WAIT: Duration = Duration::from_secs(600);
 /// How long a batch may take in all.
 pub const PATIENCE: Duration = Duration::from_secs(1_200);
 /// What one line may have.
-const LINE_BYTES_MAX: usize = body::BYTES_MAX;
+const LINE_BYTES_MAX: usize = body::DOCUMENTS_BYTES_MAX;
 const MEDIA: &str = "application/x-ndjson";
 /// How many are under way at once.
 const AT_ONCE: usize = 32;

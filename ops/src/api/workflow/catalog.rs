@@ -49,7 +49,7 @@ impl Catalog {
             }
             known.generation
         };
-        let found = definitions.current(key).await?.map(|stored| stored.version);
+        let found = definitions.current_version(key).await?;
         if let Some(version) = found {
             let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
             if known.watched && known.generation == generation {

@@ -196,7 +196,7 @@ pub async fn await_declared(
             if known.iter().any(|known| known.workflow == key.workflow && known.version == version) {
                 break;
             }
-            if api.workflows.definitions.current(key).await?.is_some_and(|current| current.version != version) {
+            if api.workflows.definitions.current_version(key).await?.is_some_and(|current| current != version) {
                 return Ok(());
             }
             if Instant::now() > deadline {

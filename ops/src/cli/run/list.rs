@@ -15,6 +15,18 @@ pub struct ListSettings {
     /// queued, running, waiting, paused, succeeded, failed or cancelled.
     #[arg(long)]
     status: Option<String>,
+    /// What it is called, exactly.
+    #[arg(long)]
+    name: Option<String>,
+    /// A label that it has. Can be given several times.
+    #[arg(long = "label", value_name = "KEY:VALUE")]
+    labels: Vec<String>,
+    /// A search attribute that it has. Can be given several times.
+    #[arg(long = "attribute", value_name = "KEY:VALUE")]
+    attributes: Vec<String>,
+    /// The run that called it.
+    #[arg(long)]
+    parent: Option<String>,
     #[arg(long, default_value_t = 20)]
     limit: u32,
     /// Where the page begins: what the page before said.
@@ -27,13 +39,21 @@ pub struct ListSettings {
 pub async fn run(settings: ListSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let mut query = vec![("limit", settings.limit.to_string())];
-    let given = [("workflow", settings.workflow), ("status", settings.status), ("cursor", settings.cursor)];
+    let given = [
+        ("workflow", settings.workflow),
+        ("status", settings.status),
+        ("name", settings.name),
+        ("parent", settings.parent),
+        ("cursor", settings.cursor),
+    ];
+    query.extend(settings.labels.into_iter().map(|label| ("label", label)));
+    query.extend(settings.attributes.into_iter().map(|attribute| ("attribute", attribute)));
     query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let page = client.get("/runs", &query).await?;
     show::answer(client.output, &page, || {
-        let columns = ["runId", "workflow", "version", "status", "startedAt", "completedAt"];
+        let columns = ["runId", "workflow", "version", "status", "startedAt", "completedAt", "name"];
         let rows = show::items(&page, "runs").map(|run| columns.map(|name| show::cell(&run[name])).to_vec());
-        show::table(&["run", "workflow", "version", "status", "started", "ended"], rows)
+        show::table(&["run", "workflow", "version", "status", "started", "ended", "name"], rows)
     });
     show::next_page(&page);
     Ok(ExitCode::SUCCESS)

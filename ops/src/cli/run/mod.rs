@@ -66,6 +66,19 @@ fn card(run: &Value) -> String {
             properties.push((name, show::actor(&run[field])));
         }
     }
+    if !run["name"].is_null() {
+        properties.insert(1, ("name", show::cell(&run["name"])));
+    }
+    for (name, field) in [("labels", "labels"), ("attributes", "attributes")] {
+        let of = run[field].as_object().into_iter().flatten();
+        let pairs: Vec<String> = of.map(|(key, value)| format!("{key}={}", show::cell(value))).collect();
+        if !pairs.is_empty() {
+            properties.push((name, pairs.join(", ")));
+        }
+    }
+    if !run["targets"].is_null() {
+        properties.push(("targets", show::cell(&run["targets"])));
+    }
     let call = &run["trigger"]["call"];
     if !call.is_null() {
         properties.push(("called by", format!("{} of {}", show::cell(&call["node"]), show::cell(&call["parent"]))));

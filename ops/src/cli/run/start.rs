@@ -25,6 +25,15 @@ pub struct StartSettings {
     /// A version other than the current one.
     #[arg(long)]
     version: Option<u32>,
+    /// What the run is called.
+    #[arg(long)]
+    name: Option<String>,
+    /// A label of the run.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// Only this node happens, and what it depends on. Can be given several times.
+    #[arg(long = "target", value_name = "NODE")]
+    targets: Vec<String>,
     /// Makes the start safe to repeat: the same key starts the same run.
     #[arg(long)]
     idempotency_key: Option<String>,
@@ -43,6 +52,15 @@ pub async fn run(settings: StartSettings) -> Result<ExitCode, Failure> {
     let mut body = json!({"input": input(settings.input.as_deref(), &settings.parameters)?});
     if let Some(version) = settings.version {
         body["version"] = json!(version);
+    }
+    if let Some(name) = &settings.name {
+        body["name"] = json!(name);
+    }
+    if !settings.labels.is_empty() {
+        body["labels"] = labels(&settings.labels)?;
+    }
+    if !settings.targets.is_empty() {
+        body["targets"] = json!(settings.targets);
     }
     let mut request = client.request(Method::POST, &format!("/workflows/{}/runs", settings.workflow)).json(&body);
     if let Some(key) = &settings.idempotency_key {
@@ -63,6 +81,16 @@ pub async fn run(settings: StartSettings) -> Result<ExitCode, Failure> {
         show::card([("run", show::cell(&started["runId"])), ("token", show::cell(&started["token"]))])
     });
     Ok(ExitCode::SUCCESS)
+}
+
+fn labels(given: &[String]) -> Result<Value, Failure> {
+    let invalid = |label: &str| Failure::new(format!("{label:?} is not key=value")).exit(Exit::InvalidInput);
+    let mut labels = Map::new();
+    for label in given {
+        let (key, value) = label.split_once('=').ok_or_else(|| invalid(label))?;
+        labels.insert(key.to_owned(), Value::from(value));
+    }
+    Ok(Value::Object(labels))
 }
 
 fn input(whole: Option<&str>, parameters: &[String]) -> Result<Value, Failure> {

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use headwater_core::shard::{
-    Bundle, BundleError, CommitPlace, HoldReason, Mismatch, Owner, Poison, Resending, Shard, ShardMap, compiled_by,
+    Bundle, BundleError, CommitPlace, Compiler, HoldReason, Mismatch, Owner, Poison, Resending, Shard, ShardMap,
+    compiled_by,
 };
 use headwater_core::{Incarnation, Sequence, ShardId};
 use headwater_streams::ExchangeError;
@@ -15,7 +16,6 @@ use headwater_streams::values::Values;
 
 use super::aside;
 use super::refusal::{Poisoned, RecoverError, Unusable};
-use crate::shard_worker::compile::compiled_once;
 use crate::shard_worker::values::{fill, next_piece};
 
 /// What is there to be folded.
@@ -25,6 +25,8 @@ pub(super) struct Found {
     pub begun: Incarnation,
     /// The newest checkpoint, if there is one.
     pub newest: Result<Option<Bytes>, ExchangeError>,
+    /// How definitions are compiled.
+    pub compiler: Compiler,
 }
 
 /// What came of it.
@@ -79,6 +81,7 @@ pub(super) async fn fold_found<J: Journals, C: Send + 'static>(
     lessons: &Lessons,
 ) -> Result<Folded<C>, RecoverError> {
     let JournalInfo { first, last: end, .. } = found.info;
+    let compiler = found.compiler.clone();
     let is_purged = first > Sequence::FIRST;
     // What was sent long ago is in no checkpoint.
     let wants_all = trust == Trust::JournalOnly || !lessons.kept.is_empty();
@@ -107,7 +110,7 @@ pub(super) async fn fold_found<J: Journals, C: Send + 'static>(
         }
     };
     let checkpoint = restored.as_ref().map(Owner::last);
-    let mut owner = restored.unwrap_or_else(|| Owner::new(compiled_by(compiled_once, Shard::new(shard, map.clone()))));
+    let mut owner = restored.unwrap_or_else(|| Owner::new(compiled_by(&compiler, Shard::new(shard, map.clone()))));
     for (place, reason) in &lessons.spared {
         owner.spare(*place, reason.clone());
     }
@@ -121,11 +124,11 @@ pub(super) async fn from_checkpoint<J: Journals, C: Send + 'static>(
     journals: &J,
     shard: ShardId,
     map: &ShardMap,
-    Found { info: JournalInfo { first, last: end, .. }, begun, newest }: Found,
+    Found { info: JournalInfo { first, last: end, .. }, begun, newest, compiler }: Found,
 ) -> Result<Option<Owner<C>>, Unusable> {
     let Some(bytes) = newest.map_err(Unusable::Unreadable)? else { return Ok(None) };
     let map = map.clone();
-    let restored = aside(move || Owner::restore(compiled_by(compiled_once, Shard::new(shard, map)), &bytes)).await;
+    let restored = aside(move || Owner::restore(compiled_by(&compiler, Shard::new(shard, map)), &bytes)).await;
     let owner: Owner<C> = restored.map_err(Unusable::Panicked)?.map_err(Unusable::Refused)?;
     let (taken_at, found) = (owner.last().in_stream(), owner.shard().lanes().incarnation());
     if found < begun {

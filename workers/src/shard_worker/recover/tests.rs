@@ -3,12 +3,13 @@
 mod elsewhere;
 mod held;
 mod speed;
+mod stored;
 mod values;
 
 use headwater_core::credit::Hands;
 use headwater_core::definition::compile;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Bundle, Command, Commit, Event, Shard, Submission, Way, WorkflowKey, digest};
+use headwater_core::shard::{Bundle, Command, Commit, Compiler, Event, Shard, Submission, Way, WorkflowKey, digest};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Incarnation, Json, Revision, RunId, Timestamp};
 use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
 use headwater_streams::topology::Topology;
@@ -53,6 +54,7 @@ fn wishes(runs: u128) -> Vec<Submission> {
         input: Json::empty_object(),
         trigger: Trigger::Manual {},
         keyed: false,
+        wishes: None,
     };
     let mut commands = vec![Command::AdoptDefinition { key, version, document }];
     commands.extend((1..=runs).map(|number| Command::Run {
@@ -122,7 +124,7 @@ impl House {
         self.checkpoints.put(shard(), stored.into().into_bytes().into()).await.unwrap();
         let info = self.journal.info().await.unwrap();
         let newest = newest_checkpoint(&self.broker, shard()).await;
-        let found = Found { info, begun: Incarnation::FIRST, newest };
+        let found = Found { info, begun: Incarnation::FIRST, newest, compiler: Compiler::default() };
         let journals = JetStreamJournals::new(&self.broker);
         let unusable = from_checkpoint::<_, ()>(&journals, shard(), &self.map, found).await;
         unusable.expect_err("this checkpoint is not to be used")

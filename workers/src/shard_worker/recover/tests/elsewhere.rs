@@ -1,5 +1,6 @@
 //! Recovery from journals that no broker holds: what it makes of what a reader returns is the same wherever that comes from.
 
+use headwater_core::definition::StoredDocument;
 use headwater_core::shard::{HoldReason, Sighting};
 use headwater_streams::journals::{Entry, JournalReader, Journals, MemoryJournals, ReadError};
 use headwater_streams::values::MemoryValues;
@@ -30,7 +31,7 @@ async fn told(runs: u128) -> MemoryJournals {
 
 async fn folded<J: Journals>(journals: &J, newest: Option<Bytes>) -> Result<Folded<()>, RecoverError> {
     let info = journals.describe(shard()).await.unwrap().unwrap();
-    let found = Found { info, begun: Incarnation::FIRST, newest: Ok(newest) };
+    let found = Found { info, begun: Incarnation::FIRST, newest: Ok(newest), compiler: Compiler::default() };
     fold_found(journals, &MemoryValues::new(), shard(), &map(), found, Trust::Witnesses, &Lessons::default()).await
 }
 
@@ -98,6 +99,10 @@ impl Journals for Unruly {
 
     async fn contradicts(&self, shard: ShardId, seen: &Sighting) -> Result<Option<HoldReason>, ExchangeError> {
         self.journals.contradicts(shard, seen).await
+    }
+
+    async fn document(&self, stored: &StoredDocument) -> Result<Option<Json>, ExchangeError> {
+        self.journals.document(stored).await
     }
 }
 

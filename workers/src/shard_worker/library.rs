@@ -1,0 +1,70 @@
+//! Documents that are too large for the journal, fetched from the store of values where they are to be compiled.
+
+use std::time::Duration;
+
+use headwater_core::Json;
+use headwater_core::definition::StoredDocument;
+use headwater_core::shard::{Compiled, Compiler};
+use headwater_streams::complaints::Complaints;
+use headwater_streams::values::{self, ValueError, ValueStore};
+use headwater_streams::{Broker, Disposition};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+use super::compile::compiled_once;
+
+/// How long a store that does not answer is asked for a document.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where documents are that the journal names by digest. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Library {
+    values: ValueStore,
+}
+
+impl Library {
+    pub fn new(broker: &Broker) -> Self {
+        Self { values: ValueStore::new(broker) }
+    }
+
+    /// Fetches a document.
+    ///
+    /// # Errors
+    /// Why there is none, in words: the store has lost it, or does not answer.
+    pub async fn fetch(&self, stored: &StoredDocument) -> Result<Json, String> {
+        let give_up_at = Instant::now() + PATIENCE;
+        loop {
+            let error = match values::document(&self.values, stored).await {
+                Ok(document) => return Ok(document),
+                Err(error) => error,
+            };
+            let is_final = error.disposition() == Disposition::Corrupt || Instant::now() >= give_up_at;
+            if is_final {
+                return Err(said(&error));
+            }
+            static UNREAD: Complaints = Complaints::new();
+            if let Some(count) = UNREAD.due() {
+                tracing::warn!(%error, digest = %stored.digest, count, "a document cannot be fetched yet, trying again");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Compiles what is folded, off the threads of the runtime: what is stored elsewhere is waited for there.
+    pub fn compiler(&self) -> Compiler {
+        let (library, runtime) = (self.clone(), Handle::current());
+        Compiler::new(move |document| {
+            compiled_once(document, |stored| match block_in_place(|| runtime.block_on(library.fetch(stored))) {
+                Ok(fetched) => Compiled::of_stored(stored, &fetched),
+                Err(reason) => Compiled::failed(stored.to_json(), reason),
+            })
+        })
+    }
+}
+
+fn said(error: &ValueError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
