@@ -29,7 +29,7 @@ fn a_run_is_named_by_its_definition_and_by_its_nodes() {
     let mut world = World::with(&document());
     let run = world.start("w", json!({"dir": "/x", "env": "prod", "size": 7}));
     let start = json!({"name": "scan of /x", "labels": {"env": "prod", "n": "2"}, "attributes": {"size": 7}});
-    assert_eq!(described(&world, run), [start.clone()]);
+    assert_eq!(described(&world, run), std::slice::from_ref(&start));
     is_the_same_from_checkpoints(&world, run);
     let task = world.tasks().remove(0);
     world.report(&task, ok(json!({"rows": 3}))).unwrap();
