@@ -25,11 +25,6 @@ impl Weight {
     pub fn and(self, other: Self) -> Self {
         Self { bytes: self.bytes + other.bytes, stored: self.stored + other.stored }
     }
-
-    /// Returns how much room both take.
-    pub fn and(self, other: Self) -> Self {
-        Self { bytes: self.bytes + other.bytes, stored: self.stored + other.stored }
-    }
 }
 
 macro_rules! storable {
@@ -45,7 +40,6 @@ macro_rules! storable {
             | Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, .. }, .. } => Some(output),
             Self::AttemptScheduled { input: None, .. }
             | Self::MemoAsked { input: None, .. }
-            | Self::RunDescribed { .. }
             | Self::RunDescribed { .. }
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }
@@ -101,7 +95,6 @@ impl RunEvent {
             Self::AssetResolved { chosen, .. } => {
                 chosen.as_ref().map_or(0, |c| 2 * NAMES_BYTES + c.payload.len_bytes())
             }
-            Self::RunDescribed { description } => description.len_bytes(),
             Self::RunDescribed { description } => description.len_bytes(),
             Self::AttemptFailed { failure, .. } | Self::NodeFailed { failure, .. } => failure.len_bytes(),
             Self::NodeSucceeded { assets, .. } => {

@@ -64,6 +64,7 @@ impl House {
             input: Json::of(&input),
             trigger: Trigger::Manual {},
             keyed: false,
+            wishes: None,
         };
         self.submit(Command::Run { run, command: RunCommand::StartRun(start) });
         run

@@ -54,7 +54,7 @@ fn finish(checks: Checks, roots: Vec<String>, body: &Body) -> Result<(Batch, Vec
         let root_of = |document: usize| roots[document].as_str();
         let findings = found.findings.iter_mut().map(|located| (root_of(located.document), &mut located.placed));
         documents::place(&body.text, body.spelling, findings);
-        refused(&found, documents.len())
+        refused(&found, roots.len())
     })?;
     Ok((batch, roots))
 }

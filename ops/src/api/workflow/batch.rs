@@ -49,9 +49,9 @@ pub async fn apply(State(api): State<Arc<Api>>, mut asked: Asked, request: Reque
         return Err(Problem::new(Code::MediaType, detail));
     }
     let _turn = api.turns.batch()?;
-    let mut checks = receive(request.into_body()).await?;
+    let checks = receive(request.into_body()).await?;
     let documents = checks.documents();
-    actions::fill(&api, &caller.workspace, &mut checks).await?;
+    let checks = actions::fill(&api, &caller.workspace, checks).await?;
     let mut batch = checks.finish().map_err(|refused| apply::refused(&refused, documents))?;
     if documents == 0 {
         return Err(Problem::new(Code::InvalidField, "the batch holds no definition"));
