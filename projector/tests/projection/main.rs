@@ -58,7 +58,7 @@ impl House {
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns and tables that came later are left: what this release put there is not projected again.
             format!(
-                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls')"
+                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls', 'stored_values')"
             ),
         ] {
             self.rows(&before).await;
