@@ -58,7 +58,8 @@ impl House {
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns and tables that came later are left: what this release put there is not projected again.
             format!(
-                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls', 'actions')"
+                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls', 'actions', 'stored_values',
+                    'what_runs_are_called')"
             ),
         ] {
             self.rows(&before).await;
