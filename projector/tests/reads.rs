@@ -192,7 +192,8 @@ async fn runs(reads: &Reads, told: &Told) {
     let newest_first: Vec<_> = told.runs.iter().rev().copied().collect();
     assert_eq!(ids, newest_first);
     assert!("nonsense".parse::<RunsAfter>().is_err());
-    let filter = RunFilter { workflow: Some(slug("insights")), status: Some(RunStatus::Succeeded), ..RunFilter::default() };
+    let filter =
+        RunFilter { workflow: Some(slug("insights")), status: Some(RunStatus::Succeeded), ..RunFilter::default() };
     assert_eq!(reads.runs(&workspace(), &filter, None, 10).await.unwrap().runs.len(), 3);
     assert!(reads.runs(&"stranger".parse().unwrap(), &any, None, 10).await.unwrap().runs.is_empty());
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use headwater_core::definition::INLINE_BYTES_MAX;
-use headwater_streams::values::{ValueStore, Values as _};
+use headwater_streams::values::{MemoryValues, ValueStore, Values as _};
 
 use super::*;
 
@@ -79,7 +79,16 @@ async fn what_the_journal_names_by_digest_is_fetched_and_what_is_lost_costs_its_
     let (info, compiler) = (house.journal.info().await.unwrap(), Library::new(&elsewhere.broker).compiler());
     let found = Found { info, begun: Incarnation::FIRST, newest: Ok(None), compiler };
     let journals = JetStreamJournals::new(&house.broker);
-    let folded = fold_found(&journals, super::shard(), &house.map, found, Trust::Witnesses, &Lessons::default()).await;
+    let folded = fold_found(
+        &journals,
+        &MemoryValues::new(),
+        super::shard(),
+        &house.map,
+        found,
+        Trust::Witnesses,
+        &Lessons::default(),
+    )
+    .await;
     let owner: Owner<()> = folded.unwrap().owner;
     let quarantined: Vec<_> = owner.shard().quarantined().map(|(_, why)| why.reason.clone()).collect();
     assert_eq!((owner.shard().active_runs(), quarantined.len()), (2, 2), "{quarantined:?}");

@@ -52,7 +52,7 @@ async fn told() -> (MemoryJournals, MemoryValues) {
 
 async fn folded(journals: &MemoryJournals, values: &impl Values) -> Result<Owner<()>, RecoverError> {
     let info = journals.describe(shard()).await.unwrap().unwrap();
-    let found = Found { info, begun: Incarnation::FIRST, newest: Ok(None) };
+    let found = Found { info, begun: Incarnation::FIRST, newest: Ok(None), compiler: Compiler::default() };
     let map = ShardMap::even(1).unwrap();
     let folded = fold_found(journals, values, shard(), &map, found, Trust::Witnesses, &Lessons::default()).await;
     folded.map(|Folded { owner, .. }| owner)
@@ -92,7 +92,8 @@ async fn a_value_that_is_lost_sets_its_run_aside_until_it_is_back() {
     assert_eq!(owner.shard().run(run(2)).map(|run| run.status()), Some(RunStatus::Running));
     let order =
         RefoldOrder { aggregate: AggregateId::Run(run(1)), by: ReleaseBy::Refold {}, at: None, through: owner.last() };
-    let again = || refold(&journals, &values, shard(), order.clone(), ShardMap::even(1).unwrap());
+    let compiler = Compiler::default();
+    let again = || refold(&journals, &values, shard(), order.clone(), ShardMap::even(1).unwrap(), &compiler);
     assert!(again().await.unwrap_err().contains(&digest.to_string()));
     values.put(&acme, value).await.unwrap();
     assert!(again().await.is_ok());
