@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use headwater_core::run::NodeStatus;
 use headwater_core::shard::{AggregateId, Event, Position};
 use headwater_core::{BranchId, Revision, RunId, ShardId, WorkspaceId};
-use headwater_projector::queries::{BranchFilter, Reads, TRACES_MAX, TraceFilter};
+use headwater_projector::queries::{BranchFilter, Reads, TRACES_MAX, TraceFilter, branches as page_of};
 use headwater_projector::server::PostgresServer;
 use headwater_projector::tables::BranchStatus;
 use headwater_projector::{Database, Projector};
@@ -285,7 +285,7 @@ async fn a_wide_run_is_shown_in_short_and_paged_through() {
     let (mut branches, mut after) = (Vec::new(), None);
     loop {
         let filter = BranchFilter { node: Some("each".parse().unwrap()), parent: Some(BranchId::ROOT), status: None };
-        let page = reads.branches(&workspace(), id, &filter, after, 700).await.unwrap().unwrap();
+        let page = page_of(reads, &workspace(), id, &filter, after, 700).await.unwrap().unwrap();
         branches.extend(page.branches);
         let Some(next) = page.next else { break };
         after = Some(next.parse().unwrap());
@@ -297,12 +297,12 @@ async fn a_wide_run_is_shown_in_short_and_paged_through() {
     assert_eq!(tenth["error"], json!({"code": "boom", "message": "it broke"}));
     assert_eq!(serde_json::to_value(&branches[0]).unwrap()["output"], 1);
     let running = BranchFilter { status: Some(BranchStatus::Running), ..BranchFilter::default() };
-    let running = reads.branches(&workspace(), id, &running, None, 100).await.unwrap().unwrap();
+    let running = page_of(reads, &workspace(), id, &running, None, 100).await.unwrap().unwrap();
     assert_eq!(running.branches.iter().map(|branch| branch.branch).collect::<Vec<_>>(), [ITEMS]);
     let elsewhere = BranchFilter { parent: Some(BranchId::new(7)), ..BranchFilter::default() };
-    assert!(reads.branches(&workspace(), id, &elsewhere, None, 100).await.unwrap().unwrap().branches.is_empty());
+    assert!(page_of(reads, &workspace(), id, &elsewhere, None, 100).await.unwrap().unwrap().branches.is_empty());
     let stranger: WorkspaceId = "stranger".parse().unwrap();
-    assert!(reads.branches(&stranger, id, &BranchFilter::default(), None, 100).await.unwrap().is_none());
+    assert!(page_of(reads, &stranger, id, &BranchFilter::default(), None, 100).await.unwrap().is_none());
     assert!(reads.traces(&stranger, id, &TraceFilter::default(), None, 100).await.unwrap().is_none());
     house.server.stop().await.unwrap();
 }

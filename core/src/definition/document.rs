@@ -13,7 +13,6 @@ use crate::expr::Work;
 
 /// The longest name or description, in characters.
 const TEXT_CHARS_MAX: usize = 10_000;
-
 /// The most problems one answer lists. Of more, the last one found is kept.
 const PROBLEMS_MAX: usize = 1_000;
 /// For how many problems the nearest name is looked for, where there can be many.

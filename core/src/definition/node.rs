@@ -93,15 +93,7 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
     if !action.can_succeed() {
-        for name in of_success {
-            let message = format!("has no effect: a {} is done at once, and never succeeds", action.kind());
-            fields.findings().error(&fields.below(name), ProblemCode::InvalidValue, message);
-        }
-        if allow_failure != Tolerance::None {
-            let message =
-                "a `fail` that the run goes on after does nothing: leave one of both out, or catch it by `on: failure`";
-            fields.findings().error(&fields.below("allowFailure"), ProblemCode::InvalidValue, message);
-        }
+        check_end(fields, &action, &of_success, &allow_failure);
     } else if !action.has_output() && produces.iter().any(|declared| !declared.optional) {
         let kind = action.kind();
         let message = format!("a {kind} has no payload to produce: let a `transform` after it produce the asset");
@@ -142,6 +134,19 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         Some(Draft { node, wanted, uses, early_uses, after_uses, output_uses: Vec::new(), join_at, losers_at, routed }),
         body,
     )
+}
+
+/// Checks what is said of success where there is none.
+fn check_end(fields: &Fields<'_>, action: &Action, of_success: &[&'static str], allow_failure: &Tolerance) {
+    for name in of_success {
+        let message = format!("has no effect: a {} is done at once, and never succeeds", action.kind());
+        fields.findings().error(&fields.below(name), ProblemCode::InvalidValue, message);
+    }
+    if *allow_failure != Tolerance::None {
+        let message =
+            "a `fail` that the run goes on after does nothing: leave one of both out, or catch it by `on: failure`";
+        fields.findings().error(&fields.below("allowFailure"), ProblemCode::InvalidValue, message);
+    }
 }
 
 /// Checks what a call says that its run produces.

@@ -300,39 +300,39 @@ impl Run {
                 .collect(),
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
-            agenda: agenda.iter().map(|todo| self.todo(*todo)).collect(),
+            agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.clone(),
-            branches: branches.ids().into_iter().filter_map(|id| self.branch(id)).collect(),
+            branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
             next_branch: branches.next().get(),
             turns: branches.turns(),
         }
     }
+}
 
-    fn todo(&self, todo: Todo) -> TodoRecord {
-        match todo {
-            Todo::Begin(place) => TodoRecord::Begin(self.address(place)),
-            Todo::Advance(place) => TodoRecord::Of(TodoOf::Advance(self.address(place))),
-            Todo::Finish(branch) => TodoRecord::Of(TodoOf::Finish(branch)),
-            Todo::Close(branch) => TodoRecord::Of(TodoOf::Close(branch)),
-        }
+fn todo(run: &Run, todo: Todo) -> TodoRecord {
+    match todo {
+        Todo::Begin(place) => TodoRecord::Begin(run.address(place)),
+        Todo::Advance(place) => TodoRecord::Of(TodoOf::Advance(run.address(place))),
+        Todo::Finish(branch) => TodoRecord::Of(TodoOf::Finish(branch)),
+        Todo::Close(branch) => TodoRecord::Of(TodoOf::Close(branch)),
     }
+}
 
-    fn branch(&self, id: BranchId) -> Option<BranchRecord> {
-        let branch = self.branches.get(id)?;
-        let (parent, closing) = (branch.parent?, branch.closing.clone());
-        let of_each = self.node(parent).phase.around().and_then(Around::state);
-        let has_own = of_each.is_some_and(|of_each| !Arc::ptr_eq(of_each, &branch.state) && *of_each != branch.state);
-        let state = || branch.state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
-        Some(BranchRecord {
-            branch: id,
-            kind: self.kind_of_branches(parent),
-            parent: self.address(parent),
-            index: branch.index,
-            item: branch.item.as_ref().map(|[item, _]| item.clone()),
-            state: has_own.then(state),
-            exits: branch.ways.out.clone(),
-            again: branch.ways.back,
-            closing: closing.map(|failure| Closing { failure }),
-        })
-    }
+fn branch(run: &Run, id: BranchId) -> Option<BranchRecord> {
+    let branch = run.branches.get(id)?;
+    let (parent, closing) = (branch.parent?, branch.closing.clone());
+    let of_each = run.node(parent).phase.around().and_then(Around::state);
+    let has_own = of_each.is_some_and(|of_each| !Arc::ptr_eq(of_each, &branch.state) && *of_each != branch.state);
+    let state = || branch.state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    Some(BranchRecord {
+        branch: id,
+        kind: run.kind_of_branches(parent),
+        parent: run.address(parent),
+        index: branch.index,
+        item: branch.item.as_ref().map(|[item, _]| item.clone()),
+        state: has_own.then(state),
+        exits: branch.ways.out.clone(),
+        again: branch.ways.back,
+        closing: closing.map(|failure| Closing { failure }),
+    })
 }

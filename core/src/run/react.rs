@@ -37,9 +37,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
     };
     match event {
         RunEvent::NodeAwaitedAssets { node, needs } => {
-            for need in needs {
-                to_asset(&need.asset, resolve(run, node, need));
-            }
+            needs.iter().for_each(|need| to_asset(&need.asset, resolve(run, node, need)));
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);

@@ -60,47 +60,45 @@ pub struct BranchPage {
     pub next: Option<String>,
 }
 
-impl Reads {
-    /// Returns a page of a run's branches. `None`: the workspace has no such run.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn branches(
-        &self,
-        workspace: &WorkspaceId,
-        run: RunId,
-        filter: &BranchFilter,
-        after: Option<u32>,
-        limit: u32,
-    ) -> Result<Option<BranchPage>, DatabaseError> {
-        let (id, workspace) = (run.as_uuid(), workspace.as_str());
-        let found = "SELECT FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
-        if self.rows(found, &[&id, &workspace]).await?.is_empty() {
-            return Ok(None);
-        }
-        let (size, after) = (long_page_size(limit), integer(after.unwrap_or(0)));
-        let one_more = size + 1;
-        let node = filter.node.as_ref().map(NodeId::as_str);
-        let parent = filter.parent.map(|parent| integer(parent.get()));
-        let status = filter.status.map(BranchStatus::as_str);
-        let mut sql = "SELECT * FROM branches WHERE run_id = $1 AND branch > $3".to_owned();
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&id, &one_more, &after];
-        let conditions = [
-            ("node_id", node.as_ref().map(|node| node as &(dyn ToSql + Sync))),
-            ("parent_branch", parent.as_ref().map(|parent| parent as &(dyn ToSql + Sync))),
-            ("status", status.as_ref().map(|status| status as &(dyn ToSql + Sync))),
-        ];
-        for (column, value) in conditions {
-            let Some(value) = value else { continue };
-            parameters.push(value);
-            sql += &format!(" AND {column} = ${}", parameters.len());
-        }
-        sql += " ORDER BY branch LIMIT $2";
-        let rows = self.rows(&sql, &parameters).await?;
-        let branches: Vec<_> = rows.iter().take(size.unsigned_abs() as usize).map(branch).collect();
-        let next = branches.last().filter(|_| rows.len() > branches.len()).map(|last| last.branch.to_string());
-        Ok(Some(BranchPage { branches, next }))
+/// Returns a page of a run's branches. `None`: the workspace has no such run.
+///
+/// # Errors
+/// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
+pub async fn branches(
+    reads: &Reads,
+    workspace: &WorkspaceId,
+    run: RunId,
+    filter: &BranchFilter,
+    after: Option<u32>,
+    limit: u32,
+) -> Result<Option<BranchPage>, DatabaseError> {
+    let (id, workspace) = (run.as_uuid(), workspace.as_str());
+    let found = "SELECT FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
+    if reads.rows(found, &[&id, &workspace]).await?.is_empty() {
+        return Ok(None);
     }
+    let (size, after) = (long_page_size(limit), integer(after.unwrap_or(0)));
+    let one_more = size + 1;
+    let node = filter.node.as_ref().map(NodeId::as_str);
+    let parent = filter.parent.map(|parent| integer(parent.get()));
+    let status = filter.status.map(BranchStatus::as_str);
+    let mut sql = "SELECT * FROM branches WHERE run_id = $1 AND branch > $3".to_owned();
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&id, &one_more, &after];
+    let conditions = [
+        ("node_id", node.as_ref().map(|node| node as &(dyn ToSql + Sync))),
+        ("parent_branch", parent.as_ref().map(|parent| parent as &(dyn ToSql + Sync))),
+        ("status", status.as_ref().map(|status| status as &(dyn ToSql + Sync))),
+    ];
+    for (column, value) in conditions {
+        let Some(value) = value else { continue };
+        parameters.push(value);
+        sql += &format!(" AND {column} = ${}", parameters.len());
+    }
+    sql += " ORDER BY branch LIMIT $2";
+    let rows = reads.rows(&sql, &parameters).await?;
+    let branches: Vec<_> = rows.iter().take(size.unsigned_abs() as usize).map(branch).collect();
+    let next = branches.last().filter(|_| rows.len() > branches.len()).map(|last| last.branch.to_string());
+    Ok(Some(BranchPage { branches, next }))
 }
 
 fn branch(row: &Row) -> BranchView {

@@ -29,7 +29,7 @@ use crate::database::{Database, DatabaseError};
 pub use actions::{ActionReads, ActionSummary, ActionUser, ActionVersion, ActionView};
 pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
-pub use branches::{BranchError, BranchFilter, BranchPage, BranchView};
+pub use branches::{BranchError, BranchFilter, BranchPage, BranchView, branches};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
 pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};

@@ -340,10 +340,8 @@ impl Driver {
                 let (journals, map) = (JetStreamJournals::new(&self.outlets.broker), self.outlets.map.clone());
                 let (shard, values) = (self.shard, ValueStore::new(&self.outlets.broker));
                 let compiler = Library::new(&self.outlets.broker).compiler();
-                let refold = async move {
-                    let outcome = refold(&journals, &values, shard, order.clone(), map, &compiler).await;
-                    (order, outcome)
-                };
+                let refold =
+                    async move { (order.clone(), refold(&journals, &values, shard, order, map, &compiler).await) };
                 self.refolding.push(refold.boxed());
             }
             Output::FellSilent { run, node, attempt, worker } => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Branch, Place, Run};
-use crate::expr::{ConsumedAsset, NodeStanding, PARAMS, Scope, Work};
+use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::{Ending, NodeStatus};
 use crate::{BranchId, Json, Timestamp};
@@ -40,14 +40,15 @@ impl Run {
         now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
-        self.with_scope_beside(place, (error, None), now, look)
+        self.with_scope_beside(place, error, &[], now, look)
     }
 
-    /// The same, where a failure has just happened, or for the action of a node, which has parameters.
+    /// The same, where more is bound: the parameters of a node's action, or what the outputs of its items come to.
     pub(in crate::run) fn with_scope_beside<T>(
         &self,
         place: Place,
-        (error, params): (Option<&RunFailure>, Option<&Json>),
+        error: Option<&RunFailure>,
+        beside: &[(&str, &Json)],
         now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
@@ -57,7 +58,7 @@ impl Run {
         let standing = |id: &str| self.standing_in(place.branch, id, own);
         let consumed = &self.node(place).consumed;
         let mut around = self.around_of(place, error, None);
-        around.bound.splice(0..0, params.map(|params| (PARAMS, params)));
+        around.bound.splice(0..0, beside.iter().copied());
         look(&self.scope(consumed, self.state_of(place.branch), (&output, &standing), &around, now))
     }
 
@@ -75,21 +76,6 @@ impl Run {
         let mut around = parent.map_or_else(Around::default, |parent| self.around_of(parent, None, None));
         around.bound = self.bound_in(branch, output);
         look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), &around, now))
-    }
-
-    /// Lets `look` see what a node sees while the outputs of its items are added up: `added` too, by name.
-    pub(in crate::run) fn with_scope_of_sum<T>(
-        &self,
-        place: Place,
-        added: [(&'static str, &Json); 3],
-        now: Timestamp,
-        look: impl FnOnce(&Scope<'_>) -> T,
-    ) -> T {
-        let output = |id: &str| self.output_in(place.branch, id);
-        let standing = |id: &str| self.standing_in(place.branch, id, None);
-        let mut around = self.around_of(place, None, None);
-        around.bound.splice(0..0, added);
-        look(&self.scope(&self.node(place).consumed, self.state_of(place.branch), (&output, &standing), &around, now))
     }
 
     /// Lets `look` see what the run's output is made of: of each asset the version that the last node in order got.

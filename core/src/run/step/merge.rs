@@ -66,7 +66,8 @@ fn added_up(step: &Step<'_, '_>, reduce: &Reduce, each: &Each) -> Result<Json, R
     for (index, output) in &each.outputs {
         let index = Json::of(index);
         let added = [("acc", &acc), ("output", output), ("index", &index)];
-        let next = run.with_scope_of_sum(step.place, added, now, |scope| reduce.step.evaluate_within(scope, work));
+        let next =
+            run.with_scope_beside(step.place, None, &added, now, |scope| reduce.step.evaluate_within(scope, work));
         acc = next.map_err(|error| error.into_failure())?;
     }
     Ok(acc)

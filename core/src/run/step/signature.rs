@@ -3,7 +3,7 @@
 use super::Step;
 use super::retry::{Again, Exhausted};
 use crate::Json;
-use crate::expr::{EvaluationError, Template};
+use crate::expr::{EvaluationError, PARAMS, Template};
 use crate::run::RunFailure;
 use crate::run::budget::Later;
 
@@ -43,7 +43,8 @@ pub(super) fn render_with(
     params: Option<&Json>,
 ) -> Result<Json, EvaluationError> {
     let (run, now) = (step.decision.run(), step.decision.now());
-    run.with_scope_beside(step.place, (None, params), now, |scope| template.render_within(scope, step.work()))
+    let beside: Vec<_> = params.map(|params| (PARAMS, params)).into_iter().collect();
+    run.with_scope_beside(step.place, None, &beside, now, |scope| template.render_within(scope, step.work()))
 }
 
 /// Holds an output to the schema of a node's action.

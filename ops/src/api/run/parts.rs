@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use headwater_core::run::NodeStatus;
 use headwater_core::{BranchId, RunId};
-use headwater_projector::queries::{BranchFilter, LONG_PAGE_MAX, TraceFilter, TracesAfter};
+use headwater_projector::queries::{self, BranchFilter, LONG_PAGE_MAX, TraceFilter, TracesAfter};
 use headwater_projector::tables::BranchStatus;
 
 use super::{not_found, word};
@@ -53,7 +53,7 @@ pub async fn branches(State(api): State<Arc<Api>>, mut reading: Reading) -> Resu
     let limit = reading.limit_within(BRANCHES, LONG_PAGE_MAX)?;
     let after = reading.cursor::<u32>("after")?;
     let workspace = reading.begin(&api).await?;
-    let page = api.reads.branches(&workspace, run, &filter, after, limit).await?;
+    let page = queries::branches(&api.reads, &workspace, run, &filter, after, limit).await?;
     Ok(api.read(page.ok_or_else(|| not_found(run))?))
 }
 
