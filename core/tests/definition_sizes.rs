@@ -38,8 +38,11 @@ fn layers(count: usize, ways: usize) -> Value {
 /// Every node has an output that the next of its column names, and stores something that it reads.
 fn named() -> Value {
     let step = |n: usize| {
-        let output =
-            if n < 100 { json!(n) } else { json!(format!("${{{{ nodes.n{}.output + state.k{} }}}}", n - 100, n % 7)) };
+        let output = if n < 100 {
+            json!(n)
+        } else {
+            json!(format!("${{{{ nodes.n{}.output + state.k{} }}}}", n - 100, (n - 100) % 7))
+        };
         let before: Vec<String> = if n < 100 {
             Vec::new()
         } else {

@@ -257,7 +257,7 @@ fn a_result_cannot_outgrow_its_budget() {
     ];
     for bomb in bombs {
         let reason = evaluate(&bomb).unwrap_err();
-        assert!(reason.contains("bytes"), "{reason}");
+        assert!(reason.contains("bytes") || reason.contains("units of work"), "{reason}");
     }
 }
 
@@ -314,10 +314,10 @@ fn references_are_listed_once() {
 fn values_made_of_values_stay_within_bounds() {
     let chains = [
         (json!({"a": "${{ input }}"}), "deeper than 64"),
-        (json!(["${{ input }}", "${{ input }}"]), "larger than 1048576"),
+        (json!(["${{ input }}", "${{ input }}"]), "larger than 16777216"),
         (json!("${{ [input] }}"), "deeper than 64"),
-        (json!("${{ [input, input] }}"), "result is"),
-        (json!("x ${{ input }} ${{ input }}"), "larger than 1048576"),
+        (json!("${{ [input, input] }}"), "units of work"),
+        (json!("x ${{ input }} ${{ input }}"), "larger than 16777216"),
     ];
     for (value, part) in chains {
         let template = Template::parse(&value).unwrap();

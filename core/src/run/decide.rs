@@ -9,11 +9,11 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_memo, shortened};
+use super::step::{Step, answer_memo, minds_memo, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
-use crate::dialogue::{INPUT_BYTES_MAX, StartRun};
+use crate::dialogue::{INPUT_BYTES_MAX, MemoAnswer, StartRun};
 use crate::expr::Work;
 use crate::{Attempt, Json, LeaseToken, NodeAddress, QueueName, RunId, ShardId, Timestamp, WorkspaceId};
 
@@ -166,7 +166,15 @@ impl<'a> Decision<'a> {
                 self.at(&node).map_or(Ok(()), |mut step| step.answer_call(attempt, answer))
             }
             RunCommand::AnswerMemo { node, digest, answer } => {
-                self.at(&node).map_or(Ok(()), |mut step| answer_memo(&mut step, &digest, answer))
+                let is_to_fly = answer == MemoAnswer::Fly {};
+                match self.at(&node) {
+                    Some(mut step) if !is_to_fly || minds_memo(&step, &digest) => {
+                        answer_memo(&mut step, &digest, answer)
+                    }
+                    // Somebody else is to do it: what it is told stands for nothing any more.
+                    Some(_) | None if is_to_fly => return Err(RunRejection::StaleAttempt),
+                    Some(_) | None => Ok(()),
+                }
             }
             RunCommand::WithdrawRun { reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
@@ -240,12 +248,13 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
-        | RunCommand::AnswerMemo { .. }
+        | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
+        | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
     }
 }

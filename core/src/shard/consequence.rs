@@ -3,12 +3,14 @@
 use super::{AssetKey, Command, Granted, Rejection, Submission};
 use crate::CommandId;
 use crate::asset::{AssetCommand, ProducerEnd};
-use crate::dialogue::{Answer, Caller};
+use crate::dialogue::{Answer, Asker, Caller, MemoAnswer, MemoCommand};
+use crate::memo::MemoKey;
 use crate::run::{RunCommand, RunFailure, RunRejection, StartRun, Trigger};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
 
 impl Submission {
-    /// Returns what follows for its sender when it is refused: a producer that cannot even start has failed, and so has a call.
+    /// Returns what follows for its sender when it is refused: a producer that cannot even start has failed, and so has a call;
+    /// a memo that told somebody to make a result is told that there is none.
     pub fn refused(&self, rejection: &Rejection) -> Option<Self> {
         let command = match &self.command {
             Command::Run { run, command: RunCommand::StartRun(start) } => match &start.trigger {
@@ -30,6 +32,14 @@ impl Submission {
                 let failure =
                     RunFailure::new(code, format!("the workflow {} cannot be called: {rejection}", key.workflow));
                 answered(caller, Answer::Refused { failure, permanent: false })
+            }
+            // Who was told to make a result does not wait for it any more, and never lands.
+            Command::Run { run, command: RunCommand::AnswerMemo { node, digest, answer: MemoAnswer::Fly {} } } => {
+                let (digest, asker) = (digest.clone(), Asker { run: *run, node: node.clone() });
+                Command::Memo {
+                    memo: MemoKey::of(&digest)?,
+                    command: MemoCommand::Land { digest, asker, output: None },
+                }
             }
             Command::Run { .. }
             | Command::Asset { .. }

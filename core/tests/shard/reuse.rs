@@ -322,3 +322,37 @@ fn what_is_no_digest_of_its_own_is_not_heard() {
         .into_iter()
         .for_each(|text| assert!(text.parse::<AggregateId>().is_err()));
 }
+
+#[test]
+fn whoever_is_told_to_make_a_result_and_is_gone_lets_the_next_one_make_it() {
+    for ended in [true, false] {
+        let mut world = World::with(&json!({"slug": "w", "nodes": [
+            {"id": "a", "jobSlug": "work", "input": "${{ input.n }}", "reuse": {"key": "${{ input.n }}"}, "retry": {"maxAttempts": 1}},
+            {"id": "b", "jobSlug": "work"}], "transitions": [{"from": "a", "to": "b"}, {"from": "a", "to": "b", "on": "failure"}]}));
+        let gone = start(&mut world, json!(1));
+        let digest = world.commits.iter().flat_map(|commit| &commit.events).find_map(|event| match event {
+            Event::Run(RunEvent::MemoAsked { digest, .. }) => Some(digest.clone()),
+            _ => None,
+        });
+        let digest = digest.expect("it has asked");
+        if ended {
+            world
+                .decide(Command::Run {
+                    run: gone,
+                    command: RunCommand::CancelRun { workspace: None, reason: "x".into() },
+                })
+                .unwrap();
+        } else {
+            let task = world.tasks().remove(0);
+            world.report(&task, failed("boom")).unwrap();
+        }
+        exchange(&mut world);
+        // What an owner before has asked again arrives only now.
+        let asker = Asker { run: gone, node: "a".parse().unwrap() };
+        let ask = MemoCommand::Ask { digest: digest.clone(), asker, max_age_ms: None };
+        world.decide(Command::Memo { memo: MemoKey::of(&digest).unwrap(), command: ask }).unwrap();
+        crate::calls::deliver(&mut world);
+        let next = start(&mut world, json!(1));
+        assert!(world.timeline(next).contains("a:flies"), "{ended}: {}", world.timeline(next));
+    }
+}

@@ -118,7 +118,15 @@ async fn commands(engine: &Engine) {
     assert!(table.contains("nap") && warned.contains("all.yaml:8") && warned.contains("greet@2"), "{table}\n{warned}");
     let (table, _) = terminal.exits(0, &["apply", &path]).await;
     assert_eq!(table.matches("new version").count(), 2, "{table}");
-    let (shown, _) = terminal.exits(0, &["action", "show", "nap@1"]).await;
+    let mut shown = String::new();
+    // Who uses it stands in the read models, which follow.
+    for _ in 0..100 {
+        (shown, _) = terminal.exits(0, &["action", "show", "nap@1"]).await;
+        if shown.contains("naps") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     assert!(shown.starts_with("nap@1 ") && shown.contains("naps"), "{shown}");
     let listed = terminal.json(&["action", "list"]).await;
     assert_eq!(listed["actions"].as_array().unwrap().iter().filter(|one| one["workflows"] == 1).count(), 2, "{listed}");

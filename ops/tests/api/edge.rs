@@ -111,6 +111,7 @@ async fn what_reads_must_see(engine: &Engine) {
             ("runId", run),
             ("aggregate", "run%2F01a1fd57-1f7e-7daa-8743-cc3c4dfbf400"),
             ("shard", "0"),
+            ("digest", &"0".repeat(64)),
         ];
         let fill = |path: String, (name, value): &(&str, &str)| path.replace(&format!("{{{name}}}"), value);
         let path = named.iter().chain(&more).fold(path.clone(), fill);

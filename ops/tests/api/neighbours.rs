@@ -29,6 +29,7 @@ fn told(findings: &Value, slug: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_are_compared_with_what_other_workflows_declare() {
     let engine = Engine::start().await;
+    engine.becomes_ready().await;
     let (little, much) = (json!({"required": ["a"]}), json!({"required": ["a", "b"]}));
     engine.apply(produces("maker", much.clone())).await;
     engine.apply(consumes("user", much.clone())).await;

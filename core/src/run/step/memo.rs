@@ -44,6 +44,11 @@ pub(in crate::run) fn answer(step: &mut Step<'_, '_>, digest: &str, said: MemoAn
     Ok(())
 }
 
+/// Returns whether the node is to tell the memo how it ends: it waits for its answer, or does it itself.
+pub(in crate::run) fn is_minded(step: &Step<'_, '_>, digest: &str) -> bool {
+    step.state().phase.is_active() && step.state().asked.as_deref() == Some(digest)
+}
+
 /// Has the memo know that the node ends without a result for it.
 pub(super) fn leave(step: &mut Step<'_, '_>) {
     if let Some(digest) = step.state().asked.clone() {

@@ -40,7 +40,7 @@ mod turns;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
-pub(super) use memo::answer as answer_memo;
+pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
 pub(super) use ready::{Readiness, readiness};
 
 use attempt::{Begins, Seen};

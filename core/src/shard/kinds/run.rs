@@ -7,7 +7,7 @@ use super::{Command, Event, Record, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
 use crate::credit::Hands;
-use crate::dialogue::MemoCommand;
+use crate::dialogue::{MemoAnswer, MemoCommand};
 use crate::run::{
     self, ProducedAsset, ReportOutcome, Run, RunCommand, RunEvent, RunRecord, RunRejection, RunStatus, Trigger,
 };
@@ -158,7 +158,7 @@ impl Aggregate for Run {
                 | RunCommand::RefuseAsset { .. }
                 | RunCommand::AcknowledgeAsset { .. }
                 | RunCommand::AnswerCall { .. }
-                | RunCommand::AnswerMemo { .. }
+                | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
                 | RunCommand::WithdrawRun { .. },
             ) => Ok(Decided::default()),
             (Some(ended), _) => Err(Rejection::Run(RunRejection::RunClosed { status: ended.status })),

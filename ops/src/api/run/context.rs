@@ -9,7 +9,7 @@ use headwater_core::definition::compile;
 use headwater_core::run::{Context, History, RunEvent};
 use headwater_core::shard::{Event, WorkflowKey};
 use headwater_core::{Attempt, BranchId, Json, NodeAddress, Revision, RunId, Timestamp, WorkspaceId};
-use headwater_projector::queries::RecordedEvent;
+use headwater_projector::queries::{Moment, RecordedEvent};
 use headwater_streams::definitions::Definitions;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ enum Aim {
 struct Seen {
     run_id: RunId,
     /// Of the last event that was folded.
-    time: Timestamp,
+    time: Moment,
     context: Context,
 }
 
@@ -75,7 +75,7 @@ pub async fn seen(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
                     format!("the branch {} of the run {run} is not open then", branch.get()),
                 )
             })?;
-            Ok(api.read(Seen { run_id: run, time, context }))
+            Ok(api.read(Seen { run_id: run, time: Moment(time), context }))
         }
         Look { aim: Aim::Of { node, attempt }, before: Some(before), after, changed, .. } => {
             Ok(api.read(Told { run_id: run, node, attempt, before, after, changed }))
