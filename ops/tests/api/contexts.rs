@@ -62,7 +62,8 @@ async fn what_an_attempt_saw_and_what_came_of_it_can_be_looked_up() {
         let refused = read(query).await;
         assert_eq!((refused.status.as_u16(), &refused.body["code"]), (status, &json!(code)), "{query}");
     }
-    let elsewhere = engine.get(&format!("/runs/{run}/context?workspace=other")).await;
-    assert_eq!(elsewhere.body["code"], "run/not_found");
+    let elsewhere = engine.request(reqwest::Method::GET, &format!("/runs/{run}/context"));
+    let elsewhere = engine.send(elsewhere.header("headwater-workspace", "elsewhere")).await;
+    elsewhere.problem("run/not_found");
     engine.stop().await;
 }
