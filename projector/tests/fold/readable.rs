@@ -116,7 +116,9 @@ fn every_event_that_was_ever_written_is_projected() {
             other => panic!("{other}"),
         };
         // Where the record of a release stands for any: it is the aggregate's to read.
-        let is_record = !event.to_string().contains(r#""record":{"its":"record"}"#);
+        // Of memos nothing is shown, and so nothing read.
+        let is_memo = aggregate.starts_with("memo/");
+        let is_record = is_memo || !event.to_string().contains(r#""record":{"its":"record"}"#);
         let changes = fold(&[bundle(&[(aggregate, 1, json!([event]))])]);
         let behind = changes.released.iter().map(|(_, then)| then.commits.len()).sum::<usize>();
         let written = (changes.commits.len() + behind, changes.dead.len());
