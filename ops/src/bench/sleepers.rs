@@ -47,7 +47,8 @@ pub async fn measure(settings: &BenchSettings, report: &mut Report) -> Result<()
     let begin = now().after(Duration::from_secs((runs / STARTS_PER_SECOND) as u64 + 5));
     let step = SPREAD / u32::try_from(runs.max(1)).unwrap_or(u32::MAX);
     let at = |number: usize| begin.after(step * u32::try_from(number).unwrap_or(u32::MAX));
-    load::start_many(&cluster.access, &workflow, runs, |number| Json::of(&json!({"at": at(number)}))).await?;
+    load::start_many(&cluster.access, &workflow, runs, |number| Json::of(&json!({"at": at(number).to_string()})))
+        .await?;
     let asleep = cluster.engine_memory()? as f64 / 1e6;
     if now() > begin {
         return Err(Failure::new("the first ones were due before the last had started: take fewer"));
