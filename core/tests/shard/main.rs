@@ -45,6 +45,7 @@ mod speed;
 mod stored;
 mod succession;
 mod tolerated;
+mod turn_laws;
 mod turns;
 mod witnesses;
 mod workflows;

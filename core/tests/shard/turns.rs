@@ -1,19 +1,13 @@
 //! Turns: what does not fit one decision goes on in the next, whoever decides it, and others decide in between.
 
-use std::collections::BTreeMap;
-
 use headwater_core::credit::Hands;
-use headwater_core::run::{
-    Budget, DECISION_STORED_MAX, NodeStatus, RunCommand, RunEvent, RunLimits, RunRejection, RunStatus,
-};
-use headwater_core::shard::{Bounds, Bundle, Command, Event, Owner, Rejection, Shard, ShardMap, Submission};
-use headwater_core::{BundleId, CommandId, Json, RunId, Sequence};
-use proptest::prelude::*;
+use headwater_core::run::{Budget, DECISION_STORED_MAX, NodeStatus, RunCommand, RunLimits, RunRejection, RunStatus};
+use headwater_core::shard::{Bounds, Bundle, Command, Owner, Rejection, Shard, ShardMap, Submission};
+use headwater_core::{BundleId, CommandId, Json, RunId};
 use serde_json::{Value, json};
 
 use crate::checkpoints::{fold, journal, owner, restore};
-use crate::laws::{graphs, play_within};
-use crate::world::{World, chain, empty, failed, key, ok, shard_zero};
+use crate::world::{World, chain, failed, key, ok, shard_zero};
 
 /// Takes a handful of small facts.
 const SMALL: Budget = Budget {
@@ -333,75 +327,4 @@ fn a_run_that_has_ended_or_has_nothing_to_do_goes_on_with_nothing() {
     let task = world.tasks().remove(0);
     world.report(&task, ok(json!(1))).unwrap();
     assert!(world.decide(go_on).unwrap().commit.is_none());
-}
-
-/// The events of the runs, without what differs by the number of commits: leases, and that an end was certain before.
-fn facts(world: &World) -> BTreeMap<String, Vec<String>> {
-    let events = world.commits.iter().flat_map(|commit| commit.events.iter().map(move |event| (commit, event)));
-    let kept = events.filter_map(|(commit, event)| {
-        let Event::Run(event) = event else { return None };
-        let said = match event {
-            RunEvent::RunEnding { .. } => return None,
-            RunEvent::AttemptScheduled { node, attempt, input, .. } => format!("{node} {attempt} {input:?}"),
-            event => Json::of(event).as_str().to_owned(),
-        };
-        Some((commit, said))
-    });
-    let mut facts = BTreeMap::<_, Vec<_>>::new();
-    kept.for_each(|(commit, said)| facts.entry(commit.aggregate.to_string()).or_default().push(said));
-    facts
-}
-
-/// Which of several runs asks a memo first depends on where decisions are cut, and who makes what with it.
-fn without_reuse(mut document: Value) -> Value {
-    for node in document["nodes"].as_array_mut().unwrap() {
-        node.as_object_mut().unwrap().remove("reuse");
-    }
-    document
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
-    /// Where decisions are cut changes nothing of what happens, and not its order.
-    #[test]
-    fn a_run_does_the_same_in_many_turns_as_in_one(
-        document in graphs().prop_map(without_reuse),
-        story in proptest::collection::vec(any::<u8>(), 0..40),
-        bytes in 2_000..6_000_usize,
-    ) {
-        let tiny = Budget { work: 10_000, bytes, stored: 32 << 20, held: usize::MAX, work_at_once: 200, run: RunLimits::DEFAULT };
-        let (whole, _) = play_within(Budget::default(), &document, &story);
-        let (cut, _) = play_within(tiny, &document, &story);
-        prop_assert_eq!(facts(&whole), facts(&cut));
-    }
-
-    /// RUN-2 and SHD-5 in the middle of everything: folding is deciding wherever the journal ends, checkpoints in between.
-    #[test]
-    fn folding_is_deciding_at_every_cut(
-        document in graphs(),
-        story in proptest::collection::vec(any::<u8>(), 0..20),
-    ) {
-        let tiny = Budget { work: 10_000, bytes: 2_000, stored: 32 << 20, held: usize::MAX, work_at_once: 200, run: RunLimits::DEFAULT };
-        let (world, runs) = play_within(tiny, &document, &story);
-        let mut shard = empty();
-        for bundle in world.bundles(1) {
-            let text = serde_json::to_string(&bundle).unwrap();
-            prop_assert_eq!(shard.fold(&serde_json::from_str(&text).unwrap(), None), []);
-        }
-        for run in runs {
-            prop_assert_eq!(world.shard.run(run), shard.run(run));
-        }
-        let entries = journal(&world.commits, 1);
-        let mut whole = owner();
-        fold(&mut whole, &entries);
-        let mut prefix = owner();
-        for cut in 0..=entries.len() {
-            fold(&mut prefix, &entries[..cut]);
-            let mut restored = restore(&prefix.checkpoint()).unwrap();
-            prop_assert_eq!(restored.last(), Sequence::new(cut as u64));
-            fold(&mut restored, &entries);
-            prop_assert_eq!(restored.checkpoint(), whole.checkpoint());
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What must hold whatever happens, checked as bundles land, as answers leave, and at rest. It keeps books of its own
 //! beside the fold, so that a rule and its fold cannot be wrong together.
 
+mod answers;
 mod branches;
 mod calls;
 mod compare;
@@ -10,11 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::asset::{AssetEvent, Waiter};
 use headwater_core::definition::OnMiss;
-use headwater_core::protocol::{ShardReply, Task, WorkReply, WorkRequest};
-use headwater_core::run::{Report, RunCommand, RunEvent, RunStatus};
-use headwater_core::shard::{
-    AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Position, Rejection, Shard, ShardMap, Submission,
-};
+use headwater_core::protocol::Task;
+use headwater_core::run::{RunEvent, RunStatus};
+use headwater_core::shard::{AggregateId, AssetKey, AssetNotice, Bundle, Command, Event, Shard, ShardMap, Submission};
 use headwater_core::{
     Attempt, CommandId, Epoch, LeaseToken, NodeAddress, PartitionKey, Revision, RunId, Sequence, ShardId, Timestamp,
     Version,
@@ -24,8 +23,7 @@ use branches::BranchBooks;
 use calls::CallBooks;
 use memos::MemoBooks;
 
-use crate::cluster::{BOUNDS, Said, Wish};
-use crate::journal::Journal;
+use crate::cluster::{BOUNDS, Wish};
 use crate::timeline::word;
 
 type Place = (AssetKey, Option<PartitionKey>);
@@ -271,73 +269,11 @@ impl Audit {
         }
     }
 
-    /// A command is said to be granted: that must be in the journal.
-    fn granted(&self, submission: &Submission, position: Position, journals: &[Journal]) {
-        let number = usize::from(position.shard.number());
-        assert!(position.sequence <= journals[number].end(), "an answer names a place that is there");
-        match &submission.command {
-            Command::Run { run, command: RunCommand::StartRun(_) } => {
-                assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
-            }
-            Command::Run { run, command: RunCommand::CancelRun { .. } } => {
-                let books = &self.runs[run];
-                assert_eq!(books.end.or(books.ending), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
-            }
-            Command::Run { .. }
-            | Command::Asset { .. }
-            | Command::Workflow { .. }
-            | Command::Action { .. }
-            | Command::Memo { .. }
-            | Command::AdoptDefinition { .. } => {}
-        }
-    }
-
-    /// An answer leaves, whoever gives it. What it says is not so (any more) is not so by the journal, and stays so.
-    pub fn said(&mut self, wish: &Wish, said: &Said, journals: &[Journal]) {
-        match (wish, said) {
-            (Wish::Submit(submission), Said::Shard(ShardReply::Done { position, .. })) => {
-                self.granted(submission, *position, journals);
-            }
-            (Wish::Await(run), Said::Shard(ShardReply::Ended { status, .. })) => {
-                assert_eq!(self.end_of(*run), Some(*status), "who is told of an end finds it in the journal");
-            }
-            (Wish::Work { request: Some(request), .. }, Said::Work(answer)) => {
-                answer.replies.iter().for_each(|reply| self.replied(request, reply));
-            }
-            _ => {}
-        }
-    }
-
-    fn replied(&self, request: &WorkRequest, reply: &WorkReply) {
-        match (request, reply) {
-            (WorkRequest::Report { id, run, report }, WorkReply::Accepted { next }) => {
-                let known = self.shards[usize::from(run.shard().number())].commands.contains(id);
-                assert!(known, "a report on {} of {run} is accepted before it is in the journal", report.node);
-                next.iter().for_each(|task| self.task(task));
-            }
-            (
-                WorkRequest::Report { report: Report { lease, .. }, .. }
-                | WorkRequest::Started { lease, .. }
-                | WorkRequest::Return { lease, .. },
-                WorkReply::Refused { rejection: Rejection::Run(_) },
-            ) => self.given_up(*lease),
-            (_, WorkReply::Alive { cancelled, .. }) => cancelled.iter().for_each(|lease| self.given_up(*lease)),
-            (_, WorkReply::Accepted { .. } | WorkReply::Refused { .. } | WorkReply::Malformed { .. }) => {}
-        }
-    }
-
     /// A handler begins: no other has begun this attempt before.
     pub fn begins(&mut self, task: &Task) {
         self.task(task);
         let first = self.begun.insert((task.run, task.node.clone(), task.attempt));
         assert!(first, "an attempt begins once: {} of {} of {}", task.attempt, task.node, task.run);
-    }
-
-    fn given_up(&self, lease: LeaseToken) {
-        let (id, node, attempt) = self.leases.get(&lease).expect("workers know of attempts from the journal");
-        let shard = &self.shards[usize::from(id.shard().number())].folded;
-        let current = shard.run(*id).and_then(|run| run.current_lease(node));
-        assert_ne!(current, Some((*attempt, lease)), "SHD-4: attempt {attempt} of {node} of {id} is given up");
     }
 
     /// A task leaves: its attempt must be in the journal.
