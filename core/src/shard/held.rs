@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Commit, Event, Shard};
+use super::stored::storable;
+use super::{Commit, Shard};
 use crate::run::{Run, large_bytes};
 use crate::{Json, RunId, STORED_FROM, WorkspaceId};
 
@@ -66,16 +67,8 @@ pub(super) fn room_for_values(shard: &mut Shard, workspace: &WorkspaceId, enough
 
 /// Notes the large values that a commit has given a run.
 pub(super) fn hold_values(shard: &mut Shard, id: RunId, commit: &Commit) {
-    let of_event = |event: &Event| match event {
-        Event::Run(event) => event.storable().map(Json::len_bytes),
-        Event::Asset(_)
-        | Event::Workflow(_)
-        | Event::Action(_)
-        | Event::Memo(_)
-        | Event::DefinitionAdopted { .. }
-        | Event::Released(_) => None,
-    };
-    let bytes = commit.events.iter().filter_map(of_event).filter(|bytes| *bytes >= STORED_FROM).sum();
+    let large = commit.events.iter().filter_map(storable).map(Json::len_bytes).filter(|bytes| *bytes >= STORED_FROM);
+    let bytes = large.sum();
     if let Some(run) = shard.shelves.runs.get(&id) {
         shard.docket.held.add(run.workspace(), id, bytes);
     }

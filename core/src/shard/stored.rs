@@ -40,7 +40,8 @@ pub struct Stowed {
 /// What a bundle has to be stored before it, each value once.
 pub(super) type Stowage = BTreeMap<(WorkspaceId, ValueDigest), Stowed>;
 
-fn storable(event: &Event) -> Option<&Json> {
+/// Returns the value of an event that may stand in the store of values instead.
+pub(super) fn storable(event: &Event) -> Option<&Json> {
     match event {
         Event::Run(event) => event.storable(),
         Event::Asset(_)

@@ -87,6 +87,8 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" | "/holds/{shard}/release" => {
             errors.extend([409]);
         }
+        // A history that cannot be folded, or whose values are too large.
+        "/runs/{runId}/context" => errors.extend([409, 413]),
         "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }

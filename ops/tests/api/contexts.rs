@@ -62,6 +62,19 @@ async fn what_an_attempt_saw_and_what_came_of_it_can_be_looked_up() {
         let refused = read(query).await;
         assert_eq!((refused.status.as_u16(), &refused.body["code"]), (status, &json!(code)), "{query}");
     }
+    // What is too large to be looked back at is refused, and what came before it is told.
+    let part = |n: usize| {
+        let before: Vec<String> = (0..n).map(|n| format!("n{n}")).collect();
+        json!({"id": format!("n{n}"), "dependsOn": before, "action": {"kind": "transform", "output": "${{ lists.range(9000).map(i, input.pad) }}"}})
+    };
+    engine.apply(json!({"slug": "wide", "steps": (0..4).map(part).collect::<Vec<_>>(), "output": {}})).await;
+    let input = json!({"input": {"pad": "x".repeat(1_000)}});
+    let ended = engine.post("/workflows/wide/runs?wait=60s", input).await;
+    let data = ended.data(200);
+    assert_eq!(data["status"], "succeeded", "{data}");
+    let (wide, token) = (data["runId"].as_str().unwrap(), data["token"].as_str().unwrap());
+    engine.get(&format!("/runs/{wide}/context?minSeq={token}")).await.problem("run/context_too_large");
+    engine.get(&format!("/runs/{wide}/context?revision=1")).await.data(200);
     let elsewhere = engine.request(reqwest::Method::GET, &format!("/runs/{run}/context"));
     let elsewhere = engine.send(elsewhere.header("headwater-workspace", "elsewhere")).await;
     elsewhere.problem("run/not_found");

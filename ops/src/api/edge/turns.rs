@@ -13,6 +13,9 @@ const WALKS_MAX: usize = 4;
 /// How many answers with large values are held at once, each with 32 MiB of them at most.
 const VALUES_MAX: usize = 8;
 
+/// How many looks back at a run there are at once, each of which folds its history.
+const LOOKS_MAX: usize = 4;
+
 /// What only so many requests do at once.
 pub struct Turns {
     /// Whoever takes in a batch, one at a time: it is held in memory.
@@ -23,13 +26,21 @@ pub struct Turns {
     walks: Semaphore,
     /// Whoever is sent large values.
     values: Arc<Semaphore>,
+    /// Whoever looks back at a run.
+    looks: Semaphore,
 }
 
 impl Turns {
     pub fn new(followers_max: usize) -> Self {
         let followers = Arc::new(Semaphore::new(followers_max));
         let values = Arc::new(Semaphore::new(VALUES_MAX));
-        Self { batches: Semaphore::new(1), followers, walks: Semaphore::new(WALKS_MAX), values }
+        Self {
+            batches: Semaphore::new(1),
+            followers,
+            walks: Semaphore::new(WALKS_MAX),
+            values,
+            looks: Semaphore::new(LOOKS_MAX),
+        }
     }
 
     /// Lets one take in a batch, until the turn is dropped.
@@ -56,6 +67,11 @@ impl Turns {
         self.walks.acquire().await.expect("turns are never closed")
     }
 
+    /// Lets one look back at a run, until the turn is dropped. Waits while as many do as may: nobody else waits for them.
+    pub async fn look(&self) -> SemaphorePermit<'_> {
+        self.looks.acquire().await.expect("turns are never closed")
+    }
+
     /// Lets one be sent large values, until the turn is dropped. Waits while as many are as may.
     pub async fn value(&self) -> OwnedSemaphorePermit {
         self.values.clone().acquire_owned().await.expect("turns are never closed")
@@ -76,6 +92,17 @@ mod tests {
         assert!(turns.walk().now_or_never().is_none());
         walking.pop();
         assert!(turns.walk().now_or_never().is_some());
+    }
+
+    #[test]
+    fn so_many_look_back_at_runs_and_the_next_one_waits_and_nobody_else() {
+        let turns = Turns::new(1);
+        let mut looking: Vec<_> =
+            (0..LOOKS_MAX).map(|_| turns.look().now_or_never().expect("it is its turn")).collect();
+        assert!(turns.look().now_or_never().is_none());
+        assert!(turns.walk().now_or_never().is_some());
+        looking.pop();
+        assert!(turns.look().now_or_never().is_some());
     }
 
     #[test]

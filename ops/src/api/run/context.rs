@@ -32,6 +32,16 @@ enum Aim {
     Of { node: NodeAddress, attempt: Attempt },
 }
 
+impl Aim {
+    /// Whether what happened at this revision may have to be looked at.
+    fn reaches(&self, at: Revision) -> bool {
+        match self {
+            Self::After { revision, .. } => revision.is_none_or(|revision| at <= revision),
+            Self::Of { .. } => true,
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Seen {
@@ -61,7 +71,7 @@ pub async fn seen(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
     let aim = aim(&mut reading)?;
     let workspace = reading.begin(&api).await?;
     api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
-    let _turn = api.turns.walk().await;
+    let _turn = api.turns.look().await;
     let look = Look::new(run, aim);
     match fold(&api, &workspace, look).await? {
         Look { aim: Aim::After { revision, branch }, history: Some(history), time, revision: last, .. } => {
@@ -193,7 +203,9 @@ async fn fold(api: &Api, workspace: &WorkspaceId, mut look: Look) -> Result<Look
             look.history = Some(begin(api, workspace, look.run, first).await?);
         }
         let mut events = Vec::with_capacity(page.len());
-        for recorded in page {
+        let is_wanted = |recorded: &RecordedEvent| look.aim.reaches(Revision::new(recorded.revision));
+        let wanted: Vec<_> = page.into_iter().filter(is_wanted).collect();
+        for recorded in wanted {
             events.push(filled(api, workspace, &mut look, recorded).await?);
         }
         let (run, revision) = (look.run, look.revision);
