@@ -14,8 +14,7 @@ struct World {
     outputs: BTreeMap<String, Json>,
     assets: Vec<ConsumedAsset>,
     error: RunFailure,
-    run: Json,
-    trigger: Json,
+    facts: (Json, Json),
 }
 
 impl World {
@@ -38,8 +37,7 @@ impl World {
                 payload: Json::of(&json!({"rows": 7})),
             }],
             error: RunFailure::new("timeout", "too slow"),
-            run: Json::of(&json!({"id": "r1"})),
-            trigger: Json::of(&json!({"manual": {}})),
+            facts: (Json::of(&json!({"id": "r1"})), Json::of(&json!({"manual": {}}))),
         }
     }
 
@@ -57,8 +55,7 @@ impl World {
             standing: &standing,
             assets: &self.assets,
             error: Some(&self.error),
-            run: &self.run,
-            trigger: &self.trigger,
+            facts: &self.facts,
             bound: &[],
             now: Timestamp::from_micros(1_764_158_400_500_000),
         })

@@ -44,26 +44,31 @@ pub enum Trigger {
         requested_by: RunId,
     },
     /// A node of another run called it.
-    Call {
-        parent: RunId,
-        node: NodeAddress,
-        attempt: Attempt,
-        /// How many calls it stands in, this one among them: 1 to [`super::CALL_DEPTH_MAX`].
-        depth: u32,
-        /// The node goes on as soon as it has begun.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        detached: bool,
-        /// Of which the caller wants to know in which version they are recorded.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        assets: Vec<AssetId>,
-    },
+    Call(Box<CalledBy>),
+}
+
+/// Which node of another run called a run, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CalledBy {
+    pub parent: RunId,
+    pub node: NodeAddress,
+    pub attempt: Attempt,
+    /// How many calls it stands in, this one among them: 1 to [`super::CALL_DEPTH_MAX`].
+    pub depth: u32,
+    /// The node goes on as soon as it has begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    /// Of which the caller wants to know in which version they are recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<AssetId>,
 }
 
 impl Trigger {
     /// Returns the assets that whoever called the run waits for.
     pub fn promised(&self) -> &[AssetId] {
         match self {
-            Self::Call { assets, .. } => assets,
+            Self::Call(by) => &by.assets,
             Self::Manual {} | Self::Materialize { .. } => &[],
         }
     }

@@ -27,7 +27,7 @@ pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 
 pub use description::{Description, StartWishes};
 pub(crate) use description::{invalid, text_of};
-pub use materialization::{INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
+pub use materialization::{CalledBy, INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
 pub use memo::{Asker, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
 pub use recording::{InputVersion, RecordAsset};
 

@@ -30,7 +30,7 @@ mod work;
 pub use check::RESULT_BYTES_MAX;
 pub(crate) use eval::{check_time, read_span, span_until};
 pub use expression::{Expression, ExpressionProblem};
-pub use scope::{ConsumedAsset, EvaluationError, NodeStanding, Scope};
+pub use scope::{ConsumedAsset, EvaluationError, Facts, NodeStanding, Scope};
 pub use template::Template;
 pub(crate) use typing::{PARAMS, Seen, Verdict, Wanted};
 pub use work::{DECISION_WORK_MAX, DecisionLimit, EXPRESSION_WORK_MAX, Limit, Work};

@@ -145,8 +145,8 @@ impl Path {
     fn base<'a>(&self, scope: &Scope<'a>, meter: &Meter<'_>) -> Result<(Found<'a>, usize), Fault> {
         match (self.root, self.steps.as_slice()) {
             (Root::Input, _) => Ok((Found::Whole(scope.input), 0)),
-            (Root::Run, _) => Ok((Found::Whole(scope.run), 0)),
-            (Root::Trigger, _) => Ok((Found::Whole(scope.trigger), 0)),
+            (Root::Run, _) => Ok((Found::Whole(scope.facts.run()), 0)),
+            (Root::Trigger, _) => Ok((Found::Whole(scope.facts.trigger()), 0)),
             (Root::Bound, [Step::Key(name), ..]) => match scope.bound.iter().find(|(known, _)| known == name) {
                 Some((_, value)) => Ok((Found::Whole(value), 1)),
                 None => Err(Fault::new(format!("there is no `{name}` here"))),

@@ -29,6 +29,25 @@ pub struct NodeStanding<'a> {
     pub error: Option<&'a RunFailure>,
 }
 
+/// What is seen of the run itself: few expressions ask for it, and it is made when one does.
+pub trait Facts {
+    /// `run {id, workflow, version, startedAt}`.
+    fn run(&self) -> &Json;
+    /// `trigger`: why the run exists.
+    fn trigger(&self) -> &Json;
+}
+
+/// Where they are known already.
+impl Facts for (Json, Json) {
+    fn run(&self) -> &Json {
+        &self.0
+    }
+
+    fn trigger(&self) -> &Json {
+        &self.1
+    }
+}
+
 /// Everything an expression can see, borrowed from the run.
 ///
 /// Only the variables an expression names are parsed.
@@ -45,10 +64,8 @@ pub struct Scope<'a> {
     pub assets: &'a [ConsumedAsset],
     /// `error {code, message, nodeId, attempt, details}`: only in conditions about a failure.
     pub error: Option<&'a RunFailure>,
-    /// `run {id, workflow, version, startedAt}`.
-    pub run: &'a Json,
-    /// `trigger`: why the run exists.
-    pub trigger: &'a Json,
+    /// `run` and `trigger`.
+    pub facts: &'a dyn Facts,
     /// What bodies and merges have bound, by name, the nearest first: `item`, `index`, and the name after `as`.
     pub bound: &'a [(&'a str, &'a Json)],
     /// `now`: the time of the decision, which its commit carries.

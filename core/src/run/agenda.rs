@@ -11,13 +11,17 @@ use crate::BranchId;
 use crate::definition::{Definition, Execution};
 
 /// What is to be done, in the order in which its turn came.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Agenda {
     order: VecDeque<Todo>,
     /// What needs a place among those that may be under way at once. Whatever needs none goes before.
     held: VecDeque<Todo>,
-    listed: FxHashSet<Todo>,
+    /// All of it, while that is more than can be looked through; else empty.
+    index: Option<Box<FxHashSet<Todo>>>,
 }
+
+/// How many can be looked through.
+const FEW: usize = 8;
 
 /// One thing to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,28 +56,78 @@ pub(super) enum Next {
     Withdraw,
 }
 
-impl Agenda {
-    fn push(&mut self, todo: Todo, needs_a_place: bool) -> bool {
-        let is_new = self.listed.insert(todo);
-        if is_new {
-            if needs_a_place { self.held.push_back(todo) } else { self.order.push_back(todo) }
-        }
-        is_new
+/// Equality of what is listed, however it is looked up.
+impl PartialEq for Agenda {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order && self.held == other.held
     }
+}
 
-    fn remove(&mut self, todo: Todo) -> bool {
-        if !self.listed.remove(&todo) {
+impl Agenda {
+    /// Adds something; says whether it is new.
+    fn push(&mut self, todo: Todo, needs_a_place: bool) -> bool {
+        if self.lists(&todo) {
             return false;
         }
+        if needs_a_place {
+            self.held.push_back(todo)
+        } else {
+            self.order.push_back(todo)
+        }
+        match &mut self.index {
+            Some(index) => {
+                index.insert(todo);
+            }
+            None if self.order.len() + self.held.len() > FEW => {
+                self.index = Some(Box::new(self.iter().copied().collect()))
+            }
+            None => {}
+        }
+        true
+    }
+
+    /// Strikes something out; says whether it was listed.
+    fn remove(&mut self, todo: Todo) -> bool {
         if self.order.front() == Some(&todo) {
             self.order.pop_front();
         } else if self.held.front() == Some(&todo) {
             self.held.pop_front();
-        } else {
+        } else if self.lists(&todo) {
             self.order.retain(|listed| *listed != todo);
             self.held.retain(|listed| *listed != todo);
+        } else {
+            return false;
         }
+        self.forget(&todo);
         true
+    }
+
+    fn lists(&self, todo: &Todo) -> bool {
+        match &self.index {
+            Some(index) => index.contains(todo),
+            None => self.order.contains(todo) || self.held.contains(todo),
+        }
+    }
+
+    /// Has the index follow what was struck out.
+    fn forget(&mut self, todo: &Todo) {
+        if let Some(index) = &mut self.index {
+            index.remove(todo);
+            if index.is_empty() {
+                self.index = None;
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.held.is_empty()
+    }
+
+    /// Gives back what an empty one still takes of memory.
+    pub fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Todo> {
@@ -102,7 +156,7 @@ impl Run {
         let is_done = || self.branches.root().active == 0 && self.assets.unrecorded().is_empty();
         match self.next_todo() {
             Some(todo) => Some(Next::Do(todo)),
-            None if self.agenda.listed.is_empty() && is_done() => Some(Next::Finish),
+            None if self.agenda.is_empty() && is_done() => Some(Next::Finish),
             None => None,
         }
     }
@@ -139,7 +193,7 @@ impl Run {
             std::mem::take(&mut self.agenda.held).into_iter().partition(is_kept);
         (self.agenda.order, self.agenda.held) = (kept, kept_held);
         for todo in struck.into_iter().chain(struck_held) {
-            self.agenda.listed.remove(&todo);
+            self.agenda.forget(&todo);
             self.count_listed(todo, |listed| listed - 1);
         }
     }

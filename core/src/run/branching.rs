@@ -69,7 +69,8 @@ impl Decision<'_> {
         let Some(closing) = self.run().branches.get(id).and_then(|branch| branch.closing.clone()) else {
             return Ok(());
         };
-        let outcome = closing.map_or(BranchOutcome::Cancelled {}, |failure| BranchOutcome::Failed { failure });
+        let outcome =
+            closing.map_or(BranchOutcome::Cancelled {}, |failure| BranchOutcome::Failed { failure: *failure });
         self.emit(RunEvent::BranchEnded { branch: id, outcome });
         Ok(())
     }

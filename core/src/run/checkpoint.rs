@@ -1,6 +1,6 @@
 //! What a checkpoint holds of a run: what was folded, without what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agenda::{Agenda, Todo, has_a_place};
 use super::evolve::{Fold, timer_of_run};
+use super::few::Few;
 use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
@@ -191,10 +192,10 @@ impl RunRecord {
             revision: self.revision,
             branches,
             agenda: Agenda::default(),
-            ending: self.ending,
-            timers: BTreeSet::new(),
+            ending: self.ending.map(Box::new),
+            timers: Few::default(),
             assets: Assets::new(self.consumed, unrecorded, self.promised),
-            description: self.description,
+            description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::default(),
         };
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
@@ -229,7 +230,7 @@ fn open(branches: &mut Branches, definition: &Definition, record: &BranchRecord)
     branch.item = record.item.clone().map(|item| [item, Json::of(&record.index)]);
     branch.ways.out.clone_from(&record.exits);
     branch.ways.back = record.again;
-    branch.closing = record.closing.clone().map(|closing| closing.failure);
+    branch.closing = record.closing.clone().map(|closing| closing.failure.map(Box::new));
     branches.open(record.branch, branch, false);
     Ok(())
 }
@@ -288,7 +289,7 @@ impl Run {
             trigger: origin.trigger().clone(),
             keyed: origin.is_keyed(),
             targets: origin.targets().to_vec(),
-            description: description.clone(),
+            description: description.as_deref().cloned().unwrap_or_default(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),
             revision: *revision,
@@ -301,7 +302,7 @@ impl Run {
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
-            ending: ending.clone(),
+            ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
             next_branch: branches.next().get(),
             turns: branches.turns(),
@@ -333,6 +334,6 @@ fn branch(run: &Run, id: BranchId) -> Option<BranchRecord> {
         state: has_own.then(state),
         exits: branch.ways.out.clone(),
         again: branch.ways.back,
-        closing: closing.map(|failure| Closing { failure }),
+        closing: closing.map(|failure| Closing { failure: failure.map(|failure| *failure) }),
     })
 }

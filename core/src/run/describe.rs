@@ -72,8 +72,9 @@ pub(super) fn set_by(
         run.with_scope_after(place, WayOut::Succeeded(output), now, |scope| rendered(templates, scope, work))?;
     let news = Description { attributes, ..Description::default() };
     news.check().map_err(|why| invalid(&why))?;
-    let known = &run.description.attributes;
-    let count = known.len() + news.attributes.keys().filter(|key| !known.contains_key(*key)).count();
+    let known = run.description.as_deref().map(|known| &known.attributes);
+    let is_new = |key: &&String| !known.is_some_and(|known| known.contains_key(*key));
+    let count = known.map_or(0, BTreeMap::len) + news.attributes.keys().filter(is_new).count();
     if count > ATTRIBUTES_MAX {
         return Err(invalid(&format!(
             "the run would have {count} search attributes, and {ATTRIBUTES_MAX} are the most"

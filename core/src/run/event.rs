@@ -118,10 +118,10 @@ pub enum RunEvent {
         taken: Option<Vec<u32>>,
         /// Who had made the output before. Absent: the node itself, now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reused: Option<Asker>,
+        reused: Option<Box<Asker>>,
         /// What a memo was asked for, which hears of the output, or that there is none of the node's own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        landed: Option<String>,
+        landed: Option<Box<str>>,
     },
     /// A node failed for good: its retries are exhausted, its assets cannot be had, or it could not be evaluated.
     NodeFailed {

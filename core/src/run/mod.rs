@@ -16,6 +16,7 @@
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `finally` | what runs whatever the end |
+//! | `few` | an ordered set of which most have few members |
 //! | `history` | what was seen of a run at some moment |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
@@ -37,6 +38,7 @@ mod describe;
 mod ending;
 mod event;
 mod evolve;
+mod few;
 mod finally;
 mod history;
 mod legal;
@@ -73,5 +75,5 @@ pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
 
-pub use crate::dialogue::{Description, INPUT_BYTES_MAX, StartRun, StartWishes, Trigger};
+pub use crate::dialogue::{CalledBy, Description, INPUT_BYTES_MAX, StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

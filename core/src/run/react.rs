@@ -6,7 +6,9 @@ use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::{CallEnd, Execution};
-use crate::dialogue::{Answer, Asker, AssetCommand, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{
+    Answer, Asker, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption,
+};
 use crate::dialogue::{MemoCommand, RESULT_BYTES_MAX, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
@@ -115,16 +117,16 @@ fn follows_for_memo(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEff
         return follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
     } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), reused, .. } = event {
         // Who has taken a result may have asked a second time meanwhile, and been told to make it.
-        (node, digest, Some(output.clone()).filter(|_| reused.is_none()))
+        (node, &**digest, Some(output.clone()).filter(|_| reused.is_none()))
     } else if let RunEvent::MemoLeft { node, digest } = event {
-        (node, digest, None)
+        (node, digest.as_str(), None)
     } else {
         return;
     };
     let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
     let asker = Asker { run: run.id(), node: node.clone() };
-    let said = MemoCommand::Land { digest: digest.clone(), asker, output };
-    follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
+    let said = MemoCommand::Land { digest: digest.to_owned(), asker, output };
+    follows(RunEffect::ToMemo { index: 0, digest: digest.to_owned(), said });
 }
 
 fn ask(run: &Run, node: &NodeAddress, digest: &str, max_age_ms: Option<u64>) -> MemoCommand {
@@ -208,14 +210,14 @@ fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: Defin
         workflow: call.workflow.clone(),
         version,
         input: current.input.clone().unwrap_or_else(|| run.input().clone()),
-        trigger: Trigger::Call {
+        trigger: Trigger::Call(Box::new(CalledBy {
             parent: run.id(),
             node: address.clone(),
             attempt: current.attempt,
             depth: depth_of(run) + 1,
             detached: call.until == CallEnd::Begun,
             assets: node.produces.iter().filter(|promised| !promised.optional).map(|p| p.asset.clone()).collect(),
-        },
+        })),
         keyed: false,
         wishes: None,
     })
@@ -240,11 +242,10 @@ fn tell_of_promise(run: &Run, asset: &AssetId, follows: &mut impl FnMut(RunEffec
 /// Returns what whoever called a run is told, if that is what he waits for.
 pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -> Option<(RunId, ToRun)> {
     match trigger {
-        Trigger::Call { parent, node, attempt, depth: _, detached, assets: _ } => {
+        Trigger::Call(by) => {
             let is_start = end == ChildEnd::Started {};
-            let (node, attempt) = (node.clone(), *attempt);
-            (is_start == *detached)
-                .then_some((*parent, ToRun::Answer { node, attempt, answer: Answer::Ended { child, end } }))
+            let (node, attempt, answer) = (by.node.clone(), by.attempt, Answer::Ended { child, end });
+            (is_start == by.detached).then_some((by.parent, ToRun::Answer { node, attempt, answer }))
         }
         Trigger::Manual {} | Trigger::Materialize { .. } => None,
     }
@@ -255,7 +256,7 @@ fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId,
         Trigger::Materialize { asset, .. } => {
             to_asset(asset, AssetCommand::EndProducer { run: run.id(), end });
         }
-        Trigger::Manual {} | Trigger::Call { .. } => {}
+        Trigger::Manual {} | Trigger::Call(_) => {}
     }
 }
 

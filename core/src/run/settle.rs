@@ -18,7 +18,7 @@ impl Decision<'_> {
                 Next::Do(todo) => self.work_off(todo),
                 Next::Finish => self.finish(),
                 Next::Withdraw => {
-                    let Some(ending) = self.run().ending.clone() else { return };
+                    let Some(ending) = self.run().ending().cloned() else { return };
                     self.withdraw(ending);
                     Ok(())
                 }

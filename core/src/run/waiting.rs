@@ -1,17 +1,14 @@
 //! Which attempts of a run wait for a worker, and for which queue.
 
-use std::collections::BTreeSet;
-
-use rustc_hash::FxHashMap;
-
 use super::Run;
+use super::few::Few;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
-    by_queue: FxHashMap<QueueName, BTreeSet<(Revision, Place)>>,
+    places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
 
@@ -25,24 +22,19 @@ pub(crate) enum Move {
 impl Waiting {
     /// Lets everything leave.
     pub fn clear(&mut self) {
-        for (queue, places) in self.by_queue.drain() {
-            self.moves.extend(places.iter().map(|_| (queue.clone(), Move::Leaves)));
-        }
+        let places = std::mem::take(&mut self.places);
+        self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
     }
 
-    pub fn join(&mut self, queue: &QueueName, place: (Revision, Place)) {
-        if self.by_queue.entry(queue.clone()).or_default().insert(place) {
+    pub fn join(&mut self, queue: &QueueName, since: Revision, place: Place) {
+        if self.places.insert((queue.clone(), since, place)) {
             self.moves.push((queue.clone(), Move::Joins));
         }
     }
 
-    pub fn leave(&mut self, queue: &QueueName, place: (Revision, Place)) {
-        let Some(places) = self.by_queue.get_mut(queue) else { return };
-        if places.remove(&place) {
+    pub fn leave(&mut self, queue: &QueueName, since: Revision, place: Place) {
+        if self.places.remove(&(queue.clone(), since, place)) {
             self.moves.push((queue.clone(), Move::Leaves));
-        }
-        if places.is_empty() {
-            self.by_queue.remove(queue);
         }
     }
 }
@@ -50,7 +42,7 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.by_queue == other.by_queue
+        self.places == other.places
     }
 }
 
@@ -68,13 +60,15 @@ pub struct HeldAttempt {
 impl Run {
     /// Returns the attempts that wait for a queue, the longest waiting first, at most `count`.
     pub fn waiting_for(&self, queue: &QueueName, count: usize) -> Vec<(NodeAddress, Attempt)> {
-        let places = self.waiting.by_queue.get(queue).into_iter().flatten().take(count);
-        places.filter_map(|(_, place)| Some((self.address(*place), self.current(*place)?.attempt))).collect()
+        let first = (queue.clone(), Revision::new(0), Place::FIRST);
+        let of_queue = self.waiting.places.from(&first).take_while(|(of, ..)| of == queue);
+        let attempts = of_queue.map(|(.., place)| Some((self.address(*place), self.current(*place)?.attempt)));
+        attempts.take(count).flatten().collect()
     }
 
-    /// Returns how many attempts wait, by queue.
-    pub(crate) fn waiting_counts(&self) -> impl Iterator<Item = (&QueueName, usize)> {
-        self.waiting.by_queue.iter().map(|(queue, places)| (queue, places.len()))
+    /// Returns the queues that attempts wait for, each as often as one does.
+    pub(crate) fn queues_waited_for(&self) -> impl Iterator<Item = &QueueName> {
+        self.waiting.places.iter().map(|(queue, ..)| queue)
     }
 
     /// Takes what has changed since the last time.

@@ -20,8 +20,8 @@ impl Submission {
                     let command = AssetCommand::EndProducer { run: *run, end: ProducerEnd::Failed { failure } };
                     Command::Asset { key, command }
                 }
-                Trigger::Call { parent, node, attempt, .. } => {
-                    let caller = Caller { run: *parent, node: node.clone(), attempt: *attempt };
+                Trigger::Call(by) => {
+                    let caller = Caller { run: by.parent, node: by.node.clone(), attempt: by.attempt };
                     answered(&caller, refused_start(start, rejection))
                 }
                 Trigger::Manual {} => return None,

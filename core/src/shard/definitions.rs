@@ -156,7 +156,7 @@ impl Definitions {
             Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
             Event::Run(RunEvent::RunStarted { trigger, targets, .. }) => {
-                matches!(trigger, Trigger::Call { .. }) || !targets.is_empty()
+                matches!(trigger, Trigger::Call(_)) || !targets.is_empty()
             }
             Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,

@@ -51,7 +51,7 @@ impl Lines {
                     line.waiting += 1;
                     self.stirred.insert(key);
                 }
-                Move::Leaves => self.leave(&key, 1),
+                Move::Leaves => self.leave(&key),
             }
         }
     }
@@ -59,14 +59,14 @@ impl Lines {
     /// Lets a run go with everything that waits in it.
     pub fn forget(&mut self, run: &mut Run) {
         self.follow(run);
-        for (queue, count) in run.waiting_counts() {
-            self.leave(&(run.workspace().clone(), queue.clone()), count);
+        for queue in run.queues_waited_for() {
+            self.leave(&(run.workspace().clone(), queue.clone()));
         }
     }
 
-    fn leave(&mut self, key: &QueueKey, count: usize) {
+    fn leave(&mut self, key: &QueueKey) {
         let Some(line) = self.lines.get_mut(key) else { return };
-        line.waiting = line.waiting.saturating_sub(count);
+        line.waiting = line.waiting.saturating_sub(1);
         if line.waiting == 0 {
             self.lines.remove(key);
         }

@@ -260,7 +260,7 @@ impl Refolding {
         }
         match trigger {
             Trigger::Materialize { asset, .. } => to_asset(asset, AssetCommand::EndProducer { run: *id, end }),
-            Trigger::Manual {} | Trigger::Call { .. } => {}
+            Trigger::Manual {} | Trigger::Call(_) => {}
         }
         // Of one that has landed the memo takes no notice.
         for (node, digest) in &self.story.asked {

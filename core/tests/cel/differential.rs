@@ -274,6 +274,7 @@ fn what_an_evaluation_costs_beside_the_library() {
             std::hint::black_box(program.execute(&context).unwrap());
         });
         let expression = headwater_core::expr::Expression::parse(source).unwrap();
+        let facts = (nothing.clone(), nothing.clone());
         let scope = headwater_core::expr::Scope {
             input: &text,
             state: &state,
@@ -281,8 +282,7 @@ fn what_an_evaluation_costs_beside_the_library() {
             standing: &|_| None,
             assets: &[],
             error: None,
-            run: &nothing,
-            trigger: &nothing,
+            facts: &facts,
             bound: &[],
             now: headwater_core::Timestamp::default(),
         };

@@ -21,6 +21,7 @@ use serde_json::Value;
 fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
     let expression = Expression::parse(source).map_err(|problem| format!("parse: {problem}"))?;
     let (input, state, nothing) = (Json::of(input), BTreeMap::new(), Json::empty_object());
+    let facts = (nothing.clone(), nothing);
     let output = |_: &str| None;
     let scope = Scope {
         input: &input,
@@ -29,8 +30,7 @@ fn evaluate(source: &str, input: &Value) -> Result<Value, String> {
         standing: &|_| None,
         assets: &[],
         error: None,
-        run: &nothing,
-        trigger: &nothing,
+        facts: &facts,
         bound: &[],
         now: Timestamp::from_micros(1_764_158_400_500_000),
     };

@@ -61,14 +61,14 @@ pub fn called(detached: bool) -> RunEvent {
         workflow: name("site"),
         version: DefinitionVersion::new(2),
         input: Json::empty_object(),
-        trigger: Trigger::Call {
+        trigger: Trigger::Call(Box::new(CalledBy {
             parent: run(),
             node,
             attempt: Attempt::new(2),
             depth: 3,
             detached,
             assets: Vec::new(),
-        },
+        })),
         keyed: false,
         targets: Vec::new(),
     }
@@ -240,8 +240,8 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 worker: None,
                 started_at: None,
                 taken: None,
-                reused: Some(Asker { run: run(), node: node() }),
-                landed: Some(digest()),
+                reused: Some(Box::new(Asker { run: run(), node: node() })),
+                landed: Some(digest().into()),
             },
         ),
         (
@@ -255,7 +255,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 started_at: Some(at(1)),
                 taken: None,
                 reused: None,
-                landed: Some(digest()),
+                landed: Some(digest().into()),
             },
         ),
         (

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{data, keys, numbers};
 
 pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce(&Scope<'_>) -> T) -> T {
-    let nothing = Json::empty_object();
+    let facts = (Json::empty_object(), Json::empty_object());
     let output = |_: &str| None;
     look(&Scope {
         input,
@@ -21,8 +21,7 @@ pub fn with<T>(input: &Json, state: &BTreeMap<Arc<str>, Json>, look: impl FnOnce
         standing: &|_| None,
         assets: &[],
         error: None,
-        run: &nothing,
-        trigger: &nothing,
+        facts: &facts,
         bound: &[],
         now: headwater_core::Timestamp::default(),
     })

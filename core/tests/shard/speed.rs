@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use headwater_core::credit::Hands;
 use headwater_core::run::{RunCommand, StartRun, Trigger};
-use headwater_core::shard::{Bundle, Command, Commit, Shard, ShardMap, Submission};
+use headwater_core::shard::{Bundle, Command, Commit, Shard, ShardMap, Submission, WorkflowKey};
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, ShardId, Timestamp};
 use serde_json::json;
 
@@ -17,17 +17,70 @@ fn id(number: u128) -> CommandId {
     CommandId::from_uuid(uuid::Uuid::from_u128(number))
 }
 
-fn timers_and_turns() -> serde_json::Value {
-    let pure = |number: usize| json!({"id": format!("n{number}"), "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}});
-    let mut nodes: Vec<_> = (0..10).map(pure).collect();
-    nodes.push(json!({"id": "s", "action": {"kind": "sleep", "duration": "1s"}}));
+fn pure(number: usize) -> serde_json::Value {
+    json!({"id": format!("n{number}"), "action": {"kind": "transform", "output": {"n": "${{ input.n }}"}}})
+}
+
+fn chain() -> serde_json::Value {
+    let nodes: Vec<_> = (0..10).map(pure).collect();
     let edges: Vec<_> = (0..9).map(|n| json!({"from": format!("n{n}"), "to": format!("n{}", n + 1)})).collect();
     json!({"slug": "w", "nodes": nodes, "transitions": edges})
 }
 
+fn chain_and_timer() -> serde_json::Value {
+    let mut document = chain();
+    let sleep = json!({"id": "s", "action": {"kind": "sleep", "duration": "1s"}});
+    document["nodes"].as_array_mut().unwrap().push(sleep);
+    document
+}
+
 #[test]
 #[ignore = "prints figures"]
-fn how_long_a_commit_takes_to_decide_and_to_fold() {
+fn how_long_a_chain_takes() {
+    measure(&chain());
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn how_long_a_chain_with_a_timer_takes() {
+    measure(&chain_and_timer());
+}
+
+/// With `/proc/self/statm` read before and after: what the shard itself takes, allocator and tables with it.
+#[test]
+#[ignore = "prints figures"]
+fn how_much_memory_a_sleeping_run_takes() {
+    let sleeper = json!({"slug": "w", "steps": [{"id": "wait", "action": {"kind": "sleep", "duration": "1h"}}]});
+    let mut shard = Shard::new(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap());
+    let now = Timestamp::from_micros(1_750_000_000_000_000);
+    let document = Json::of(&sleeper);
+    let adopt = Command::AdoptDefinition { key: key("w"), version: DefinitionVersion::FIRST, document };
+    shard.decide(Submission::new(id(1), adopt), now, &mut Hands::default()).unwrap();
+    let before = resident_bytes();
+    let runs = RUNS * 4;
+    for number in 0..runs {
+        let command = start(&shard, number, now);
+        shard.decide(Submission::new(id(number + 2), command), now, &mut Hands::default()).unwrap();
+    }
+    assert_eq!(shard.active_runs() as u128, runs);
+    println!("{} bytes each", (resident_bytes() - before) / runs as usize);
+}
+
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+fn start(shard: &Shard, number: u128, now: Timestamp) -> Command {
+    let run = RunId::new(shard.id(), now, number << 10);
+    let (WorkflowKey { workspace, workflow }, version) = (key("w"), DefinitionVersion::FIRST);
+    let (input, trigger) = (Json::of(&json!({"n": 1})), Trigger::Manual {});
+    let start = StartRun { workspace, workflow, version, input, trigger, keyed: false, wishes: None };
+    Command::Run { run, command: RunCommand::StartRun(start) }
+}
+
+/// Decides and folds runs of a definition to their ends, whatever has to be woken.
+fn measure(document: &serde_json::Value) {
     let new = || Shard::new(ShardId::new(0).unwrap(), ShardMap::even(1).unwrap());
     let mut shard = new();
     let now = Timestamp::from_micros(1_750_000_000_000_000);
@@ -36,17 +89,13 @@ fn how_long_a_commit_takes_to_decide_and_to_fold() {
         let decided = shard.decide(Submission::new(id(number), command), now, &mut Hands::default()).unwrap();
         commits.extend(decided.commit);
     };
-    let document = Json::of(&timers_and_turns());
+    let document = Json::of(document);
     let version = DefinitionVersion::FIRST;
     decide(&mut shard, 1, Command::AdoptDefinition { key: key("w"), version, document }, now);
     let begun = Instant::now();
     for number in 0..RUNS {
-        let run = RunId::new(shard.id(), now, number << 10);
-        let (workspace, workflow) = (key("w").workspace, key("w").workflow);
-        let input = Json::of(&json!({"n": 1}));
-        let start =
-            StartRun { workspace, workflow, version, input, trigger: Trigger::Manual {}, keyed: false, wishes: None };
-        decide(&mut shard, number + 2, Command::Run { run, command: RunCommand::StartRun(start) }, now);
+        let command = start(&shard, number, now);
+        decide(&mut shard, number + 2, command, now);
     }
     let later = now.after(std::time::Duration::from_secs(2));
     let asleep: Vec<_> = shard.active().map(|run| run.id()).collect();
@@ -56,6 +105,9 @@ fn how_long_a_commit_takes_to_decide_and_to_fold() {
     assert_eq!(shard.active_runs(), 0);
     let count = commits.len() as u32;
     println!("{count} commits: decided in {:?} each", begun.elapsed() / count);
+    let begun = Instant::now();
+    let bytes: usize = commits.iter().map(|commit| serde_json::to_vec(commit).unwrap().len()).sum();
+    println!("written in {:?} each, {} bytes", begun.elapsed() / count, bytes / commits.len());
     let bundle = Bundle {
         shard: shard.id(),
         epoch: Epoch::FIRST,

@@ -241,7 +241,7 @@ fn the_workflows_compile_and_promise_what_the_jobs_keep() {
 }
 
 fn rendered(template: &Template, input: &Value) -> Value {
-    let (input, nothing) = (Json::of(input), Json::empty_object());
+    let (input, facts) = (Json::of(input), (Json::empty_object(), Json::empty_object()));
     let (state, output) = (Default::default(), |_: &str| None);
     let scope = Scope {
         input: &input,
@@ -250,8 +250,7 @@ fn rendered(template: &Template, input: &Value) -> Value {
         standing: &|_| None,
         assets: &[],
         error: None,
-        run: &nothing,
-        trigger: &nothing,
+        facts: &facts,
         bound: &[],
         now: headwater_core::Timestamp::default(),
     };

@@ -125,7 +125,7 @@ impl Changes {
                     let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Succeeded);
                     row.finished_at = Some(time);
                     row.output = Some(value(output));
-                    row.reused = reused;
+                    row.reused = reused.map(|by| *by);
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
                 }

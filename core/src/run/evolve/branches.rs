@@ -169,7 +169,7 @@ impl Fold<'_> {
                 }
             }
             if let Some(branch) = self.branches.get_mut(*id) {
-                branch.closing = Some(failure.cloned());
+                branch.closing = Some(failure.cloned().map(Box::new));
                 self.list(Todo::Close(*id));
             }
         }

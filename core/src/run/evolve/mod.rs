@@ -4,7 +4,6 @@ mod branches;
 
 pub(super) use branches::may_lead_back;
 
-use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -14,9 +13,10 @@ use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
+use crate::run::few::Few;
 use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
-use crate::run::{Description, RunEvent, RunStatus};
+use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -35,7 +35,7 @@ impl Run {
             revision: Revision::FIRST,
             ending: None,
             assets: Assets::default(),
-            description: Description::default(),
+            description: None,
             waiting: Waiting::default(),
         };
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
@@ -98,6 +98,7 @@ impl<'r> Fold<'r> {
         branch.active -= u32::from(was_active);
         let before = std::mem::replace(&mut self.node_mut(place).phase, phase);
         if is_active {
+            self.agenda.rest();
             self.await_next(place);
         }
         before
@@ -111,7 +112,7 @@ impl<'r> Fold<'r> {
             timers.insert((at, Timer::Node(due, place)));
         }
         if let Some(since) = waiting_since(phase) {
-            waiting.join(&node.queue, (since, place));
+            waiting.join(&node.queue, since, place);
         }
     }
 
@@ -123,7 +124,7 @@ impl<'r> Fold<'r> {
             timers.remove(&(at, Timer::Node(due, place)));
         }
         if let Some(since) = waiting_since(phase) {
-            waiting.leave(&node.queue, (since, place));
+            waiting.leave(&node.queue, since, place);
         }
     }
 
@@ -170,7 +171,7 @@ impl<'r> Fold<'r> {
 
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
-        self.timers = BTreeSet::new();
+        self.timers = Few::default();
         self.agenda = Agenda::default();
         self.branches.forget_agenda();
     }
@@ -226,7 +227,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
 fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
-        RunEvent::RunDescribed { description } => run.description.learn(description),
+        RunEvent::RunDescribed { description } => run.description.get_or_insert_default().learn(description),
         RunEvent::NodeAwaitedAssets { node, needs } => {
             let place = run.place(node);
             run.enter(place, Phase::AwaitingAssets { missing: needs.clone() });
@@ -249,7 +250,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::MemoAsked { node, digest, max_age_ms, input } => {
             let place = run.place(node);
-            run.node_mut(place).asked = Some(digest.clone());
+            run.node_mut(place).asked = Some(digest.as_str().into());
             let (digest, max_age_ms, input) = (digest.clone(), *max_age_ms, input.clone());
             run.enter(place, Phase::AwaitingMemo(Box::new(AwaitedMemo { digest, max_age_ms, input, cleared: false })));
         }
@@ -379,7 +380,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::JoinClosing { node, join } => run.close_join(node, join),
         RunEvent::BranchEnded { branch, outcome } => run.end_branch(*branch, outcome),
         RunEvent::RunEnding { ending } => {
-            run.ending = Some(ending.clone());
+            run.ending = Some(Box::new(ending.clone()));
             run.stop();
             run.waiting.clear();
         }

@@ -44,7 +44,7 @@ pub(in crate::run) struct Branch {
     pub listed: u32,
     pub ways: Ways,
     /// Whether it is being withdrawn, and the failure it ends with where that is why.
-    pub closing: Option<Option<RunFailure>>,
+    pub closing: Option<Option<Box<RunFailure>>>,
 }
 
 impl Branch {
@@ -57,7 +57,7 @@ impl Branch {
             parent: None,
             index: 0,
             item: None,
-            nodes: vec![NodeState::untouched(); nodes.len()],
+            nodes: std::iter::repeat_with(NodeState::untouched).take(nodes.len()).collect(),
             state: State::default(),
             active: 0,
             listed: 0,

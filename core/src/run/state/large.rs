@@ -32,7 +32,7 @@ impl Sum {
 pub(crate) fn large_bytes(run: &Run) -> usize {
     let mut sum = Sum::default();
     sum.add(run.input());
-    if let Some(Ending::Succeeded { output }) = &run.ending {
+    if let Some(Ending::Succeeded { output }) = run.ending() {
         sum.add(output);
     }
     for (_, node) in run.places() {

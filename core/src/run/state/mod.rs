@@ -22,11 +22,11 @@ mod part;
 mod place;
 mod scope;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
+use super::few::Few;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -55,11 +55,11 @@ pub struct Run {
     /// What has still to begin.
     pub(super) agenda: Agenda,
     /// How it ends, once that is certain and not everything is withdrawn.
-    pub(super) ending: Option<Ending>,
-    pub(super) timers: BTreeSet<(Timestamp, Timer)>,
+    pub(super) ending: Option<Box<Ending>>,
+    pub(super) timers: Few<(Timestamp, Timer)>,
     pub(super) assets: Assets,
     /// What it is called.
-    pub(super) description: Description,
+    pub(super) description: Option<Box<Description>>,
     /// The attempts that wait for a worker, by queue, in the order they were scheduled.
     pub(super) waiting: Waiting,
 }
@@ -105,7 +105,7 @@ impl Run {
 
     /// Returns how it ends, where that is certain and it has not ended yet: nothing of it begins or is reported any more.
     pub fn ending(&self) -> Option<&Ending> {
-        self.ending.as_ref()
+        self.ending.as_deref()
     }
 
     /// Returns where it stands.

@@ -39,7 +39,7 @@ pub(in crate::run) struct NodeState {
     pub caught: Option<NodeId>,
     /// What it asked a memo for, which is to hear how it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<String>,
+    pub asked: Option<Box<str>>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<RunFailure>>,

@@ -18,12 +18,11 @@ pub(in crate::run) struct Origin {
     input: Json,
     trigger: Trigger,
     keyed: bool,
-    targets: Vec<NodeId>,
-    /// What of the definition happens; absent: all.
-    part: Option<Part>,
+    /// The nodes that were asked for, and what happens because of them; absent: all.
+    targets: Option<Box<(Vec<NodeId>, Part)>>,
     started_at: Timestamp,
     /// `run` and `trigger` as expressions see them, made when first asked for.
-    facts: OnceLock<(Json, Json)>,
+    facts: OnceLock<Box<(Json, Json)>>,
 }
 
 impl Origin {
@@ -35,8 +34,9 @@ impl Origin {
         let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets } = event else {
             panic!("the first event of a run is RunStarted, and the shard has checked it");
         };
-        let (facts, part) = (OnceLock::new(), Part::of(&definition, &targets));
-        Self { id, workspace, workflow, version, definition, input, trigger, keyed, targets, part, started_at, facts }
+        let targets = Part::of(&definition, &targets).map(|part| Box::new((targets, part)));
+        let facts = OnceLock::new();
+        Self { id, workspace, workflow, version, definition, input, trigger, keyed, targets, started_at, facts }
     }
 
     pub fn id(&self) -> RunId {
@@ -74,7 +74,7 @@ impl Origin {
 
     /// Which nodes were asked for; none: all.
     pub fn targets(&self) -> &[NodeId] {
-        &self.targets
+        self.targets.as_ref().map_or(&[], |asked| &asked.0)
     }
 
     /// Whether a node of the run itself does not happen: only a part was asked for, and it is not of that.
@@ -84,7 +84,7 @@ impl Origin {
 
     /// Whether a way to a node leads out of that part. A loop is of it as a whole, and so is a body.
     pub fn leads_out_of_part(&self, to: NodeIx) -> bool {
-        self.part.as_ref().is_some_and(|part| !part.holds(to))
+        self.targets.as_ref().is_some_and(|asked| !asked.1.holds(to))
     }
 
     pub fn started_at(&self) -> Timestamp {
@@ -93,7 +93,7 @@ impl Origin {
 
     /// Returns what expressions see of the run and of its trigger.
     pub fn facts(&self) -> &(Json, Json) {
-        self.facts.get_or_init(|| (Json::of(&self.run_facts()), Json::of(&self.trigger)))
+        self.facts.get_or_init(|| Box::new((Json::of(&self.run_facts()), Json::of(&self.trigger))))
     }
 
     /// Returns what is seen of the run where it is certain how it ends.
@@ -123,8 +123,7 @@ impl PartialEq for Origin {
             input,
             trigger,
             keyed,
-            targets,
-            part: _,
+            targets: _,
             started_at,
             facts: _,
         } = self;
@@ -135,7 +134,7 @@ impl PartialEq for Origin {
             && *input == other.input
             && *trigger == other.trigger
             && *keyed == other.keyed
-            && *targets == other.targets
+            && self.targets() == other.targets()
             && *started_at == other.started_at
     }
 }

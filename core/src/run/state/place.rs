@@ -11,6 +11,9 @@ pub(in crate::run) struct Place {
 }
 
 impl Place {
+    /// The first in order.
+    pub const FIRST: Self = Self { branch: BranchId::ROOT, node: NodeIx(0) };
+
     /// Returns the place of a node in the run itself.
     pub fn root(node: NodeIx) -> Self {
         Self { branch: BranchId::ROOT, node }

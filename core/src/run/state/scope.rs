@@ -4,19 +4,29 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Branch, Place, Run};
-use crate::expr::{ConsumedAsset, NodeStanding, Scope, Work};
+use super::{Branch, Origin, Place, Run};
+use crate::expr::{ConsumedAsset, Facts, NodeStanding, Scope, Work};
 use crate::failure::RunFailure;
 use crate::run::{Ending, NodeStatus};
 use crate::{BranchId, Json, Timestamp};
 
 /// What is seen of what is around a node.
-#[derive(Default)]
 struct Around<'a> {
+    origin: &'a Origin,
     error: Option<Cow<'a, RunFailure>>,
     /// Of the run, where that is more than everywhere.
     run: Option<Json>,
     bound: Vec<(&'a str, &'a Json)>,
+}
+
+impl Facts for Around<'_> {
+    fn run(&self) -> &Json {
+        self.run.as_ref().unwrap_or_else(|| &self.origin.facts().0)
+    }
+
+    fn trigger(&self) -> &Json {
+        &self.origin.facts().1
+    }
 }
 
 /// What is seen of nodes.
@@ -73,7 +83,7 @@ impl Run {
         let of_node = |id: &str| self.output_in(branch, id);
         let standing = |id: &str| self.standing_in(branch, id, None);
         let parent = self.branches.get(branch).and_then(|branch| branch.parent);
-        let mut around = parent.map_or_else(Around::default, |parent| self.around_of(parent, None, None));
+        let mut around = parent.map_or_else(|| self.around_nothing(), |parent| self.around_of(parent, None, None));
         around.bound = self.bound_in(branch, output);
         look(&self.scope(&[], self.state_of(branch), (&of_node, &standing), &around, now))
     }
@@ -86,7 +96,7 @@ impl Run {
         let last = root.nodes.iter().rev().flat_map(|node| &node.consumed);
         let assets: Vec<_> = last.filter(|consumed| known.insert(&consumed.asset)).cloned().collect();
         let standing = |id: &str| self.standing_in(BranchId::ROOT, id, None);
-        look(&self.scope(&assets, &root.state, (&output, &standing), &Around::default(), now))
+        look(&self.scope(&assets, &root.state, (&output, &standing), &self.around_nothing(), now))
     }
 
     /// The same, as it will be once the node has ended so.
@@ -150,10 +160,14 @@ impl Run {
         Some(NodeStanding { status: status.as_str(), attempts: node.attempts, error: node.failure.as_deref() })
     }
 
+    fn around_nothing(&self) -> Around<'_> {
+        Around { origin: &self.origin, error: None, run: None, bound: Vec::new() }
+    }
+
     /// Finds what is seen at a node of what is around it: the failure it stands behind, what bodies bind, and, in what runs
     /// whatever the end, how the run ends.
     fn around_of<'a>(&'a self, place: Place, error: Option<&'a RunFailure>, output: Option<&'a Json>) -> Around<'a> {
-        let ending = self.ending.as_ref().filter(|_| self.is_in_finally(place));
+        let ending = self.ending().filter(|_| self.is_in_finally(place));
         let of_end = || match ending? {
             Ending::Succeeded { .. } => None,
             Ending::Failed { failure } => Some(Cow::Borrowed(failure)),
@@ -161,6 +175,7 @@ impl Run {
         };
         let caught = || self.failure_behind(place).map(Cow::Borrowed);
         Around {
+            origin: &self.origin,
             error: error.map(Cow::Borrowed).or_else(caught).or_else(of_end),
             run: ending.map(|ending| self.origin.facts_at_end(ending.status())),
             bound: self.bound_in(place.branch, output),
@@ -198,9 +213,7 @@ impl Run {
         around: &'a Around<'a>,
         now: Timestamp,
     ) -> Scope<'a> {
-        let (run, trigger) = self.origin.facts();
-        let Around { error, run: own, bound } = around;
-        let (error, run) = (error.as_deref(), own.as_ref().unwrap_or(run));
-        Scope { input: self.origin.input(), state, output, standing, assets, error, run, trigger, now, bound }
+        let (input, error, bound) = (self.origin.input(), around.error.as_deref(), &around.bound);
+        Scope { input, state, output, standing, assets, error, facts: around, now, bound }
     }
 }

@@ -52,7 +52,7 @@ impl Kind for Calls<'_> {
 /// In how many calls a run stands.
 pub(in crate::run) fn depth_of(run: &Run) -> u32 {
     match run.origin.trigger() {
-        Trigger::Call { depth, .. } => *depth,
+        Trigger::Call(by) => by.depth,
         Trigger::Manual {} | Trigger::Materialize { .. } => 0,
     }
 }

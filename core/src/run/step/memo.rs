@@ -35,7 +35,7 @@ pub(in crate::run) fn answer(step: &mut Step<'_, '_>, digest: &str, said: MemoAn
         && check_output(step, &output).is_ok()
         && step.decision.run().check_state_after(step.place, &output, step.work()).is_ok()
     {
-        step.reused = Some(made_by);
+        step.reused = Some(Box::new(made_by));
         return step.succeed(step.attempt(), output, Vec::new(), None);
     }
     step.decision.turn.check_work()?;
@@ -51,7 +51,7 @@ pub(in crate::run) fn is_minded(step: &Step<'_, '_>, digest: &str) -> bool {
 
 /// Has the memo know that the node ends without a result for it.
 pub(super) fn leave(step: &mut Step<'_, '_>) {
-    if let Some(digest) = step.state().asked.clone() {
+    if let Some(digest) = step.state().asked.as_deref().map(str::to_owned) {
         let node = step.address();
         step.decision.emit(RunEvent::MemoLeft { node, digest });
     }

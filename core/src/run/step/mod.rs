@@ -69,7 +69,7 @@ pub(super) struct Step<'d, 'a> {
     /// What the parameters of its action have been found to be.
     params: Option<Json>,
     /// Who had made its output before.
-    reused: Option<Asker>,
+    reused: Option<Box<Asker>>,
 }
 
 impl<'d, 'a> Step<'d, 'a> {

@@ -126,7 +126,7 @@ impl Aggregate for Run {
             RunCommand::StartRun(start) => match start.trigger {
                 Trigger::Materialize { .. } => true,
                 // Its caller is told, rather than waiting for whoever looks at it.
-                Trigger::Manual {} | Trigger::Call { .. } => false,
+                Trigger::Manual {} | Trigger::Call(_) => false,
             },
             RunCommand::GrantAttempts { .. }
             | RunCommand::StartAttempt { .. }

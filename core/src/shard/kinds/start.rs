@@ -93,7 +93,7 @@ pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &Star
 fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
     let may_be_old = match start.trigger {
         Trigger::Manual {} => from.is_none() && shard.memory.may_have_forgotten(run),
-        Trigger::Materialize { .. } | Trigger::Call { .. } => false,
+        Trigger::Materialize { .. } | Trigger::Call(_) => false,
     };
     let is_known = || shard.started_as(holder_of(shard, run, start)).is_some();
     if may_be_old && !is_known() { Err(Rejection::Run(RunRejection::StartUnclear)) } else { Ok(()) }

@@ -19,11 +19,11 @@ pub struct CallBooks {
 impl CallBooks {
     pub fn learn(&mut self, id: RunId, event: &RunEvent) {
         match event {
-            RunEvent::RunStarted { trigger: Trigger::Call { parent, node, attempt, depth, .. }, .. } => {
-                let caller = (*parent, node.clone(), *attempt);
+            RunEvent::RunStarted { trigger: Trigger::Call(by), .. } => {
+                let caller = (by.parent, by.node.clone(), by.attempt);
                 assert_eq!(self.callers.get(&id), Some(&caller), "{id} is the child of the attempt that called it");
                 assert!(self.told_to_start.contains(&id), "{id} starts before it is called");
-                assert!((1..=16).contains(depth), "{id} stands in {depth} calls");
+                assert!((1..=16).contains(&by.depth), "{id} stands in {} calls", by.depth);
                 self.begun.insert(id);
             }
             RunEvent::AttemptScheduled { node, attempt, child: Some(child), .. } => {

@@ -51,7 +51,7 @@ impl MemoBooks {
     pub fn run_learns(&mut self, run: RunId, event: &RunEvent) {
         let RunEvent::NodeSucceeded { node, output, reused, landed, .. } = event else { return };
         if let Some(made_by) = reused {
-            assert_eq!(self.made.get(made_by), Some(output), "{node} of {run} reuses what {made_by:?} has made");
+            assert_eq!(self.made.get(&**made_by), Some(output), "{node} of {run} reuses what {made_by:?} has made");
             self.reused += 1;
         }
         if landed.is_some() && reused.is_none() {

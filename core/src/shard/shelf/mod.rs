@@ -3,10 +3,11 @@
 //! [`Aggregate`] is what a kind has to say for that, `kinds` the list of those that do. Which kind it is, is settled once a
 //! commit, by a match; from there on everything is compiled for that kind (ADR 21).
 
+mod kept;
+
 use std::borrow::Cow;
 use std::hash::Hash;
 
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,8 +24,7 @@ use crate::credit::Hands;
 use crate::run::{Budget, RunStatus};
 use crate::{CommandId, DefinitionVersion, Json, NodeAddress, Revision, RunId, SessionId, Timestamp, WorkspaceId};
 
-/// All aggregates of one kind that a shard knows.
-pub(super) type Shelf<A> = FxHashMap<<A as Aggregate>::Key, A>;
+pub(super) use kept::Shelf;
 
 /// A kind of aggregate.
 ///
@@ -243,7 +243,7 @@ pub(super) fn fold<A: Aggregate>(
         }
         None => {
             let (begun, taken) = A::begun(key, commit, definitions)?;
-            (shelf.entry(key.clone()).or_insert(begun), taken, None)
+            (shelf.insert(key.clone(), begun), taken, None)
         }
     };
     if taken == 0 {
@@ -363,9 +363,7 @@ fn shelve<A: Aggregate>(shard: &mut Shard, key: A::Key, mut known: A) {
 
 /// Writes a shelf into a checkpoint, sorted.
 pub(super) fn write<A: Aggregate>(shelf: &Shelf<A>, sections: &mut Sections) {
-    let mut all: Vec<_> = shelf.iter().collect();
-    all.sort_unstable_by_key(|(key, _)| *key);
-    sections.write(A::SECTION, all.into_iter().map(|(_, known)| known.record()));
+    sections.write(A::SECTION, shelf.sorted().into_iter().map(A::record));
 }
 
 impl From<Unrestored> for String {
