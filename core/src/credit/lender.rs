@@ -37,6 +37,8 @@ struct Loan {
     /// The newest message with tasks that was heard of.
     message: u64,
     waiting: bool,
+    /// Whether it had used all that it was lent when it last said that tasks wait.
+    is_short: bool,
 }
 
 impl Loan {
@@ -53,6 +55,7 @@ impl Loan {
             held: 0,
             message: 0,
             waiting: false,
+            is_short: false,
         }
     }
 
@@ -90,6 +93,7 @@ impl Lender {
         loan.taken = loan.taken.max(loan.handed.saturating_sub(unheard));
         loan.message = loan.message.max(message);
         loan.waiting = waiting;
+        loan.is_short = waiting && loan.handed > 0 && loan.handed >= loan.lent;
         true
     }
 
@@ -154,7 +158,8 @@ impl Lender {
     ///
     /// What `freed` names goes back to the shard it came from, once for each time it is named, unless tasks wait: then it
     /// goes to one with tasks waiting whose `turn` it is; turns are to go up with time. Where nothing is left for one that
-    /// has tasks waiting, another that has none is asked to give half of what it does not use back.
+    /// has tasks waiting, another that has none is asked to give half of what it does not use back; where what is left falls
+    /// short for one, as long as the other keeps some.
     pub fn share(&mut self, free: u64, freed: &[ShardId], turn: u64) -> Vec<ShardId> {
         let mut told = Vec::new();
         let mut spare = free.saturating_sub(self.idle());
@@ -199,16 +204,19 @@ impl Lender {
         }
     }
 
-    /// Takes credit back for a shard that has tasks waiting and none, one shard at a time.
+    /// Takes credit back for a shard that has tasks waiting and none, or too little: one shard at a time.
     fn take_back(&mut self) -> Option<ShardId> {
         let unserved = self.shards.values().any(|loan| loan.waiting && loan.unused() == 0);
+        // Tasks that are quick have left their slots already, which are lent again.
+        let short = self.shards.values().any(|loan| loan.waiting && loan.is_short);
         let taking_back = self.shards.values().any(|loan| loan.ceiling > loan.lent);
-        if !unserved || taking_back {
+        if !(unserved || short) || taking_back {
             return None;
         }
-        let idle = self.shards.iter_mut().filter(|(_, loan)| !loan.waiting && loan.unused() > 0);
+        let kept = u64::from(!unserved);
+        let idle = self.shards.iter_mut().filter(|(_, loan)| !loan.waiting && loan.unused() > kept);
         let (shard, loan) = idle.min_by_key(|(_, loan)| Reverse(loan.unused()))?;
-        loan.lent -= loan.unused().div_ceil(2);
+        loan.lent -= (loan.unused() - kept).div_ceil(2);
         Some(*shard)
     }
 

@@ -261,6 +261,36 @@ fn nothing_is_asked_back_where_nobody_waits_or_who_waits_has_some_or_nobody_else
     assert_eq!(lender.share(0, &[], 0), [], "nor from who has used everything");
 }
 
+/// Tasks that are done as they come leave their slots before anybody looks: who has used all that it was lent, and more wait,
+/// is lent what others do not use, but for one each.
+#[test]
+fn half_is_asked_back_too_for_a_shard_whose_quick_tasks_have_used_all_it_was_lent() {
+    let (mut lender, shards) = lender(64, false);
+    lender.share(64, &[], 0);
+    let busy = shards[1];
+    let mut told = 0;
+    for round in 1..=40_u64 {
+        let credit = lender.credit(busy);
+        let standing = Standing { handed: credit.lent, unheard: credit.lent - told, message: round, ..stands(true) };
+        lender.answered(busy, credit, standing);
+        let came = credit.lent - told;
+        (0..came).for_each(|_| lender.took(busy));
+        (0..came).for_each(|_| lender.let_go(busy));
+        told = credit.lent;
+        for asked in lender.share(64, &vec![busy; came as usize], 0) {
+            if asked != busy {
+                let credit = lender.credit(asked);
+                lender.answered(asked, credit, stands(false));
+            }
+        }
+        assert!(lender.idle() <= 64);
+    }
+    let credit = lender.credit(busy);
+    assert_eq!(credit.lent - told, 61, "all but one for each of the others");
+    lender.answered(busy, credit, Standing { handed: told + 5, unheard: 5, message: 41, ..stands(false) });
+    assert_eq!(lender.share(59, &[], 0), [], "nothing is asked back for who has room left");
+}
+
 #[test]
 fn what_was_asked_back_and_not_given_is_lent_again_before_anything_else() {
     let (mut lender, ..) = takes_back(4);
