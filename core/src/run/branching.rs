@@ -12,7 +12,10 @@ use super::step::Step;
 use super::{BranchOutcome, RunEvent, RunFailure};
 use crate::definition::{Definition, Merge, NodeIx, Region, RegionKind};
 use crate::expr::Work;
-use crate::{BranchId, Json, Timestamp};
+use crate::{BranchId, Json, NodeId, Timestamp};
+
+/// From how many bytes on the output of a branch is named by the node that has made it.
+const NAMED_FROM: usize = 128;
 
 impl Decision<'_> {
     /// Ends a branch in which nothing is left to be done.
@@ -30,7 +33,10 @@ impl Decision<'_> {
                 });
                 self.turn.check_work()?;
                 match keyed {
-                    Ok((output, key)) => BranchOutcome::Succeeded { output, key },
+                    Ok((output, key)) => match self.just_made(id, &output) {
+                        Some(node) => BranchOutcome::SucceededAs { node, key },
+                        None => BranchOutcome::Succeeded { output, key },
+                    },
                     Err(failure) => BranchOutcome::Failed { failure },
                 }
             }
@@ -45,6 +51,13 @@ impl Decision<'_> {
             self.emit(RunEvent::BranchEnded { branch: id, outcome: BranchOutcome::Failed { failure } });
         }
         Ok(())
+    }
+
+    /// Returns the node of a branch that has made this output in the event before, where it is not said in as few bytes again.
+    fn just_made(&self, id: BranchId, output: &Json) -> Option<NodeId> {
+        let RunEvent::NodeSucceeded { node, output: made, .. } = self.last()? else { return None };
+        let is_it = node.branch() == id && output.len_bytes() >= NAMED_FROM && made == output;
+        is_it.then(|| node.node().clone())
     }
 
     /// Has what a node of a branch failed with fail the branch: the run, the item, or what is around the loop.

@@ -63,6 +63,11 @@ impl<'a> Decision<'a> {
         self.events.push(event);
     }
 
+    /// Returns the fact taken down last.
+    pub fn last(&self) -> Option<&RunEvent> {
+        self.events.last()
+    }
+
     /// Returns the run as it is by now.
     pub fn run(&self) -> &Run {
         self.run

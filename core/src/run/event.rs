@@ -217,6 +217,12 @@ pub enum BranchOutcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    /// The same, with the output of this node of the branch, whose [`RunEvent::NodeSucceeded`] is the event before.
+    SucceededAs {
+        node: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     Failed {
         failure: RunFailure,
     },

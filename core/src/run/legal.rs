@@ -122,6 +122,7 @@ fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
     let fits = match outcome {
         BranchOutcome::Turned { again } => is_turn && *again == branch.ways.back,
         BranchOutcome::Succeeded { .. } | BranchOutcome::Failed { .. } => !is_turn,
+        BranchOutcome::SucceededAs { node, .. } => !is_turn && run.made_in(id, node).is_some(),
         BranchOutcome::Cancelled {} => true,
     };
     fits && branch.active == 0

@@ -45,7 +45,11 @@ macro_rules! storable {
             | Self::MemoLeft { .. }
             | Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
             | Self::BranchEnded {
-                outcome: BranchOutcome::Failed { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. },
+                outcome:
+                    BranchOutcome::SucceededAs { .. }
+                    | BranchOutcome::Failed { .. }
+                    | BranchOutcome::Cancelled {}
+                    | BranchOutcome::Turned { .. },
                 ..
             }
             | Self::NodeAwaitedAssets { .. }
@@ -102,9 +106,10 @@ impl RunEvent {
                     |a: &ProducedAsset| 2 * NAMES_BYTES + a.payload.len_bytes() + of(&a.schema) + of(&a.freshness);
                 assets.iter().map(of_asset).sum::<usize>()
             }
-            Self::BranchEnded { outcome: BranchOutcome::Succeeded { key, .. }, .. } => {
-                key.as_ref().map_or(0, String::len)
-            }
+            Self::BranchEnded {
+                outcome: BranchOutcome::Succeeded { key, .. } | BranchOutcome::SucceededAs { key, .. },
+                ..
+            } => key.as_ref().map_or(0, String::len),
             Self::BranchClosing { failure, .. }
             | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),

@@ -312,6 +312,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
             "join-closing-failed",
             RunEvent::JoinClosing { node: node(), join: JoinClosing::Failed { failure: failure() } },
         ),
+        ("branch-succeeded-as", ended(BranchOutcome::SucceededAs { node: name("score"), key: Some("a".into()) })),
         ("branch-succeeded", ended(BranchOutcome::Succeeded { output: Json::of(&json!([1])), key: Some("a".into()) })),
         ("branch-failed", ended(BranchOutcome::Failed { failure: failure() })),
         ("branch-cancelled", ended(BranchOutcome::Cancelled {})),

@@ -5,7 +5,7 @@ use headwater_core::protocol::Task;
 use headwater_core::run::{Budget, RunLimits, task_of};
 use serde_json::{Value, json};
 
-use crate::world::{World, failed, ok};
+use crate::world::{World, empty, failed, ok};
 
 /// A workflow of one `forEach` whose body is a job of the input `{item, index}`.
 fn each(more: Value) -> Value {
@@ -371,4 +371,33 @@ fn large_bodies_open_as_many_at_a_time_as_have_room() {
     }
     assert_eq!(world.tasks().len(), 50);
     assert!(!world.timeline(run).contains("FAILED"));
+}
+
+/// What an item has made stands in the journal once, where its node has made it just before and it is not small. Merges, keys
+/// and groups see it all the same, and so does who folds the history.
+#[test]
+fn an_output_is_written_once_where_its_node_has_just_made_it() {
+    let long = "x".repeat(200);
+    for (more, expected) in [
+        (json!({}), json!([{"n": 0, "text": long}, {"n": 1, "text": long}])),
+        (json!({"merge": {"keyed": "string(output.n)"}}), json!({"0": {"n": 0, "text": long}, "1": {"n": 1, "text": long}})),
+        (json!({"merge": "last"}), json!({"n": 1, "text": long})),
+    ] {
+        let (mut world, run) = started(more.clone(), json!([0, 1]));
+        work_off(&mut world, |input| Ok(json!({"n": input["index"], "text": long})));
+        assert_eq!(output(&world, "all"), Some(expected), "{more}: {}", world.timeline(run));
+        let text = serde_json::to_string(&world.commits).unwrap();
+        assert_eq!(text.matches(r#""succeededAs":{"node":"one""#).count(), 2, "{text}");
+        let mut shard = empty();
+        for bundle in world.bundles(1) {
+            assert_eq!(shard.fold(&bundle, None), []);
+        }
+    }
+    let (mut world, _) = started(json!({}), json!([0]));
+    work_off(&mut world, |_| Ok(json!("short")));
+    assert!(!serde_json::to_string(&world.commits).unwrap().contains("succeededAs"), "which is no shorter");
+    let body = json!({"steps": [{"id": "one", "jobSlug": "work"}], "output": "${{ nodes.one.output + '!' }}"});
+    let (mut world, _) = started(json!({"body": body}), json!([0]));
+    work_off(&mut world, |_| Ok(json!(long)));
+    assert_eq!(output(&world, "all"), Some(json!([format!("{long}!")])), "what is made of it is another");
 }

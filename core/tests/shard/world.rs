@@ -335,7 +335,7 @@ pub fn chain(ids: &[&str]) -> Value {
 
 fn of_branch(outcome: &BranchOutcome) -> &'static str {
     match outcome {
-        BranchOutcome::Succeeded { .. } => "ok",
+        BranchOutcome::Succeeded { .. } | BranchOutcome::SucceededAs { .. } => "ok",
         BranchOutcome::Failed { .. } => "failed",
         BranchOutcome::Cancelled {} => "cancelled",
         BranchOutcome::Turned { again: true } => "again",

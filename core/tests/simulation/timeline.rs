@@ -95,7 +95,7 @@ fn of_asset(event: &AssetEvent) -> String {
 
 fn of_branch(outcome: &BranchOutcome) -> &'static str {
     match outcome {
-        BranchOutcome::Succeeded { .. } => "ok",
+        BranchOutcome::Succeeded { .. } | BranchOutcome::SucceededAs { .. } => "ok",
         BranchOutcome::Failed { .. } => "failed",
         BranchOutcome::Cancelled {} => "cancelled",
         BranchOutcome::Turned { again: true } => "again",

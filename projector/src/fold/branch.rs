@@ -13,6 +13,18 @@ pub(super) fn opens_too_many(event: &RunEvent) -> bool {
     *count > BRANCHES_OPENED_MAX || ends.contains(&None)
 }
 
+/// Returns whether a branch ends as a node did that is not the one of the event before: the core has refused it.
+pub(super) fn ends_as_nobody(events: &[RunEvent]) -> bool {
+    let before = std::iter::once(None).chain(events.iter().map(Some));
+    before.zip(events).any(|(before, event)| {
+        let RunEvent::BranchEnded { branch, outcome: BranchOutcome::SucceededAs { node: named, .. } } = event else {
+            return false;
+        };
+        let is_it = |node: &NodeAddress| node.branch() == *branch && node.node() == named;
+        !matches!(before, Some(RunEvent::NodeSucceeded { node, .. }) if is_it(node))
+    })
+}
+
 impl Changes {
     pub(super) fn open_branches(
         &mut self,
@@ -36,16 +48,18 @@ impl Changes {
         }
     }
 
+    /// `made` is the output of the node that ended in the event before, if one did.
     pub(super) fn end_branch(
         &mut self,
         run: RunId,
         branch: BranchId,
         outcome: BranchOutcome,
-        value: impl FnOnce(Json) -> Value,
+        (value, made): (impl FnOnce(Json) -> Value, Option<Value>),
         ended_at: Timestamp,
     ) {
         let (status, again, output, failure) = match outcome {
             BranchOutcome::Succeeded { output, key: _ } => (BranchStatus::Succeeded, None, Some(value(output)), None),
+            BranchOutcome::SucceededAs { .. } => (BranchStatus::Succeeded, None, made, None),
             BranchOutcome::Failed { failure } => (BranchStatus::Failed, None, None, Some(failure)),
             BranchOutcome::Cancelled {} => (BranchStatus::Cancelled, None, None, None),
             BranchOutcome::Turned { again } => (BranchStatus::Succeeded, Some(again), None, None),

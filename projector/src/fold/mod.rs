@@ -92,6 +92,11 @@ impl Changes {
         {
             return self.bury(head, ordinal, "more branches at once than any run opens", text);
         }
+        if let Facts::Run(_, events) = &facts
+            && branch::ends_as_nobody(events)
+        {
+            return self.bury(head, ordinal, "a branch that ends as a node which has not ended before it", text);
+        }
         self.events += event_count;
         let now = match released {
             Some(row) => self.part(row),

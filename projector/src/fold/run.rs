@@ -21,6 +21,7 @@ impl Changes {
         let mut failed: Vec<(NodeAddress, Attempt)> = Vec::new();
         let mut resolved: Vec<NodeAddress> = Vec::new();
         let mut returned: Vec<NodeAddress> = Vec::new();
+        let mut made: Option<Value> = None;
         for (number, event) in (first..).zip(events) {
             let value = |json| Value::of(stored, number, json);
             match event {
@@ -124,7 +125,8 @@ impl Changes {
                 } => {
                     let row = self.traces.of(run, &node, attempt.get(), TraceStatus::Succeeded);
                     row.finished_at = Some(time);
-                    row.output = Some(value(output));
+                    made = Some(value(output));
+                    row.output.clone_from(&made);
                     row.reused = reused.map(|by| *by);
                     row.worker = worker.or(row.worker.take());
                     row.started_at = started_at.or(row.started_at);
@@ -177,7 +179,9 @@ impl Changes {
                 RunEvent::BranchesOpened { node, kind, first, from, count } => {
                     self.open_branches(run, &node, kind, (first, from, count), time);
                 }
-                RunEvent::BranchEnded { branch, outcome } => self.end_branch(run, branch, outcome, value, time),
+                RunEvent::BranchEnded { branch, outcome } => {
+                    self.end_branch(run, branch, outcome, (value, made.take()), time);
+                }
                 // The ends of what is withdrawn follow.
                 RunEvent::BranchClosing { .. } | RunEvent::JoinClosing { .. } => {}
                 // The version's own row comes from the asset's journal.

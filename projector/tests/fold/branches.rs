@@ -64,6 +64,28 @@ fn a_branch_that_opens_and_ends_in_one_batch_is_one_row() {
 }
 
 #[test]
+fn a_branch_that_ends_as_its_node_has_that_nodes_output() {
+    let as_its_node = |node: &str| json!({"succeededAs": {"node": node}});
+    let changes = fold_run(&[
+        (1, json!([opened("each", 1, 0, 2), succeeded("one@1", 1), ended(1, as_its_node("one"))])),
+        (2, json!([succeeded("one@2", 1), ended(2, json!({"succeeded": {"output": "B"}}))])),
+    ]);
+    let rows = branches(&changes);
+    let made = traces(&changes);
+    assert_eq!(rows, ["1 of each 0 at 1 succeeded \"out\" at 1", "2 of each 1 at 1 succeeded \"B\" at 2"], "{made:?}");
+    // What no release writes is buried with its commit.
+    for events in [
+        json!([ended(1, as_its_node("one"))]),
+        json!([succeeded("one@2", 1), ended(1, as_its_node("one"))]),
+        json!([succeeded("two@1", 1), ended(1, as_its_node("one"))]),
+        json!([succeeded("one@1", 1), scheduled("two@1", 1), ended(1, as_its_node("one"))]),
+    ] {
+        let changes = fold_run(&[(1, events.clone())]);
+        assert_eq!((changes.dead.len(), changes.commits.len()), (1, 0), "{events}");
+    }
+}
+
+#[test]
 fn turns_are_told_with_whether_another_follows() {
     let over = |again: bool| json!({"turned": {"again": again}});
     let changes = fold_run(&[

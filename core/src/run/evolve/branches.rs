@@ -193,6 +193,8 @@ impl Fold<'_> {
         if self.branches.get(id).is_some_and(|branch| branch.listed > 0) {
             self.strike_all_of(&FxHashSet::from_iter([id]));
         }
+        let looked_up = self.look_up(id, outcome);
+        let outcome = looked_up.as_ref().unwrap_or(outcome);
         let Some(branch) = self.branches.close(id) else { return };
         let Some(place) = branch.parent else { return };
         let definition = Arc::clone(self.definition());
@@ -224,6 +226,13 @@ impl Fold<'_> {
         } else if self.goes_on(place) {
             self.list_if_it_advances(place);
         }
+    }
+
+    /// Finds the output that an outcome names by its node.
+    fn look_up(&self, id: BranchId, outcome: &BranchOutcome) -> Option<BranchOutcome> {
+        let BranchOutcome::SucceededAs { node, key } = outcome else { return None };
+        let output = self.made_in(id, node).cloned().unwrap_or_default();
+        Some(BranchOutcome::Succeeded { output, key: key.clone() })
     }
 
     /// After its last turn the nodes of a loop stand where that left them, and the ways out that it took are taken.
@@ -280,6 +289,13 @@ impl Fold<'_> {
 }
 
 impl Run {
+    /// Returns what a node of a branch has made that is open, if it has succeeded.
+    pub(in crate::run) fn made_in(&self, id: BranchId, node: &NodeId) -> Option<&Json> {
+        let (branch, node) = (self.branches.get(id)?, self.definition().find(node)?);
+        let state = self.definition().region(branch.region).holds(node).then(|| branch.node(node))?;
+        state.output.as_ref().filter(|_| state.phase == Phase::Succeeded)
+    }
+
     /// Finds the node of a branch that a transition leads to; `None`: it leads out of the branch, or back to where it begins.
     pub(super) fn target(&self, branch: BranchId, transition: TransitionIx) -> Option<Place> {
         let (definition, of) = (self.definition(), self.branches.get(branch)?);

@@ -157,7 +157,7 @@ impl Each {
         }
     }
 
-    /// Learns how the branch of an item has ended. What comes when it is certain how the whole ends counts no more.
+    /// Learns how the branch of an item has ended, its output looked up. What comes when it is certain how the whole ends counts no more.
     pub fn learn(&mut self, each: Option<&ForEach>, branch: BranchId, index: u32, outcome: &BranchOutcome) {
         self.open.remove(&branch);
         if self.closing.is_some() {
@@ -169,9 +169,13 @@ impl Each {
                 self.failed += 1;
                 self.failure = Some(failure.clone());
             }
-            (BranchOutcome::Succeeded { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, _) => {
-                self.failed += 1;
-            }
+            (
+                BranchOutcome::Succeeded { .. }
+                | BranchOutcome::SucceededAs { .. }
+                | BranchOutcome::Cancelled {}
+                | BranchOutcome::Turned { .. },
+                _,
+            ) => self.failed += 1,
         }
     }
 

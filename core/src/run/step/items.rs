@@ -1,5 +1,7 @@
 //! A node whose body happens once for each item.
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
@@ -131,7 +133,7 @@ fn each_of<'s>(step: &'s Step<'_, '_>) -> Option<&'s Each> {
     }
 }
 
-/// Lists the items: of a map `{key, value}`, of a number the numbers below it; several at a time where they go in batches.
+/// Lists the items: of a map `{key, value}`, of a number the numbers below it.
 fn listed(items: &Json, each: &ForEach) -> Result<Json, RunFailure> {
     let invalid = |what: &str| {
         let message = format!("`items` is {what}, and must be a list, a map, or a number of items");
@@ -142,8 +144,16 @@ fn listed(items: &Json, each: &ForEach) -> Result<Json, RunFailure> {
         let message = format!("there are {count} items, and `maxItems` allows {max}");
         RunFailure::new("for_each_too_many", message)
     };
+    // A list is counted, and else left as it is: it may be large.
+    if let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(items.as_str()) {
+        let count = list.len() as u64;
+        return match each.batch {
+            _ if count > u64::from(each.items_max) => Err(too_many(count)),
+            None => Ok(items.clone()),
+            Some(_) => Ok(batched(&list, each)),
+        };
+    }
     let list: Vec<Value> = match items.to_value() {
-        Value::Array(list) => list,
         Value::Object(map) => map.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect(),
         Value::Number(number) => {
             let whole =
@@ -154,6 +164,7 @@ fn listed(items: &Json, each: &ForEach) -> Result<Json, RunFailure> {
             }
             (0..count).map(Value::from).collect()
         }
+        Value::Array(list) => list,
         Value::Null => return Err(invalid("null")),
         Value::Bool(_) => return Err(invalid("a truth value")),
         Value::String(_) => return Err(invalid("a text")),
@@ -161,8 +172,13 @@ fn listed(items: &Json, each: &ForEach) -> Result<Json, RunFailure> {
     if list.len() as u64 > u64::from(each.items_max) {
         return Err(too_many(list.len() as u64));
     }
-    Ok(match each.batch {
+    Ok(batched(&list, each))
+}
+
+/// Puts them together again, several at a time where they go in batches.
+fn batched(list: &[impl Serialize], each: &ForEach) -> Json {
+    match each.batch {
         None => Json::of(&list),
         Some(size) => Json::of(&list.chunks(size as usize).collect::<Vec<_>>()),
-    })
+    }
 }

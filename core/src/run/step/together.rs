@@ -43,7 +43,7 @@ pub(super) fn end_try(step: &mut Step<'_, '_>, outcome: BranchOutcome) -> Result
     let output = match outcome {
         BranchOutcome::Succeeded { output, key: _ } => output,
         BranchOutcome::Failed { failure } => return step.fail_try(attempt, failure),
-        BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => {
+        BranchOutcome::SucceededAs { .. } | BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => {
             let failure = RunFailure::new("cancelled", "the try of the group was withdrawn");
             return step.fail_try(attempt, failure);
         }
