@@ -33,7 +33,7 @@ impl Decision<'_> {
                 });
                 self.turn.check_work()?;
                 match keyed {
-                    Ok((output, key)) => match self.just_made(id, &output) {
+                    Ok((output, key)) => match just_made(self.last(), id, &output) {
                         Some(node) => BranchOutcome::SucceededAs { node, key },
                         None => BranchOutcome::Succeeded { output, key },
                     },
@@ -51,13 +51,6 @@ impl Decision<'_> {
             self.emit(RunEvent::BranchEnded { branch: id, outcome: BranchOutcome::Failed { failure } });
         }
         Ok(())
-    }
-
-    /// Returns the node of a branch that has made this output in the event before, where it is not said in as few bytes again.
-    fn just_made(&self, id: BranchId, output: &Json) -> Option<NodeId> {
-        let RunEvent::NodeSucceeded { node, output: made, .. } = self.last()? else { return None };
-        let is_it = node.branch() == id && output.len_bytes() >= NAMED_FROM && made == output;
-        is_it.then(|| node.node().clone())
     }
 
     /// Has what a node of a branch failed with fail the branch: the run, the item, or what is around the loop.
@@ -129,6 +122,13 @@ impl Decision<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the node of a branch that has made this output in the event before, where it is not said in as few bytes again.
+fn just_made(last: Option<&RunEvent>, id: BranchId, output: &Json) -> Option<NodeId> {
+    let RunEvent::NodeSucceeded { node, output: made, .. } = last? else { return None };
+    let is_it = node.branch() == id && output.len_bytes() >= NAMED_FROM && made == output;
+    is_it.then(|| node.node().clone())
 }
 
 /// Makes the output of an item.

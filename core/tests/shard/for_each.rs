@@ -380,7 +380,10 @@ fn an_output_is_written_once_where_its_node_has_just_made_it() {
     let long = "x".repeat(200);
     for (more, expected) in [
         (json!({}), json!([{"n": 0, "text": long}, {"n": 1, "text": long}])),
-        (json!({"merge": {"keyed": "string(output.n)"}}), json!({"0": {"n": 0, "text": long}, "1": {"n": 1, "text": long}})),
+        (
+            json!({"merge": {"keyed": "string(output.n)"}}),
+            json!({"0": {"n": 0, "text": long}, "1": {"n": 1, "text": long}}),
+        ),
         (json!({"merge": "last"}), json!({"n": 1, "text": long})),
     ] {
         let (mut world, run) = started(more.clone(), json!([0, 1]));
