@@ -9,7 +9,7 @@ use headwater_core::shard::{Bundle, Command, Commit, Shard, ShardMap, Submission
 use headwater_core::{BundleId, CommandId, DefinitionVersion, Epoch, Json, RunId, Sequence, ShardId, Timestamp};
 use serde_json::json;
 
-use crate::world::key;
+use crate::world::{World, hands, key, ok};
 
 const RUNS: u128 = 5_000;
 
@@ -44,6 +44,35 @@ fn how_long_a_chain_takes() {
 #[ignore = "prints figures"]
 fn how_long_a_chain_with_a_timer_takes() {
     measure(&chain_and_timer());
+}
+
+/// Each job is handed over and reported at once; the reports come as they are, parsed.
+#[test]
+#[ignore = "prints figures"]
+fn how_long_a_chain_of_jobs_takes() {
+    let steps: Vec<_> = (0..10)
+        .map(|n| {
+            let after: Vec<_> = (0..n).rev().take(1).map(|before| format!("n{before}")).collect();
+            json!({"id": format!("n{n}"), "jobSlug": "work", "dependsOn": after})
+        })
+        .collect();
+    let mut world = World::with(&json!({"slug": "w", "steps": steps}));
+    let mut hands = hands(u64::MAX);
+    let (mut took, mut count) = (std::time::Duration::ZERO, 0_u32);
+    for _ in 0..RUNS / 10 {
+        let mut next = world.start_with("w", json!({"n": 1}), &mut hands).1.tasks;
+        while let Some((_, task)) = next.pop() {
+            let report = world.report_of(&task, ok(json!({"n": count})));
+            let submission = Submission::new(world.fresh_id(), report);
+            let begun = Instant::now();
+            let decided = world.shard.decide(submission, world.now, &mut hands).unwrap();
+            took += begun.elapsed();
+            count += 1;
+            next = decided.tasks;
+        }
+    }
+    assert_eq!(world.shard.active_runs(), 0);
+    println!("{count} reports: decided in {:?} each", took / count);
 }
 
 /// With `/proc/self/statm` read before and after: what the shard itself takes, allocator and tables with it.
