@@ -123,14 +123,20 @@ fn samples() -> Vec<(&'static str, Event)> {
     samples.push(("action-selected", Event::Action(ActionEvent::ActionSelected { version })));
     let asker = Asker { run: run(), node: name("build") };
     let (digest, output) = ("1f".repeat(32), Json::of(&json!({"files": 3})));
+    let recorded = InputVersion { asset: name("site.report"), partition: None, version: Version::new(9) };
+    let kept = |assets| {
+        let (digest, asker, output) = (digest.clone(), asker.clone(), output.clone());
+        MemoEvent::ResultKept { digest, asker, output, assets }
+    };
     let of_memo = [
         ("result-reused", MemoEvent::ResultReused { digest: digest.clone(), asker: asker.clone() }),
         ("flight-began", MemoEvent::FlightBegan { digest: digest.clone(), asker: asker.clone() }),
         ("asker-waited", MemoEvent::AskerWaited { digest: digest.clone(), asker: asker.clone() }),
         ("asker-sent-off", MemoEvent::AskerSentOff { digest: digest.clone(), asker: asker.clone() }),
-        ("result-kept", MemoEvent::ResultKept { digest: digest.clone(), asker: asker.clone(), output }),
+        ("result-kept-with-assets", kept(vec![recorded])),
+        ("result-kept", kept(Vec::new())),
         ("flight-ended", MemoEvent::FlightEnded { digest: digest.clone(), asker: asker.clone() }),
-        ("asker-left", MemoEvent::AskerLeft { digest, asker }),
+        ("asker-left", MemoEvent::AskerLeft { digest: digest.clone(), asker: asker.clone() }),
     ];
     samples.extend(of_memo.map(|(file, event)| (file, Event::Memo(event))));
     samples.push(("definition-adopted", Event::DefinitionAdopted { document }));

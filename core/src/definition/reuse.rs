@@ -65,11 +65,6 @@ pub(super) fn read(node: &mut Fields<'_>, action: &Action, uses: &mut Vec<Use>) 
         field.error(ProblemCode::InvalidValue, why);
         return None;
     }
-    if node.has("produces") {
-        let message = "does not stand beside `produces` in this release: let a node after this one produce the asset";
-        field.error(ProblemCode::InvalidValue, message);
-        return None;
-    }
     let definition = compile::hash(&Json::of(&sorted(Value::Object(node.kept_but(&NOT_OF_RESULT)))));
     let (reuse, source) = match field.value {
         Value::String(_) => {

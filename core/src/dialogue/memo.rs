@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::InputVersion;
 use crate::{Json, NodeAddress, RunId};
 
 /// The largest result that is kept, in bytes of JSON. A larger one is as good as none.
@@ -39,6 +40,9 @@ pub enum MemoCommand {
         asker: Asker,
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
         output: Option<Json>,
+        /// What it has produced, in the versions under which that was recorded.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<InputVersion>,
     },
 }
 
@@ -47,7 +51,13 @@ pub enum MemoCommand {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum MemoAnswer {
     /// Take this, which that node has made.
-    Hit { output: Json, made_by: Asker },
+    Hit {
+        output: Json,
+        made_by: Asker,
+        /// What was produced with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<InputVersion>,
+    },
     /// Do it yourself.
     Fly {},
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dialogue::{Asker, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
+use crate::dialogue::{Asker, InputVersion, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
 use crate::{Json, Revision, Timestamp};
 
 /// How many memos there are, for ever: which of them keeps a digest outlives every release.
@@ -18,7 +18,7 @@ pub const KEPT_MAX: usize = 1_000;
 pub const KEPT_BYTES_MAX: usize = 1 << 20;
 /// The most askers that fly or wait at one. Whoever comes then flies, and its result is not kept.
 pub const ASKERS_MAX: usize = 4_096;
-/// What a result takes beside its output.
+/// What a result takes beside its output, and each asset that was produced with it.
 const ENTRY_BYTES: usize = 256;
 
 /// Which memo.
@@ -63,7 +63,14 @@ pub enum MemoEvent {
     /// There are too many already: the asker makes one that is not kept.
     AskerSentOff { digest: String, asker: Asker },
     /// It has landed, and the result is kept: whoever waited has it by the facts that follow.
-    ResultKept { digest: String, asker: Asker, output: Json },
+    ResultKept {
+        digest: String,
+        asker: Asker,
+        output: Json,
+        /// What was produced with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<InputVersion>,
+    },
     /// It has landed without a result: the next that waits flies, by the fact that follows.
     FlightEnded { digest: String, asker: Asker },
     /// It does not wait any more.
@@ -75,6 +82,8 @@ pub enum MemoEvent {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Kept {
     output: Json,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    assets: Vec<InputVersion>,
     made_by: Asker,
     at: Timestamp,
     /// Of the fact; tells which of two is the older.
@@ -136,15 +145,16 @@ impl Memo {
 }
 
 fn bytes_of(kept: &Kept) -> usize {
-    ENTRY_BYTES + kept.output.len_bytes()
+    ENTRY_BYTES * (1 + kept.assets.len()) + kept.output.len_bytes()
 }
 
 /// Decides a command; the memo has evolved by the returned events. No events: it changes nothing (any more).
 pub fn decide(memo: &mut Memo, command: MemoCommand, now: Timestamp) -> Vec<MemoEvent> {
     let events = match command {
         MemoCommand::Ask { digest, asker, max_age_ms } => asked(memo, digest, asker, max_age_ms, now),
-        MemoCommand::Land { digest, asker, output } => {
-            landed(memo, &digest, asker, output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX))
+        MemoCommand::Land { digest, asker, output, assets } => {
+            let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
+            landed(memo, &digest, asker, output.map(|output| (output, assets)))
         }
     };
     events.iter().for_each(|event| evolve(memo, event, now));
@@ -174,18 +184,18 @@ fn asked(memo: &Memo, digest: String, asker: Asker, max_age_ms: Option<u64>, now
     }]
 }
 
-fn landed(memo: &Memo, digest: &str, asker: Asker, output: Option<Json>) -> Vec<MemoEvent> {
+fn landed(memo: &Memo, digest: &str, asker: Asker, result: Option<(Json, Vec<InputVersion>)>) -> Vec<MemoEvent> {
     let Some(flight) = memo.flights.get(digest) else { return Vec::new() };
     let digest = || digest.to_owned();
     if flight.by.as_ref() != Some(&asker) {
         let waits = flight.waiting.contains(&asker);
         return waits.then(|| MemoEvent::AskerLeft { digest: digest(), asker }).into_iter().collect();
     }
-    match output {
-        Some(output) => {
+    match result {
+        Some((output, assets)) => {
             let waiting = flight.waiting.iter().cloned();
             let served = waiting.map(|asker| MemoEvent::ResultReused { digest: digest(), asker });
-            std::iter::once(MemoEvent::ResultKept { digest: digest(), asker, output }).chain(served).collect()
+            std::iter::once(MemoEvent::ResultKept { digest: digest(), asker, output, assets }).chain(served).collect()
         }
         None => {
             let next = flight.waiting.front().cloned();
@@ -212,9 +222,9 @@ pub(crate) fn evolve(memo: &mut Memo, event: &MemoEvent, now: Timestamp) {
             memo.flights.entry(digest.clone()).or_default().waiting.push_back(asker.clone());
         }
         MemoEvent::AskerSentOff { .. } => {}
-        MemoEvent::ResultKept { digest, asker, output } => {
-            let (output, made_by, revision) = (output.clone(), asker.clone(), memo.revision);
-            memo.kept.insert(digest.clone(), Kept { output, made_by, at: now, revision });
+        MemoEvent::ResultKept { digest, asker, output, assets } => {
+            let (output, assets, made_by) = (output.clone(), assets.clone(), asker.clone());
+            memo.kept.insert(digest.clone(), Kept { output, assets, made_by, at: now, revision: memo.revision });
             memo.let_go(digest, asker);
             memo.forget_the_oldest();
         }
@@ -254,8 +264,9 @@ impl Memo {
 pub fn react(memo: &Memo, event: &MemoEvent) -> Option<(Asker, String, MemoAnswer)> {
     let (digest, asker, answer) = match event {
         MemoEvent::ResultReused { digest, asker } => {
-            let Kept { output, made_by, .. } = memo.kept.get(digest)?;
-            (digest, asker, MemoAnswer::Hit { output: output.clone(), made_by: made_by.clone() })
+            let Kept { output, assets, made_by, .. } = memo.kept.get(digest)?;
+            let (output, assets, made_by) = (output.clone(), assets.clone(), made_by.clone());
+            (digest, asker, MemoAnswer::Hit { output, made_by, assets })
         }
         MemoEvent::FlightBegan { digest, asker } | MemoEvent::AskerSentOff { digest, asker } => {
             (digest, asker, MemoAnswer::Fly {})

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::agenda::{Agenda, Todo, has_a_place};
 use super::evolve::{Fold, timer_of_run};
 use super::few::Few;
-use super::state::{Around, Assets, Branch, Branches, NodeState, Origin, Phase, Place, Run};
+use super::state::{Around, Assets, Branch, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
 use crate::address::WorkflowKey;
@@ -47,6 +47,9 @@ pub(crate) struct RunRecord {
     /// Of what its caller waits for. Since format 3.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     promised: Vec<InputVersion>,
+    /// Of what memos are to hear. Since format 3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    landings: Vec<LandingRecord>,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -61,6 +64,23 @@ pub(crate) struct RunRecord {
     /// How many turns of loops there were.
     #[serde(default, skip_serializing_if = "is_none")]
     turns: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LandingRecord {
+    node: NodeAddress,
+    digest: String,
+    output: Json,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    assets: Vec<InputVersion>,
+}
+
+impl LandingRecord {
+    fn at(self, place: Place) -> Landing {
+        let Self { node: _, digest, output, assets } = self;
+        Landing { place, digest, output, assets }
+    }
 }
 
 /// What is to be done: the text of a node's address, or something of a branch.
@@ -156,6 +176,8 @@ impl RunRecord {
         };
         let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((place(node)?, asset, key)));
         let unrecorded = unrecorded.collect::<Result<_, NodeAddress>>()?;
+        let landings = self.landings.into_iter().map(|it| place(it.node.clone()).map(|at| it.at(at)));
+        let landings = landings.collect::<Result<_, NodeAddress>>()?;
         let agenda = self.agenda.into_iter().map(|todo| {
             Ok(match todo {
                 TodoRecord::Begin(node) => Todo::Begin(branches.find(&definition, &node).ok_or(node)?),
@@ -174,8 +196,7 @@ impl RunRecord {
             let from = stored.get(key.as_str()).map_or(&[][..], Vec::as_slice);
             shared(&definition, &root.nodes, from, key, value)
         };
-        let state = self.state.into_iter().map(share).collect();
-        root.state = Arc::new(state);
+        root.state = Arc::new(self.state.into_iter().map(share).collect());
         restore_states(&mut branches, self.branches);
         let started = RunEvent::RunStarted {
             workspace: self.workspace,
@@ -194,7 +215,7 @@ impl RunRecord {
             agenda: Agenda::default(),
             ending: self.ending.map(Box::new),
             timers: Few::default(),
-            assets: Assets::new(self.consumed, unrecorded, self.promised),
+            assets: Assets::new(self.consumed, unrecorded, self.promised, landings),
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::default(),
         };
@@ -301,6 +322,7 @@ impl Run {
                 .collect(),
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
+            landings: assets.landings().iter().map(|landing| landing_record(self, landing)).collect(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
@@ -308,6 +330,11 @@ impl Run {
             turns: branches.turns(),
         }
     }
+}
+
+fn landing_record(run: &Run, landing: &Landing) -> LandingRecord {
+    let Landing { place, digest, output, assets } = landing.clone();
+    LandingRecord { node: run.address(place), digest, output, assets }
 }
 
 fn todo(run: &Run, todo: Todo) -> TodoRecord {

@@ -3,6 +3,7 @@
 
 use super::decision::Decision;
 use super::event::Ending;
+use super::landing;
 use super::weight::NAMES_BYTES;
 use super::{RunEvent, RunFailure};
 
@@ -37,6 +38,7 @@ impl Decision<'_> {
         if self.withdraw_all().is_err() || self.run().is_before_finally() {
             return;
         }
+        landing::leave(self);
         let event = match (ending, self.run().failure_of_finally()) {
             (Ending::Succeeded { .. }, Some(failure)) => RunEvent::RunFailed { failure: failure.clone() },
             (ending, _) => ending.into_event(),

@@ -1,6 +1,7 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+use super::landing;
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
@@ -33,6 +34,12 @@ pub(crate) fn check(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
     if let RunEvent::AssetRecorded { asset, partition, .. } = event
         && run.find(node).is_none()
         && run.awaits_record(node, asset, partition)
+    {
+        return Ok(());
+    }
+    // And so may its memo be left, where it is not all recorded.
+    if let RunEvent::MemoLeft { digest, .. } = event
+        && landing::is_under_way(run, node, digest)
     {
         return Ok(());
     }
@@ -122,7 +129,9 @@ fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
     let fits = match outcome {
         BranchOutcome::Turned { again } => is_turn && *again == branch.ways.back,
         BranchOutcome::Succeeded { .. } | BranchOutcome::Failed { .. } => !is_turn,
-        BranchOutcome::SucceededAs { node, .. } => !is_turn && run.made_in(id, node).is_some(),
+        BranchOutcome::SucceededAs { node, .. } => {
+            !is_turn && run.branches.made_in(run.definition(), id, node).is_some()
+        }
         BranchOutcome::Cancelled {} => true,
     };
     fits && branch.active == 0

@@ -17,6 +17,7 @@
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `finally` | what runs whatever the end |
 //! | `few` | an ordered set of which most have few members |
+//! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
@@ -41,6 +42,7 @@ mod evolve;
 mod few;
 mod finally;
 mod history;
+mod landing;
 mod legal;
 mod output;
 mod produce;

@@ -2,14 +2,13 @@
 
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
+use super::landing;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent, RunStatus};
 use crate::definition::{CallEnd, Execution};
-use crate::dialogue::{
-    Answer, Asker, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption,
-};
-use crate::dialogue::{MemoCommand, RESULT_BYTES_MAX, StartRun, ToRun, Trigger, Waiter};
+use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{MemoCommand, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
 use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
@@ -45,7 +44,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
         RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
-            follows_for_memo(run, event, follows);
+            landing::follows(run, event, follows);
         }
         RunEvent::NodeCancelled { node } => {
             let (waits, works) = was_at(run, node);
@@ -89,7 +88,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
             tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
         }
-        RunEvent::AssetRecorded { asset, .. } => tell_of_promise(run, asset, follows),
+        RunEvent::AssetRecorded { node, asset, .. } => tell_of_record(run, node, asset, follows),
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
@@ -108,30 +107,6 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunDescribed { .. } => {}
     }
-}
-
-/// What a memo hears of a node.
-fn follows_for_memo(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEffect)) {
-    let (node, digest, output) = if let RunEvent::MemoAsked { node, digest, max_age_ms, .. } = event {
-        let said = ask(run, node, digest, *max_age_ms);
-        return follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
-    } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), reused, .. } = event {
-        // Who has taken a result may have asked a second time meanwhile, and been told to make it.
-        (node, &**digest, Some(output.clone()).filter(|_| reused.is_none()))
-    } else if let RunEvent::MemoLeft { node, digest } = event {
-        (node, digest.as_str(), None)
-    } else {
-        return;
-    };
-    let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
-    let asker = Asker { run: run.id(), node: node.clone() };
-    let said = MemoCommand::Land { digest: digest.to_owned(), asker, output };
-    follows(RunEffect::ToMemo { index: 0, digest: digest.to_owned(), said });
-}
-
-fn ask(run: &Run, node: &NodeAddress, digest: &str, max_age_ms: Option<u64>) -> MemoCommand {
-    let asker = Asker { run: run.id(), node: node.clone() };
-    MemoCommand::Ask { digest: digest.to_owned(), asker, max_age_ms }
 }
 
 /// Has every asset record what a node produced.
@@ -231,8 +206,10 @@ fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
     }
 }
 
-/// Tells the node that called the run that all it waits for is recorded, as this asset is.
-fn tell_of_promise(run: &Run, asset: &AssetId, follows: &mut impl FnMut(RunEffect)) {
+/// Tells the node that called the run that all it waits for is recorded, as this asset is, and a memo that a result is.
+fn tell_of_record(run: &Run, node: &NodeAddress, asset: &AssetId, follows: &mut impl FnMut(RunEffect)) {
+    // The caller is told under the first number.
+    landing::land(run, node, 1, follows);
     let (promised, recorded) = (run.origin.trigger().promised(), run.assets.promised());
     if promised.contains(asset) && recorded.len() == promised.len() {
         tell_caller(run, ChildEnd::Recorded { recorded: recorded.to_vec() }, follows);
@@ -330,7 +307,7 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
             }
             Phase::AwaitingMemo(awaited) if !awaited.cleared && run.goes_on(place) => {
                 let (digest, said) =
-                    (&awaited.digest, ask(run, &run.address(place), &awaited.digest, awaited.max_age_ms));
+                    (&awaited.digest, landing::ask(run, &run.address(place), &awaited.digest, awaited.max_age_ms));
                 follows(RunEffect::ToMemo { index, digest: digest.clone(), said });
                 index -= 1;
             }

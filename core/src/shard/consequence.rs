@@ -38,7 +38,7 @@ impl Submission {
                 let (digest, asker) = (digest.clone(), Asker { run: *run, node: node.clone() });
                 Command::Memo {
                     memo: MemoKey::of(&digest)?,
-                    command: MemoCommand::Land { digest, asker, output: None },
+                    command: MemoCommand::Land { digest, asker, output: None, assets: Vec::new() },
                 }
             }
             Command::Run { .. }

@@ -148,13 +148,14 @@ impl Shard {
     /// Keeps of what was outstanding a while ago what still is: neither answered nor over meanwhile. A run that was
     /// answered or has ended must not ask again: nobody would let it be forgotten.
     pub fn still_outstanding(&self, before: Vec<Effect>) -> Vec<Effect> {
+        if before.is_empty() {
+            return before;
+        }
         // Ids name the revision they were asked at, so what is wanted is compared by what it says.
         let said = |asked: &Submission| serde_json::to_string(&asked.command).expect("commands have text keys only");
-        let wanted: HashSet<String> = self
-            .outstanding()
-            .iter()
-            .filter_map(|effect| if let Effect::Submit(asked) = effect { Some(said(asked)) } else { None })
-            .collect();
+        let outstanding = self.outstanding();
+        let asked = outstanding.iter().filter_map(|it| if let Effect::Submit(asked) = it { Some(asked) } else { None });
+        let wanted: HashSet<String> = asked.map(|asked| said(asked)).collect();
         let still = |effect: &Effect| match effect {
             Effect::Submit(asked) => wanted.contains(&said(asked)),
             Effect::CancelTasks { .. } | Effect::PublishAsset(_) | Effect::PublishDefinition { .. } => true,

@@ -286,7 +286,7 @@ impl<C> Owner<C> {
     }
 
     /// Sends effects that follow from what was folded long ago, with the next bundle: as all effects they have a place in the
-    /// journal, and are heard once. The next owner does not inherit them.
+    /// journal, and are heard once. What is withdrawn until then does not leave. The next owner does not inherit them.
     pub fn ask_anew(&mut self, caller: C, effects: Vec<Effect>) {
         self.filling.anew.extend(effects);
         self.hold(caller);
@@ -365,7 +365,7 @@ impl<C> Owner<C> {
         self.shard.quarantined_since(sequence, &load.aside);
         let mut effects = load.effects;
         effects.extend(load.follows);
-        effects.extend(load.anew);
+        effects.extend(self.shard.still_outstanding(load.anew));
         lane::number(self.shard.id(), sequence, &mut effects);
         self.outbox.sent(&self.shard, sequence, &effects);
         let has_effects = !effects.is_empty();

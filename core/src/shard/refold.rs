@@ -266,8 +266,8 @@ impl Refolding {
         for (node, digest) in &self.story.asked {
             let Some(memo) = MemoKey::of(digest) else { continue };
             let asker = Asker { run: *id, node: node.clone() };
-            let command =
-                Command::Memo { memo, command: MemoCommand::Land { digest: digest.clone(), asker, output: None } };
+            let command = MemoCommand::Land { digest: digest.clone(), asker, output: None, assets: Vec::new() };
+            let command = Command::Memo { memo, command };
             let index = owed.len() as u64;
             owed.push(Effect::Submit(Box::new(Submission::following(aggregate, self.last.next(), index, command))));
         }

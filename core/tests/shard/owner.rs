@@ -72,6 +72,32 @@ fn opened() -> Owner<u32> {
     owner
 }
 
+/// A question that is asked anew goes behind the effects of its bundle. Where its run is over with the same bundle, it would come
+/// behind what lets it be forgotten, and be kept for ever.
+#[test]
+fn nothing_is_asked_anew_whose_run_is_over_with_the_same_bundle() {
+    for is_cancelled in [false, true] {
+        let mut owner = opened();
+        owner.submit(1, start(1), now(), &mut Hands::default());
+        owner.next_append(bundle_id(2)).unwrap();
+        owner.appended(Sequence::new(2));
+        let asked = owner.shard().outstanding();
+        assert_eq!(asked.len(), 1);
+        owner.ask_anew(0, asked.clone());
+        if is_cancelled {
+            let run = owner.shard().active().next().unwrap().id();
+            let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+            owner.submit(2, Submission::new(id(2), Command::Run { run, command }), now(), &mut Hands::default());
+        }
+        owner.next_append(bundle_id(3)).unwrap();
+        let said = owner.appended(Sequence::new(3)).effects;
+        let said: Vec<String> = said.iter().map(|effect| format!("{effect:?}")).collect();
+        let asks = said.iter().filter(|effect| effect.contains("ResolveConsumption")).count();
+        let forgets = said.iter().filter(|effect| effect.contains("ForgetWaiter")).count();
+        assert_eq!((asks, forgets), if is_cancelled { (0, 1) } else { (1, 0) }, "{said:#?}");
+    }
+}
+
 fn callers(released: &Released<u32>) -> Vec<u32> {
     released.answers.iter().map(|answer| answer.caller).collect()
 }

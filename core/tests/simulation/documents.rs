@@ -186,10 +186,11 @@ fn calls(retry: &Value) -> Value {
 fn again(retry: &Value) -> Value {
     let reuse = |key: &str| json!({"key": key, "scope": "workspace", "maxAge": "20s"});
     json!({"timeout": "90s", "steps": [
-        {"id": "first", "jobSlug": "work", "retry": retry, "reuse": reuse("${{ input.n % 3 }}")},
+        {"id": "first", "jobSlug": "work", "retry": retry, "reuse": reuse("${{ input.n % 3 }}"),
+            "produces": [{"assetId": "site.first"}]},
         {"id": "each", "dependsOn": ["first"], "forEach": {"items": 4, "join": {"quorum": 2}, "onItemFailure": "continue",
             "body": {"id": "part", "jobSlug": "fragile", "retry": {"maxAttempts": 2, "delay": "1s"},
-                "reuse": {"key": "${{ item % 2 }}"}}}},
+                "produces": [{"assetId": "site.part", "optional": true}], "reuse": {"key": "${{ item % 2 }}"}}}},
         {"id": "race", "dependsOn": ["first"], "jobSlug": "work", "retry": {"maxAttempts": 1}, "timeout": "3s",
             "allowFailure": true, "reuse": "ifUnchanged"},
         {"id": "call", "dependsOn": ["first"], "action": {"kind": "workflow_call", "workflow": "mended", "onFailure": "catch"},
@@ -229,6 +230,8 @@ pub fn outcome(task: &Task, chance: &mut Chance) -> ReportOutcome {
     let asset = match task.workflow.as_str() {
         "make" => Some("site.report"),
         "use" => Some("site.archive"),
+        "again" if task.node.text() == "first" => Some("site.first"),
+        "again" if task.node.node().as_str() == "part" && chance.percent(50) => Some("site.part"),
         _ => None,
     };
     let assets = asset.into_iter().map(|id| ProducedAsset {

@@ -60,3 +60,25 @@ async fn what_was_made_before_is_not_made_again() {
     assert_eq!(made_and_reused(&run(&engine, "other").await), (3, 9));
     engine.stop().await;
 }
+
+/// The versions that were produced with a result are those of whoever reuses it, and nothing is recorded again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_produced_with_a_result_is_not_produced_again() {
+    let engine = Engine::with(|settings| ServeSettings { shards: 3, ..settings }).await;
+    engine.becomes_ready().await;
+    let produces = json!([{"assetId": "site.map"}]);
+    let call = json!({"kind": "workflow_call", "workflow": "mapmaker", "version": 1});
+    let documents = json!([
+        {"slug": "mapmaker", "steps": [
+            {"id": "draw", "action": {"kind": "transform", "output": "drawn"}, "produces": produces}]},
+        {"slug": "squares", "steps": [{"id": "map", "action": call, "produces": produces, "reuse": {"key": "map"}}]}]);
+    engine.post("/workflows", documents).await.data(201);
+    let (first, second) = (run(&engine, "default").await, run(&engine, "default").await);
+    assert_eq!((&first["status"], &second["status"]), (&json!("succeeded"), &json!("succeeded")), "{second:#}");
+    let events = engine.get(&format!("/runs/{}/events?limit=100", second["runId"].as_str().unwrap())).await;
+    let text = Json::of(events.data(200));
+    assert!(text.as_str().contains("\"reused\":{") && text.as_str().contains("\"assetRecorded\":{"), "{text:?}");
+    let history = engine.get("/assets/site.map/history?limit=10").await;
+    assert_eq!(history.data(200).as_array().unwrap().len(), 1, "{}", history.body);
+    engine.stop().await;
+}

@@ -231,7 +231,7 @@ impl Fold<'_> {
     /// Finds the output that an outcome names by its node.
     fn look_up(&self, id: BranchId, outcome: &BranchOutcome) -> Option<BranchOutcome> {
         let BranchOutcome::SucceededAs { node, key } = outcome else { return None };
-        let output = self.made_in(id, node).cloned().unwrap_or_default();
+        let output = self.branches.made_in(self.definition(), id, node).cloned().unwrap_or_default();
         Some(BranchOutcome::Succeeded { output, key: key.clone() })
     }
 
@@ -289,13 +289,6 @@ impl Fold<'_> {
 }
 
 impl Run {
-    /// Returns what a node of a branch has made that is open, if it has succeeded.
-    pub(in crate::run) fn made_in(&self, id: BranchId, node: &NodeId) -> Option<&Json> {
-        let (branch, node) = (self.branches.get(id)?, self.definition().find(node)?);
-        let state = self.definition().region(branch.region).holds(node).then(|| branch.node(node))?;
-        state.output.as_ref().filter(|_| state.phase == Phase::Succeeded)
-    }
-
     /// Finds the node of a branch that a transition leads to; `None`: it leads out of the branch, or back to where it begins.
     pub(super) fn target(&self, branch: BranchId, transition: TransitionIx) -> Option<Place> {
         let (definition, of) = (self.definition(), self.branches.get(branch)?);

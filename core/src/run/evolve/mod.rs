@@ -14,6 +14,7 @@ use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
+use crate::run::landing;
 use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
@@ -261,10 +262,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
             run.list_if_ready(place);
         }
-        RunEvent::MemoLeft { node, .. } => {
-            let place = run.place(node);
-            run.node_mut(place).asked = None;
-        }
+        RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
         RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child } => {
             let place = run.place(node);
             let revision = run.revision;
@@ -325,7 +323,10 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 *input = current.input;
             }
         }
-        RunEvent::NodeSucceeded { node, output, assets, taken, .. } => {
+        RunEvent::NodeSucceeded { node, output, assets, taken, landed, reused, .. } => {
+            if let (Some(digest), None) = (landed, reused) {
+                landing::begin(run, node, output, digest);
+            }
             let place = run.place(node);
             run.enter(place, Phase::Succeeded);
             run.node_mut(place).asked = None;
@@ -363,13 +364,13 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.enter(place, Phase::Cancelled);
         }
         RunEvent::AssetRecorded { node, asset, partition, version } => {
-            if run.origin.trigger().promised().contains(asset) {
-                let (asset, partition) = (asset.clone(), partition.clone());
-                run.assets.keep_promise(InputVersion { asset, partition, version: *version });
-            }
+            let version = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
             // Its branch may have ended.
             if let Some(place) = run.place_of(node) {
-                run.assets.record(place, asset, partition);
+                run.assets.record(place, &version);
+            }
+            if run.origin.trigger().promised().contains(asset) {
+                run.assets.keep_promise(version);
             }
         }
         RunEvent::ItemsListed { node, items } => run.list_items(node, items, now),

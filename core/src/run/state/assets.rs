@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::dialogue::InputVersion;
-use crate::{AssetId, PartitionKey};
+use crate::{AssetId, Json, PartitionKey};
 
 /// What a run has taken of assets, and what it has given them. Most have done neither, and take no memory for it.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,18 @@ struct Ledger {
     unrecorded: Vec<Produced>,
     /// The newest version of each asset that whoever called the run waits for.
     promised: Vec<InputVersion>,
+    /// What memos are to hear of once everything of it is recorded, or have heard.
+    landings: Vec<Landing>,
+}
+
+/// A result with assets that a memo was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::run) struct Landing {
+    pub place: Place,
+    pub digest: String,
+    pub output: Json,
+    /// What is recorded of it so far.
+    pub assets: Vec<InputVersion>,
 }
 
 /// Which node produced something of which asset and partition.
@@ -27,12 +39,18 @@ impl PartialEq for Assets {
         self.consumed() == other.consumed()
             && self.unrecorded() == other.unrecorded()
             && self.promised() == other.promised()
+            && self.landings() == other.landings()
     }
 }
 
 impl Assets {
-    pub fn new(consumed: Vec<InputVersion>, unrecorded: Vec<Produced>, promised: Vec<InputVersion>) -> Self {
-        let ledger = Ledger { consumed, unrecorded, promised };
+    pub fn new(
+        consumed: Vec<InputVersion>,
+        unrecorded: Vec<Produced>,
+        promised: Vec<InputVersion>,
+        landings: Vec<Landing>,
+    ) -> Self {
+        let ledger = Ledger { consumed, unrecorded, promised, landings };
         Self((ledger != Ledger::default()).then(|| Box::new(ledger)))
     }
 
@@ -65,10 +83,44 @@ impl Assets {
     }
 
     /// Learns that the asset's shard has recorded what the node produced.
-    pub fn record(&mut self, node: Place, asset: &AssetId, partition: &Option<PartitionKey>) {
-        if let Some(ledger) = &mut self.0 {
-            ledger.unrecorded.retain(|(by, id, key)| !(*by == node && id == asset && key == partition));
+    pub fn record(&mut self, node: Place, version: &InputVersion) {
+        let Some(ledger) = &mut self.0 else { return };
+        let is_it = |(by, id, key): &Produced| *by == node && *id == version.asset && *key == version.partition;
+        ledger.unrecorded.retain(|produced| !is_it(produced));
+        if let Some(landing) = ledger.landings.iter_mut().find(|landing| landing.place == node) {
+            landing.assets.push(version.clone());
         }
+    }
+
+    /// Notes that a memo is to hear of a result and of its assets.
+    pub fn land(&mut self, landing: Landing) {
+        self.ledger().landings.push(landing);
+    }
+
+    /// A memo is not to hear of the node's result any more.
+    pub fn leave(&mut self, node: Place) {
+        if let Some(ledger) = &mut self.0 {
+            ledger.landings.retain(|landing| landing.place != node);
+        }
+    }
+
+    /// Returns the results with assets that memos were asked for.
+    pub fn landings(&self) -> &[Landing] {
+        self.0.as_ref().map_or(&[], |ledger| &ledger.landings)
+    }
+
+    /// Returns those of which something is not recorded.
+    pub fn landings_under_way(&self) -> impl Iterator<Item = &Landing> {
+        self.landings().iter().filter(|landing| self.is_under_way(landing.place))
+    }
+
+    /// Returns what a memo is to hear of a node, once everything of that is recorded.
+    pub fn landed(&self, node: Place) -> Option<&Landing> {
+        self.landings().iter().find(|landing| landing.place == node && !self.is_under_way(node))
+    }
+
+    fn is_under_way(&self, node: Place) -> bool {
+        self.unrecorded().iter().any(|(by, ..)| *by == node)
     }
 
     pub fn consumed(&self) -> &[InputVersion] {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{NodeState, Place};
+use super::{NodeState, Phase, Place};
 use crate::definition::{Definition, NodeIx, RegionIx, RegionKind};
 use crate::failure::RunFailure;
-use crate::{BranchId, Json, NodeAddress};
+use crate::{BranchId, Json, NodeAddress, NodeId};
 
 /// What nodes with `storeResultAs` wrote, by key; shared until somebody writes.
 pub(in crate::run) type State = Arc<BTreeMap<Arc<str>, Json>>;
@@ -155,6 +155,13 @@ impl Branches {
 
     pub fn of_mut(&mut self, place: Place) -> &mut Branch {
         self.get_mut(place.branch).expect("a place is in a branch that is open")
+    }
+
+    /// Returns what a node of a branch has made that is open, if it has succeeded.
+    pub fn made_in(&self, definition: &Definition, id: BranchId, node: &NodeId) -> Option<&Json> {
+        let (branch, node) = (self.get(id)?, definition.find(node)?);
+        let state = definition.region(branch.region).holds(node).then(|| branch.node(node))?;
+        state.output.as_ref().filter(|_| state.phase == Phase::Succeeded)
     }
 
     /// Returns the ids of a branch and of those around it, from the inside.

@@ -35,7 +35,7 @@ use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, R
 use crate::{Slug, Timestamp, WorkspaceId};
 
 pub(super) use around::{Around, Each, EachNext, Try, Turns};
-pub(super) use assets::Assets;
+pub(super) use assets::{Assets, Landing};
 pub(super) use branch::{Branch, Branches, State};
 pub(crate) use large::large_bytes;
 pub(super) use node::{AwaitedMemo, NodeState, Phase};

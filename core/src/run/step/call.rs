@@ -11,7 +11,7 @@ use super::{Begins, Step};
 use crate::definition::{Call, CallEnd, OnChildFailure};
 use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, InputVersion, Trigger};
 use crate::run::budget::Later;
-use crate::run::state::{Due, Phase};
+use crate::run::state::Due;
 use crate::run::{Run, RunEvent, RunFailure};
 use crate::{AssetId, Attempt, DefinitionVersion, Json, RunId};
 
@@ -112,7 +112,7 @@ fn end_call(step: &mut Step<'_, '_>, call: &Call, attempt: Attempt, child: RunId
         ChildEnd::Recorded { .. } => {
             let versions = recorded.iter().map(|version| (version.asset.as_str(), version));
             let output = Json::of(&json!({ "runId": child, "assets": versions.collect::<BTreeMap<_, _>>() }));
-            return keep_promise(step, attempt, output, recorded);
+            return step.succeed_with(attempt, output, recorded);
         }
         ChildEnd::Succeeded { .. } if broken_promise(step, &recorded).is_some() => {
             let asset = broken_promise(step, &recorded).map(ToString::to_string).unwrap_or_default();
@@ -134,7 +134,7 @@ fn end_call(step: &mut Step<'_, '_>, call: &Call, attempt: Attempt, child: RunId
                 let exhausted = Exhausted::Fails { withdraws: false };
                 return step.end_attempt_badly(RunFailure::new("call_output", message), Again::Never, None, exhausted);
             }
-            return keep_promise(step, attempt, output, recorded);
+            return step.succeed_with(attempt, output, recorded);
         }
         ChildEnd::Failed { failure } => ("failed", failure),
         ChildEnd::Cancelled { reason } => {
@@ -152,23 +152,6 @@ fn end_call(step: &mut Step<'_, '_>, call: &Call, attempt: Attempt, child: RunId
 fn broken_promise<'a>(step: &Step<'_, 'a>, recorded: &[InputVersion]) -> Option<&'a AssetId> {
     let promised = step.node().produces.iter().filter(|promised| !promised.optional);
     promised.map(|promised| &promised.asset).find(|asset| recorded.iter().all(|version| version.asset != **asset))
-}
-
-/// Succeeds, with what the child has recorded.
-fn keep_promise(
-    step: &mut Step<'_, '_>,
-    attempt: Attempt,
-    output: Json,
-    recorded: Vec<InputVersion>,
-) -> Result<(), Later> {
-    step.succeed(attempt, output, Vec::new(), None)?;
-    if step.state().phase == Phase::Succeeded {
-        for InputVersion { asset, partition, version } in recorded {
-            let node = step.address();
-            step.decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
-        }
-    }
-    Ok(())
 }
 
 /// What a call returns that catches failures.

@@ -3,9 +3,10 @@
 use super::route::{Exit, Failed};
 use super::signature::{check_output, refuse_output};
 use super::{Seen, Step, memo};
+use crate::dialogue::InputVersion;
 use crate::run::budget::Later;
 use crate::run::describe::set_by;
-use crate::run::state::WayOut;
+use crate::run::state::{Phase, WayOut};
 use crate::run::weight::Weight;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
@@ -48,6 +49,23 @@ impl Step<'_, '_> {
             self.decision.emit(event);
             if let Some(failure) = failure {
                 self.decision.fail_in(self.place.branch, failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the node well, with versions that were recorded before: by the run that it called, or by who had made its result.
+    pub(super) fn succeed_with(
+        &mut self,
+        attempt: Attempt,
+        output: Json,
+        recorded: Vec<InputVersion>,
+    ) -> Result<(), Later> {
+        self.succeed(attempt, output, Vec::new(), None)?;
+        if self.state().phase == Phase::Succeeded {
+            for InputVersion { asset, partition, version } in recorded {
+                let node = self.address();
+                self.decision.emit(RunEvent::AssetRecorded { node, asset, partition, version });
             }
         }
         Ok(())

@@ -5,12 +5,12 @@ use sha2::Digest as _;
 use super::Step;
 use super::begin_as_it_is;
 use super::signature::{check_output, render_with};
-use crate::Json;
-use crate::definition::{Reuse, ReuseKey, ReuseScope, sorted};
-use crate::dialogue::MemoAnswer;
+use crate::definition::{Node, Reuse, ReuseKey, ReuseScope, sorted};
+use crate::dialogue::{InputVersion, MemoAnswer, Trigger};
 use crate::run::budget::Later;
 use crate::run::state::{AwaitedMemo, Phase};
 use crate::run::{RunEvent, RunFailure};
+use crate::{AssetId, Json};
 
 /// Asks for the result, or begins at once where the key says that there is none to be had.
 pub(super) fn ask(step: &mut Step<'_, '_>, reuse: &Reuse, input: Option<Json>) -> Result<(), Later> {
@@ -31,17 +31,35 @@ pub(in crate::run) fn answer(step: &mut Step<'_, '_>, digest: &str, said: MemoAn
     if awaited(step).is_none_or(|awaited| awaited.digest != digest || awaited.cleared) {
         return Ok(());
     }
-    if let MemoAnswer::Hit { output, made_by } = said
+    if let MemoAnswer::Hit { output, made_by, assets } = said
         && check_output(step, &output).is_ok()
         && step.decision.run().check_state_after(step.place, &output, step.work()).is_ok()
+        && is_what_it_produces(step.node(), &assets)
+        && !is_to_be_new(step.decision.run().origin.trigger(), &assets)
     {
         step.reused = Some(Box::new(made_by));
-        return step.succeed(step.attempt(), output, Vec::new(), None);
+        return step.succeed_with(step.attempt(), output, assets);
     }
     step.decision.turn.check_work()?;
     let node = step.address();
     step.decision.emit(RunEvent::MemoCleared { node });
     Ok(())
+}
+
+/// Returns whether these are what the node produces: each is declared, and none is missing that is not optional.
+fn is_what_it_produces(node: &Node, assets: &[InputVersion]) -> bool {
+    let is_declared = |version: &InputVersion| node.produces.iter().any(|declared| declared.asset == version.asset);
+    let is_there = |asset: &AssetId| assets.iter().any(|version| version.asset == *asset);
+    let mut needed = node.produces.iter().filter(|declared| !declared.optional);
+    assets.iter().all(is_declared) && needed.all(|declared| is_there(&declared.asset))
+}
+
+/// Returns whether the run was started for a new version of one of these.
+fn is_to_be_new(trigger: &Trigger, assets: &[InputVersion]) -> bool {
+    match trigger {
+        Trigger::Materialize { asset, .. } => assets.iter().any(|version| version.asset == *asset),
+        Trigger::Manual {} | Trigger::Call(_) => false,
+    }
 }
 
 /// Returns whether the node is to tell the memo how it ends: it waits for its answer, or does it itself.

@@ -16,7 +16,9 @@ pub struct BranchBooks {
 impl BranchBooks {
     pub fn learn(&mut self, event: &RunEvent) {
         let is_open = |branch: BranchId| branch == BranchId::ROOT || self.open.contains_key(&branch);
-        if let Some(node) = event.node().filter(|_| !matches!(event, RunEvent::AssetRecorded { .. })) {
+        // What was produced may be recorded when its branch has ended, or not be, for a memo that waits for that.
+        let may_be_late = matches!(event, RunEvent::AssetRecorded { .. } | RunEvent::MemoLeft { .. });
+        if let Some(node) = event.node().filter(|_| !may_be_late) {
             assert!(is_open(node.branch()), "{node} is in no branch that is open and learns {event:?}");
         }
         match event {
