@@ -10,8 +10,20 @@ use serde::{Deserialize, Serialize};
 use super::InputVersion;
 use crate::{Json, NodeAddress, RunId};
 
-/// The largest result that is kept, in bytes of JSON. A larger one is as good as none.
+/// The largest result that is kept, in bytes of JSON, its assets with it. A larger one is as good as none.
 pub const RESULT_BYTES_MAX: usize = 64 * 1024;
+
+/// About how many bytes the versions of assets take that go with a result.
+pub(crate) fn bytes_of(assets: &[InputVersion]) -> usize {
+    const VERSION_BYTES: usize = 128;
+    let names = |it: &InputVersion| it.asset.as_str().len() + it.partition.as_ref().map_or(0, |key| key.as_str().len());
+    assets.iter().map(|it| VERSION_BYTES + names(it)).sum()
+}
+
+/// Returns whether a result is small enough to be kept.
+pub(crate) fn is_kept(output: &Json, assets: &[InputVersion]) -> bool {
+    output.len_bytes() + bytes_of(assets) <= RESULT_BYTES_MAX
+}
 
 /// A node of a run that asks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

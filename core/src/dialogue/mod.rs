@@ -29,6 +29,7 @@ pub use description::{Description, StartWishes};
 pub(crate) use description::{invalid, text_of};
 pub use materialization::{CalledBy, INPUT_BYTES_MAX, ProducerEnd, StartRun, Trigger};
 pub use memo::{Asker, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
+pub(crate) use memo::{bytes_of, is_kept};
 pub use recording::{InputVersion, RecordAsset};
 
 use crate::expr::ConsumedAsset;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dialogue::{Asker, InputVersion, MemoAnswer, MemoCommand, RESULT_BYTES_MAX};
+use crate::dialogue::{self, Asker, InputVersion, MemoAnswer, MemoCommand, is_kept};
 use crate::{Json, Revision, Timestamp};
 
 /// How many memos there are, for ever: which of them keeps a digest outlives every release.
@@ -18,7 +18,7 @@ pub const KEPT_MAX: usize = 1_000;
 pub const KEPT_BYTES_MAX: usize = 1 << 20;
 /// The most askers that fly or wait at one. Whoever comes then flies, and its result is not kept.
 pub const ASKERS_MAX: usize = 4_096;
-/// What a result takes beside its output, and each asset that was produced with it.
+/// What a result takes beside its output and its assets.
 const ENTRY_BYTES: usize = 256;
 
 /// Which memo.
@@ -145,7 +145,7 @@ impl Memo {
 }
 
 fn bytes_of(kept: &Kept) -> usize {
-    ENTRY_BYTES * (1 + kept.assets.len()) + kept.output.len_bytes()
+    ENTRY_BYTES + kept.output.len_bytes() + dialogue::bytes_of(&kept.assets)
 }
 
 /// Decides a command; the memo has evolved by the returned events. No events: it changes nothing (any more).
@@ -153,8 +153,8 @@ pub fn decide(memo: &mut Memo, command: MemoCommand, now: Timestamp) -> Vec<Memo
     let events = match command {
         MemoCommand::Ask { digest, asker, max_age_ms } => asked(memo, digest, asker, max_age_ms, now),
         MemoCommand::Land { digest, asker, output, assets } => {
-            let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX);
-            landed(memo, &digest, asker, output.map(|output| (output, assets)))
+            let result = output.map(|output| (output, assets)).filter(|(output, assets)| is_kept(output, assets));
+            landed(memo, &digest, asker, result)
         }
     };
     events.iter().for_each(|event| evolve(memo, event, now));

@@ -153,7 +153,7 @@ impl Run {
         if self.ending.is_some() {
             return self.next_of_the_end();
         }
-        let is_done = || self.branches.root().active == 0 && self.assets.unrecorded().is_empty();
+        let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();
         match self.next_todo() {
             Some(todo) => Some(Next::Do(todo)),
             None if self.agenda.is_empty() && is_done() => Some(Next::Finish),

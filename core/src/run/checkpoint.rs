@@ -76,13 +76,6 @@ struct LandingRecord {
     assets: Vec<InputVersion>,
 }
 
-impl LandingRecord {
-    fn at(self, place: Place) -> Landing {
-        let Self { node: _, digest, output, assets } = self;
-        Landing { place, digest, output, assets }
-    }
-}
-
 /// What is to be done: the text of a node's address, or something of a branch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -174,10 +167,7 @@ impl RunRecord {
             Some(ix) if node.branch() < branches.next() => Ok(Place { branch: node.branch(), node: ix }),
             Some(_) | None => Err(node),
         };
-        let unrecorded = self.unrecorded.into_iter().map(|(node, asset, key)| Ok((place(node)?, asset, key)));
-        let unrecorded = unrecorded.collect::<Result<_, NodeAddress>>()?;
-        let landings = self.landings.into_iter().map(|it| place(it.node.clone()).map(|at| it.at(at)));
-        let landings = landings.collect::<Result<_, NodeAddress>>()?;
+        let assets = restored(Assets::new(self.consumed, self.promised), self.unrecorded, self.landings, place)?;
         let agenda = self.agenda.into_iter().map(|todo| {
             Ok(match todo {
                 TodoRecord::Begin(node) => Todo::Begin(branches.find(&definition, &node).ok_or(node)?),
@@ -215,7 +205,7 @@ impl RunRecord {
             agenda: Agenda::default(),
             ending: self.ending.map(Box::new),
             timers: Few::default(),
-            assets: Assets::new(self.consumed, unrecorded, self.promised, landings),
+            assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::default(),
         };
@@ -256,6 +246,22 @@ fn open(branches: &mut Branches, definition: &Definition, record: &BranchRecord)
     Ok(())
 }
 
+/// Gives assets back what is still to be recorded, and what memos are to hear of then.
+fn restored(
+    mut assets: Assets,
+    unrecorded: Vec<(NodeAddress, AssetId, Option<PartitionKey>)>,
+    landings: Vec<LandingRecord>,
+    place: impl Fn(NodeAddress) -> Result<Place, NodeAddress>,
+) -> Result<Assets, NodeAddress> {
+    for (node, asset, key) in unrecorded {
+        assets.produce(place(node)?, (asset, key));
+    }
+    for LandingRecord { node, digest, output, assets: recorded } in landings {
+        assets.land(place(node)?, Landing { digest, output, assets: recorded });
+    }
+    Ok(assets)
+}
+
 /// Gives the branches of items their state, once it is known where all nodes stand.
 fn restore_states(branches: &mut Branches, records: Vec<BranchRecord>) {
     for BranchRecord { branch: id, state, .. } in records {
@@ -287,8 +293,7 @@ impl Run {
 
     /// Returns whether an asset that a node produced is not recorded yet, as far as is known.
     pub(crate) fn awaits_record(&self, node: &NodeAddress, asset: &AssetId, partition: &Option<PartitionKey>) -> bool {
-        let of = self.place_of(node);
-        self.assets.unrecorded().iter().any(|(place, id, key)| Some(*place) == of && id == asset && key == partition)
+        self.place_of(node).is_some_and(|place| self.assets.awaits_record(place, asset, partition))
     }
 
     /// Returns what a checkpoint holds of it; texts are shared.
@@ -317,12 +322,11 @@ impl Run {
             nodes: nodes.map(|(place, state)| (self.address(place), state.clone())).collect(),
             unrecorded: assets
                 .unrecorded()
-                .iter()
-                .map(|(place, asset, key)| (self.address(*place), asset.clone(), key.clone()))
+                .map(|(place, (asset, key))| (self.address(place), asset.clone(), key.clone()))
                 .collect(),
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
-            landings: assets.landings().iter().map(|landing| landing_record(self, landing)).collect(),
+            landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
@@ -332,8 +336,8 @@ impl Run {
     }
 }
 
-fn landing_record(run: &Run, landing: &Landing) -> LandingRecord {
-    let Landing { place, digest, output, assets } = landing.clone();
+fn landing_record(run: &Run, place: Place, landing: &Landing) -> LandingRecord {
+    let Landing { digest, output, assets } = landing.clone();
     LandingRecord { node: run.address(place), digest, output, assets }
 }
 

@@ -23,8 +23,8 @@ impl Decision<'_> {
         if self.definition().finally.is_some() {
             return self.emit(RunEvent::RunEnding { ending });
         }
-        let branches = &self.run().branches;
-        let bytes = (branches.active() as usize + branches.ids().len()).saturating_mul(NAMES_BYTES);
+        let (branches, landings) = (&self.run().branches, self.run().assets.landings_count());
+        let bytes = (branches.active() as usize + branches.ids().len() + landings).saturating_mul(NAMES_BYTES);
         if self.turn.is_crowded_by(bytes) {
             self.emit(RunEvent::RunEnding { ending });
         } else {
@@ -35,10 +35,9 @@ impl Decision<'_> {
     /// Ends every node that runs or waits, as far as this decision has room, and then the run, unless something runs whatever
     /// the end, and has not.
     pub fn withdraw(&mut self, ending: Ending) {
-        if self.withdraw_all().is_err() || self.run().is_before_finally() {
+        if self.withdraw_all().is_err() || self.run().is_before_finally() || landing::leave(self).is_err() {
             return;
         }
-        landing::leave(self);
         let event = match (ending, self.run().failure_of_finally()) {
             (Ending::Succeeded { .. }, Some(failure)) => RunEvent::RunFailed { failure: failure.clone() },
             (ending, _) => ending.into_event(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::state::Run;
-use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve};
+use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve, memos_told};
 use crate::definition::Definition;
 use crate::{BranchId, Json, NodeId, Revision, RunId, Timestamp};
 
@@ -69,6 +69,8 @@ impl History {
             (Some(run), _) => {
                 check_legal(run, event).map_err(|illegal| illegal.to_string())?;
                 evolve(run, event, time);
+                // Nobody is told of what has long happened.
+                memos_told(run);
                 Ok(())
             }
         }

@@ -1,35 +1,40 @@
 //! What memos hear of nodes that asked them: what came of it, and, where the node produces assets, when they are recorded.
 
 use super::RunEvent;
+use super::agenda::Next;
+use super::budget::Later;
 use super::decision::Decision;
 use super::evolve::Fold;
 use super::react::RunEffect;
-use super::state::{Landing, Run};
-use crate::dialogue::{Asker, InputVersion, MemoCommand, RESULT_BYTES_MAX};
+use super::state::{Landing, Place, Run};
+use crate::dialogue::{Asker, InputVersion, MemoCommand, is_kept};
 use crate::{Json, NodeAddress};
 
-/// Has those memos know that are to hear of a result once all its assets are recorded, which the run does not wait for.
-pub(super) fn leave(decision: &mut Decision<'_>) {
+/// Has those memos know that are to hear of a result once all its assets are recorded, which the run does not wait for. What
+/// this decision has no room for is left, where the end is certain already.
+pub(super) fn leave(decision: &mut Decision<'_>) -> Result<(), Later> {
     let run = decision.run();
-    let left = run.assets.landings_under_way();
-    let left: Vec<_> = left.map(|landing| (run.address(landing.place), landing.digest.clone())).collect();
+    let left: Vec<_> = run.assets.landings().map(|(place, it)| (run.address(place), it.digest.clone())).collect();
+    let is_patient = run.next() == Some(Next::Withdraw);
     for (node, digest) in left {
+        if is_patient && !decision.turn.may_begin() {
+            return Err(Later);
+        }
         decision.emit(RunEvent::MemoLeft { node, digest });
     }
+    Ok(())
 }
 
 /// Returns whether a memo is to hear of a node that has succeeded once everything of it is recorded.
 pub(super) fn is_under_way(run: &Run, node: &NodeAddress, digest: &str) -> bool {
-    let of = run.place_of(node);
-    run.assets.landings_under_way().any(|landing| Some(landing.place) == of && landing.digest == digest)
+    run.place_of(node).and_then(|place| run.assets.landing(place)).is_some_and(|landing| landing.digest == digest)
 }
 
 /// Learns that a memo is to hear of what a node has made, where that has assets.
-pub(super) fn begin(run: &mut Fold<'_>, node: &NodeAddress, output: &Json, digest: &str) {
-    let place = run.place(node);
+pub(super) fn begin(run: &mut Fold<'_>, place: Place, output: &Json, digest: &str) {
     if !run.definition().node(place.node).produces.is_empty() {
-        let (digest, output) = (digest.to_owned(), output.clone());
-        run.assets.land(Landing { place, digest, output, assets: Vec::new() });
+        let landing = Landing { digest: digest.to_owned(), output: output.clone(), assets: Vec::new() };
+        run.assets.land(place, landing);
     }
 }
 
@@ -50,8 +55,8 @@ pub(super) fn follows(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunE
         follows(RunEffect::ToMemo { index: 0, digest: digest.clone(), said });
     } else if let RunEvent::NodeSucceeded { node, output, landed: Some(digest), reused, .. } = event {
         if reused.is_none() && produces(run, node) {
-            // Once all of it is recorded.
-            land(run, node, 0, follows);
+            // Once all of it is recorded; what a call was promised is.
+            land(run, node, true, follows);
         } else {
             // Who has taken a result may have asked a second time meanwhile, and been told to make it.
             let output = Some(output).filter(|_| reused.is_none());
@@ -66,11 +71,18 @@ fn produces(run: &Run, node: &NodeAddress) -> bool {
     run.place_of(node).is_some_and(|place| !run.definition().node(place.node).produces.is_empty())
 }
 
-/// Tells a memo of a result with assets, if they are all recorded. `index` tells it apart from what else the event says.
-pub(super) fn land(run: &Run, node: &NodeAddress, index: u64, follows: &mut impl FnMut(RunEffect)) {
-    if let Some(landed) = run.place_of(node).and_then(|place| run.assets.landed(place)) {
+/// Tells a memo of a result with assets, if they are all recorded: with the node's end, or with the last of them.
+pub(super) fn land(run: &Run, node: &NodeAddress, at_once: bool, follows: &mut impl FnMut(RunEffect)) {
+    // Whoever called the run hears first of what is recorded.
+    let index = u64::from(!at_once);
+    if let Some(landed) = run.place_of(node).and_then(|place| run.assets.landed(place, at_once)) {
         follows(landing(run, node, (index, &landed.digest), Some(&landed.output), &landed.assets));
     }
+}
+
+/// Memos have been told.
+pub(crate) fn told(run: &mut Run) {
+    run.assets.forget_landed();
 }
 
 fn landing(
@@ -80,7 +92,7 @@ fn landing(
     output: Option<&Json>,
     assets: &[InputVersion],
 ) -> RunEffect {
-    let output = output.filter(|output| output.len_bytes() <= RESULT_BYTES_MAX).cloned();
+    let output = output.filter(|output| is_kept(output, assets)).cloned();
     let (asker, digest) = (Asker { run: run.id(), node: node.clone() }, digest.to_owned());
     let said = MemoCommand::Land { digest: digest.clone(), asker, output, assets: assets.to_vec() };
     RunEffect::ToMemo { index, digest, said }

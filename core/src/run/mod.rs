@@ -66,6 +66,7 @@ pub use event::{
 };
 pub(crate) use evolve::evolve;
 pub use history::{Context, History, SeenNode};
+pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};

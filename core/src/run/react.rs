@@ -208,8 +208,7 @@ fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
 
 /// Tells the node that called the run that all it waits for is recorded, as this asset is, and a memo that a result is.
 fn tell_of_record(run: &Run, node: &NodeAddress, asset: &AssetId, follows: &mut impl FnMut(RunEffect)) {
-    // The caller is told under the first number.
-    landing::land(run, node, 1, follows);
+    landing::land(run, node, false, follows);
     let (promised, recorded) = (run.origin.trigger().promised(), run.assets.promised());
     if promised.contains(asset) && recorded.len() == promised.len() {
         tell_caller(run, ChildEnd::Recorded { recorded: recorded.to_vec() }, follows);

@@ -2,12 +2,11 @@
 
 use headwater_core::dialogue::{Asker, MemoAnswer, MemoCommand};
 use headwater_core::memo::{ASKERS_MAX, KEPT_BYTES_MAX, KEPT_MAX, Memo, MemoEvent, MemoKey, decide};
-use headwater_core::run::{ReportOutcome, RunCommand, RunEvent, read_assets};
-use headwater_core::shard::{AggregateId, AssetKey, Command, Effect, Event};
+use headwater_core::run::{RunCommand, RunEvent};
+use headwater_core::shard::{AggregateId, Command, Effect, Event};
 use headwater_core::{Json, RunId, Timestamp};
 use serde_json::{Value, json};
 
-use crate::checkpoints;
 use crate::world::{World, empty, failed, ok};
 
 fn job(reuse: Value) -> Value {
@@ -15,13 +14,13 @@ fn job(reuse: Value) -> Value {
         "retry": {"maxAttempts": 1}}]})
 }
 
-fn start(world: &mut World, n: Value) -> RunId {
+pub fn start(world: &mut World, n: Value) -> RunId {
     let run = world.start("w", json!({ "n": n }));
     exchange(world);
     run
 }
 
-fn exchange(world: &mut World) {
+pub fn exchange(world: &mut World) {
     world.deliver_submissions();
     while world.settle() > 0 {
         world.deliver_submissions();
@@ -36,7 +35,7 @@ fn end(world: &mut World, output: Value) {
     exchange(world);
 }
 
-fn output(world: &World, run: RunId) -> Option<String> {
+pub fn output(world: &World, run: RunId) -> Option<String> {
     let events = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
     events.flat_map(|commit| &commit.events).find_map(|event| match event {
         Event::Run(RunEvent::RunSucceeded { output }) => Some(output.as_str().to_owned()),
@@ -360,138 +359,4 @@ fn whoever_is_told_to_make_a_result_and_is_gone_lets_the_next_one_make_it() {
         let next = start(&mut world, json!(1));
         assert!(world.timeline(next).contains("a:flies"), "{ended}: {}", world.timeline(next));
     }
-}
-
-fn producing(reuse: Value) -> Value {
-    let produces = json!([{"assetId": "site.map"}, {"assetId": "site.log", "optional": true}]);
-    json!({"slug": "w", "steps": [{"id": "a", "jobSlug": "work", "input": "${{ input.n }}", "reuse": reuse,
-        "retry": {"maxAttempts": 1}, "produces": produces}]})
-}
-
-/// Ends the only task there is with these assets; what is to be recorded is on its way.
-fn produce(world: &mut World, assets: &[&str]) {
-    let tasks = world.tasks();
-    assert_eq!(tasks.len(), 1, "one flies at a time");
-    let assets: Vec<Value> = assets.iter().map(|asset| json!({"assetId": asset, "payload": {"of": asset}})).collect();
-    let assets = read_assets(&Value::Array(assets).to_string(), "/assets").unwrap();
-    world.report(&tasks[0], ReportOutcome::Succeeded { output: Json::of(&"map"), assets }).unwrap();
-}
-
-/// Takes what is on its way to assets out.
-fn hold_back(world: &mut World) -> Vec<Effect> {
-    let is_record = |effect: &Effect| match effect {
-        Effect::Submit(submission) => matches!(submission.command, Command::Asset { .. }),
-        _ => false,
-    };
-    let (held, rest) = std::mem::take(&mut world.effects).into_iter().partition(is_record);
-    world.effects = rest;
-    held
-}
-
-/// What is folded and what is restored from a checkpoint of that are the same runs.
-fn restored_alike(world: &World) {
-    let mut folded = checkpoints::owner();
-    checkpoints::fold(&mut folded, &checkpoints::journal(&world.commits, 1));
-    let restored = checkpoints::restore(&folded.checkpoint()).unwrap();
-    for run in world.shard.active() {
-        assert_eq!(folded.shard().run(run.id()), Some(run));
-        assert_eq!(restored.shard().run(run.id()), Some(run));
-    }
-}
-
-#[test]
-fn what_was_produced_with_a_result_is_the_runs_own_when_it_is_reused() {
-    let mut world = World::with(&producing(json!({"key": 1})));
-    let first = start(&mut world, json!(1));
-    let waits = start(&mut world, json!(2));
-    produce(&mut world, &["site.map", "site.log"]);
-    let held = hold_back(&mut world);
-    exchange(&mut world);
-    assert_eq!(world.timeline(waits), "started a:asks", "nobody is told before it is recorded");
-    restored_alike(&world);
-    world.effects.extend(held);
-    exchange(&mut world);
-    let later = start(&mut world, json!(3));
-    assert_eq!(world.timeline(first), "started a:asks a:flies a:try1 a:ok site.map@1 site.log@1 SUCCEEDED");
-    for run in [waits, later] {
-        assert_eq!(world.timeline(run), "started a:asks a:reuses(a) site.map@1 site.log@1 SUCCEEDED");
-        assert_eq!(output(&world, run).as_deref(), Some(r#"{"a":"map"}"#));
-    }
-    let key = AssetKey { workspace: "default".parse().unwrap(), asset: "site.map".parse().unwrap() };
-    assert_eq!(world.shard.asset(&key).unwrap().latest(&None).unwrap().get(), 1, "nothing is recorded again");
-    // Whoever needs what this run did not make makes it anew.
-    world.apply(&{
-        let mut other = producing(json!({"key": 1}));
-        other["steps"][0]["produces"] = json!([{"assetId": "site.map"}, {"assetId": "site.index"}]);
-        other
-    });
-    let other = start(&mut world, json!(4));
-    assert_eq!(world.timeline(other), "started a:asks a:flies a:try1");
-    produce(&mut world, &["site.map", "site.index"]);
-    exchange(&mut world);
-    assert!(world.timeline(other).ends_with("site.map@2 site.index@1 SUCCEEDED"), "{}", world.timeline(other));
-}
-
-#[test]
-fn a_result_whose_run_ends_before_it_is_recorded_is_none() {
-    let mut document = producing(json!({"key": 1}));
-    document["steps"].as_array_mut().unwrap().push(json!({"id": "b", "jobSlug": "other", "retry": {"maxAttempts": 1}}));
-    let mut world = World::with(&document);
-    let first = start(&mut world, json!(1));
-    let waits = start(&mut world, json!(2));
-    let fails = world.tasks().into_iter().find(|task| task.run == first && task.queue.as_str() == "other").unwrap();
-    world.name_again();
-    let made = world.tasks().into_iter().find(|task| task.run == first && task.queue.as_str() == "work").unwrap();
-    let assets = read_assets(&json!([{"assetId": "site.map", "payload": {}}]).to_string(), "/assets").unwrap();
-    world.report(&made, ReportOutcome::Succeeded { output: Json::of(&"map"), assets }).unwrap();
-    let held = hold_back(&mut world);
-    exchange(&mut world);
-    world.report(&fails, failed("boom")).unwrap();
-    exchange(&mut world);
-    assert!(world.timeline(first).contains("a:leaves"), "{}", world.timeline(first));
-    assert!(world.timeline(waits).contains("a:flies a:try1"), "the next makes it: {}", world.timeline(waits));
-    world.effects.extend(held);
-    exchange(&mut world);
-    let mut shard = empty();
-    for bundle in world.bundles(1) {
-        assert_eq!(shard.fold(&bundle, None), []);
-    }
-}
-
-#[test]
-fn what_a_body_produced_lands_though_its_branch_has_ended() {
-    let mut node = producing(json!({"key": "${{ item }}"}))["steps"][0].clone();
-    node["input"] = json!("${{ item }}");
-    let each = json!({"slug": "w", "steps": [{"id": "all", "forEach": {"items": "${{ input.n }}", "body": node}}]});
-    let mut world = World::with(&each);
-    let first = start(&mut world, json!([7]));
-    produce(&mut world, &["site.map"]);
-    let held = hold_back(&mut world);
-    exchange(&mut world);
-    assert!(world.timeline(first).contains("@1:ok"), "{}", world.timeline(first));
-    restored_alike(&world);
-    world.effects.extend(held);
-    exchange(&mut world);
-    let later = start(&mut world, json!([7]));
-    assert!(world.timeline(later).contains("a@1:reuses(a@1) site.map@1"), "{}", world.timeline(later));
-    assert!(world.timeline(later).ends_with("SUCCEEDED"), "{}", world.timeline(later));
-}
-
-/// Somebody needs a new version of an asset: an old one would be no answer.
-#[test]
-fn a_run_that_is_to_make_an_asset_anew_takes_no_version_that_there_is() {
-    let mut world = World::with(&producing(json!({"key": 1})));
-    start(&mut world, json!(1));
-    produce(&mut world, &["site.map"]);
-    exchange(&mut world);
-    let freshness = json!({"maxAge": "5s"});
-    let consumes =
-        json!([{"assetId": "site.map", "require": "fresh", "freshness": freshness, "producerInput": {"n": 2}}]);
-    world.apply(&json!({"slug": "reads", "steps": [{"id": "r", "jobSlug": "work", "consumes": consumes}]}));
-    world.pass(60);
-    let reads = world.start("reads", json!({}));
-    exchange(&mut world);
-    produce(&mut world, &["site.map"]);
-    exchange(&mut world);
-    assert!(world.timeline(reads).contains("r:gets(2)"), "{}", world.timeline(reads));
 }

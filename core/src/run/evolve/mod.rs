@@ -324,9 +324,6 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             }
         }
         RunEvent::NodeSucceeded { node, output, assets, taken, landed, reused, .. } => {
-            if let (Some(digest), None) = (landed, reused) {
-                landing::begin(run, node, output, digest);
-            }
             let place = run.place(node);
             run.enter(place, Phase::Succeeded);
             run.node_mut(place).asked = None;
@@ -334,7 +331,12 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
                 run.store(place.branch, key, output.clone());
             }
-            run.assets.produce(assets.iter().map(|a| (place, a.asset_id.clone(), a.partition_key.clone())));
+            for made in assets {
+                run.assets.produce(place, (made.asset_id.clone(), made.partition_key.clone()));
+            }
+            if let (Some(digest), None) = (landed, reused) {
+                landing::begin(run, place, output, digest);
+            }
             match taken {
                 Some(taken) => run.leave_over(place, taken),
                 None => {

@@ -193,6 +193,7 @@ impl Aggregate for Run {
         hold_values(shard, *id, commit);
         let run = shard.shelves.runs.get_mut(id)?;
         shard.docket.follow(run);
+        run::memos_told(run);
         let is_keyed = run.is_keyed();
         if commit.revision == Revision::FIRST && is_keyed {
             shard.memory.hold_key(*id);
