@@ -18,19 +18,8 @@ pub(super) fn check_made(text: &str) -> Result<(), Fault> {
     if text.len() <= 2 * RESULT_DEPTH_MAX {
         return Ok(());
     }
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => depth += 1,
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > RESULT_DEPTH_MAX {
-            return Err(Fault::limit(format!("the result is nested deeper than {RESULT_DEPTH_MAX} levels")));
-        }
+    if Json::is_deeper_than(text, RESULT_DEPTH_MAX) {
+        return Err(Fault::limit(format!("the result is nested deeper than {RESULT_DEPTH_MAX} levels")));
     }
     Ok(())
 }

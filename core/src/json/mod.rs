@@ -120,6 +120,11 @@ impl Json {
         RawValue::from_string(text).map(Self::mended).map_err(syntax)
     }
 
+    /// Returns whether a text that is JSON is nested more deeply than so many levels.
+    pub(crate) fn is_deeper_than(text: &str, levels: usize) -> bool {
+        scan::is_deeper_than(text, levels)
+    }
+
     /// Wraps text made of pieces that every parser takes.
     pub(crate) fn joined(text: String) -> Result<Self, InvalidJson> {
         RawValue::from_string(text).map(|raw| Self(raw.into())).map_err(syntax)

@@ -338,6 +338,35 @@ pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
+/// Returns whether a text that is JSON is nested more deeply than so many levels.
+pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        at = if *byte == b'"' { behind_string(bytes, at) } else { at + 1 };
+        match byte {
+            b'[' | b'{' if depth == levels => return true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Returns the place behind a string that begins at this one.
+fn behind_string(bytes: &[u8], from: usize) -> usize {
+    let mut at = from + 1;
+    loop {
+        at = special(bytes, at);
+        match bytes.get(at) {
+            Some(b'\\') => at += 2,
+            Some(b'"') | None => return at + 1,
+            Some(_) => at += 1,
+        }
+    }
+}
+
 /// Cuts what is long.
 pub(super) fn shown(text: &str) -> String {
     let mut cut: String = text.chars().take(KEY_CHARS_MAX).collect();

@@ -170,3 +170,19 @@ fn what_was_journaled_before_is_mended() {
     let deep: Json = serde_json::from_str(&format!("[{},\"]\",1]", nested(100_000))).unwrap();
     assert_eq!(deep.to_value().as_array().map(Vec::len), Some(3));
 }
+
+#[test]
+fn how_deeply_a_text_is_nested_is_told_without_what_stands_in_its_strings() {
+    for levels in [1, 2, 31] {
+        let text = nested(levels);
+        assert!(!Json::is_deeper_than(&text, levels) && Json::is_deeper_than(&text, levels - 1), "{text}");
+    }
+    for text in [r#"["[[","\"[{\\",{"[":"]"}]"#, r#"{"a":[],"b":[{}],"\\":"["}"#] {
+        let deepest = if text.starts_with('{') { 3 } else { 2 };
+        assert!(!Json::is_deeper_than(text, deepest) && Json::is_deeper_than(text, deepest - 1), "{text}");
+    }
+    assert!(
+        !Json::is_deeper_than("\"[", 0) && !Json::is_deeper_than("\"\\", 0),
+        "what has no end has one all the same"
+    );
+}

@@ -118,6 +118,15 @@ async fn what_is_quarantined_is_listed_shown_and_released() {
     );
     let events = engine.get(&format!("/runs/{ended}/events?minSeq={token}")).await;
     assert!(events.data(200).to_string().contains("released"), "{}", events.body);
+    // What it saw before is told; what its release made of it no fold of its events tells.
+    let seen = engine.get(&format!("/runs/{ended}/context?minSeq={token}&revision=1")).await;
+    assert_eq!(seen.data(200)["context"]["revision"], 1);
+    let unclear = engine.get(&format!("/runs/{ended}/context?minSeq={token}")).await;
+    assert!(
+        unclear.problem("run/history_unclear")["detail"].as_str().unwrap().contains("was released from quarantine"),
+        "{}",
+        unclear.body
+    );
     assert_eq!(terminal.json(&["quarantine", "list"]).await["total"], 0);
     wrong_wishes_are_refused(&engine, &name).await;
     engine.stop().await;
