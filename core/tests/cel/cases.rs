@@ -101,6 +101,8 @@ const FAULTS: &[(&str, &str)] = &[
     ("2.5 % 1.0", "`%` takes two whole numbers, not double and double"),
     ("input.s + 1", "`+` cannot take (string, int)"),
     ("[1] + 1", "`+` cannot take (list, int)"),
+    ("[1] + {}", "`+` cannot take (list, map)"),
+    ("([1] + {}).?k", "`+` cannot take (list, map)"),
     ("{'a': 1} + {'b': 2}", "`+` cannot take (map, map)"),
     ("9223372036854775807 + 1", "`+` leaves the range of its numbers"),
     ("-9223372036854775808 - 1", "`-` leaves the range of its numbers"),

@@ -229,6 +229,8 @@ proptest! {
         if let Err(reason) = &ours {
             // What we refuse to parse (loops too deep, sources too deep) cannot be compared.
             prop_assume!(!reason.starts_with("parse: "));
+            // The library adds the keys of a map to a list; CEL has no such sum.
+            prop_assume!(!reason.contains("`+` cannot take (list, map)"));
         }
         let expected = theirs(&source, &input());
         if ours.as_ref().ok() != expected.as_ref() {
