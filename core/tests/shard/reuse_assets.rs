@@ -154,6 +154,29 @@ fn a_run_that_is_to_make_an_asset_anew_takes_no_version_that_there_is() {
 }
 
 /// A run has as many results on their way to memos as it has items. Its end says so of each, in as many turns as that takes.
+/// The key does not tell what a node produces, and a later version of it may produce something else.
+#[test]
+fn a_result_with_other_assets_than_the_node_produces_now_is_none() {
+    let version = |produces: Value| {
+        let mut document = producing(json!({"key": 1}));
+        document["steps"][0]["produces"] = produces;
+        document
+    };
+    for produces in [json!([{"assetId": "site.log"}]), json!([{"assetId": "site.map"}, {"assetId": "site.log"}])] {
+        let mut world = World::with(&producing(json!({"key": 1})));
+        start(&mut world, json!(1));
+        produce(&mut world, &["site.map"]);
+        exchange(&mut world);
+        world.apply(&version(json!([{"assetId": "site.map"}])));
+        let as_before = start(&mut world, json!(2));
+        assert!(world.timeline(as_before).ends_with("SUCCEEDED"), "{}", world.timeline(as_before));
+        world.apply(&version(produces));
+        let other = start(&mut world, json!(3));
+        assert_eq!(world.timeline(other), "started a:asks a:flies a:try1");
+        folds(&world);
+    }
+}
+
 #[test]
 fn many_results_that_are_not_recorded_are_left_in_pieces_before_the_end() {
     const ITEMS: usize = 60;
