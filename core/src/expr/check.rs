@@ -14,10 +14,6 @@ pub(super) fn check_made(text: &str) -> Result<(), Fault> {
     if text.len() > RESULT_BYTES_MAX {
         return Err(Fault::limit(format!("the result is larger than {RESULT_BYTES_MAX} bytes")));
     }
-    // Every level takes two bytes.
-    if text.len() <= 2 * RESULT_DEPTH_MAX {
-        return Ok(());
-    }
     if Json::is_deeper_than(text, RESULT_DEPTH_MAX) {
         return Err(Fault::limit(format!("the result is nested deeper than {RESULT_DEPTH_MAX} levels")));
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::{special, unit};
+use super::scan::{behind_string, special, unit};
 
 /// How deeply what is mended may be nested: below what parsers take, with what is put around it.
 const DEPTH_MAX: usize = 96;
@@ -76,7 +76,7 @@ fn after(bytes: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'"' => at = string(bytes, at, &mut |_, _, _| {}) - 1,
+            b'"' => at = behind_string(bytes, at) - 1,
             b'[' | b'{' => depth += 1,
             b']' | b'}' if depth == 1 => return at + 1,
             b']' | b'}' => depth -= 1,

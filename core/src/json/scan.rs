@@ -341,6 +341,10 @@ pub(super) fn special(bytes: &[u8], mut at: usize) -> usize {
 /// Returns whether a text that is JSON is nested more deeply than so many levels.
 pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
     let bytes = text.as_bytes();
+    // Every level takes two.
+    if bytes.len() <= 2 * levels {
+        return false;
+    }
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {
         at = if *byte == b'"' { behind_string(bytes, at) } else { at + 1 };
@@ -355,13 +359,13 @@ pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
 }
 
 /// Returns the place behind a string that begins at this one.
-fn behind_string(bytes: &[u8], from: usize) -> usize {
+pub(super) fn behind_string(bytes: &[u8], from: usize) -> usize {
     let mut at = from + 1;
     loop {
         at = special(bytes, at);
         match bytes.get(at) {
             Some(b'\\') => at += 2,
-            Some(b'"') | None => return at + 1,
+            Some(b'"') | None => return (at + 1).min(bytes.len()),
             Some(_) => at += 1,
         }
     }

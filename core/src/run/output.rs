@@ -12,17 +12,21 @@ use crate::{Json, NodeId, Timestamp};
 /// Makes the output of a run of which nothing is left to be done.
 ///
 /// # Errors
-/// `output_schema`, `decision_too_large`, or what kept it from having a value.
+/// `output_schema`, `output_invalid`, `decision_too_large`, or what kept it from having a value.
 pub(super) fn output_of(run: &Run, now: Timestamp, turn: &Turn) -> Result<Json, RunFailure> {
     let output = match &run.definition().output {
         // What it is made of has not all happened.
         Some(template) if lacks(run, &template.node_references()) => return Ok(Json::null()),
-        None if !run.targets().is_empty() => return outputs_of(run, run.targets(), turn.bytes_max()),
+        None if !run.targets().is_empty() => {
+            let output = outputs_of(run, run.targets(), turn.bytes_max())?;
+            return check_depth(&output).map(|()| output);
+        }
         Some(template) => run
             .with_scope_of_end(now, |scope| template.render_within(scope, turn.work()))
             .map_err(|error| RunFailure::new(error.code(), format!("the run's output has no value: {error}"))),
         None => outputs_of_ends(run, turn.value_bytes_max()),
     }?;
+    check_depth(&output)?;
     if let Some(schema) = &run.definition().output_schema {
         schema.check_within(&output, turn.work()).map_err(|refusal| refusal.into_failure("output_schema", ""))?;
     }
@@ -58,4 +62,16 @@ fn lacks(run: &Run, nodes: &[String]) -> bool {
 /// The failure of a run whose output no decision can write.
 pub(super) fn too_large(bytes_max: usize) -> RunFailure {
     RunFailure::new("decision_too_large", format!("the run's output has more than {bytes_max} bytes"))
+}
+
+/// Checks that an output of a node or run, whatever it was made of, is no deeper than any value: a journal would not keep it whole.
+///
+/// # Errors
+/// `output_invalid`.
+pub(super) fn check_depth(output: &Json) -> Result<(), RunFailure> {
+    if Json::is_deeper_than(output.as_str(), Json::DEPTH_MAX) {
+        let message = format!("the output is nested deeper than {} levels", Json::DEPTH_MAX);
+        return Err(RunFailure::new("output_invalid", message));
+    }
+    Ok(())
 }

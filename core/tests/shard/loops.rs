@@ -3,6 +3,7 @@
 use headwater_core::RunId;
 use serde_json::{Value, json};
 
+use crate::checkpoints;
 use crate::world::{World, failed, ok};
 
 fn outputs(world: &World, node: &str) -> Vec<Value> {
@@ -192,4 +193,69 @@ fn the_loops_of_a_run_go_round_so_often_in_all() {
     let timeline = world.timeline(run);
     assert!(timeline.ends_with("FAILED(loop_limit)"), "{}", &timeline[timeline.len() - 200..]);
     assert_eq!(timeline.matches(":opens(").count(), 10_000);
+}
+
+/// A run whose node `all` makes its output of what it made in the turn before, so many times.
+fn deepening(all: &Value, times: u32) -> Value {
+    json!({"slug": "deeper", "nodes": [
+        {"id": "seed", "action": {"kind": "transform", "output": [1]}, "storeResultAs": "x"},
+        all, {"id": "after", "jobSlug": "work", "input": "${{ state.x }}"}],
+        "transitions": [
+            {"from": "seed", "to": "all"},
+            {"from": "all", "to": "all", "maxIterations": times},
+            {"from": "all", "to": "after", "priority": 1}]})
+}
+
+/// What a run makes of what it has made gets deeper with every turn: lists of outputs, maps of them, batches. Nothing gets deeper
+/// than a journal can tell, and a worker can be told.
+#[test]
+fn what_is_put_together_again_and_again_gets_no_deeper_than_values_may_be() {
+    let part = |id: &str| json!({"id": id, "action": {"kind": "transform", "output": "${{ state.x }}"}});
+    let items = json!({"id": "part", "action": {"kind": "transform", "output": "${{ item }}"}});
+    let pair = json!({"steps": [part("a"), {"id": "b", "action": {"kind": "transform", "output": 1}}]});
+    let each = |body: &Value, fields: Value| {
+        let mut all = json!({"id": "all", "forEach": {"items": [1], "body": body}, "storeResultAs": "x"});
+        all["forEach"].as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        all
+    };
+    let nodes = [
+        each(&part("part"), json!({})),
+        each(&part("part"), json!({"merge": "keyed"})),
+        each(&items, json!({"items": "${{ state.x }}", "batch": 2})),
+        each(&pair, json!({"merge": "last"})),
+        json!({"id": "all", "group": pair, "storeResultAs": "x"}),
+    ];
+    for all in &nodes {
+        for times in [30, 70, 110] {
+            let mut world = World::with(&deepening(all, times));
+            let run = world.start("deeper", json!({}));
+            while world.settle() > 0 {}
+            let mut folded = checkpoints::owner();
+            checkpoints::fold(&mut folded, &checkpoints::journal(&world.commits, 1));
+            assert_eq!(folded.shard().run(run), world.shard.run(run), "{all} {times}");
+            let story = world.timeline(run);
+            match times {
+                30 => assert!(story.ends_with("after:try1"), "{all} {story}"),
+                _ => assert!(story.ends_with("FAILED(output_invalid)"), "{all} {times} {story}"),
+            }
+        }
+    }
+}
+
+/// What a run returns by itself is a map of what its last nodes made.
+#[test]
+fn what_a_run_returns_is_no_deeper_than_values_may_be() {
+    let nested = |levels: usize| -> Value {
+        serde_json::from_str(&format!("{}1{}", "[".repeat(levels), "]".repeat(levels))).unwrap()
+    };
+    for (levels, output, end) in [
+        (62, json!(null), "SUCCEEDED"),
+        (63, json!(null), "FAILED(output_invalid)"),
+        (63, json!("${{ nodes.a.output }}"), "SUCCEEDED"),
+    ] {
+        let node = json!({"id": "a", "action": {"kind": "transform", "output": "${{ [input.x] }}"}});
+        let mut world = World::with(&json!({"slug": "deep", "steps": [node], "output": output}));
+        let run = world.start("deep", json!({"x": nested(levels)}));
+        assert_eq!(world.timeline(run), format!("started a:ok {end}"), "{levels} {output}");
+    }
 }

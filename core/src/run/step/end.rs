@@ -6,13 +6,14 @@ use super::{Seen, Step, memo};
 use crate::dialogue::InputVersion;
 use crate::run::budget::Later;
 use crate::run::describe::set_by;
+use crate::run::output::check_depth;
 use crate::run::state::{Phase, WayOut};
 use crate::run::weight::Weight;
 use crate::run::{ProducedAsset, RunEvent, RunFailure};
 use crate::{Attempt, Json};
 
 impl Step<'_, '_> {
-    /// Ends the node well, once its output fits where it is stored.
+    /// Ends the node well, once its output is one that can be kept, and fits where it is stored.
     ///
     /// # Errors
     /// [`Later`]; nothing has happened, here and below.
@@ -23,6 +24,10 @@ impl Step<'_, '_> {
         assets: Vec<ProducedAsset>,
         seen: Option<Seen>,
     ) -> Result<(), Later> {
+        // What is put together of outputs gets deeper with every turn and every call.
+        if let Err(failure) = check_depth(&output) {
+            return self.fail(failure, Some(attempt));
+        }
         if let Err(failure) = check_output(self, &output) {
             return refuse_output(self, failure);
         }
