@@ -22,7 +22,9 @@ cleanup() {
 }
 trap cleanup EXIT
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+# Bold, where somebody looks.
+if [ -t 1 ]; then bold='\033[1m' plain='\033[0m'; else bold='' plain=''; fi
+say() { printf "\n${bold}%s${plain}\n" "$*"; }
 api() { sed -n "s/^export HEADWATER_API='\(.*\)'/\1/p" "$data/operator.env" 2>/dev/null; }
 alive() { [ -n "$(api)" ] && HEADWATER_API=$(api) "$headwater" run list >/dev/null 2>&1; }
 
