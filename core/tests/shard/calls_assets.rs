@@ -46,6 +46,22 @@ fn a_call_that_waits_for_assets_goes_on_when_they_are_recorded_and_the_child_goe
     assert!(world.timeline(child).ends_with("SUCCEEDED"), "{}", world.timeline(child));
 }
 
+/// Of one record two hear: each is a command of its own.
+#[test]
+fn a_memo_hears_of_what_is_recorded_though_the_caller_does_too() {
+    let mut child = child();
+    child["steps"][0]["reuse"] = json!({"key": 1});
+    let mut world = World::with(&child);
+    world.apply(&caller(json!({"wait": "assets"}), json!({"produces": [{"assetId": "a"}]})));
+    let run = world.start("parent", json!({}));
+    deliver(&mut world);
+    work(&mut world, &["a"]);
+    assert!(world.timeline(run).ends_with("sub:ok a@1 SUCCEEDED"), "{}", world.timeline(run));
+    let again = world.start("child", json!({}));
+    deliver(&mut world);
+    assert!(world.timeline(again).contains("first:reuses(first) a@1"), "{}", world.timeline(again));
+}
+
 #[test]
 fn it_waits_for_all_of_them_and_fails_where_the_child_ends_without_one() {
     let both = json!([{"assetId": "a"}, {"assetId": "b"}]);

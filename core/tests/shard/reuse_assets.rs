@@ -162,7 +162,8 @@ fn a_result_with_other_assets_than_the_node_produces_now_is_none() {
         document["steps"][0]["produces"] = produces;
         document
     };
-    for produces in [json!([{"assetId": "site.log"}]), json!([{"assetId": "site.map"}, {"assetId": "site.log"}])] {
+    let another = json!([{"assetId": "site.log", "optional": true}]);
+    for produces in [another, json!([{"assetId": "site.map"}, {"assetId": "site.log"}])] {
         let mut world = World::with(&producing(json!({"key": 1})));
         start(&mut world, json!(1));
         produce(&mut world, &["site.map"]);
