@@ -43,8 +43,9 @@ const FETCH_MESSAGES_MAX: usize = 256;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// How long a journal is left alone that does not show what was projected of it.
 const CONTRADICTED_PAUSE: Duration = Duration::from_secs(1);
-/// After how many waits in a row a journal is asked whether it has begun anew: another of its name may never get as far.
-const LOOK_SILENCES: u32 = 5;
+/// After how many waits in a row a journal is asked whether it has begun anew: another of its name may never get as far. Well
+/// within the five seconds that a read waits for what it names.
+const LOOK_SILENCES: u32 = 2;
 
 impl<J: Journals> Lane<J> {
     pub(super) async fn run(self, shutdown: CancellationToken) {
