@@ -5,6 +5,7 @@ mod harness;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use harness::{House, PATIENCE, quick, shard};
 use headwater_core::WorkspaceId;
 use headwater_streams::subject::work_subject;
@@ -29,6 +30,9 @@ async fn arrived(sender: &Broker, receiver: &Broker, frames: &mut Frames) {
         _ = frames.next_if(false) => unreachable!("nothing is wanted"),
         () = all => {}
     }
+    // What arrived last, together with the answer, is still with the client.
+    let rest = tokio::task::unconstrained(frames.next_if(false)).now_or_never();
+    assert!(rest.is_none(), "nothing is wanted");
 }
 
 fn taken(frames: &mut Frames) -> Vec<Said> {
