@@ -5,7 +5,7 @@ use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::SessionId;
 use crate::protocol::{ShardReply, WorkReply};
 use crate::run::RunRejection;
-use crate::shard::{Answer, Outcome, Rejection};
+use crate::shard::{Answer, HandedTasks, Outcome, Rejection};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn answer(&mut self, answer: Answer<Caller<T>>, at: Moment, out: &mut Vec<Output<R, T>>) {
@@ -41,6 +41,12 @@ impl<R, T> Desk<R, T> {
                     Some(submission) => self.follow(submission, ticket, at, out),
                     None => out.push(Output::Done(ticket)),
                 }
+            }
+            Asker::Inquirer(asker) => {
+                // A question hands nothing out.
+                let (caller, tasks) = (Caller(*asker), HandedTasks::new());
+                let outcome = outcome.map(|(position, granted, _)| Outcome { position, granted, tasks });
+                self.answer_inquirer(Answer { caller, outcome }, at, out);
             }
             Asker::Stranger { place, rejection } => {
                 let reply = self.answers.refused_work(rejection);

@@ -21,6 +21,8 @@ pub(super) enum Asker<T> {
         ticket: T,
         submission: Box<Submission>,
     },
+    /// Who asks what another shard will look for: [`super::withheld`].
+    Inquirer(Box<Self>),
     /// A worker that holds what is not its own any more: held, as is the next, until that is known to be true
     /// (`SHD-4`).
     Heartbeat {
@@ -57,6 +59,7 @@ impl<T> Asker<T> {
             Self::Work { session, .. } => Some(*session),
             Self::Shard(_)
             | Self::Effect { .. }
+            | Self::Inquirer(_)
             | Self::Heartbeat { .. }
             | Self::Stranger { .. }
             | Self::Watcher(_)
@@ -73,6 +76,7 @@ impl<T> Asker<T> {
                 Some(Waits::Worker(*place))
             }
             Self::Shard(place) | Self::Watcher(place) | Self::Prober(place) => Some(Waits::Process(*place)),
+            Self::Inquirer(asker) => asker.waits(),
             Self::Effect { .. } | Self::Adoption | Self::Nobody => None,
         }
     }

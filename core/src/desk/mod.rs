@@ -9,6 +9,7 @@
 //! | `asker`, `answer` | who asks, and who hears of what was decided |
 //! | `grant` | who is granted what waits |
 //! | `takeover`, `stepdown` | what an owner inherits, what it leaves behind |
+//! | `withheld` | which answers wait until what they name is published |
 //! | `quarantine` | what is quarantined, and how it is released |
 //!
 //! What it puts together, each with a rule of its own:
@@ -40,6 +41,7 @@ mod releases;
 mod stepdown;
 mod takeover;
 mod watchers;
+mod withheld;
 mod work;
 mod workers;
 
@@ -63,6 +65,7 @@ use pace::Pace;
 use parking::{Found, Parking};
 use releases::Releases;
 use takeover::Inheritance;
+use withheld::Withheld;
 use workers::Workers;
 
 use crate::run::{RunCommand, RunLimits};
@@ -94,6 +97,7 @@ pub struct Desk<R, T> {
     workers: Workers,
     parking: Parking<T>,
     line: Line<T>,
+    withheld: Withheld<T>,
     releases: Releases,
     inheritance: Inheritance,
     names: Names,
@@ -127,7 +131,10 @@ impl<R, T> Desk<R, T> {
                 failed.into_iter().for_each(|command| self.decide(Asker::Nobody, command, at));
             }
             Input::Appended(sequence) => self.appended(sequence, at, out),
-            Input::Delivered { way, sequence } => self.owner.effects_delivered(way, sequence),
+            Input::Delivered { way, sequence } => {
+                self.owner.effects_delivered(way, sequence);
+                self.answer_withheld(at, out);
+            }
             Input::Due => self.fire_timers(at),
             Input::Continue => self.go_on(at, out),
             Input::Sweep => self.sweep(at, out),
@@ -175,6 +182,7 @@ impl<R, T> Desk<R, T> {
     pub fn is_at_rest(&self) -> bool {
         self.parking.is_empty()
             && self.line.is_empty()
+            && self.withheld.is_empty()
             && self.releases.is_empty()
             && self.inheritance.is_settled()
             && !self.owner.is_appending()
@@ -220,6 +228,7 @@ impl<R, T> Desk<R, T> {
         if let Some(obstacle) = self.parking.obstacle(self.owner.shard(), &submission, found.as_deref()) {
             return out.extend(self.parking.park(self.owner.shard(), obstacle, asker, submission));
         }
+        let asker = if submission.command.is_question() { Asker::Inquirer(Box::new(asker)) } else { asker };
         let hands = self.workers.hands();
         match found {
             None => self.owner.submit(Caller(asker), submission, at.wall, hands),

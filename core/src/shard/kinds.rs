@@ -162,6 +162,11 @@ impl Command {
         }
     }
 
+    /// Returns whether it changes nothing and is sent for its answer, which is given however often it is asked.
+    pub(crate) fn is_question(&self) -> bool {
+        matches!(self, Self::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. })
+    }
+
     /// Returns how many bytes somebody outside has its decision go through.
     pub fn bytes_asked(&self) -> usize {
         match self {

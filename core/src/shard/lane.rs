@@ -9,7 +9,6 @@ use super::bundle::EffectPlace;
 use super::state::Shard;
 use super::{Bundle, Command, Effect, Rejection, ShardMap};
 use crate::run::RunCommand;
-use crate::workflow::WorkflowCommand;
 use crate::{Incarnation, Sequence, ShardId};
 
 /// Where a command between shards comes from.
@@ -136,11 +135,6 @@ impl Lanes {
     }
 }
 
-/// Whether a command changes nothing and is sent for its answer, which is given however often it is asked.
-fn is_question(command: &Command) -> bool {
-    matches!(command, Command::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. })
-}
-
 impl Shard {
     /// Returns what it has heard of others, and what it sends them.
     pub fn lanes(&self) -> &Lanes {
@@ -157,7 +151,7 @@ impl Shard {
     /// # Errors
     /// [`Rejection::Gap`]: something before it was not heard, or may not have been by this incarnation.
     pub(super) fn hear(&mut self, from: Origin, command: &Command) -> Result<Hearing, Rejection> {
-        let decides = self.lanes.hear(self.id(), from)? || is_question(command) || self.never_happened(command);
+        let decides = self.lanes.hear(self.id(), from)? || command.is_question() || self.never_happened(command);
         Ok(if decides { Hearing::Decide } else { Hearing::Heard })
     }
 

@@ -198,6 +198,12 @@ impl Outbox {
         }
     }
 
+    /// Returns the first and the last bundle of which something on a way was sent and is not confirmed.
+    pub fn undelivered(&self, way: Way) -> Option<(Sequence, Sequence)> {
+        let sequences = self.undelivered.get(&way)?;
+        Some((*sequences.first()?, *sequences.last()?))
+    }
+
     /// Returns the mark of every way on which something is under way.
     fn marks(&self) -> impl Iterator<Item = (Way, Sequence)> {
         let firsts = self.undelivered.iter().filter_map(|(way, sequences)| Some((*way, sequences.first()?)));

@@ -7,6 +7,7 @@
 //! | `asked` | what a desk says of itself |
 //! | `workers` | who is handed what, again, and who fell silent |
 //! | `parking` | what waits for a definition, and what comes behind it |
+//! | `current` | who asks which version is current |
 //! | `told` | what a worker is told, when, and when it is called |
 //! | `weight` | how much what waits weighs, and that it weighs nothing afterwards |
 //! | `answers` | what goes together in one message to a worker |
@@ -16,6 +17,7 @@
 mod answers;
 mod asked;
 mod bounds;
+mod current;
 mod floods;
 mod parking;
 mod room;

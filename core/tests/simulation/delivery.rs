@@ -118,7 +118,8 @@ impl Cluster {
             }
             Effect::PublishDefinition { workspace, workflow, version, document, starts: _ } => {
                 let key = WorkflowKey { workspace, workflow };
-                self.later(Happening::DefinitionArrives { seat, key, version, document, ticket });
+                let delay = if self.mishap(30) { self.chance.below(3 * SECOND) } else { self.latency() };
+                self.at(delay, Happening::DefinitionArrives { seat, key, version, document, ticket });
             }
             Effect::Submit(submission) => self.give(seat, *submission, ticket),
         }

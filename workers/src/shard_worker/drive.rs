@@ -25,7 +25,7 @@ use super::begin::Beginning;
 use super::checkpoint::Tally;
 use super::compile::compile;
 use super::deliver::{Confirmed, Deliverer, Local, Outlets, Ticket};
-use super::library::Library;
+use super::library::{Library, find};
 use super::refold::refold;
 use super::{QuarantineGauge, ShardCounters, ShardSettings, now};
 
@@ -319,17 +319,7 @@ impl Driver {
             Output::Done(ticket) => ticket.done(),
             Output::Find(needed) => {
                 let definitions = self.outlets.definitions.clone();
-                let find = async move {
-                    let found = definitions.as_stored(&needed.0, needed.1).await.unwrap_or_else(|error| {
-                        static UNREAD: Complaints = Complaints::new();
-                        if let Some(count) = UNREAD.due() {
-                            tracing::warn!(%error, workflow = %needed.0.workflow, count, "a definition cannot be read");
-                        }
-                        None
-                    });
-                    (needed, found)
-                };
-                self.finding.push(find.boxed());
+                self.finding.push(async move { (needed.clone(), find(&definitions, &needed).await) }.boxed());
             }
             Output::Compile { awaited, documents } => {
                 let library = Library::new(&self.outlets.broker);

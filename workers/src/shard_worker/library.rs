@@ -1,11 +1,15 @@
-//! Documents that are too large for the journal, fetched from the store of values where they are to be compiled.
+//! Documents that a shard does not have: looked up where versions are published, and, where they are too large for the journal,
+//! fetched from the store of values.
 
 use std::time::Duration;
 
 use headwater_core::Json;
 use headwater_core::definition::StoredDocument;
+use headwater_core::desk::Needed;
 use headwater_core::shard::{Compiled, Compiler};
+use headwater_streams::backoff::Backoff;
 use headwater_streams::complaints::Complaints;
+use headwater_streams::definitions::Definitions;
 use headwater_streams::values::{self, ValueError, ValueStore};
 use headwater_streams::{Broker, Disposition};
 use tokio::runtime::Handle;
@@ -61,6 +65,25 @@ impl Library {
                 Err(reason) => Compiled::failed(stored.to_json(), reason),
             })
         })
+    }
+}
+
+/// Looks a definition version up, for as long as the table cannot be read: what waits for it is not refused for that.
+pub(super) async fn find(definitions: &Definitions, (key, version): &Needed) -> Option<Json> {
+    let mut backoff = Backoff::of_exchange();
+    loop {
+        let error = match definitions.as_stored(key, *version).await {
+            Ok(found) => return found,
+            Err(error) => error,
+        };
+        static UNREAD: Complaints = Complaints::new();
+        if let Some(count) = UNREAD.due() {
+            tracing::warn!(%error, workflow = %key.workflow, %version, count, "a definition cannot be read");
+        }
+        if matches!(error.disposition(), Disposition::Rejection | Disposition::Malformed) {
+            return None;
+        }
+        backoff.wait().await;
     }
 }
 

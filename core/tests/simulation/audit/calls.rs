@@ -52,7 +52,10 @@ impl CallBooks {
                 );
                 self.ends_heard += 1;
             }
-            RunEvent::AttemptFailed { node, .. } | RunEvent::NodeFailed { node, .. } => {
+            RunEvent::AttemptFailed { node, failure, .. } | RunEvent::NodeFailed { node, failure, .. } => {
+                // Only a definition names a version that may not be known yet.
+                let is_unknown = failure.code == "call_unknown_version" && node.node().as_str() != "pinned";
+                assert!(!is_unknown, "{node} of {id} was told of a version that is not found");
                 // What was withdrawn is not open any more.
                 let Some(child) = self.open.remove(&(id, node.clone())) else { return };
                 let end = self.ended.get(&child);
