@@ -91,3 +91,39 @@ fn said(error: &ValueError) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_core::DefinitionVersion;
+    use headwater_core::shard::WorkflowKey;
+    use headwater_streams::BrokerConfig;
+    use headwater_streams::server::{NatsServer, ServerBinary, ServerConfig};
+    use headwater_streams::topology::Topology;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_version_is_looked_up_for_as_long_as_the_table_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = NatsServer::start(&ServerBinary::find().unwrap(), ServerConfig::new(folder.path())).unwrap();
+        let config = BrokerConfig { request_timeout: Duration::from_millis(300), ..server.engine() };
+        let broker = Broker::connect(&config).await.unwrap();
+        Topology::new(1, 1).unwrap().apply(&broker).await.unwrap();
+        let definitions = Definitions::new(&broker);
+        let key = WorkflowKey { workspace: "acme".parse().unwrap(), workflow: "flow".parse().unwrap() };
+        let (document, version) = (Json::of(&json!({"slug": "flow"})), DefinitionVersion::FIRST);
+        definitions.publish(&key, version, &document).await.unwrap();
+
+        server.kill();
+        let needed = (key, version);
+        let search = find(&definitions, &needed);
+        tokio::pin!(search);
+        let given_up = tokio::time::timeout(Duration::from_secs(1), &mut search).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        server.restart().unwrap();
+        assert_eq!(search.await, Some(document));
+        let other = (needed.0.clone(), version.next());
+        assert_eq!(find(&definitions, &other).await, None, "there is no such version");
+    }
+}
