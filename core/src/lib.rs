@@ -72,7 +72,8 @@ pub use actor::Actor;
 pub use failure::RunFailure;
 pub use id::{
     ActorName, AssetId, BranchId, BundleId, CommandId, InvalidName, JobSlug, LeaseSecret, LeaseToken, MemberId,
-    NodeAddress, NodeId, PartitionKey, QueueName, RunId, SessionId, ShardId, Slug, WorkerId, WorkspaceId,
+    NodeAddress, NodeId, PartitionKey, QueueName, RunId, SessionId, ShardId, SignalKey, SignalName, Slug, WorkerId,
+    WorkspaceId,
 };
 pub use json::{Flaw, InvalidJson, Json};
 pub use position::{Attempt, DefinitionVersion, Epoch, Incarnation, Revision, Sequence, Version};

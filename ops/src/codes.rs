@@ -45,6 +45,9 @@ pub enum Code {
     StartUnclear,
     TargetInvalid,
     DescriptionInvalid,
+    SignalInvalid,
+    SignalsFull,
+    SignalsExhausted,
     InputInvalid,
     NotCaughtUp,
     ProjectionBroken,
@@ -89,7 +92,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 63] = [
+pub const TABLE: [Entry; 66] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -131,6 +134,9 @@ pub const TABLE: [Entry; 63] = [
     entry(Code::StartUnclear, "run/start_unclear", 409, "whether this start came before is not known any more", "Look for the run. If it is not there, start it anew; the clocks of the engine's machines have to agree within a minute."),
     entry(Code::TargetInvalid, "run/target_invalid", 422, "no such part of the workflow can be run", "Name nodes of the workflow that stand outside of all bodies."),
     entry(Code::DescriptionInvalid, "run/description_invalid", 422, "a run cannot be called so", "Correct the name or the label that the detail names."),
+    entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
+    entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),
+    entry(Code::SignalsExhausted, "run/signals_exhausted", 409, "the run has received as many signals as a run ever does", "Start a new run for what comes."),
     entry(Code::InputInvalid, "run/input_invalid", 422, "the input does not fit the workflow", "Correct what the detail names; the workflow's inputSchema is the rule."),
     entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
     entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),

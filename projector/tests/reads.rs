@@ -85,6 +85,7 @@ fn tell() -> Told {
             handed_to: None,
             session: None,
             child: None,
+            signals: Vec::new(),
         };
         let mut commit = |shard: &mut Shard, dice: &mut Dice, events: Vec<RunEvent>| {
             let events = events.into_iter().map(Event::Run).collect();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_tests::cluster::Cluster;
 use reqwest::Client;
@@ -25,6 +26,41 @@ async fn get(http: &Client, url: String) -> Value {
     answer.json().await.unwrap()
 }
 
+/// Says something to a run, while one of its nodes waits where that is said.
+async fn tell(http: &Client, run: &str, mut signal: Value) {
+    if let Some(node) = signal.as_object_mut().unwrap().remove("whileAt") {
+        until(http, run, |run| {
+            let nodes = run["nodes"].as_array().unwrap();
+            nodes.iter().any(|found| found["nodeId"] == node && found["status"] == "waiting")
+        })
+        .await;
+    }
+    let told = http.post(format!("{run}/signals")).json(&signal).send().await.unwrap();
+    assert_eq!(told.status(), 202, "{signal}: {}", told.text().await.unwrap());
+}
+
+async fn ended(http: &Client, run: &str) -> Value {
+    until(http, run, |run| ["succeeded", "failed", "cancelled"].iter().any(|status| run["status"] == *status)).await
+}
+
+/// Looks at a run until it is so.
+async fn until(http: &Client, run: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let looked = async {
+        loop {
+            let answer = http.get(run).send().await.unwrap();
+            // Right after its start it may not be there yet.
+            if answer.status().is_success() {
+                let found = answer.json::<Value>().await.unwrap()["data"].clone();
+                if is_so(&found) {
+                    return found;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looked).await.expect("in time")
+}
+
 /// Starts what an example says, and compares what came of it.
 async fn carry_out(http: &Client, api: &str, example: &Path) {
     let text = std::fs::read_to_string(example).unwrap();
@@ -36,9 +72,16 @@ async fn carry_out(http: &Client, api: &str, example: &Path) {
     let runs = document["metadata"]["runs"].as_array().expect("an example says what comes of it").clone();
     assert!(!runs.is_empty(), "{slug}");
     for told in runs {
-        let start = http.post(format!("{api}/workflows/{slug}/runs?wait=30s")).json(&json!({"input": told["input"]}));
-        let started: Value = start.send().await.unwrap().json().await.unwrap();
-        let run = get(http, format!("{api}/runs/{}", started["data"]["runId"].as_str().unwrap())).await["data"].clone();
+        let start =
+            |wait: &str| http.post(format!("{api}/workflows/{slug}/runs{wait}")).json(&json!({"input": told["input"]}));
+        let signals = told["signals"].as_array().cloned().unwrap_or_default();
+        let started = start(if signals.is_empty() { "?wait=30s" } else { "" }).send().await.unwrap();
+        let started: Value = started.json().await.unwrap();
+        let run = format!("{api}/runs/{}", started["data"]["runId"].as_str().unwrap());
+        for signal in signals {
+            tell(http, &run, signal).await;
+        }
+        let run = ended(http, &run).await;
         let case = format!("{slug} with {}: {run}", told["input"]);
         assert_eq!(run["status"], told["status"], "{case}");
         assert_eq!(run["error"]["code"], told["error"], "{case}");

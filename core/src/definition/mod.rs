@@ -73,7 +73,11 @@ mod template;
 mod typed;
 mod unfold;
 
-pub use action::{Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, queue_of_engine, queue_of_job};
+pub(crate) use action::signal_key_of;
+pub use action::{
+    Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal,
+    queue_of_engine, queue_of_job,
+};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,

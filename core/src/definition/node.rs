@@ -77,9 +77,10 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
         Some(queue)
     });
     let is_group = action.as_ref().is_some_and(|(action, _)| action.is_group());
-    // A run that is called tries its own nodes again, as a group does.
-    let is_call = action.as_ref().is_some_and(|(action, _)| action.call().is_some());
-    let retry = policy::retry(fields, &mut uses).unwrap_or_else(|| RetryPolicy::by_default(is_group || is_call));
+    // A run that is called tries its own nodes again, as a group does; what did not come in time is not waited for again.
+    let is_made_once = |action: &Action| action.call().is_some() || action.listens().is_some();
+    let is_made_once = action.as_ref().is_some_and(|(action, _)| is_made_once(action));
+    let retry = policy::retry(fields, &mut uses).unwrap_or_else(|| RetryPolicy::by_default(is_group || is_made_once));
     let allow_failure = policy::tolerance(fields);
     let (timeout, heartbeat_timeout) = policy::timeouts(fields, action.as_ref().map(|(action, _)| action));
     let join = policy::join(fields);

@@ -14,7 +14,10 @@ use std::str::FromStr;
 use serde::Deserializer;
 
 pub use authority::{LeaseSecret, LeaseToken, SessionId, ShardId};
-pub use name::{ActorName, AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, Slug, WorkerId, WorkspaceId};
+pub use name::{
+    ActorName, AssetId, JobSlug, MemberId, NodeId, PartitionKey, QueueName, SignalKey, SignalName, Slug, WorkerId,
+    WorkspaceId,
+};
 pub use node::{BranchId, NodeAddress};
 pub use unique::{BundleId, CommandId, RunId};
 

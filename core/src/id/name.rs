@@ -102,7 +102,19 @@ macro_rules! compared_exactly {
     )*};
 }
 
-compared_exactly!(WorkspaceId, Slug, NodeId, QueueName, JobSlug, PartitionKey, WorkerId, MemberId, ActorName);
+compared_exactly!(
+    WorkspaceId,
+    Slug,
+    NodeId,
+    QueueName,
+    JobSlug,
+    PartitionKey,
+    WorkerId,
+    MemberId,
+    ActorName,
+    SignalName,
+    SignalKey
+);
 
 impl AssetId {
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
@@ -172,6 +184,16 @@ name!(
     /// Names one partition of an asset. 1–200 printable characters.
     PartitionKey, "partition key", "1-200 printable characters without * or >",
     |t| (1..=200).contains(&t.chars().count()) && !t.chars().any(|c| c.is_control() || c == '*' || c == '>')
+);
+name!(
+    /// Names a kind of signal. 1–200 characters.
+    SignalName, "signal name", "1-200 of A-Z a-z 0-9 . _ : / -, starting with a letter or digit",
+    |t| is_token(t, 200, b"._:/-")
+);
+name!(
+    /// Says which of several waiting for the same signal is meant. 1–200 printable characters.
+    SignalKey, "signal key", "1-200 characters without control characters",
+    |t| (1..=200).contains(&t.chars().count()) && !t.chars().any(char::is_control)
 );
 name!(
     /// Names a worker process for as long as it lives. 1–100 characters.

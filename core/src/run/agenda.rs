@@ -210,8 +210,8 @@ impl Run {
             Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::AwaitingMemo(awaited) => awaited.cleared,
-            Phase::Current(_)
-            | Phase::Retrying { .. }
+            Phase::Current(current) => current.taken().is_some(),
+            Phase::Retrying { .. }
             | Phase::Around(_)
             | Phase::Succeeded
             | Phase::Failed
@@ -277,7 +277,8 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
-            | Execution::Waits(_) => false,
+            | Execution::Waits(_)
+            | Execution::Listens(_) => false,
         }
 }
 

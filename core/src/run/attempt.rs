@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::AwaitedSignal;
+use super::mail::Letter;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, SessionId, Timestamp, WorkerId};
 
 /// The one attempt of a node that may report (`RUN-3`).
@@ -39,6 +41,16 @@ pub(super) enum Awaited {
         /// Absent while it is not known which version that is of.
         version: Option<DefinitionVersion>,
     },
+    /// The first of these signals.
+    Signal(Box<Listening>),
+}
+
+/// What an attempt waits for that waits for a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Listening {
+    pub signals: Vec<AwaitedSignal>,
+    /// It has come.
+    pub taken: Option<Letter>,
 }
 
 impl Awaited {
@@ -62,7 +74,7 @@ impl CurrentAttempt {
     pub fn wakes_at(&self) -> Option<Timestamp> {
         match self.awaits {
             Awaited::Time(at) => Some(at),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Child { .. } => None,
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Child { .. } | Awaited::Signal(_) => None,
         }
     }
 
@@ -75,7 +87,7 @@ impl CurrentAttempt {
     pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
         match &self.awaits {
             Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => None,
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) => None,
         }
     }
 
@@ -83,7 +95,24 @@ impl CurrentAttempt {
     pub fn child(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
         match self.awaits {
             Awaited::Child { run, version } => Some((run, version)),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) => None,
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Signal(_) => None,
+        }
+    }
+
+    /// Returns the signals that it waits for, as long as none of them has come.
+    pub fn listens_for(&self) -> Option<&[AwaitedSignal]> {
+        self.listening().filter(|listening| listening.taken.is_none()).map(|listening| &*listening.signals)
+    }
+
+    /// Returns the signal that it has taken.
+    pub fn taken(&self) -> Option<&Letter> {
+        self.listening().and_then(|listening| listening.taken.as_ref())
+    }
+
+    fn listening(&self) -> Option<&Listening> {
+        match &self.awaits {
+            Awaited::Signal(listening) => Some(listening),
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } => None,
         }
     }
 }
@@ -108,6 +137,10 @@ struct Stored {
     child: Option<RunId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     child_version: Option<DefinitionVersion>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    signals: Vec<AwaitedSignal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<Letter>,
 }
 
 impl From<Stored> for CurrentAttempt {
@@ -124,9 +157,12 @@ impl From<Stored> for CurrentAttempt {
             started: was,
             child,
             child_version,
+            signals,
+            taken,
         } = stored;
         let mut awaits = match child {
             Some(run) => Awaited::Child { run, version: child_version },
+            None if !signals.is_empty() => Awaited::Signal(Box::new(Listening { signals, taken })),
             None => Awaited::of(wakes_at, held_by, session),
         };
         if let Awaited::Worker { started, .. } = &mut awaits {
@@ -140,10 +176,12 @@ impl From<CurrentAttempt> for Stored {
     fn from(current: CurrentAttempt) -> Self {
         let (wakes_at, started) = (current.wakes_at(), current.is_started());
         let (child, child_version) = current.child().map_or((None, None), |(run, version)| (Some(run), version));
-        let (held_by, session) = match current.awaits {
-            Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None),
+        let (held_by, session, listening) = match current.awaits {
+            Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session, None),
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None, None),
+            Awaited::Signal(listening) => (None, None, Some(*listening)),
         };
+        let (signals, taken) = listening.map_or((Vec::new(), None), |Listening { signals, taken }| (signals, taken));
         let CurrentAttempt { attempt, lease, input, scheduled_at, revision, awaits: _ } = current;
         Self {
             attempt,
@@ -157,6 +195,8 @@ impl From<CurrentAttempt> for Stored {
             started,
             child,
             child_version,
+            signals,
+            taken,
         }
     }
 }

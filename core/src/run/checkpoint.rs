@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::agenda::{Agenda, Todo, has_a_place};
 use super::evolve::{Fold, timer_of_run};
 use super::few::Few;
+use super::mail::{Mail, MailRecord};
 use super::state::{Around, Assets, Branch, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
@@ -50,6 +51,9 @@ pub(crate) struct RunRecord {
     /// Of what memos are to hear. Since format 3.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     landings: Vec<LandingRecord>,
+    /// What was said to it. Since format 3.
+    #[serde(default, skip_serializing_if = "MailRecord::is_empty")]
+    mail: MailRecord,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -186,7 +190,9 @@ impl RunRecord {
             let from = stored.get(key.as_str()).map_or(&[][..], Vec::as_slice);
             shared(&definition, &root.nodes, from, key, value)
         };
-        root.state = Arc::new(self.state.into_iter().map(share).collect());
+        if !self.state.is_empty() {
+            root.state = Arc::new(self.state.into_iter().map(share).collect());
+        }
         restore_states(&mut branches, self.branches);
         let started = RunEvent::RunStarted {
             workspace: self.workspace,
@@ -206,6 +212,7 @@ impl RunRecord {
             ending: self.ending.map(Box::new),
             timers: Few::default(),
             assets,
+            mail: Mail::restored(self.mail),
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::default(),
         };
@@ -300,8 +307,19 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting: _ } =
-            self;
+        let Self {
+            origin,
+            status,
+            revision,
+            branches,
+            agenda,
+            ending,
+            timers: _,
+            assets,
+            mail,
+            description,
+            waiting: _,
+        } = self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -327,6 +345,7 @@ impl Run {
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
             landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
+            mail: mail.as_deref().map(Mail::record).unwrap_or_default(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

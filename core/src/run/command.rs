@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ProducedAsset;
+use super::{ProducedAsset, SIGNALS_MAX};
 use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
-    AssetId, Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, RunId, SessionId, Timestamp,
-    Version, WorkerId, WorkspaceId,
+    AssetId, Attempt, CommandId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, RunId, SessionId,
+    SignalKey, SignalName, Timestamp, Version, WorkerId, WorkspaceId,
 };
 
 /// A wish addressed to one run.
@@ -32,6 +32,19 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workspace: Option<WorkspaceId>,
         reason: String,
+    },
+    /// Somebody outside says something to it. What was said before under the same id changes nothing. A run of another workspace is
+    /// not there for him.
+    Signal {
+        workspace: WorkspaceId,
+        signal: CommandId,
+        name: SignalName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<SignalKey>,
+        payload: Json,
+        /// Whoever waits takes it, now; nobody does later.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        broadcast: bool,
     },
     /// Something of the run is due.
     FireTimers {},
@@ -141,6 +154,13 @@ pub enum RunRejection {
     /// It may have started, ended and been forgotten.
     #[error("whether this start came before is not known any more")]
     StartUnclear,
+    #[error("the run takes no such signal: {message}")]
+    SignalInvalid { message: String },
+    /// Nobody takes what comes. Try again once somebody has.
+    #[error("the run keeps as many signals as it can that nobody has taken: {kept}")]
+    SignalsFull { kept: usize },
+    #[error("the run has received as many signals as a run ever does: {SIGNALS_MAX}")]
+    SignalsExhausted,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

@@ -10,7 +10,7 @@ use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_memo, minds_memo, shortened};
-use super::{Ending, RunEvent, RunFailure, RunStatus};
+use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, MemoAnswer, StartRun};
@@ -95,9 +95,14 @@ pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work:
 /// # Errors
 /// The fact in the way; the run is as it was.
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
-    if let RunCommand::CancelRun { workspace: Some(asker), .. } = &command
-        && asker != run.workspace()
-    {
+    let asker = if let RunCommand::CancelRun { workspace, .. } = &command {
+        workspace.as_ref()
+    } else if let RunCommand::Signal { workspace, .. } = &command {
+        Some(workspace)
+    } else {
+        None
+    };
+    if asker.is_some_and(|asker| asker != run.workspace()) {
         return Err(RunRejection::RunNotFound);
     }
     if run.status.is_terminal() {
@@ -150,6 +155,10 @@ impl<'a> Decision<'a> {
             RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
             RunCommand::CancelRun { workspace: _, reason } => {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
+                Ok(())
+            }
+            RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
+                self.receive(signal, AwaitedSignal { name, key }, payload, broadcast)?;
                 Ok(())
             }
             RunCommand::FireTimers {} => {
@@ -255,6 +264,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
+        | RunCommand::Signal { .. }
         | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
     }
 }

@@ -8,7 +8,7 @@ use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, PartitionKey};
-use crate::{RunId, SessionId, Slug, Timestamp, Version, WorkerId, WorkspaceId};
+use crate::{CommandId, RunId, SessionId, SignalKey, SignalName, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// How many branches one fact opens at most.
 pub const BRANCHES_OPENED_MAX: u32 = 1_000;
@@ -77,7 +77,24 @@ pub enum RunEvent {
         /// For a call: the run that it waits for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         child: Option<RunId>,
+        /// For a wait: the signals of which it takes the first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signals: Vec<AwaitedSignal>,
     },
+    /// Somebody said something to the run: it is kept until a node takes it.
+    SignalReceived {
+        /// Each is received once.
+        signal: CommandId,
+        name: SignalName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<SignalKey>,
+        payload: Json,
+        /// Whoever waits takes it, now; nobody does later.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        broadcast: bool,
+    },
+    /// An attempt takes a signal that was received, and goes on with it.
+    SignalTaken { node: NodeAddress, attempt: Attempt, signal: CommandId },
     /// Which version is called is settled, and its run is told to start.
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
@@ -171,6 +188,23 @@ pub enum RunEvent {
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
     RunCancelled { reason: String },
+}
+
+/// A signal that an attempt waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwaitedSignal {
+    pub name: SignalName,
+    /// Absent: it takes those without a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SignalKey>,
+}
+
+impl AwaitedSignal {
+    /// Returns about how many bytes it has as JSON.
+    pub(in crate::run) fn len_bytes(&self) -> usize {
+        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
+    }
 }
 
 /// Why the branches of a `forEach` are withdrawn.
@@ -311,6 +345,7 @@ impl RunEvent {
             | Self::MemoCleared { node }
             | Self::MemoLeft { node, .. }
             | Self::AttemptScheduled { node, .. }
+            | Self::SignalTaken { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }
@@ -328,6 +363,7 @@ impl RunEvent {
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
             | Self::RunDescribed { .. }
+            | Self::SignalReceived { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }
             | Self::RunEnding { .. }

@@ -82,6 +82,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::MemoAsked { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
+        | RunEvent::SignalTaken { .. }
         | RunEvent::ChildCalled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -95,6 +96,10 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
+        RunEvent::SignalReceived { signal, .. } => {
+            let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
+            ending.or(run.mail.as_ref().is_some_and(|mail| mail.has_received(*signal)).then_some("has received it"))
+        }
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands),
     }
@@ -181,6 +186,9 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AttemptScheduled { .. } => {
             matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Retrying { .. } | Current(_))
         }
+        RunEvent::SignalTaken { attempt, .. } => {
+            phase.current().is_some_and(|current| current.attempt == *attempt && current.listens_for().is_some())
+        }
         RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
         RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
         RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
@@ -214,6 +222,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AssetRecorded { .. } => matches!(phase, Succeeded),
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
+        | RunEvent::SignalReceived { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunEnding { .. }
@@ -244,7 +253,16 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     let lists = matches!(event, RunEvent::ItemsListed { .. });
     let is_called = node.action.call().is_some();
     let has_child = !matches!(event, RunEvent::AttemptScheduled { child, .. } if child.is_some() != is_called);
-    (is_for_both || !stands_for_a_loop) && (!lists || node.action.for_each().is_some()) && has_child
+    let listens = node.action.listens().is_some();
+    let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
+        signals.is_empty() != listens
+    } else if let RunEvent::SignalTaken { signal, .. } = event {
+        run.mail.as_ref().is_some_and(|mail| mail.keeps(*signal))
+    } else {
+        true
+    };
+    let fits = !lists || node.action.for_each().is_some();
+    (is_for_both || !stands_for_a_loop) && fits && has_child && has_signals
 }
 
 fn stands(phase: &Phase) -> &'static str {
@@ -274,6 +292,8 @@ impl RunEvent {
             Self::MemoCleared { .. } => "memoCleared",
             Self::MemoLeft { .. } => "memoLeft",
             Self::AttemptScheduled { .. } => "attemptScheduled",
+            Self::SignalReceived { .. } => "signalReceived",
+            Self::SignalTaken { .. } => "signalTaken",
             Self::ChildCalled { .. } => "childCalled",
             Self::ChildWithdrawn { .. } => "childWithdrawn",
             Self::AttemptGranted { .. } => "attemptGranted",

@@ -17,6 +17,7 @@
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `finally` | what runs whatever the end |
 //! | `few` | an ordered set of which most have few members |
+//! | `mail` | what was said to it, and who waits for what |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `evolve` | what an event means for the state |
@@ -44,6 +45,7 @@ mod finally;
 mod history;
 mod landing;
 mod legal;
+mod mail;
 mod output;
 mod produce;
 mod react;
@@ -62,12 +64,14 @@ pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
 pub use event::{
-    AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent,
+    AssetNeed, AwaitedSignal, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset,
+    RunEvent,
 };
 pub(crate) use evolve::evolve;
 pub use history::{Context, History, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
+pub use mail::{SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX};
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;

@@ -91,6 +91,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AssetRecorded { node, asset, .. } => tell_of_record(run, node, asset, follows),
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
+        | RunEvent::SignalReceived { .. }
+        | RunEvent::SignalTaken { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -257,7 +259,8 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Each(_)
         | Execution::Group(_)
         | Execution::Calls(_)
-        | Execution::Waits(_) => return None,
+        | Execution::Waits(_)
+        | Execution::Listens(_) => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

@@ -1,6 +1,6 @@
 //! How much room a fact takes, and which of its values may stand beside the journal.
 
-use super::event::{BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use super::event::{AwaitedSignal, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
 use crate::{Json, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
@@ -33,6 +33,7 @@ macro_rules! storable {
             Self::RunStarted { input, .. }
             | Self::AttemptScheduled { input: Some(input), .. }
             | Self::MemoAsked { input: Some(input), .. } => Some(input),
+            Self::SignalReceived { payload, .. } => Some(payload),
             Self::ItemsListed { items, .. } => Some(items),
             Self::NodeSucceeded { output, .. }
             | Self::RunSucceeded { output }
@@ -54,6 +55,7 @@ macro_rules! storable {
             }
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
+            | Self::SignalTaken { .. }
             | Self::ChildCalled { .. }
             | Self::ChildWithdrawn { .. }
             | Self::AttemptGranted { .. }
@@ -113,11 +115,13 @@ impl RunEvent {
             Self::BranchClosing { failure, .. }
             | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
+            Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::RunStarted { .. }
-            | Self::AttemptScheduled { .. }
             | Self::MemoAsked { .. }
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }
+            | Self::SignalReceived { .. }
+            | Self::SignalTaken { .. }
             | Self::RunSucceeded { .. }
             | Self::RunEnding { ending: Ending::Succeeded { .. } }
             | Self::ItemsListed { .. }

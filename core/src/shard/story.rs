@@ -84,6 +84,8 @@ impl Story {
             }
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
+            | RunEvent::SignalReceived { .. }
+            | RunEvent::SignalTaken { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

@@ -315,7 +315,22 @@ fn messages_say_what_to_write() {
             with_step(json!({"id": "a", "jobSlug": "x", "with": "${{ nodes.zip-report.output }}"})),
             "nodes[\"zip-report\"]",
         ),
-        (with_step(json!({"id": "a", "action": "wait_signal"})), "job, http_request, process, transform, noop, sleep"),
+        (with_step(json!({"id": "a", "action": "wait_signal"})), "write `action: {kind: wait_signal, name: approved}`"),
+        (with_step(json!({"id": "a", "action": {"kind": "wait_signal", "name": "a b"}})), "is not a valid signal name"),
+        (with_step(json!({"id": "a", "action": {"kind": "wait_signal", "signals": []}})), "1 to 10 signals"),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "wait_signal", "name": "a", "key": ["k"]}})),
+            "a text or a number",
+        ),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "wait_signal", "name": "a"}, "input": {"n": 1}})),
+            "has no input",
+        ),
+        (
+            with_step(json!({"id": "a", "action": {"kind": "wait_signal", "name": "a", "signals": [{"name": "b"}]}})),
+            "there is no field `name`",
+        ),
+        (with_step(json!({"id": "a", "action": "human_input"})), "job, http_request, process, transform, noop, sleep"),
         (
             with_steps(
                 json!([{"id": "a", "jobSlug": "x", "dependsOn": ["b"]}, {"id": "b", "jobSlug": "x", "dependsOn": ["a"]}]),

@@ -6,7 +6,7 @@ use headwater_core::dialogue::Asker;
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::run::*;
 use headwater_core::{
-    Attempt, BranchId, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version,
+    Attempt, BranchId, CommandId, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version,
 };
 use serde_json::json;
 
@@ -157,6 +157,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 handed_to: Some(name("worker.1")),
                 session: None,
                 child: None,
+                signals: Vec::new(),
             },
         ),
         (
@@ -170,6 +171,52 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 handed_to: None,
                 session: None,
                 child: Some(run()),
+                signals: Vec::new(),
+            },
+        ),
+        (
+            "attempt-scheduled-to-wait-for-signals",
+            RunEvent::AttemptScheduled {
+                node: node(),
+                attempt: Attempt::FIRST,
+                lease,
+                input: None,
+                wakes_at: None,
+                handed_to: None,
+                session: None,
+                child: None,
+                signals: vec![
+                    AwaitedSignal { name: name("approved"), key: Some(name("order 7")) },
+                    AwaitedSignal { name: name("withdrawn"), key: None },
+                ],
+            },
+        ),
+        (
+            "signal-received",
+            RunEvent::SignalReceived {
+                signal: CommandId::from_uuid(uuid::Uuid::from_u128(9)),
+                name: name("approved"),
+                key: Some(name("order 7")),
+                payload: Json::of(&json!({"by": "ada"})),
+                broadcast: false,
+            },
+        ),
+        (
+            "signal-received-by-all",
+            RunEvent::SignalReceived {
+                signal: CommandId::from_uuid(uuid::Uuid::from_u128(9)),
+                name: name("approved"),
+                key: None,
+                payload: Json::null(),
+                broadcast: true,
+            },
+        ),
+        (
+            "signal-taken",
+            RunEvent::SignalTaken {
+                node: node(),
+                attempt: Attempt::FIRST,
+                signal: CommandId::from_uuid(uuid::Uuid::from_u128(9)),
             },
         ),
         (

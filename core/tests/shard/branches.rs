@@ -89,6 +89,7 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::AnswerMemo { .. }
             | RunCommand::WithdrawRun { .. }
             | RunCommand::StartRun(_)
+            | RunCommand::Signal { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => {

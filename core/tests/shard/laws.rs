@@ -94,6 +94,9 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                 2 if edges & 0x40 != 0 => {
                     json!({"kind": "wait_until", "time": "${{ timestamp(run.startedAt) + duration('5s') }}"})
                 }
+                2 if edges & 0x08 != 0 => {
+                    json!({"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop", "key": at}]})
+                }
                 2 => json!({"kind": "sleep", "duration": "5s"}),
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
@@ -104,6 +107,9 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             } else if node["action"]["kind"] != "fail" {
                 node["retry"] = json!({"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"});
                 node["onNoRoute"] = json!("end");
+                if node["action"]["kind"] == "wait_signal" {
+                    node["timeout"] = json!("9s");
+                }
                 if edges & 0x40 != 0 {
                     node["retry"]["maxDuration"] = json!(format!("{attempts}s"));
                     node["retry"]["rules"] = json!([{"codes": ["worker_lost"], "delay": "2s", "maxAttempts": 3},
@@ -194,6 +200,17 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                 }
             }
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
+            (3, _) if which % 3 != 0 => {
+                let command = RunCommand::Signal {
+                    workspace: "default".parse().unwrap(),
+                    signal: headwater_core::CommandId::from_uuid(uuid::Uuid::from_u128(u128::from(*step))),
+                    name: if which % 2 == 0 { "go" } else { "stop" }.parse().unwrap(),
+                    key: (which % 2 != 0).then(|| (which % 8).to_string().parse().unwrap()),
+                    payload: headwater_core::Json::of(step),
+                    broadcast: which % 5 == 0,
+                };
+                let _may_be_over = world.decide(Command::Run { run: runs[which % runs.len()], command });
+            }
             (3, _) => {
                 let run = runs[which % runs.len()];
                 let command = RunCommand::CancelRun { workspace: None, reason: "chance".into() };

@@ -43,6 +43,7 @@ mod retries;
 mod reuse;
 mod reuse_assets;
 mod runs;
+mod signals;
 mod speed;
 mod stored;
 mod succession;

@@ -286,6 +286,8 @@ fn word(event: &RunEvent) -> String {
         RunEvent::AttemptScheduled { node, attempt, handed_to, .. } => {
             format!("{node}:{}{attempt}", if handed_to.is_some() { "handed" } else { "try" })
         }
+        RunEvent::SignalReceived { name, .. } => format!("hears({name})"),
+        RunEvent::SignalTaken { node, .. } => format!("{node}:takes"),
         RunEvent::ChildCalled { node, version, .. } => format!("{node}:calls@{version}"),
         RunEvent::ChildWithdrawn { node, .. } => format!("{node}:withdraws"),
         RunEvent::AttemptGranted { node, attempt, .. } => format!("{node}:granted{attempt}"),

@@ -6,6 +6,7 @@ mod branches;
 mod calls;
 mod compare;
 mod memos;
+mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use headwater_core::{
 use branches::BranchBooks;
 use calls::CallBooks;
 use memos::MemoBooks;
+use signals::SignalBooks;
 
 use crate::cluster::{BOUNDS, Wish};
 use crate::timeline::word;
@@ -41,6 +43,7 @@ pub struct Audit {
     feed: BTreeMap<Place, Version>,
     acknowledged: BTreeSet<RunId>,
     pub calls: CallBooks,
+    pub signals: SignalBooks,
     pub memos: MemoBooks,
     pub bundles: u64,
 }
@@ -93,6 +96,7 @@ impl Audit {
             feed: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             calls: CallBooks::default(),
+            signals: SignalBooks::default(),
             memos: MemoBooks::default(),
             bundles: 0,
         }
@@ -138,6 +142,7 @@ impl Audit {
             assert!(self.runs.insert(id, RunBooks::default()).is_none(), "RUN-1: {id} starts twice");
         }
         self.calls.learn(id, event);
+        self.signals.learn(id, event);
         self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
@@ -149,6 +154,8 @@ impl Audit {
                 | RunEvent::ChildWithdrawn { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::BranchEnded { .. } => Some(status),
+                // What runs whatever the end may wait for it.
+                RunEvent::SignalReceived { .. } => Some(status),
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -210,6 +217,7 @@ impl Audit {
                 RunEvent::NodeAwaitedAssets { .. }
                 | RunEvent::MemoAsked { .. }
                 | RunEvent::MemoCleared { .. }
+                | RunEvent::SignalTaken { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }
@@ -219,6 +227,7 @@ impl Audit {
                 | RunEvent::RunDescribed { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
+                | RunEvent::SignalReceived { .. }
                 | RunEvent::BranchClosing { .. }
                 | RunEvent::BranchEnded { .. }
                 | RunEvent::RunEnding { .. }

@@ -20,6 +20,8 @@ pub struct Clients {
     /// The versions that clients know to be current.
     versions: BTreeMap<&'static str, DefinitionVersion>,
     runs: Vec<RunId>,
+    /// Those that wait to be told.
+    told: Vec<RunId>,
     rounds: u64,
 }
 
@@ -29,6 +31,10 @@ enum Errand {
     Start(RunId),
     /// Whether the run is known to have started, and so must be known to its shard.
     Cancel {
+        started: bool,
+    },
+    /// The same.
+    Signal {
         started: bool,
     },
     /// Waits for the end of a run that is known to have started.
@@ -74,9 +80,9 @@ impl Cluster {
         self.run_errand(Errand::Apply(slug), shard, Wish::Submit(submission));
     }
 
-    fn start(&mut self, slug: &'static str) {
+    fn start(&mut self, slug: &'static str) -> Option<RunId> {
         let input = json!({"n": self.chance.below(9), "dir": "/"});
-        self.start_with(slug, &input);
+        self.start_with(slug, &input)
     }
 
     /// Starts a run, if the workflow is known to be there.
@@ -115,6 +121,36 @@ impl Cluster {
         self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));
     }
 
+    /// Says something to a run, perhaps twice, long before or after anybody waits for it.
+    fn signal(&mut self) {
+        if self.chance.percent(40)
+            && let Some(run) = self.start("told")
+        {
+            self.clients.told.push(run);
+        }
+        let (told, runs) = (&self.clients.told, &self.clients.runs);
+        let newest = &told[told.len().saturating_sub(2)..];
+        let among = if newest.is_empty() || self.chance.percent(20) { runs } else { newest };
+        if among.is_empty() {
+            return;
+        }
+        let run = *self.chance.pick(among);
+        let signal = self.command_id();
+        let command = RunCommand::Signal {
+            workspace: workspace(),
+            signal,
+            name: if self.chance.percent(70) { "go" } else { "stop" }.parse().unwrap(),
+            key: None,
+            payload: Json::of(&self.chance.below(100)),
+            broadcast: self.chance.percent(20),
+        };
+        let started = self.audit.is_acknowledged(run);
+        for _ in 0..if self.mishap(25) { 3 } else { 1 } {
+            let submission = Submission::new(self.command_id(), Command::Run { run, command: command.clone() });
+            self.run_errand(Errand::Signal { started }, run.shard(), Wish::Submit(submission));
+        }
+    }
+
     pub fn client_turn(&mut self) {
         if self.pipeline.is_some() {
             return self.pipeline_turn();
@@ -134,7 +170,8 @@ impl Cluster {
                 let slug = *self.chance.pick(&SLUGS);
                 self.start(slug);
             }
-            15..=17 => self.cancel(),
+            15..=16 => self.cancel(),
+            17 | 18 => self.signal(),
             _ => {
                 let (slug, edition) = (*self.chance.pick(&SLUGS), self.chance.below(3));
                 self.apply(slug, edition);
@@ -173,6 +210,15 @@ impl Cluster {
                 ShardReply::Refused { rejection: Rejection::Run(RunRejection::DefinitionNotFound { .. }) },
             ) => self.run_errand(errand, run.shard(), wish.clone()),
             (
+                Errand::Signal { .. },
+                ShardReply::Done { .. }
+                | ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunClosed { .. }) },
+            )
+            | (
+                Errand::Signal { started: false },
+                ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
+            )
+            | (
                 Errand::Cancel { .. },
                 ShardReply::Done { .. }
                 | ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunClosed { .. }) },
@@ -185,7 +231,7 @@ impl Cluster {
             (Errand::Start(_), ShardReply::Refused { rejection: Rejection::Run(RunRejection::StartUnclear) }) => {}
             // It has ended, and is forgotten.
             (
-                Errand::Cancel { .. } | Errand::Await(_),
+                Errand::Cancel { .. } | Errand::Signal { .. } | Errand::Await(_),
                 ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
             ) if self.audit.has_ended(wish) => {}
             (_, reply) => panic!("SHD-4: {wish:?} is answered with {reply:?}"),

@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 22] = [
+pub const SLUGS: [&str; 23] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again",
+    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -83,6 +83,7 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "ideas" => ideas(),
         "calls" => calls(&retry),
         "again" => again(&retry),
+        "told" => told(&retry),
         "deep" => deep(),
         "away" => {
             json!({"steps": [{"id": "go", "action": {"kind": "workflow_call", "workflow": "chain", "wait": "none"}},
@@ -197,6 +198,20 @@ fn again(retry: &Value) -> Value {
             "input": {"n": "${{ input.n }}"}, "reuse": {"key": "${{ input.n % 2 }}"}},
         {"id": "reads", "dependsOn": ["each", "call"], "jobSlug": "work", "retry": retry, "reuse": "ifUnchanged",
             "consumes": [{"assetId": "site.note", "onMiss": "ignore"}]}]})
+}
+
+/// It waits for what clients say, in a loop and for each item, and not for ever.
+fn told(retry: &Value) -> Value {
+    let wait = |id: &str| {
+        json!({"id": id, "action": {"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop"}]},
+            "timeout": "9s", "retry": {"maxAttempts": 2, "delay": "1s"}, "allowFailure": true})
+    };
+    json!({"nodes": [
+        {"id": "each", "forEach": {"items": 3, "join": {"quorum": 2}, "body": wait("item")}},
+        wait("turn"),
+        {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
+        "transitions": [{"from": "each", "to": "turn"}, {"from": "turn", "to": "work"},
+            {"from": "work", "to": "turn", "maxIterations": 2}]})
 }
 
 /// It calls itself until it has called often enough.

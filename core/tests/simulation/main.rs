@@ -74,7 +74,7 @@ fn play_half(half: u64) {
     }
     let mut seeds = Chance::new(BASE);
     let (mut happened, mut bundles, mut runs, mut stories) = (0, 0, 0, 0);
-    let (mut calls, mut values, mut reused, mut offered) = (0, 0, 0, 0);
+    let (mut calls, mut values, mut reused, mut offered, mut taken) = (0, 0, 0, 0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -86,11 +86,12 @@ fn play_half(half: u64) {
             values += cluster.values.len();
             reused += cluster.audit.memos.reused;
             offered += cluster.audit.memos.offered;
+            taken += cluster.audit.signals.taken;
             stories += 1;
         }
     }
     println!(
-        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions"
+        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions, {taken} signals taken"
     );
 }
 

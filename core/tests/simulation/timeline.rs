@@ -50,6 +50,8 @@ fn of_run(event: &RunEvent) -> String {
             Some(worker) => format!("{node}:handed{attempt}({worker})"),
             None => format!("{node}:try{attempt}"),
         },
+        RunEvent::SignalReceived { name, .. } => format!("hears({name})"),
+        RunEvent::SignalTaken { node, .. } => format!("{node}:takes"),
         RunEvent::ChildCalled { node, child, version, .. } => format!("{node}:calls({child}@{version})"),
         RunEvent::ChildWithdrawn { node, child, .. } => format!("{node}:withdraws({child})"),
         RunEvent::AttemptGranted { node, attempt, worker, .. } => format!("{node}:granted{attempt}({worker})"),

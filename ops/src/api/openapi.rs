@@ -83,7 +83,7 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
     match path {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
-        "/workflows/{slug}/runs" => errors.extend([409, 422]),
+        "/workflows/{slug}/runs" | "/runs/{runId}/signals" => errors.extend([409, 422]),
         "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" | "/holds/{shard}/release" => {
             errors.extend([409]);
         }

@@ -27,5 +27,6 @@ mod quarantine;
 mod readable;
 mod releases;
 mod reuse;
+mod signals;
 mod symbols;
 mod values;

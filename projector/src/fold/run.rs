@@ -52,8 +52,8 @@ impl Changes {
                     row.input = input.map(value).or(row.input.take());
                 }
                 RunEvent::MemoCleared { node } => resolved.push(node),
-                // How it ends stands in the next event.
-                RunEvent::MemoLeft { .. } => {}
+                // What comes of it stands in the next event.
+                RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
                 RunEvent::AttemptScheduled {
                     node,
                     attempt,
@@ -63,8 +63,10 @@ impl Changes {
                     handed_to,
                     session: _,
                     child,
+                    signals,
                 } => {
                     let status = match (&wakes_at, &handed_to, &child) {
+                        _ if !signals.is_empty() => TraceStatus::Waiting,
                         (Some(_), _, _) => TraceStatus::Waiting,
                         (None, Some(_), _) | (None, None, Some(_)) => TraceStatus::Running,
                         (None, None, None) => TraceStatus::Queued,

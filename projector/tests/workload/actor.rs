@@ -305,6 +305,7 @@ fn scheduled(dice: &mut Dice, run: RunId, node: NodeAddress, attempt: u32, event
         child: (attempt == 2 && handed_to.is_some()).then_some(run),
         handed_to,
         session: None,
+        signals: Vec::new(),
     });
     state
 }

@@ -113,6 +113,7 @@ fn scheduled(node: &NodeAddress, run: RunId, input: Json, worker: &WorkerId) -> 
         handed_to: Some(worker.clone()),
         session: None,
         child: None,
+        signals: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
-use super::{Action, Call, EACH, Execution, GROUP, Pause, noop, queue_of_engine, queue_of_job};
+use super::{Action, Call, EACH, Execution, GROUP, Pause, WaitSignal, noop, queue_of_engine, queue_of_job};
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -36,7 +36,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => queue_of_engine(),
+            | Execution::Waits(_)
+            | Execution::Listens(_) => queue_of_engine(),
         }
     }
 
@@ -49,7 +50,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => false,
+            | Execution::Waits(_)
+            | Execution::Listens(_) => false,
         }
     }
 
@@ -68,6 +70,22 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
+            | Execution::Waits(_)
+            | Execution::Listens(_) => None,
+        }
+    }
+
+    /// Returns what it waits for, where it waits for signals.
+    pub fn listens(&self) -> Option<&WaitSignal> {
+        match &self.execution {
+            Execution::Listens(wait) => Some(wait),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Group(_)
+            | Execution::Calls(_)
             | Execution::Waits(_) => None,
         }
     }
@@ -82,7 +100,8 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
-            | Execution::Waits(_) => None,
+            | Execution::Waits(_)
+            | Execution::Listens(_) => None,
         }
     }
 
@@ -96,7 +115,8 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
-            | Execution::Waits(_) => {}
+            | Execution::Waits(_)
+            | Execution::Listens(_) => {}
         }
     }
 
@@ -110,7 +130,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => None,
+            | Execution::Waits(_)
+            | Execution::Listens(_) => None,
         }
     }
 
@@ -121,7 +142,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(Pause::Until(_)) => true,
+            | Execution::Waits(Pause::Until(_))
+            | Execution::Listens(_) => true,
             Execution::Fleet { .. }
             | Execution::Engine(_)
             | Execution::Inside { .. }
@@ -138,7 +160,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => true,
+            | Execution::Waits(_)
+            | Execution::Listens(_) => true,
             Execution::Fails { .. } => false,
         }
     }
@@ -152,7 +175,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             // What it produces its child has recorded.
-            | Execution::Calls(_) => true,
+            | Execution::Calls(_)
+            | Execution::Listens(_) => true,
             Execution::Fails { .. } | Execution::Waits(_) => false,
         }
     }

@@ -1,6 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
-use super::Call;
+use super::{Call, WaitSignal};
 use crate::JobSlug;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -25,6 +25,8 @@ pub enum Execution {
     Calls(Box<Call>),
     /// Nobody; time passes.
     Waits(Pause),
+    /// Nobody; somebody outside says something to the run.
+    Listens(Box<WaitSignal>),
 }
 
 /// How long time passes: ten years at most.

@@ -14,6 +14,7 @@ mod noop;
 mod process;
 mod sleep;
 mod transform;
+mod wait_signal;
 mod wait_until;
 
 use std::fmt;
@@ -28,9 +29,11 @@ use crate::{JobSlug, QueueName};
 
 pub use call::{Call, CallEnd, OnChildFailure};
 pub use execution::{BuiltIn, Execution, Pause};
+pub(crate) use wait_signal::key_of as signal_key_of;
+pub use wait_signal::{SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 9] = [
+static KINDS: [&Kind; 10] = [
     &job::KIND,
     &http_request::KIND,
     &process::KIND,
@@ -38,6 +41,7 @@ static KINDS: [&Kind; 9] = [
     &noop::KIND,
     &sleep::KIND,
     &wait_until::KIND,
+    &wait_signal::KIND,
     &fail::KIND,
     &call::KIND,
 ];
@@ -49,8 +53,7 @@ static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::
 static GROUP: Kind = Kind { word: "group", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
-const LATER: [&str; 7] =
-    ["llm_call", "update_context", "write_artifact", "human_input", "wait_signal", "emit_event", "mcp_tool"];
+const LATER: [&str; 6] = ["llm_call", "update_context", "write_artifact", "human_input", "emit_event", "mcp_tool"];
 
 /// What a node does.
 pub struct Action {

@@ -12,9 +12,11 @@ use rustc_hash::FxHashSet;
 use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
-use crate::run::attempt::{Awaited, CurrentAttempt};
+use crate::run::attempt::{Awaited, CurrentAttempt, Listening};
+use crate::run::event::AwaitedSignal;
 use crate::run::few::Few;
 use crate::run::landing;
+use crate::run::mail::{Letter, Mail};
 use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
@@ -36,6 +38,7 @@ impl Run {
             revision: Revision::FIRST,
             ending: None,
             assets: Assets::default(),
+            mail: None,
             description: None,
             waiting: Waiting::default(),
         };
@@ -80,6 +83,7 @@ impl<'r> Fold<'r> {
         match self.node(place).phase {
             Phase::Pending | Phase::AwaitingAssets { .. } | Phase::AwaitingMemo(_) => self.strike(Todo::Begin(place)),
             Phase::Around(_) => self.strike(Todo::Advance(place)),
+            Phase::Current(ref current) if current.taken().is_some() => self.strike(Todo::Begin(place)),
             Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Succeeded
@@ -107,8 +111,11 @@ impl<'r> Fold<'r> {
 
     /// Notes what an active node has due, and whether it waits for a worker.
     pub(super) fn await_next(&mut self, place: Place) {
-        let Run { origin, branches, timers, waiting, .. } = &mut **self;
+        let Run { origin, branches, timers, waiting, mail, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
+        if let Some((since, signals)) = listens_since(phase) {
+            mail.get_or_insert_default().await_these(signals, since, place);
+        }
         if let Some((at, due)) = due_in(node, phase) {
             timers.insert((at, Timer::Node(due, place)));
         }
@@ -119,8 +126,11 @@ impl<'r> Fold<'r> {
 
     /// Forgets what [`Self::await_next`] noted.
     pub(super) fn let_go(&mut self, place: Place) {
-        let Run { origin, branches, timers, waiting, .. } = &mut **self;
+        let Run { origin, branches, timers, waiting, mail, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
+        if let Some((since, signals)) = listens_since(phase) {
+            Mail::await_no_more(mail, signals, since, place);
+        }
         if let Some((at, due)) = due_in(node, phase) {
             timers.remove(&(at, Timer::Node(due, place)));
         }
@@ -173,6 +183,7 @@ impl<'r> Fold<'r> {
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
         self.timers = Few::default();
+        Mail::nobody_waits(&mut self.mail);
         self.agenda = Agenda::default();
         self.branches.forget_agenda();
     }
@@ -213,6 +224,12 @@ fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
 /// Returns since when an attempt waits for a worker, where one does.
 fn waiting_since(phase: &Phase) -> Option<Revision> {
     phase.current().filter(|current| current.is_waiting()).map(|current| current.revision)
+}
+
+/// Returns since when an attempt waits for signals, and for which, where one does.
+fn listens_since(phase: &Phase) -> Option<(Revision, &[AwaitedSignal])> {
+    let current = phase.current()?;
+    Some((current.revision, current.listens_for()?))
 }
 
 /// Folds one event that is not the first. `now` is the commit's time.
@@ -263,7 +280,21 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.list_if_ready(place);
         }
         RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
-        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child } => {
+        RunEvent::SignalReceived { signal, name, key, payload, broadcast } => {
+            let (id, name, key, payload) = (*signal, name.clone(), key.clone(), payload.clone());
+            run.mail.get_or_insert_default().receive(Letter { id, name, key, payload, received_at: now }, *broadcast);
+        }
+        RunEvent::SignalTaken { node, signal, .. } => {
+            let place = run.place(node);
+            let letter = run.mail.as_mut().and_then(|mail| mail.take(*signal));
+            run.change_current(place, |current| {
+                if let Awaited::Signal(listening) = &mut current.awaits {
+                    listening.taken = letter;
+                }
+            });
+            run.list_if_ready(place);
+        }
+        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child, signals } => {
             let place = run.place(node);
             let revision = run.revision;
             run.node_mut(place).attempts = attempt.get();
@@ -280,6 +311,9 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     revision,
                     awaits: match child {
                         Some(run) => Awaited::Child { run: *run, version: None },
+                        None if !signals.is_empty() => {
+                            Awaited::Signal(Box::new(Listening { signals: signals.clone(), taken: None }))
+                        }
                         None => Awaited::of(*wakes_at, handed_to.clone(), *session),
                     },
                 })),

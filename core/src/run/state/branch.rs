@@ -1,7 +1,7 @@
 //! The branches of a run: each a pass through a region of the graph with nodes and a state of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 
@@ -12,6 +12,9 @@ use crate::{BranchId, Json, NodeAddress, NodeId};
 
 /// What nodes with `storeResultAs` wrote, by key; shared until somebody writes.
 pub(in crate::run) type State = Arc<BTreeMap<Arc<str>, Json>>;
+
+/// That of whoever has written nothing: most runs never do.
+static UNWRITTEN: LazyLock<State> = LazyLock::new(State::default);
 
 /// Which ways were taken out of a turn of a loop, that wait for its end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,7 +61,7 @@ impl Branch {
             index: 0,
             item: None,
             nodes: std::iter::repeat_with(NodeState::untouched).take(nodes.len()).collect(),
-            state: State::default(),
+            state: State::clone(&UNWRITTEN),
             active: 0,
             listed: 0,
             ways: Ways::default(),

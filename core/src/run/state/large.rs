@@ -38,7 +38,10 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
     for (_, node) in run.places() {
         node.output.iter().for_each(|output| sum.add(output));
         match &node.phase {
-            Phase::Current(current) => current.input.iter().for_each(|input| sum.add(input)),
+            Phase::Current(current) => {
+                current.input.iter().for_each(|input| sum.add(input));
+                current.taken().iter().for_each(|letter| sum.add(&letter.payload));
+            }
             Phase::AwaitingMemo(awaited) => awaited.input.iter().for_each(|input| sum.add(input)),
             Phase::Retrying { input, .. } => input.iter().for_each(|input| sum.add(input)),
             Phase::Around(around) => match &**around {
@@ -61,6 +64,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
             | Phase::Cancelled => {}
         }
     }
+    run.mail.iter().flat_map(|mail| mail.payloads()).for_each(|payload| sum.add(payload));
     for id in [BranchId::ROOT].into_iter().chain(run.branches.ids()) {
         let Some(branch) = run.branches.get(id) else { continue };
         branch.state.values().for_each(|value| sum.add(value));

@@ -34,6 +34,8 @@ impl Origin {
         let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets } = event else {
             panic!("the first event of a run is RunStarted, and the shard has checked it");
         };
+        // Runs are many, and definitions few.
+        let workflow = if workflow == definition.slug { definition.slug.clone() } else { workflow };
         let targets = Part::of(&definition, &targets).map(|part| Box::new((targets, part)));
         let facts = OnceLock::new();
         Self { id, workspace, workflow, version, definition, input, trigger, keyed, targets, started_at, facts }

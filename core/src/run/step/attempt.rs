@@ -7,7 +7,7 @@ use super::end::too_large;
 use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::weight::{NAMES_BYTES, Weight};
-use crate::run::{Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
+use crate::run::{AwaitedSignal, Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
 /// How many bytes of a worker's or a caller's words are kept.
@@ -25,6 +25,8 @@ pub(super) enum Begins {
     Sleep(Duration),
     /// Another run: of this version, or of the one that turns out to be current.
     Child(Option<DefinitionVersion>),
+    /// Nobody's: one of these signals comes.
+    Listening(Vec<AwaitedSignal>),
 }
 
 impl Step<'_, '_> {
@@ -39,17 +41,22 @@ impl Step<'_, '_> {
         }
         let mut weight = input.as_ref().map(Weight::of).unwrap_or_default();
         weight.bytes += NAMES_BYTES;
+        if let Begins::Listening(signals) = &begins {
+            weight.bytes += signals.iter().map(AwaitedSignal::len_bytes).sum::<usize>();
+        }
         if !self.find_room(weight, None)? {
             return Ok(());
         }
         let attempt = Attempt::new(self.state().attempts + 1);
         let lease = self.decision.lease(self.place, attempt);
         let queue = &self.node().queue;
-        let (hand, wakes_at, child, version) = match begins {
-            Begins::Worker => (self.decision.take_hand(queue), None, None, None),
-            Begins::Sleep(span) => (None, Some(self.decision.now().after(span)), None, None),
-            Begins::Child(version) => (None, None, Some(self.decision.child(self.place, attempt)), version),
-        };
+        let (mut hand, mut wakes_at, mut child, mut version, mut signals) = (None, None, None, None, Vec::new());
+        match begins {
+            Begins::Worker => hand = self.decision.take_hand(queue),
+            Begins::Sleep(span) => wakes_at = Some(self.decision.now().after(span)),
+            Begins::Child(of) => (child, version) = (Some(self.decision.child(self.place, attempt)), of),
+            Begins::Listening(to) => signals = to,
+        }
         let (handed_to, session) = hand.unzip();
         let node = self.address();
         self.decision.emit(RunEvent::AttemptScheduled {
@@ -61,6 +68,7 @@ impl Step<'_, '_> {
             handed_to,
             session,
             child,
+            signals,
         });
         if let Some((child, version)) = child.zip(version) {
             self.call_child(attempt, child, version);

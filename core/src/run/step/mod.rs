@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal` |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -32,6 +32,7 @@ mod pure;
 mod ready;
 mod retry;
 mod route;
+mod signal;
 mod signature;
 mod sleep;
 mod together;
@@ -49,6 +50,7 @@ use fail::Fail;
 use items::Items;
 use job::Job;
 use pure::Pure;
+use signal::Listens;
 use sleep::Sleep;
 use together::Together;
 
@@ -90,6 +92,9 @@ impl<'d, 'a> Step<'d, 'a> {
         }
         if self.stands_for_a_loop() {
             return self.enter_loop();
+        }
+        if signal::is_told(self) {
+            return signal::go_on(self);
         }
         if memo::is_asked(self) {
             return begin_as_it_is(self, self.input());

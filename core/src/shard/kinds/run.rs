@@ -132,13 +132,20 @@ impl Aggregate for Run {
             | RunCommand::StartAttempt { .. }
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
+            | RunCommand::Signal { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
         }
     }
 
     fn bytes_asked(wish: &RunCommand) -> usize {
-        if let RunCommand::StartRun(start) = wish { start.input.len_bytes() } else { 0 }
+        if let RunCommand::StartRun(start) = wish {
+            start.input.len_bytes()
+        } else if let RunCommand::Signal { payload, .. } = wish {
+            payload.len_bytes()
+        } else {
+            0
+        }
     }
 
     fn missing(shard: &Shard, id: CommandId, run: &RunId, wish: &RunCommand) -> Option<Missing> {
@@ -310,6 +317,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. }
+        | RunCommand::Signal { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }

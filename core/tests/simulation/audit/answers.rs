@@ -22,6 +22,12 @@ impl Audit {
                 let books = &self.runs[run];
                 assert_eq!(books.end.or(books.ending), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
             }
+            Command::Run { run, command: RunCommand::Signal { signal, .. } } => {
+                assert!(
+                    self.signals.has(*run, *signal),
+                    "{run} is said to have {signal}, and the journal does not say so"
+                );
+            }
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }

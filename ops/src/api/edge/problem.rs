@@ -191,6 +191,9 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
             Rejection::Run(RunRejection::TargetInvalid { .. }) => Code::TargetInvalid,
             Rejection::Run(RunRejection::DescriptionInvalid { .. }) => Code::DescriptionInvalid,
+            Rejection::Run(RunRejection::SignalInvalid { .. }) => Code::SignalInvalid,
+            Rejection::Run(RunRejection::SignalsFull { .. }) => Code::SignalsFull,
+            Rejection::Run(RunRejection::SignalsExhausted) => Code::SignalsExhausted,
             Rejection::Run(RunRejection::KeyReused { run }) => {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }

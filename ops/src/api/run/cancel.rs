@@ -64,8 +64,8 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     Ok(answer::written(StatusCode::OK, &token, cancelled))
 }
 
-/// Says why a run cannot be cancelled that its shard does not have: it may have ended so long ago that it was forgotten.
-async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
+/// Says why nothing can be asked of a run that its shard does not have: it may have ended so long ago that it was forgotten.
+pub(super) async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
     match api.reads.run(workspace, run).await {
         Ok(Some(found)) => closed(&found.summary.status),
         Ok(None) | Err(_) => not_found(run),
@@ -74,7 +74,7 @@ async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
 
 /// Says that a run has ended, to its own workspace only: of one that has ended its shard no longer knows whose it is.
 /// Where the read models cannot say so either, it is said to whoever knows the id.
-async fn ended(api: &Api, workspace: &WorkspaceId, run: RunId, status: RunStatus) -> Problem {
+pub(super) async fn ended(api: &Api, workspace: &WorkspaceId, run: RunId, status: RunStatus) -> Problem {
     let Some(ends) = api.shards.ends_of([&run.shard()]).await else { return closed(status.as_str()) };
     if !api.is_readable(&Token::of(ends), ENDED_WAIT).await {
         return closed(status.as_str());

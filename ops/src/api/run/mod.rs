@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
+//! | `signal` | how something is said to one |
 //! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `context` | what was seen of one at a moment |
@@ -15,6 +16,7 @@ mod context;
 mod events;
 mod naming;
 mod parts;
+mod signal;
 mod start;
 mod values;
 
@@ -48,6 +50,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
+        writes("/runs/{runId}/signals", post(signal::signal)),
     ]
 }
 

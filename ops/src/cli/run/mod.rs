@@ -4,7 +4,9 @@ mod branches;
 mod cancel;
 mod events;
 mod get;
+mod given;
 mod list;
+mod signal;
 mod start;
 mod watch;
 
@@ -30,6 +32,8 @@ pub enum RunCommand {
     Events(events::EventsSettings),
     /// Follow a run until it ends: exits with 0 when it succeeds, with 1 when it does not.
     Watch(watch::WatchSettings),
+    /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
+    Signal(signal::SignalSettings),
     /// Stop a run.
     Cancel(cancel::CancelSettings),
 }
@@ -42,6 +46,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Branches(settings) => branches::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Watch(settings) => watch::run(settings).await,
+        RunCommand::Signal(settings) => signal::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
     }
 }

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use headwater_core::{Flaw, InvalidJson, Json, RunId};
+use headwater_core::{Json, RunId};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::given::{self, invalid};
 use super::watch::{self, Progress};
 use crate::cli::client::{ApiSettings, Client};
 use crate::cli::{Failure, show};
@@ -94,15 +95,7 @@ fn labels(given: &[String]) -> Result<Value, Failure> {
 }
 
 fn input(whole: Option<&str>, parameters: &[String]) -> Result<Value, Failure> {
-    let invalid = |message: String| Failure::new(message).exit(Exit::InvalidInput);
-    let text = match whole.map(|text| (text, text.strip_prefix('@'))) {
-        None => "{}".to_owned(),
-        Some((text, None)) => text.to_owned(),
-        Some((_, Some("-"))) => {
-            std::io::read_to_string(std::io::stdin()).map_err(|error| invalid(error.to_string()))?
-        }
-        Some((_, Some(path))) => std::fs::read_to_string(path).map_err(|error| invalid(format!("{path}: {error}")))?,
-    };
+    let text = given::text(whole.unwrap_or("{}"))?;
     let json = Json::parse_strict(&text).map_err(|error| invalid(format!("--input: {error}")))?;
     let Value::Object(mut fields) = json.to_value() else {
         return Err(invalid("--input is not a JSON object".to_owned()));
@@ -110,13 +103,7 @@ fn input(whole: Option<&str>, parameters: &[String]) -> Result<Value, Failure> {
     for parameter in parameters {
         let (key, value) =
             parameter.split_once('=').ok_or_else(|| invalid(format!("{parameter:?} is not key=value")))?;
-        let value = match Json::parse_strict(value) {
-            Ok(json) => json.to_value(),
-            Err(InvalidJson { flaw: Flaw::Syntax(_), .. }) => Value::from(value),
-            // JSON, but not as it would arrive.
-            Err(error) => return Err(invalid(format!("-p {key}: {error}"))),
-        };
-        fields.insert(key.to_owned(), value);
+        fields.insert(key.to_owned(), given::json_or_text(&format!("-p {key}"), value)?);
     }
     Ok(Value::Object(fields as Map<_, _>))
 }

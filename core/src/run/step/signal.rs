@@ -1,0 +1,162 @@
+//! A node that waits for somebody outside to say something to the run.
+
+use serde::Serialize;
+
+use super::kind::Kind;
+use super::retry::Again;
+use super::{Begins, Step};
+use crate::definition::{SignalWanted, WaitSignal, signal_key_of};
+use crate::run::budget::Later;
+use crate::run::decision::Decision;
+use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX};
+use crate::run::output::check_depth;
+use crate::run::state::Due;
+use crate::run::{AwaitedSignal, RunEvent, RunFailure, RunRejection};
+use crate::{CommandId, Json, SignalKey, SignalName, Timestamp};
+
+pub(super) struct Listens<'n> {
+    pub wait: &'n WaitSignal,
+}
+
+impl Kind for Listens<'_> {
+    fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
+        let wanted = self.wait.signals.iter().map(|wanted| awaited(step, wanted));
+        let signals = match wanted.collect::<Result<Vec<_>, _>>() {
+            Ok(signals) => signals,
+            Err(failure) => return step.fail(failure, None),
+        };
+        step.schedule(input, Begins::Listening(signals))?;
+        step.take_what_has_come();
+        Ok(())
+    }
+
+    fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {
+        if is_told(step) {
+            return go_on(step);
+        }
+        match due {
+            Due::Timeout => {
+                let message = "none of the signals that the node waits for came in time";
+                step.fail_attempt(RunFailure::new("timeout", message), Again::AsTold, None)
+            }
+            // No wait for a signal is told when to end. Where some history says so, it begins anew.
+            Due::Retry | Due::Time => {
+                let input = step.input();
+                self.begin(step, input)
+            }
+        }
+    }
+
+    fn withdraw(&self, step: &mut Step<'_, '_>) {
+        step.cancel();
+    }
+}
+
+/// Whether the signal has come that a node waits for.
+pub(super) fn is_told(step: &Step<'_, '_>) -> bool {
+    step.current().is_some_and(|current| current.taken().is_some())
+}
+
+/// Ends a node with the signal that has come.
+pub(super) fn go_on(step: &mut Step<'_, '_>) -> Result<(), Later> {
+    let Some(output) = step.current().and_then(|current| current.taken()).map(output_of) else { return Ok(()) };
+    step.succeed(step.attempt(), output, Vec::new(), None)
+}
+
+/// What a node has made that has waited for a signal.
+fn output_of(letter: &Letter) -> Json {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told<'l> {
+        name: &'l SignalName,
+        key: Option<&'l SignalKey>,
+        payload: &'l Json,
+        signal_id: CommandId,
+        received_at: String,
+    }
+    let Letter { id, name, key, payload, received_at } = letter;
+    Json::of(&Told { name, key: key.as_ref(), payload, signal_id: *id, received_at: written(*received_at) })
+}
+
+fn written(time: Timestamp) -> String {
+    time.to_string()
+}
+
+/// Makes what a node waits for.
+fn awaited(step: &Step<'_, '_>, wanted: &SignalWanted) -> Result<AwaitedSignal, RunFailure> {
+    let invalid = |reason| RunFailure::new("signal_key", reason);
+    let key = match &wanted.key {
+        Some(template) => {
+            let value = step.render(template).map_err(|error| error.into_failure())?;
+            Some(signal_key_of(&value.to_value()).map_err(invalid)?)
+        }
+        None => None,
+    };
+    Ok(AwaitedSignal { name: wanted.name.clone(), key })
+}
+
+impl Step<'_, '_> {
+    /// Takes a signal that came before anybody waited for it.
+    fn take_what_has_come(&mut self) {
+        let Some(current) = self.current() else { return };
+        let Some(wanted) = current.listens_for() else { return };
+        let (attempt, kept) = (current.attempt, self.decision.run().mail.as_ref());
+        if let Some(signal) = kept.and_then(|mail| mail.first_for(wanted)) {
+            let node = self.address();
+            self.decision.emit(RunEvent::SignalTaken { node, attempt, signal });
+        }
+    }
+}
+
+impl Decision<'_> {
+    /// Receives a signal; whoever has waited longest for it takes it, or all who wait do.
+    ///
+    /// # Errors
+    /// Why it is not received; one that was received before changes nothing.
+    pub fn receive(
+        &mut self,
+        signal: CommandId,
+        said: AwaitedSignal,
+        payload: Json,
+        broadcast: bool,
+    ) -> Result<(), RunRejection> {
+        let most = if broadcast { SIGNAL_TAKERS_MAX + 1 } else { 1 };
+        let takers = self.run().takers(&said, most);
+        if let Some(mail) = &self.run().mail {
+            if mail.has_received(signal) {
+                return Ok(());
+            }
+            if mail.count_received() >= SIGNALS_MAX {
+                return Err(RunRejection::SignalsExhausted);
+            }
+            if !broadcast && takers.is_empty() && !mail.has_room_for(payload.len_bytes()) {
+                return Err(RunRejection::SignalsFull { kept: self.run().signals_kept() });
+            }
+        }
+        if takers.len() > SIGNAL_TAKERS_MAX {
+            let message = format!("more than {SIGNAL_TAKERS_MAX} nodes wait for it");
+            return Err(RunRejection::SignalInvalid { message });
+        }
+        check(&payload).map_err(|message| RunRejection::SignalInvalid { message })?;
+        let AwaitedSignal { name, key } = said;
+        let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast };
+        if self.turn.lacks_memory_for(event.weight()).is_some() {
+            return Err(RunRejection::SignalsFull { kept: self.run().signals_kept() });
+        }
+        self.emit(event);
+        for place in takers {
+            let node = self.run().address(place);
+            let attempt = Step::at(self, place).attempt();
+            self.emit(RunEvent::SignalTaken { node, attempt, signal });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run can keep such a payload.
+fn check(payload: &Json) -> Result<(), String> {
+    if payload.len_bytes() > SIGNAL_BYTES_MAX {
+        return Err(format!("its payload has more than {SIGNAL_BYTES_MAX} bytes"));
+    }
+    check_depth(payload).map_err(|failure| failure.message)
+}
