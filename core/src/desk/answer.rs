@@ -1,11 +1,11 @@
 //! Who hears of what was decided: answers to frames, tasks to workers.
 
 use super::frames::Complete;
-use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output, withheld};
 use crate::SessionId;
 use crate::protocol::{ShardReply, WorkReply};
 use crate::run::RunRejection;
-use crate::shard::{Answer, HandedTasks, Outcome, Rejection};
+use crate::shard::{Answer, Outcome, Rejection};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn answer(&mut self, answer: Answer<Caller<T>>, at: Moment, out: &mut Vec<Output<R, T>>) {
@@ -43,10 +43,8 @@ impl<R, T> Desk<R, T> {
                 }
             }
             Asker::Inquirer(asker) => {
-                // A question hands nothing out.
-                let (caller, tasks) = (Caller(*asker), HandedTasks::new());
-                let outcome = outcome.map(|(position, granted, _)| Outcome { position, granted, tasks });
-                self.answer_inquirer(Answer { caller, outcome }, at, out);
+                let outcome = outcome.map(|(position, granted, _)| (position, granted));
+                withheld::answer(self, *asker, outcome, at, out);
             }
             Asker::Stranger { place, rejection } => {
                 let reply = self.answers.refused_work(rejection);

@@ -65,7 +65,6 @@ use pace::Pace;
 use parking::{Found, Parking};
 use releases::Releases;
 use takeover::Inheritance;
-use withheld::Withheld;
 use workers::Workers;
 
 use crate::run::{RunCommand, RunLimits};
@@ -97,7 +96,6 @@ pub struct Desk<R, T> {
     workers: Workers,
     parking: Parking<T>,
     line: Line<T>,
-    withheld: Withheld<T>,
     releases: Releases,
     inheritance: Inheritance,
     names: Names,
@@ -131,10 +129,7 @@ impl<R, T> Desk<R, T> {
                 failed.into_iter().for_each(|command| self.decide(Asker::Nobody, command, at));
             }
             Input::Appended(sequence) => self.appended(sequence, at, out),
-            Input::Delivered { way, sequence } => {
-                self.owner.effects_delivered(way, sequence);
-                self.answer_withheld(at, out);
-            }
+            Input::Delivered { way, sequence } => withheld::delivered(self, way, sequence, at, out),
             Input::Due => self.fire_timers(at),
             Input::Continue => self.go_on(at, out),
             Input::Sweep => self.sweep(at, out),
@@ -182,7 +177,6 @@ impl<R, T> Desk<R, T> {
     pub fn is_at_rest(&self) -> bool {
         self.parking.is_empty()
             && self.line.is_empty()
-            && self.withheld.is_empty()
             && self.releases.is_empty()
             && self.inheritance.is_settled()
             && !self.owner.is_appending()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::withheld::Withheld;
 use super::{Asker, Caller, Desk, Moment, Output};
 use crate::shard::{
     AggregateId, Awaited, Command, Compiled, Missing, Shard, Submission, WorkflowKey, missing, next_released,
@@ -21,6 +22,8 @@ pub(super) struct Parking<T> {
     waiting: FxHashMap<Awaited, Parked<T>>,
     held_up: FxHashMap<Order, Awaited>,
     bytes: usize,
+    /// Answers that wait until what they name is published.
+    pub withheld: Withheld<T>,
     /// What was compiled for wishes that a release has let go.
     for_released: Arc<[Compiled]>,
 }
@@ -56,7 +59,13 @@ pub(super) enum Obstacle {
 
 impl<T> Parking<T> {
     pub fn new() -> Self {
-        Self { waiting: FxHashMap::default(), held_up: FxHashMap::default(), bytes: 0, for_released: Arc::default() }
+        Self {
+            waiting: FxHashMap::default(),
+            held_up: FxHashMap::default(),
+            bytes: 0,
+            withheld: Withheld::new(),
+            for_released: Arc::default(),
+        }
     }
 
     /// Returns what a command, or one before it, waits for, also now that this was found: it may only have come behind.
@@ -163,7 +172,7 @@ impl<T> Parking<T> {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.withheld.is_empty()
     }
 
     /// How many bytes wait, about.
@@ -185,7 +194,8 @@ impl<T> Parking<T> {
 
     /// Gives everybody back.
     pub fn abandon(self) -> impl Iterator<Item = Asker<T>> {
-        self.waiting.into_values().flat_map(|parked| parked.wishes).map(|(asker, _)| asker)
+        let parked = self.waiting.into_values().flat_map(|parked| parked.wishes).map(|(asker, _)| asker);
+        parked.chain(self.withheld.abandon())
     }
 }
 

@@ -7,7 +7,7 @@ use super::appends::Appends;
 use super::pace::Pace;
 use super::releases::Releases;
 use super::workers::Workers;
-use super::{Asker, Caller, Desk, DeskSettings, Line, Moment, Names, Output, Parking, Withheld};
+use super::{Asker, Caller, Desk, DeskSettings, Line, Moment, Names, Output, Parking};
 use crate::shard::{Effect, Owner, Shard};
 use crate::{LeaseSecret, Sequence};
 
@@ -62,7 +62,6 @@ impl<R, T> Desk<R, T> {
             workers: Workers::of(&owner, settings, secret, at),
             parking: Parking::new(),
             line: Line::new(owner.shard().decision_work_max()),
-            withheld: Withheld::new(),
             releases: Releases::default(),
             inheritance,
             names: Names::of(seed),

@@ -3,10 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::asker::Waits;
-use super::{Caller, Desk, Moment, Output};
+use super::{Asker, Caller, Desk, Moment, Output};
 use crate::Sequence;
-use crate::shard::{Answer, Way};
+use crate::shard::{Answer, Granted, HandedTasks, Outcome, Position, Rejection, Way};
 
 /// Such answers, in the order they were made, each with the last bundle that has to be published before.
 #[derive(Debug)]
@@ -22,8 +21,8 @@ impl<T> Withheld<T> {
     }
 
     /// Gives back everybody who waits for an answer.
-    pub fn abandon(self) -> impl Iterator<Item = Waits> {
-        self.0.into_iter().filter_map(|(_, Answer { caller: Caller(asker), .. })| asker.waits())
+    pub fn abandon(self) -> impl Iterator<Item = Asker<T>> {
+        self.0.into_iter().map(|(_, Answer { caller: Caller(asker), .. })| asker)
     }
 
     /// Takes out the next, now that nothing before `first` is unpublished; `None`: nothing is.
@@ -34,24 +33,39 @@ impl<T> Withheld<T> {
     }
 }
 
-impl<R, T> Desk<R, T> {
-    /// Answers somebody who asks which version is current, or keeps the answer until that version can be found. What is applied
-    /// after it is not waited for.
-    pub(super) fn answer_inquirer(&mut self, answer: Answer<Caller<T>>, at: Moment, out: &mut Vec<Output<R, T>>) {
-        match self.owner.undelivered(Way::Definitions) {
-            Some((_, last)) if answer.outcome.is_ok() => self.withheld.0.push_back((last, answer)),
-            Some(_) | None => self.answer(answer, at, out),
-        }
+/// Answers somebody who asks which version is current, or keeps the answer until that version can be found. What is applied
+/// after it is not waited for.
+pub(super) fn answer<R, T>(
+    desk: &mut Desk<R, T>,
+    asker: Asker<T>,
+    outcome: Result<(Position, Option<Granted>), Rejection>,
+    at: Moment,
+    out: &mut Vec<Output<R, T>>,
+) {
+    // A question hands nothing out.
+    let tasks = HandedTasks::new();
+    let outcome = outcome.map(|(position, granted)| Outcome { position, granted, tasks });
+    let answer = Answer { caller: Caller(asker), outcome };
+    match desk.owner.undelivered(Way::Definitions) {
+        Some((_, last)) if answer.outcome.is_ok() => desk.parking.withheld.0.push_back((last, answer)),
+        Some(_) | None => desk.answer(answer, at, out),
     }
+}
 
-    /// Effects have been delivered: answers whose version is published by now leave.
-    pub(super) fn answer_withheld(&mut self, at: Moment, out: &mut Vec<Output<R, T>>) {
-        if self.withheld.is_empty() {
-            return;
-        }
-        let first = self.owner.undelivered(Way::Definitions).map(|(first, _)| first);
-        while let Some(answer) = self.withheld.let_go(first) {
-            self.answer(answer, at, out);
-        }
+/// Effects have been delivered: answers whose version is published by now leave.
+pub(super) fn delivered<R, T>(
+    desk: &mut Desk<R, T>,
+    way: Way,
+    sequence: Sequence,
+    at: Moment,
+    out: &mut Vec<Output<R, T>>,
+) {
+    desk.owner.effects_delivered(way, sequence);
+    if desk.parking.withheld.is_empty() {
+        return;
+    }
+    let first = desk.owner.undelivered(Way::Definitions).map(|(first, _)| first);
+    while let Some(answer) = desk.parking.withheld.let_go(first) {
+        desk.answer(answer, at, out);
     }
 }

@@ -54,6 +54,11 @@ pub(super) struct Listening {
 }
 
 impl Awaited {
+    /// Returns what an attempt waits for that takes the first of these.
+    pub fn one_of(signals: &[AwaitedSignal]) -> Self {
+        Self::Signal(Box::new(Listening { signals: signals.to_vec(), taken: None }))
+    }
+
     /// Returns what an attempt waits for that was scheduled so.
     pub fn of(wakes_at: Option<Timestamp>, handed_to: Option<WorkerId>, session: Option<SessionId>) -> Self {
         match (wakes_at, handed_to) {

@@ -212,9 +212,8 @@ impl RunRecord {
             ending: self.ending.map(Box::new),
             timers: Few::default(),
             assets,
-            mail: Mail::restored(self.mail),
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
-            waiting: Waiting::default(),
+            waiting: Waiting::of(Mail::restored(self.mail)),
         };
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
         (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
@@ -307,19 +306,7 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self {
-            origin,
-            status,
-            revision,
-            branches,
-            agenda,
-            ending,
-            timers: _,
-            assets,
-            mail,
-            description,
-            waiting: _,
-        } = self;
+        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting } = self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -345,7 +332,7 @@ impl Run {
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
             landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
-            mail: mail.as_deref().map(Mail::record).unwrap_or_default(),
+            mail: waiting.mail.record(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

@@ -9,7 +9,7 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_memo, minds_memo, shortened};
+use super::step::{Step, answer_memo, minds_memo, receive_signal, shortened};
 use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -158,7 +158,7 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
-                self.receive(signal, AwaitedSignal { name, key }, payload, broadcast)?;
+                receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?;
                 Ok(())
             }
             RunCommand::FireTimers {} => {

@@ -98,7 +98,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
         RunEvent::SignalReceived { signal, .. } => {
             let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
-            ending.or(run.mail.as_ref().is_some_and(|mail| mail.has_received(*signal)).then_some("has received it"))
+            ending.or(run.waiting.mail.has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands),
@@ -257,7 +257,7 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
         signals.is_empty() != listens
     } else if let RunEvent::SignalTaken { signal, .. } = event {
-        run.mail.as_ref().is_some_and(|mail| mail.keeps(*signal))
+        run.waiting.mail.keeps(*signal)
     } else {
         true
     };

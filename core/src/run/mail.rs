@@ -38,9 +38,12 @@ impl Letter {
     }
 }
 
-/// What was said to a run.
+/// What was said to a run. To most nothing is, and they take no memory for it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Mail {
+pub(super) struct Mail(Option<Box<Bag>>);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Bag {
     /// What nobody has taken, in the order in which it came.
     kept: VecDeque<Letter>,
     /// What whoever waited has taken, last.
@@ -70,108 +73,118 @@ impl MailRecord {
 }
 
 impl Mail {
-    /// What a checkpoint holds of it; who waits is noted when it is known where nodes stand.
-    pub fn restored(record: MailRecord) -> Option<Box<Self>> {
+    /// Who waits is noted when it is known where nodes stand.
+    pub fn restored(record: MailRecord) -> Self {
         let MailRecord { kept, broadcast, received } = record;
         let received: BTreeSet<_> = received.into_iter().collect();
-        let mail = Self { kept: kept.into(), broadcast, received, awaited: BTreeSet::new() };
-        (!mail.received.is_empty()).then(|| Box::new(mail))
+        let mut mail = Self(Some(Box::new(Bag { kept: kept.into(), broadcast, received, awaited: BTreeSet::new() })));
+        mail.rest();
+        mail
     }
 
     pub fn record(&self) -> MailRecord {
-        let Self { kept, broadcast, received, awaited: _ } = self;
+        let Some(bag) = &self.0 else { return MailRecord::default() };
+        let Bag { kept, broadcast, received, awaited: _ } = &**bag;
         let kept = kept.iter().cloned().collect();
         MailRecord { kept, broadcast: broadcast.clone(), received: received.iter().copied().collect() }
     }
 
     /// Whether this has ever come.
     pub fn has_received(&self, id: CommandId) -> bool {
-        self.received.contains(&id)
+        self.0.as_ref().is_some_and(|bag| bag.received.contains(&id))
     }
 
     /// Whether this has come and can be taken.
     pub fn keeps(&self, id: CommandId) -> bool {
-        self.kept.iter().chain(&self.broadcast).any(|letter| letter.id == id)
+        self.letters().any(|letter| letter.id == id)
     }
 
     /// What is kept says.
     pub fn payloads(&self) -> impl Iterator<Item = &Json> {
-        self.kept.iter().chain(&self.broadcast).map(|letter| &letter.payload)
+        self.letters().map(|letter| &letter.payload)
+    }
+
+    fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.0.iter().flat_map(|bag| bag.kept.iter().chain(&bag.broadcast))
+    }
+
+    /// How many are kept that nobody has taken.
+    pub fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |bag| bag.kept.len())
     }
 
     /// How many have come.
     pub fn count_received(&self) -> usize {
-        self.received.len()
+        self.0.as_ref().map_or(0, |bag| bag.received.len())
     }
 
     /// Whether one more of so many bytes can be kept.
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        let kept: usize = self.kept.iter().map(|letter| letter.payload.len_bytes()).sum();
-        self.kept.len() < SIGNALS_KEPT_MAX && kept + bytes <= SIGNALS_KEPT_BYTES_MAX
+        let Some(bag) = &self.0 else { return true };
+        let kept: usize = bag.kept.iter().map(|letter| letter.payload.len_bytes()).sum();
+        bag.kept.len() < SIGNALS_KEPT_MAX && kept + bytes <= SIGNALS_KEPT_BYTES_MAX
     }
 
     /// Returns what has come first of these.
     pub fn first_for(&self, wanted: &[AwaitedSignal]) -> Option<CommandId> {
-        let first = self.kept.iter().find(|letter| wanted.iter().any(|wanted| letter.is_for(wanted)));
-        first.map(|letter| letter.id)
+        let mut kept = self.0.iter().flat_map(|bag| &bag.kept);
+        kept.find(|letter| wanted.iter().any(|wanted| letter.is_for(wanted))).map(|letter| letter.id)
     }
 
     /// Returns those that wait for this, the longest waiting first.
-    pub fn waiting_for<'s>(&'s self, signal: &'s AwaitedSignal) -> impl Iterator<Item = Place> + 's {
+    pub fn waiting_for(&self, signal: &AwaitedSignal) -> impl Iterator<Item = Place> {
         let first = (signal.clone(), Revision::new(0), Place::FIRST);
-        let waiting = self.awaited.range(first..).take_while(move |(wanted, ..)| wanted == signal);
-        waiting.map(|(.., place)| *place)
+        let waiting = self.0.iter().flat_map(move |bag| bag.awaited.range(first.clone()..));
+        waiting.take_while(move |(wanted, ..)| wanted == signal).map(|(.., place)| *place)
     }
 
     pub fn receive(&mut self, letter: Letter, broadcast: bool) {
-        self.received.insert(letter.id);
+        let bag = self.0.get_or_insert_default();
+        bag.received.insert(letter.id);
         if broadcast {
-            self.broadcast = Some(letter);
+            bag.broadcast = Some(letter);
         } else {
-            self.kept.push_back(letter);
+            bag.kept.push_back(letter);
         }
     }
 
     pub fn take(&mut self, id: CommandId) -> Option<Letter> {
-        match self.kept.iter().position(|letter| letter.id == id) {
-            Some(at) => self.kept.remove(at),
-            None => self.broadcast.clone().filter(|letter| letter.id == id),
+        let bag = self.0.as_mut()?;
+        match bag.kept.iter().position(|letter| letter.id == id) {
+            Some(at) => bag.kept.remove(at),
+            None => bag.broadcast.clone().filter(|letter| letter.id == id),
         }
     }
 
     pub fn await_these(&mut self, signals: &[AwaitedSignal], since: Revision, place: Place) {
-        self.awaited.extend(signals.iter().map(|signal| (signal.clone(), since, place)));
+        let bag = self.0.get_or_insert_default();
+        bag.awaited.extend(signals.iter().map(|signal| (signal.clone(), since, place)));
     }
 
-    pub fn await_no_more(mail: &mut Option<Box<Self>>, signals: &[AwaitedSignal], since: Revision, place: Place) {
-        let Some(some) = mail else { return };
-        for signal in signals {
-            some.awaited.remove(&(signal.clone(), since, place));
-        }
-        if **some == Self::default() {
-            *mail = None;
+    pub fn await_no_more(&mut self, signals: &[AwaitedSignal], since: Revision, place: Place) {
+        if let Some(bag) = &mut self.0 {
+            for signal in signals {
+                bag.awaited.remove(&(signal.clone(), since, place));
+            }
+            self.rest();
         }
     }
 
     /// Forgets who waits.
-    pub fn nobody_waits(mail: &mut Option<Box<Self>>) {
-        let Some(some) = mail else { return };
-        some.awaited.clear();
-        if **some == Self::default() {
-            *mail = None;
+    pub fn nobody_waits(&mut self) {
+        if let Some(bag) = &mut self.0 {
+            bag.awaited.clear();
+            self.rest();
         }
+    }
+
+    /// Gives back what an empty one takes of memory.
+    fn rest(&mut self) {
+        self.0.take_if(|bag| **bag == Bag::default());
     }
 }
 
-impl Run {
-    /// Returns who takes a signal that comes now, who has waited longest first; more than `most` are not looked for.
-    pub(super) fn takers(&self, signal: &AwaitedSignal, most: usize) -> Vec<Place> {
-        let waiting = self.mail.iter().flat_map(|mail| mail.waiting_for(signal));
-        waiting.filter(|place| self.goes_on(*place)).take(most).collect()
-    }
-
-    /// Returns about how many bytes it keeps of what was said to it and nobody has taken, and how many signals.
-    pub fn signals_kept(&self) -> usize {
-        self.mail.as_ref().map_or(0, |mail| mail.kept.len())
-    }
+/// Returns who takes a signal that comes now, who has waited longest first; more than `most` are not looked for.
+pub(super) fn takers(run: &Run, signal: &AwaitedSignal, most: usize) -> Vec<Place> {
+    run.waiting.mail.waiting_for(signal).filter(|place| run.goes_on(*place)).take(most).collect()
 }

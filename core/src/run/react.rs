@@ -69,10 +69,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
             }
         }
-        RunEvent::ChildWithdrawn { child, .. } => {
-            let reason = format!("the run {} does not wait for it any more", run.id());
-            follows(RunEffect::ToRun { run: *child, said: ToRun::Withdraw { reason } });
-        }
+        RunEvent::ChildWithdrawn { child, .. } => follows(RunEffect::ToRun { run: *child, said: withdrawal(run) }),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { output } => {
             end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
@@ -174,6 +171,10 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
         let caller = Caller { run: run.id(), node: node.clone(), attempt };
         follows(RunEffect::AskVersion { index, workflow: call.workflow.clone(), caller });
     }
+}
+
+fn withdrawal(run: &Run) -> ToRun {
+    ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()) }
 }
 
 /// How a run starts that a node calls, and still waits for.

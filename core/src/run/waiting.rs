@@ -1,13 +1,16 @@
-//! Which attempts of a run wait for a worker, and for which queue.
+//! Which attempts of a run wait for a worker, and for which queue; and for what is said to it.
 
 use super::Run;
 use super::few::Few;
+use super::mail::Mail;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
+    /// What was said to the run, and who waits for more.
+    pub mail: Mail,
     places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
@@ -20,10 +23,16 @@ pub(crate) enum Move {
 }
 
 impl Waiting {
+    /// Nobody waits yet.
+    pub fn of(mail: Mail) -> Self {
+        Self { mail, ..Self::default() }
+    }
+
     /// Lets everything leave.
     pub fn clear(&mut self) {
         let places = std::mem::take(&mut self.places);
         self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
+        self.mail.nobody_waits();
     }
 
     pub fn join(&mut self, queue: &QueueName, since: Revision, place: Place) {
@@ -42,7 +51,7 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places
+        self.places == other.places && self.mail == other.mail
     }
 }
 
@@ -74,6 +83,11 @@ impl Run {
     /// Takes what has changed since the last time.
     pub(crate) fn take_moves(&mut self) -> Vec<(QueueName, Move)> {
         std::mem::take(&mut self.waiting.moves)
+    }
+
+    /// Returns how many signals it keeps that nobody has taken.
+    pub fn signals_kept(&self) -> usize {
+        self.waiting.mail.count()
     }
 
     /// Returns the queue of a node.

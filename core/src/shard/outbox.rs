@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::reactions::Reactions;
-use super::{Ahead, Bundle, Effect, Resending, Shard, Way, lane};
+use super::{Ahead, Bundle, Effect, Owner, Resending, Shard, Way, lane};
 use crate::Sequence;
 
 /// The effects of one bundle that may not have been delivered.
@@ -198,12 +198,6 @@ impl Outbox {
         }
     }
 
-    /// Returns the first and the last bundle of which something on a way was sent and is not confirmed.
-    pub fn undelivered(&self, way: Way) -> Option<(Sequence, Sequence)> {
-        let sequences = self.undelivered.get(&way)?;
-        Some((*sequences.first()?, *sequences.last()?))
-    }
-
     /// Returns the mark of every way on which something is under way.
     fn marks(&self) -> impl Iterator<Item = (Way, Sequence)> {
         let firsts = self.undelivered.iter().filter_map(|(way, sequences)| Some((*way, sequences.first()?)));
@@ -223,5 +217,13 @@ impl Outbox {
         behind.truncate(BEHIND_MAX);
         behind.retain(|(_, mark)| *mark < done);
         (!behind.is_empty()).then_some(Ahead { done, behind })
+    }
+}
+
+impl<C> Owner<C> {
+    /// Returns the first and the last bundle whose effects on a way have not all been delivered, of those that are durable.
+    pub fn undelivered(&self, way: Way) -> Option<(Sequence, Sequence)> {
+        let sequences = self.outbox.undelivered.get(&way)?;
+        Some((*sequences.first()?, *sequences.last()?))
     }
 }

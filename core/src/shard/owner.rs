@@ -391,11 +391,6 @@ impl<C> Owner<C> {
         self.outbox.confirmed(way, sequence);
     }
 
-    /// Returns the first and the last bundle whose effects on a way have not all been delivered, of those that are durable.
-    pub fn undelivered(&self, way: Way) -> Option<(Sequence, Sequence)> {
-        self.outbox.undelivered(way)
-    }
-
     /// Gives every caller back, also those that were held, for an owner that steps down: whether their commands were
     /// granted is for the next owner to say.
     pub fn abandon(self) -> Vec<C> {

@@ -1,23 +1,26 @@
 //! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
 
 mod branches;
+mod due;
+mod signals;
 
 pub(super) use branches::may_lead_back;
+pub(super) use due::timer_of_run;
+
+use due::{due_in, listens_since, waiting_since};
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::definition::{Definition, Node, Outcome, RegionIx, TransitionIx};
+use crate::definition::{Definition, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
-use crate::run::attempt::{Awaited, CurrentAttempt, Listening};
-use crate::run::event::AwaitedSignal;
+use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
-use crate::run::mail::{Letter, Mail};
-use crate::run::state::{Around, Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::state::{Assets, AwaitedMemo, Branches, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
@@ -38,7 +41,6 @@ impl Run {
             revision: Revision::FIRST,
             ending: None,
             assets: Assets::default(),
-            mail: None,
             description: None,
             waiting: Waiting::default(),
         };
@@ -111,10 +113,10 @@ impl<'r> Fold<'r> {
 
     /// Notes what an active node has due, and whether it waits for a worker.
     pub(super) fn await_next(&mut self, place: Place) {
-        let Run { origin, branches, timers, waiting, mail, .. } = &mut **self;
+        let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
-            mail.get_or_insert_default().await_these(signals, since, place);
+            waiting.mail.await_these(signals, since, place);
         }
         if let Some((at, due)) = due_in(node, phase) {
             timers.insert((at, Timer::Node(due, place)));
@@ -126,10 +128,10 @@ impl<'r> Fold<'r> {
 
     /// Forgets what [`Self::await_next`] noted.
     pub(super) fn let_go(&mut self, place: Place) {
-        let Run { origin, branches, timers, waiting, mail, .. } = &mut **self;
+        let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
-            Mail::await_no_more(mail, signals, since, place);
+            waiting.mail.await_no_more(signals, since, place);
         }
         if let Some((at, due)) = due_in(node, phase) {
             timers.remove(&(at, Timer::Node(due, place)));
@@ -183,53 +185,10 @@ impl<'r> Fold<'r> {
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
         self.timers = Few::default();
-        Mail::nobody_waits(&mut self.mail);
+        self.waiting.mail.nobody_waits();
         self.agenda = Agenda::default();
         self.branches.forget_agenda();
     }
-}
-
-/// What a run has due from its start to its end.
-pub(super) fn timer_of_run(definition: &Definition, started_at: Timestamp) -> Option<(Timestamp, Timer)> {
-    definition.timeout.map(|span| (started_at.after(span), Timer::RunTimeout))
-}
-
-/// What a node has due in its phase, and when.
-fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
-    match phase {
-        Phase::Current(current) => match current.wakes_at() {
-            Some(at) => Some((at, Due::Time)),
-            None => node.timeout.map(|span| (current.scheduled_at.after(span), Due::Timeout)),
-        },
-        Phase::Retrying { due_at, .. } => Some((*due_at, Due::Retry)),
-        Phase::Around(around) => match (&**around, node.action.for_each()) {
-            (Around::Each(each), Some(of)) if each.closing.is_none() => {
-                of.timeout.map(|span| (each.began_at.after(span), Due::Timeout))
-            }
-            (Around::Group(group), _) if !group.closing && group.outcome.is_none() => {
-                node.timeout.map(|span| (group.began_at.after(span), Due::Timeout))
-            }
-            (Around::Each(_) | Around::Loop(_) | Around::Group(_), _) => None,
-        },
-        Phase::Pending
-        | Phase::AwaitingAssets { .. }
-        | Phase::AwaitingMemo(_)
-        | Phase::Succeeded
-        | Phase::Failed
-        | Phase::Skipped
-        | Phase::Cancelled => None,
-    }
-}
-
-/// Returns since when an attempt waits for a worker, where one does.
-fn waiting_since(phase: &Phase) -> Option<Revision> {
-    phase.current().filter(|current| current.is_waiting()).map(|current| current.revision)
-}
-
-/// Returns since when an attempt waits for signals, and for which, where one does.
-fn listens_since(phase: &Phase) -> Option<(Revision, &[AwaitedSignal])> {
-    let current = phase.current()?;
-    Some((current.revision, current.listens_for()?))
 }
 
 /// Folds one event that is not the first. `now` is the commit's time.
@@ -280,20 +239,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.list_if_ready(place);
         }
         RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
-        RunEvent::SignalReceived { signal, name, key, payload, broadcast } => {
-            let (id, name, key, payload) = (*signal, name.clone(), key.clone(), payload.clone());
-            run.mail.get_or_insert_default().receive(Letter { id, name, key, payload, received_at: now }, *broadcast);
-        }
-        RunEvent::SignalTaken { node, signal, .. } => {
-            let place = run.place(node);
-            let letter = run.mail.as_mut().and_then(|mail| mail.take(*signal));
-            run.change_current(place, |current| {
-                if let Awaited::Signal(listening) = &mut current.awaits {
-                    listening.taken = letter;
-                }
-            });
-            run.list_if_ready(place);
-        }
+        RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => run.hear(event, now),
         RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child, signals } => {
             let place = run.place(node);
             let revision = run.revision;
@@ -311,9 +257,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     revision,
                     awaits: match child {
                         Some(run) => Awaited::Child { run: *run, version: None },
-                        None if !signals.is_empty() => {
-                            Awaited::Signal(Box::new(Listening { signals: signals.clone(), taken: None }))
-                        }
+                        None if !signals.is_empty() => Awaited::one_of(signals),
                         None => Awaited::of(*wakes_at, handed_to.clone(), *session),
                     },
                 })),

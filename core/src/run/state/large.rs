@@ -64,7 +64,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
             | Phase::Cancelled => {}
         }
     }
-    run.mail.iter().flat_map(|mail| mail.payloads()).for_each(|payload| sum.add(payload));
+    run.waiting.mail.payloads().for_each(|payload| sum.add(payload));
     for id in [BranchId::ROOT].into_iter().chain(run.branches.ids()) {
         let Some(branch) = run.branches.get(id) else { continue };
         branch.state.values().for_each(|value| sum.add(value));

@@ -27,7 +27,6 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::few::Few;
-use super::mail::Mail;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -59,11 +58,9 @@ pub struct Run {
     pub(super) ending: Option<Box<Ending>>,
     pub(super) timers: Few<(Timestamp, Timer)>,
     pub(super) assets: Assets,
-    /// What was said to it.
-    pub(super) mail: Option<Box<Mail>>,
     /// What it is called.
     pub(super) description: Option<Box<Description>>,
-    /// The attempts that wait for a worker, by queue, in the order they were scheduled.
+    /// The attempts that wait for a worker, by queue, in the order they were scheduled; and what was said to it.
     pub(super) waiting: Waiting,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Step;
+use super::call::call_child;
 use super::end::too_large;
 use super::retry::Again;
 use crate::run::budget::Later;
@@ -29,6 +30,16 @@ pub(super) enum Begins {
     Listening(Vec<AwaitedSignal>),
 }
 
+impl Begins {
+    /// Returns how many bytes it adds to the fact that it begins.
+    fn len_bytes(&self) -> usize {
+        match self {
+            Self::Listening(signals) => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::Worker | Self::Sleep(_) | Self::Child(_) => 0,
+        }
+    }
+}
+
 impl Step<'_, '_> {
     /// Starts the next attempt.
     pub(super) fn schedule(&mut self, input: Option<Json>, begins: Begins) -> Result<(), Later> {
@@ -40,23 +51,22 @@ impl Step<'_, '_> {
             return self.fail(too_large(bytes, max), None);
         }
         let mut weight = input.as_ref().map(Weight::of).unwrap_or_default();
-        weight.bytes += NAMES_BYTES;
-        if let Begins::Listening(signals) = &begins {
-            weight.bytes += signals.iter().map(AwaitedSignal::len_bytes).sum::<usize>();
-        }
+        weight.bytes += NAMES_BYTES + begins.len_bytes();
         if !self.find_room(weight, None)? {
             return Ok(());
         }
         let attempt = Attempt::new(self.state().attempts + 1);
         let lease = self.decision.lease(self.place, attempt);
         let queue = &self.node().queue;
-        let (mut hand, mut wakes_at, mut child, mut version, mut signals) = (None, None, None, None, Vec::new());
-        match begins {
-            Begins::Worker => hand = self.decision.take_hand(queue),
-            Begins::Sleep(span) => wakes_at = Some(self.decision.now().after(span)),
-            Begins::Child(of) => (child, version) = (Some(self.decision.child(self.place, attempt)), of),
-            Begins::Listening(to) => signals = to,
-        }
+        let (hand, wakes_at, child, signals) = match begins {
+            Begins::Worker => (self.decision.take_hand(queue), None, None, Vec::new()),
+            Begins::Sleep(span) => (None, Some(self.decision.now().after(span)), None, Vec::new()),
+            Begins::Child(version) => {
+                (None, None, Some((self.decision.child(self.place, attempt), version)), Vec::new())
+            }
+            Begins::Listening(signals) => (None, None, None, signals),
+        };
+        let (child, version) = child.unzip();
         let (handed_to, session) = hand.unzip();
         let node = self.address();
         self.decision.emit(RunEvent::AttemptScheduled {
@@ -70,8 +80,8 @@ impl Step<'_, '_> {
             child,
             signals,
         });
-        if let Some((child, version)) = child.zip(version) {
-            self.call_child(attempt, child, version);
+        if let Some((child, version)) = child.zip(version.flatten()) {
+            call_child(self, attempt, child, version);
         }
         Ok(())
     }

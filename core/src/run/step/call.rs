@@ -65,7 +65,7 @@ impl Step<'_, '_> {
         match answer {
             Answer::Current { version } => {
                 if called.is_none() {
-                    self.call_child(attempt, child, version);
+                    call_child(self, attempt, child, version);
                 }
                 Ok(())
             }
@@ -78,12 +78,6 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Takes down which version is called: now its run is told to start.
-    pub(super) fn call_child(&mut self, attempt: Attempt, child: RunId, version: DefinitionVersion) {
-        let node = self.address();
-        self.decision.emit(RunEvent::ChildCalled { node, attempt, child, version });
-    }
-
     /// Has the run cancelled that the current attempt waits for, if it waits for one.
     pub(super) fn withdraw_child(&mut self) {
         let waits = self.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
@@ -92,6 +86,12 @@ impl Step<'_, '_> {
             self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child });
         }
     }
+}
+
+/// Takes down which version is called: now its run is told to start.
+pub(super) fn call_child(step: &mut Step<'_, '_>, attempt: Attempt, child: RunId, version: DefinitionVersion) {
+    let node = step.address();
+    step.decision.emit(RunEvent::ChildCalled { node, attempt, child, version });
 }
 
 /// Ends the attempt as its child has ended.

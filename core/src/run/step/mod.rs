@@ -43,6 +43,7 @@ pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
 pub(super) use ready::{Readiness, readiness};
+pub(super) use signal::receive as receive_signal;
 
 use attempt::{Begins, Seen};
 use call::Calls;
@@ -93,10 +94,7 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }
-        if signal::is_told(self) {
-            return signal::go_on(self);
-        }
-        if memo::is_asked(self) {
+        if memo::is_asked(self) || signal::is_told(self) {
             return begin_as_it_is(self, self.input());
         }
         if self.state().phase != Phase::Pending {

@@ -8,11 +8,11 @@ use super::{Begins, Step};
 use crate::definition::{SignalWanted, WaitSignal, signal_key_of};
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
-use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX};
+use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX, takers};
 use crate::run::output::check_depth;
 use crate::run::state::Due;
 use crate::run::{AwaitedSignal, RunEvent, RunFailure, RunRejection};
-use crate::{CommandId, Json, SignalKey, SignalName, Timestamp};
+use crate::{CommandId, Json, SignalKey, SignalName};
 
 pub(super) struct Listens<'n> {
     pub wait: &'n WaitSignal,
@@ -20,13 +20,16 @@ pub(super) struct Listens<'n> {
 
 impl Kind for Listens<'_> {
     fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
+        if is_told(step) {
+            return go_on(step);
+        }
         let wanted = self.wait.signals.iter().map(|wanted| awaited(step, wanted));
         let signals = match wanted.collect::<Result<Vec<_>, _>>() {
             Ok(signals) => signals,
             Err(failure) => return step.fail(failure, None),
         };
         step.schedule(input, Begins::Listening(signals))?;
-        step.take_what_has_come();
+        take_what_has_come(step);
         Ok(())
     }
 
@@ -58,7 +61,7 @@ pub(super) fn is_told(step: &Step<'_, '_>) -> bool {
 }
 
 /// Ends a node with the signal that has come.
-pub(super) fn go_on(step: &mut Step<'_, '_>) -> Result<(), Later> {
+fn go_on(step: &mut Step<'_, '_>) -> Result<(), Later> {
     let Some(output) = step.current().and_then(|current| current.taken()).map(output_of) else { return Ok(()) };
     step.succeed(step.attempt(), output, Vec::new(), None)
 }
@@ -75,11 +78,7 @@ fn output_of(letter: &Letter) -> Json {
         received_at: String,
     }
     let Letter { id, name, key, payload, received_at } = letter;
-    Json::of(&Told { name, key: key.as_ref(), payload, signal_id: *id, received_at: written(*received_at) })
-}
-
-fn written(time: Timestamp) -> String {
-    time.to_string()
+    Json::of(&Told { name, key: key.as_ref(), payload, signal_id: *id, received_at: received_at.to_string() })
 }
 
 /// Makes what a node waits for.
@@ -95,62 +94,58 @@ fn awaited(step: &Step<'_, '_>, wanted: &SignalWanted) -> Result<AwaitedSignal, 
     Ok(AwaitedSignal { name: wanted.name.clone(), key })
 }
 
-impl Step<'_, '_> {
-    /// Takes a signal that came before anybody waited for it.
-    fn take_what_has_come(&mut self) {
-        let Some(current) = self.current() else { return };
-        let Some(wanted) = current.listens_for() else { return };
-        let (attempt, kept) = (current.attempt, self.decision.run().mail.as_ref());
-        if let Some(signal) = kept.and_then(|mail| mail.first_for(wanted)) {
-            let node = self.address();
-            self.decision.emit(RunEvent::SignalTaken { node, attempt, signal });
-        }
+/// Takes a signal that came before anybody waited for it.
+fn take_what_has_come(step: &mut Step<'_, '_>) {
+    let Some(current) = step.current() else { return };
+    let Some(wanted) = current.listens_for() else { return };
+    let attempt = current.attempt;
+    if let Some(signal) = step.decision.run().waiting.mail.first_for(wanted) {
+        let node = step.address();
+        step.decision.emit(RunEvent::SignalTaken { node, attempt, signal });
     }
 }
 
-impl Decision<'_> {
-    /// Receives a signal; whoever has waited longest for it takes it, or all who wait do.
-    ///
-    /// # Errors
-    /// Why it is not received; one that was received before changes nothing.
-    pub fn receive(
-        &mut self,
-        signal: CommandId,
-        said: AwaitedSignal,
-        payload: Json,
-        broadcast: bool,
-    ) -> Result<(), RunRejection> {
-        let most = if broadcast { SIGNAL_TAKERS_MAX + 1 } else { 1 };
-        let takers = self.run().takers(&said, most);
-        if let Some(mail) = &self.run().mail {
-            if mail.has_received(signal) {
-                return Ok(());
-            }
-            if mail.count_received() >= SIGNALS_MAX {
-                return Err(RunRejection::SignalsExhausted);
-            }
-            if !broadcast && takers.is_empty() && !mail.has_room_for(payload.len_bytes()) {
-                return Err(RunRejection::SignalsFull { kept: self.run().signals_kept() });
-            }
-        }
-        if takers.len() > SIGNAL_TAKERS_MAX {
-            let message = format!("more than {SIGNAL_TAKERS_MAX} nodes wait for it");
-            return Err(RunRejection::SignalInvalid { message });
-        }
-        check(&payload).map_err(|message| RunRejection::SignalInvalid { message })?;
-        let AwaitedSignal { name, key } = said;
-        let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast };
-        if self.turn.lacks_memory_for(event.weight()).is_some() {
-            return Err(RunRejection::SignalsFull { kept: self.run().signals_kept() });
-        }
-        self.emit(event);
-        for place in takers {
-            let node = self.run().address(place);
-            let attempt = Step::at(self, place).attempt();
-            self.emit(RunEvent::SignalTaken { node, attempt, signal });
-        }
-        Ok(())
+/// Has a run receive a signal; whoever has waited longest for it takes it, or all who wait do.
+///
+/// # Errors
+/// Why it is not received; one that was received before changes nothing.
+pub(in crate::run) fn receive(
+    decision: &mut Decision<'_>,
+    signal: CommandId,
+    said: AwaitedSignal,
+    payload: Json,
+    broadcast: bool,
+) -> Result<(), RunRejection> {
+    let mail = &decision.run().waiting.mail;
+    if mail.has_received(signal) {
+        return Ok(());
     }
+    if mail.count_received() >= SIGNALS_MAX {
+        return Err(RunRejection::SignalsExhausted);
+    }
+    let takers = takers(decision.run(), &said, if broadcast { SIGNAL_TAKERS_MAX + 1 } else { 1 });
+    let is_kept = takers.is_empty() && !broadcast;
+    let full = RunRejection::SignalsFull { kept: mail.count() };
+    if is_kept && !mail.has_room_for(payload.len_bytes()) {
+        return Err(full);
+    }
+    let invalid = |message| RunRejection::SignalInvalid { message };
+    if takers.len() > SIGNAL_TAKERS_MAX {
+        return Err(invalid(format!("more than {SIGNAL_TAKERS_MAX} nodes wait for it")));
+    }
+    check(&payload).map_err(invalid)?;
+    let AwaitedSignal { name, key } = said;
+    let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast };
+    if decision.turn.lacks_memory_for(event.weight()).is_some() {
+        return Err(full);
+    }
+    decision.emit(event);
+    for place in takers {
+        let node = decision.run().address(place);
+        let attempt = Step::at(decision, place).attempt();
+        decision.emit(RunEvent::SignalTaken { node, attempt, signal });
+    }
+    Ok(())
 }
 
 /// Whether a run can keep such a payload.
