@@ -128,7 +128,7 @@ pub const TABLE: [Entry; 66] = [
     entry(Code::ValueLost, "run/value_lost", 500, "the value is not in the store of values", "Tell your operator, who gives the stream HW_VALUES back from a backup."),
     entry(Code::MomentNotFound, "run/moment_not_found", 404, "the run has no such moment", "Take a revision, a branch, or a node and an attempt from its events and traces; right after a write, pass its token as minSeq."),
     entry(Code::HistoryUnclear, "run/history_unclear", 409, "the history of the run cannot be folded", "It was in quarantine, or is older than what this release folds: its events and traces are there."),
-    entry(Code::ContextTooLarge, "run/context_too_large", 413, "the values of the run are too large to look back at", "Take its values one by one, as its traces name them."),
+    entry(Code::ContextTooLarge, "run/context_too_large", 413, "the values of the run are too large to look back at", "Take its values one by one, as its traces name them; of an active run GET /runs/{runId}/context shows more than /live."),
     entry(Code::RunClosed, "run/closed", 409, "the run has ended and never changes again", "Start a new run if that is what is wanted."),
     entry(Code::KeyReused, "run/key_reused", 409, "the idempotency key was used before for something else", "Use one key for one wish: a new key for another input."),
     entry(Code::StartUnclear, "run/start_unclear", 409, "whether this start came before is not known any more", "Look for the run. If it is not there, start it anew; the clocks of the engine's machines have to agree within a minute."),

@@ -7,6 +7,7 @@ mod actions;
 mod quarantine;
 mod queue;
 mod replies;
+mod runs;
 mod stalled;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 pub use actions::DescribedAction;
 pub use queue::QueueDepth;
 use replies::{Ends, ends, is_passing, named_epoch};
+pub use runs::DescribedRun;
 pub use stalled::STORES_NOTHING_MIN;
 use stalled::Stalls;
 
@@ -121,6 +123,7 @@ impl ShardClient {
             ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
+            | ShardReply::Run { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -144,6 +147,7 @@ impl ShardClient {
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Action { .. }
+            | ShardReply::Run { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

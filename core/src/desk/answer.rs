@@ -54,6 +54,7 @@ impl<R, T> Desk<R, T> {
                 self.reply_work(place, WorkReply::Alive { cancelled, unclear }, out);
             }
             Asker::Watcher(place) => self.answers.refuse(place, Rejection::Run(RunRejection::RunNotFound), out),
+            Asker::Reader { place, told } => self.answers.reply(place, *told, out),
             Asker::Prober(place) => {
                 let epoch = self.owner.epoch();
                 self.answers.reply(place, ShardReply::Driven { epoch, appending_ms: None }, out);

@@ -8,8 +8,9 @@ use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{ShardReply, ShardRequest};
+use crate::run::{RunRejection, live_context};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
-use crate::{DefinitionVersion, RunId};
+use crate::{BranchId, DefinitionVersion, RunId, WorkspaceId};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -50,10 +51,13 @@ impl<R, T> Desk<R, T> {
             ShardRequest::Release { id, aggregate, by, actor } => {
                 return self.begin_release(aggregate, by, Releasing { id, actor, place }, out);
             }
-            ShardRequest::NameEpoch { prove } => return self.name_epoch(place, prove, at, out),
+            ShardRequest::NameEpoch { prove } => return name_epoch(self, place, prove, at, out),
             ShardRequest::DescribeAsset { key } => described(shard, &key),
             ShardRequest::DescribeAction { key, version, content_hash } => {
                 version_of(shard.action(&key), version, content_hash.as_deref())
+            }
+            ShardRequest::DescribeRun { workspace, run, branch } => {
+                return tell_of_run(self, place, live(shard, &workspace, run, branch), out);
             }
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
@@ -78,16 +82,43 @@ impl<R, T> Desk<R, T> {
             None => self.owner.hold(Caller(Asker::Watcher(place))),
         }
     }
+}
 
-    /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
-    fn name_epoch(&mut self, place: FramePlace, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let appending_ms = match self.appends.writable(at.steady) {
-            Writable::Stalled(pending) => u64::try_from(pending.as_millis()).ok(),
-            Writable::Unproven if prove => return self.owner.hold(Caller(Asker::Prober(place))),
-            Writable::Unproven | Writable::Proven => None,
-        };
-        let driven = ShardReply::Driven { epoch: self.owner.epoch(), appending_ms };
-        self.answers.reply(place, driven, out);
+/// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
+fn name_epoch<R, T>(desk: &mut Desk<R, T>, place: FramePlace, prove: bool, at: Moment, out: &mut Vec<Output<R, T>>) {
+    let appending_ms = match desk.appends.writable(at.steady) {
+        Writable::Stalled(pending) => u64::try_from(pending.as_millis()).ok(),
+        Writable::Unproven if prove => return desk.owner.hold(Caller(Asker::Prober(place))),
+        Writable::Unproven | Writable::Proven => None,
+    };
+    let driven = ShardReply::Driven { epoch: desk.owner.epoch(), appending_ms };
+    desk.answers.reply(place, driven, out);
+}
+
+/// Tells who asks what is seen of a run: when that is durable.
+fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply, out: &mut Vec<Output<R, T>>) {
+    if desk.owner.is_filling() || desk.owner.is_appending() {
+        return desk.owner.hold(Caller(Asker::Reader { place, told: Box::new(told) }));
+    }
+    desk.answers.reply(place, told, out);
+}
+
+/// What is seen in a branch of a run, where that is told.
+fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+    let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
+    match shard.run(run) {
+        Some(run) if run.workspace() == workspace => {
+            let (context, bytes) = live_context(run, branch);
+            ShardReply::Run { context, bytes }
+        }
+        None if shard.is_quarantined(run) => {
+            let reason = "its state is not known".to_owned();
+            ShardReply::Refused { rejection: Rejection::Quarantined { reason } }
+        }
+        Some(_) | None => match shard.ended_run(run) {
+            Some(ended) => refused(RunRejection::RunClosed { status: ended.status }),
+            None => refused(RunRejection::RunNotFound),
+        },
     }
 }
 

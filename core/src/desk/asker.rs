@@ -1,6 +1,7 @@
 //! Who asks for what is decided.
 
 use super::frames::FramePlace;
+use crate::protocol::ShardReply;
 use crate::shard::{Rejection, Submission};
 use crate::{LeaseToken, SessionId};
 
@@ -37,6 +38,11 @@ pub(super) enum Asker<T> {
     },
     /// Who would wait for the end of a run that is not known.
     Watcher(FramePlace),
+    /// Who has read something that may not be durable yet.
+    Reader {
+        place: FramePlace,
+        told: Box<ShardReply>,
+    },
     /// Who asks whether the shard can append.
     Prober(FramePlace),
     /// The shard itself: a definition to adopt.
@@ -63,6 +69,7 @@ impl<T> Asker<T> {
             | Self::Heartbeat { .. }
             | Self::Stranger { .. }
             | Self::Watcher(_)
+            | Self::Reader { .. }
             | Self::Prober(_)
             | Self::Adoption
             | Self::Nobody => None,
@@ -75,7 +82,9 @@ impl<T> Asker<T> {
             Self::Work { place, .. } | Self::Stranger { place, .. } | Self::Heartbeat { place, .. } => {
                 Some(Waits::Worker(*place))
             }
-            Self::Shard(place) | Self::Watcher(place) | Self::Prober(place) => Some(Waits::Process(*place)),
+            Self::Shard(place) | Self::Watcher(place) | Self::Reader { place, .. } | Self::Prober(place) => {
+                Some(Waits::Process(*place))
+            }
             Self::Inquirer(asker) => asker.waits(),
             Self::Effect { .. } | Self::Adoption | Self::Nobody => None,
         }

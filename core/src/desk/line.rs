@@ -56,6 +56,7 @@ impl Sender {
             ShardRequest::DescribeAsset { .. }
             | ShardRequest::DescribeAction { .. }
             | ShardRequest::DescribeQueue { .. }
+            | ShardRequest::DescribeRun { .. }
             | ShardRequest::ListQuarantine { .. }
             | ShardRequest::Release { .. }
             | ShardRequest::NameHeard { .. }

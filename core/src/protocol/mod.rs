@@ -20,8 +20,8 @@ use crate::shard::{
 };
 pub use crate::task::{Task, Work};
 use crate::{
-    Actor, Attempt, CommandId, DefinitionVersion, Epoch, Incarnation, Json, LeaseToken, NodeAddress, QueueName, RunId,
-    SessionId, ShardId, Timestamp, WorkerId, WorkspaceId,
+    Actor, Attempt, BranchId, CommandId, DefinitionVersion, Epoch, Incarnation, Json, LeaseToken, NodeAddress,
+    QueueName, RunId, SessionId, ShardId, Timestamp, WorkerId, WorkspaceId,
 };
 
 /// The version of the worker protocol that this release speaks.
@@ -173,6 +173,9 @@ pub enum ShardRequest {
     },
     /// How many attempts wait for a queue, and how many workers hold. Not fenced: for advice.
     DescribeQueue { workspace: WorkspaceId, queue: QueueName },
+    /// What expressions see in a branch of an active run, as far as it is durable. An owner that has lost the shard unawares says
+    /// what it knows.
+    DescribeRun { workspace: WorkspaceId, run: RunId, branch: BranchId },
     /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
     ListQuarantine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,6 +211,7 @@ impl ShardRequest {
             | Self::DescribeAsset { .. }
             | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
+            | Self::DescribeRun { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }
             | Self::NameHeard { .. }
@@ -240,6 +244,13 @@ pub enum ShardReply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found: Option<(DefinitionVersion, Json)>,
         of_content: DefinitionVersion,
+    },
+    /// A [`crate::run::Context`]; absent: the branch is not open, or what is seen there is too large to be told.
+    Run {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Json>,
+        /// About how many bytes it has; 0: the branch is not open.
+        bytes: u64,
     },
     /// Attempts of a queue.
     Queue {

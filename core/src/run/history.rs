@@ -78,26 +78,50 @@ impl History {
 
     /// Returns what is seen in a branch now; `None` where it is not open (any more), or nothing has happened.
     pub fn seen_in(&self, branch: BranchId) -> Option<Context> {
-        let run = self.run.as_ref()?;
-        let own = run.branches.get(branch)?;
-        let mut nodes = BTreeMap::new();
-        for (_, of) in run.branches.around(branch) {
-            for (node, state) in of.nodes() {
-                let status = state.phase.status();
-                if status != NodeStatus::Pending {
-                    let seen = SeenNode { status, attempts: state.attempts, output: state.output.clone() };
-                    nodes.entry(run.definition().node(node).id.clone()).or_insert(seen);
-                }
+        seen(self.run.as_ref()?, branch)
+    }
+}
+
+/// How many bytes are told of an active run.
+pub const LIVE_BYTES_MAX: usize = 256 << 10;
+/// How many nodes of it that were touched.
+const LIVE_NODES_MAX: usize = 2_000;
+
+/// Returns what is seen in a branch of an active run, where it is open and that is not too much, and about how many bytes it has.
+pub(crate) fn live_context(run: &Run, branch: BranchId) -> (Option<Json>, u64) {
+    let Some(own) = run.branches.get(branch) else { return (None, 0) };
+    let size = run.branches.around(branch).map(|(_, of)| of.nodes().len()).sum::<usize>();
+    if size > LIVE_NODES_MAX {
+        // Whoever asks is not told less than there is.
+        return (None, LIVE_BYTES_MAX as u64 + 1);
+    }
+    let outputs =
+        run.branches.around(branch).flat_map(|(_, of)| of.nodes()).filter_map(|(_, node)| node.output.as_ref());
+    let values = outputs.chain(run.state_of(branch).values()).chain(own.item.iter().flatten()).chain([run.input()]);
+    let bytes = values.map(Json::len_bytes).sum::<usize>();
+    let context = if bytes <= LIVE_BYTES_MAX { seen(run, branch).as_ref().map(Json::of) } else { None };
+    (context, bytes as u64)
+}
+
+fn seen(run: &Run, branch: BranchId) -> Option<Context> {
+    let own = run.branches.get(branch)?;
+    let mut nodes = BTreeMap::new();
+    for (_, of) in run.branches.around(branch) {
+        for (node, state) in of.nodes() {
+            let status = state.phase.status();
+            if status != NodeStatus::Pending {
+                let seen = SeenNode { status, attempts: state.attempts, output: state.output.clone() };
+                nodes.entry(run.definition().node(node).id.clone()).or_insert(seen);
             }
         }
-        Some(Context {
-            revision: run.revision(),
-            status: run.status(),
-            input: run.input().clone(),
-            state: BTreeMap::clone(run.state_of(branch)),
-            nodes,
-            item: own.item.as_ref().map(|[item, _]| item.clone()),
-            index: own.parent.map(|_| own.index),
-        })
     }
+    Some(Context {
+        revision: run.revision(),
+        status: run.status(),
+        input: run.input().clone(),
+        state: BTreeMap::clone(run.state_of(branch)),
+        nodes,
+        item: own.item.as_ref().map(|[item, _]| item.clone()),
+        index: own.parent.map(|_| own.index),
+    })
 }

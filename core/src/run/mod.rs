@@ -68,7 +68,8 @@ pub use event::{
     RunEvent,
 };
 pub(crate) use evolve::evolve;
-pub use history::{Context, History, SeenNode};
+pub(crate) use history::live_context;
+pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
 pub use mail::{SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX};

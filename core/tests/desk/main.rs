@@ -8,6 +8,7 @@
 //! | `workers` | who is handed what, again, and who fell silent |
 //! | `parking` | what waits for a definition, and what comes behind it |
 //! | `current` | who asks which version is current |
+//! | `live` | who asks what is seen of a run |
 //! | `told` | what a worker is told, when, and when it is called |
 //! | `weight` | how much what waits weighs, and that it weighs nothing afterwards |
 //! | `answers` | what goes together in one message to a worker |
@@ -19,6 +20,7 @@ mod asked;
 mod bounds;
 mod current;
 mod floods;
+mod live;
 mod parking;
 mod room;
 mod told;

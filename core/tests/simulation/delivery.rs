@@ -179,6 +179,7 @@ impl Cluster {
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
+                | ShardReply::Run { .. }
                 | ShardReply::Driven { .. } => None,
             };
             match follows {

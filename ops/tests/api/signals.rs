@@ -34,6 +34,12 @@ async fn what_is_said_to_a_run_is_acknowledged_and_taken_once() {
     assert_eq!(nodes, [json!("succeeded"), json!("waiting")]);
     assert_eq!(run_seen["traces"][0]["output"]["payload"], json!({"cents": 1}));
     assert_eq!(run_seen["traces"][0]["output"]["signalId"], received["signalId"]);
+    let live = engine.get(&format!("/runs/{run}/live")).await.data(200)["context"].clone();
+    assert_eq!(live["nodes"]["first"]["output"]["payload"], json!({"cents": 1}));
+    assert_eq!((&live["nodes"]["second"]["status"], &live["input"]), (&json!("waiting"), &json!({"order": 7})));
+    engine.get(&format!("/runs/{run}/live?branch=9")).await.problem("run/moment_not_found");
+    let other = engine.request(Method::GET, &format!("/runs/{run}/live")).header("headwater-workspace", "other");
+    engine.send(other).await.problem("run/not_found");
     let again = say("k", body.clone()).await.data(202).clone();
     assert_eq!(again["signalId"], received["signalId"]);
     assert_eq!(seen(&engine, &run, &again["token"]).await["nodes"][1]["status"], "waiting", "it is the same signal");
@@ -53,5 +59,6 @@ async fn what_is_said_to_a_run_is_acknowledged_and_taken_once() {
     let last = say("l", body.clone()).await.data(202).clone();
     assert_eq!(seen(&engine, &run, &last["token"]).await["status"], "succeeded");
     assert_eq!(say("m", body).await.problem("run/closed")["runStatus"], "succeeded");
+    engine.get(&format!("/runs/{run}/live")).await.problem("run/closed");
     engine.stop().await;
 }

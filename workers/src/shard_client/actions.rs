@@ -35,6 +35,7 @@ impl ShardClient {
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
+            | ShardReply::Run { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

@@ -31,6 +31,7 @@ impl ShardClient {
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
+                | ShardReply::Run { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },
@@ -63,6 +64,7 @@ impl ShardClient {
                 | ShardReply::Ended { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
+                | ShardReply::Run { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },

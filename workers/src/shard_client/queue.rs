@@ -40,6 +40,7 @@ impl ShardClient {
                     | ShardReply::Ended { .. }
                     | ShardReply::Asset { .. }
                     | ShardReply::Action { .. }
+                    | ShardReply::Run { .. }
                     | ShardReply::Quarantine { .. }
                     | ShardReply::Heard { .. }
                     | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),

@@ -23,6 +23,7 @@ pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<En
             | ShardReply::Done { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
+            | ShardReply::Run { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -47,7 +48,8 @@ pub(super) fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Opt
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
             | ShardReply::Asset { .. }
-            | ShardReply::Action { .. },
+            | ShardReply::Action { .. }
+            | ShardReply::Run { .. },
         )
         | None => Ok(None),
     }

@@ -56,6 +56,7 @@ pub(super) async fn heard_by(broker: &Broker, other: ShardId, of: ShardId) -> Op
         | ShardReply::Ended { .. }
         | ShardReply::Asset { .. }
         | ShardReply::Action { .. }
+        | ShardReply::Run { .. }
         | ShardReply::Queue { .. }
         | ShardReply::Quarantine { .. }
         | ShardReply::Driven { .. }

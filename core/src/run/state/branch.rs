@@ -86,7 +86,7 @@ impl Branch {
     }
 
     /// Returns every node with its position.
-    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeState)> {
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeState)> + ExactSizeIterator {
         self.nodes.iter().enumerate().map(|(at, state)| (NodeIx(self.first + at as u32), state))
     }
 

@@ -16,6 +16,9 @@ const VALUES_MAX: usize = 8;
 /// How many looks back at a run there are at once, each of which folds its history.
 const LOOKS_MAX: usize = 4;
 
+/// How many ask shards at once what is seen of a run, each of which is told 256 KiB at most.
+const LIVE_MAX: usize = 64;
+
 /// What only so many requests do at once.
 pub struct Turns {
     /// Whoever takes in a batch, one at a time: it is held in memory.
@@ -28,6 +31,8 @@ pub struct Turns {
     values: Arc<Semaphore>,
     /// Whoever looks back at a run.
     looks: Semaphore,
+    /// Whoever asks a shard what is seen of a run.
+    live: Semaphore,
 }
 
 impl Turns {
@@ -40,6 +45,7 @@ impl Turns {
             walks: Semaphore::new(WALKS_MAX),
             values,
             looks: Semaphore::new(LOOKS_MAX),
+            live: Semaphore::new(LIVE_MAX),
         }
     }
 
@@ -70,6 +76,11 @@ impl Turns {
     /// Lets one look back at a run, until the turn is dropped. Waits while as many do as may: nobody else waits for them.
     pub async fn look(&self) -> SemaphorePermit<'_> {
         self.looks.acquire().await.expect("turns are never closed")
+    }
+
+    /// Lets one ask a shard what is seen of a run, until the turn is dropped. Waits while as many do as may.
+    pub async fn live(&self) -> SemaphorePermit<'_> {
+        self.live.acquire().await.expect("turns are never closed")
     }
 
     /// Lets one be sent large values, until the turn is dropped. Waits while as many are as may.
