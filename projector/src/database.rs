@@ -125,6 +125,11 @@ impl Database {
         &self.schema
     }
 
+    /// The newest migration that this program knows.
+    pub(crate) fn newest_migration() -> i32 {
+        embedded::migrations::runner().get_migrations().iter().map(|one| one.version()).max().unwrap_or_default()
+    }
+
     /// Makes the schema if need be and applies the migrations it lacks. Safe to call from several processes at once.
     ///
     /// # Errors

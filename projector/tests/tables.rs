@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_projector::Database;
+use headwater_projector::queries::Reads;
 use headwater_projector::server::PostgresServer;
 use headwater_projector::tables;
 
@@ -63,5 +64,18 @@ async fn whoever_is_stopped_while_it_migrates_holds_nobody_back() {
         .expect("nobody holds the lock any more")
         .unwrap();
     database.migrate().await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_lacks_a_migration_is_not_ready_to_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = PostgresServer::start(folder.path()).await.unwrap();
+    let reads = Reads::of(Database::open(&server.url()).await.unwrap());
+    assert!(reads.is_migrated().await.unwrap());
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("DELETE FROM headwater.refinery_schema_history WHERE version > 1").await.unwrap();
+    assert!(!reads.is_migrated().await.unwrap(), "the tables are there, and not all of their columns");
     server.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::{Moment, Reads};
 use crate::batch::Cursor;
 use crate::columns::smallint;
-use crate::database::DatabaseError;
+use crate::database::{Database, DatabaseError};
 use crate::tables::ALL;
 use crate::tables::cursors::{self, cursor_of, shard_of};
 
@@ -47,6 +47,17 @@ pub struct WriteObstacles {
 }
 
 impl Reads {
+    /// Returns whether the schema has everything that this program reads: some migrations take long, and each shows as it is
+    /// done.
+    ///
+    /// # Errors
+    /// As every other read.
+    pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
+        let sql = "SELECT coalesce(max(version), 0)::int4 FROM refinery_schema_history";
+        let rows = self.rows(sql, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.get::<_, i32>(0) >= Database::newest_migration()))
+    }
+
     /// Returns what a projector that connects as this one would find in its way. Nothing is written.
     ///
     /// # Errors

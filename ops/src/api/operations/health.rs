@@ -91,8 +91,13 @@ fn broker(api: &Api) -> Result<String, String> {
 }
 
 async fn database(api: &Api) -> Result<String, String> {
-    match tokio::time::timeout(CHECK_WAIT, api.reads.cursors()).await {
-        Ok(Ok(_)) => match api.projection.lag().into_iter().flatten().find_map(|lag| lag.stopped) {
+    let looked = async {
+        api.reads.cursors().await?;
+        api.reads.is_migrated().await
+    };
+    match tokio::time::timeout(CHECK_WAIT, looked).await {
+        Ok(Ok(false)) => Err("the tables of the read models are being brought up to date".to_owned()),
+        Ok(Ok(true)) => match api.projection.lag().into_iter().flatten().find_map(|lag| lag.stopped) {
             Some(stopped) => Err(format!(
                 "the database refuses what is projected ({stopped}): mend it, and what waits goes on by itself"
             )),
