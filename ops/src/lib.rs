@@ -12,6 +12,7 @@
 //! | [`codes`] | what can go wrong, for programs |
 //! | [`documents`] | how JSON and YAML from outside become values |
 //! | [`cli`] | what people type |
+//! | [`rehearsal`] | what a run would do, on paper |
 //! | [`bench`] | how fast it is, beside the bare broker |
 //! | [`failure`] | why a command did not do as asked |
 //! | [`telemetry`] | logs |
@@ -26,6 +27,7 @@ pub mod dev;
 pub mod documents;
 pub mod failure;
 pub mod process;
+pub mod rehearsal;
 pub mod roles;
 pub mod settings;
 pub mod telemetry;

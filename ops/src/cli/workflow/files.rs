@@ -130,7 +130,8 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-fn spelling(path: &Path) -> Option<Spelling> {
+/// Returns how a file is spelled, by its name.
+pub fn spelling(path: &Path) -> Option<Spelling> {
     match path.extension()?.to_str()? {
         "json" => Some(Spelling::Json),
         "yaml" | "yml" => Some(Spelling::Yaml),
