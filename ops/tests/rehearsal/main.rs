@@ -2,7 +2,7 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | here | how the command answers |
+//! | here | whether the examples' tests pass, and how the command answers |
 //! | `found` | which mistakes of definitions and handlers come to light |
 //! | `refused` | what is wrong with a test file |
 //! | `faults` | what goes wrong by a seed |
@@ -11,6 +11,7 @@ mod faults;
 mod found;
 mod refused;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -57,5 +58,51 @@ impl Desk {
     pub fn test(&self, arguments: &[&str]) -> Said {
         let path = self.folder.path().join("flow.test.yaml");
         headwater(&[&["test", path.to_str().unwrap()], arguments].concat())
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn tests_of_examples() -> Vec<PathBuf> {
+    ["examples/directory-insights/directory-insights.test.yaml", "examples/tests/patterns.test.yaml"]
+        .map(|path| repository().join(path))
+        .to_vec()
+}
+
+#[test]
+fn the_tests_of_the_examples_pass() {
+    let files = tests_of_examples();
+    let files: Vec<_> = files.iter().map(|path| path.to_str().unwrap()).collect();
+    let said = headwater(&[&["test"], files.as_slice()].concat());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("\n18 passed, 0 failed\n"), "{}", said.out);
+}
+
+/// The blocks of a page that are marked so, without their fences.
+fn blocks<'p>(page: &'p str, mark: &str) -> Vec<&'p str> {
+    let fence = format!("\n```{mark}\n");
+    let found = page.split(&fence).skip(1);
+    found.map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_do_what_it_says() {
+    let page = std::fs::read_to_string(repository().join("docs/testing.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for block in blocks(&page, "yaml") {
+        let name = block.lines().next().and_then(|line| line.strip_prefix("# ")).expect("an example names its file");
+        std::fs::write(folder.path().join(name), block).unwrap();
+    }
+    // The closing fences of the others look like opening ones of these.
+    let answers: Vec<_> = blocks(&page, "").into_iter().filter(|block| block.contains(".test.yaml\n  ")).collect();
+    assert_eq!(answers.len(), 2);
+    let play = |name: &str| headwater(&["test", folder.path().join(name).to_str().unwrap()]);
+    for (name, code, answer) in [("order", 0, Some(answers[0])), ("each", 0, None), ("charge", 1, Some(answers[1]))] {
+        let said = play(&format!("{name}.test.yaml"));
+        assert_eq!(said.code, code, "{}{}", said.out, said.err);
+        let shown = said.out.replace(&format!("{}/", folder.path().display()), "");
+        assert!(answer.is_none_or(|answer| shown.starts_with(answer)), "{shown}");
     }
 }
