@@ -1,4 +1,4 @@
-//! `headwater test` as people type it: no server, no network.
+//! `headwater test` and `headwater run replay` as people type them: no server, no network.
 //!
 //! | file | question |
 //! |---|---|
@@ -6,7 +6,9 @@
 //! | `found` | which mistakes of definitions and handlers come to light |
 //! | `refused` | what is wrong with a test file |
 //! | `faults` | what goes wrong by a seed |
+//! | `exported` | what is folded of an exported run, and what is found in one that was changed |
 
+mod exported;
 mod faults;
 mod found;
 mod refused;
