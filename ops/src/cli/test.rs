@@ -16,6 +16,9 @@ use crate::rehearsal::{self, Part, Problem, Rehearsal, Script, Verdict};
 /// How large a test file may be.
 pub const TEST_FILE_BYTES_MAX: u64 = 4 << 20;
 
+/// With how many seeds a case is tried at most.
+pub const SEEDS_MAX: u32 = 100_000;
+
 /// What `test` takes.
 #[derive(Debug, Args)]
 pub struct TestSettings {
@@ -28,6 +31,9 @@ pub struct TestSettings {
     /// Have things go wrong in every case, as this seed chooses.
     #[arg(long, value_name = "SEED")]
     faults: Option<u64>,
+    /// Try each case with so many seeds, from the given one or 1 on, until one fails.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
+    seeds: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -67,7 +73,21 @@ pub fn run(settings: &TestSettings) -> Result<ExitCode, Failure> {
 fn verdicts(rehearsal: &Rehearsal, settings: &TestSettings) -> Vec<Verdict> {
     let is_meant = |name: &str| settings.case.as_ref().is_none_or(|part| name.contains(part));
     let meant = rehearsal.cases().enumerate().filter(|(_, case)| is_meant(&case.name));
-    meant.map(|(at, _)| rehearsal.play(at, settings.faults)).collect()
+    meant.map(|(at, _)| verdict(rehearsal, at, settings)).collect()
+}
+
+/// Plays a case, with one seed after the other where that is asked for: the first that fails counts.
+fn verdict(rehearsal: &Rehearsal, case: usize, settings: &TestSettings) -> Verdict {
+    let Some(count) = settings.seeds else { return rehearsal.play(case, settings.faults) };
+    let first = settings.faults.unwrap_or(1);
+    let mut seed = first;
+    loop {
+        let verdict = rehearsal.play(case, Some(seed));
+        if !verdict.is_passed() || seed.wrapping_sub(first) + 1 >= u64::from(count) {
+            return verdict;
+        }
+        seed = seed.wrapping_add(1);
+    }
 }
 
 /// Reads a test file and the definitions that it names.
@@ -96,7 +116,10 @@ fn parts(path: &Path, script: &Script) -> Result<Vec<Part>, Failure> {
     let paths: Vec<_> = script.definitions.iter().map(|named| folder.join(named)).collect();
     let found = files::read(&paths)?;
     let checked = files::check(&found.sourced)?;
-    let part = |Checked { slug, source, content_hash, .. }: Checked| Part { slug, source, content_hash };
+    let part = |Checked { slug, source, content_hash, declares, .. }: Checked| {
+        let made = declares.into_iter().filter(|(_, declaration)| !declaration.producers.is_empty());
+        Part { slug, source, content_hash, produces: made.map(|(asset, _)| asset).collect() }
+    };
     Ok(checked.workflows.into_iter().map(part).collect())
 }
 

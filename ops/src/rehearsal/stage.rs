@@ -14,8 +14,8 @@ use headwater_core::shard::{AssetKey, Command, Effect, QueueKey, Rejection, Shar
 use headwater_core::task::Task;
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
 use headwater_core::{
-    Attempt, CommandId, DefinitionVersion, Json, NodeAddress, RunId, SessionId, ShardId, Slug, Timestamp, WorkerId,
-    WorkspaceId,
+    AssetId, Attempt, CommandId, DefinitionVersion, Json, NodeAddress, RunId, SessionId, ShardId, Slug, Timestamp,
+    WorkerId, WorkspaceId,
 };
 
 use super::crew::{Crew, Fault, MissingMock, Word};
@@ -45,6 +45,8 @@ pub struct Part {
     /// The document in its canonical form.
     pub source: Json,
     pub content_hash: String,
+    /// The assets that it makes.
+    pub produces: Vec<AssetId>,
 }
 
 /// The shard of a case and what is to come.
@@ -117,7 +119,11 @@ impl<'c> Stage<'c> {
             self.apply(part)?;
         }
         for asset in &self.case.assets {
-            self.record(asset, &main.slug)?;
+            let makes = |part: &&Part| {
+                part.produces.iter().any(|made| made.as_str().eq_ignore_ascii_case(asset.asset.as_str()))
+            };
+            let maker = parts.iter().filter(makes).map(|part| &part.slug).min().unwrap_or(&main.slug);
+            self.record(asset, asset.producer.as_ref().unwrap_or(maker))?;
         }
         self.settle()?;
         let run = self.start(main)?;
@@ -142,7 +148,7 @@ impl<'c> Stage<'c> {
     }
 
     fn record(&mut self, existing: &ExistingAsset, workflow: &Slug) -> Result<(), Stop> {
-        let ExistingAsset { asset, partition, payload, produced_at, run_input } = existing.clone();
+        let ExistingAsset { asset, partition, payload, produced_at, run_input, producer: _ } = existing.clone();
         let key = AssetKey { workspace: workspace(), asset };
         self.ids += 1;
         let run = RunId::new(shard_id(), self.now, u128::from(self.ids) << 12);

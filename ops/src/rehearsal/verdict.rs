@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headwater_core::NodeAddress;
-use headwater_core::run::Context;
+use headwater_core::run::{Context, NodeStatus};
 use serde_json::{Value, json};
 
 use super::crew::{Fault, Occurrence, Repetition};
@@ -50,7 +50,7 @@ impl Verdict {
     pub(super) fn of(case: &Case, stage: &Stage<'_>, stop: &Stop) -> Self {
         let (story, seen) = (stage.story(), stage.story().seen());
         let mut found = Found::default();
-        found.stop(stop, case);
+        found.stop(stop, case, seen.as_ref());
         // Of a case that was cut short the rest says nothing.
         if matches!(stop, Stop::Ended | Stop::Stuck) {
             found.compare(&case.expect, story, seen.as_ref(), stage.elapsed());
@@ -87,13 +87,13 @@ impl Found {
         }
     }
 
-    fn stop(&mut self, stop: &Stop, case: &Case) {
+    fn stop(&mut self, stop: &Stop, case: &Case, seen: Option<&Context>) {
         let limits = case.limits;
         let actual = match stop {
             Stop::Ended => return,
             // Whoever expects that names the status.
-            Stop::Stuck if case.expect.end.status.is_some() => return,
-            Stop::Stuck => "nothing is left that could happen, and the run has not ended".to_owned(),
+            Stop::Stuck if case.expect.end.status == seen.map(|seen| seen.status.to_string()) => return,
+            Stop::Stuck => format!("nothing is left that could happen{}", seen.map(waiting).unwrap_or_default()),
             Stop::Decisions => format!("it took more than {} decisions (limits.decisions)", limits.decisions),
             Stop::Time => format!("it would take longer than {} of virtual time (limits.time)", span(limits.time)),
             Stop::MissingMock(missing) => missing.0.clone(),
@@ -220,6 +220,17 @@ impl Found {
         let expected = if *allowed == 1 { "once".into() } else { format!("{allowed} times at most") };
         self.add(format!("effects of {node}"), expected.into(), actual.into());
     }
+}
+
+/// The nodes that a run waits for.
+fn waiting(seen: &Context) -> String {
+    let has_ended = |status: NodeStatus| match status {
+        NodeStatus::Succeeded | NodeStatus::Failed | NodeStatus::Skipped | NodeStatus::Cancelled => true,
+        NodeStatus::Pending | NodeStatus::Queued | NodeStatus::Running | NodeStatus::Waiting => false,
+    };
+    let active = seen.nodes.iter().filter(|(_, node)| !has_ended(node.status));
+    let told: Vec<_> = active.map(|(id, node)| format!("{id} is {}", node.status.as_str())).collect();
+    if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
 }
 
 /// A node as an author names it: by its address where that is named, else without its branch.

@@ -198,6 +198,9 @@ fn an_event_that_cannot_be_is_named_even_where_every_line_is_as_it_was_written()
     let mut newer = said.clone();
     recorded(&mut newer[3]).event = Json::of(&json!({"run": {"somethingNew": {}}}));
     fails(&newer, "the event 2 of the run cannot be: it cannot be read");
+    // What it is called does not reach the terminal as it is.
+    recorded(&mut newer[3]).event = Json::of(&json!({"run": {"\u{1b}[31m": {}}}));
+    fails(&newer, "\\u{1b}[31m");
     // Another definition.
     let mut other = said.clone();
     let Said::Definition { content_hash, .. } = &mut other[1] else { panic!("a definition") };

@@ -70,3 +70,21 @@ fn a_report_that_comes_when_its_attempt_was_given_up_is_refused_and_told() {
     assert!(told.contains(&refused), "{told:#?}");
     assert_eq!(told.iter().filter(|text| text.starts_with("made a.c@")).count(), 1, "{told:#?}");
 }
+
+#[test]
+fn seeds_are_tried_until_one_fails_and_that_one_is_printed() {
+    let once = TEST.replace("delay: 2s}", "delay: 2s, effects: once}");
+    let desk = Desk::of(FLOW, &once);
+    let said = desk.test(&["--seeds", "100"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    let seed = said.out.split("--faults ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let again = desk.test(&["--faults", seed]);
+    assert_eq!(again.out, said.out, "the seed replays it");
+    // Those before it passed.
+    for before in 1..seed.parse().unwrap() {
+        assert_eq!(desk.test(&["--faults", &u64::to_string(&before)]).code, 0, "{before}");
+    }
+    let said = Desk::of(FLOW, TEST).test(&["--seeds", "30"]);
+    assert!(said.code == 0 && said.out.contains("faults 30"), "{}", said.out);
+    assert_eq!(desk.test(&["--seeds", "0"]).code, 2);
+}

@@ -139,7 +139,7 @@ fn a_run_that_does_not_end_is_ended() {
         "definitions: [flow.yaml]\ncases:\n  - {name: a, mocks: {nodes: {wait: {output: 1}}}, expect: {output: {}}}\n";
     let said = Desk::of(flow, test).test(&[]);
     assert_eq!(said.code, 1);
-    assert!(said.out.contains("nothing is left that could happen"), "{}", said.out);
+    assert!(said.out.contains("actual    nothing is left that could happen: wait is waiting"), "{}", said.out);
     // Who expects that says so.
     assert_eq!(Desk::of(flow, &test.replace("output: {}", "status: running")).test(&[]).code, 0);
 
@@ -173,4 +173,43 @@ cases:
     let said = Desk::of(flow, test).test(&["--json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert_eq!(said.case()["status"], json!("succeeded"));
+}
+
+#[test]
+fn a_timeline_has_so_many_lines() {
+    let flow = "slug: wide\nsteps:\n  - id: all\n    forEach: {items: \"${{ lists.range(1500) }}\", maxItems: 2000, body: {id: one, action: noop}}\n";
+    let test = "definitions: [flow.yaml]\ncases:\n  - {name: a, expect: {status: failed}}\n";
+    let case = Desk::of(flow, test).test(&["--json"]).case();
+    assert_eq!(case["timeline"].as_array().unwrap().len(), 2_000);
+    assert!(case["linesLeftOut"].as_u64().unwrap() > 0);
+    let said = Desk::of(flow, test).test(&[]);
+    assert!(said.out.lines().count() < 80 && said.out.contains(" more\n"), "{}", said.out);
+}
+
+#[test]
+fn the_most_particular_mock_answers_also_in_runs_that_are_called() {
+    let flow = "slug: outer
+steps:
+  - {id: work, jobSlug: work}
+  - {id: call, dependsOn: [work], action: {kind: workflow_call, workflow: inner}}
+output: {own: \"${{ nodes.work.output }}\", called: \"${{ nodes.call.output }}\"}
+---
+slug: inner
+steps: [{id: work, jobSlug: work}, {id: rest, jobSlug: other}]
+";
+    let test = |nodes: &str| {
+        format!(
+            "definitions: [flow.yaml]\ncases:\n  - name: a\n    workflow: outer\n    mocks:\n      nodes: {nodes}\n      \
+             jobs: {{work: {{output: by job}}, other: {{output: other}}}}\n    expect: {{output: {{own: x, called: {{}}}}}}\n"
+        )
+    };
+    for (nodes, own, called) in [
+        ("{}", "by job", "by job"),
+        ("{work: {output: by node}}", "by node", "by node"),
+        ("{work: {output: by node}, inner/work: {output: inner}}", "by node", "inner"),
+    ] {
+        let case = Desk::of(flow, &test(nodes)).test(&["--json"]).case();
+        let actual = &case["differences"][0]["actual"];
+        assert_eq!((&actual["own"], &actual["called"]["work"]), (&json!(own), &json!(called)), "{case}");
+    }
 }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | here | whether the examples' tests pass, and how the command answers |
 //! | `found` | which mistakes of definitions and handlers come to light |
+//! | `assets` | which versions there are before, and what a consumer gets |
 //! | `refused` | what is wrong with a test file |
 //! | `faults` | what goes wrong by a seed |
 //! | `exported` | what is folded of an exported run, and what is found in one that was changed |
 
+mod assets;
 mod exported;
 mod faults;
 mod found;

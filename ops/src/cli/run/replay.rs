@@ -26,7 +26,7 @@ pub struct ReplaySettings {
 }
 
 pub fn run(settings: &ReplaySettings) -> Result<ExitCode, Failure> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.file.display());
+    let named = |error: &dyn std::fmt::Display| printable(&format!("{}: {error}", settings.file.display()));
     let file = File::open(&settings.file).map_err(|error| Failure::new(named(&error)).exit(Exit::InvalidInput))?;
     let replayed = Replay::of(BufReader::new(file), settings.at);
     let standing = replayed.map_err(|flawed| Failure::new(named(&Failure::of(&flawed))))?;
@@ -46,11 +46,11 @@ pub fn run(settings: &ReplaySettings) -> Result<ExitCode, Failure> {
             ("events", format!("{events} in {bundles} bundles, each of which can be")),
             ("last", time.to_string()),
             ("what the engine saw", compared.to_owned()),
-            ("state", json!(context.state).to_string()),
+            ("state", printable(&json!(context.state).to_string())),
         ])
     );
     let nodes = context.nodes.iter().map(|(node, seen)| {
-        let output = seen.output.as_ref().map(|output| show::glance(&output.to_value()));
+        let output = seen.output.as_ref().map(|output| printable(&show::glance(&output.to_value())));
         vec![
             node.to_string(),
             json!(seen.status).as_str().unwrap_or_default().to_owned(),
@@ -60,4 +60,10 @@ pub fn run(settings: &ReplaySettings) -> Result<ExitCode, Failure> {
     });
     println!("{}", show::table(&["node", "status", "attempts", "output"], nodes));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who gets a file from somebody does not let it move the terminal's cursor.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }

@@ -70,6 +70,8 @@ pub struct ExistingAsset {
     pub produced_at: Option<Timestamp>,
     /// With what the run was started that made it.
     pub run_input: Json,
+    /// Which workflow made it. Absent: the first by slug that makes such assets.
+    pub producer: Option<Slug>,
 }
 
 /// After how much a case is over, whatever it has come to.
@@ -153,13 +155,14 @@ fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
 }
 
 fn existing(at: &At<'_>, problems: &mut Problems) -> Option<ExistingAsset> {
-    let fields = at.fields(&["assetId", "partitionKey", "payload", "producedAt", "runInput"], problems)?;
+    let fields = at.fields(&["assetId", "partitionKey", "payload", "producedAt", "runInput", "workflow"], problems)?;
     let asset = fields.need("assetId", problems).and_then(|asset| asset.parsed(problems));
     let partition = fields.get("partitionKey").and_then(|key| key.parsed(problems));
     let produced_at = fields.get("producedAt").and_then(|time| time.time(problems));
     let payload = fields.get("payload").map_or_else(Json::null, |payload| payload.json());
     let run_input = fields.get("runInput").map_or_else(Json::empty_object, |input| input.json());
-    Some(ExistingAsset { asset: asset?, partition, payload, produced_at, run_input })
+    let producer = fields.get("workflow").and_then(|slug| slug.parsed(problems));
+    Some(ExistingAsset { asset: asset?, partition, payload, produced_at, run_input, producer })
 }
 
 fn limited(at: &At<'_>, problems: &mut Problems) -> Limits {
