@@ -22,7 +22,7 @@ pub const SEEDS_MAX: u32 = 100_000;
 /// What `test` takes.
 #[derive(Debug, Args)]
 pub struct TestSettings {
-    /// Test files, in YAML or JSON.
+    /// Test files, in YAML or JSON; of folders all that end in `.test.yaml`, `.test.yml` or `.test.json`.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Only the cases with this in their names.
@@ -40,7 +40,15 @@ pub struct TestSettings {
 }
 
 pub fn run(settings: &TestSettings) -> Result<ExitCode, Failure> {
-    let read: Vec<_> = settings.files.iter().map(|path| (path, read(path))).collect();
+    let mut files = Vec::new();
+    for path in &settings.files {
+        collect(path, true, &mut files)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())).exit(Exit::InvalidInput))?;
+    }
+    if files.is_empty() {
+        return Err(Failure::new("there is no test in these places").exit(Exit::InvalidInput));
+    }
+    let read: Vec<_> = files.iter().map(|path| (path, read(path))).collect();
     let problems: Vec<String> = read.iter().filter_map(|(_, read)| read.as_ref().err().cloned()).collect();
     if !problems.is_empty() {
         return Err(Failure::new(problems.join("\n")).exit(Exit::InvalidInput));
@@ -68,6 +76,21 @@ pub fn run(settings: &TestSettings) -> Result<ExitCode, Failure> {
         return Err(Failure::new("no case has such a name").exit(Exit::NotFound));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(Exit::Failed as u8) })
+}
+
+/// What files with tests are called in folders.
+const ENDINGS: [&str; 3] = [".test.yaml", ".test.yml", ".test.json"];
+
+/// Finds test files; what is named itself is one.
+fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if fs::metadata(path)?.is_dir() {
+        for entry in files::entries(path)?.into_iter().filter(|entry| !files::is_passed_over(entry)) {
+            collect(&entry, false, files)?;
+        }
+    } else if named || ENDINGS.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+        files.push(path.to_owned());
+    }
+    Ok(())
 }
 
 fn verdicts(rehearsal: &Rehearsal, settings: &TestSettings) -> Vec<Verdict> {

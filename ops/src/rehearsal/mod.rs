@@ -25,6 +25,8 @@ use std::collections::BTreeSet;
 use headwater_core::definition::{Definition, Execution, compile, nearest};
 use headwater_core::{NodeAddress, Slug};
 
+use self::script::Path;
+
 pub use self::crew::{Fault, LEASE};
 pub use self::script::{CASES_MAX, Case, DECISIONS, DECISIONS_MAX, Faults, Problem, Script, VIRTUAL_TIME};
 pub use self::stage::Part;
@@ -51,6 +53,7 @@ impl Rehearsal {
         let (mut problems, mut starts) = (Vec::new(), Vec::new());
         for case in &script.cases {
             names.check(case, &mut problems);
+            names.check_expected(case, &mut problems);
             match start_of(case, &parts) {
                 Ok(start) => starts.push(start),
                 Err(problem) => problems.push(problem),
@@ -111,6 +114,31 @@ impl Names {
         Self { workflows: parts.iter().map(|part| part.slug.clone()).collect(), nodes, jobs }
     }
 
+    /// Finds the nodes that are expected to do something and are in no definition.
+    fn check_expected(&self, case: &Case, problems: &mut Vec<Problem>) {
+        let expect = &case.expect;
+        if let Some(Path::Whole(path) | Path::Contains(path)) = &expect.path {
+            path.iter().for_each(|node| self.check_name(case, "path", node, problems));
+        }
+        expect.skipped.iter().flatten().for_each(|node| self.check_name(case, "skipped", node, problems));
+        expect.failed.iter().flatten().for_each(|(node, _)| self.check_name(case, "failed", node, problems));
+        expect.attempts.keys().for_each(|node| self.check_name(case, "attempts", node, problems));
+    }
+
+    fn check_name(&self, case: &Case, field: &str, node: &str, problems: &mut Vec<Problem>) {
+        let address: Result<NodeAddress, _> = node.parse();
+        if !address.is_ok_and(|address| self.nodes.contains(address.node().as_str())) {
+            let hint = nearest(node, self.nodes.iter().map(String::as_str));
+            let path = format!("{}/expect/{field}", case.path);
+            problems.push(Problem {
+                path,
+                by_name: false,
+                message: format!("no definition has a node `{node}`{hint}"),
+            });
+        }
+    }
+
+    /// Finds the mocks of what no definition has.
     fn check(&self, case: &Case, problems: &mut Vec<Problem>) {
         let mut unknown = |kind: &str, name: &str, message: String| {
             let path = format!("{}/mocks/{kind}/{}", case.path, name.replace('~', "~0").replace('/', "~1"));

@@ -82,6 +82,11 @@ fn the_tests_of_the_examples_pass() {
     let said = headwater(&[&["test"], files.as_slice()].concat());
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(said.out.contains("\n18 passed, 0 failed\n"), "{}", said.out);
+    // And so they are found in their folders.
+    let folder = repository().join("examples");
+    assert_eq!(headwater(&["test", folder.to_str().unwrap()]).out, said.out);
+    let without = headwater(&["test", folder.join("patterns").to_str().unwrap()]);
+    assert!(without.code == 2 && without.err.contains("there is no test in these places"), "{}", without.err);
 }
 
 /// The blocks of a page that are marked so, without their fences.

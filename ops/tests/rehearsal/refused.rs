@@ -44,11 +44,13 @@ cases:
   - name: a
     workflow: flwo
     mocks: {nodes: {on: {output: 1}, other/one: {output: 1}}, jobs: {wrok: {output: 1}}}
-    expect: {}
+    expect: {path: [one, tow], attempts: {onne: 0}}
 ";
     let said = Desk::of(FLOW, test).test(&[]);
     assert_eq!(said.code, 2);
     for line in [
+        "flow.test.yaml:6:20: error at \"/cases/0/expect/path\" no definition has a node `tow`",
+        "error at \"/cases/0/expect/attempts\" no definition has a node `onne`: did you mean `one`?",
         "flow.test.yaml:4:15: error at \"/cases/0/workflow\" no definition is named `flwo`: did you mean `flow`?",
         "flow.test.yaml:5:21: error at \"/cases/0/mocks/nodes/on\" no definition has a node `on`: did you mean `one`?",
         "no definition is named `other`",

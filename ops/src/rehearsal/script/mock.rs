@@ -116,7 +116,8 @@ fn items_of(at: &At<'_>, problems: &mut Problems) -> BTreeMap<u32, Mock> {
         Value::Array(_) => (0..).map(Some).zip(at.items(problems)).filter(|(_, item)| !item.value.is_null()).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             let entries = at.entries(problems).into_iter();
-            entries.map(|(name, item)| (name.parse().ok(), item)).collect()
+            let position = |name: &str| name.parse().ok().filter(|position: &u32| position.to_string() == name);
+            entries.map(|(name, item)| (position(name), item)).collect()
         }
     };
     if listed.len() > ANSWERS_MAX {
@@ -158,6 +159,8 @@ impl Answer {
             (None, None, Some(failure)) => failed(&failure, problems)?,
             (output, assets, None) => {
                 let output = output.map(|output| output.value.clone()).unwrap_or_default();
+                // What each of them has to be, the reader of reports says.
+                assets.iter().for_each(|assets| drop(assets.items(problems)));
                 let assets = assets.map(|assets| assets.value.clone()).unwrap_or_else(|| json!([]));
                 json!({"succeeded": {"output": output, "assets": assets}})
             }
