@@ -72,3 +72,20 @@ fn an_asset_that_is_not_the_one_expected_is_shown_beside_it() {
         "assets\n          expected  [{\"assetId\":\"raw.data\",\"payload\":\"other\"}]\n          actual    []";
     assert!(said.out.contains(shown), "{}", said.out);
 }
+
+#[test]
+fn what_is_made_beside_what_is_expected_is_shown_and_so_is_another_partition() {
+    let old =
+        "[{assetId: raw.data, partitionKey: '2026-01-01', producedAt: 2026-01-01T10:00:00Z, runInput: {source: s}}]";
+    for (code, expected) in [
+        (0, "[{assetId: raw.data, partitionKey: '2026-01-01', payload: new}]"),
+        (0, "[{assetId: raw.data, partitionKey: '2026-01-01'}]"),
+        (1, "[]"),
+        (1, "[{assetId: raw.data, partitionKey: '2026-01-02'}]"),
+        (1, "[{assetId: raw.data}]"),
+        (1, "[{assetId: raw.data, partitionKey: '2026-01-01'}, {assetId: raw.data, partitionKey: '2026-01-01'}]"),
+    ] {
+        let said = Desk::of(FLOW, &test(old, &format!("{{assets: {expected}}}"))).test(&[]);
+        assert_eq!(said.code, code, "{expected}: {}{}", said.out, said.err);
+    }
+}

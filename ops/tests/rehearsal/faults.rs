@@ -88,3 +88,17 @@ fn seeds_are_tried_until_one_fails_and_that_one_is_printed() {
     assert!(said.code == 0 && said.out.contains("faults 30"), "{}", said.out);
     assert_eq!(desk.test(&["--seeds", "0"]).code, 2);
 }
+
+#[test]
+fn where_one_share_is_named_the_others_are_nothing() {
+    let late = TEST.replace("    expect:", "    faults: {seed: 1, delay: 1, delayMax: 3s}\n    expect:");
+    for seed in 1..9 {
+        let said = Desk::of(FLOW, &late).test(&["--json", "--faults", &u32::to_string(&seed)]);
+        assert_eq!(said.code, 0, "{}", said.out);
+        let case = said.case();
+        let happened = case["faults"]["happened"].as_array().unwrap();
+        assert!(happened.len() == 3 && happened.iter().all(|fault| fault["fault"] == "delay"), "{happened:?}");
+        let elapsed = case["elapsedMs"].as_u64().unwrap();
+        assert!((3_000..=9_000).contains(&elapsed), "{elapsed}");
+    }
+}

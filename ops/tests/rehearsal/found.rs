@@ -211,3 +211,26 @@ steps: [{id: work, jobSlug: work}, {id: rest, jobSlug: other}]
         assert_eq!((&actual["own"], &actual["called"]["work"]), (&json!(own), &json!(called)), "{case}");
     }
 }
+
+#[test]
+fn a_handler_that_fails_is_taken_to_have_done_nothing() {
+    let attempts = "attempts: [{failure: {code: busy}}, {output: {}}], effects: once";
+    let test = test("expect: {status: succeeded, attempts: {pay: 2}}")
+        .replace("output: {receipt: r1}, effects: once", attempts);
+    let said = Desk::of(&order(RIGHT, CATCH, THRICE), &test).test(&[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
+
+#[test]
+fn a_call_that_is_refused_fails_its_node() {
+    let flow = "slug: outer
+steps: [{id: call, action: {kind: workflow_call, workflow: inner, input: {n: text}}}]
+---
+slug: inner
+inputSchema: {type: object, properties: {n: {type: integer}}}
+steps: [{id: work, action: noop}]
+";
+    let test = "definitions: [flow.yaml]\ncases:\n  - {name: a, workflow: outer, expect: {status: failed, failed: {call: input_invalid}}}\n";
+    let said = Desk::of(flow, test).test(&[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
