@@ -12,7 +12,9 @@
 //! | [`codes`] | what can go wrong, for programs |
 //! | [`documents`] | how JSON and YAML from outside become values |
 //! | [`cli`] | what people type |
+//! | [`rehearsal`] | what a run would do, on paper |
 //! | [`bench`] | how fast it is, beside the bare broker |
+//! | [`export`] | what one file of a run holds, and whether it can have been so |
 //! | [`failure`] | why a command did not do as asked |
 //! | [`telemetry`] | logs |
 //! | [`descriptors`] | how many files and connections this process may have open |
@@ -24,8 +26,10 @@ pub mod codes;
 pub mod descriptors;
 pub mod dev;
 pub mod documents;
+pub mod export;
 pub mod failure;
 pub mod process;
+pub mod rehearsal;
 pub mod roles;
 pub mod settings;
 pub mod telemetry;

@@ -101,11 +101,27 @@ impl Client {
     /// # Errors
     /// What the API says, or that there is none.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let mut request = self.request(Method::GET, path).query(query);
-        if let Some(token) = &self.min_seq {
-            request = request.header("headwater-token", token);
+        self.send(self.reading(path, query)).await
+    }
+
+    /// Reads: the whole answer as it came.
+    ///
+    /// # Errors
+    /// What the API says, or that there is none.
+    pub async fn text(&self, path: &str, query: &[(&str, String)]) -> Result<String, Failure> {
+        let (status, text) = self.answer(self.reading(path, query)).await?;
+        if status.is_success() {
+            return Ok(text);
         }
-        self.send(request).await
+        Err(Failure::of_problem(status.as_u16(), &serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    fn reading(&self, path: &str, query: &[(&str, String)]) -> RequestBuilder {
+        let request = self.request(Method::GET, path).query(query);
+        match &self.min_seq {
+            Some(token) => request.header("headwater-token", token),
+            None => request,
+        }
     }
 
     /// Follows what happens in a run behind a revision. `None`: the engine does not tell now.
@@ -120,17 +136,21 @@ impl Client {
     /// # Errors
     /// What the API says, or that there is none.
     pub async fn send(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let (status, text) = self.answer(request).await?;
+        let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(body.get_mut("data").map(Value::take).unwrap_or(body));
+        }
+        Err(Failure::of_problem(status.as_u16(), &body))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<(StatusCode, String), Failure> {
         let unreachable = |error: reqwest::Error| {
             let cause = Failure::of(&error.without_url());
             Failure::new(format!("the API at {} does not answer: {cause}", self.base)).exit(Exit::Unavailable)
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(body.get_mut("data").map(Value::take).unwrap_or(body));
-        }
-        Err(Failure::of_problem(status.as_u16(), &body))
+        Ok((status, response.text().await.map_err(unreachable)?))
     }
 }

@@ -11,6 +11,7 @@ mod rebuild;
 mod run;
 mod serve;
 mod show;
+mod test;
 mod workflow;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Apply(workflow::apply::ApplySettings),
     /// Say everything that is wrong with definitions, without an engine.
     Validate(workflow::validate::ValidateSettings),
+    /// Play runs on paper: mocks for handlers, a clock that is told, and what is to come of it.
+    Test(test::TestSettings),
     /// Look at what became of workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowCommand),
@@ -95,6 +98,7 @@ impl Arguments {
             Command::Config(_)
             | Command::Apply(_)
             | Command::Validate(_)
+            | Command::Test(_)
             | Command::Workflow(_)
             | Command::Action(_)
             | Command::Run(_)
@@ -130,6 +134,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(settings) => config::run(settings, arguments.log_format),
         Command::Apply(settings) => workflow::apply::run(settings).await,
         Command::Validate(settings) => workflow::validate::run(&settings),
+        Command::Test(settings) => test::run(&settings),
         Command::Workflow(command) => workflow::run(command).await,
         Command::Action(command) => action::run(command).await,
         Command::Run(command) => run::run(command).await,

@@ -3,9 +3,11 @@
 mod branches;
 mod cancel;
 mod events;
+mod export;
 mod get;
 mod given;
 mod list;
+mod replay;
 mod signal;
 mod start;
 mod watch;
@@ -30,6 +32,10 @@ pub enum RunCommand {
     Branches(branches::BranchesSettings),
     /// Show what happened in a run.
     Events(events::EventsSettings),
+    /// Write everything that folding a run takes to one file.
+    Export(export::ExportSettings),
+    /// Fold an exported run without an engine: says where it stands, and which event cannot be.
+    Replay(replay::ReplaySettings),
     /// Follow a run until it ends: exits with 0 when it succeeds, with 1 when it does not.
     Watch(watch::WatchSettings),
     /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
@@ -45,6 +51,8 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Get(settings) => get::run(settings).await,
         RunCommand::Branches(settings) => branches::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
+        RunCommand::Export(settings) => export::run(settings).await,
+        RunCommand::Replay(settings) => replay::run(&settings),
         RunCommand::Watch(settings) => watch::run(settings).await,
         RunCommand::Signal(settings) => signal::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,

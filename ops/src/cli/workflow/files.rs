@@ -111,9 +111,7 @@ struct File {
 
 fn collect(path: &Path, named: bool, files: &mut Vec<File>, skipped: &mut Vec<String>) -> std::io::Result<()> {
     if fs::metadata(path)?.is_dir() {
-        let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-        entries.sort();
-        for entry in entries.iter().filter(|entry| !is_hidden(entry)) {
+        for entry in entries(path)?.iter().filter(|entry| !is_hidden(entry)) {
             if entry.is_dir() && NOT_ENTERED.iter().any(|name| entry.ends_with(name)) {
                 skipped.push(format!("{}/", entry.display()));
             } else {
@@ -126,11 +124,27 @@ fn collect(path: &Path, named: bool, files: &mut Vec<File>, skipped: &mut Vec<St
     Ok(())
 }
 
+/// Returns what a folder holds, in order of the names.
+///
+/// # Errors
+/// It cannot be read.
+pub fn entries(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Returns whether something in a folder is not looked into: hidden, or what tools keep there.
+pub fn is_passed_over(path: &Path) -> bool {
+    is_hidden(path) || NOT_ENTERED.iter().any(|name| path.ends_with(name))
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-fn spelling(path: &Path) -> Option<Spelling> {
+/// Returns how a file is spelled, by its name.
+pub fn spelling(path: &Path) -> Option<Spelling> {
     match path.extension()?.to_str()? {
         "json" => Some(Spelling::Json),
         "yaml" | "yml" => Some(Spelling::Yaml),

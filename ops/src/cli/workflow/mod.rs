@@ -2,7 +2,7 @@
 
 pub mod apply;
 mod diff;
-mod files;
+pub mod files;
 mod pin;
 pub mod validate;
 
