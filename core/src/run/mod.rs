@@ -19,6 +19,7 @@
 //! | `few` | an ordered set of which most have few members |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
+//! | `explain` | why a run stands where it does |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |
@@ -39,6 +40,7 @@ mod describe;
 mod ending;
 mod event;
 mod evolve;
+mod explain;
 mod few;
 mod finally;
 mod history;
@@ -65,6 +67,10 @@ pub use event::{
     AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent,
 };
 pub(crate) use evolve::evolve;
+pub use explain::{
+    Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
+    Skipped, Verdict, Wait, WaitFor, WantedAsset, Way, WayIn, Why,
+};
 pub use history::{Context, History, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;

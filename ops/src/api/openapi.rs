@@ -88,7 +88,7 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
             errors.extend([409]);
         }
         // A history that cannot be folded, or whose values are too large.
-        "/runs/{runId}/context" => errors.extend([409, 413]),
+        "/runs/{runId}/context" | "/runs/{runId}/explain" => errors.extend([409, 413]),
         "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }

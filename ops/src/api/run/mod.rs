@@ -7,12 +7,16 @@
 //! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `context` | what was seen of one at a moment |
+//! | `explain` | why one stands where it does |
+//! | `history` | how its events are folded again for that |
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
 mod context;
 mod events;
+mod explain;
+mod history;
 mod naming;
 mod parts;
 mod start;
@@ -44,6 +48,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/traces", get(parts::traces)),
         reads("/runs/{runId}/branches", get(parts::branches)),
         reads("/runs/{runId}/context", get(context::seen)),
+        reads("/runs/{runId}/explain", get(explain::explain)),
         reads("/runs/{runId}/values/{digest}", get(values::one)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
