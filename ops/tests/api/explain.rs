@@ -1,4 +1,4 @@
-//! Why a run stands where it does, as the API tells it.
+//! Why a run stands where it does, and what happened between two of its events, as the API tells it.
 
 use serde_json::{Value, json};
 
@@ -82,5 +82,47 @@ async fn a_run_says_what_it_waits_for_what_decided_and_what_could_still_fire() {
     }
     let elsewhere = engine.request(reqwest::Method::GET, &format!("/runs/{run}/explain"));
     engine.send(elsewhere.header("headwater-workspace", "elsewhere")).await.problem("run/not_found");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_read_by_a_range_of_revisions() {
+    let engine = Engine::start().await;
+    let step = |n: usize| json!({"id": format!("n{n}"), "action": "noop"});
+    let steps: Vec<_> =
+        (0..6).map(step).chain([json!({"id": "nap", "action": {"kind": "sleep", "duration": "1ms"}})]).collect();
+    engine.apply(json!({"slug": "ranges", "steps": steps})).await;
+    let ended = engine.post("/workflows/ranges/runs?wait=60s", json!({})).await;
+    let (run, token) = (ended.data(200)["runId"].as_str().unwrap(), ended.data(200)["token"].as_str().unwrap());
+    let read = async |query: &str| engine.get(&format!("/runs/{run}/events?minSeq={token}{query}")).await;
+    let revisions = |page: &Value| -> Vec<u64> {
+        page["events"].as_array().unwrap().iter().map(|event| event["revision"].as_u64().unwrap()).collect()
+    };
+    let all = read("").await;
+    let last = *revisions(all.data(200)).last().unwrap();
+    assert!(last >= 9, "{}", all.body);
+
+    // The first commit holds more than one event: its ends are cut.
+    let part = read("&from=2&to=4").await;
+    assert_eq!((revisions(part.data(200)), &part.body["data"]["next"]), (vec![2, 3, 4], &Value::Null));
+    let one = read(&format!("&from={last}&to={last}")).await;
+    assert_eq!((revisions(one.data(200)), &one.body["data"]["next"]), (vec![last], &Value::Null));
+    let beyond = read(&format!("&from={}", last + 1)).await;
+    assert_eq!(revisions(beyond.data(200)), [0; 0]);
+    // Page by page it is the same range, whatever the pages are.
+    let (mut after, mut paged) = ("0".to_owned(), Vec::new());
+    loop {
+        let page = read(&format!("&limit=1&from=3&to={}&after={after}", last - 1)).await;
+        paged.extend(revisions(page.data(200)));
+        let Some(next) = page.data(200)["next"].as_str() else { break };
+        after = next.to_owned();
+    }
+    assert_eq!(paged, (3..last).collect::<Vec<_>>());
+    let within = read("&from=1&to=5&after=3").await;
+    assert_eq!(revisions(within.data(200)), [4, 5]);
+    for query in ["&from=5&to=4", "&to=0", "&from=-1", "&to=x", "&from=18446744073709551616"] {
+        read(query).await.problem("request/invalid_parameter");
+    }
+    read("&from=18446744073709551615").await.data(200);
     engine.stop().await;
 }
