@@ -76,6 +76,11 @@ impl History {
         }
     }
 
+    /// Returns the run as it is by now; `None`: nothing has happened.
+    pub(super) fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
     /// Returns what is seen in a branch now; `None` where it is not open (any more), or nothing has happened.
     pub fn seen_in(&self, branch: BranchId) -> Option<Context> {
         seen(self.run.as_ref()?, branch)

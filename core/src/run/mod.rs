@@ -20,6 +20,7 @@
 //! | `mail` | what was said to it, and who waits for what |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
+//! | `explain` | why a run stands where it does |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
 //! | `react` | what follows from an event outside |
@@ -40,6 +41,7 @@ mod describe;
 mod ending;
 mod event;
 mod evolve;
+mod explain;
 mod few;
 mod finally;
 mod history;
@@ -68,6 +70,10 @@ pub use event::{
     RunEvent,
 };
 pub(crate) use evolve::evolve;
+pub use explain::{
+    Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
+    Skipped, Verdict, Wait, WaitFor, WantedAsset, Way, WayIn, Why,
+};
 pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;

@@ -15,6 +15,7 @@ mod compiling;
 mod described;
 mod effects;
 mod everything;
+mod explain;
 mod finally;
 mod first_use;
 mod for_each;

@@ -88,7 +88,8 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
             errors.extend([409]);
         }
         // A history that cannot be folded, or whose values are too large.
-        "/runs/{runId}/context" | "/runs/{runId}/live" => errors.extend([409, 413, 429]),
+        "/runs/{runId}/context" | "/runs/{runId}/explain" => errors.extend([409, 413]),
+        "/runs/{runId}/live" => errors.extend([409, 413, 429]),
         "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }

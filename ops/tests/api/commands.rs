@@ -138,6 +138,11 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     let (listed, _) = terminal.exits(0, &["run", "list", "--workflow", "sleeper"]).await;
     assert!(listed.contains(run), "{listed}");
     assert_eq!(terminal.json(&["run", "events", run]).await["events"][0]["revision"], 1);
+    let first = terminal.json(&["run", "events", run, "--from", "1", "--to", "1"]).await;
+    assert_eq!(first["events"].as_array().unwrap().len(), 1);
+    let (explained, _) = terminal.exits(0, &["run", "explain", run]).await;
+    assert!(explained.contains("WAITS FOR") && explained.contains("the time "), "{explained}");
+    assert_eq!(terminal.json(&["run", "explain", run]).await["waitsFor"]["first"][0]["for"], "time");
     terminal.exits(0, &["run", "cancel", run, "--reason", "enough"]).await;
     terminal.exits(5, &["run", "cancel", run]).await;
     terminal.exits(1, &["run", "watch", run]).await;

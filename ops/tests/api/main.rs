@@ -14,6 +14,7 @@ mod dev;
 mod door;
 mod edge;
 mod engine;
+mod explain;
 mod exports;
 mod followers;
 mod holds;

@@ -37,6 +37,9 @@ async fn what_is_said_to_a_run_is_acknowledged_and_taken_once() {
     let live = engine.get(&format!("/runs/{run}/live")).await.data(200)["context"].clone();
     assert_eq!(live["nodes"]["first"]["output"]["payload"], json!({"cents": 1}));
     assert_eq!((&live["nodes"]["second"]["status"], &live["input"]), (&json!("waiting"), &json!({"order": 7})));
+    let explained = engine.get(&format!("/runs/{run}/explain")).await.data(200).clone();
+    let waits = &explained["waitsFor"]["first"][0];
+    assert_eq!((&waits["for"], &waits["signals"][0]), (&json!("signal"), &json!({"name": "paid", "key": "7"})));
     engine.get(&format!("/runs/{run}/live?branch=9")).await.problem("run/moment_not_found");
     let other = engine.request(Method::GET, &format!("/runs/{run}/live")).header("headwater-workspace", "other");
     engine.send(other).await.problem("run/not_found");

@@ -5,23 +5,18 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use headwater_core::definition::compile;
+use headwater_core::definition::Definition;
 use headwater_core::run::{Context, History, RunEvent};
-use headwater_core::shard::{Event, WorkflowKey};
-use headwater_core::{Attempt, BranchId, Json, NodeAddress, Revision, RunId, Timestamp, WorkspaceId};
-use headwater_projector::queries::{Moment, RecordedEvent};
-use headwater_streams::definitions::Definitions;
+use headwater_core::shard::Event;
+use headwater_core::{Attempt, BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
+use headwater_projector::queries::Moment;
 use serde::Serialize;
 
-use super::{not_found, values};
+use super::history::{Refold, fold};
+use super::not_found;
 use crate::api::reading::Reading;
 use crate::api::{Api, Problem};
 use crate::codes::Code;
-
-/// How many commits are folded at once.
-const COMMITS: u32 = 32;
-/// How many bytes of large values are looked at for one answer.
-const STORED_BYTES_MAX: u64 = 32 << 20;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +68,7 @@ pub async fn seen(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<R
     api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
     let _turn = api.turns.look().await;
     let look = Look::new(run, aim);
-    match fold(&api, &workspace, look).await? {
+    match fold(&api, &workspace, run, look).await? {
         Look { aim: Aim::After { revision, branch }, history: Some(history), time, revision: last, .. } => {
             if let Some(revision) = revision.filter(|revision| *revision > last) {
                 let detail = format!("the run {run} has no event {revision}: its last is {last}");
@@ -124,7 +119,6 @@ struct Look {
     before: Option<Context>,
     after: Option<Context>,
     changed: BTreeMap<Arc<str>, Json>,
-    stored_bytes: u64,
 }
 
 impl Look {
@@ -138,8 +132,17 @@ impl Look {
             before: None,
             after: None,
             changed: BTreeMap::new(),
-            stored_bytes: 0,
         }
+    }
+}
+
+impl Refold for Look {
+    fn begin(&mut self, definition: Arc<Definition>) {
+        self.history = Some(History::of(self.run, definition));
+    }
+
+    fn reaches(&self, at: Revision) -> bool {
+        self.aim.reaches(at)
     }
 
     fn is_done(&self) -> bool {
@@ -147,6 +150,10 @@ impl Look {
             Aim::After { revision, .. } => revision.is_some_and(|revision| self.revision >= revision),
             Aim::Of { .. } => self.after.is_some(),
         }
+    }
+
+    fn needs_value(&self, _event: &Event) -> bool {
+        true
     }
 
     /// Learns the next event, and keeps what is seen around it where that is asked for.
@@ -192,85 +199,4 @@ fn ends(event: &RunEvent, node: &NodeAddress, attempt: Attempt) -> bool {
         return matches!(event, RunEvent::NodeFailed { node: of, .. } | RunEvent::NodeCancelled { node: of } if of == node);
     };
     of == node && *which == attempt
-}
-
-/// Folds a run's events, page by page, until the look has seen what it is for, or there are no more.
-async fn fold(api: &Api, workspace: &WorkspaceId, mut look: Look) -> Result<Look, Problem> {
-    loop {
-        let page = api.reads.run_events(workspace, look.run, Some(look.revision), COMMITS).await?;
-        let Some(first) = page.first() else { return Ok(look) };
-        if look.history.is_none() {
-            look.history = Some(begin(api, workspace, look.run, first).await?);
-        }
-        let mut events = Vec::with_capacity(page.len());
-        let is_wanted = |recorded: &RecordedEvent| look.aim.reaches(Revision::new(recorded.revision));
-        let wanted: Vec<_> = page.into_iter().filter(is_wanted).collect();
-        for recorded in wanted {
-            events.push(filled(api, workspace, &mut look, recorded).await?);
-        }
-        let (run, revision) = (look.run, look.revision);
-        let folded = tokio::task::spawn_blocking(move || {
-            events.into_iter().try_for_each(|(revision, event, time)| look.learn(revision, &event, time)).map(|()| look)
-        });
-        let folded = folded.await.map_err(|_| Problem::new(Code::Internal, "the history could not be folded"))?;
-        look = folded.map_err(|reason| {
-            let detail = format!("the events of the run {run} behind {revision} cannot be folded: {reason}");
-            Problem::new(Code::HistoryUnclear, detail)
-        })?;
-        if look.is_done() {
-            return Ok(look);
-        }
-    }
-}
-
-/// Finds the definition of a run by its first event.
-async fn begin(api: &Api, workspace: &WorkspaceId, run: RunId, first: &RecordedEvent) -> Result<History, Problem> {
-    let unclear = |what: &str| Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"));
-    let Ok(Event::Run(RunEvent::RunStarted { workflow, version, .. })) = serde_json::from_str(first.event.as_str())
-    else {
-        return Err(unclear("its history does not begin with its start"));
-    };
-    let key = WorkflowKey { workspace: workspace.clone(), workflow };
-    let document = Definitions::new(&api.broker).get(&key, version).await?;
-    let document = document.ok_or_else(|| unclear("its definition is not there"))?;
-    let compiled = tokio::task::spawn_blocking(move || compile(&document.to_value())).await;
-    let compiled = compiled.map_err(|_| unclear("its definition could not be compiled"))?;
-    let (definition, _) = compiled.map_err(|_| unclear("its definition does not compile any more"))?;
-    Ok(History::of(run, Arc::new(definition)))
-}
-
-/// Reads an event, its large value among it.
-async fn filled(
-    api: &Api,
-    workspace: &WorkspaceId,
-    look: &mut Look,
-    recorded: RecordedEvent,
-) -> Result<(Revision, RunEvent, Timestamp), Problem> {
-    let run = look.run;
-    let revision = Revision::new(recorded.revision);
-    let mut event: Event = serde_json::from_str(recorded.event.as_str()).map_err(|_| {
-        Problem::new(Code::HistoryUnclear, format!("the event {revision} of the run {run} cannot be read"))
-    })?;
-    if let Some(stored) = recorded.stored {
-        look.stored_bytes += u64::from(stored.size_bytes);
-        if look.stored_bytes > STORED_BYTES_MAX {
-            let detail =
-                format!("the values of the run {run} up to there have more than {STORED_BYTES_MAX} bytes together");
-            return Err(Problem::new(Code::ContextTooLarge, detail));
-        }
-        event.put_back(values::read(api, workspace, stored).await?);
-    }
-    match event {
-        Event::Run(event) => Ok((revision, event, recorded.time.0)),
-        Event::Asset(_)
-        | Event::Workflow(_)
-        | Event::Action(_)
-        | Event::Memo(_)
-        | Event::DefinitionAdopted { .. }
-        | Event::Released(_) => {
-            let detail =
-                format!("the run {run} was released from quarantine at {revision}: what was before is not folded");
-            Err(Problem::new(Code::HistoryUnclear, detail))
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::num::ParseIntError;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,19 +41,38 @@ struct EventPage {
 pub async fn page(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Response, Problem> {
     let run: RunId = reading.name("runId")?;
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<EventCursor>("after")?);
+    let range = range(&mut reading)?;
     let workspace = reading.begin(&api).await?;
     let after = match after {
-        Some(after) => Some(after.check(&api, run).await?),
-        None => None,
+        Some(after) => after.check(&api, run).await?.get(),
+        None => 0,
     };
-    let events = api.reads.run_events(&workspace, run, after, limit).await?;
+    let after = Revision::new(after.max(range.start() - 1));
+    // Behind the end of the range there is nothing to be read.
+    let mut events = match after.get() < *range.end() {
+        true => api.reads.run_events(&workspace, run, Some(after), limit).await?,
+        false => Vec::new(),
+    };
     if events.is_empty() {
         api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
     }
+    events.retain(|event| event.revision <= *range.end());
     let incarnation = api.shards.incarnations.of(run.shard()).await;
     let cursor = |revision| EventCursor { incarnation, revision: Revision::new(revision) };
-    let next = events.last().map(|last| cursor(last.revision).to_string());
+    let last = events.last().filter(|last| last.revision < *range.end());
+    let next = last.map(|last| cursor(last.revision).to_string());
     Ok(api.read(EventPage { events, next }))
+}
+
+/// Takes the revisions that are asked for: from 1 on, and never none.
+fn range(reading: &mut Reading) -> Result<RangeInclusive<u64>, Problem> {
+    let (from, to) = (reading.parameter::<u64>("from")?, reading.parameter::<u64>("to")?);
+    let range = from.unwrap_or(1).max(1)..=to.unwrap_or(u64::MAX);
+    if range.is_empty() {
+        let detail = format!("`from` is {}, and `to` before that: {}", range.start(), range.end());
+        return Err(Problem::new(Code::InvalidParameter, detail).with("parameter", "to"));
+    }
+    Ok(range)
 }
 
 /// `GET /runs/{runId}/events/stream`

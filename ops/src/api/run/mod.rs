@@ -9,12 +9,16 @@
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `context` | what was seen of one at a moment |
 //! | `live` | what is seen of one now, of which its shard knows |
+//! | `explain` | why one stands where it does |
+//! | `history` | how its events are folded again for that |
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
 mod cancel;
 mod context;
 mod events;
+mod explain;
+mod history;
 mod live;
 mod naming;
 mod parts;
@@ -49,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/branches", get(parts::branches)),
         reads("/runs/{runId}/context", get(context::seen)),
         reads("/runs/{runId}/live", get(live::live)),
+        reads("/runs/{runId}/explain", get(explain::explain)),
         reads("/runs/{runId}/values/{digest}", get(values::one)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),

@@ -15,6 +15,12 @@ pub struct EventsSettings {
     /// Only what came after this revision; behind `INCARNATION.` where its shard was released from hold.
     #[arg(long, default_value = "0")]
     after: String,
+    /// Only what came from this revision on.
+    #[arg(long)]
+    from: Option<u64>,
+    /// Only what came up to this revision, and this one.
+    #[arg(long)]
+    to: Option<u64>,
     #[command(flatten)]
     api: ApiSettings,
 }
@@ -23,8 +29,12 @@ pub async fn run(settings: EventsSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let path = format!("/runs/{}/events", settings.run);
     let (mut after, mut events) = (settings.after, Vec::new());
+    let range = [("from", settings.from), ("to", settings.to)];
+    let range = range.map(|(name, revision)| Some((name, revision?.to_string())));
     loop {
-        let mut page = client.get(&path, &[("after", after), ("limit", "100".to_owned())]).await?;
+        let mut query = vec![("after", after), ("limit", "100".to_owned())];
+        query.extend(range.clone().into_iter().flatten());
+        let mut page = client.get(&path, &query).await?;
         if let Value::Array(more) = page["events"].take() {
             events.extend(more);
         }

@@ -3,6 +3,7 @@
 mod branches;
 mod cancel;
 mod events;
+mod explain;
 mod export;
 mod get;
 mod given;
@@ -30,6 +31,8 @@ pub enum RunCommand {
     Get(get::GetSettings),
     /// List the items and turns of a run, in the order in which they began.
     Branches(branches::BranchesSettings),
+    /// Say why a run stands where it does: what it waits for, what decided, what was skipped, what could still fire.
+    Explain(explain::ExplainSettings),
     /// Show what happened in a run.
     Events(events::EventsSettings),
     /// Write everything that folding a run takes to one file.
@@ -50,6 +53,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::List(settings) => list::run(settings).await,
         RunCommand::Get(settings) => get::run(settings).await,
         RunCommand::Branches(settings) => branches::run(settings).await,
+        RunCommand::Explain(settings) => explain::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Export(settings) => export::run(settings).await,
         RunCommand::Replay(settings) => replay::run(&settings),

@@ -1,0 +1,222 @@
+//! What a run waits for, and since when.
+
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::listed::{ENTRY_BYTES, Room};
+use super::notes::Notes;
+use super::{At, Listed, Why};
+use crate::WorkerId;
+use crate::definition::{OnMiss, Require};
+use crate::run::agenda::Todo;
+use crate::run::attempt::{Awaited, CurrentAttempt};
+use crate::run::state::{Around, Due, Phase, Place, Run, Timer};
+use crate::run::{AssetNeed, AwaitedSignal};
+use crate::{AssetId, Attempt, BranchId, DefinitionVersion, NodeAddress, PartitionKey, QueueName, RunId, Timestamp};
+
+/// How many assets of one node are told.
+const ASSETS_MAX: usize = 20;
+
+/// Something that a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wait {
+    pub node: NodeAddress,
+    pub since: At,
+    #[serde(flatten)]
+    pub waits_for: WaitFor,
+    /// When it gives up, or is given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_out_at: Option<At>,
+}
+
+/// What it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "for", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum WaitFor {
+    /// A worker of the queue with room.
+    Worker { queue: QueueName, attempt: Attempt },
+    /// What the worker says that has the attempt.
+    Report {
+        queue: QueueName,
+        attempt: Attempt,
+        worker: WorkerId,
+        /// It was seen to run.
+        started: bool,
+    },
+    /// A time.
+    Time { until: At },
+    /// The end of a run that it calls.
+    Run {
+        run: RunId,
+        /// Absent while it is not known which version that is of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<DefinitionVersion>,
+    },
+    /// The first of these signals.
+    Signal { signals: Vec<AwaitedSignal>, attempt: Attempt },
+    /// Versions of assets.
+    Assets { assets: Listed<WantedAsset> },
+    /// Word whether its result was made before, or the result that another node makes of the same key.
+    Result {},
+    /// Its next attempt.
+    Retry {
+        until: At,
+        attempt: Attempt,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Why>,
+    },
+    /// The items of a `forEach`.
+    Items { items: u32, opened: u32, open: u32, succeeded: u32, failed: u32 },
+    /// A turn of a loop, counted from 1.
+    Turn { turn: u32 },
+    /// A try of a group, counted from 1.
+    Try { attempt: u32 },
+    /// A place among the nodes that may be under way at once.
+    Place { parallelism: u32 },
+    /// Nothing: it goes on by itself.
+    Nothing {},
+    /// That what it produced is recorded.
+    Recording {
+        asset_id: AssetId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        partition_key: Option<PartitionKey>,
+    },
+}
+
+/// An asset that a node needs and has not got.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedAsset {
+    pub asset_id: AssetId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<PartitionKey>,
+    pub require: Require,
+    /// Absent: it is made where some workflow produces it, else the node fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_miss: Option<OnMiss>,
+}
+
+/// Tells what a branch waits for, and those within it; of the run itself all.
+pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> Listed<Wait> {
+    let mut listed = Listed::default();
+    let is_within = |place: Place| {
+        branch == BranchId::ROOT || run.branches.around(place.branch).any(|(around, _)| around == branch)
+    };
+    let mut add = |place: Place, wait: &dyn Fn() -> (Timestamp, WaitFor), times_out_at: Option<Timestamp>| {
+        listed.count(&mut room, len_bytes, |_| {
+            let (since, waits_for) = wait();
+            Wait { node: run.address(place), since: At(since), waits_for, times_out_at: times_out_at.map(At) }
+        });
+    };
+    let timeouts = timeouts(run);
+    for (place, state) in run.places().filter(|(place, state)| state.phase.is_active() && is_within(*place)) {
+        let since = notes.of(place).map_or_else(Timestamp::default, |note| note.since);
+        add(place, &|| (since, at(run, notes, place, &state.phase)), timeouts.get(&place).copied());
+    }
+    for todo in run.agenda.iter() {
+        let Todo::Begin(place) = *todo else { continue };
+        if run.branches.get(place.branch).is_none() || !is_within(place) || run.node(place).phase != Phase::Pending {
+            continue;
+        }
+        let waits_for = || match run.definition().parallelism.filter(|_| run.next_todo().is_none()) {
+            Some(parallelism) => WaitFor::Place { parallelism },
+            None => WaitFor::Nothing {},
+        };
+        add(place, &|| (ready_since(run, notes, place), waits_for()), None);
+    }
+    for (place, (asset, partition)) in run.assets.unrecorded().filter(|(place, _)| is_within(*place)) {
+        let recording = || WaitFor::Recording { asset_id: asset.clone(), partition_key: partition.clone() };
+        add(place, &|| (notes.produced_at(place), recording()), None);
+    }
+    listed
+}
+
+/// When nodes run out of time.
+fn timeouts(run: &Run) -> FxHashMap<Place, Timestamp> {
+    let of_node = |(at, timer): &(Timestamp, Timer)| match timer {
+        Timer::Node(Due::Timeout, place) => Some((*place, *at)),
+        Timer::Node(Due::Retry | Due::Time, _) | Timer::RunTimeout => None,
+    };
+    run.timers.iter().filter_map(of_node).collect()
+}
+
+/// What an active node waits for.
+fn at(run: &Run, notes: &Notes, place: Place, phase: &Phase) -> WaitFor {
+    match phase {
+        Phase::AwaitingAssets { missing } if missing.is_empty() => WaitFor::Nothing {},
+        Phase::AwaitingAssets { missing } => WaitFor::Assets { assets: wanted(missing) },
+        Phase::AwaitingMemo(awaited) if awaited.cleared => WaitFor::Nothing {},
+        Phase::AwaitingMemo(_) => WaitFor::Result {},
+        Phase::Current(current) => of_attempt(current, &run.definition().node(place.node).queue),
+        Phase::Retrying { due_at, .. } => WaitFor::Retry {
+            until: At(*due_at),
+            attempt: Attempt::new(run.node(place).attempts.saturating_add(1)),
+            error: notes.of(place).and_then(|note| note.failure.clone()),
+        },
+        Phase::Around(around) => match &**around {
+            Around::Each(each) => WaitFor::Items {
+                items: u32::try_from(each.items.len()).unwrap_or(u32::MAX),
+                opened: each.opened,
+                open: u32::try_from(each.open.len()).unwrap_or(u32::MAX),
+                succeeded: each.succeeded,
+                failed: each.failed,
+            },
+            Around::Loop(turns) => WaitFor::Turn { turn: turns.before.saturating_add(1) },
+            Around::Group(_) => WaitFor::Try { attempt: run.node(place).attempts },
+        },
+        Phase::Pending | Phase::Succeeded | Phase::Failed | Phase::Skipped | Phase::Cancelled => WaitFor::Nothing {},
+    }
+}
+
+fn of_attempt(current: &CurrentAttempt, queue: &QueueName) -> WaitFor {
+    let (queue, attempt) = (queue.clone(), current.attempt);
+    match &current.awaits {
+        Awaited::Room => WaitFor::Worker { queue, attempt },
+        Awaited::Worker { held_by, session: _, started } => {
+            WaitFor::Report { queue, attempt, worker: held_by.clone(), started: *started }
+        }
+        Awaited::Time(at) => WaitFor::Time { until: At(*at) },
+        Awaited::Child { run, version } => WaitFor::Run { run: *run, version: *version },
+        Awaited::Signal(listening) if listening.taken.is_some() => WaitFor::Nothing {},
+        Awaited::Signal(listening) => WaitFor::Signal { signals: listening.signals.clone(), attempt },
+    }
+}
+
+fn wanted(missing: &[AssetNeed]) -> Listed<WantedAsset> {
+    let told = missing.iter().take(ASSETS_MAX).map(|need| WantedAsset {
+        asset_id: need.asset.clone(),
+        partition_key: need.partition.clone(),
+        require: need.require,
+        on_miss: need.on_miss,
+    });
+    Listed { total: u32::try_from(missing.len()).unwrap_or(u32::MAX), first: told.collect() }
+}
+
+/// When the turn of a node came that has not begun: as the last node before it ended, or its branch was opened.
+fn ready_since(run: &Run, notes: &Notes, place: Place) -> Timestamp {
+    let definition = run.definition();
+    let before = definition.node(place.node).incoming.iter().map(|way| place.beside(definition.transition(*way).from));
+    let ended = before.filter_map(|place| Some(notes.of(place)?.since));
+    ended.max().unwrap_or_else(|| notes.opened_at(place.branch))
+}
+
+fn len_bytes(wait: &Wait) -> usize {
+    ENTRY_BYTES
+        + match &wait.waits_for {
+            WaitFor::Assets { assets } => assets.first.len() * 2 * ENTRY_BYTES,
+            WaitFor::Retry { error, .. } => error.as_ref().map_or(0, Why::len_bytes),
+            WaitFor::Signal { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            WaitFor::Worker { .. }
+            | WaitFor::Report { .. }
+            | WaitFor::Time { .. }
+            | WaitFor::Run { .. }
+            | WaitFor::Result {}
+            | WaitFor::Items { .. }
+            | WaitFor::Turn { .. }
+            | WaitFor::Try { .. }
+            | WaitFor::Place { .. }
+            | WaitFor::Nothing {}
+            | WaitFor::Recording { .. } => 0,
+        }
+}
