@@ -212,10 +212,13 @@ fn told(event: &RunEvent) -> Option<String> {
         let said = |field: &str| failure[field].as_str().unwrap_or_default();
         format!(" {}: {}", shortened(said("code")), shortened(said("message")))
     });
-    let value = ["output", "input", "items", "chosen"].iter().find_map(|field| fields.get(field)).map(glance_of);
+    let value =
+        ["output", "input", "items", "chosen", "payload"].iter().find_map(|field| fields.get(field)).map(glance_of);
     let attempt = fields["attempt"].as_u64().filter(|attempt| *attempt > 1).map(|n| format!(" (attempt {n})"));
     let branch = fields["branch"].as_u64().map(|branch| format!("@{branch} "));
-    let node = text("node").map(|node| format!("{node} ")).or(branch).unwrap_or_default();
+    // A signal is told of by its name.
+    let about = text("node").or(text("name")).map(|about| format!("{about} "));
+    let node = about.or(branch).unwrap_or_default();
     let value = value.map(|value| format!(" {value}")).unwrap_or_default();
     Some(format!("{node}{name}{}{}{value}", attempt.unwrap_or_default(), failure.unwrap_or_default()))
 }
