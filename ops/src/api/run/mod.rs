@@ -5,6 +5,7 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `signal` | how something is said to one |
+//! | `wish` | how that reaches its shard, and what is told of one that has ended |
 //! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
 //! | `context` | what was seen of one at a moment |
@@ -25,6 +26,7 @@ mod parts;
 mod signal;
 mod start;
 mod values;
+mod wish;
 
 use std::sync::Arc;
 

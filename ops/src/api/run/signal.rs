@@ -5,19 +5,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use headwater_core::run::{RunCommand, RunRejection};
-use headwater_core::shard::{Command, Rejection, Submission};
+use headwater_core::run::RunCommand;
+use headwater_core::shard::{Command, Submission};
 use headwater_core::{CommandId, Json, RunId, SignalKey, SignalName};
-use headwater_workers::shard_client::ClientError;
 use serde::Serialize;
 
-use super::cancel::{ended, long_ended};
-use super::not_found;
 use super::start::idempotency_key;
+use super::wish;
 use crate::api::asked::{Asked, Caller};
 use crate::api::body::{Body, Fields};
-use crate::api::token::Token;
-use crate::api::{Api, COMMAND_WAIT, Problem, answer, fresh_command, readable};
+use crate::api::{Api, Problem, answer, fresh_command, readable};
 use crate::codes::Code;
 
 #[derive(Serialize)]
@@ -43,9 +40,6 @@ pub async fn signal(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let payload = fields.take("payload").map_or_else(Json::null, |payload| Json::of(&payload.to_value()));
     let broadcast = fields.field::<bool>("broadcast", "true or false")?.unwrap_or_default();
     let room = fields.finish()?;
-    if !api.shards.has(run.shard()) {
-        return Err(not_found(run));
-    }
     // Said again under the same key, it is the same signal, for as long as the run lives.
     let signal = key.map_or_else(fresh_command, |key| {
         let run = run.as_uuid();
@@ -54,18 +48,9 @@ pub async fn signal(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let command = RunCommand::Signal { workspace: workspace.clone(), signal, name, key: about, payload, broadcast };
     // A fresh command id even for a key: the run itself knows what it has received.
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
-    let submitted = api.shards.client.submit(run.shard(), submission, COMMAND_WAIT).await;
+    let submitted = wish::submit(&api, &workspace, run, submission).await;
     drop(room);
-    let (position, _) = match submitted {
-        Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
-            return Err(long_ended(&api, &workspace, run).await);
-        }
-        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status }))) => {
-            return Err(ended(&api, &workspace, run, status).await);
-        }
-        submitted => submitted?,
-    };
-    let token = Token::of([position]);
+    let token = submitted?;
     let readable = api.is_readable(&token, readable_within).await;
     let received = Received { run_id: run, signal_id: signal, token: token.to_string(), readable };
     Ok(answer::written(StatusCode::ACCEPTED, &token, received))
