@@ -1,12 +1,13 @@
 //! Whether the journal kept every promise: read whole, folded anew, and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{AggregateId, Bundle, Event, Owner, Shard, ShardMap};
 use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
 use headwater_streams::Broker;
-use headwater_streams::journals::{JetStreamJournals, Journals as _, Stretch};
+use headwater_streams::journals::{JetStreamJournals, Journals as _, Stretch, StretchError};
 
 /// What the journals of a cluster say about its runs.
 #[derive(Debug, Default)]
@@ -32,11 +33,25 @@ pub async fn audit(broker: &Broker, map: &ShardMap) -> Audit {
     let journals = JetStreamJournals::new(broker);
     for number in 0..map.shards {
         let shard = ShardId::new(number).expect("below the count");
-        let end = journals.head(shard).await.expect("the journal is there");
+        let mut tries = 0;
+        let end = loop {
+            match journals.head(shard).await {
+                Ok(end) => break end,
+                Err(error) => pause(&mut tries, &error).await,
+            }
+        };
         let mut owner: Owner<()> = Owner::new(Shard::new(shard, map.clone()));
         let mut stretch = Stretch::new(&journals, shard, Sequence::FIRST, end);
         loop {
-            let entries = stretch.next().await.expect("readable");
+            let entries = match stretch.next().await {
+                Ok(entries) => entries,
+                Err(StretchError::Exchange(error)) => {
+                    pause(&mut tries, &error).await;
+                    stretch = Stretch::new(&journals, shard, owner.last().next(), end);
+                    continue;
+                }
+                Err(gone @ StretchError::Gone { .. }) => panic!("{gone}"),
+            };
             if entries.is_empty() {
                 break;
             }
@@ -50,6 +65,13 @@ pub async fn audit(broker: &Broker, map: &ShardMap) -> Audit {
         }
     }
     audit
+}
+
+/// Waits before something is asked again: brokers that have just lost a neighbour need a moment.
+async fn pause(tries: &mut u32, error: &dyn std::error::Error) {
+    *tries += 1;
+    assert!(*tries < 20, "the journal cannot be read: {error}");
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 impl Audit {
