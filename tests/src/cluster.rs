@@ -88,8 +88,11 @@ impl Cluster {
         command.args(["--member-ttl-ms", MEMBER_TTL_MS, "--lease-ttl-ms", LEASE_TTL_MS]);
         command.env("HEADWATER_POSTGRES_URL", self.postgres.url());
         change(&mut command);
-        let (child, line) = spawn(&mut command, &self.nats.engine()).await;
+        let (mut child, line) = spawn(&mut command, &self.nats.engine()).await;
         let api = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        if roles.contains("api") {
+            answers(&mut child, api.trim_start_matches("http://")).await;
+        }
         Engine { child, api }
     }
 
@@ -197,6 +200,19 @@ impl WorkerProcess {
         signal(&self.child, "-TERM").await;
         tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.expect("in time").expect("a status");
     }
+}
+
+/// Waits until somebody listens there. A process that has ended says how.
+async fn answers(child: &mut Child, address: &str) {
+    let listens = async {
+        while let Err(error) = tokio::net::TcpStream::connect(address).await {
+            let ended = child.try_wait().expect("it can be asked");
+            assert!(ended.is_none(), "the engine that served on {address} has ended: {ended:?}");
+            eprintln!("the engine that serves on {address} does not listen: {error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(crate::PATIENCE, listens).await.expect("it listens in time");
 }
 
 async fn signal(child: &Child, name: &str) {
