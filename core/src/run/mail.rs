@@ -30,6 +30,11 @@ pub(super) struct Letter {
     pub key: Option<SignalKey>,
     pub payload: Json,
     pub received_at: Timestamp,
+    /// How many had come before it.
+    pub number: usize,
+    /// It is for whoever waited when it came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broadcast: bool,
 }
 
 impl Letter {
@@ -138,10 +143,10 @@ impl Mail {
         waiting.take_while(move |(wanted, ..)| wanted == signal).map(|(.., place)| *place)
     }
 
-    pub fn receive(&mut self, letter: Letter, broadcast: bool) {
+    pub fn receive(&mut self, letter: Letter) {
         let bag = self.0.get_or_insert_default();
         bag.received.insert(letter.id);
-        if broadcast {
+        if letter.broadcast {
             bag.broadcast = Some(letter);
         } else {
             bag.kept.push_back(letter);
@@ -153,6 +158,15 @@ impl Mail {
         match bag.kept.iter().position(|letter| letter.id == id) {
             Some(at) => bag.kept.remove(at),
             None => bag.broadcast.clone().filter(|letter| letter.id == id),
+        }
+    }
+
+    /// Takes back what somebody had taken who is withdrawn before he went on: it stands where it stood.
+    pub fn take_back(&mut self, letter: Letter) {
+        if !letter.broadcast {
+            let kept = &mut self.0.get_or_insert_default().kept;
+            let place = kept.partition_point(|other| other.number < letter.number);
+            kept.insert(place, letter);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What somebody outside says to a run: each signal is taken once, by whoever has waited longest for it.
 
 use headwater_core::run::{
-    RunCommand, RunRejection, RunStatus, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
+    Budget, RunCommand, RunRejection, RunStatus, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
 };
 use headwater_core::shard::{Command, Rejection};
 use headwater_core::{CommandId, Json, RunId};
@@ -25,6 +25,13 @@ fn said(number: u128, name: &'static str) -> Said {
 }
 
 fn tell(world: &mut World, run: RunId, said: Said) -> Result<(), RunRejection> {
+    let heard = say(world, run, said);
+    world.settle();
+    heard
+}
+
+/// The same, and nothing goes on by itself.
+fn say(world: &mut World, run: RunId, said: Said) -> Result<(), RunRejection> {
     let Said { number, name, key, payload, broadcast } = said;
     let command = RunCommand::Signal {
         workspace: "default".parse().unwrap(),
@@ -35,7 +42,6 @@ fn tell(world: &mut World, run: RunId, said: Said) -> Result<(), RunRejection> {
         broadcast,
     };
     let decided = world.decide(Command::Run { run, command });
-    world.settle();
     decided.map(drop).map_err(|rejection| match rejection {
         Rejection::Run(rejection) => rejection,
         other => panic!("{other:?}"),
@@ -276,4 +282,29 @@ fn what_waits_is_withdrawn_with_its_run_and_takes_nothing() {
     world.fire_timers();
     world.settle();
     assert!(world.timeline(run).ends_with("c:dead(meant) a:cancelled FAILED(meant)"), "{}", world.timeline(run));
+}
+
+#[test]
+fn what_was_taken_by_who_is_withdrawn_before_he_goes_on_is_there_again() {
+    let body = waits("one", json!({"name": "go"}));
+    let each = json!({"id": "each", "forEach": {"items": 2, "timeout": "10s", "onTimeout": "proceed", "body": body}});
+    let mut later = waits("later", json!({"name": "go"}));
+    later["dependsOn"] = json!(["each"]);
+    // What is said fills most of a decision: it is taken in it, and gone on with in the next.
+    let budget = Budget { bytes: 100 << 10, ..Budget::default() };
+    let mut world = World::bounded(budget);
+    world.apply(&json!({"slug": "w", "steps": [each, later], "output": {}}));
+    let run = world.start("w", json!({}));
+    world.settle();
+    for number in [1, 2] {
+        let payload = json!([number as u64, "x".repeat(60_000)]);
+        say(&mut world, run, Said { payload, ..said(number, "go") }).unwrap();
+    }
+    assert!(world.timeline(run).ends_with("hears(go) one@1:takes hears(go) one@2:takes"), "{}", world.timeline(run));
+    world.pass(11);
+    world.fire_timers();
+    world.settle();
+    assert_eq!(output(&world, "each"), Some(json!([])), "{}", world.timeline(run));
+    assert_eq!(output(&world, "later").unwrap()["payload"][0], json!(1), "{}", world.timeline(run));
+    is_the_same_from_checkpoints(&world, run);
 }

@@ -341,7 +341,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::NodeCancelled { node } => {
             let place = run.place(node);
-            run.enter(place, Phase::Cancelled);
+            run.withdraw(place);
         }
         RunEvent::AssetRecorded { node, asset, partition, version } => {
             let version = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };

@@ -5,14 +5,25 @@ use crate::Timestamp;
 use crate::run::RunEvent;
 use crate::run::attempt::Awaited;
 use crate::run::mail::Letter;
+use crate::run::state::{Phase, Place};
 
 impl Fold<'_> {
+    /// Withdraws a node; a signal that it has taken and not gone on with is there again.
+    pub(super) fn withdraw(&mut self, place: Place) {
+        if let Phase::Current(current) = self.enter(place, Phase::Cancelled)
+            && let Some(letter) = current.taken()
+        {
+            self.waiting.mail.take_back(letter.clone());
+        }
+    }
+
     /// Learns what was said, and who took it.
     pub(super) fn hear(&mut self, event: &RunEvent, now: Timestamp) {
         if let RunEvent::SignalReceived { signal, name, key, payload, broadcast } = event {
             let (name, key, payload) = (name.clone(), key.clone(), payload.clone());
-            let letter = Letter { id: *signal, name, key, payload, received_at: now };
-            self.waiting.mail.receive(letter, *broadcast);
+            let (id, broadcast, number) = (*signal, *broadcast, self.waiting.mail.count_received());
+            let letter = Letter { id, name, key, payload, received_at: now, number, broadcast };
+            self.waiting.mail.receive(letter);
         } else if let RunEvent::SignalTaken { node, signal, .. } = event {
             let place = self.place(node);
             let letter = self.waiting.mail.take(*signal);

@@ -10,7 +10,7 @@ use crate::run::budget::Later;
 use crate::run::decision::Decision;
 use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX, takers};
 use crate::run::output::check_depth;
-use crate::run::state::Due;
+use crate::run::state::{Due, Place};
 use crate::run::{AwaitedSignal, RunEvent, RunFailure, RunRejection};
 use crate::{CommandId, Json, SignalKey, SignalName};
 
@@ -51,7 +51,14 @@ impl Kind for Listens<'_> {
     }
 
     fn withdraw(&self, step: &mut Step<'_, '_>) {
+        let taken = step.current_in_any_case().and_then(|current| current.taken()).cloned();
         step.cancel();
+        // It is there again, for whoever waits for it.
+        if let Some(Letter { id, name, key, broadcast: false, .. }) = taken {
+            let said = AwaitedSignal { name, key };
+            let next = takers(step.decision.run(), &said, 1);
+            give(step.decision, next, id);
+        }
     }
 }
 
@@ -77,7 +84,7 @@ fn output_of(letter: &Letter) -> Json {
         signal_id: CommandId,
         received_at: String,
     }
-    let Letter { id, name, key, payload, received_at } = letter;
+    let Letter { id, name, key, payload, received_at, number: _, broadcast: _ } = letter;
     Json::of(&Told { name, key: key.as_ref(), payload, signal_id: *id, received_at: received_at.to_string() })
 }
 
@@ -140,12 +147,17 @@ pub(in crate::run) fn receive(
         return Err(full);
     }
     decision.emit(event);
+    give(decision, takers, signal);
+    Ok(())
+}
+
+/// Has nodes that wait for a signal take it.
+fn give(decision: &mut Decision<'_>, takers: Vec<Place>, signal: CommandId) {
     for place in takers {
         let node = decision.run().address(place);
         let attempt = Step::at(decision, place).attempt();
         decision.emit(RunEvent::SignalTaken { node, attempt, signal });
     }
-    Ok(())
 }
 
 /// Whether a run can keep such a payload.

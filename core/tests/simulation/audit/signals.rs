@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_core::run::RunEvent;
-use headwater_core::{CommandId, RunId};
+use headwater_core::{CommandId, NodeAddress, RunId};
 
 #[derive(Default)]
 pub struct SignalBooks {
@@ -14,12 +14,14 @@ pub struct SignalBooks {
 struct Received {
     broadcast: bool,
     taken: u64,
+    /// Who took it last, and has not gone on.
+    by: Option<NodeAddress>,
 }
 
 impl SignalBooks {
     pub fn learn(&mut self, run: RunId, event: &RunEvent) {
         if let RunEvent::SignalReceived { signal, broadcast, .. } = event {
-            let received = Received { broadcast: *broadcast, taken: 0 };
+            let received = Received { broadcast: *broadcast, taken: 0, by: None };
             let before = self.received.insert((run, *signal), received);
             assert!(before.is_none(), "{run} receives the signal {signal} twice");
         } else if let RunEvent::SignalTaken { node, signal, .. } = event {
@@ -27,7 +29,19 @@ impl SignalBooks {
             let received = received.unwrap_or_else(|| panic!("{node} of {run} takes {signal}, which never came"));
             assert!(received.broadcast || received.taken == 0, "{node} of {run} takes {signal}, which was taken");
             received.taken += 1;
+            received.by = Some(node.clone());
             self.taken += 1;
+        } else if let RunEvent::NodeCancelled { node } = event {
+            // Who is withdrawn before he went on gives it back.
+            let of_run = self.received.range_mut((run, CommandId::from_uuid(uuid::Uuid::nil()))..);
+            let of_run = of_run.take_while(|((of, _), _)| *of == run).map(|(_, received)| received);
+            of_run.filter(|received| received.by.as_ref() == Some(node)).for_each(|received| {
+                (received.taken, received.by) = (0, None);
+            });
+        } else if let RunEvent::NodeSucceeded { node, .. } = event {
+            let of_run = self.received.range_mut((run, CommandId::from_uuid(uuid::Uuid::nil()))..);
+            let of_run = of_run.take_while(|((of, _), _)| *of == run).map(|(_, received)| received);
+            of_run.filter(|received| received.by.as_ref() == Some(node)).for_each(|received| received.by = None);
         }
     }
 
