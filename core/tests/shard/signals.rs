@@ -308,3 +308,41 @@ fn what_was_taken_by_who_is_withdrawn_before_he_goes_on_is_there_again() {
     assert_eq!(output(&world, "later").unwrap()["payload"][0], json!(1), "{}", world.timeline(run));
     is_the_same_from_checkpoints(&world, run);
 }
+
+#[test]
+fn what_is_there_again_goes_to_who_waits_for_it_then() {
+    let body = waits("one", json!({"name": "go"}));
+    let each = json!({"id": "each", "forEach": {"items": 2, "timeout": "10s", "onTimeout": "proceed", "body": body}});
+    // It begins to wait after the items.
+    let before = (0..6).map(|n| json!({"id": format!("n{n}"), "action": "noop", "dependsOn": (0..n).rev().take(1).map(|m| format!("n{m}")).collect::<Vec<_>>()}));
+    let mut other = waits("other", json!({"name": "go"}));
+    other["dependsOn"] = json!(["n5"]);
+    let steps: Vec<Value> = [each].into_iter().chain(before).chain([other]).collect();
+    let mut world = World::bounded(Budget { bytes: 100 << 10, ..Budget::default() });
+    world.apply(&json!({"slug": "w", "steps": steps, "output": {}}));
+    let run = world.start("w", json!({}));
+    world.settle();
+    for number in [1, 2] {
+        let payload = json!([number as u64, "x".repeat(60_000)]);
+        say(&mut world, run, Said { payload, ..said(number, "go") }).unwrap();
+    }
+    assert!(world.timeline(run).ends_with("hears(go) one@1:takes hears(go) one@2:takes"), "{}", world.timeline(run));
+    world.pass(11);
+    world.fire_timers();
+    world.settle();
+    assert_eq!(output(&world, "other").unwrap()["payload"][0], json!(1), "{}", world.timeline(run));
+    is_the_same_from_checkpoints(&world, run);
+}
+
+#[test]
+fn a_large_payload_is_refused_where_there_is_no_memory_for_it() {
+    let mut world = World::bounded(Budget { held: 80 << 10, ..Budget::default() });
+    world.apply(&json!({"slug": "w", "steps": [waits("a", json!({"name": "go"}))], "output": {}}));
+    let run = world.start("w", json!({}));
+    world.settle();
+    let large = json!("x".repeat(100 << 10));
+    let refused = tell(&mut world, run, Said { payload: large, ..said(1, "go") });
+    assert_eq!(refused, Err(RunRejection::SignalsFull { kept: 0 }));
+    tell(&mut world, run, said(1, "go")).unwrap();
+    assert_eq!(status(&world, run), RunStatus::Succeeded, "what was refused was not received");
+}
