@@ -33,7 +33,7 @@ pub enum RunCommand {
         workspace: Option<WorkspaceId>,
         reason: String,
     },
-    /// Somebody outside says something to it. What was said before under the same id changes nothing. A run of another workspace is
+    /// Somebody outside says something to it. What was said before under the same id changes nothing, and other words under it are refused. A run of another workspace is
     /// not there for him.
     Signal {
         workspace: WorkspaceId,
@@ -149,7 +149,9 @@ pub enum RunRejection {
     TargetInvalid { message: String },
     #[error("a run cannot be called so: {message}")]
     DescriptionInvalid { message: String },
-    #[error("the idempotency key was used before for another workflow, another input or other targets")]
+    #[error(
+        "the idempotency key was used before for something else: another workflow, another input, other targets, another signal"
+    )]
     KeyReused { run: RunId },
     /// It may have started, ended and been forgotten.
     #[error("whether this start came before is not known any more")]

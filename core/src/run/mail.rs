@@ -1,6 +1,6 @@
 //! What was said to a run: what nobody has taken yet, and who waits for what.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +53,8 @@ struct Bag {
     kept: VecDeque<Letter>,
     /// What whoever waited has taken, last.
     broadcast: Option<Letter>,
-    /// All that was ever received, for what comes twice.
-    received: BTreeSet<CommandId>,
+    /// What was ever received, for what comes twice: what it said, by its hash.
+    received: BTreeMap<CommandId, u64>,
     /// Who waits for what. It follows from where nodes stand.
     awaited: BTreeSet<(AwaitedSignal, Revision, Place)>,
 }
@@ -68,7 +68,7 @@ pub(super) struct MailRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     broadcast: Option<Letter>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    received: Vec<CommandId>,
+    received: Vec<(CommandId, u64)>,
 }
 
 impl MailRecord {
@@ -81,7 +81,7 @@ impl Mail {
     /// Who waits is noted when it is known where nodes stand.
     pub fn restored(record: MailRecord) -> Self {
         let MailRecord { kept, broadcast, received } = record;
-        let received: BTreeSet<_> = received.into_iter().collect();
+        let received: BTreeMap<_, _> = received.into_iter().collect();
         let mut mail = Self(Some(Box::new(Bag { kept: kept.into(), broadcast, received, awaited: BTreeSet::new() })));
         mail.rest();
         mail
@@ -91,12 +91,21 @@ impl Mail {
         let Some(bag) = &self.0 else { return MailRecord::default() };
         let Bag { kept, broadcast, received, awaited: _ } = &**bag;
         let kept = kept.iter().cloned().collect();
-        MailRecord { kept, broadcast: broadcast.clone(), received: received.iter().copied().collect() }
+        MailRecord {
+            kept,
+            broadcast: broadcast.clone(),
+            received: received.iter().map(|(id, said)| (*id, *said)).collect(),
+        }
     }
 
     /// Whether this has ever come.
     pub fn has_received(&self, id: CommandId) -> bool {
-        self.0.as_ref().is_some_and(|bag| bag.received.contains(&id))
+        self.what_said(id).is_some()
+    }
+
+    /// What was said under this id, by [`hash_of`], if anything ever was.
+    pub fn what_said(&self, id: CommandId) -> Option<u64> {
+        self.0.as_ref()?.received.get(&id).copied()
     }
 
     /// Whether this has come and can be taken.
@@ -145,7 +154,7 @@ impl Mail {
 
     pub fn receive(&mut self, letter: Letter) {
         let bag = self.0.get_or_insert_default();
-        bag.received.insert(letter.id);
+        bag.received.insert(letter.id, hash_of(&letter.name, letter.key.as_ref(), &letter.payload, letter.broadcast));
         if letter.broadcast {
             bag.broadcast = Some(letter);
         } else {
@@ -196,6 +205,13 @@ impl Mail {
     fn rest(&mut self) {
         self.0.take_if(|bag| **bag == Bag::default());
     }
+}
+
+/// Returns a hash of what a signal says: the same in every release.
+pub(super) fn hash_of(name: &SignalName, key: Option<&SignalKey>, payload: &Json, broadcast: bool) -> u64 {
+    let (key, marks) = (key.map_or("", SignalKey::as_str), [u8::from(key.is_some()), u8::from(broadcast)]);
+    let parts = [name.as_str().as_bytes(), key.as_bytes(), payload.as_str().as_bytes(), &marks];
+    CommandId::derived(&parts).as_uuid().as_u64_pair().0
 }
 
 /// Returns who takes a signal that comes now, who has waited longest first; more than `most` are not looked for.

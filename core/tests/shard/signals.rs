@@ -140,6 +140,13 @@ fn what_is_said_twice_is_heard_once_however_much_comes_between() {
     let before = world.timeline(run);
     tell(&mut world, run, said(1, "go")).unwrap();
     tell(&mut world, run, said(17, "more")).unwrap();
+    for other in
+        [said(1, "stay"), Said { payload: json!(2), ..said(1, "go") }, Said { key: Some("k"), ..said(1, "go") }]
+    {
+        assert_eq!(tell(&mut world, run, other), Err(RunRejection::KeyReused { run }));
+    }
+    let all = Said { broadcast: true, ..said(1, "go") };
+    assert_eq!(tell(&mut world, run, all), Err(RunRejection::KeyReused { run }));
     assert_eq!(world.timeline(run), before);
 }
 

@@ -47,6 +47,7 @@ async fn what_is_said_to_a_run_is_acknowledged_and_taken_once() {
     assert_eq!(again["signalId"], received["signalId"]);
     assert_eq!(seen(&engine, &run, &again["token"]).await["nodes"][1]["status"], "waiting", "it is the same signal");
 
+    say("k", json!({"name": "paid", "key": "8"})).await.problem("run/key_reused");
     engine.post(&path, json!({})).await.problem("request/invalid_field");
     engine.post(&path, json!({"name": "not a name"})).await.problem("request/invalid_field");
     engine.post(&path, json!({"name": "paid", "key": ""})).await.problem("request/invalid_field");

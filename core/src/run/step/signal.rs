@@ -8,7 +8,7 @@ use super::{Begins, Step};
 use crate::definition::{SignalWanted, WaitSignal, signal_key_of};
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
-use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX, takers};
+use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX, hash_of, takers};
 use crate::run::output::check_depth;
 use crate::run::state::{Due, Place};
 use crate::run::{AwaitedSignal, RunEvent, RunFailure, RunRejection};
@@ -115,7 +115,7 @@ fn take_what_has_come(step: &mut Step<'_, '_>) {
 /// Has a run receive a signal; whoever has waited longest for it takes it, or all who wait do.
 ///
 /// # Errors
-/// Why it is not received; one that was received before changes nothing.
+/// Why it is not received; one that was received before changes nothing, and is refused where it says something else.
 pub(in crate::run) fn receive(
     decision: &mut Decision<'_>,
     signal: CommandId,
@@ -124,8 +124,10 @@ pub(in crate::run) fn receive(
     broadcast: bool,
 ) -> Result<(), RunRejection> {
     let mail = &decision.run().waiting.mail;
-    if mail.has_received(signal) {
-        return Ok(());
+    let says = hash_of(&said.name, said.key.as_ref(), &payload, broadcast);
+    if let Some(before) = mail.what_said(signal) {
+        let run = decision.run().id();
+        return if before == says { Ok(()) } else { Err(RunRejection::KeyReused { run }) };
     }
     if mail.count_received() >= SIGNALS_MAX {
         return Err(RunRejection::SignalsExhausted);
