@@ -72,10 +72,10 @@ async fn a_schema_that_lacks_a_migration_is_not_ready_to_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let server = PostgresServer::start(folder.path()).await.unwrap();
     let reads = Reads::of(Database::open(&server.url()).await.unwrap());
-    assert!(reads.is_migrated().await.unwrap());
+    assert!(reads.are_ready().await.unwrap());
     let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("DELETE FROM headwater.refinery_schema_history WHERE version > 1").await.unwrap();
-    assert!(!reads.is_migrated().await.unwrap(), "the tables are there, and not all of their columns");
+    assert!(!reads.are_ready().await.unwrap(), "the tables are there, and not all of their columns");
     server.stop().await.unwrap();
 }

@@ -47,12 +47,13 @@ pub struct WriteObstacles {
 }
 
 impl Reads {
-    /// Returns whether the schema has everything that this program reads: some migrations take long, and each shows as it is
-    /// done.
+    /// Returns whether the read models can be read: the schema has everything that this program asks for. Some migrations take long,
+    /// and each shows as it is done.
     ///
     /// # Errors
     /// As every other read.
-    pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
+    pub async fn are_ready(&self) -> Result<bool, DatabaseError> {
+        self.cursors().await?;
         let sql = "SELECT coalesce(max(version), 0)::int4 FROM refinery_schema_history";
         let rows = self.rows(sql, &[]).await?;
         Ok(rows.first().is_some_and(|row| row.get::<_, i32>(0) >= Database::newest_migration()))

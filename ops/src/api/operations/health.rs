@@ -91,11 +91,7 @@ fn broker(api: &Api) -> Result<String, String> {
 }
 
 async fn database(api: &Api) -> Result<String, String> {
-    let looked = async {
-        api.reads.cursors().await?;
-        api.reads.is_migrated().await
-    };
-    match tokio::time::timeout(CHECK_WAIT, looked).await {
+    match tokio::time::timeout(CHECK_WAIT, api.reads.are_ready()).await {
         Ok(Ok(false)) => Err("the tables of the read models are being brought up to date".to_owned()),
         Ok(Ok(true)) => match api.projection.lag().into_iter().flatten().find_map(|lag| lag.stopped) {
             Some(stopped) => Err(format!(
