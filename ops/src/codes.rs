@@ -45,6 +45,10 @@ pub enum Code {
     StartUnclear,
     TargetInvalid,
     DescriptionInvalid,
+    NodeNotFound,
+    NodeNotActive,
+    OutputInvalid,
+    TimerInvalid,
     SignalInvalid,
     SignalsFull,
     SignalsExhausted,
@@ -92,7 +96,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 66] = [
+pub const TABLE: [Entry; 70] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -134,6 +138,10 @@ pub const TABLE: [Entry; 66] = [
     entry(Code::StartUnclear, "run/start_unclear", 409, "whether this start came before is not known any more", "Look for the run. If it is not there, start it anew; the clocks of the engine's machines have to agree within a minute."),
     entry(Code::TargetInvalid, "run/target_invalid", 422, "no such part of the workflow can be run", "Name nodes of the workflow that stand outside of all bodies."),
     entry(Code::DescriptionInvalid, "run/description_invalid", 422, "a run cannot be called so", "Correct the name or the label that the detail names."),
+    entry(Code::NodeNotFound, "run/node_not_found", 404, "the run has no such node now", "Take a node and its branch from the traces of the run: a branch that has ended has none any more."),
+    entry(Code::NodeNotActive, "run/node_not_active", 409, "the node cannot be taken in hand where it stands", "Wait until it has begun; of a node with branches, take those in hand that stand in them."),
+    entry(Code::OutputInvalid, "run/output_invalid", 422, "the node cannot have made that", "Give an output, and the assets, that the definition lets the node make."),
+    entry(Code::TimerInvalid, "run/timer_invalid", 422, "the timer cannot be set so", "Name a node that sleeps or waits for its next attempt, and a time within ten years."),
     entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
     entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),
     entry(Code::SignalsExhausted, "run/signals_exhausted", 409, "the run has received as many signals as a run ever does", "Start a new run for what comes."),

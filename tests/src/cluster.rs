@@ -147,6 +147,18 @@ impl Engine {
         self.child.id().expect("it runs")
     }
 
+    /// Says how its process is, for who finds that it does not answer: its state, and at which ports it listens.
+    pub fn how_it_is(&self) -> String {
+        let Some(pid) = self.child.id() else { return "it has ended".to_owned() };
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let state = read("status").lines().find(|line| line.starts_with("State")).map(str::to_owned);
+        let table = read("net/tcp");
+        let listening = table.lines().filter(|line| line.split_whitespace().nth(3) == Some("0A"));
+        let ports = listening.filter_map(|line| line.split_whitespace().nth(1)?.rsplit(':').next());
+        let ports: Vec<_> = ports.filter_map(|port| u16::from_str_radix(port, 16).ok()).collect();
+        format!("process {pid}: {state:?}; there are listeners at {ports:?}")
+    }
+
     /// Kills it as a crash would (SIGKILL).
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");

@@ -42,7 +42,8 @@ impl House {
     }
 
     async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        let answer = self.http.post(format!("{}{path}", self.engine.api)).json(body).send().await.unwrap();
+        let answer = self.http.post(format!("{}{path}", self.engine.api)).json(body).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error:?}: {}", self.engine.how_it_is()));
         (answer.status(), answer.json().await.unwrap())
     }
 

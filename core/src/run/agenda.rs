@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
 use crate::BranchId;
-use crate::definition::{Definition, Execution};
+use crate::definition::{Definition, Execution, NodeIx};
 
 /// What is to be done, in the order in which its turn came.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Agenda {
     order: VecDeque<Todo>,
     /// What needs a place among those that may be under way at once. Whatever needs none goes before.
     held: VecDeque<Todo>,
+    /// What is not done before somebody resumes its node.
+    aside: Option<Box<VecDeque<Todo>>>,
     /// All of it, while that is more than can be looked through; else empty.
     index: Option<Box<FxHashSet<Todo>>>,
 }
@@ -36,7 +38,25 @@ pub(super) enum Todo {
     Close(BranchId),
 }
 
+/// Where something stands that is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Order,
+    /// It needs a place.
+    Held,
+    /// Its node is halted.
+    Aside,
+}
+
 impl Todo {
+    /// Returns the node that begins, or goes on with its branches.
+    pub fn place(self) -> Option<Place> {
+        match self {
+            Self::Begin(place) | Self::Advance(place) => Some(place),
+            Self::Finish(_) | Self::Close(_) => None,
+        }
+    }
+
     /// Returns the branch that it is something of; it is not over before that is done.
     pub fn branch(self) -> Option<BranchId> {
         match self {
@@ -59,28 +79,27 @@ pub(super) enum Next {
 /// Equality of what is listed, however it is looked up.
 impl PartialEq for Agenda {
     fn eq(&self, other: &Self) -> bool {
-        self.order == other.order && self.held == other.held
+        self.order == other.order && self.held == other.held && self.aside == other.aside
     }
 }
 
 impl Agenda {
     /// Adds something; says whether it is new.
-    fn push(&mut self, todo: Todo, needs_a_place: bool) -> bool {
+    fn push(&mut self, todo: Todo, lane: Lane) -> bool {
         if self.lists(&todo) {
             return false;
         }
-        if needs_a_place {
-            self.held.push_back(todo)
-        } else {
-            self.order.push_back(todo)
+        match lane {
+            Lane::Order => self.order.push_back(todo),
+            Lane::Held => self.held.push_back(todo),
+            Lane::Aside => self.aside.get_or_insert_default().push_back(todo),
         }
+        let count = self.count();
         match &mut self.index {
             Some(index) => {
                 index.insert(todo);
             }
-            None if self.order.len() + self.held.len() > FEW => {
-                self.index = Some(Box::new(self.iter().copied().collect()))
-            }
+            None if count > FEW => self.index = Some(Box::new(self.iter().copied().collect())),
             None => {}
         }
         true
@@ -95,6 +114,8 @@ impl Agenda {
         } else if self.lists(&todo) {
             self.order.retain(|listed| *listed != todo);
             self.held.retain(|listed| *listed != todo);
+            self.aside.iter_mut().for_each(|aside| aside.retain(|listed| *listed != todo));
+            self.aside.take_if(|aside| aside.is_empty());
         } else {
             return false;
         }
@@ -105,7 +126,7 @@ impl Agenda {
     fn lists(&self, todo: &Todo) -> bool {
         match &self.index {
             Some(index) => index.contains(todo),
-            None => self.order.contains(todo) || self.held.contains(todo),
+            None => self.iter().any(|listed| listed == todo),
         }
     }
 
@@ -120,7 +141,11 @@ impl Agenda {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty() && self.held.is_empty()
+        self.count() == 0
+    }
+
+    fn count(&self) -> usize {
+        self.order.len() + self.held.len() + self.aside.as_ref().map_or(0, |aside| aside.len())
     }
 
     /// Gives back what an empty one still takes of memory.
@@ -131,7 +156,7 @@ impl Agenda {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Todo> {
-        self.order.iter().chain(&self.held)
+        self.order.iter().chain(&self.held).chain(self.aside.iter().flat_map(|aside| aside.iter()))
     }
 
     /// Returns what is to be done next, where there is a place or none.
@@ -163,13 +188,20 @@ impl Run {
 
     /// Returns what is to be done next, as far as there is a place for it.
     pub(super) fn next_todo(&self) -> Option<Todo> {
+        if self.paused_since().is_some() {
+            return None;
+        }
         self.agenda.next(self.definition().parallelism.is_none_or(|most| self.branches.under_way() < most))
     }
 
     /// Lists something to be done.
     pub(super) fn list(&mut self, todo: Todo) {
-        let needs_a_place = needs_a_place(self, todo);
-        if self.agenda.push(todo, needs_a_place) {
+        let lane = match todo.place() {
+            Some(place) if self.waiting.halts.holds(place.node) => Lane::Aside,
+            Some(_) | None if needs_a_place(self, todo) => Lane::Held,
+            Some(_) | None => Lane::Order,
+        };
+        if self.agenda.push(todo, lane) {
             self.count_listed(todo, |listed| listed + 1);
         }
     }
@@ -192,9 +224,22 @@ impl Run {
         let (kept_held, struck_held): (VecDeque<Todo>, VecDeque<Todo>) =
             std::mem::take(&mut self.agenda.held).into_iter().partition(is_kept);
         (self.agenda.order, self.agenda.held) = (kept, kept_held);
-        for todo in struck.into_iter().chain(struck_held) {
+        let (kept_aside, struck_aside): (VecDeque<Todo>, VecDeque<Todo>) =
+            self.agenda.aside.take().map(|aside| *aside).unwrap_or_default().into_iter().partition(is_kept);
+        self.agenda.aside = (!kept_aside.is_empty()).then(|| Box::new(kept_aside));
+        for todo in struck.into_iter().chain(struck_held).chain(struck_aside) {
             self.agenda.forget(&todo);
             self.count_listed(todo, |listed| listed - 1);
+        }
+    }
+
+    /// Lists what is to be done of a node again, as it is halted or not any more.
+    pub(super) fn list_again(&mut self, node: NodeIx) {
+        let is_of_it = |todo: &&Todo| todo.place().is_some_and(|place| place.node == node);
+        let listed: Vec<Todo> = self.agenda.iter().filter(is_of_it).copied().collect();
+        for todo in listed {
+            self.strike(todo);
+            self.list(todo);
         }
     }
 

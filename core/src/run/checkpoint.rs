@@ -7,8 +7,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::{Agenda, Todo, has_a_place};
-use super::evolve::{Fold, timer_of_run};
+use super::evolve::Fold;
 use super::few::Few;
+use super::halt::{HaltRecord, Halts};
 use super::mail::{Mail, MailRecord};
 use super::state::{Around, Assets, Branch, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
@@ -30,7 +31,7 @@ pub(crate) struct RunRecord {
     workspace: WorkspaceId,
     workflow: Slug,
     version: DefinitionVersion,
-    status: RunStatus,
+    pub(super) status: RunStatus,
     input: Json,
     trigger: Trigger,
     keyed: bool,
@@ -54,6 +55,9 @@ pub(crate) struct RunRecord {
     /// What was said to it. Since format 3.
     #[serde(default, skip_serializing_if = "MailRecord::is_empty")]
     mail: MailRecord,
+    /// What of it is halted. Since format 3.
+    #[serde(default, skip_serializing_if = "HaltRecord::is_empty")]
+    halts: HaltRecord,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -203,6 +207,7 @@ impl RunRecord {
             keyed: self.keyed,
             targets: self.targets,
         };
+        let halts = Halts::restored(self.halts, &definition);
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
             status: self.status,
@@ -213,7 +218,7 @@ impl RunRecord {
             timers: Few::default(),
             assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
-            waiting: Waiting::of(Mail::restored(self.mail)),
+            waiting: Waiting::of(Mail::restored(self.mail), halts),
         };
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
         (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
@@ -223,7 +228,7 @@ impl RunRecord {
         failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
         // What ends has nothing due and waits for nobody, but for what runs whatever the end.
         if run.ending.is_none() {
-            run.timers.extend(timer_of_run(run.definition(), run.origin.started_at()));
+            Fold::of(&mut run).time_run(true);
         }
         let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
         let active: Vec<_> = active.map(|(place, _)| place).collect();
@@ -333,6 +338,7 @@ impl Run {
             promised: assets.promised().to_vec(),
             landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
             mail: waiting.mail.record(),
+            halts: waiting.halts.record(self.definition()),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ProducedAsset, SIGNALS_MAX};
+use super::{NodeStatus, Operation, ProducedAsset, SIGNALS_MAX};
 use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -45,6 +45,13 @@ pub enum RunCommand {
         /// Whoever waits takes it, now; nobody does later.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         broadcast: bool,
+    },
+    /// Somebody takes it in hand. A run of another workspace is not there for him.
+    Operate {
+        workspace: WorkspaceId,
+        operation: Operation,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Something of the run is due.
     FireTimers {},
@@ -163,6 +170,15 @@ pub enum RunRejection {
     SignalsFull { kept: usize },
     #[error("the run has received as many signals as a run ever does: {SIGNALS_MAX}")]
     SignalsExhausted,
+    #[error("the run has no node {node} now: the definition has none of that name, or its branch is not open")]
+    NodeNotFound { node: String },
+    /// It has ended, has not begun, or is made of others.
+    #[error("the node {node} is {status}, and can be taken in hand only while it has begun, has not ended and has no branches", status = status.as_str())]
+    NodeNotActive { node: NodeAddress, status: NodeStatus },
+    #[error("the node cannot have made that: {message}")]
+    OutputInvalid { message: String },
+    #[error("the timer cannot be set so: {message}")]
+    TimerInvalid { message: String },
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
+use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_memo, minds_memo, receive_signal, shortened};
 use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
@@ -99,6 +100,8 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         workspace.as_ref()
     } else if let RunCommand::Signal { workspace, .. } = &command {
         Some(workspace)
+    } else if let RunCommand::Operate { workspace, .. } = &command {
+        Some(workspace)
     } else {
         None
     };
@@ -110,7 +113,8 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     }
     // How it ends is certain, and nothing can come between but what is left of that.
     let is_cancel = matches!(command, RunCommand::CancelRun { .. });
-    let is_open = command == RunCommand::Continue {} || (run.is_at_finally() && !is_cancel);
+    let is_last = matches!(&command, RunCommand::Operate { operation, .. } if operation.is_last());
+    let is_open = command == RunCommand::Continue {} || is_last || (run.is_at_finally() && !is_cancel);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
     }
@@ -159,6 +163,10 @@ impl<'a> Decision<'a> {
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
                 receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?;
+                Ok(())
+            }
+            RunCommand::Operate { workspace: _, operation, reason } => {
+                operate(self, operation, reason)?;
                 Ok(())
             }
             RunCommand::FireTimers {} => {
@@ -265,6 +273,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::LoseAttempt { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::Signal { .. }
+        | RunCommand::Operate { .. }
         | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
     }
 }

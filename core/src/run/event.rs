@@ -1,9 +1,11 @@
 //! What a run learned. Append-only: a variant or field once released keeps its meaning (golden files hold it).
 
+mod parts;
+
 use serde::{Deserialize, Serialize};
 
-use super::RunStatus;
-use crate::definition::{OnMiss, Require};
+pub use parts::{AssetNeed, AwaitedSignal, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset};
+
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -182,157 +184,46 @@ pub enum RunEvent {
         partition: Option<PartitionKey>,
         version: Version,
     },
+    /// Nothing begins any more, of the run or of one of its nodes, until it is resumed.
+    RunPaused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It goes on.
+    RunResumed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody wants it to end at once: nothing is done any more before its end but that what is active is withdrawn.
+    RunTerminated {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody ends a node by hand; how, stands in the next event. Whoever holds its attempt is heard no more.
+    NodeOverruled {
+        node: NodeAddress,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody has the end of a node's sleep, or its next attempt, be due then.
+    TimerChanged {
+        node: NodeAddress,
+        /// That sleeps, or that is to be made.
+        attempt: Attempt,
+        due_at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Every token ended and every produced asset is recorded.
     RunSucceeded { output: Json },
     /// A node failed without a way on, the run took too long, or its output broke its schema.
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
     RunCancelled { reason: String },
-}
-
-/// A signal that an attempt waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AwaitedSignal {
-    pub name: SignalName,
-    /// Absent: it takes those without a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<SignalKey>,
-}
-
-impl AwaitedSignal {
-    /// Returns about how many bytes it has as JSON.
-    pub(in crate::run) fn len_bytes(&self) -> usize {
-        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
-    }
-}
-
-/// Why the branches of a `forEach` are withdrawn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum JoinClosing {
-    /// It has what it waits for, or proceeds with what it has.
-    Enough {},
-    Failed {
-        failure: RunFailure,
-    },
-}
-
-/// What a branch is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum BranchKind {
-    /// An item of a `forEach`.
-    Item,
-    /// A turn of a loop.
-    Turn,
-    /// A try of a group.
-    Try,
-}
-
-impl BranchKind {
-    /// Returns the word that users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Item => "item",
-            Self::Turn => "turn",
-            Self::Try => "try",
-        }
-    }
-}
-
-/// How a branch ends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum BranchOutcome {
-    Succeeded {
-        output: Json,
-        /// Under which the output is merged, where that goes by keys.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-    },
-    /// The same, with the output of this node of the branch, whose [`RunEvent::NodeSucceeded`] is the event before.
-    SucceededAs {
-        node: NodeId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-    },
-    Failed {
-        failure: RunFailure,
-    },
-    /// It was withdrawn.
-    Cancelled {},
-    /// The turn of a loop is over.
-    Turned {
-        /// Whether another follows. Then the ways out that were taken in this one are dropped.
-        again: bool,
-    },
-}
-
-/// One asset that a node needs, with everything about the need rendered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AssetNeed {
-    pub asset: AssetId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition: Option<PartitionKey>,
-    pub require: Require,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_miss: Option<OnMiss>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub producer_input: Option<Json>,
-}
-
-/// An asset as a handler returned it, already checked against its schema.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProducedAsset {
-    pub asset_id: AssetId,
-    pub payload: Json,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub produced_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition_key: Option<PartitionKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<Json>,
-}
-
-/// How a run ends, once that is certain and something is still to be done before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Ending {
-    /// Everything is done but what runs whatever the end.
-    Succeeded {
-        output: Json,
-    },
-    Failed {
-        failure: RunFailure,
-    },
-    Cancelled {
-        reason: String,
-    },
-}
-
-impl Ending {
-    /// Returns where the run will stand.
-    pub fn status(&self) -> RunStatus {
-        match self {
-            Self::Succeeded { .. } => RunStatus::Succeeded,
-            Self::Failed { .. } => RunStatus::Failed,
-            Self::Cancelled { .. } => RunStatus::Cancelled,
-        }
-    }
-
-    /// Returns the end itself.
-    pub fn into_event(self) -> RunEvent {
-        match self {
-            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
-            Self::Failed { failure } => RunEvent::RunFailed { failure },
-            Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
-        }
-    }
 }
 
 impl RunEvent {
@@ -360,10 +251,15 @@ impl RunEvent {
             | Self::ItemsListed { node, .. }
             | Self::BranchesOpened { node, .. }
             | Self::JoinClosing { node, .. }
+            | Self::NodeOverruled { node, .. }
+            | Self::TimerChanged { node, .. }
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
             | Self::RunDescribed { .. }
             | Self::SignalReceived { .. }
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. }
+            | Self::RunTerminated { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }
             | Self::RunEnding { .. }

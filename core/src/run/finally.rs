@@ -18,7 +18,8 @@ impl Run {
 
     /// Returns whether there is something that runs whatever the end, and it has not begun.
     pub(super) fn is_before_finally(&self) -> bool {
-        self.finally().is_some_and(|finally| self.node(finally).phase == Phase::Pending)
+        let is_skipped = self.waiting.halts.is_terminated();
+        !is_skipped && self.finally().is_some_and(|finally| self.node(finally).phase == Phase::Pending)
     }
 
     /// Returns whether it is under way.
@@ -34,6 +35,9 @@ impl Run {
     /// Says what a run does next whose end is certain.
     pub(super) fn next_of_the_end(&self) -> Option<Next> {
         let Some(finally) = self.finally() else { return Some(Next::Withdraw) };
+        if self.waiting.halts.is_terminated() {
+            return Some(Next::Withdraw);
+        }
         if self.is_at_finally() {
             return self.next_todo().map(Next::Do);
         }

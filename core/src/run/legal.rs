@@ -5,7 +5,7 @@ use super::landing;
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
-use crate::{Attempt, BranchId, NodeAddress, RunId};
+use crate::{Attempt, BranchId, NodeAddress, NodeId, RunId};
 
 /// Says what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,8 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::SignalTaken { .. }
+        | RunEvent::NodeOverruled { .. }
+        | RunEvent::TimerChanged { .. }
         | RunEvent::ChildCalled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -96,12 +98,32 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
+        RunEvent::RunPaused { node, .. } => {
+            ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, false))
+        }
+        RunEvent::RunResumed { node, .. } => {
+            ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, true))
+        }
+        RunEvent::RunTerminated { .. } => run.waiting.halts.is_terminated().then_some("is terminated"),
         RunEvent::SignalReceived { signal, .. } => {
             let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
             ending.or(run.waiting.mail.has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands),
+    }
+}
+
+/// Where the run stands, unless it, or a node of it, is halted or not.
+fn unless_halted(run: &Run, node: &Option<NodeId>, halted: bool) -> Option<&'static str> {
+    let halts = &run.waiting.halts;
+    match node {
+        None => (halts.since().is_some() != halted).then_some(if halted { "is not paused" } else { "is paused" }),
+        Some(node) => match run.definition().find(node) {
+            Some(node) if halts.holds(node) == halted => None,
+            Some(_) => Some(if halted { "has not paused the node" } else { "has paused the node" }),
+            None => Some("has no such node"),
+        },
     }
 }
 
@@ -178,6 +200,13 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
     use Phase::{Around, AwaitingAssets, AwaitingMemo, Current, Pending, Retrying, Succeeded};
     match event {
         RunEvent::NodeAwaitedAssets { .. } | RunEvent::NodeSkipped { .. } => matches!(phase, Pending),
+        RunEvent::NodeOverruled { .. } => {
+            matches!(phase, AwaitingAssets { .. } | AwaitingMemo(_) | Current(_) | Retrying { .. })
+        }
+        RunEvent::TimerChanged { .. } => match phase {
+            Current(current) => current.wakes_at().is_some(),
+            phase => matches!(phase, Retrying { .. }),
+        },
         RunEvent::AssetResolved { .. } => matches!(phase, AwaitingAssets { .. }),
         RunEvent::MemoAsked { .. } => matches!(phase, Pending | AwaitingAssets { .. }),
         RunEvent::MemoCleared { .. } => matches!(phase, AwaitingMemo(awaited) if !awaited.cleared),
@@ -223,6 +252,9 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::RunPaused { .. }
+        | RunEvent::RunResumed { .. }
+        | RunEvent::RunTerminated { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunEnding { .. }
@@ -294,6 +326,11 @@ impl RunEvent {
             Self::AttemptScheduled { .. } => "attemptScheduled",
             Self::SignalReceived { .. } => "signalReceived",
             Self::SignalTaken { .. } => "signalTaken",
+            Self::RunPaused { .. } => "runPaused",
+            Self::RunResumed { .. } => "runResumed",
+            Self::RunTerminated { .. } => "runTerminated",
+            Self::NodeOverruled { .. } => "nodeOverruled",
+            Self::TimerChanged { .. } => "timerChanged",
             Self::ChildCalled { .. } => "childCalled",
             Self::ChildWithdrawn { .. } => "childWithdrawn",
             Self::AttemptGranted { .. } => "attemptGranted",

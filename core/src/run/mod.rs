@@ -10,6 +10,7 @@
 //! | `branching` | how branches end: well, badly, or withdrawn |
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
+//! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
 //! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
 //! | `attempt` | what an attempt waits for |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
@@ -44,10 +45,12 @@ mod evolve;
 mod explain;
 mod few;
 mod finally;
+mod halt;
 mod history;
 mod landing;
 mod legal;
 mod mail;
+mod operate;
 mod output;
 mod produce;
 mod react;
@@ -79,6 +82,7 @@ pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
 pub use mail::{SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX};
+pub use operate::Operation;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;

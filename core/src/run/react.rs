@@ -5,7 +5,7 @@ use super::event::AssetNeed;
 use super::landing;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
-use super::{ProducedAsset, RunEvent, RunStatus};
+use super::{ProducedAsset, RunEvent};
 use crate::definition::{CallEnd, Execution};
 use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
 use crate::dialogue::{MemoCommand, StartRun, ToRun, Trigger, Waiter};
@@ -46,7 +46,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
             landing::follows(run, event, follows);
         }
-        RunEvent::NodeCancelled { node } => {
+        RunEvent::NodeCancelled { node } | RunEvent::NodeOverruled { node, .. } => {
             let (waits, works) = was_at(run, node);
             if waits {
                 forget_waiters(run, node, &mut to_asset);
@@ -90,6 +90,10 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::SignalTaken { .. }
+        | RunEvent::RunPaused { .. }
+        | RunEvent::RunResumed { .. }
+        | RunEvent::RunTerminated { .. }
+        | RunEvent::TimerChanged { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -288,7 +292,7 @@ pub fn task_of(run: &Run, node: &NodeAddress) -> Option<Task> {
 /// Says everything an active run still waits for from outside, for an owner that has just taken over.
 /// Sending it again is harmless: commands keep the id they had. Attempts that wait are handed out as they were before.
 pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
-    if run.status != RunStatus::Running {
+    if run.status.is_terminal() {
         return;
     }
     // Asked anew, each under an id of its own: the asset answers a waiter it has served before again.

@@ -1,7 +1,7 @@
 //! Where the nodes and branches of a run stand, as its record says it: for who shows runs and does not fold them.
 
 use super::state::{NodeState, Phase};
-use super::status::NodeStatus;
+use super::status::{NodeStatus, RunStatus};
 use super::{BranchKind, Ending, RunRecord};
 use crate::{BranchId, Json, NodeAddress, RunId, Timestamp, WorkerId};
 
@@ -10,6 +10,8 @@ use crate::{BranchId, Json, NodeAddress, RunId, Timestamp, WorkerId};
 pub struct Standing {
     /// Somebody wants it to end, and it has not ended yet.
     pub is_cancelled: bool,
+    /// Somebody paused it.
+    pub is_paused: bool,
     /// Those that have begun, and those that never will; but for those of branches that have ended. After the last turn of a loop
     /// its nodes stand in the branch around it too, as that left them.
     pub nodes: Vec<NodeStanding>,
@@ -66,7 +68,14 @@ impl RunRecord {
             kind: record.kind,
             position: record.index,
         });
-        Standing { is_cancelled, nodes, branches: branches.collect(), next_branch: BranchId::new(self.next_branch) }
+        let is_paused = self.status == RunStatus::Paused;
+        Standing {
+            is_cancelled,
+            is_paused,
+            nodes,
+            branches: branches.collect(),
+            next_branch: BranchId::new(self.next_branch),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::few::Few;
+use super::halt::Halts;
 use super::mail::Mail;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
@@ -11,6 +12,8 @@ use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, Wo
 pub(super) struct Waiting {
     /// What was said to the run, and who waits for more.
     pub mail: Mail,
+    /// What of the run is halted: that waits for nobody but whoever resumes it.
+    pub halts: Halts,
     places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
@@ -24,8 +27,8 @@ pub(crate) enum Move {
 
 impl Waiting {
     /// Nobody waits yet.
-    pub fn of(mail: Mail) -> Self {
-        Self { mail, ..Self::default() }
+    pub fn of(mail: Mail, halts: Halts) -> Self {
+        Self { mail, halts, ..Self::default() }
     }
 
     /// Lets everything leave.
@@ -33,6 +36,7 @@ impl Waiting {
         let places = std::mem::take(&mut self.places);
         self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
         self.mail.nobody_waits();
+        self.halts.lift();
     }
 
     pub fn join(&mut self, queue: &QueueName, since: Revision, place: Place) {
@@ -51,7 +55,7 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places && self.mail == other.mail
+        self.places == other.places && self.mail == other.mail && self.halts == other.halts
     }
 }
 

@@ -64,6 +64,11 @@ macro_rules! storable {
             | Self::AttemptFailed { .. }
             | Self::RetryArmed { .. }
             | Self::NodeFailed { .. }
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. }
+            | Self::RunTerminated { .. }
+            | Self::NodeOverruled { .. }
+            | Self::TimerChanged { .. }
             | Self::NodeSkipped { .. }
             | Self::NodeCancelled { .. }
             | Self::BranchesOpened { .. }
@@ -115,6 +120,10 @@ impl RunEvent {
             Self::BranchClosing { failure, .. }
             | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
+            Self::RunPaused { reason, .. }
+            | Self::RunResumed { reason, .. }
+            | Self::NodeOverruled { reason, .. }
+            | Self::TimerChanged { reason, .. } => reason.as_ref().map_or(0, String::len),
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::RunStarted { .. }
             | Self::MemoAsked { .. }
@@ -138,6 +147,7 @@ impl RunEvent {
             | Self::NodeCancelled { .. }
             | Self::AssetRecorded { .. } => 0,
             Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
+            | Self::RunTerminated { .. }
             | Self::RunFailed { .. }
             | Self::RunCancelled { .. } => return Weight::default(),
         };

@@ -86,6 +86,11 @@ impl Story {
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::RunPaused { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::RunTerminated { .. }
+            | RunEvent::NodeOverruled { .. }
+            | RunEvent::TimerChanged { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

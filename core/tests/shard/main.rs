@@ -28,6 +28,7 @@ mod lanes;
 mod laws;
 mod loops;
 mod now;
+mod operations;
 mod outcomes;
 mod owner;
 mod panics;

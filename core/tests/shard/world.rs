@@ -288,6 +288,11 @@ fn word(event: &RunEvent) -> String {
         }
         RunEvent::SignalReceived { name, .. } => format!("hears({name})"),
         RunEvent::SignalTaken { node, .. } => format!("{node}:takes"),
+        RunEvent::RunPaused { node, .. } => node.as_ref().map_or("PAUSED".into(), |node| format!("{node}:paused")),
+        RunEvent::RunResumed { node, .. } => node.as_ref().map_or("RESUMED".into(), |node| format!("{node}:resumed")),
+        RunEvent::RunTerminated { .. } => "TERMINATED".into(),
+        RunEvent::NodeOverruled { node, .. } => format!("{node}:overruled"),
+        RunEvent::TimerChanged { node, .. } => format!("{node}:due"),
         RunEvent::ChildCalled { node, version, .. } => format!("{node}:calls@{version}"),
         RunEvent::ChildWithdrawn { node, .. } => format!("{node}:withdraws"),
         RunEvent::AttemptGranted { node, attempt, .. } => format!("{node}:granted{attempt}"),

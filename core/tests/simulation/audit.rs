@@ -156,6 +156,7 @@ impl Audit {
                 | RunEvent::BranchEnded { .. } => Some(status),
                 // What runs whatever the end may wait for it.
                 RunEvent::SignalReceived { .. } => Some(status),
+                RunEvent::RunTerminated { .. } => Some(status),
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -218,6 +219,8 @@ impl Audit {
                 | RunEvent::MemoAsked { .. }
                 | RunEvent::MemoCleared { .. }
                 | RunEvent::SignalTaken { .. }
+                | RunEvent::NodeOverruled { .. }
+                | RunEvent::TimerChanged { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }
@@ -228,6 +231,9 @@ impl Audit {
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
                 | RunEvent::SignalReceived { .. }
+                | RunEvent::RunPaused { .. }
+                | RunEvent::RunResumed { .. }
+                | RunEvent::RunTerminated { .. }
                 | RunEvent::BranchClosing { .. }
                 | RunEvent::BranchEnded { .. }
                 | RunEvent::RunEnding { .. }

@@ -84,7 +84,14 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" | "/runs/{runId}/signals" => errors.extend([409, 422]),
-        "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" | "/holds/{shard}/release" => {
+        "/runs/{runId}/nodes/{node}/complete" | "/runs/{runId}/nodes/{node}/timer" => errors.extend([409, 422]),
+        "/runs/{runId}/pause"
+        | "/runs/{runId}/resume"
+        | "/runs/{runId}/terminate"
+        | "/runs/{runId}/nodes/{node}/skip"
+        | "/runs/{runId}/cancel"
+        | "/quarantine/{aggregate}/release"
+        | "/holds/{shard}/release" => {
             errors.extend([409]);
         }
         // A history that cannot be folded, or whose values are too large.

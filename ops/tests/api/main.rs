@@ -24,6 +24,7 @@ mod lives;
 mod marks;
 mod named_runs;
 mod neighbours;
+mod operations;
 mod outages;
 mod quarantine;
 mod readable;

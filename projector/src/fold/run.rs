@@ -1,6 +1,6 @@
 //! What a run's events mean for `workflow_runs` and `traces`; for `branches` see there.
 
-use headwater_core::run::{Ending, RunEvent, RunFailure, RunStatus};
+use headwater_core::run::{RunEvent, RunFailure, RunStatus};
 use headwater_core::shard::Stored;
 use headwater_core::{Attempt, Json, NodeAddress, RunId, Timestamp};
 
@@ -22,6 +22,8 @@ impl Changes {
         let mut resolved: Vec<NodeAddress> = Vec::new();
         let mut returned: Vec<NodeAddress> = Vec::new();
         let mut made: Option<Value> = None;
+        // Nodes that somebody ends by hand, and why.
+        let mut overruled: Vec<(NodeAddress, RunFailure)> = Vec::new();
         for (number, event) in (first..).zip(events) {
             let value = |json| Value::of(stored, number, json);
             match event {
@@ -153,6 +155,24 @@ impl Changes {
                         }
                     }
                 }
+                RunEvent::RunPaused { node: None, .. } => self.runs.of(run).standing = Some(RunStatus::Paused),
+                RunEvent::RunResumed { node: None, .. } => self.runs.of(run).standing = Some(RunStatus::Running),
+                // What is paused of a run is told by its shard.
+                RunEvent::RunPaused { node: Some(_), .. }
+                | RunEvent::RunResumed { node: Some(_), .. }
+                | RunEvent::RunTerminated { .. } => {}
+                RunEvent::NodeOverruled { node, reason } => {
+                    let reason = reason.unwrap_or_else(|| "somebody ended the node by hand".to_owned());
+                    overruled.push((node, RunFailure::new("by_hand", reason)));
+                }
+                RunEvent::TimerChanged { node, attempt, due_at, reason: _ } => {
+                    self.traces.of(run, &node, attempt.get(), TraceStatus::Waiting).wakes_at = Some(due_at);
+                }
+                RunEvent::NodeSkipped { node } if overruled.iter().any(|(of, _)| *of == node) => {
+                    let failure = overruled.iter().rev().find(|(of, _)| *of == node).map(|(_, why)| why.clone());
+                    let (status, finished_at) = (TraceStatus::Skipped, time);
+                    self.close_attempt(SettledNode { run, node, status, finished_at, failure, tolerated: None });
+                }
                 RunEvent::NodeSkipped { node } => {
                     let row = self.traces.opened(run, &node, TraceChange::UNTRIED, TraceStatus::Skipped);
                     row.finished_at = Some(time);
@@ -169,8 +189,13 @@ impl Changes {
                     });
                 }
                 // Where a run stands changes with its end, which follows, perhaps in a commit that nobody asked for.
-                RunEvent::RunEnding { ending: Ending::Cancelled { .. } } => self.cancelled_by(run, head),
-                RunEvent::RunEnding { ending: Ending::Succeeded { .. } | Ending::Failed { .. } } => {}
+                RunEvent::RunEnding { ending } => {
+                    // One that was paused is on its way to its end.
+                    self.runs.of(run).standing = Some(RunStatus::Running);
+                    if ending.status() == RunStatus::Cancelled {
+                        self.cancelled_by(run, head);
+                    }
+                }
                 RunEvent::ItemsListed { node, items } => {
                     let row = self.traces.of(run, &node, Attempt::FIRST.get(), TraceStatus::Running);
                     row.scheduled_at = Some(time);

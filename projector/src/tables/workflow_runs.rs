@@ -43,6 +43,8 @@ pub struct RunChange {
     pub run: RunId,
     pub start: Option<RunStart>,
     pub end: Option<RunEnd>,
+    /// Whether it is paused, as far as that is new.
+    pub standing: Option<RunStatus>,
     /// An [`headwater_core::Actor`]: who asked that it ends, which it may do later.
     pub cancelled_by: Option<Json>,
     /// What it is called, as far as that is new.
@@ -91,7 +93,7 @@ impl RunChanges {
     /// Says that a run starts. What was said of it before found no row; where that was a start, the database refuses this one.
     pub(crate) fn start(&mut self, run: RunId, start: RunStart) {
         let described = Description::default();
-        let started = RunChange { run, start: Some(start), end: None, cancelled_by: None, described };
+        let started = RunChange { run, start: Some(start), end: None, standing: None, cancelled_by: None, described };
         match self.index.get(&run).map(|&at| &mut self.rows[at]).filter(|row| row.start.is_none()) {
             Some(row) => *row = started,
             None => {
@@ -105,7 +107,7 @@ impl RunChanges {
     pub(crate) fn of(&mut self, run: RunId) -> &mut RunChange {
         let at = *self.index.entry(run).or_insert_with(|| {
             let described = Description::default();
-            self.rows.push(RunChange { run, start: None, end: None, cancelled_by: None, described });
+            self.rows.push(RunChange { run, start: None, end: None, standing: None, cancelled_by: None, described });
             self.rows.len() - 1
         });
         &mut self.rows[at]
@@ -126,7 +128,7 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .smallint(smallint(start.shard))
             .text(start.workspace.as_str())
             .text(start.workflow.as_str())
-            .text(end.map_or("running", |end| end.status.as_str()))
+            .text(standing(change).unwrap_or(RunStatus::Running).as_str())
             .text(start.trigger.as_str())
             .text(start.input.here().unwrap_or("null"))
             .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::here))
@@ -163,7 +165,7 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
                    AS u (run_id, status, completed_at, output, error, cancelled_by, name, labels, attributes, output_stored)
                WHERE r.run_id = u.run_id";
     let runs = column(&ends, |change| change.run.as_uuid());
-    let statuses = column(&ends, |change| change.end.as_ref().map(|end| end.status.as_str()));
+    let statuses = column(&ends, |change| standing(change).map(RunStatus::as_str));
     let times = column(&ends, |change| change.end.as_ref().map(|end| Time(end.completed_at)));
     let outputs = column(&ends, |change| change.end.as_ref()?.output.as_ref()?.here());
     let outputs_stored = column(&ends, |change| change.end.as_ref()?.output.as_ref()?.stored());
@@ -187,6 +189,11 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
         &outputs_stored,
     ];
     execute(transaction, sql, &parameters).await
+}
+
+/// Where the run stands, as far as that is new.
+fn standing(change: &RunChange) -> Option<RunStatus> {
+    change.end.as_ref().map(|end| end.status).or(change.standing)
 }
 
 fn labels(change: &RunChange) -> Option<Json> {

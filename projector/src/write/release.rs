@@ -66,11 +66,12 @@ async fn has_ended(
 /// A run that goes on from where its record stands.
 async fn goes_on(transaction: &Transaction<'_>, run: RunId, standing: &Standing, time: Time) -> Result<(), WriteError> {
     let run = run.as_uuid();
-    let sql = "UPDATE workflow_runs SET status = 'running', completed_at = NULL, output = NULL, output_stored = NULL,
+    let sql = "UPDATE workflow_runs SET status = $3, completed_at = NULL, output = NULL, output_stored = NULL,
                       error = NULL,
                       cancelled_by = CASE WHEN $2 THEN cancelled_by END
                WHERE run_id = $1";
-    execute(transaction, sql, &[&run, &standing.is_cancelled]).await?;
+    let status = if standing.is_paused { RunStatus::Paused } else { RunStatus::Running };
+    execute(transaction, sql, &[&run, &standing.is_cancelled, &status.as_str()]).await?;
 
     write_branches(transaction, run, standing, time).await?;
     let nodes = &standing.nodes[..];

@@ -2,12 +2,11 @@
 
 mod branches;
 mod due;
+mod halts;
 mod signals;
 
 pub(super) use branches::may_lead_back;
-pub(super) use due::timer_of_run;
-
-use due::{due_in, listens_since, waiting_since};
+use due::{due_in, listens_since, timer_of_run, waiting_since};
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
-use crate::run::state::{Assets, AwaitedMemo, Branches, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
@@ -113,15 +112,17 @@ impl<'r> Fold<'r> {
 
     /// Notes what an active node has due, and whether it waits for a worker.
     pub(super) fn await_next(&mut self, place: Place) {
+        let is_halted = self.is_halted(place);
+        let is_put_off = |due: Due| is_halted && due != Due::Timeout;
         let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
             waiting.mail.await_these(signals, since, place);
         }
-        if let Some((at, due)) = due_in(node, phase) {
+        if let Some((at, due)) = due_in(node, phase).filter(|(_, due)| !is_put_off(*due)) {
             timers.insert((at, Timer::Node(due, place)));
         }
-        if let Some(since) = waiting_since(phase) {
+        if let Some(since) = waiting_since(phase).filter(|_| !is_halted) {
             waiting.join(&node.queue, since, place);
         }
     }
@@ -195,8 +196,11 @@ impl<'r> Fold<'r> {
 pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
     run.revision = run.revision.next();
     learn(&mut Fold(run), event, now);
-    // What has happened in a branch may have been the last of it.
-    if let Some(branch) = event.node().map(NodeAddress::branch).filter(|branch| *branch != BranchId::ROOT) {
+    // What has happened in a branch may have been the last of it; what becomes of a node by hand stands in the next event.
+    let is_half = matches!(event, RunEvent::NodeOverruled { .. });
+    if let Some(branch) =
+        event.node().filter(|_| !is_half).map(NodeAddress::branch).filter(|branch| *branch != BranchId::ROOT)
+    {
         run.list_if_done(branch);
     }
 }
@@ -341,8 +345,13 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::NodeCancelled { node } => {
             let place = run.place(node);
-            run.withdraw(place);
+            run.leave_for(place, Phase::Cancelled);
         }
+        RunEvent::RunPaused { .. }
+        | RunEvent::RunResumed { .. }
+        | RunEvent::RunTerminated { .. }
+        | RunEvent::NodeOverruled { .. }
+        | RunEvent::TimerChanged { .. } => run.take_in_hand(event, now),
         RunEvent::AssetRecorded { node, asset, partition, version } => {
             let version = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
             // Its branch may have ended.
@@ -362,6 +371,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::BranchEnded { branch, outcome } => run.end_branch(*branch, outcome),
         RunEvent::RunEnding { ending } => {
             run.ending = Some(Box::new(ending.clone()));
+            run.status = RunStatus::Running;
             run.stop();
             run.waiting.clear();
         }

@@ -8,9 +8,9 @@ use crate::run::mail::Letter;
 use crate::run::state::{Phase, Place};
 
 impl Fold<'_> {
-    /// Withdraws a node; a signal that it has taken and not gone on with is there again.
-    pub(super) fn withdraw(&mut self, place: Place) {
-        if let Phase::Current(current) = self.enter(place, Phase::Cancelled)
+    /// Has a node let go of what it was at; a signal that it has taken and not gone on with is there again.
+    pub(super) fn leave_for(&mut self, place: Place, phase: Phase) {
+        if let Phase::Current(current) = self.enter(place, phase)
             && let Some(letter) = current.taken()
         {
             self.waiting.mail.take_back(letter.clone());

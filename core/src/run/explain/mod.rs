@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::history::History;
-use super::state::{Phase, Place, Run};
+use super::state::{Phase, Place, Run, Timer};
 use super::{BranchKind, BranchOutcome, Ending, RunEvent, RunStatus, check_legal};
 use crate::definition::{Definition, NodeIx, RegionKind};
 use crate::failure::RunFailure;
@@ -46,7 +46,10 @@ pub struct Explanation {
     /// How the run ends, once that is certain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
-    /// When the run ends at the latest, where it may take so long only.
+    /// Since when the run is paused, if it is. What is paused of it apart is told where it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<At>,
+    /// When the run ends at the latest, where it may take so long only, and is not paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times_out_at: Option<At>,
     pub branch: ExplainedBranch,
@@ -208,7 +211,7 @@ impl Account {
     fn explain(&self, run: &Run, is_over: bool) -> Option<Explanation> {
         let of = run.branches.get(self.branch)?;
         let room = || Room::of(self.entries_max);
-        let timeout = run.definition().timeout.filter(|_| !run.status().is_terminal() && run.ending().is_none());
+        let timeout = run.timers.iter().find(|(_, timer)| *timer == Timer::RunTimeout);
         let (places, kind) = (places_of(run, self.branch), of.parent.map(|place| run.kind_of_branches(place)));
         let branch = ExplainedBranch {
             branch: self.branch,
@@ -223,7 +226,8 @@ impl Account {
             revision: run.revision(),
             status: run.status(),
             end: self.end(run),
-            times_out_at: timeout.map(|span| At(run.origin.started_at().after(span))),
+            paused_since: run.paused_since().map(At),
+            times_out_at: timeout.map(|(at, _)| At(*at)),
             branch,
             waits_for: if is_over { Listed::default() } else { waits::of(run, &self.notes, self.branch, room()) },
             decided: ways::decided(run, &self.notes, &places, room()),

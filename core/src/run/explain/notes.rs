@@ -115,6 +115,11 @@ impl Notes {
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::RunPaused { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::RunTerminated { .. }
+            | RunEvent::NodeOverruled { .. }
+            | RunEvent::TimerChanged { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::ChildCalled { .. }
             | RunEvent::ChildWithdrawn { .. }

@@ -28,6 +28,9 @@ pub struct Wait {
     /// When it gives up, or is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times_out_at: Option<At>,
+    /// It, or the run, is paused: it does not go on before it is resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// What it is.
@@ -106,7 +109,8 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
     let mut add = |place: Place, wait: &dyn Fn() -> (Timestamp, WaitFor), times_out_at: Option<Timestamp>| {
         listed.count(&mut room, len_bytes, |_| {
             let (since, waits_for) = wait();
-            Wait { node: run.address(place), since: At(since), waits_for, times_out_at: times_out_at.map(At) }
+            let (node, paused) = (run.address(place), run.is_halted(place));
+            Wait { node, since: At(since), waits_for, times_out_at: times_out_at.map(At), paused }
         });
     };
     let timeouts = timeouts(run);
@@ -119,10 +123,11 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
         if run.branches.get(place.branch).is_none() || !is_within(place) || run.node(place).phase != Phase::Pending {
             continue;
         }
-        let waits_for = || match run.definition().parallelism.filter(|_| run.next_todo().is_none()) {
-            Some(parallelism) => WaitFor::Place { parallelism },
-            None => WaitFor::Nothing {},
-        };
+        let waits_for =
+            || match run.definition().parallelism.filter(|_| run.next_todo().is_none() && !run.is_halted(place)) {
+                Some(parallelism) => WaitFor::Place { parallelism },
+                None => WaitFor::Nothing {},
+            };
         add(place, &|| (ready_since(run, notes, place), waits_for()), None);
     }
     for (place, (asset, partition)) in run.assets.unrecorded().filter(|(place, _)| is_within(*place)) {

@@ -59,6 +59,7 @@ impl Step<'_, '_> {
         let lease = self.decision.lease(self.place, attempt);
         let queue = &self.node().queue;
         let (hand, wakes_at, child, signals) = match begins {
+            Begins::Worker if self.decision.run().is_halted(self.place) => (None, None, None, Vec::new()),
             Begins::Worker => (self.decision.take_hand(queue), None, None, Vec::new()),
             Begins::Sleep(span) => (None, Some(self.decision.now().after(span)), None, Vec::new()),
             Begins::Child(version) => {
@@ -89,7 +90,8 @@ impl Step<'_, '_> {
     /// Gives an attempt that waits to a worker; one that does not wait any more stays where it is.
     pub fn grant(&mut self, grant: Grant) {
         let Grant { node, attempt, worker, session } = grant;
-        if self.current().is_some_and(|current| current.attempt == attempt && current.is_waiting()) {
+        let is_halted = self.decision.run().is_halted(self.place);
+        if self.current().is_some_and(|current| current.attempt == attempt && current.is_waiting()) && !is_halted {
             let lease = self.decision.lease(self.place, attempt);
             self.decision.emit(RunEvent::AttemptGranted { node, attempt, lease, worker, session });
         }

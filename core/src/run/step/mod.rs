@@ -5,6 +5,7 @@
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal` |
+//! | `hand` | what becomes of a node that somebody ends, or puts off, by hand |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -22,6 +23,7 @@ mod attempt;
 mod call;
 mod end;
 mod fail;
+mod hand;
 mod items;
 mod job;
 mod kind;
@@ -41,6 +43,9 @@ mod turns;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
+pub(super) use hand::{
+    By, complete as complete_node_by_hand, set_timer as set_timer_by_hand, skip as skip_node_by_hand,
+};
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
 pub(super) use ready::{Readiness, readiness};
 pub(super) use signal::receive as receive_signal;

@@ -106,7 +106,7 @@ impl Step<'_, '_> {
         }
         self.decision.emit(event);
         self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
-        if due_at == self.decision.now() {
+        if due_at == self.decision.now() && !self.decision.run().is_halted(self.place) {
             // Where it does not fit, it is due in the next decision.
             let _it_is_due = self.wake(Due::Retry);
         }

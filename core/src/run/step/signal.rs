@@ -154,7 +154,7 @@ pub(in crate::run) fn receive(
 }
 
 /// Has nodes that wait for a signal take it.
-fn give(decision: &mut Decision<'_>, takers: Vec<Place>, signal: CommandId) {
+pub(super) fn give(decision: &mut Decision<'_>, takers: Vec<Place>, signal: CommandId) {
     for place in takers {
         let node = decision.run().address(place);
         let attempt = Step::at(decision, place).attempt();

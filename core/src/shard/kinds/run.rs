@@ -133,6 +133,7 @@ impl Aggregate for Run {
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::Signal { .. }
+            | RunCommand::Operate { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
         }
@@ -318,6 +319,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. }
         | RunCommand::Signal { .. }
+        | RunCommand::Operate { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }

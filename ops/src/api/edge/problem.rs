@@ -194,6 +194,12 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::SignalInvalid { .. }) => Code::SignalInvalid,
             Rejection::Run(RunRejection::SignalsFull { .. }) => Code::SignalsFull,
             Rejection::Run(RunRejection::SignalsExhausted) => Code::SignalsExhausted,
+            Rejection::Run(RunRejection::NodeNotFound { .. }) => Code::NodeNotFound,
+            Rejection::Run(RunRejection::NodeNotActive { status, .. }) => {
+                return Self::new(Code::NodeNotActive, detail).with("nodeStatus", status.as_str());
+            }
+            Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
+            Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
             Rejection::Run(RunRejection::KeyReused { run }) => {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }

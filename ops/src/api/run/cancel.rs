@@ -10,13 +10,10 @@ use headwater_core::run::{RunCommand, RunStatus};
 use headwater_core::shard::{Command, Submission};
 use serde::Serialize;
 
-use super::wish;
+use super::{operate, wish};
 use crate::api::asked::{Asked, Caller};
 use crate::api::body::Body;
 use crate::api::{Api, Problem, answer, fresh_command, readable};
-use crate::codes::Code;
-
-const REASON_CHARS_MAX: usize = 1_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,12 +30,8 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let readable_within = readable::asked(&mut asked, false)?;
     let Caller { workspace, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
-    let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
+    let reason = operate::reason(&mut fields)?.unwrap_or_default();
     let _room = fields.finish()?;
-    if reason.chars().count() > REASON_CHARS_MAX {
-        let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
-        return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));
-    }
     let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
     let token = wish::submit(&api, &workspace, run, submission).await?;

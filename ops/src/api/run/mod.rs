@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
+//! | `operate` | how one is taken in hand: paused, terminated, its nodes ended by hand |
 //! | `signal` | how something is said to one |
 //! | `wish` | how that reaches its shard, and what is told of one that has ended |
 //! | `naming` | what one is called, and how it is found by that |
@@ -22,6 +23,7 @@ mod explain;
 mod history;
 mod live;
 mod naming;
+mod operate;
 mod parts;
 mod signal;
 mod start;
@@ -60,6 +62,12 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
+        writes("/runs/{runId}/pause", post(operate::pause)),
+        writes("/runs/{runId}/resume", post(operate::resume)),
+        writes("/runs/{runId}/terminate", post(operate::terminate)),
+        writes("/runs/{runId}/nodes/{node}/skip", post(operate::skip)),
+        writes("/runs/{runId}/nodes/{node}/complete", post(operate::complete)),
+        writes("/runs/{runId}/nodes/{node}/timer", post(operate::timer)),
         writes("/runs/{runId}/signals", post(signal::signal)),
     ]
 }

@@ -48,6 +48,9 @@ fn head(explanation: &Value) -> String {
         ("status", text(&explanation["status"])),
         ("after", format!("event {} of {}", explanation["revision"], text(&explanation["time"]))),
     ];
+    if !explanation["pausedSince"].is_null() {
+        properties.push(("paused since", text(&explanation["pausedSince"])));
+    }
     let end = &explanation["end"];
     if !end.is_null() && end["status"] != explanation["status"] {
         properties.push(("is going to be", text(&end["status"])));
@@ -116,6 +119,7 @@ fn wait(wait: &Value) -> String {
         "nothing" => "nothing: it goes on by itself".to_owned(),
         other => other.to_owned(),
     };
+    let what = if wait["paused"] == true { format!("to be resumed; then for {what}") } else { what };
     let until = wait["timesOutAt"].as_str().map(|at| format!(", times out {at}")).unwrap_or_default();
     format!("  {}  {what}\n      since {}{until}", text("node"), text("since"))
 }

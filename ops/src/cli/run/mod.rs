@@ -8,6 +8,7 @@ mod export;
 mod get;
 mod given;
 mod list;
+mod operate;
 mod replay;
 mod signal;
 mod start;
@@ -43,8 +44,20 @@ pub enum RunCommand {
     Watch(watch::WatchSettings),
     /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
     Signal(signal::SignalSettings),
-    /// Stop a run.
+    /// Have nothing of a run, or of one node of it, begin before it is resumed.
+    Pause(operate::PauseSettings),
+    /// Have a run, or a node of it, go on.
+    Resume(operate::PauseSettings),
+    /// End a node that has begun as if it had not been reached.
+    Skip(operate::SkipSettings),
+    /// End a node that has begun with an output of yours.
+    Complete(operate::CompleteSettings),
+    /// Have the end of a sleep, or the next attempt of a node, be due at another time.
+    Timer(operate::TimerSettings),
+    /// Stop a run: what runs whatever the end still does.
     Cancel(cancel::CancelSettings),
+    /// End a run at once.
+    Terminate(operate::TerminateSettings),
 }
 
 pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
@@ -59,7 +72,13 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Replay(settings) => replay::run(&settings),
         RunCommand::Watch(settings) => watch::run(settings).await,
         RunCommand::Signal(settings) => signal::run(settings).await,
+        RunCommand::Pause(settings) => operate::pause(settings).await,
+        RunCommand::Resume(settings) => operate::resume(settings).await,
+        RunCommand::Skip(settings) => operate::skip(settings).await,
+        RunCommand::Complete(settings) => operate::complete(settings).await,
+        RunCommand::Timer(settings) => operate::timer(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
+        RunCommand::Terminate(settings) => operate::terminate(settings).await,
     }
 }
 
