@@ -17,6 +17,7 @@ pub(super) struct Agenda {
     /// What needs a place among those that may be under way at once. Whatever needs none goes before.
     held: VecDeque<Todo>,
     /// What is not done before somebody resumes its node.
+    #[expect(clippy::box_collection, reason = "most runs are never halted, and keep no room for it")]
     aside: Option<Box<VecDeque<Todo>>>,
     /// All of it, while that is more than can be looked through; else empty.
     index: Option<Box<FxHashSet<Todo>>>,
@@ -213,36 +214,6 @@ impl Run {
         }
     }
 
-    /// Strikes out whatever is to be done in some branches.
-    pub(super) fn strike_all_of(&mut self, branches: &FxHashSet<BranchId>) {
-        let is_kept = |todo: &Todo| match todo {
-            Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
-            Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
-        };
-        let (kept, struck): (VecDeque<Todo>, VecDeque<Todo>) =
-            std::mem::take(&mut self.agenda.order).into_iter().partition(is_kept);
-        let (kept_held, struck_held): (VecDeque<Todo>, VecDeque<Todo>) =
-            std::mem::take(&mut self.agenda.held).into_iter().partition(is_kept);
-        (self.agenda.order, self.agenda.held) = (kept, kept_held);
-        let (kept_aside, struck_aside): (VecDeque<Todo>, VecDeque<Todo>) =
-            self.agenda.aside.take().map(|aside| *aside).unwrap_or_default().into_iter().partition(is_kept);
-        self.agenda.aside = (!kept_aside.is_empty()).then(|| Box::new(kept_aside));
-        for todo in struck.into_iter().chain(struck_held).chain(struck_aside) {
-            self.agenda.forget(&todo);
-            self.count_listed(todo, |listed| listed - 1);
-        }
-    }
-
-    /// Lists what is to be done of a node again, as it is halted or not any more.
-    pub(super) fn list_again(&mut self, node: NodeIx) {
-        let is_of_it = |todo: &&Todo| todo.place().is_some_and(|place| place.node == node);
-        let listed: Vec<Todo> = self.agenda.iter().filter(is_of_it).copied().collect();
-        for todo in listed {
-            self.strike(todo);
-            self.list(todo);
-        }
-    }
-
     fn count_listed(&mut self, todo: Todo, count: impl FnOnce(u32) -> u32) {
         if let Some(branch) = todo.branch().and_then(|branch| self.branches.get_mut(branch)) {
             branch.listed = count(branch.listed);
@@ -268,27 +239,57 @@ impl Run {
         }
     }
 
-    /// Lists a node with branches if it can go on, and strikes it out if it cannot.
-    pub(super) fn list_if_it_advances(&mut self, place: Place) {
-        let Some(around) = self.node(place).phase.around() else { return };
-        let advances = match around {
-            Around::Loop(turns) => turns.open.is_none(),
-            Around::Group(group) => group.outcome.is_some(),
-            Around::Each(each) => {
-                let definition = self.definition();
-                let of = definition.node(place.node).action.for_each();
-                of.is_some_and(|of| each.next(of, self.branches.room(), size_of(definition, place)).is_some())
-            }
-        };
-        if advances { self.list(Todo::Advance(place)) } else { self.strike(Todo::Advance(place)) }
-    }
-
     /// Lists the end of a branch if nothing is left to be done in it.
     pub(super) fn list_if_done(&mut self, id: BranchId) {
         if id != BranchId::ROOT && self.branches.get(id).is_some_and(|branch| branch.is_done()) {
             self.list(Todo::Finish(id));
         }
     }
+}
+
+/// Strikes out whatever is to be done in some branches.
+pub(super) fn strike_all_of(run: &mut Run, branches: &FxHashSet<BranchId>) {
+    let is_kept = |todo: &Todo| match todo {
+        Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
+        Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
+    };
+    let (kept, struck): (VecDeque<Todo>, VecDeque<Todo>) =
+        std::mem::take(&mut run.agenda.order).into_iter().partition(is_kept);
+    let (kept_held, struck_held): (VecDeque<Todo>, VecDeque<Todo>) =
+        std::mem::take(&mut run.agenda.held).into_iter().partition(is_kept);
+    (run.agenda.order, run.agenda.held) = (kept, kept_held);
+    let (kept_aside, struck_aside): (VecDeque<Todo>, VecDeque<Todo>) =
+        run.agenda.aside.take().map(|aside| *aside).unwrap_or_default().into_iter().partition(is_kept);
+    run.agenda.aside = (!kept_aside.is_empty()).then(|| Box::new(kept_aside));
+    for todo in struck.into_iter().chain(struck_held).chain(struck_aside) {
+        run.agenda.forget(&todo);
+        run.count_listed(todo, |listed| listed - 1);
+    }
+}
+
+/// Lists what is to be done of a node again, as it is halted or not any more.
+pub(super) fn list_again(run: &mut Run, node: NodeIx) {
+    let is_of_it = |todo: &&Todo| todo.place().is_some_and(|place| place.node == node);
+    let listed: Vec<Todo> = run.agenda.iter().filter(is_of_it).copied().collect();
+    for todo in listed {
+        run.strike(todo);
+        run.list(todo);
+    }
+}
+
+/// Lists a node with branches if it can go on, and strikes it out if it cannot.
+pub(super) fn list_if_it_advances(run: &mut Run, place: Place) {
+    let Some(around) = run.node(place).phase.around() else { return };
+    let advances = match around {
+        Around::Loop(turns) => turns.open.is_none(),
+        Around::Group(group) => group.outcome.is_some(),
+        Around::Each(each) => {
+            let definition = run.definition();
+            let of = definition.node(place.node).action.for_each();
+            of.is_some_and(|of| each.next(of, run.branches.room(), size_of(definition, place)).is_some())
+        }
+    };
+    if advances { run.list(Todo::Advance(place)) } else { run.strike(Todo::Advance(place)) }
 }
 
 /// Returns how many nodes a branch of a `forEach` has.

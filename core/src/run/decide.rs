@@ -162,13 +162,9 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
-                receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?;
-                Ok(())
+                Ok(receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?)
             }
-            RunCommand::Operate { workspace: _, operation, reason } => {
-                operate(self, operation, reason)?;
-                Ok(())
-            }
+            RunCommand::Operate { workspace: _, operation, reason } => Ok(operate(self, operation, reason)?),
             RunCommand::FireTimers {} => {
                 self.fire_timers();
                 Ok(())

@@ -71,19 +71,11 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         }
         RunEvent::ChildWithdrawn { child, .. } => follows(RunEffect::ToRun { run: *child, said: withdrawal(run) }),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
-        RunEvent::RunSucceeded { output } => {
-            end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
-            let recorded = run.assets.promised().to_vec();
-            tell_caller(run, ChildEnd::Succeeded { output: output.clone(), recorded }, follows);
-        }
-        RunEvent::RunFailed { failure } => {
-            end_producer(run, ProducerEnd::Failed { failure: failure.clone() }, &mut to_asset);
-            tell_caller(run, ChildEnd::Failed { failure: failure.clone() }, follows);
-        }
-        RunEvent::RunCancelled { reason } => {
-            let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
-            end_producer(run, ProducerEnd::Failed { failure }, &mut to_asset);
-            tell_caller(run, ChildEnd::Cancelled { reason: reason.clone() }, follows);
+        RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
+            if let Some((producer, child)) = ends_of(run, event) {
+                end_producer(run, producer, &mut to_asset);
+                tell_caller(run, child, follows);
+            }
         }
         RunEvent::AssetRecorded { node, asset, .. } => tell_of_record(run, node, asset, follows),
         RunEvent::AssetResolved { .. }
@@ -110,6 +102,21 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunDescribed { .. } => {}
     }
+}
+
+/// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it.
+fn ends_of(run: &Run, event: &RunEvent) -> Option<(ProducerEnd, ChildEnd)> {
+    if let RunEvent::RunSucceeded { output } = event {
+        let recorded = run.assets.promised().to_vec();
+        return Some((ProducerEnd::Succeeded, ChildEnd::Succeeded { output: output.clone(), recorded }));
+    }
+    if let RunEvent::RunFailed { failure } = event {
+        let producer = ProducerEnd::Failed { failure: failure.clone() };
+        return Some((producer, ChildEnd::Failed { failure: failure.clone() }));
+    }
+    let RunEvent::RunCancelled { reason } = event else { return None };
+    let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
+    Some((ProducerEnd::Failed { failure }, ChildEnd::Cancelled { reason: reason.clone() }))
 }
 
 /// Has every asset record what a node produced.

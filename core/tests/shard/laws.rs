@@ -263,8 +263,9 @@ fn taken_in_hand(which: usize, node: Option<NodeAddress>, now: Timestamp) -> Run
 /// Lets every run go on that is paused, or a node of it.
 fn resume_all(world: &mut World, runs: &[RunId]) {
     for run in runs {
-        let paused = world.shard.run(*run).map(|run| run.paused_nodes().cloned().map(Some).chain([None]).collect());
-        for node in paused.unwrap_or_else(Vec::new) {
+        let paused =
+            world.shard.run(*run).map(|run| run.paused_nodes().cloned().map(Some).chain([None]).collect::<Vec<_>>());
+        for node in paused.unwrap_or_default() {
             let workspace = "default".parse().unwrap();
             let command = RunCommand::Operate { workspace, operation: Operation::Resume { node }, reason: None };
             world.decide(Command::Run { run: *run, command }).unwrap();

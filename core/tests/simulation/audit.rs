@@ -5,6 +5,7 @@ mod answers;
 mod branches;
 mod calls;
 mod compare;
+mod hands;
 mod memos;
 mod signals;
 
@@ -22,6 +23,7 @@ use headwater_core::{
 
 use branches::BranchBooks;
 use calls::CallBooks;
+use hands::HandBooks;
 use memos::MemoBooks;
 use signals::SignalBooks;
 
@@ -44,6 +46,7 @@ pub struct Audit {
     acknowledged: BTreeSet<RunId>,
     pub calls: CallBooks,
     pub signals: SignalBooks,
+    pub hands: HandBooks,
     pub memos: MemoBooks,
     pub bundles: u64,
 }
@@ -97,6 +100,7 @@ impl Audit {
             acknowledged: BTreeSet::new(),
             calls: CallBooks::default(),
             signals: SignalBooks::default(),
+            hands: HandBooks::default(),
             memos: MemoBooks::default(),
             bundles: 0,
         }
@@ -143,6 +147,7 @@ impl Audit {
         }
         self.calls.learn(id, event);
         self.signals.learn(id, event);
+        self.hands.learn(id, event);
         self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");

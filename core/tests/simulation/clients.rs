@@ -26,14 +26,14 @@ pub struct Clients {
 }
 
 #[derive(Clone, Copy)]
-enum Errand {
+pub enum Errand {
     Apply(&'static str),
     Start(RunId),
     /// Whether the run is known to have started, and so must be known to its shard.
     Cancel {
         started: bool,
     },
-    /// The same.
+    /// The same; whatever is done to a run that changes nothing where it is done twice.
     Signal {
         started: bool,
     },
@@ -59,7 +59,7 @@ impl Cluster {
         self.at(400 * MILLI, Happening::ClientTurn);
     }
 
-    fn run_errand(&mut self, errand: Errand, shard: ShardId, wish: Wish) {
+    pub fn run_errand(&mut self, errand: Errand, shard: ShardId, wish: Wish) {
         self.clients.errands.push(errand);
         self.clients.open += 1;
         let asker = Asker::Client { errand: self.clients.errands.len() - 1 };
@@ -151,6 +151,12 @@ impl Cluster {
         }
     }
 
+    /// Returns one of the runs that were started last.
+    pub fn some_new_run(&mut self) -> Option<RunId> {
+        let newest = &self.clients.runs[self.clients.runs.len().saturating_sub(4)..];
+        (!newest.is_empty()).then(|| *self.chance.pick(newest))
+    }
+
     pub fn client_turn(&mut self) {
         if self.pipeline.is_some() {
             return self.pipeline_turn();
@@ -163,6 +169,7 @@ impl Cluster {
                     self.start(slug);
                 }
             }
+            self.resume_all();
             return self.at(5 * SECOND, Happening::ClientTurn);
         }
         match self.chance.below(20) {
@@ -171,7 +178,14 @@ impl Cluster {
                 self.start(slug);
             }
             15..=16 => self.cancel(),
-            17 | 18 => self.signal(),
+            17 => self.signal(),
+            18 => {
+                if self.chance.percent(50) {
+                    self.signal()
+                } else {
+                    self.take_in_hand()
+                }
+            }
             _ => {
                 let (slug, edition) = (*self.chance.pick(&SLUGS), self.chance.below(3));
                 self.apply(slug, edition);

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use super::Fold;
 use crate::definition::{Definition, NodeIx, Outcome, RegionKind, Transition, TransitionIx};
 use crate::failure::RunFailure;
-use crate::run::agenda::Todo;
+use crate::run::agenda::{Todo, list_if_it_advances, strike_all_of};
 use crate::run::state::{Around, Branch, Each, NodeState, Phase, Place, Run, State, Try, Turns};
 use crate::run::{BranchKind, BranchOutcome, JoinClosing};
 use crate::{BranchId, Json, NodeAddress, NodeId, Timestamp};
@@ -90,7 +90,7 @@ impl Fold<'_> {
         let place = self.place(node);
         let state = self.state_of(place.branch).clone();
         self.enter(place, Phase::Around(Box::new(Around::Each(Each::of(items, state, now)))));
-        self.list_if_it_advances(place);
+        list_if_it_advances(self, place);
     }
 
     pub(super) fn open_branches(&mut self, node: &NodeAddress, first: BranchId, from: u32, count: u32, now: Timestamp) {
@@ -130,7 +130,7 @@ impl Fold<'_> {
                 self.list(Todo::Begin(Place { branch: id, node: *start }));
             }
         }
-        self.list_if_it_advances(place);
+        list_if_it_advances(self, place);
     }
 
     fn begin_try(&mut self, place: Place, attempt: u32, now: Timestamp) {
@@ -155,7 +155,7 @@ impl Fold<'_> {
     /// Some branches are to be withdrawn: nothing of them is to be done any more, or due.
     pub(super) fn close_branches(&mut self, ids: &[BranchId], failure: Option<&RunFailure>) {
         let within = self.within(ids);
-        self.strike_all_of(&within);
+        strike_all_of(self, &within);
         for place in self.active_in(&within) {
             self.let_go(place);
         }
@@ -183,7 +183,7 @@ impl Fold<'_> {
         let mut open: Vec<BranchId> = each.open.iter().copied().collect();
         open.retain(|id| self.branches.get(*id).is_some_and(|branch| branch.closing.is_none()));
         self.close_branches(&open, None);
-        self.list_if_it_advances(place);
+        list_if_it_advances(self, place);
     }
 
     pub(super) fn end_branch(&mut self, id: BranchId, outcome: &BranchOutcome) {
@@ -191,7 +191,7 @@ impl Fold<'_> {
         self.strike(Todo::Close(id));
         // Withdrawn with the node that opened it, it may have had something to begin.
         if self.branches.get(id).is_some_and(|branch| branch.listed > 0) {
-            self.strike_all_of(&FxHashSet::from_iter([id]));
+            strike_all_of(self, &FxHashSet::from_iter([id]));
         }
         let looked_up = self.look_up(id, outcome);
         let outcome = looked_up.as_ref().unwrap_or(outcome);
@@ -224,7 +224,7 @@ impl Fold<'_> {
         if ends_well {
             self.end_loop(place, branch);
         } else if self.goes_on(place) {
-            self.list_if_it_advances(place);
+            list_if_it_advances(self, place);
         }
     }
 

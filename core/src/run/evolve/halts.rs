@@ -3,6 +3,7 @@
 use super::{Fold, timer_of_run};
 use crate::Timestamp;
 use crate::definition::NodeIx;
+use crate::run::agenda::list_again;
 use crate::run::attempt::Awaited;
 use crate::run::state::{Phase, Place, Timer};
 use crate::run::{RunEvent, RunStatus};
@@ -52,7 +53,7 @@ impl Fold<'_> {
         self.time_run(true);
         active.iter().for_each(|place| self.await_next(*place));
         if let Some(node) = node {
-            self.list_again(node);
+            list_again(self, node);
         }
         self.status = if self.paused_since().is_some() { RunStatus::Paused } else { RunStatus::Running };
     }
