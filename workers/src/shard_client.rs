@@ -30,7 +30,7 @@ use tokio::time::Instant;
 pub use actions::DescribedAction;
 pub use queue::QueueDepth;
 use replies::{Ends, ends, is_passing, named_epoch};
-pub use runs::DescribedRun;
+pub use runs::{ActiveRuns, DescribedRun};
 pub use stalled::STORES_NOTHING_MIN;
 use stalled::Stalls;
 
@@ -124,6 +124,7 @@ impl ShardClient {
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
+            | ShardReply::Runs { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -148,6 +149,7 @@ impl ShardClient {
             | ShardReply::Ended { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
+            | ShardReply::Runs { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

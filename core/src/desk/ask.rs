@@ -7,8 +7,8 @@ use super::releases::Releasing;
 use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::action::Action;
 use crate::asset::Asset;
-use crate::protocol::{ShardReply, ShardRequest};
-use crate::run::{RunRejection, live_context};
+use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
+use crate::run::{Run, RunRejection, RunsWanted, live_context};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
 use crate::{BranchId, DefinitionVersion, RunId, WorkspaceId};
 
@@ -59,6 +59,7 @@ impl<R, T> Desk<R, T> {
             ShardRequest::DescribeRun { workspace, run, branch } => {
                 return tell_of_run(self, place, live(shard, &workspace, run, branch), out);
             }
+            ShardRequest::ListRuns { workspace, wanted, after, most } => runs(shard, &workspace, &wanted, after, most),
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
             ShardRequest::NameHeard { of } => {
@@ -120,6 +121,19 @@ fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) ->
             None => refused(RunRejection::RunNotFound),
         },
     }
+}
+
+/// The first runs that are meant, and how many are.
+fn runs(shard: &Shard, workspace: &WorkspaceId, wanted: &RunsWanted, after: Option<RunId>, most: u32) -> ShardReply {
+    let is_meant = |run: &&Run| after.is_none_or(|after| run.id() > after) && wanted.means(workspace, run);
+    let mut runs: Vec<_> = shard.active().filter(is_meant).map(Run::id).collect();
+    let (total, most) = (runs.len() as u64, most.min(RUNS_LISTED_MAX) as usize);
+    if most < runs.len() {
+        runs.select_nth_unstable(most);
+        runs.truncate(most);
+    }
+    runs.sort_unstable();
+    ShardReply::Runs { runs, total }
 }
 
 fn described(shard: &Shard, key: &AssetKey) -> ShardReply {

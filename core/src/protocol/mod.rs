@@ -13,7 +13,7 @@ pub use reading::{Malformed, QUEUES_MAX, REQUESTS_MAX, ReadFrame, read_requests}
 
 use crate::asset::Declaration;
 use crate::credit::{Credit, Standing};
-use crate::run::{Report, RunStatus};
+use crate::run::{Report, RunStatus, RunsWanted};
 pub use crate::shard::Granted;
 use crate::shard::{
     ActionKey, AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission,
@@ -190,6 +190,14 @@ pub enum ShardRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         actor: Option<Actor>,
     },
+    /// Which of its active runs are these? The first that come after a run, by their ids, at most [`RUNS_LISTED_MAX`].
+    ListRuns {
+        workspace: WorkspaceId,
+        wanted: RunsWanted,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<RunId>,
+        most: u32,
+    },
     /// Up to where was a shard's journal heard? Not fenced: what was sent from there was durable there before. Releases that
     /// do not know the question do not answer it.
     NameHeard { of: ShardId },
@@ -212,6 +220,7 @@ impl ShardRequest {
             | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
             | Self::DescribeRun { .. }
+            | Self::ListRuns { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }
             | Self::NameHeard { .. }
@@ -219,6 +228,9 @@ impl ShardRequest {
         }
     }
 }
+
+/// How many runs a shard names at once.
+pub const RUNS_LISTED_MAX: u32 = 1_000;
 
 /// The answer to one [`ShardRequest`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -251,6 +263,11 @@ pub enum ShardReply {
         context: Option<Json>,
         /// About how many bytes it has; 0: the branch is not open.
         bytes: u64,
+    },
+    /// The first of those runs, in the order of their ids, and how many there are in all after the one named.
+    Runs {
+        runs: Vec<RunId>,
+        total: u64,
     },
     /// Attempts of a queue.
     Queue {

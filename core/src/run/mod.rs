@@ -11,6 +11,7 @@
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
 //! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
+//! | `wanted` | which active runs somebody means |
 //! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
 //! | `attempt` | what an attempt waits for |
 //! | `report` | what a worker's report says, and what becomes of one that cannot be read |
@@ -61,6 +62,7 @@ mod state;
 mod status;
 mod step;
 mod waiting;
+mod wanted;
 mod weight;
 
 pub use budget::{Budget, DECISION_BYTES_MAX, DECISION_STORED_MAX, RunLimits};
@@ -92,6 +94,7 @@ pub(crate) use state::large_bytes;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
+pub use wanted::RunsWanted;
 
 pub use crate::dialogue::{CalledBy, Description, INPUT_BYTES_MAX, StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

@@ -180,6 +180,7 @@ impl Cluster {
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }
+                | ShardReply::Runs { .. }
                 | ShardReply::Driven { .. } => None,
             };
             match follows {

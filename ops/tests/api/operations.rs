@@ -180,3 +180,59 @@ async fn nobody_takes_a_run_of_another_workspace_in_hand() {
     ask(&engine, &run, "work@7", "skip").await.problem("run/node_not_found");
     engine.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runs_are_taken_in_hand_piece_by_piece_and_no_others() {
+    let mut engine = Engine::with(|settings| ServeSettings { shards: 3, ..settings }).await;
+    engine.apply(documents()).await;
+    for number in 0..30 {
+        let (workflow, tier) = (["asleep", "queued"][number % 2], ["gold", "tin"][number / 2 % 2]);
+        engine.post(&format!("/workflows/{workflow}/runs"), json!({"labels": {"tier": tier}})).await.data(202);
+    }
+    let other = engine.request(reqwest::Method::POST, "/runs/bulk").header("headwater-workspace", "other");
+    let all = json!({"operation": "pause", "filter": {}, "preview": true});
+    assert_eq!(
+        engine.send(other.json(&all)).await.data(200)["matching"],
+        0,
+        "they are not there for another workspace"
+    );
+    engine.servers.postgres.kill().await.unwrap();
+    let bulk = async |body: Value| engine.post("/runs/bulk", body).await.data(200).clone();
+    assert_eq!(bulk(all).await["matching"], 30);
+    let gold = json!({"workflow": "asleep", "labels": {"tier": "gold"}});
+    let meant = bulk(json!({"operation": "pause", "filter": gold, "preview": true})).await;
+    assert_eq!((&meant["matching"], &meant["done"], &meant["cursor"]), (&json!(8), &json!(0), &Value::Null));
+    let (mut cursor, mut done, mut pieces) = (Value::Null, 0, 0);
+    loop {
+        let body =
+            json!({"operation": "pause", "filter": gold, "limit": 3, "cursor": cursor, "reason": "the vault is shut"});
+        let piece = bulk(body).await;
+        assert_eq!(piece["matching"].as_u64().unwrap() + done, 8);
+        done += piece["done"].as_u64().unwrap();
+        (cursor, pieces) = (piece["cursor"].clone(), pieces + 1);
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!((done, pieces), (8, 3));
+    let paused = json!({"operation": "resume", "filter": {"status": "paused"}, "preview": true});
+    assert_eq!(bulk(paused).await["matching"], 8);
+    let ended = bulk(json!({"operation": "terminate", "filter": {}})).await;
+    assert_eq!((&ended["done"], &ended["cursor"]), (&json!(30), &Value::Null));
+    assert_eq!(bulk(json!({"operation": "cancel", "filter": {}})).await["matching"], 0);
+    for odd in [
+        json!({"filter": {}}),
+        json!({"operation": "pause"}),
+        json!({"operation": "skip", "filter": {}}),
+        json!({"operation": "pause", "filter": {"status": "failed"}}),
+        json!({"operation": "pause", "filter": {"labels": {"tier": 1}}}),
+        json!({"operation": "pause", "filter": {}, "limit": 1_001}),
+        json!({"operation": "pause", "filter": {}, "cursor": "here"}),
+    ] {
+        engine.post("/runs/bulk", odd).await.problem("request/invalid_field");
+    }
+    let unknown = json!({"operation": "pause", "filter": {"slug": "asleep"}});
+    engine.post("/runs/bulk", unknown).await.problem("request/unknown_field");
+    engine.servers.postgres.restart().await.unwrap();
+    engine.stop().await;
+}

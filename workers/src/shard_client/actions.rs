@@ -36,6 +36,7 @@ impl ShardClient {
             | ShardReply::Ended { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Run { .. }
+            | ShardReply::Runs { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

@@ -32,6 +32,7 @@ impl ShardClient {
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }
+                | ShardReply::Runs { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },
@@ -65,6 +66,7 @@ impl ShardClient {
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }
+                | ShardReply::Runs { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Driven { .. },

@@ -41,6 +41,7 @@ impl ShardClient {
                     | ShardReply::Asset { .. }
                     | ShardReply::Action { .. }
                     | ShardReply::Run { .. }
+                    | ShardReply::Runs { .. }
                     | ShardReply::Quarantine { .. }
                     | ShardReply::Heard { .. }
                     | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),

@@ -24,6 +24,7 @@ pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<En
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
+            | ShardReply::Runs { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
@@ -49,7 +50,8 @@ pub(super) fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Opt
             | ShardReply::Heard { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
-            | ShardReply::Run { .. },
+            | ShardReply::Run { .. }
+            | ShardReply::Runs { .. },
         )
         | None => Ok(None),
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use headwater_core::protocol::{ShardReply, ShardRequest};
-use headwater_core::{BranchId, Json, RunId, WorkspaceId};
+use headwater_core::run::RunsWanted;
+use headwater_core::{BranchId, Json, RunId, ShardId, WorkspaceId};
 
 use super::{ClientError, ShardClient};
 
@@ -14,6 +15,17 @@ pub struct DescribedRun {
     pub context: Option<Json>,
     /// About how many bytes it has; 0: the branch is not open.
     pub bytes: u64,
+}
+
+/// Which active runs of a shard are asked for.
+#[derive(Debug, Clone)]
+pub struct ActiveRuns {
+    pub workspace: WorkspaceId,
+    pub wanted: RunsWanted,
+    /// Only those whose ids come after this one.
+    pub after: Option<RunId>,
+    /// How many are named: at most [`headwater_core::protocol::RUNS_LISTED_MAX`].
+    pub most: u32,
 }
 
 impl ShardClient {
@@ -34,6 +46,33 @@ impl ShardClient {
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
+            | ShardReply::Runs { .. }
+            | ShardReply::Asset { .. }
+            | ShardReply::Action { .. }
+            | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
+            | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
+        }
+    }
+
+    /// Asks a shard which of its active runs are these: the first after a run, by their ids, and how many there are.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn list_runs(
+        &self,
+        shard: ShardId,
+        asked: ActiveRuns,
+        within: Duration,
+    ) -> Result<(Vec<RunId>, u64), ClientError> {
+        let ActiveRuns { workspace, wanted, after, most } = asked;
+        match self.ask(shard, ShardRequest::ListRuns { workspace, wanted, after, most }, within).await? {
+            ShardReply::Runs { runs, total } => Ok((runs, total)),
+            ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
+            ShardReply::Done { .. }
+            | ShardReply::Ended { .. }
+            | ShardReply::Run { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Queue { .. }

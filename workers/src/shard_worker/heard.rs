@@ -57,6 +57,7 @@ pub(super) async fn heard_by(broker: &Broker, other: ShardId, of: ShardId) -> Op
         | ShardReply::Asset { .. }
         | ShardReply::Action { .. }
         | ShardReply::Run { .. }
+        | ShardReply::Runs { .. }
         | ShardReply::Queue { .. }
         | ShardReply::Quarantine { .. }
         | ShardReply::Driven { .. }

@@ -5,6 +5,7 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `operate` | how one is taken in hand: paused, terminated, its nodes ended by hand |
+//! | `bulk` | how many are, piece by piece |
 //! | `signal` | how something is said to one |
 //! | `wish` | how that reaches its shard, and what is told of one that has ended |
 //! | `naming` | what one is called, and how it is found by that |
@@ -16,6 +17,7 @@
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
+mod bulk;
 mod cancel;
 mod context;
 mod events;
@@ -62,6 +64,7 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
+        Route { patience: bulk::PATIENCE, ..writes("/runs/bulk", post(bulk::bulk)) },
         writes("/runs/{runId}/pause", post(operate::pause)),
         writes("/runs/{runId}/resume", post(operate::resume)),
         writes("/runs/{runId}/terminate", post(operate::terminate)),

@@ -1,6 +1,7 @@
 //! `run`: starts runs, looks at them, follows and stops them.
 
 mod branches;
+mod bulk;
 mod cancel;
 mod events;
 mod explain;
@@ -54,6 +55,8 @@ pub enum RunCommand {
     Complete(operate::CompleteSettings),
     /// Have the end of a sleep, or the next attempt of a node, be due at another time.
     Timer(operate::TimerSettings),
+    /// Pause, resume, cancel or terminate all active runs that a filter means.
+    Bulk(bulk::BulkSettings),
     /// Stop a run: what runs whatever the end still does.
     Cancel(cancel::CancelSettings),
     /// End a run at once.
@@ -77,6 +80,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Skip(settings) => operate::skip(settings).await,
         RunCommand::Complete(settings) => operate::complete(settings).await,
         RunCommand::Timer(settings) => operate::timer(settings).await,
+        RunCommand::Bulk(settings) => bulk::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
         RunCommand::Terminate(settings) => operate::terminate(settings).await,
     }
