@@ -229,6 +229,7 @@ impl Run {
         let advances = match around {
             Around::Loop(turns) => turns.open.is_none(),
             Around::Group(group) => group.outcome.is_some(),
+            Around::Undo(undoing) => undoing.open.is_none(),
             Around::Each(each) => {
                 let definition = self.definition();
                 let of = definition.node(place.node).action.for_each();
@@ -278,7 +279,8 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => false,
+            | Execution::Listens(_)
+            | Execution::Undoes => false,
         }
 }
 

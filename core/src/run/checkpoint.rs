@@ -68,6 +68,9 @@ pub(crate) struct RunRecord {
     /// How many turns of loops there were.
     #[serde(default, skip_serializing_if = "is_none")]
     turns: u32,
+    /// What has succeeded and can be undone, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<(NodeAddress, Json)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -171,6 +174,8 @@ impl RunRecord {
             Some(ix) if node.branch() < branches.next() => Ok(Place { branch: node.branch(), node: ix }),
             Some(_) | None => Err(node),
         };
+        let kept = self.kept.into_iter().map(|(node, input)| Ok((place(node)?, input)));
+        let kept = kept.collect::<Result<Vec<_>, NodeAddress>>()?;
         let assets = restored(Assets::new(self.consumed, self.promised), self.unrecorded, self.landings, place)?;
         let agenda = self.agenda.into_iter().map(|todo| {
             Ok(match todo {
@@ -181,6 +186,7 @@ impl RunRecord {
             })
         });
         let agenda = agenda.collect::<Result<Vec<Todo>, NodeAddress>>()?;
+        kept.into_iter().for_each(|(place, input)| branches.kept_mut().keep(place, input));
         let root = branches.get_mut(BranchId::ROOT).expect("the run itself is a branch");
         let mut stored: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         for (at, node) in definition.nodes.iter().enumerate() {
@@ -338,6 +344,7 @@ impl Run {
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
             next_branch: branches.next().get(),
             turns: branches.turns(),
+            kept: branches.kept().iter().map(|kept| (self.address(kept.place), kept.input.clone())).collect(),
         }
     }
 }

@@ -95,13 +95,14 @@ pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work:
 /// # Errors
 /// The fact in the way; the run is as it was.
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
-    let asker = if let RunCommand::CancelRun { workspace, .. } = &command {
-        workspace.as_ref()
-    } else if let RunCommand::Signal { workspace, .. } = &command {
-        Some(workspace)
-    } else {
-        None
-    };
+    let asker =
+        if let RunCommand::CancelRun { workspace, .. } | RunCommand::CancelRunKeeping { workspace, .. } = &command {
+            workspace.as_ref()
+        } else if let RunCommand::Signal { workspace, .. } = &command {
+            Some(workspace)
+        } else {
+            None
+        };
     if asker.is_some_and(|asker| asker != run.workspace()) {
         return Err(RunRejection::RunNotFound);
     }
@@ -109,8 +110,11 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         return refuse_closed(run.status, &command);
     }
     // How it ends is certain, and nothing can come between but what is left of that.
-    let is_cancel = matches!(command, RunCommand::CancelRun { .. });
-    let is_open = command == RunCommand::Continue {} || (run.is_at_finally() && !is_cancel);
+    let is_cancel = matches!(command, RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. });
+    // Nothing that undoes takes a signal.
+    let is_signal = matches!(command, RunCommand::Signal { .. });
+    let is_under_way = run.is_at_finally() || (run.is_compensating() && !is_signal);
+    let is_open = command == RunCommand::Continue {} || (is_under_way && !is_cancel);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
     }
@@ -154,7 +158,11 @@ impl<'a> Decision<'a> {
             }
             RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
             RunCommand::CancelRun { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason) });
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps: false });
+                Ok(())
+            }
+            RunCommand::CancelRunKeeping { workspace: _, reason } => {
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
                 Ok(())
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
@@ -185,8 +193,8 @@ impl<'a> Decision<'a> {
                     Some(_) | None => Ok(()),
                 }
             }
-            RunCommand::WithdrawRun { reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason) });
+            RunCommand::WithdrawRun { reason, keeps } => {
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps });
                 Ok(())
             }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
@@ -265,6 +273,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::LoseAttempt { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::Signal { .. }
-        | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
+        | RunCommand::CancelRun { .. }
+        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status }),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunStatus;
+pub use super::ending::Ending;
 use crate::definition::{OnMiss, Require};
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
@@ -99,7 +99,14 @@ pub enum RunEvent {
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
     /// in the next event.
-    ChildWithdrawn { node: NodeAddress, attempt: Attempt, child: RunId },
+    ChildWithdrawn {
+        node: NodeAddress,
+        attempt: Attempt,
+        child: RunId,
+        /// Nothing of what has succeeded in it is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// An attempt that waited is a worker's now, under a lease of its own. Never again under this number.
     AttemptGranted { node: NodeAddress, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
     /// Its worker gave it back without having begun it. The next [`RunEvent::AttemptScheduled`] follows in the same commit, and
@@ -152,6 +159,12 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tolerated: bool,
     },
+    /// The node has succeeded, in the event before, and is undone with this where the run fails or is cancelled.
+    CompensationKept {
+        node: NodeAddress,
+        /// What that is given.
+        input: Json,
+    },
     /// All ways into the node are dead.
     NodeSkipped { node: NodeAddress },
     /// The node was running or waiting when the run ended without it.
@@ -159,7 +172,7 @@ pub enum RunEvent {
     /// The run ends, and how: nothing begins any more, and what is active is withdrawn, perhaps in several commits. The end
     /// itself follows. Absent where the commit of the end has room for all of it.
     RunEnding { ending: Ending },
-    /// A node with `forEach` has found what its items are; its branches follow.
+    /// A node with `forEach` has found what its items are, or it is told what is undone, in the order of that; branches follow.
     ItemsListed {
         node: NodeAddress,
         /// A list.
@@ -228,6 +241,8 @@ pub enum BranchKind {
     Turn,
     /// A try of a group.
     Try,
+    /// Something that had succeeded is undone. They are numbered in the order of its success, and begin with the last.
+    Undo,
 }
 
 impl BranchKind {
@@ -237,6 +252,7 @@ impl BranchKind {
             Self::Item => "item",
             Self::Turn => "turn",
             Self::Try => "try",
+            Self::Undo => "undo",
         }
     }
 }
@@ -299,42 +315,6 @@ pub struct ProducedAsset {
     pub freshness: Option<Json>,
 }
 
-/// How a run ends, once that is certain and something is still to be done before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Ending {
-    /// Everything is done but what runs whatever the end.
-    Succeeded {
-        output: Json,
-    },
-    Failed {
-        failure: RunFailure,
-    },
-    Cancelled {
-        reason: String,
-    },
-}
-
-impl Ending {
-    /// Returns where the run will stand.
-    pub fn status(&self) -> RunStatus {
-        match self {
-            Self::Succeeded { .. } => RunStatus::Succeeded,
-            Self::Failed { .. } => RunStatus::Failed,
-            Self::Cancelled { .. } => RunStatus::Cancelled,
-        }
-    }
-
-    /// Returns the end itself.
-    pub fn into_event(self) -> RunEvent {
-        match self {
-            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
-            Self::Failed { failure } => RunEvent::RunFailed { failure },
-            Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
-        }
-    }
-}
-
 impl RunEvent {
     /// Returns the node the event is about; events of the whole run have none.
     pub fn node(&self) -> Option<&NodeAddress> {
@@ -355,6 +335,7 @@ impl RunEvent {
             | Self::RetryArmed { node, .. }
             | Self::NodeSucceeded { node, .. }
             | Self::NodeFailed { node, .. }
+            | Self::CompensationKept { node, .. }
             | Self::NodeSkipped { node }
             | Self::NodeCancelled { node }
             | Self::ItemsListed { node, .. }

@@ -1,4 +1,4 @@
-//! What runs whatever the end of a run: when everything else is done or withdrawn, and before the end itself.
+//! What runs whatever the end of a run: when everything else is done, withdrawn or undone, and before the end itself.
 
 use super::agenda::{Next, Todo};
 use super::state::{Phase, Place, Run};
@@ -10,10 +10,14 @@ impl Run {
         self.definition().finally.map(Place::root)
     }
 
-    /// Returns whether a node runs whatever the end.
-    pub(super) fn is_in_finally(&self, place: Place) -> bool {
-        let Some(finally) = self.finally() else { return false };
-        place == finally || self.branches.around(place.branch).any(|(_, branch)| branch.parent == Some(finally))
+    /// Returns whether a node waits for the end: it undoes something, or runs whatever the end.
+    pub(super) fn is_at_the_end(&self, place: Place) -> bool {
+        self.finally().is_some_and(|finally| self.is_of(place, finally)) || self.is_in_compensation(place)
+    }
+
+    /// Returns whether a node is this one, or stands in it.
+    pub(super) fn is_of(&self, place: Place, around: Place) -> bool {
+        place == around || self.branches.around(place.branch).any(|(_, branch)| branch.parent == Some(around))
     }
 
     /// Returns whether there is something that runs whatever the end, and it has not begun.
@@ -33,11 +37,16 @@ impl Run {
 
     /// Says what a run does next whose end is certain.
     pub(super) fn next_of_the_end(&self) -> Option<Next> {
-        let Some(finally) = self.finally() else { return Some(Next::Withdraw) };
-        if self.is_at_finally() {
+        if self.is_compensating() || self.is_at_finally() {
             return self.next_todo().map(Next::Do);
         }
         let is_withdrawn = self.branches.active() == 0;
-        Some(if self.is_before_finally() && is_withdrawn { Next::Do(Todo::Begin(finally)) } else { Next::Withdraw })
+        let compensation = self.definition().compensation.as_ref().map(|of| Place::root(of.node));
+        let compensation = compensation.filter(|_| self.is_before_compensation());
+        let next = compensation.or_else(|| self.finally().filter(|_| self.is_before_finally()));
+        Some(match next.filter(|_| is_withdrawn) {
+            Some(place) => Next::Do(Todo::Begin(place)),
+            None => Next::Withdraw,
+        })
     }
 }

@@ -69,7 +69,9 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
             }
         }
-        RunEvent::ChildWithdrawn { child, .. } => follows(RunEffect::ToRun { run: *child, said: withdrawal(run) }),
+        RunEvent::ChildWithdrawn { child, keeps, .. } => {
+            follows(RunEffect::ToRun { run: *child, said: withdrawal(run, *keeps) })
+        }
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { output } => {
             end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
@@ -89,6 +91,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::CompensationKept { .. }
         | RunEvent::SignalTaken { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
@@ -173,8 +176,8 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
     }
 }
 
-fn withdrawal(run: &Run) -> ToRun {
-    ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()) }
+fn withdrawal(run: &Run, keeps: bool) -> ToRun {
+    ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()), keeps }
 }
 
 /// How a run starts that a node calls, and still waits for.
@@ -261,7 +264,8 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Group(_)
         | Execution::Calls(_)
         | Execution::Waits(_)
-        | Execution::Listens(_) => return None,
+        | Execution::Listens(_)
+        | Execution::Undoes => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

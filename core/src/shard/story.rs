@@ -86,6 +86,7 @@ impl Story {
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::CompensationKept { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

@@ -91,6 +91,7 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::StartRun(_)
             | RunCommand::Signal { .. }
             | RunCommand::CancelRun { .. }
+            | RunCommand::CancelRunKeeping { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => {
                 let decided = decided.expect(&named);

@@ -70,9 +70,13 @@ fn repository() -> PathBuf {
 }
 
 fn tests_of_examples() -> Vec<PathBuf> {
-    ["examples/directory-insights/directory-insights.test.yaml", "examples/tests/patterns.test.yaml"]
-        .map(|path| repository().join(path))
-        .to_vec()
+    [
+        "examples/directory-insights/directory-insights.test.yaml",
+        "examples/tests/patterns.test.yaml",
+        "examples/tests/saga.test.yaml",
+    ]
+    .map(|path| repository().join(path))
+    .to_vec()
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Notes {
                     self.branches.insert(BranchId::new(id), branch);
                 }
                 match kind {
-                    BranchKind::Item => {}
+                    BranchKind::Item | BranchKind::Undo => {}
                     BranchKind::Turn | BranchKind::Try => self.enter(run, node, time),
                 }
             }
@@ -115,6 +115,7 @@ impl Notes {
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::CompensationKept { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::ChildCalled { .. }
             | RunEvent::ChildWithdrawn { .. }

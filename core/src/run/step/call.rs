@@ -12,7 +12,7 @@ use crate::definition::{Call, CallEnd, OnChildFailure};
 use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, InputVersion, Trigger};
 use crate::run::budget::Later;
 use crate::run::state::Due;
-use crate::run::{Run, RunEvent, RunFailure};
+use crate::run::{Ending, Run, RunEvent, RunFailure};
 use crate::{AssetId, Attempt, DefinitionVersion, Json, RunId};
 
 pub(super) struct Calls<'n> {
@@ -83,7 +83,12 @@ impl Step<'_, '_> {
         let waits = self.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
         if let Some((attempt, child)) = waits {
             let node = self.address();
-            self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child });
+            let keeps = self
+                .decision
+                .run()
+                .ending()
+                .is_some_and(|ending| matches!(ending, Ending::Cancelled { keeps: true, .. }));
+            self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child, keeps });
         }
     }
 }

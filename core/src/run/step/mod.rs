@@ -5,6 +5,7 @@
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal` |
+//! | `undo` | what undoes a node is kept, and how all of it is undone |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -38,6 +39,7 @@ mod sleep;
 mod together;
 mod tolerate;
 mod turns;
+mod undo;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
@@ -54,6 +56,7 @@ use pure::Pure;
 use signal::Listens;
 use sleep::Sleep;
 use together::Together;
+use undo::Undoes;
 
 use super::RunEvent;
 use super::attempt::CurrentAttempt;

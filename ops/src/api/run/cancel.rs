@@ -34,12 +34,17 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let Caller { workspace, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
     let reason = fields.field::<String>("reason", "a text")?.unwrap_or_default();
+    let compensate = fields.field::<bool>("compensate", "true or false")?.unwrap_or(true);
     let _room = fields.finish()?;
     if reason.chars().count() > REASON_CHARS_MAX {
         let detail = format!("`reason` has more than {REASON_CHARS_MAX} characters");
         return Err(Problem::new(Code::InvalidField, detail).with("field", "reason"));
     }
-    let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
+    let command = if compensate {
+        RunCommand::CancelRun { workspace: Some(workspace.clone()), reason }
+    } else {
+        RunCommand::CancelRunKeeping { workspace: Some(workspace.clone()), reason }
+    };
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
     let token = wish::submit(&api, &workspace, run, submission).await?;
     let readable = api.is_readable(&token, readable_within).await;
