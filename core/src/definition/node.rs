@@ -62,14 +62,7 @@ impl Draft {
 ///
 /// What it returns may stand in for something broken: then a problem was found.
 pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'d>>) {
-    let id: Option<NodeId> = fields.need(&["id"]).and_then(|field| field.name());
-    if let Some(id) = id.as_ref().filter(|id| id.undoes().is_some()) {
-        let message = format!("`{id}` is the id of what undoes a node: say `compensate` at that");
-        fields.findings().error(&fields.below("id"), ProblemCode::InvalidName, message);
-    }
-    if let Some(id) = &id {
-        fields.keep("id", json!(id.as_str()));
-    }
+    let id = named(fields);
     let name = fields.label("name");
     fields.label("description");
     object(fields, "metadata");
@@ -140,21 +133,18 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     };
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
-    (
-        Some(Draft {
-            node,
-            wanted,
-            uses,
-            early_uses,
-            after_uses,
-            output_uses: Vec::new(),
-            undoing,
-            join_at,
-            losers_at,
-            routed,
-        }),
-        body,
-    )
+    let uses = Draft { wanted, uses, early_uses, after_uses, ..bare(node) };
+    (Some(Draft { undoing, join_at, losers_at, routed, ..uses }), body)
+}
+
+fn named(fields: &mut Fields<'_>) -> Option<NodeId> {
+    let id: NodeId = fields.need(&["id"])?.name()?;
+    if id.undoes().is_some() {
+        let message = format!("`{id}` is the id of what undoes a node: say `compensate` at that");
+        fields.findings().error(&fields.below("id"), ProblemCode::InvalidName, message);
+    }
+    fields.keep("id", json!(id.as_str()));
+    Some(id)
 }
 
 /// Checks what is said of success where there is none.
@@ -265,6 +255,11 @@ pub(super) fn plain(id: NodeId, action: Action) -> Draft {
         region: RegionIx::ROOT,
         body: None,
     };
+    bare(node)
+}
+
+/// A node of which nothing else was read.
+fn bare(node: Node) -> Draft {
     Draft {
         node,
         wanted: Vec::new(),

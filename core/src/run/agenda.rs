@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashSet;
 
+use super::finally::next_of_the_end;
 use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
 use crate::BranchId;
@@ -151,7 +152,7 @@ impl Run {
             return None;
         }
         if self.ending.is_some() {
-            return self.next_of_the_end();
+            return next_of_the_end(self);
         }
         let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();
         match self.next_todo() {

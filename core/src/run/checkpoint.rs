@@ -162,6 +162,7 @@ impl RunRecord {
             open(&mut branches, &definition, record)?;
         }
         branches.count_from(self.next_branch, self.turns);
+        restore_kept(&mut branches, &definition, self.kept)?;
         for (node, state) in self.nodes {
             // Nodes of a loop stand in the branch around it too, where its last turn left them.
             let ix = definition.find(node.node()).ok_or_else(|| node.clone())?;
@@ -174,8 +175,6 @@ impl RunRecord {
             Some(ix) if node.branch() < branches.next() => Ok(Place { branch: node.branch(), node: ix }),
             Some(_) | None => Err(node),
         };
-        let kept = self.kept.into_iter().map(|(node, input)| Ok((place(node)?, input)));
-        let kept = kept.collect::<Result<Vec<_>, NodeAddress>>()?;
         let assets = restored(Assets::new(self.consumed, self.promised), self.unrecorded, self.landings, place)?;
         let agenda = self.agenda.into_iter().map(|todo| {
             Ok(match todo {
@@ -186,7 +185,6 @@ impl RunRecord {
             })
         });
         let agenda = agenda.collect::<Result<Vec<Todo>, NodeAddress>>()?;
-        kept.into_iter().for_each(|(place, input)| branches.kept_mut().keep(place, input));
         let root = branches.get_mut(BranchId::ROOT).expect("the run itself is a branch");
         let mut stored: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         for (at, node) in definition.nodes.iter().enumerate() {
@@ -224,8 +222,8 @@ impl RunRecord {
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
         (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
         agenda.into_iter().for_each(|todo| run.list(todo));
-        let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
-        let failed: Vec<_> = failed.collect();
+        let failed =
+            run.places().filter(|(_, at)| at.phase == Phase::Failed).map(|(place, _)| place).collect::<Vec<_>>();
         failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
         // What ends has nothing due and waits for nobody, but for what runs whatever the end.
         if run.ending.is_none() {
@@ -272,6 +270,19 @@ fn restored(
         assets.land(place(node)?, Landing { digest, output, assets: recorded });
     }
     Ok(assets)
+}
+
+/// Keeps again what can be undone, in its order; the branches that it was done in may have ended.
+fn restore_kept(
+    branches: &mut Branches,
+    definition: &Definition,
+    kept: Vec<(NodeAddress, Json)>,
+) -> Result<(), NodeAddress> {
+    for (node, input) in kept {
+        let place = definition.find(node.node()).map(|ix| Place { branch: node.branch(), node: ix });
+        branches.kept_mut().keep(place.ok_or(node)?, input);
+    }
+    Ok(())
 }
 
 /// Gives the branches of items their state, once it is known where all nodes stand.

@@ -3,29 +3,32 @@
 
 use super::state::{Phase, Place, Run};
 
-impl Run {
-    /// Returns the node whose branches undo.
-    fn compensation(&self) -> Option<Place> {
-        self.definition().compensation.as_ref().map(|of| Place::root(of.node))
-    }
+/// Returns the node whose branches undo.
+pub(super) fn place(run: &Run) -> Option<Place> {
+    run.definition().compensation.as_ref().map(|of| Place::root(of.node))
+}
 
-    /// Returns whether something has succeeded that will be undone, and none of that has begun.
-    pub(super) fn is_before_compensation(&self) -> bool {
-        self.has_to_compensate() && self.compensation().is_some_and(|place| self.node(place).phase == Phase::Pending)
-    }
+/// Returns it if something has succeeded that will be undone, and none of that has begun.
+pub(super) fn to_begin(run: &Run) -> Option<Place> {
+    place(run).filter(|place| is_owed(run) && run.node(*place).phase == Phase::Pending)
+}
 
-    /// Returns whether it is being undone.
-    pub(super) fn is_compensating(&self) -> bool {
-        self.compensation().is_some_and(|place| self.node(place).phase.is_active())
-    }
+/// Returns whether something is being undone.
+pub(super) fn is_under_way(run: &Run) -> bool {
+    place(run).is_some_and(|place| run.node(place).phase.is_active())
+}
 
-    /// Returns whether something is left that the end asks to be undone.
-    pub(super) fn has_to_compensate(&self) -> bool {
-        !self.branches.kept().is_empty() && self.ending.as_ref().is_some_and(|ending| ending.compensates())
-    }
+/// Returns whether something is left that the end asks to be undone.
+pub(super) fn is_owed(run: &Run) -> bool {
+    !run.branches.kept().is_empty() && run.ending.as_ref().is_some_and(|ending| ending.compensates())
+}
 
-    /// Returns whether a node is one of those that undo.
-    pub(super) fn is_in_compensation(&self, place: Place) -> bool {
-        self.compensation().is_some_and(|compensation| self.is_of(place, compensation))
-    }
+/// Returns whether a node undoes, or is in such a branch.
+pub(super) fn holds(run: &Run, at: Place) -> bool {
+    place(run).is_some_and(|compensation| is_of(run, at, compensation))
+}
+
+/// Returns whether a node is this one, or stands in it.
+pub(super) fn is_of(run: &Run, at: Place, around: Place) -> bool {
+    at == around || run.branches.around(at.branch).any(|(_, branch)| branch.parent == Some(around))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
+use super::compensation;
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_memo, minds_memo, receive_signal, shortened};
@@ -113,7 +114,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let is_cancel = matches!(command, RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. });
     // Nothing that undoes takes a signal.
     let is_signal = matches!(command, RunCommand::Signal { .. });
-    let is_under_way = run.is_at_finally() || (run.is_compensating() && !is_signal);
+    let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
     let is_open = command == RunCommand::Continue {} || (is_under_way && !is_cancel);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
@@ -170,7 +171,7 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::FireTimers {} => {
-                self.fire_timers();
+                fire_timers(self);
                 Ok(())
             }
             RunCommand::ResolveAsset { node, asset, chosen } => {
@@ -227,29 +228,29 @@ impl<'a> Decision<'a> {
             Some(_) | None => Err(RunRejection::StaleAttempt),
         }
     }
+}
 
-    /// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
-    fn fire_timers(&mut self) {
-        let now = self.now();
-        while let Some((_, timer)) = self.run().timers.first().copied().filter(|(due, _)| *due <= now) {
-            if !self.turn.may_begin() {
-                return;
+/// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
+fn fire_timers(decision: &mut Decision<'_>) {
+    let now = decision.now();
+    while let Some((_, timer)) = decision.run().timers.first().copied().filter(|(due, _)| *due <= now) {
+        if !decision.turn.may_begin() {
+            return;
+        }
+        let step = match timer {
+            Timer::Node(due, place) => Step::at(decision, place).wake(due),
+            Timer::RunTimeout => {
+                decision.fail(RunFailure::new("run_timeout", "the run took too long"));
+                Ok(())
             }
-            let step = match timer {
-                Timer::Node(due, place) => Step::at(self, place).wake(due),
-                Timer::RunTimeout => {
-                    self.fail(RunFailure::new("run_timeout", "the run took too long"));
-                    Ok(())
-                }
-            };
-            if step.is_err() {
-                return;
-            }
-            self.turn.narrow();
-            self.settle();
-            if self.run().has_agenda() {
-                return;
-            }
+        };
+        if step.is_err() {
+            return;
+        }
+        decision.turn.narrow();
+        decision.settle();
+        if decision.run().has_agenda() {
+            return;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compensation;
 use super::decision::Decision;
 use super::landing;
 use super::weight::NAMES_BYTES;
@@ -86,7 +87,10 @@ impl Decision<'_> {
     /// Ends every node that runs or waits, as far as this decision has room, and then the run, unless something is to be undone,
     /// or runs whatever the end, and has not.
     pub fn withdraw(&mut self, ending: Ending) {
-        if self.withdraw_all().is_err() || self.run().is_before_compensation() || self.run().is_before_finally() {
+        if self.withdraw_all().is_err()
+            || compensation::to_begin(self.run()).is_some()
+            || self.run().is_before_finally()
+        {
             return;
         }
         if landing::leave(self).is_err() {

@@ -1,6 +1,7 @@
 //! What runs whatever the end of a run: when everything else is done, withdrawn or undone, and before the end itself.
 
 use super::agenda::{Next, Todo};
+use super::compensation;
 use super::state::{Phase, Place, Run};
 use crate::failure::RunFailure;
 
@@ -11,13 +12,8 @@ impl Run {
     }
 
     /// Returns whether a node waits for the end: it undoes something, or runs whatever the end.
-    pub(super) fn is_at_the_end(&self, place: Place) -> bool {
-        self.finally().is_some_and(|finally| self.is_of(place, finally)) || self.is_in_compensation(place)
-    }
-
-    /// Returns whether a node is this one, or stands in it.
-    pub(super) fn is_of(&self, place: Place, around: Place) -> bool {
-        place == around || self.branches.around(place.branch).any(|(_, branch)| branch.parent == Some(around))
+    pub(super) fn is_at_the_end(&self, at: Place) -> bool {
+        self.finally().is_some_and(|finally| compensation::is_of(self, at, finally)) || compensation::holds(self, at)
     }
 
     /// Returns whether there is something that runs whatever the end, and it has not begun.
@@ -34,19 +30,17 @@ impl Run {
     pub(super) fn failure_of_finally(&self) -> Option<&RunFailure> {
         self.finally().and_then(|finally| self.node(finally).failure.as_deref())
     }
+}
 
-    /// Says what a run does next whose end is certain.
-    pub(super) fn next_of_the_end(&self) -> Option<Next> {
-        if self.is_compensating() || self.is_at_finally() {
-            return self.next_todo().map(Next::Do);
-        }
-        let is_withdrawn = self.branches.active() == 0;
-        let compensation = self.definition().compensation.as_ref().map(|of| Place::root(of.node));
-        let compensation = compensation.filter(|_| self.is_before_compensation());
-        let next = compensation.or_else(|| self.finally().filter(|_| self.is_before_finally()));
-        Some(match next.filter(|_| is_withdrawn) {
-            Some(place) => Next::Do(Todo::Begin(place)),
-            None => Next::Withdraw,
-        })
+/// Says what a run does next whose end is certain.
+pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
+    if compensation::is_under_way(run) || run.is_at_finally() {
+        return run.next_todo().map(Next::Do);
     }
+    let is_withdrawn = run.branches.active() == 0;
+    let next = compensation::to_begin(run).or_else(|| run.finally().filter(|_| run.is_before_finally()));
+    Some(match next.filter(|_| is_withdrawn) {
+        Some(place) => Next::Do(Todo::Begin(place)),
+        None => Next::Withdraw,
+    })
 }

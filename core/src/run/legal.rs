@@ -1,6 +1,7 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+use super::compensation;
 use super::landing;
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
@@ -104,7 +105,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         }
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => {
-            let is_under_way = run.is_at_finally() || run.is_compensating();
+            let is_under_way = run.is_at_finally() || compensation::is_under_way(run);
             ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
         }
     }
@@ -123,12 +124,12 @@ fn leaves_undone(run: &Run) -> bool {
 
 /// What undoes begins where something is to be undone, and ends when nothing is left of that.
 fn undoes_nothing(run: &Run, event: &RunEvent) -> Option<&'static str> {
-    let place = event.node().and_then(|node| run.place_of(node)).filter(|place| run.is_in_compensation(*place))?;
+    let place = event.node().and_then(|node| run.place_of(node)).filter(|place| compensation::holds(run, *place))?;
     let is_whole = run.definition().node(place.node).action.is_compensation();
     match event {
-        RunEvent::ItemsListed { .. } => (!run.has_to_compensate()).then_some("undoes nothing"),
+        RunEvent::ItemsListed { .. } => (!compensation::is_owed(run)).then_some("undoes nothing"),
         RunEvent::NodeSucceeded { .. } | RunEvent::NodeFailed { .. } if is_whole => {
-            run.has_to_compensate().then_some("has still to undo")
+            compensation::is_owed(run).then_some("has still to undo")
         }
         _other => None,
     }

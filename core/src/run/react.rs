@@ -69,9 +69,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
             }
         }
-        RunEvent::ChildWithdrawn { child, keeps, .. } => {
-            follows(RunEffect::ToRun { run: *child, said: withdrawal(run, *keeps) })
-        }
+        RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { output } => {
             end_producer(run, ProducerEnd::Succeeded, &mut to_asset);
@@ -176,8 +174,10 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
     }
 }
 
-fn withdrawal(run: &Run, keeps: bool) -> ToRun {
-    ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()), keeps }
+/// Has a run cancelled that a node does not wait for any more.
+fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
+    let reason = format!("the run {} does not wait for it any more", run.id());
+    follows(RunEffect::ToRun { run: child, said: ToRun::Withdraw { reason, keeps } });
 }
 
 /// How a run starts that a node calls, and still waits for.

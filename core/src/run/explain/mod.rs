@@ -274,7 +274,8 @@ fn places_of(run: &Run, id: BranchId) -> Vec<Place> {
     // One that undoes holds what undoes any node, and only one of them happens.
     let is_compensation = |place: Place| definition.node(place.node).action.is_compensation();
     let has_others = branch.parent.is_some_and(is_compensation);
-    let happens = |(_, state): &(NodeIx, &NodeState)| !has_others || state.phase != Phase::Pending;
+    let waits = |node| has_others || definition.node(node).action.is_compensation();
+    let happens = |(node, state): &(NodeIx, &NodeState)| state.phase != Phase::Pending || !waits(*node);
     let nodes = branch.nodes().filter(happens).map(|(node, _)| Place { branch: id, node });
     nodes.filter(is_of_it).collect()
 }

@@ -99,19 +99,8 @@ impl Run {
         look(&self.scope(&assets, &root.state, (&output, &standing), &self.around_nothing(), now))
     }
 
-    /// The same, as it will be once the node has ended so.
+    /// The same, as it will be once the node has ended so, where perhaps more is bound.
     pub(in crate::run) fn with_scope_after<T>(
-        &self,
-        place: Place,
-        end: WayOut<'_>,
-        now: Timestamp,
-        look: impl FnOnce(&Scope<'_>) -> T,
-    ) -> T {
-        self.with_scope_after_beside(place, end, &[], now, look)
-    }
-
-    /// The same, where more is bound.
-    pub(in crate::run) fn with_scope_after_beside<T>(
         &self,
         place: Place,
         end: WayOut<'_>,

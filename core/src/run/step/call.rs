@@ -44,7 +44,7 @@ impl Kind for Calls<'_> {
     }
 
     fn withdraw(&self, step: &mut Step<'_, '_>) {
-        step.withdraw_child();
+        withdraw_child(step);
         step.cancel();
     }
 }
@@ -77,19 +77,15 @@ impl Step<'_, '_> {
             Answer::Ended { child, end } => end_call(self, call, attempt, child, end),
         }
     }
+}
 
-    /// Has the run cancelled that the current attempt waits for, if it waits for one.
-    pub(super) fn withdraw_child(&mut self) {
-        let waits = self.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
-        if let Some((attempt, child)) = waits {
-            let node = self.address();
-            let keeps = self
-                .decision
-                .run()
-                .ending()
-                .is_some_and(|ending| matches!(ending, Ending::Cancelled { keeps: true, .. }));
-            self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child, keeps });
-        }
+/// Has the run cancelled that the current attempt waits for, if it waits for one.
+pub(super) fn withdraw_child(step: &mut Step<'_, '_>) {
+    let waits = step.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
+    if let Some((attempt, child)) = waits {
+        let node = step.address();
+        let keeps = matches!(step.decision.run().ending(), Some(Ending::Cancelled { keeps: true, .. }));
+        step.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child, keeps });
     }
 }
 

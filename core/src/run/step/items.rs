@@ -14,8 +14,8 @@ use crate::run::{BranchKind, JoinClosing, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
 /// What it costs to open a branch, and each node in it, in units of work.
-const BRANCH_WORK: u64 = 60;
-const NODE_WORK: u64 = 4;
+pub(super) const BRANCH_WORK: u64 = 60;
+pub(super) const NODE_WORK: u64 = 4;
 
 pub(super) struct Items<'n> {
     pub each: &'n ForEach,

@@ -185,6 +185,9 @@ impl<'d, 'a> Step<'d, 'a> {
 /// Renders the node's input, and lets its kind begin, or asks whether it has to.
 fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
     let node = step.node();
+    if let Some(failure) = undo::is_full(step) {
+        return step.fail(failure, None);
+    }
     match signature::find_params(step) {
         Ok(params) => step.params = params,
         Err(failure) => return step.fail(failure, None),

@@ -5,8 +5,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Step;
+use super::items::{BRANCH_WORK, NODE_WORK};
 use super::kind::Kind;
 use crate::definition::UNDONE;
+use crate::run::agenda::size_of;
 use crate::run::budget::Later;
 use crate::run::state::{Around, Due, WayOut};
 use crate::run::{BranchKind, RunEvent, RunFailure};
@@ -51,6 +53,10 @@ pub(super) fn go_on(step: &mut Step<'_, '_>) -> Result<(), Later> {
     let branches = &step.decision.run().branches;
     let Some(left) = branches.kept().len().checked_sub(1) else { return end(step) };
     let (first, from) = (branches.next(), u32::try_from(left).unwrap_or(u32::MAX));
+    let size = size_of(step.decision.definition(), step.place);
+    if step.work().take(BRANCH_WORK + NODE_WORK * size).is_err() {
+        step.decision.turn.check_work()?;
+    }
     step.decision.emit(RunEvent::BranchesOpened {
         node: step.address(),
         kind: BranchKind::Undo,
@@ -76,6 +82,12 @@ fn end(step: &mut Step<'_, '_>) -> Result<(), Later> {
     step.fail(failure.with_details(details), None)
 }
 
+/// Says why a node cannot begin whose success could not be undone any more.
+pub(super) fn is_full(step: &Step<'_, '_>) -> Option<RunFailure> {
+    step.decision.definition().undo_of(step.place.node)?;
+    step.decision.run().branches.kept().refuses(0, 0)
+}
+
 /// Makes what a node that succeeds with this output is undone with, where it says what undoes it.
 ///
 /// # Errors
@@ -93,10 +105,8 @@ pub(super) fn kept(step: &Step<'_, '_>, output: &Json) -> Result<Option<RunEvent
             let [node_input, made] = UNDONE;
             let (end, now) = (WayOut::Succeeded(output), step.decision.now());
             let beside = [(node_input, &given), (made, output)];
-            run.with_scope_after_beside(step.place, end, &beside, now, |scope| {
-                template.render_within(scope, step.work())
-            })
-            .map_err(|error| error.into_failure())?
+            run.with_scope_after(step.place, end, &beside, now, |scope| template.render_within(scope, step.work()))
+                .map_err(|error| error.into_failure())?
         }
     };
     let bytes_max = step.decision.turn.bytes_max() / 2;
