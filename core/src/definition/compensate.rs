@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Field, Fields};
+use super::document::{Field, Fields, Findings};
 use super::node::{self, Draft};
 use super::template::Use;
 use super::{Action, CallEnd, Execution, NodeIx, ProblemCode, action, policy};
@@ -147,14 +147,11 @@ pub(super) fn compensation() -> Draft {
 }
 
 /// Refuses what is too many.
-pub(super) fn are_few(field: &str, undoings: &[(usize, Undoing)], found: &super::document::Findings) -> bool {
-    if let Some((_, over)) = undoings.get(COMPENSATED_MAX) {
-        let count = undoings.len();
-        let message = format!(
-            "{count} nodes say what undoes them, and at most {COMPENSATED_MAX} may: let a group or a called workflow be undone as a whole"
-        );
-        found.error(if over.at.is_empty() { field } else { &over.at }, ProblemCode::TooLarge, message);
-        return false;
-    }
-    true
+pub(super) fn are_few(undoings: &[(usize, Undoing)], found: &Findings) -> bool {
+    let Some((_, over)) = undoings.get(COMPENSATED_MAX) else { return true };
+    let count = undoings.len();
+    let how = "let a group or a called workflow be undone as a whole";
+    let message = format!("{count} nodes say what undoes them, and at most {COMPENSATED_MAX} may: {how}");
+    found.error(&over.at, ProblemCode::TooLarge, message);
+    false
 }

@@ -88,7 +88,7 @@ impl Drawn {
                 Some((position, *draft.undoing.take()?))
             })
             .collect();
-        if undoings.is_empty() || !compensate::are_few("", &undoings, found) {
+        if undoings.is_empty() || !compensate::are_few(&undoings, found) {
             return;
         }
         if self.ids.contains_key(COMPENSATION) {

@@ -271,3 +271,17 @@ fn an_output_that_breaks_its_schema_undoes_too() {
     play(&mut world, &[("a", one()), ("b", one()), ("last", one()), ("b~undo@1", one()), ("a~undo@2", one())]);
     assert!(world.timeline(run).ends_with("compensation:ok FAILED(output_schema)"), "{}", world.timeline(run));
 }
+
+#[test]
+fn a_node_that_could_not_be_undone_any_more_fails_and_the_others_are_undone() {
+    let undo = json!({"action": {"kind": "transform", "output": "${{ input.blob }}"}});
+    let item = json!({"id": "item", "action": "noop", "compensate": undo});
+    let mut world =
+        World::with(&json!({"slug": "large", "steps": [{"id": "each", "forEach": {"items": 20, "body": item}}]}));
+    let run = world.start("large", json!({"blob": "x".repeat(1_000_000)}));
+    world.settle();
+    let timeline = world.timeline(run);
+    let kept = timeline.matches(":keeps").count();
+    assert_eq!((kept, timeline.matches("item~undo@").count()), (16, 16), "{timeline}");
+    assert!(timeline.ends_with("compensation:ok FAILED(compensation_limit)"), "{timeline}");
+}
