@@ -67,7 +67,8 @@ async fn carry_out(http: &Client, api: &str, example: &Path) {
     let applied = http.post(format!("{api}/workflows")).header("content-type", "application/yaml").body(text);
     let applied: Value = applied.send().await.unwrap().json().await.unwrap();
     let token = applied["data"]["token"].as_str().unwrap_or_else(|| panic!("{}: {applied}", example.display()));
-    let slug = example.file_stem().unwrap().to_str().unwrap()[3..].to_owned();
+    let name = example.file_stem().unwrap().to_str().unwrap();
+    let slug = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
     let document = get(http, format!("{api}/workflows/{slug}?minSeq={token}")).await["data"]["document"].clone();
     let runs = document["metadata"]["runs"].as_array().expect("an example says what comes of it").clone();
     assert!(!runs.is_empty(), "{slug}");
@@ -118,10 +119,12 @@ fn the_table_of_patterns_has_a_row_for_each_and_its_examples_are_there() {
         .collect();
     let numbers: Vec<usize> = rows.iter().map(|row| row[1].parse().unwrap()).collect();
     assert_eq!(numbers, (1..=43).collect::<Vec<_>>());
+    let beside = page.lines().filter(|line| line.starts_with("* ")).filter_map(|line| line.rsplit(['[', ']']).nth(1));
     let named: BTreeSet<String> = rows
         .iter()
         .filter(|row| row[3] == "runs")
         .map(|row| row[4].split(['[', ']']).nth(1).expect("a row that runs names its example").to_owned())
+        .chain(beside.map(str::to_owned))
         .collect();
     let there: BTreeSet<String> =
         examples().iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();

@@ -14,9 +14,13 @@ use super::node::Draft;
 use super::order::Upstream;
 use super::references::{self, Known, Written};
 use super::regions::{self, Plan};
-use super::{Back, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition, TransitionIx};
+use super::{
+    Back, Compensation, Definition, NodeIndex, NodeIx, Outcome, Problem, ProblemCode, Problems, Transition,
+    TransitionIx, Undo,
+};
 use super::{contract, losers, typed};
 use crate::Json;
+use crate::expr::Template;
 
 /// The largest document, in bytes of JSON without white space.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -95,8 +99,9 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     let mut drawn = Drawn::default();
     drawn.graph(&mut fields, None);
     drawn.finally(&mut fields);
+    drawn.compensation(found);
     let source = Json::of(&sorted(Value::Object(fields.finish())));
-    let Drawn { mut drafts, ids, edges, bodies, finally, .. } = drawn;
+    let Drawn { mut drafts, ids, edges, bodies, finally, compensation, undone_by, .. } = drawn;
     drafts.sort_by_key(|draft| ids.get(draft.node.id.as_str()).copied());
     settle_contracts(&mut drafts, found);
     let mut names = vec![""; ids.len()];
@@ -114,7 +119,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
         written: &written,
         plan: plan.as_ref(),
         bodies: &bodies,
-        finally,
+        at_the_end: [finally, compensation],
         input_keys: input_keys.as_ref(),
         found,
     };
@@ -131,7 +136,8 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     if found.has_errors() || drafts.len() != ids.len() {
         return None;
     }
-    assemble(header, drafts, edges, (plan, finally), (source, found))
+    let ends = Ends { finally, compensation, undone_by };
+    assemble(header, drafts, edges, (plan, ends), (source, found))
 }
 
 fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
@@ -150,14 +156,23 @@ fn is_larger_than_before(drafts: &[Draft], edges: &[Edge]) -> bool {
     drafts.len() > 2_000 || edges.len() > 10_000
 }
 
+/// What waits for the end of a run, by positions in the document.
+struct Ends {
+    finally: Option<usize>,
+    compensation: Option<usize>,
+    undone_by: Vec<(usize, usize, Option<Template>)>,
+}
+
 fn assemble(
     header: Header,
     drafts: Vec<Draft>,
     edges: Vec<Edge>,
-    (plan, finally): (Plan, Option<usize>),
+    (plan, ends): (Plan, Ends),
     (source, found): (Json, &Findings),
 ) -> Option<Definition> {
-    let has_later_words = has_later_words(&header, &drafts, &edges) || source.len_bytes() > super::INLINE_BYTES_MAX;
+    let has_later_words = has_later_words(&header, &drafts, &edges)
+        || ends.compensation.is_some()
+        || source.len_bytes() > super::INLINE_BYTES_MAX;
     let mut rank = vec![NodeIx(0); plan.order.len()];
     for (position, node) in plan.order.iter().enumerate() {
         rank[*node] = NodeIx(position as u32);
@@ -193,8 +208,12 @@ fn assemble(
         let node = &mut nodes[from.0 as usize];
         if failure { node.on_failure.push(tier) } else { node.on_success.push(tier) }
     }
-    let finally = finally.map(|finally| rank[finally]);
-    let regions = regions::settle(&plan, &rank, &mut nodes, &transitions, finally);
+    let [finally, compensation] = [ends.finally, ends.compensation].map(|end| end.map(|end| rank[end]));
+    let at_the_end: Vec<NodeIx> = finally.into_iter().chain(compensation).collect();
+    let regions = regions::settle(&plan, &rank, &mut nodes, &transitions, &at_the_end);
+    let undone_by = ends.undone_by.into_iter().map(|(of, by, input)| (rank[of], Undo { node: rank[by], input }));
+    let undone_by = undone_by.collect();
+    let compensation = compensation.map(|node| Box::new(Compensation { node, undone_by }));
     losers::settle(&racing, &mut nodes, &transitions, &regions, found)?;
     Some(Definition {
         slug: header.slug?,
@@ -214,6 +233,7 @@ fn assemble(
         transitions,
         regions,
         finally,
+        compensation,
         has_later_words,
         content_hash: hash(&source),
         source,

@@ -21,7 +21,7 @@ const HINTS_MAX: usize = 100;
 const NEAREST_MAX: usize = 200;
 
 /// Fields that the format will have, and what to say of them.
-const NOT_YET: [&str; 6] = ["compensate", "loop", "concurrencyKey", "priority", "concurrency", "checks"];
+const NOT_YET: [&str; 5] = ["loop", "concurrencyKey", "priority", "concurrency", "checks"];
 
 /// Collects what is wrong, and knows what is bound where the document is being read.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::compensate::{self, COMPENSATION, Undoing};
 use super::document::{Field, Fields, Findings};
 use super::edges::{self, Edge, Ids};
 use super::for_each::{self, Body};
@@ -12,6 +13,7 @@ use super::group;
 use super::node::{self, Draft};
 use super::template;
 use super::{OnNoRoute, ProblemCode, policy};
+use crate::expr::Template;
 
 /// The most nodes a definition may have, those of bodies with them.
 const NODES_MAX: usize = 20_000;
@@ -29,6 +31,9 @@ pub(super) struct Drawn {
     pub(super) listed: usize,
     /// The position of what runs whatever the end.
     pub(super) finally: Option<usize>,
+    /// The position of the node whose branches undo; and by node what undoes it, its position and what that is given.
+    pub(super) compensation: Option<usize>,
+    pub(super) undone_by: Vec<(usize, usize, Option<Template>)>,
 }
 
 /// The id of what runs whatever the end.
@@ -71,6 +76,51 @@ impl Drawn {
         let source = self.body(body, position, &mut draft);
         fields.keep("finally", Value::Object(source));
         self.drafts.push(draft);
+    }
+
+    /// Adds what undoes nodes, once all of them are read; `finally` is read last.
+    pub(super) fn compensation(&mut self, found: &Findings) {
+        let undoings: Vec<(usize, Undoing)> = self
+            .drafts
+            .iter_mut()
+            .filter_map(|draft| {
+                let position = *self.ids.get(draft.node.id.as_str())?;
+                Some((position, *draft.undoing.take()?))
+            })
+            .collect();
+        if undoings.is_empty() || !compensate::are_few(&undoings, found) {
+            return;
+        }
+        if self.ids.contains_key(COMPENSATION) {
+            let message =
+                format!("is undone in the branches of the node `{COMPENSATION}`, and there is another of that id");
+            found.error(&undoings[0].1.at, ProblemCode::Duplicate, message);
+            return;
+        }
+        let carrier = self.add(None, compensate::compensation());
+        self.compensation = Some(carrier);
+        for (undone, Undoing { at, draft, input }) in undoings {
+            if self.finally.is_some_and(|finally| self.is_within(undone, finally)) {
+                found.error(&at, ProblemCode::InvalidValue, "has no effect: what runs whatever the end is not undone");
+            }
+            if let Some(draft) = draft {
+                let by = self.add(Some(carrier), draft);
+                self.undone_by.push((undone, by, input));
+            }
+        }
+    }
+
+    /// Adds a node that the document does not list.
+    fn add(&mut self, body_of: Option<usize>, draft: Draft) -> usize {
+        let position = self.bodies.len();
+        self.ids.insert(draft.node.id.to_string(), position);
+        self.bodies.push(body_of);
+        self.drafts.push(draft);
+        position
+    }
+
+    fn is_within(&self, node: usize, body_of: usize) -> bool {
+        std::iter::successors(self.bodies[node], |around| self.bodies[*around]).any(|around| around == body_of)
     }
 
     /// Lists the entries of `steps` or `nodes` and takes their ids down; only the first of a double id counts.

@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::listed::{self, Listed};
 use super::{
-    Action, Automation, Declared, Freshness, Naming, Partitioning, Region, RegionIx, RetryPolicy, Reuse, Schema,
-    Signature, Tolerance,
+    Action, Automation, Compensation, Declared, Freshness, Naming, Partitioning, Region, RegionIx, RetryPolicy, Reuse,
+    Schema, Signature, Tolerance, Undo,
 };
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
@@ -52,6 +52,8 @@ pub struct Definition {
     pub regions: Vec<Region>,
     /// The node whose nodes run whatever the end; nothing leads to it.
     pub finally: Option<NodeIx>,
+    /// What undoes nodes that have succeeded, where some of them say so.
+    pub compensation: Option<Box<Compensation>>,
     pub index: NodeIndex,
     /// Whether it has a join, an action or an expression that releases before 0.2 do not know.
     pub has_later_words: bool,
@@ -80,6 +82,16 @@ impl Definition {
     /// Returns the node at a position of this same definition.
     pub fn node(&self, ix: NodeIx) -> &Node {
         &self.nodes[ix.0 as usize]
+    }
+
+    /// Returns what undoes a node.
+    pub fn undo_of(&self, ix: NodeIx) -> Option<&Undo> {
+        self.compensation.as_ref()?.undone_by.get(&ix)
+    }
+
+    /// Returns whether nothing leads to a node, and it begins with no run: it waits for the end.
+    pub fn waits_for_the_end(&self, ix: NodeIx) -> bool {
+        self.finally == Some(ix) || self.compensation.as_ref().is_some_and(|compensation| compensation.node == ix)
     }
 
     /// Returns the region at a position of this same definition.

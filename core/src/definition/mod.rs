@@ -22,6 +22,7 @@
 //! | `joins` | whether what is joined can come together |
 //! | `for_each` | what happens once for each item, and what becomes of it |
 //! | `group` | what succeeds or fails together |
+//! | `compensate` | what undoes a node |
 //! | `order` | in which order they run, and what runs in circles |
 //! | `loops` | which circles are loops, and where each begins |
 //! | `losers` | what a race is over for, once somebody has won it |
@@ -40,6 +41,7 @@
 
 mod action;
 mod charge;
+mod compensate;
 mod compile;
 mod contract;
 mod difference;
@@ -78,6 +80,8 @@ pub use action::{
     Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal,
     queue_of_engine, queue_of_job,
 };
+pub(crate) use compensate::UNDONE;
+pub use compensate::{Compensation, Undo};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::compensate::{self, Undoing};
 use super::contract::{self, Wanted};
 use super::document::{Field, Fields};
 use super::drawn::FINALLY;
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     pub(super) after_uses: Vec<Use>,
     /// What the output of its body names.
     pub(super) output_uses: Vec<Use>,
+    /// What undoes it.
+    pub(super) undoing: Option<Box<Undoing>>,
     /// Where `join` stands.
     pub(super) join_at: Option<String>,
     /// Where `cancelLosers` stands, where it says so.
@@ -59,10 +62,7 @@ impl Draft {
 ///
 /// What it returns may stand in for something broken: then a problem was found.
 pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'d>>) {
-    let id: Option<NodeId> = fields.need(&["id"]).and_then(|field| field.name());
-    if let Some(id) = &id {
-        fields.keep("id", json!(id.as_str()));
-    }
+    let id = named(fields);
     let name = fields.label("name");
     fields.label("description");
     object(fields, "metadata");
@@ -91,6 +91,8 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     let store_as = store_as(fields);
     let mut after_uses = Vec::new();
     let set_attributes = naming::of_node(fields, &mut after_uses);
+    let acts = (action.as_ref().map(|(action, _)| action), fields.has("reuse"));
+    let undoing = compensate::read(fields, id.as_ref(), acts, &mut after_uses).map(Box::new);
     // With a broken action the rest is still checked; nothing is made of it.
     let (action, input) = action.unwrap_or_else(|| (Action::stand_in(), None));
     if !action.can_succeed() {
@@ -131,10 +133,18 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     };
     let join_at = join.map(|(_, at)| at);
     let routed = on_no_route.is_some();
-    (
-        Some(Draft { node, wanted, uses, early_uses, after_uses, output_uses: Vec::new(), join_at, losers_at, routed }),
-        body,
-    )
+    let uses = Draft { wanted, uses, early_uses, after_uses, ..bare(node) };
+    (Some(Draft { undoing, join_at, losers_at, routed, ..uses }), body)
+}
+
+fn named(fields: &mut Fields<'_>) -> Option<NodeId> {
+    let id: NodeId = fields.need(&["id"])?.name()?;
+    if id.undoes().is_some() {
+        let message = format!("`{id}` is the id of what undoes a node: say `compensate` at that");
+        fields.findings().error(&fields.below("id"), ProblemCode::InvalidName, message);
+    }
+    fields.keep("id", json!(id.as_str()));
+    Some(id)
 }
 
 /// Checks what is said of success where there is none.
@@ -215,9 +225,13 @@ fn group_of<'d>(fields: &mut Fields<'d>, field: &Field<'d>) -> Option<Acts<'d>> 
 
 /// Makes the node whose nodes run whatever the end, before they are read.
 pub(super) fn finally() -> Draft {
-    let action = Action::group(Group { output: None });
+    plain(FINALLY.parse().expect("letters make an id"), Action::group(Group { output: None }))
+}
+
+/// Makes a node that no document lists: it is tried once, and nothing is said of it.
+pub(super) fn plain(id: NodeId, action: Action) -> Draft {
     let node = Node {
-        id: FINALLY.parse().expect("letters make an id"),
+        id,
         name: None,
         queue: action.default_queue(),
         action,
@@ -241,14 +255,19 @@ pub(super) fn finally() -> Draft {
         region: RegionIx::ROOT,
         body: None,
     };
-    let (wanted, uses, early_uses, output_uses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    bare(node)
+}
+
+/// A node of which nothing else was read.
+fn bare(node: Node) -> Draft {
     Draft {
         node,
-        wanted,
-        uses,
-        early_uses,
+        wanted: Vec::new(),
+        uses: Vec::new(),
+        early_uses: Vec::new(),
         after_uses: Vec::new(),
-        output_uses,
+        output_uses: Vec::new(),
+        undoing: None,
         join_at: None,
         losers_at: None,
         routed: true,

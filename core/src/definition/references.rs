@@ -21,8 +21,8 @@ pub(super) struct Known<'k> {
     pub(super) written: &'k Written<'k>,
     /// By node: in whose body it stands.
     pub(super) bodies: &'k [Option<usize>],
-    /// What runs whatever the end.
-    pub(super) finally: Option<usize>,
+    /// What runs whatever the end, and what undoes.
+    pub(super) at_the_end: [Option<usize>; 2],
     /// The keys a run's input can have, where its schema allows no others.
     pub(super) input_keys: Option<&'k BTreeSet<String>>,
     pub(super) found: &'k Findings,
@@ -142,7 +142,7 @@ impl Known<'_> {
 
     /// Checks what the output of the run names: all nodes have ended by then.
     pub(super) fn check_output(&self, used: &Use) {
-        let outside = |other: usize| self.bodies[other].is_none() && self.finally != Some(other);
+        let outside = |other: usize| self.bodies[other].is_none() && !self.at_the_end.contains(&Some(other));
         self.check_nodes(used, &outside, "stands outside of all bodies, whose nodes happen once for each item");
         self.check_input(used);
         self.check_state(used, &|writers| writers.is_outside);

@@ -115,7 +115,7 @@ pub(super) fn settle(
     rank: &[NodeIx],
     nodes: &mut [Node],
     transitions: &[Transition],
-    finally: Option<NodeIx>,
+    at_the_end: &[NodeIx],
 ) -> Vec<Region> {
     let mut regions: Vec<Region> = Vec::with_capacity(plan.regions.len());
     for laid in &plan.regions {
@@ -140,7 +140,7 @@ pub(super) fn settle(
             at = regions[at.0 as usize].parent;
         }
     }
-    let begins = |(ix, node): &(NodeIx, &Node)| node.incoming.is_empty() && Some(*ix) != finally;
+    let begins = |(ix, node): &(NodeIx, &Node)| node.incoming.is_empty() && !at_the_end.contains(ix);
     for (ix, node) in (0..).map(NodeIx).zip(nodes.iter()).filter(begins) {
         let region = &regions[node.region.0 as usize];
         // What begins with a loop begins with its first node.

@@ -136,6 +136,6 @@ fn refused(action: &Action) -> Option<&'static str> {
             Some("has no effect: the node is done inside the decision")
         }
         Execution::Waits(_) | Execution::Listens(_) => Some("has no effect: a node that waits has no result"),
-        Execution::Each(_) | Execution::Group(_) => Some("belongs to the nodes within"),
+        Execution::Each(_) | Execution::Group(_) | Execution::Undoes => Some("belongs to the nodes within"),
     }
 }

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::ProblemCode;
+use super::UNDONE;
 use super::document::Findings;
 use super::listed::{self, Listed};
 use crate::expr::{Expression, PARAMS, Seen, Template, Verdict, Wanted};
@@ -27,6 +28,10 @@ pub(super) fn check(document: &Value, found: &Findings) {
         checks.member(&at, node, "params");
         checks.member(&at, node, "setAttributes");
         checks.acting(&at, node);
+        if let Some(compensate) = node.get("compensate") {
+            let bound = UNDONE.map(str::to_owned).into_iter().chain(checks.bound.iter().cloned()).collect();
+            Checks { bound, ..checks }.acting(&format!("{at}/compensate"), compensate);
+        }
         if let Some(reuse) = node.get("reuse") {
             checks.member(&format!("{at}/reuse"), reuse, "key");
         }

@@ -68,5 +68,9 @@ pub enum ToRun {
     /// How a call goes on.
     Answer { node: NodeAddress, attempt: Attempt, answer: Answer },
     /// The attempt that called it is over.
-    Withdraw { reason: String },
+    Withdraw {
+        reason: String,
+        /// Nothing of what has succeeded in it is undone.
+        keeps: bool,
+    },
 }

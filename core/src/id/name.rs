@@ -116,6 +116,24 @@ compared_exactly!(
     SignalKey
 );
 
+/// What stands behind the id of a node in the id of what undoes it. No document can say it.
+const UNDO: &str = "~undo";
+
+impl NodeId {
+    /// Returns the id of what undoes the node.
+    ///
+    /// # Errors
+    /// It is such an id itself.
+    pub fn undone(&self) -> Result<Self, InvalidName> {
+        format!("{self}{UNDO}").parse()
+    }
+
+    /// Returns the id of the node that it undoes, where it is the id of what undoes one.
+    pub fn undoes(&self) -> Option<&str> {
+        self.0.strip_suffix(UNDO)
+    }
+}
+
 impl AssetId {
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
         self.0.bytes().map(|b| b.to_ascii_lowercase())
@@ -161,9 +179,9 @@ name!(
     |t| is_token(t, 100, b"_-") && !t.bytes().any(|b| b.is_ascii_uppercase())
 );
 name!(
-    /// Names a node inside its definition. 1–100 characters.
+    /// Names a node inside its definition: 1–100 characters; what undoes it has `~undo` behind them.
     NodeId, "node id", "1-100 of A-Z a-z 0-9 _ -, starting with a letter or digit",
-    |t| is_token(t, 100, b"_-")
+    |t| is_token(t.strip_suffix(UNDO).unwrap_or(t), 100, b"_-")
 );
 name!(
     /// Names a job handler, and a queue of work. 1–100 characters.

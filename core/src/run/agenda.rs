@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashSet;
 
+use super::finally::next_of_the_end;
 use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
 use crate::BranchId;
@@ -177,7 +178,7 @@ impl Run {
             return None;
         }
         if self.ending.is_some() {
-            return self.next_of_the_end();
+            return next_of_the_end(self);
         }
         let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();
         match self.next_todo() {
@@ -283,6 +284,7 @@ pub(super) fn list_if_it_advances(run: &mut Run, place: Place) {
     let advances = match around {
         Around::Loop(turns) => turns.open.is_none(),
         Around::Group(group) => group.outcome.is_some(),
+        Around::Undo(undoing) => undoing.open.is_none(),
         Around::Each(each) => {
             let definition = run.definition();
             let of = definition.node(place.node).action.for_each();
@@ -324,7 +326,8 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => false,
+            | Execution::Listens(_)
+            | Execution::Undoes => false,
         }
 }
 

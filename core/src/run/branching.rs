@@ -24,6 +24,10 @@ impl Decision<'_> {
         let outcome = match self.definition().region(branch.region).kind {
             RegionKind::Root => return Ok(()),
             RegionKind::Loop { .. } => BranchOutcome::Turned { again: branch.ways.back },
+            // Nothing asks what those make that undo.
+            RegionKind::Body { each } if self.definition().node(each).action.is_compensation() => {
+                BranchOutcome::Succeeded { output: Json::null(), key: None }
+            }
             RegionKind::Body { .. } => {
                 let now = self.now();
                 let output = output_of_item(self.run(), id, now, self.turn.work());
@@ -196,7 +200,7 @@ pub(super) fn ends_of<'d>(definition: &'d Definition, region: &'d Region) -> imp
         .nodes
         .clone()
         .map(NodeIx)
-        .filter(move |ix| definition.finally != Some(*ix) && region_of_scope(definition, *ix) == region.nodes.start)
+        .filter(move |ix| !definition.waits_for_the_end(*ix) && region_of_scope(definition, *ix) == region.nodes.start)
         .filter(is_last)
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct RunRecord {
     /// How many turns of loops there were.
     #[serde(default, skip_serializing_if = "is_none")]
     turns: u32,
+    /// What has succeeded and can be undone, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<(NodeAddress, Json)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -163,6 +166,7 @@ impl RunRecord {
             open(&mut branches, &definition, record)?;
         }
         branches.count_from(self.next_branch, self.turns);
+        restore_kept(&mut branches, &definition, self.kept)?;
         for (node, state) in self.nodes {
             // Nodes of a loop stand in the branch around it too, where its last turn left them.
             let ix = definition.find(node.node()).ok_or_else(|| node.clone())?;
@@ -223,8 +227,8 @@ impl RunRecord {
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
         (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
         agenda.into_iter().for_each(|todo| run.list(todo));
-        let failed = run.places().filter(|(_, state)| state.phase == Phase::Failed).map(|(place, _)| place);
-        let failed: Vec<_> = failed.collect();
+        let failed =
+            run.places().filter(|(_, at)| at.phase == Phase::Failed).map(|(place, _)| place).collect::<Vec<_>>();
         failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
         // What ends has nothing due and waits for nobody, but for what runs whatever the end.
         if run.ending.is_none() {
@@ -271,6 +275,19 @@ fn restored(
         assets.land(place(node)?, Landing { digest, output, assets: recorded });
     }
     Ok(assets)
+}
+
+/// Keeps again what can be undone, in its order; the branches that it was done in may have ended.
+fn restore_kept(
+    branches: &mut Branches,
+    definition: &Definition,
+    kept: Vec<(NodeAddress, Json)>,
+) -> Result<(), NodeAddress> {
+    for (node, input) in kept {
+        let place = definition.find(node.node()).map(|ix| Place { branch: node.branch(), node: ix });
+        branches.kept_mut().keep(place.ok_or(node)?, input);
+    }
+    Ok(())
 }
 
 /// Gives the branches of items their state, once it is known where all nodes stand.
@@ -344,6 +361,7 @@ impl Run {
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),
             next_branch: branches.next().get(),
             turns: branches.turns(),
+            kept: branches.kept().iter().map(|kept| (self.address(kept.place), kept.input.clone())).collect(),
         }
     }
 }

@@ -33,6 +33,12 @@ pub enum RunCommand {
         workspace: Option<WorkspaceId>,
         reason: String,
     },
+    /// The same, and what has succeeded stays as it is: nothing of it is undone.
+    CancelRunKeeping {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workspace: Option<WorkspaceId>,
+        reason: String,
+    },
     /// Somebody outside says something to it. What was said before under the same id changes nothing, and other words under it are refused. A run of another workspace is
     /// not there for him.
     Signal {
@@ -68,7 +74,12 @@ pub enum RunCommand {
     /// A memo answers a node that asked it.
     AnswerMemo { node: NodeAddress, digest: String, answer: MemoAnswer },
     /// Whoever called it does not wait for it any more.
-    WithdrawRun { reason: String },
+    WithdrawRun {
+        reason: String,
+        /// As he was told himself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
 }
 
 impl From<ToRun> for RunCommand {
@@ -82,7 +93,7 @@ impl From<ToRun> for RunCommand {
             }
             ToRun::Answer { node, attempt, answer } => Self::AnswerCall { node, attempt, answer },
             ToRun::Memo { node, digest, answer } => Self::AnswerMemo { node, digest, answer },
-            ToRun::Withdraw { reason } => Self::WithdrawRun { reason },
+            ToRun::Withdraw { reason, keeps } => Self::WithdrawRun { reason, keeps },
         }
     }
 }

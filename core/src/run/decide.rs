@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
+use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
@@ -96,15 +97,14 @@ pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work:
 /// # Errors
 /// The fact in the way; the run is as it was.
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
-    let asker = if let RunCommand::CancelRun { workspace, .. } = &command {
-        workspace.as_ref()
-    } else if let RunCommand::Signal { workspace, .. } = &command {
-        Some(workspace)
-    } else if let RunCommand::Operate { workspace, .. } = &command {
-        Some(workspace)
-    } else {
-        None
-    };
+    let asker =
+        if let RunCommand::CancelRun { workspace, .. } | RunCommand::CancelRunKeeping { workspace, .. } = &command {
+            workspace.as_ref()
+        } else if let RunCommand::Signal { workspace, .. } | RunCommand::Operate { workspace, .. } = &command {
+            Some(workspace)
+        } else {
+            None
+        };
     if asker.is_some_and(|asker| asker != run.workspace()) {
         return Err(RunRejection::RunNotFound);
     }
@@ -112,9 +112,12 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         return refuse_closed(run.status, &command);
     }
     // How it ends is certain, and nothing can come between but what is left of that.
-    let is_cancel = matches!(command, RunCommand::CancelRun { .. });
+    let is_cancel = matches!(command, RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. });
     let is_last = matches!(&command, RunCommand::Operate { operation, .. } if operation.is_last());
-    let is_open = command == RunCommand::Continue {} || is_last || (run.is_at_finally() && !is_cancel);
+    // Nothing that undoes takes a signal.
+    let is_signal = matches!(command, RunCommand::Signal { .. });
+    let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
+    let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
     }
@@ -158,7 +161,11 @@ impl<'a> Decision<'a> {
             }
             RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
             RunCommand::CancelRun { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason) });
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps: false });
+                Ok(())
+            }
+            RunCommand::CancelRunKeeping { workspace: _, reason } => {
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
                 Ok(())
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
@@ -166,7 +173,7 @@ impl<'a> Decision<'a> {
             }
             RunCommand::Operate { workspace: _, operation, reason } => Ok(operate(self, operation, reason)?),
             RunCommand::FireTimers {} => {
-                self.fire_timers();
+                fire_timers(self);
                 Ok(())
             }
             RunCommand::ResolveAsset { node, asset, chosen } => {
@@ -189,8 +196,8 @@ impl<'a> Decision<'a> {
                     Some(_) | None => Ok(()),
                 }
             }
-            RunCommand::WithdrawRun { reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason) });
+            RunCommand::WithdrawRun { reason, keeps } => {
+                self.end(Ending::Cancelled { reason: shortened(reason), keeps });
                 Ok(())
             }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
@@ -223,29 +230,29 @@ impl<'a> Decision<'a> {
             Some(_) | None => Err(RunRejection::StaleAttempt),
         }
     }
+}
 
-    /// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
-    fn fire_timers(&mut self) {
-        let now = self.now();
-        while let Some((_, timer)) = self.run().timers.first().copied().filter(|(due, _)| *due <= now) {
-            if !self.turn.may_begin() {
-                return;
+/// Does what is due, as far as there is room. What is still due stays due: the next decision goes on.
+fn fire_timers(decision: &mut Decision<'_>) {
+    let now = decision.now();
+    while let Some((_, timer)) = decision.run().timers.first().copied().filter(|(due, _)| *due <= now) {
+        if !decision.turn.may_begin() {
+            return;
+        }
+        let step = match timer {
+            Timer::Node(due, place) => Step::at(decision, place).wake(due),
+            Timer::RunTimeout => {
+                decision.fail(RunFailure::new("run_timeout", "the run took too long"));
+                Ok(())
             }
-            let step = match timer {
-                Timer::Node(due, place) => Step::at(self, place).wake(due),
-                Timer::RunTimeout => {
-                    self.fail(RunFailure::new("run_timeout", "the run took too long"));
-                    Ok(())
-                }
-            };
-            if step.is_err() {
-                return;
-            }
-            self.turn.narrow();
-            self.settle();
-            if self.run().has_agenda() {
-                return;
-            }
+        };
+        if step.is_err() {
+            return;
+        }
+        decision.turn.narrow();
+        decision.settle();
+        if decision.run().has_agenda() {
+            return;
         }
     }
 }
@@ -270,6 +277,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
-        | RunCommand::CancelRun { .. } => Err(RunRejection::RunClosed { status }),
+        | RunCommand::CancelRun { .. }
+        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status }),
     }
 }

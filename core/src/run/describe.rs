@@ -69,7 +69,7 @@ pub(super) fn set_by(
         return Ok(None);
     }
     let attributes =
-        run.with_scope_after(place, WayOut::Succeeded(output), now, |scope| rendered(templates, scope, work))?;
+        run.with_scope_after(place, WayOut::Succeeded(output), &[], now, |scope| rendered(templates, scope, work))?;
     let news = Description { attributes, ..Description::default() };
     news.check().map_err(|why| invalid(&why))?;
     let known = run.description.as_deref().map(|known| &known.attributes);

@@ -4,7 +4,8 @@ mod parts;
 
 use serde::{Deserialize, Serialize};
 
-pub use parts::{AssetNeed, AwaitedSignal, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset};
+pub use super::ending::Ending;
+pub use parts::{AssetNeed, AwaitedSignal, BranchKind, BranchOutcome, JoinClosing, ProducedAsset};
 
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
@@ -101,7 +102,14 @@ pub enum RunEvent {
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
     /// in the next event.
-    ChildWithdrawn { node: NodeAddress, attempt: Attempt, child: RunId },
+    ChildWithdrawn {
+        node: NodeAddress,
+        attempt: Attempt,
+        child: RunId,
+        /// Nothing of what has succeeded in it is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// An attempt that waited is a worker's now, under a lease of its own. Never again under this number.
     AttemptGranted { node: NodeAddress, attempt: Attempt, lease: LeaseToken, worker: WorkerId, session: SessionId },
     /// Its worker gave it back without having begun it. The next [`RunEvent::AttemptScheduled`] follows in the same commit, and
@@ -154,6 +162,12 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         tolerated: bool,
     },
+    /// The node has succeeded, in the event before, and is undone with this where the run fails or is cancelled.
+    CompensationKept {
+        node: NodeAddress,
+        /// What that is given.
+        input: Json,
+    },
     /// All ways into the node are dead.
     NodeSkipped { node: NodeAddress },
     /// The node was running or waiting when the run ended without it.
@@ -161,7 +175,7 @@ pub enum RunEvent {
     /// The run ends, and how: nothing begins any more, and what is active is withdrawn, perhaps in several commits. The end
     /// itself follows. Absent where the commit of the end has room for all of it.
     RunEnding { ending: Ending },
-    /// A node with `forEach` has found what its items are; its branches follow.
+    /// A node with `forEach` has found what its items are, or it is told what is undone, in the order of that; branches follow.
     ItemsListed {
         node: NodeAddress,
         /// A list.
@@ -246,6 +260,7 @@ impl RunEvent {
             | Self::RetryArmed { node, .. }
             | Self::NodeSucceeded { node, .. }
             | Self::NodeFailed { node, .. }
+            | Self::CompensationKept { node, .. }
             | Self::NodeSkipped { node }
             | Self::NodeCancelled { node }
             | Self::ItemsListed { node, .. }

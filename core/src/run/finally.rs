@@ -1,6 +1,7 @@
-//! What runs whatever the end of a run: when everything else is done or withdrawn, and before the end itself.
+//! What runs whatever the end of a run: when everything else is done, withdrawn or undone, and before the end itself.
 
 use super::agenda::{Next, Todo};
+use super::compensation;
 use super::state::{Phase, Place, Run};
 use crate::failure::RunFailure;
 
@@ -10,10 +11,9 @@ impl Run {
         self.definition().finally.map(Place::root)
     }
 
-    /// Returns whether a node runs whatever the end.
-    pub(super) fn is_in_finally(&self, place: Place) -> bool {
-        let Some(finally) = self.finally() else { return false };
-        place == finally || self.branches.around(place.branch).any(|(_, branch)| branch.parent == Some(finally))
+    /// Returns whether a node waits for the end: it undoes something, or runs whatever the end.
+    pub(super) fn is_at_the_end(&self, at: Place) -> bool {
+        self.finally().is_some_and(|finally| compensation::is_of(self, at, finally)) || compensation::holds(self, at)
     }
 
     /// Returns whether there is something that runs whatever the end, and it has not begun.
@@ -31,17 +31,20 @@ impl Run {
     pub(super) fn failure_of_finally(&self) -> Option<&RunFailure> {
         self.finally().and_then(|finally| self.node(finally).failure.as_deref())
     }
+}
 
-    /// Says what a run does next whose end is certain.
-    pub(super) fn next_of_the_end(&self) -> Option<Next> {
-        let Some(finally) = self.finally() else { return Some(Next::Withdraw) };
-        if self.waiting.halts.is_terminated() {
-            return Some(Next::Withdraw);
-        }
-        if self.is_at_finally() {
-            return self.next_todo().map(Next::Do);
-        }
-        let is_withdrawn = self.branches.active() == 0;
-        Some(if self.is_before_finally() && is_withdrawn { Next::Do(Todo::Begin(finally)) } else { Next::Withdraw })
+/// Says what a run does next whose end is certain.
+pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
+    if run.waiting.halts.is_terminated() {
+        return Some(Next::Withdraw);
     }
+    if compensation::is_under_way(run) || run.is_at_finally() {
+        return run.next_todo().map(Next::Do);
+    }
+    let is_withdrawn = run.branches.active() == 0;
+    let next = compensation::to_begin(run).or_else(|| run.finally().filter(|_| run.is_before_finally()));
+    Some(match next.filter(|_| is_withdrawn) {
+        Some(place) => Next::Do(Todo::Begin(place)),
+        None => Next::Withdraw,
+    })
 }

@@ -1,6 +1,7 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+use super::compensation;
 use super::landing;
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
@@ -57,9 +58,9 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
     if run.status.is_terminal() {
         return Some("has ended");
     }
-    let is_of_finally = |node: &NodeAddress| run.place_of(node).is_some_and(|place| run.is_in_finally(place));
-    if event.node().is_some_and(is_of_finally) || closes_in_finally(run, event) {
-        return run.ending.is_none().then_some("is not ending");
+    let waits_for_the_end = |node: &NodeAddress| run.place_of(node).is_some_and(|place| run.is_at_the_end(place));
+    if event.node().is_some_and(waits_for_the_end) || closes_at_the_end(run, event) {
+        return run.ending.is_none().then_some("is not ending").or_else(|| undoes_nothing(run, event));
     }
     let ending = run.ending.as_ref().map(|ending| (ending.status(), "is ending"));
     let unless = |status: RunStatus| ending.filter(|(certain, _)| *certain != status).map(|(_, stands)| stands);
@@ -69,6 +70,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::ChildWithdrawn { .. }
         | RunEvent::MemoLeft { .. }
         | RunEvent::BranchEnded { .. } => None,
+        RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if leaves_undone(run) => Some("has still to undo"),
         RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
@@ -91,6 +93,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::AttemptStarted { .. }
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
+        | RunEvent::CompensationKept { .. }
         | RunEvent::NodeSucceeded { .. }
         | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
@@ -110,7 +113,10 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.or(run.waiting.mail.has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
-        RunEvent::AssetRecorded { .. } => ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands),
+        RunEvent::AssetRecorded { .. } => {
+            let is_under_way = run.is_at_finally() || compensation::is_under_way(run);
+            ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
+        }
     }
 }
 
@@ -127,10 +133,29 @@ fn unless_halted(run: &Run, node: &Option<NodeId>, halted: bool) -> Option<&'sta
     }
 }
 
-fn closes_in_finally(run: &Run, event: &RunEvent) -> bool {
+fn closes_at_the_end(run: &Run, event: &RunEvent) -> bool {
     let RunEvent::BranchClosing { branch, .. } = event else { return false };
     let within = run.branches.get(*branch).and_then(|branch| branch.parent);
-    within.is_some_and(|parent| run.is_in_finally(parent))
+    within.is_some_and(|parent| run.is_at_the_end(parent))
+}
+
+/// Whether the run would end badly and not have undone what it has to.
+fn leaves_undone(run: &Run) -> bool {
+    let is_over = run.waiting.halts.is_terminated();
+    !is_over && !run.branches.kept().is_empty() && run.ending.as_ref().is_none_or(|ending| ending.compensates())
+}
+
+/// What undoes begins where something is to be undone, and ends when nothing is left of that.
+fn undoes_nothing(run: &Run, event: &RunEvent) -> Option<&'static str> {
+    let place = event.node().and_then(|node| run.place_of(node)).filter(|place| compensation::holds(run, *place))?;
+    let is_whole = run.definition().node(place.node).action.is_compensation();
+    match event {
+        RunEvent::ItemsListed { .. } => (!compensation::is_owed(run)).then_some("undoes nothing"),
+        RunEvent::NodeSucceeded { .. } | RunEvent::NodeFailed { .. } if is_whole => {
+            compensation::is_owed(run).then_some("has still to undo")
+        }
+        _other => None,
+    }
 }
 
 /// Asks whether the branches of a run can learn this.
@@ -183,6 +208,11 @@ fn can_open(run: &Run, node: &NodeAddress, kind: BranchKind, from: u32, count: u
                 !is_loop && from == each.opened && count > 0 && u64::from(count) <= left && each.closing.is_none()
             }
             Around::Loop(turns) => is_loop && turns.open.is_none() && from == turns.before && count == 1,
+            // The last first, one after the other.
+            Around::Undo(undoing) => {
+                let left = run.branches.kept().len() as u64;
+                undoing.open.is_none() && count == 1 && u64::from(from) + 1 == left
+            }
             Around::Group(_) => false,
         },
         Phase::AwaitingMemo(_)
@@ -248,7 +278,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
             Around(around) => around.is_idle(),
             phase => phase.is_active(),
         },
-        RunEvent::AssetRecorded { .. } => matches!(phase, Succeeded),
+        RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } => matches!(phase, Succeeded),
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::SignalReceived { .. }
@@ -293,7 +323,10 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     } else {
         true
     };
-    let fits = !lists || node.action.for_each().is_some();
+    let has_list = node.action.for_each().is_some() || node.action.is_compensation();
+    let keeps = matches!(event, RunEvent::CompensationKept { .. });
+    let is_kept = run.definition().undo_of(place.node).is_some() && !run.branches.kept().holds(place);
+    let fits = (!lists || has_list) && (!keeps || is_kept);
     (is_for_both || !stands_for_a_loop) && fits && has_child && has_signals
 }
 
@@ -340,6 +373,7 @@ impl RunEvent {
             Self::RetryArmed { .. } => "retryArmed",
             Self::NodeSucceeded { .. } => "nodeSucceeded",
             Self::NodeFailed { .. } => "nodeFailed",
+            Self::CompensationKept { .. } => "compensationKept",
             Self::NodeSkipped { .. } => "nodeSkipped",
             Self::NodeCancelled { .. } => "nodeCancelled",
             Self::RunEnding { .. } => "runEnding",

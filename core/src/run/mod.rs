@@ -18,6 +18,7 @@
 //! | `produce` | whether a handler's result keeps the node's contract |
 //! | `state` | what a run is: its branches, where their nodes stand, what expressions see |
 //! | `finally` | what runs whatever the end |
+//! | `compensation` | what is undone before that |
 //! | `few` | an ordered set of which most have few members |
 //! | `mail` | what was said to it, and who waits for what |
 //! | `landing` | what memos hear of nodes that asked them |
@@ -37,6 +38,7 @@ mod branching;
 mod budget;
 mod checkpoint;
 mod command;
+mod compensation;
 mod decide;
 mod decision;
 mod describe;

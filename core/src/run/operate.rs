@@ -96,5 +96,6 @@ fn terminate(decision: &mut Decision<'_>, reason: Option<String>) {
         return;
     }
     decision.emit(RunEvent::RunTerminated { reason: reason.clone() });
-    decision.end(Ending::Cancelled { reason: reason.unwrap_or_else(|| "terminated".to_owned()) });
+    let reason = reason.unwrap_or_else(|| "terminated".to_owned());
+    decision.end(Ending::Cancelled { reason, keeps: true });
 }

@@ -69,7 +69,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
             }
         }
-        RunEvent::ChildWithdrawn { child, .. } => follows(RunEffect::ToRun { run: *child, said: withdrawal(run) }),
+        RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
             if let Some((producer, child)) = ends_of(run, event) {
@@ -81,6 +81,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::CompensationKept { .. }
         | RunEvent::SignalTaken { .. }
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
@@ -184,8 +185,10 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
     }
 }
 
-fn withdrawal(run: &Run) -> ToRun {
-    ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()) }
+/// Has a run cancelled that a node does not wait for any more.
+fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
+    let reason = format!("the run {} does not wait for it any more", run.id());
+    follows(RunEffect::ToRun { run: child, said: ToRun::Withdraw { reason, keeps } });
 }
 
 /// How a run starts that a node calls, and still waits for.
@@ -272,7 +275,8 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Group(_)
         | Execution::Calls(_)
         | Execution::Waits(_)
-        | Execution::Listens(_) => return None,
+        | Execution::Listens(_)
+        | Execution::Undoes => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

@@ -43,10 +43,11 @@ impl Decision<'_> {
         let output = output_of(self.run(), self.now(), &self.turn);
         self.turn.check_work()?;
         let is_last = self.definition().finally.is_none();
+        let is_bad_end_last = is_last && self.run().branches.kept().is_empty();
         let event = match output {
             Ok(output) if is_last => RunEvent::RunSucceeded { output },
             Ok(output) => RunEvent::RunEnding { ending: Ending::Succeeded { output } },
-            Err(failure) if !is_last => {
+            Err(failure) if !is_bad_end_last => {
                 self.fail(failure);
                 return Ok(());
             }
@@ -57,9 +58,13 @@ impl Decision<'_> {
         let bytes_max = if travels { self.turn.bytes_max() } else { self.turn.value_bytes_max() };
         let is_small = event.storable().is_none_or(|output| output.len_bytes() <= bytes_max);
         let has_room = is_small && self.turn.check_room_at_end(event.weight())?;
-        let too_large = || RunEvent::RunFailed { failure: too_large(bytes_max) };
-        let event = if has_room { event } else { too_large() };
-        self.emit(event);
+        if has_room {
+            self.emit(event);
+        } else if is_bad_end_last {
+            self.emit(RunEvent::RunFailed { failure: too_large(bytes_max) });
+        } else {
+            self.fail(too_large(bytes_max));
+        }
         Ok(())
     }
 }

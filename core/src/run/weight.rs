@@ -35,6 +35,7 @@ macro_rules! storable {
             | Self::MemoAsked { input: Some(input), .. } => Some(input),
             Self::SignalReceived { payload, .. } => Some(payload),
             Self::ItemsListed { items, .. } => Some(items),
+            Self::CompensationKept { input, .. } => Some(input),
             Self::NodeSucceeded { output, .. }
             | Self::RunSucceeded { output }
             | Self::RunEnding { ending: Ending::Succeeded { output } }
@@ -134,6 +135,7 @@ impl RunEvent {
             | Self::RunSucceeded { .. }
             | Self::RunEnding { ending: Ending::Succeeded { .. } }
             | Self::ItemsListed { .. }
+            | Self::CompensationKept { .. }
             | Self::BranchesOpened { .. }
             | Self::JoinClosing { join: JoinClosing::Enough {}, .. }
             | Self::BranchEnded { outcome: BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. }, .. }

@@ -227,7 +227,7 @@ impl Refolding {
     fn said_to_runs(&self, id: RunId, trigger: &Trigger, failure: &RunFailure, first: u64) -> Vec<Effect> {
         let ended = self.story.child_end.clone().unwrap_or_else(|| ChildEnd::Failed { failure: failure.clone() });
         let reason = format!("the run {id} does not wait for it any more");
-        let withdraw = |child: &RunId| (*child, ToRun::Withdraw { reason: reason.clone() });
+        let withdraw = |child: &RunId| (*child, ToRun::Withdraw { reason: reason.clone(), keeps: false });
         // Whether it was told of the start already is not known; the first answer counts.
         let told = [ChildEnd::Started {}, ended].into_iter().filter_map(|end| answer_to_caller(id, trigger, end));
         let said = told.chain(self.story.children.values().map(withdraw));

@@ -91,6 +91,7 @@ impl Story {
             | RunEvent::RunTerminated { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
+            | RunEvent::CompensationKept { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

@@ -3,6 +3,7 @@
 use headwater_core::definition::compile;
 use serde_json::{Value, json};
 
+mod compensation;
 mod policies;
 mod regions;
 mod reuse;
@@ -161,10 +162,10 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
         ),
         (
             with_step(
-                json!({"id": "a", "jobSlug": "x", "compensate": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
+                json!({"id": "a", "jobSlug": "x", "loop": {}, "retries": 3, "timeout": "1 year", "timeoutMs": 0}),
             ),
             &[
-                "/steps/0/compensate unknown_field",
+                "/steps/0/loop unknown_field",
                 "/steps/0/retries unknown_field",
                 "/steps/0/timeout duplicate",
                 "/steps/0/timeoutMs invalid_value",

@@ -228,7 +228,10 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 version: DefinitionVersion::new(3),
             },
         ),
-        ("child-withdrawn", RunEvent::ChildWithdrawn { node: node(), attempt: Attempt::FIRST, child: run() }),
+        (
+            "child-withdrawn",
+            RunEvent::ChildWithdrawn { node: node(), attempt: Attempt::FIRST, child: run(), keeps: false },
+        ),
         (
             "attempt-granted",
             RunEvent::AttemptGranted {
@@ -353,6 +356,25 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 count: 2,
             },
         ),
+        ("compensation-kept", RunEvent::CompensationKept { node: node(), input: Json::of(&json!({"booking": 7})) }),
+        (
+            "branch-opened-that-undoes",
+            RunEvent::BranchesOpened {
+                node: name("compensation"),
+                kind: BranchKind::Undo,
+                first: BranchId::new(7),
+                from: 3,
+                count: 1,
+            },
+        ),
+        (
+            "child-withdrawn-that-keeps",
+            RunEvent::ChildWithdrawn { node: name("book~undo@7"), attempt: Attempt::FIRST, child: run(), keeps: true },
+        ),
+        (
+            "run-ending-cancelled-that-keeps",
+            RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into(), keeps: true } },
+        ),
         ("branch-closing", RunEvent::BranchClosing { branch: BranchId::new(7), failure: failure() }),
         ("join-closing-enough", RunEvent::JoinClosing { node: node(), join: JoinClosing::Enough {} }),
         (
@@ -367,7 +389,10 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
         ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
         ("run-failed", RunEvent::RunFailed { failure: failure() }),
         ("run-ending-failed", RunEvent::RunEnding { ending: Ending::Failed { failure: failure() } }),
-        ("run-ending-cancelled", RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into() } }),
+        (
+            "run-ending-cancelled",
+            RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into(), keeps: false } },
+        ),
         ("run-cancelled", RunEvent::RunCancelled { reason: "enough".into() }),
     ]
 }

@@ -43,6 +43,11 @@ fn with_way_back(document: &Value, (from, to, max, how): (u8, u8, u32, u8)) -> V
     document
 }
 
+/// What undoes a job: another, that fails as often.
+fn compensate(attempts: u32) -> Value {
+    json!({"jobSlug": "work", "retry": {"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"}, "timeout": "8s"})
+}
+
 /// What happens for each item: a node of one of the kinds, or two of them, or another body.
 fn body(at: usize, kind: u8) -> Value {
     let inner = |id: &str, action: Value| json!({"id": format!("{id}{at}"), "action": action});
@@ -52,6 +57,7 @@ fn body(at: usize, kind: u8) -> Value {
             let mut group =
                 json!({"id": format!("b{at}"), "group": {"steps": [inner("c", work.clone()), inner("d", work)]}});
             group["retry"] = json!({"maxAttempts": 2, "backoff": "fixed", "delay": "1s"});
+            group["group"]["steps"][0]["compensate"] = compensate(2);
             (group["timeout"], group["allowFailure"]) = (json!("6s"), json!(at.is_multiple_of(2)));
             group
         }
@@ -65,6 +71,7 @@ fn body(at: usize, kind: u8) -> Value {
         _ => {
             let mut one = inner("b", work);
             one["retry"] = json!({"maxAttempts": 1});
+            one["compensate"] = compensate(1);
             json!({"nodes": [one, inner("c", json!("noop"))],
                 "transitions": [{"from": format!("b{at}"), "to": format!("c{at}")},
                     {"from": format!("b{at}"), "to": format!("b{at}"), "on": "failure", "maxIterations": 1}]})
@@ -124,6 +131,9 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                         1 => json!({"key": ["k", "${{ input.n % 2 }}"], "maxAge": "6s"}),
                         _ => json!({"key": "${{ input.n }}", "scope": "workspace"}),
                     };
+                }
+                if node["action"]["kind"] == "job" && edges & 0x0C == 0x08 {
+                    node["compensate"] = compensate(*attempts);
                 }
                 match edges & 0x30 {
                     0x10 => node["allowFailure"] = json!(true),
@@ -353,6 +363,7 @@ proptest! {
             let ends = timeline.split(' ').filter(is_end).count();
             prop_assert_eq!(ends, 1, "{}", timeline);
             prop_assert!(timeline.rsplit(' ').next().is_some_and(|last| last.starts_with(char::is_uppercase)));
+            crate::compensation_ends::check(&world, run);
         }
         prop_assert_eq!(world.shard.next_due(), None);
         let askers = |memo| world.shard.memo(memo).map_or(0, Memo::askers);

@@ -11,6 +11,8 @@ mod calls_assets;
 mod calls_end;
 mod calls_released;
 mod checkpoints;
+mod compensation;
+mod compensation_ends;
 mod compiling;
 mod described;
 mod effects;

@@ -331,3 +331,34 @@ fn a_timer_is_due_when_somebody_says() {
     let far = operate(&mut world, run, Operation::SetTimer { node: at("a"), due_at: headwater_core::Timestamp::MAX });
     assert!(matches!(far, Err(RunRejection::TimerInvalid { .. })), "{far:?}");
 }
+
+#[test]
+fn a_run_that_is_terminated_undoes_nothing_more_and_what_undoes_can_be_taken_in_hand() {
+    let mut first = job("a", &[]);
+    first["compensate"] = json!({"action": {"kind": "job", "jobSlug": "undo"}});
+    let document = json!({"slug": "w", "steps": [first, job("b", &["a"])]});
+    let failing = || {
+        let (mut world, run) = run_of(&document);
+        let task = world.tasks().remove(0);
+        world.report(&task, ok(json!(1))).unwrap();
+        world.settle();
+        let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+        world.decide(Command::Run { run, command: cancel }).unwrap();
+        world.settle();
+        let undo = world.tasks().pop().unwrap();
+        assert_eq!(undo.node.node().as_str(), "a~undo", "{}", world.timeline(run));
+        (world, run, undo)
+    };
+    let (mut world, run, _) = failing();
+    assert!(matches!(operate(&mut world, run, pause(None)), Err(RunRejection::RunClosed { .. })));
+    assert_eq!(operate(&mut world, run, Operation::Terminate {}), Ok(true));
+    world.settle();
+    assert_eq!(status(&world, run), RunStatus::Cancelled, "{}", world.timeline(run));
+    is_the_same_from_checkpoints(&world, run);
+
+    let (mut world, run, undo) = failing();
+    assert_eq!(operate(&mut world, run, complete(&undo.node.to_string(), &json!("by phone"))), Ok(true));
+    world.settle();
+    assert_eq!(status(&world, run), RunStatus::Cancelled, "{}", world.timeline(run));
+    is_the_same_from_checkpoints(&world, run);
+}

@@ -56,7 +56,7 @@ fn what_cannot_be_is_named_and_quarantines() {
     let node = |name: &str| name.parse().unwrap();
     let (nowhere, cancelled) = (node("nowhere"), |name| RunEvent::NodeCancelled { node: node(name) });
     let succeeded = RunEvent::RunSucceeded { output: Json::null() };
-    let ending = RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into() } };
+    let ending = RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into(), keeps: false } };
     let failed = RunEvent::RunFailed { failure: RunFailure::new("boom", "it broke") };
     let mut cases: Vec<(Vec<RunEvent>, String)> = vec![
         (vec![RunEvent::NodeSkipped { node: nowhere }], "names a node that the definition does not have".into()),

@@ -304,6 +304,7 @@ fn word(event: &RunEvent) -> String {
         RunEvent::NodeFailed { node, failure, tolerated, .. } => {
             format!("{node}:{}({})", if *tolerated { "tolerated" } else { "dead" }, failure.code)
         }
+        RunEvent::CompensationKept { node, .. } => format!("{node}:keeps"),
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::AssetRecorded { asset, version, .. } => format!("{asset}@{version}"),

@@ -5,6 +5,7 @@ mod answers;
 mod branches;
 mod calls;
 mod compare;
+mod compensations;
 mod hands;
 mod memos;
 mod signals;
@@ -23,6 +24,7 @@ use headwater_core::{
 
 use branches::BranchBooks;
 use calls::CallBooks;
+use compensations::CompensationBooks;
 use hands::HandBooks;
 use memos::MemoBooks;
 use signals::SignalBooks;
@@ -67,6 +69,7 @@ struct RunBooks {
     end: Option<RunStatus>,
     nodes: BTreeMap<NodeAddress, NodeBooks>,
     branches: BranchBooks,
+    compensations: CompensationBooks,
 }
 
 #[derive(Default)]
@@ -151,8 +154,11 @@ impl Audit {
         self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
-        // What runs whatever the end is not withdrawn with the rest.
-        let of_finally = |node: &NodeAddress| ["finally", "sweep"].contains(&node.node().as_str());
+        // What undoes, and what runs whatever the end, is not withdrawn with the rest.
+        let of_finally = |node: &NodeAddress| {
+            let node = node.node();
+            ["finally", "sweep", "compensation"].contains(&node.as_str()) || node.undoes().is_some()
+        };
         if let Some(status) = run.ending.filter(|_| !event.node().is_some_and(of_finally)) {
             let said = match event {
                 RunEvent::NodeCancelled { .. }
@@ -175,6 +181,7 @@ impl Audit {
             run.ending = Some(ending.status());
         }
         run.branches.learn(event);
+        run.compensations.learn(event);
         if let Some(name) = event.node() {
             let node = run.nodes.entry(name.clone()).or_default();
             assert!(!node.is_over, "{name} of {id} is over and learns {event:?}");
@@ -226,6 +233,7 @@ impl Audit {
                 | RunEvent::SignalTaken { .. }
                 | RunEvent::NodeOverruled { .. }
                 | RunEvent::TimerChanged { .. }
+                | RunEvent::CompensationKept { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }
@@ -356,6 +364,11 @@ impl Audit {
         assert_eq!(self.waiters, BTreeMap::new(), "every waiter is served, refused or forgotten");
         assert_eq!(self.producers, BTreeMap::new(), "every producer is known to have ended");
         assert_eq!(self.feed, self.versions, "every version is on the feed");
+    }
+
+    /// How much was undone.
+    pub fn undone(&self) -> u32 {
+        self.runs.values().map(|run| run.compensations.undone).sum()
     }
 
     pub fn runs(&self) -> usize {

@@ -115,7 +115,13 @@ impl Cluster {
             return;
         }
         let run = *self.chance.pick(&self.clients.runs);
-        let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
+        let (workspace, reason) = (None, "enough".to_owned());
+        let command = if self.chance.percent(20) {
+            RunCommand::CancelRunKeeping { workspace, reason }
+        } else {
+            RunCommand::CancelRun { workspace, reason }
+        };
+        let command = Command::Run { run, command };
         let submission = Submission::new(self.command_id(), command);
         let started = self.audit.is_acknowledged(run);
         self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));

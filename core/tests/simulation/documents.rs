@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 23] = [
+pub const SLUGS: [&str; 24] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told",
+    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told", "saga",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -84,6 +84,7 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "calls" => calls(&retry),
         "again" => again(&retry),
         "told" => told(&retry),
+        "saga" => saga(&retry),
         "deep" => deep(),
         "away" => {
             json!({"steps": [{"id": "go", "action": {"kind": "workflow_call", "workflow": "chain", "wait": "none"}},
@@ -212,6 +213,23 @@ fn told(retry: &Value) -> Value {
         {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
         "transitions": [{"from": "each", "to": "turn"}, {"from": "turn", "to": "work"},
             {"from": "work", "to": "turn", "maxIterations": 2}]})
+}
+
+/// Its nodes are undone where it ends badly: jobs, items, tries and turns, by jobs and by a run.
+fn saga(retry: &Value) -> Value {
+    let undo = json!({"jobSlug": "work", "retry": {"maxAttempts": 2, "delay": "1s"}, "timeout": "9s"});
+    let called = json!({"action": {"kind": "workflow_call", "workflow": "pure"}, "input": {"n": "${{ input.n }}"}});
+    json!({"timeout": "60s", "nodes": [
+        {"id": "book", "jobSlug": "work", "retry": retry, "compensate": undo},
+        {"id": "seats", "forEach": {"items": 3, "join": {"quorum": 2},
+            "body": {"id": "seat", "jobSlug": "work", "retry": {"maxAttempts": 1}, "compensate": undo}}},
+        {"id": "publish", "retry": {"maxAttempts": 2, "delay": "1s"}, "group": {"steps": [
+            {"id": "hold", "jobSlug": "work", "retry": retry, "compensate": called},
+            {"id": "judge", "dependsOn": ["hold"], "jobSlug": "fragile", "retry": {"maxAttempts": 1}}]}},
+        {"id": "ship", "jobSlug": "work", "retry": {"maxAttempts": 1}, "compensate": {"action": "noop"}}],
+        "finally": {"steps": [{"id": "sweep", "jobSlug": "work", "retry": {"maxAttempts": 2, "delay": "1s"}, "timeout": "9s"}]},
+        "transitions": [{"from": "book", "to": "seats"}, {"from": "seats", "to": "publish"}, {"from": "publish", "to": "ship"},
+            {"from": "ship", "to": "ship", "maxIterations": 2}]})
 }
 
 /// It calls itself until it has called often enough.

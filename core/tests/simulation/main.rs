@@ -75,7 +75,8 @@ fn play_half(half: u64) {
     }
     let mut seeds = Chance::new(BASE);
     let (mut happened, mut bundles, mut runs, mut stories) = (0, 0, 0, 0);
-    let (mut calls, mut values, mut reused, mut offered, mut taken, mut pauses) = (0, 0, 0, 0, 0, 0);
+    let (mut calls, mut values, mut reused, mut offered, mut taken) = (0, 0, 0, 0, 0);
+    let (mut undone, mut pauses) = (0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -89,11 +90,12 @@ fn play_half(half: u64) {
             offered += cluster.audit.memos.offered;
             taken += cluster.audit.signals.taken;
             pauses += cluster.audit.hands.pauses;
+            undone += cluster.audit.undone();
             stories += 1;
         }
     }
     println!(
-        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions, {taken} signals taken, {pauses} pauses"
+        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions, {taken} signals taken, {undone} undone, {pauses} pauses"
     );
 }
 

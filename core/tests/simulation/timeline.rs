@@ -68,6 +68,7 @@ fn of_run(event: &RunEvent) -> String {
         RunEvent::NodeFailed { node, failure, tolerated, .. } => {
             format!("{node}:{}({})", if *tolerated { "tolerated" } else { "dead" }, failure.code)
         }
+        RunEvent::CompensationKept { node, .. } => format!("{node}:keeps"),
         RunEvent::NodeSkipped { node } => format!("{node}:skipped"),
         RunEvent::NodeCancelled { node } => format!("{node}:cancelled"),
         RunEvent::RunDescribed { .. } => "described".into(),

@@ -144,7 +144,7 @@ async fn commands_do_what_they_say_and_exit_with_their_codes() {
     assert!(explained.contains("WAITS FOR") && explained.contains("the time "), "{explained}");
     assert_eq!(terminal.json(&["run", "explain", run]).await["waitsFor"]["first"][0]["for"], "time");
     terminal.exits(0, &["run", "cancel", run, "--reason", "enough"]).await;
-    terminal.exits(5, &["run", "cancel", run]).await;
+    terminal.exits(5, &["run", "cancel", run, "--no-compensate"]).await;
     terminal.exits(1, &["run", "watch", run]).await;
     terminal.exits(0, &["asset", "list"]).await;
     terminal.exits(4, &["asset", "get", "no.such"]).await;

@@ -8,6 +8,7 @@ mod branches;
 mod browsers;
 mod calls;
 mod commands;
+mod compensation;
 mod contexts;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]

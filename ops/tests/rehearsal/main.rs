@@ -6,10 +6,12 @@
 //! | `found` | which mistakes of definitions and handlers come to light |
 //! | `assets` | which versions there are before, and what a consumer gets |
 //! | `refused` | what is wrong with a test file |
+//! | `compensation` | what undoes nodes |
 //! | `faults` | what goes wrong by a seed |
 //! | `exported` | what is folded of an exported run, and what is found in one that was changed |
 
 mod assets;
+mod compensation;
 mod exported;
 mod faults;
 mod found;
@@ -70,9 +72,13 @@ fn repository() -> PathBuf {
 }
 
 fn tests_of_examples() -> Vec<PathBuf> {
-    ["examples/directory-insights/directory-insights.test.yaml", "examples/tests/patterns.test.yaml"]
-        .map(|path| repository().join(path))
-        .to_vec()
+    [
+        "examples/directory-insights/directory-insights.test.yaml",
+        "examples/tests/patterns.test.yaml",
+        "examples/tests/saga.test.yaml",
+    ]
+    .map(|path| repository().join(path))
+    .to_vec()
 }
 
 #[test]
@@ -81,7 +87,7 @@ fn the_tests_of_the_examples_pass() {
     let files: Vec<_> = files.iter().map(|path| path.to_str().unwrap()).collect();
     let said = headwater(&[&["test"], files.as_slice()].concat());
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(said.out.contains("\n18 passed, 0 failed\n"), "{}", said.out);
+    assert!(said.out.contains("\n20 passed, 0 failed\n"), "{}", said.out);
     // And so they are found in their folders.
     let folder = repository().join("examples");
     assert_eq!(headwater(&["test", folder.to_str().unwrap()]).out, said.out);

@@ -21,7 +21,34 @@ pub fn graph_of(document: &Value) -> Graph {
     if let Some(finally) = document.get("finally") {
         read_node(&mut graph, &mut seen, &json!({"id": "finally", "group": finally}), None);
     }
+    read_compensation(&mut graph);
     graph
+}
+
+/// Reads what undoes nodes: each is a node in the body of one that nothing leads to.
+fn read_compensation(graph: &mut Graph) {
+    let says_so = graph.nodes.iter().filter(|node| node.document.contains("\"compensate\""));
+    let undoing = says_so.filter_map(|node| {
+        let document: Value = serde_json::from_str(&node.document).ok()?;
+        Some((format!("{}~undo", node.id), document.get("compensate")?.clone()))
+    });
+    let undoing: Vec<(String, Value)> = undoing.collect();
+    if undoing.is_empty() {
+        return;
+    }
+    let node = |id: String, kind: String, document: &Value, body_of: Option<&str>| GraphNode {
+        id,
+        name: None,
+        kind,
+        job: text(document, "jobSlug"),
+        document: document.to_string(),
+        body_of: body_of.map(str::to_owned),
+        origin: None,
+    };
+    graph.nodes.push(node("compensation".to_owned(), "compensation".to_owned(), &json!({}), None));
+    for (id, document) in undoing {
+        graph.nodes.push(node(id, kind_of(&document), &document, Some("compensation")));
+    }
 }
 
 /// Reads the nodes of a document, of a `group`, or of the body of a `forEach`, each of which is followed by those of its own body.

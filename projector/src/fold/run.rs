@@ -56,6 +56,8 @@ impl Changes {
                 RunEvent::MemoCleared { node } => resolved.push(node),
                 // What comes of it stands in the next event.
                 RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
+                // What undoes the node says with what it was given once that happens.
+                RunEvent::CompensationKept { .. } => {}
                 RunEvent::AttemptScheduled {
                     node,
                     attempt,

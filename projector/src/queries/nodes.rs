@@ -39,9 +39,9 @@ pub struct NodeView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BranchCounts {
-    /// `item` or `turn`.
+    /// `item`, `turn`, `try` or `undo`.
     pub kind: String,
-    /// How many items there are, opened or not; how many turns there were so far.
+    /// How many items there are, or how much there is to undo, opened or not; how many turns there were so far.
     pub total: u64,
     pub open: u64,
     pub succeeded: u64,
@@ -92,7 +92,7 @@ fn sql() -> String {
                    FROM workflow_runs r
                    JOIN nodes n USING (workspace, workflow, version)
                    JOIN traces t ON t.run_id = r.run_id AND t.node_id = n.node_id AND t.attempt = 1
-                   WHERE r.run_id = $1 AND n.kind = 'forEach' OFFSET 0) e
+                   WHERE r.run_id = $1 AND n.kind IN ('forEach', 'compensation') OFFSET 0) e
              WHERE is_counted GROUP BY node_id)
          SELECT n.node_id, n.name, n.kind, n.body_of, r.completed_at IS NOT NULL AS run_ended, s.times IS NOT NULL AS is_there,
                 s.tried, s.times, s.running, s.queued, s.waiting, s.succeeded, s.failed, s.tolerated, s.cancelled,
@@ -127,7 +127,8 @@ fn node(row: &Row, around: Option<&NodeView>) -> NodeView {
     let times = if is_there { Times::of(row) } else { Times::default() };
     // What is still to come of its branches.
     let goes_on = !run_ended && around.is_none_or(|each| !is_ended(&each.status));
-    let items = around.and_then(|each| each.branches.as_ref()).map_or(0, |branches| branches.total);
+    let of_items = around.and_then(|each| each.branches.as_ref()).filter(|branches| branches.kind != "undo");
+    let items = of_items.map_or(0, |branches| branches.total);
     let (status, reason) = match times.stands() {
         _ if goes_on && times.all > 0 && times.open() == 0 && times.all < items => ("running", None),
         Some(status) => (status, None),
@@ -155,8 +156,9 @@ fn is_ended(status: &str) -> bool {
 fn branches(row: &Row) -> Option<BranchCounts> {
     let count = |column: &str| row.get::<_, Option<i64>>(column).map(i64::unsigned_abs);
     let (opened, items) = (count("branches"), count("items"));
-    let kind = row.get::<_, Option<String>>("branch_kind").or_else(|| items.map(|_| "item".to_owned()))?;
-    let listed = items.filter(|_| kind == "item");
+    let listed_as = if row.get::<_, &str>("kind") == "compensation" { "undo" } else { "item" };
+    let kind = row.get::<_, Option<String>>("branch_kind").or_else(|| items.map(|_| listed_as.to_owned()))?;
+    let listed = items.filter(|_| kind == "item" || kind == "undo");
     Some(BranchCounts {
         kind,
         total: opened.max(listed).unwrap_or(0),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::nodes::{NodeView, nodes_of};
+use super::nodes::{BranchCounts, NodeView, nodes_of};
 use super::traces::{RunInput, TraceView, first_traces};
 use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number, stored_if};
 use crate::columns::{Time, bigint};
@@ -105,6 +105,9 @@ pub struct RunDetail {
     pub output_stored: Option<StoredValue>,
     /// Every node of the definition, in document order, the nodes of a body behind their `forEach`.
     pub nodes: Vec<NodeView>,
+    /// What is undone, and was; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<BranchCounts>,
     /// The attempts that came to be first, in that order: at most [`super::TRACES_MAX`].
     pub traces: Vec<TraceView>,
     /// Whether there are others: [`Reads::traces`] has all.
@@ -207,11 +210,14 @@ impl Reads {
         let input = RunInput::of(found);
         let (traces, has_more_traces) = first_traces(self, run, &input).await?;
         let RunInput { input, input_stored } = input;
+        let nodes = nodes_of(self, run).await?;
+        let compensation = nodes.iter().find(|node| node.kind == "compensation");
         Ok(Some(RunDetail {
+            compensation: compensation.and_then(|node| node.branches.clone()),
             summary: summary(found),
             output: json_if(found, "output"),
             output_stored: stored_if(found, "output_stored"),
-            nodes: nodes_of(self, run).await?,
+            nodes,
             traces,
             has_more_traces,
             input,

@@ -168,7 +168,7 @@ impl Teller {
         let mut events = Vec::new();
         if dice.one_in(40) {
             // That it ends stands in a commit of its own, as where there is much to withdraw.
-            let ending = Ending::Cancelled { reason: "enough".to_owned() };
+            let ending = Ending::Cancelled { reason: "enough".to_owned(), keeps: false };
             let ending = vec![Event::Run(RunEvent::RunEnding { ending })];
             shard.commit(dice, AggregateId::Run(actor.run), &mut actor.revision, ending);
             if dice.one_in(2) {

@@ -1,6 +1,8 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
-use super::{Action, Call, EACH, Execution, GROUP, Pause, WaitSignal, noop, queue_of_engine, queue_of_job};
+use super::{
+    Action, COMPENSATION, Call, EACH, Execution, GROUP, Pause, WaitSignal, noop, queue_of_engine, queue_of_job,
+};
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -21,6 +23,16 @@ impl Action {
         Self { kind: &GROUP, execution: Execution::Group(Box::new(group)) }
     }
 
+    /// The action of the node whose branches undo.
+    pub(in crate::definition) fn undoes() -> Self {
+        Self { kind: &COMPENSATION, execution: Execution::Undoes }
+    }
+
+    /// Returns whether its branches undo.
+    pub fn is_compensation(&self) -> bool {
+        matches!(self.execution, Execution::Undoes)
+    }
+
     /// The action of a node whose own is broken, so that the rest of it can be read.
     pub(in crate::definition) fn stand_in() -> Self {
         Self { kind: &noop::KIND, execution: Execution::Inside { output: None } }
@@ -37,7 +49,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => queue_of_engine(),
+            | Execution::Listens(_)
+            | Execution::Undoes => queue_of_engine(),
         }
     }
 
@@ -51,7 +64,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => false,
+            | Execution::Listens(_)
+            | Execution::Undoes => false,
         }
     }
 
@@ -71,7 +85,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Undoes => None,
         }
     }
 
@@ -86,7 +101,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => None,
+            | Execution::Waits(_)
+            | Execution::Undoes => None,
         }
     }
 
@@ -101,7 +117,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Undoes => None,
         }
     }
 
@@ -116,7 +133,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => {}
+            | Execution::Listens(_)
+            | Execution::Undoes => {}
         }
     }
 
@@ -131,7 +149,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Undoes => None,
         }
     }
 
@@ -143,7 +162,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(Pause::Until(_))
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Undoes => true,
             Execution::Fleet { .. }
             | Execution::Engine(_)
             | Execution::Inside { .. }
@@ -161,7 +181,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Undoes => true,
             Execution::Fails { .. } => false,
         }
     }
@@ -176,7 +197,8 @@ impl Action {
             | Execution::Group(_)
             // What it produces its child has recorded.
             | Execution::Calls(_)
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Undoes => true,
             Execution::Fails { .. } | Execution::Waits(_) => false,
         }
     }

@@ -27,6 +27,8 @@ pub enum Execution {
     Waits(Pause),
     /// Nobody; somebody outside says something to the run.
     Listens(Box<WaitSignal>),
+    /// Nobody: its branches undo what has succeeded, one after the other.
+    Undoes,
 }
 
 /// How long time passes: ten years at most.

@@ -52,6 +52,9 @@ static EACH: Kind = Kind { word: "forEach", read: |_, _, _| None, input: Input::
 /// The same of one with `group`.
 static GROUP: Kind = Kind { word: "group", read: |_, _, _| None, input: Input::Anything };
 
+/// The same of the one whose branches undo.
+static COMPENSATION: Kind = Kind { word: "compensation", read: |_, _, _| None, input: Input::Anything };
+
 /// The kinds that are described and come later.
 const LATER: [&str; 6] = ["llm_call", "update_context", "write_artifact", "human_input", "emit_event", "mcp_tool"];
 

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunEvent;
 use crate::definition::{OnMiss, Require};
 use crate::failure::RunFailure;
-use crate::run::RunStatus;
 use crate::{AssetId, Json, NodeId, PartitionKey, SignalKey, SignalName, Timestamp};
 
 /// A signal that an attempt waits for.
@@ -46,6 +44,8 @@ pub enum BranchKind {
     Turn,
     /// A try of a group.
     Try,
+    /// Something that had succeeded is undone. They are numbered in the order of its success, and begin with the last.
+    Undo,
 }
 
 impl BranchKind {
@@ -55,6 +55,7 @@ impl BranchKind {
             Self::Item => "item",
             Self::Turn => "turn",
             Self::Try => "try",
+            Self::Undo => "undo",
         }
     }
 }
@@ -115,40 +116,4 @@ pub struct ProducedAsset {
     pub schema: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Json>,
-}
-
-/// How a run ends, once that is certain and something is still to be done before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Ending {
-    /// Everything is done but what runs whatever the end.
-    Succeeded {
-        output: Json,
-    },
-    Failed {
-        failure: RunFailure,
-    },
-    Cancelled {
-        reason: String,
-    },
-}
-
-impl Ending {
-    /// Returns where the run will stand.
-    pub fn status(&self) -> RunStatus {
-        match self {
-            Self::Succeeded { .. } => RunStatus::Succeeded,
-            Self::Failed { .. } => RunStatus::Failed,
-            Self::Cancelled { .. } => RunStatus::Cancelled,
-        }
-    }
-
-    /// Returns the end itself.
-    pub fn into_event(self) -> RunEvent {
-        match self {
-            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
-            Self::Failed { failure } => RunEvent::RunFailed { failure },
-            Self::Cancelled { reason } => RunEvent::RunCancelled { reason },
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::Fold;
 use crate::definition::{Definition, NodeIx, Outcome, RegionKind, Transition, TransitionIx};
 use crate::failure::RunFailure;
 use crate::run::agenda::{Todo, list_if_it_advances, strike_all_of};
-use crate::run::state::{Around, Branch, Each, NodeState, Phase, Place, Run, State, Try, Turns};
+use crate::run::state::{Around, Branch, Each, NodeState, Phase, Place, Run, State, Try, Turns, Undoing};
 use crate::run::{BranchKind, BranchOutcome, JoinClosing};
 use crate::{BranchId, Json, NodeAddress, NodeId, Timestamp};
 
@@ -88,8 +88,12 @@ impl Fold<'_> {
 
     pub(super) fn list_items(&mut self, node: &NodeAddress, items: &Json, now: Timestamp) {
         let place = self.place(node);
-        let state = self.state_of(place.branch).clone();
-        self.enter(place, Phase::Around(Box::new(Around::Each(Each::of(items, state, now)))));
+        let around = if self.definition().node(place.node).action.is_compensation() {
+            Around::Undo(Undoing::default())
+        } else {
+            Around::Each(Each::of(items, self.state_of(place.branch).clone(), now))
+        };
+        self.enter(place, Phase::Around(Box::new(around)));
         list_if_it_advances(self, place);
     }
 
@@ -107,6 +111,9 @@ impl Fold<'_> {
         if !is_loop && here.action.is_group() {
             self.begin_try(place, from + 1, now);
         }
+        if here.action.is_compensation() {
+            return self.undo_last(place, first, from);
+        }
         for (number, index) in (first.get()..).zip(from..from.saturating_add(count)) {
             let (id, mut branch) = (BranchId::new(number), Branch::untouched(&definition, region));
             (branch.parent, branch.index) = (Some(place), index);
@@ -123,12 +130,32 @@ impl Fold<'_> {
                     branch.state = State::clone(&group.state);
                     group.open = Some(id);
                 }
-                None => {}
+                Some(Around::Undo(_)) | None => {}
             }
             self.branches.open(id, branch, is_loop);
             for start in &definition.region(region).starts {
                 self.list(Todo::Begin(Place { branch: id, node: *start }));
             }
+        }
+        list_if_it_advances(self, place);
+    }
+
+    /// What has succeeded last is undone, in a branch of one node.
+    fn undo_last(&mut self, place: Place, id: BranchId, number: u32) {
+        let definition = Arc::clone(self.definition());
+        let (Some(region), Some(kept)) = (definition.node(place.node).body, self.branches.kept_mut().take_last())
+        else {
+            return;
+        };
+        let mut branch = Branch::untouched(&definition, region);
+        (branch.parent, branch.index) = (Some(place), number);
+        branch.item = Some([kept.input, Json::of(&number)]);
+        if let Some(Around::Undo(undoing)) = self.node_mut(place).phase.around_mut() {
+            undoing.open = Some(id);
+        }
+        self.branches.open(id, branch, false);
+        if let Some(undo) = definition.undo_of(kept.place.node) {
+            self.list(Todo::Begin(Place { branch: id, node: undo.node }));
         }
         list_if_it_advances(self, place);
     }
@@ -212,6 +239,7 @@ impl Fold<'_> {
                 turns.before = branch.index + 1;
                 ends_well = matches!(outcome, BranchOutcome::Turned { again: false });
             }
+            Around::Undo(undoing) => undoing.learn(outcome),
             Around::Group(group) => {
                 group.open = None;
                 group.outcome = Some(outcome.clone());
@@ -311,6 +339,8 @@ impl Run {
             BranchKind::Turn
         } else if node.action.is_group() {
             BranchKind::Try
+        } else if node.action.is_compensation() {
+            BranchKind::Undo
         } else {
             BranchKind::Item
         }

@@ -25,7 +25,7 @@ pub(super) fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
             (Around::Group(group), _) if !group.closing && group.outcome.is_none() => {
                 node.timeout.map(|span| (group.began_at.after(span), Due::Timeout))
             }
-            (Around::Each(_) | Around::Loop(_) | Around::Group(_), _) => None,
+            (Around::Each(_) | Around::Loop(_) | Around::Group(_) | Around::Undo(_), _) => None,
         },
         Phase::Pending
         | Phase::AwaitingAssets { .. }

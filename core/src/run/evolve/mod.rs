@@ -19,7 +19,7 @@ use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
-use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::state::{Assets, AwaitedMemo, Branches, Due, KeptAll, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
@@ -180,6 +180,7 @@ impl<'r> Fold<'r> {
     fn close(&mut self, status: RunStatus) {
         self.status = status;
         self.ending = None;
+        *self.branches.kept_mut() = KeptAll::default();
         self.stop();
     }
 
@@ -336,6 +337,10 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.node_mut(place).output = tolerated.then(Json::null);
             run.note_failed(place);
             run.leave_over(place, taken);
+        }
+        RunEvent::CompensationKept { node, input } => {
+            let place = run.place(node);
+            run.branches.kept_mut().keep(place, input.clone());
         }
         RunEvent::NodeSkipped { node } => {
             let place = run.place(node);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::history::History;
-use super::state::{Phase, Place, Run, Timer};
+use super::state::{NodeState, Phase, Place, Run, Timer};
 use super::{BranchKind, BranchOutcome, Ending, RunEvent, RunStatus, check_legal};
 use crate::definition::{Definition, NodeIx, RegionKind};
 use crate::failure::RunFailure;
@@ -246,7 +246,7 @@ fn end_of(event: &RunEvent) -> Option<End> {
         return Some(End { status: RunStatus::Failed, error: Some(Why::of(failure)) });
     }
     let RunEvent::RunCancelled { reason } = event else { return None };
-    Some(end_as(Ending::Cancelled { reason: reason.clone() }))
+    Some(end_as(Ending::Cancelled { reason: reason.clone(), keeps: false }))
 }
 
 fn end_as(ending: Ending) -> End {
@@ -254,7 +254,7 @@ fn end_as(ending: Ending) -> End {
     let error = match ending {
         Ending::Succeeded { .. } => None,
         Ending::Failed { failure } => Some(Why::of(&failure)),
-        Ending::Cancelled { reason } => Some(Why::of(&RunFailure::new("cancelled", reason))),
+        Ending::Cancelled { reason, keeps: _ } => Some(Why::of(&RunFailure::new("cancelled", reason))),
     };
     End { status, error }
 }
@@ -275,7 +275,13 @@ fn places_of(run: &Run, id: BranchId) -> Vec<Place> {
         }
         true
     };
-    branch.nodes().map(|(node, _)| Place { branch: id, node }).filter(is_of_it).collect()
+    // One that undoes holds what undoes any node, and only one of them happens.
+    let is_compensation = |place: Place| definition.node(place.node).action.is_compensation();
+    let has_others = branch.parent.is_some_and(is_compensation);
+    let waits = |node| has_others || definition.node(node).action.is_compensation();
+    let happens = |(node, state): &(NodeIx, &NodeState)| state.phase != Phase::Pending || !waits(*node);
+    let nodes = branch.nodes().filter(happens).map(|(node, _)| Place { branch: id, node });
+    nodes.filter(is_of_it).collect()
 }
 
 /// Whether a node has ended, or never happens.

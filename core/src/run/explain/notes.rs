@@ -104,7 +104,7 @@ impl Notes {
                     self.branches.insert(BranchId::new(id), branch);
                 }
                 match kind {
-                    BranchKind::Item => {}
+                    BranchKind::Item | BranchKind::Undo => {}
                     BranchKind::Turn | BranchKind::Try => self.enter(run, node, time),
                 }
             }
@@ -120,6 +120,7 @@ impl Notes {
             | RunEvent::RunTerminated { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
+            | RunEvent::CompensationKept { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::ChildCalled { .. }
             | RunEvent::ChildWithdrawn { .. }

@@ -75,6 +75,8 @@ pub enum WaitFor {
     Turn { turn: u32 },
     /// A try of a group, counted from 1.
     Try { attempt: u32 },
+    /// What undoes what has succeeded.
+    Compensation { undone: u32, failed: u32, left: u32 },
     /// A place among the nodes that may be under way at once.
     Place { parallelism: u32 },
     /// Nothing: it goes on by itself.
@@ -168,6 +170,12 @@ fn at(run: &Run, notes: &Notes, place: Place, phase: &Phase) -> WaitFor {
                 failed: each.failed,
             },
             Around::Loop(turns) => WaitFor::Turn { turn: turns.before.saturating_add(1) },
+            Around::Undo(undoing) => WaitFor::Compensation {
+                undone: undoing.undone,
+                failed: undoing.failed,
+                left: u32::try_from(run.branches.kept().len() + usize::from(undoing.open.is_some()))
+                    .unwrap_or(u32::MAX),
+            },
             Around::Group(_) => WaitFor::Try { attempt: run.node(place).attempts },
         },
         Phase::Pending | Phase::Succeeded | Phase::Failed | Phase::Skipped | Phase::Cancelled => WaitFor::Nothing {},
@@ -220,6 +228,7 @@ fn len_bytes(wait: &Wait) -> usize {
             | WaitFor::Items { .. }
             | WaitFor::Turn { .. }
             | WaitFor::Try { .. }
+            | WaitFor::Compensation { .. }
             | WaitFor::Place { .. }
             | WaitFor::Nothing {}
             | WaitFor::Recording { .. } => 0,

@@ -18,6 +18,7 @@ pub(in crate::run) enum Around {
     Each(Each),
     Loop(Turns),
     Group(Try),
+    Undo(Undoing),
 }
 
 /// A `forEach`.
@@ -80,6 +81,40 @@ pub(in crate::run) struct Try {
     pub outcome: Option<BranchOutcome>,
 }
 
+/// What undoes, one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::run) struct Undoing {
+    /// What is undone now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<BranchId>,
+    pub undone: u32,
+    /// How many could not be undone, and the failures of the first of them.
+    pub failed: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<RunFailure>,
+}
+
+/// How many failures are told of what could not be undone.
+const FAILURES_MAX: usize = 20;
+
+impl Undoing {
+    /// Learns how a branch has ended.
+    pub fn learn(&mut self, outcome: &BranchOutcome) {
+        self.open = None;
+        match outcome {
+            BranchOutcome::Succeeded { .. } | BranchOutcome::SucceededAs { .. } => self.undone += 1,
+            BranchOutcome::Failed { failure } => {
+                self.failed += 1;
+                if self.failures.len() < FAILURES_MAX {
+                    self.failures.push(failure.clone());
+                }
+            }
+            BranchOutcome::Cancelled {} | BranchOutcome::Turned { .. } => self.failed += 1,
+        }
+    }
+}
+
 impl Try {
     pub fn of(state: State, began_at: Timestamp) -> Self {
         Self { state, began_at, open: None, closing: false, outcome: None }
@@ -109,6 +144,7 @@ impl Around {
             Self::Each(each) => each.open.iter().copied().collect(),
             Self::Loop(turns) => turns.open.into_iter().collect(),
             Self::Group(group) => group.open.into_iter().collect(),
+            Self::Undo(undoing) => undoing.open.into_iter().collect(),
         }
     }
 
@@ -117,14 +153,14 @@ impl Around {
         match self {
             Self::Each(each) => Some(&each.state),
             Self::Group(group) => Some(&group.state),
-            Self::Loop(_) => None,
+            Self::Loop(_) | Self::Undo(_) => None,
         }
     }
 
     pub fn is_group(&self) -> bool {
         match self {
             Self::Group(_) => true,
-            Self::Each(_) | Self::Loop(_) => false,
+            Self::Each(_) | Self::Loop(_) | Self::Undo(_) => false,
         }
     }
 
@@ -134,6 +170,7 @@ impl Around {
             Self::Each(each) => each.open.is_empty(),
             Self::Loop(turns) => turns.open.is_none(),
             Self::Group(group) => group.open.is_none(),
+            Self::Undo(undoing) => undoing.open.is_none(),
         }
     }
 }

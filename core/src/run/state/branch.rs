@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 
-use super::{NodeState, Phase, Place};
+use super::{KeptAll, NodeState, Phase, Place};
 use crate::definition::{Definition, NodeIx, RegionIx, RegionKind};
 use crate::failure::RunFailure;
 use crate::{BranchId, Json, NodeAddress, NodeId};
@@ -110,6 +110,8 @@ pub(in crate::run) struct Branches {
     turns: u32,
     /// How many nodes have a place among those that may be under way at once; counted where that is bounded.
     under_way: u32,
+    /// What has succeeded in them and can be undone.
+    kept: KeptAll,
 }
 
 impl Branches {
@@ -122,6 +124,7 @@ impl Branches {
             room: 0,
             turns: 0,
             under_way: 0,
+            kept: KeptAll::default(),
         }
     }
 
@@ -236,6 +239,15 @@ impl Branches {
     /// Returns how many nodes are neither pending nor ended, in all branches.
     pub fn active(&self) -> u32 {
         self.root.active + self.others.values().map(|branch| branch.active).sum::<u32>()
+    }
+
+    /// Returns what has succeeded and can be undone.
+    pub fn kept(&self) -> &KeptAll {
+        &self.kept
+    }
+
+    pub fn kept_mut(&mut self) -> &mut KeptAll {
+        &mut self.kept
     }
 
     /// Returns how many nodes have a place among those that may be under way at once.

@@ -54,7 +54,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
                         sum.add(output);
                     }
                 }
-                Around::Loop(_) => {}
+                Around::Loop(_) | Around::Undo(_) => {}
             },
             Phase::Pending
             | Phase::AwaitingAssets { .. }
@@ -64,6 +64,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
             | Phase::Cancelled => {}
         }
     }
+    run.branches.kept().iter().for_each(|kept| sum.add(&kept.input));
     run.waiting.mail.payloads().for_each(|payload| sum.add(payload));
     for id in [BranchId::ROOT].into_iter().chain(run.branches.ids()) {
         let Some(branch) = run.branches.get(id) else { continue };

@@ -10,11 +10,13 @@
 //! | `part` | which nodes happen where only a part of it was asked for |
 //! | `place` | how the run itself names a node in a branch |
 //! | `scope` | what expressions see |
+//! | `kept` | what has succeeded and can be undone |
 //! | `large` | how much memory its large values take |
 
 mod around;
 mod assets;
 mod branch;
+mod kept;
 mod large;
 mod node;
 mod origin;
@@ -34,9 +36,10 @@ use crate::definition::Definition;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
-pub(super) use around::{Around, Each, EachNext, Try, Turns};
+pub(super) use around::{Around, Each, EachNext, Try, Turns, Undoing};
 pub(super) use assets::{Assets, Landing};
 pub(super) use branch::{Branch, Branches, State};
+pub(super) use kept::KeptAll;
 pub(crate) use large::large_bytes;
 pub(super) use node::{AwaitedMemo, NodeState, Phase};
 pub(super) use origin::Origin;
@@ -196,7 +199,7 @@ impl Run {
 
     /// Returns whether something may still happen to a node but that it is withdrawn.
     pub(super) fn goes_on(&self, place: Place) -> bool {
-        (self.ending.is_none() || self.is_in_finally(place)) && !self.branches.is_closing(place.branch)
+        (self.ending.is_none() || self.is_at_the_end(place)) && !self.branches.is_closing(place.branch)
     }
 
     /// Returns what an address names, whether or not its branch is open.

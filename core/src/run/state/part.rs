@@ -28,7 +28,7 @@ impl Part {
                 todo.extend(definition.region(outermost).nodes.clone().map(NodeIx));
             }
         }
-        let finally = definition.finally.into_iter();
+        let finally = definition.finally.into_iter().chain(definition.compensation.as_ref().map(|of| of.node));
         let whole = definition.regions.iter().filter_map(|region| match region.kind {
             RegionKind::Body { each } => Some((each, region.nodes.clone())),
             RegionKind::Root | RegionKind::Loop { .. } => None,
@@ -58,6 +58,9 @@ pub(in crate::run) fn check(definition: &Definition, targets: Vec<NodeId>) -> Re
         let ix = definition.find(target).ok_or_else(|| format!("there is no node `{target}`"))?;
         if definition.finally == Some(ix) {
             return Err(format!("`{target}` runs whatever the end, and is no target"));
+        }
+        if definition.waits_for_the_end(ix) {
+            return Err(format!("`{target}` undoes what has succeeded, and is no target"));
         }
         if is_in_a_body(definition, ix) {
             return Err(format!("`{target}` stands in a body, which happens as a whole: name the node around it"));

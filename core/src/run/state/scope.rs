@@ -99,11 +99,12 @@ impl Run {
         look(&self.scope(&assets, &root.state, (&output, &standing), &self.around_nothing(), now))
     }
 
-    /// The same, as it will be once the node has ended so.
+    /// The same, as it will be once the node has ended so, where perhaps more is bound.
     pub(in crate::run) fn with_scope_after<T>(
         &self,
         place: Place,
         end: WayOut<'_>,
+        beside: &[(&str, &Json)],
         now: Timestamp,
         look: impl FnOnce(&Scope<'_>) -> T,
     ) -> T {
@@ -121,7 +122,8 @@ impl Run {
             Arc::make_mut(&mut state).insert(key.clone(), result.clone());
         }
         let standing = |id: &str| self.standing_in(place.branch, id, Some((place, status)));
-        let around = self.around_of(place, None, None);
+        let mut around = self.around_of(place, None, None);
+        around.bound.splice(0..0, beside.iter().copied());
         look(&self.scope(&self.node(place).consumed, &state, (&output, &standing), &around, now))
     }
 
@@ -167,11 +169,11 @@ impl Run {
     /// Finds what is seen at a node of what is around it: the failure it stands behind, what bodies bind, and, in what runs
     /// whatever the end, how the run ends.
     fn around_of<'a>(&'a self, place: Place, error: Option<&'a RunFailure>, output: Option<&'a Json>) -> Around<'a> {
-        let ending = self.ending().filter(|_| self.is_in_finally(place));
+        let ending = self.ending().filter(|_| self.is_at_the_end(place));
         let of_end = || match ending? {
             Ending::Succeeded { .. } => None,
             Ending::Failed { failure } => Some(Cow::Borrowed(failure)),
-            Ending::Cancelled { reason } => Some(Cow::Owned(RunFailure::new("cancelled", reason.clone()))),
+            Ending::Cancelled { reason, keeps: _ } => Some(Cow::Owned(RunFailure::new("cancelled", reason.clone()))),
         };
         let caught = || self.failure_behind(place).map(Cow::Borrowed);
         Around {

@@ -12,7 +12,7 @@ use crate::definition::{Call, CallEnd, OnChildFailure};
 use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, InputVersion, Trigger};
 use crate::run::budget::Later;
 use crate::run::state::Due;
-use crate::run::{Run, RunEvent, RunFailure};
+use crate::run::{Ending, Run, RunEvent, RunFailure};
 use crate::{AssetId, Attempt, DefinitionVersion, Json, RunId};
 
 pub(super) struct Calls<'n> {
@@ -44,7 +44,7 @@ impl Kind for Calls<'_> {
     }
 
     fn withdraw(&self, step: &mut Step<'_, '_>) {
-        step.withdraw_child();
+        withdraw_child(step);
         step.cancel();
     }
 }
@@ -77,14 +77,15 @@ impl Step<'_, '_> {
             Answer::Ended { child, end } => end_call(self, call, attempt, child, end),
         }
     }
+}
 
-    /// Has the run cancelled that the current attempt waits for, if it waits for one.
-    pub(super) fn withdraw_child(&mut self) {
-        let waits = self.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
-        if let Some((attempt, child)) = waits {
-            let node = self.address();
-            self.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child });
-        }
+/// Has the run cancelled that the current attempt waits for, if it waits for one.
+pub(super) fn withdraw_child(step: &mut Step<'_, '_>) {
+    let waits = step.current_in_any_case().and_then(|current| Some((current.attempt, current.child()?.0)));
+    if let Some((attempt, child)) = waits {
+        let node = step.address();
+        let keeps = matches!(step.decision.run().ending(), Some(Ending::Cancelled { keeps: true, .. }));
+        step.decision.emit(RunEvent::ChildWithdrawn { node, attempt, child, keeps });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::route::{Exit, Failed};
 use super::signature::{check_output, refuse_output};
-use super::{Seen, Step, memo};
+use super::{Seen, Step, memo, undo};
 use crate::dialogue::InputVersion;
 use crate::run::budget::Later;
 use crate::run::describe::set_by;
@@ -42,16 +42,23 @@ impl Step<'_, '_> {
             Ok(news) => news,
             Err(failure) => return self.fail(failure, Some(attempt)),
         };
+        let kept = undo::kept(self, &output);
+        self.decision.turn.check_work()?;
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(failure) => return self.fail(failure, Some(attempt)),
+        };
         let (worker, started_at) = seen.unzip();
         let node = self.address();
         let reused = self.reused.take();
         let landed = self.state().asked.clone();
         let event =
             RunEvent::NodeSucceeded { node, attempt, output, assets, worker, started_at, taken, reused, landed };
-        let weight = news.iter().map(RunEvent::weight).fold(event.weight(), Weight::and);
+        let weight = news.iter().chain(&kept).map(RunEvent::weight).fold(event.weight(), Weight::and);
         if self.find_room(weight, Some(attempt))? {
             news.into_iter().for_each(|news| self.decision.emit(news));
             self.decision.emit(event);
+            kept.into_iter().for_each(|kept| self.decision.emit(kept));
             if let Some(failure) = failure {
                 self.decision.fail_in(self.place.branch, failure);
             }

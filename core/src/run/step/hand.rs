@@ -1,5 +1,6 @@
 //! A node that somebody takes in hand: it ends, or is due, by his word.
 
+use super::call::withdraw_child;
 use super::signature::check_output;
 use super::{Step, memo, signal};
 use crate::definition::SPAN_MAX;
@@ -154,7 +155,7 @@ fn check(step: &Step<'_, '_>, output: &Json, assets: Vec<ProducedAsset>) -> Resu
 /// Lets go of whatever the node waits for. Returns the signal that it had taken.
 fn overrule(step: &mut Step<'_, '_>, by: By) -> Option<Letter> {
     let taken = step.current().and_then(|current| current.taken()).cloned();
-    step.withdraw_child();
+    withdraw_child(step);
     memo::leave(step);
     let node = step.address();
     let By { reason } = by;

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::{Step, merge, together};
+use super::{Step, merge, together, undo};
 use crate::definition::{ForEach, OnTimeout};
 use crate::run::agenda::size_of;
 use crate::run::budget::Later;
@@ -14,8 +14,8 @@ use crate::run::{BranchKind, JoinClosing, RunEvent, RunFailure, produce};
 use crate::{Attempt, Json};
 
 /// What it costs to open a branch, and each node in it, in units of work.
-const BRANCH_WORK: u64 = 60;
-const NODE_WORK: u64 = 4;
+pub(super) const BRANCH_WORK: u64 = 60;
+pub(super) const NODE_WORK: u64 = 4;
 
 pub(super) struct Items<'n> {
     pub each: &'n ForEach,
@@ -73,6 +73,9 @@ impl Step<'_, '_> {
             let outcome = group.outcome.clone();
             return outcome.map_or(Ok(()), |outcome| together::end_try(self, outcome));
         }
+        if self.node().action.is_compensation() {
+            return undo::go_on(self);
+        }
         let (Some(each), Some(of)) = (each_of(self), self.node().action.for_each()) else { return Ok(()) };
         let run = self.decision.run();
         let next = each.next(of, run.branches.room(), size_of(run.definition(), self.place));
@@ -129,7 +132,7 @@ fn open_items(step: &mut Step<'_, '_>, count: u32) -> Result<(), Later> {
 fn each_of<'s>(step: &'s Step<'_, '_>) -> Option<&'s Each> {
     match step.state().phase.around()? {
         Around::Each(each) => Some(each),
-        Around::Loop(_) | Around::Group(_) => None,
+        Around::Loop(_) | Around::Group(_) | Around::Undo(_) => None,
     }
 }
 

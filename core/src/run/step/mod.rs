@@ -6,6 +6,7 @@
 //! | `kind` | which kinds of node there are, and what each has to say |
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal` |
 //! | `hand` | what becomes of a node that somebody ends, or puts off, by hand |
+//! | `undo` | what undoes a node is kept, and how all of it is undone |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -40,6 +41,7 @@ mod sleep;
 mod together;
 mod tolerate;
 mod turns;
+mod undo;
 
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
@@ -59,6 +61,7 @@ use pure::Pure;
 use signal::Listens;
 use sleep::Sleep;
 use together::Together;
+use undo::Undoes;
 
 use super::RunEvent;
 use super::attempt::CurrentAttempt;
@@ -187,6 +190,9 @@ impl<'d, 'a> Step<'d, 'a> {
 /// Renders the node's input, and lets its kind begin, or asks whether it has to.
 fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
     let node = step.node();
+    if let Some(failure) = undo::is_full(step) {
+        return step.fail(failure, None);
+    }
     match signature::find_params(step) {
         Ok(params) => step.params = params,
         Err(failure) => return step.fail(failure, None),

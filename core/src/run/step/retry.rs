@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::withdraw_child;
 use super::{Seen, Step};
 use crate::definition::{Backoff, Failures, Jitter, Pace};
 use crate::run::budget::Later;
@@ -102,7 +103,7 @@ impl Step<'_, '_> {
             Err(limit) => return self.give_up(event, limit.at(&self.address(), Some(attempt)), exhausted.withdraws()),
         };
         if exhausted.withdraws() {
-            self.withdraw_child();
+            withdraw_child(self);
         }
         self.decision.emit(event);
         self.decision.emit(RunEvent::RetryArmed { node: self.address(), attempt: attempt.next(), due_at });
@@ -116,7 +117,7 @@ impl Step<'_, '_> {
     fn give_up(&mut self, event: RunEvent, failure: RunFailure, withdraws: bool) -> Result<(), Later> {
         let failed = self.route_failure(failure)?;
         if withdraws {
-            self.withdraw_child();
+            withdraw_child(self);
         }
         self.decision.emit(event);
         self.take_failure_down(failed);

@@ -76,7 +76,7 @@ impl Exit {
         } else if let Err(limit) = work.take(run.state_of(place.branch).len() as u64) {
             Err(here(limit.into()))
         } else {
-            run.with_scope_after(place, end, now, |scope| route((run, place), &node.on_success, scope, work))
+            run.with_scope_after(place, end, &[], now, |scope| route((run, place), &node.on_success, scope, work))
                 .map_err(|error| here(error.into_failure()))
         };
         match route {

@@ -132,6 +132,7 @@ impl Aggregate for Run {
             | RunCommand::StartAttempt { .. }
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
+            | RunCommand::CancelRunKeeping { .. }
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
             | RunCommand::FireTimers {}
@@ -318,6 +319,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. }
+        | RunCommand::CancelRunKeeping { .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
         | RunCommand::FireTimers {}

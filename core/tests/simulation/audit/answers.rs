@@ -18,7 +18,7 @@ impl Audit {
             Command::Run { run, command: RunCommand::StartRun(_) } => {
                 assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
             }
-            Command::Run { run, command: RunCommand::CancelRun { .. } } => {
+            Command::Run { run, command: RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. } } => {
                 let books = &self.runs[run];
                 assert_eq!(books.end.or(books.ending), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
             }

@@ -31,8 +31,13 @@ pub async fn cancel(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let Caller { workspace, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
     let reason = operate::reason(&mut fields)?.unwrap_or_default();
+    let compensate = fields.field::<bool>("compensate", "true or false")?.unwrap_or(true);
     let _room = fields.finish()?;
-    let command = RunCommand::CancelRun { workspace: Some(workspace.clone()), reason };
+    let command = if compensate {
+        RunCommand::CancelRun { workspace: Some(workspace.clone()), reason }
+    } else {
+        RunCommand::CancelRunKeeping { workspace: Some(workspace.clone()), reason }
+    };
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
     let token = wish::submit(&api, &workspace, run, submission).await?;
     let readable = api.is_readable(&token, readable_within).await;

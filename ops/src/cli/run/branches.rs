@@ -64,6 +64,10 @@ pub fn counted(node: &Value) -> Option<String> {
     Some(match counts.get("kind").and_then(Value::as_str) {
         Some("turn") if node["bodyOf"].is_null() => format!("turn {total}"),
         Some("turn") => format!("{total} turns{}", some("open", "open")),
+        Some("undo") => {
+            let rest = [some("failed", "failed"), some("open", "open")].concat();
+            format!("{}/{total} undone{rest}", count("succeeded"))
+        }
         Some(_) | None => {
             let rest = [some("failed", "failed"), some("cancelled", "cancelled"), some("open", "open")].concat();
             format!("{}/{total} items{rest}", count("succeeded"))

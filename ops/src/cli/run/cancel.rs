@@ -16,6 +16,9 @@ pub struct CancelSettings {
     /// Recorded with the run.
     #[arg(long, default_value = "")]
     reason: String,
+    /// Leave what has succeeded as it is: undo nothing.
+    #[arg(long)]
+    no_compensate: bool,
     #[command(flatten)]
     api: ApiSettings,
 }
@@ -23,7 +26,11 @@ pub struct CancelSettings {
 pub async fn run(settings: CancelSettings) -> Result<ExitCode, Failure> {
     let client = Client::new(&settings.api)?;
     let request = client.request(Method::POST, &format!("/runs/{}/cancel", settings.run));
-    let cancelled = client.send(request.json(&json!({"reason": settings.reason}))).await?;
+    let mut said = json!({"reason": settings.reason});
+    if settings.no_compensate {
+        said["compensate"] = json!(false);
+    }
+    let cancelled = client.send(request.json(&said)).await?;
     show::answer(client.output, &cancelled, || {
         show::card(["runId", "status", "token"].map(|name| (name, show::cell(&cancelled[name]))))
     });

@@ -111,6 +111,11 @@ fn wait(wait: &Value) -> String {
         }
         "turn" => format!("turn {} of its loop", wait["turn"]),
         "try" => format!("try {} of its group", wait["attempt"]),
+        "compensation" => {
+            let count = |name: &str| wait[name].as_u64().unwrap_or_default();
+            let [undone, failed, left] = ["undone", "failed", "left"].map(count);
+            format!("what undoes what has succeeded: {undone} undone, {failed} could not be, {left} left")
+        }
         "place" => format!("a place among the {} nodes that may be under way at once", wait["parallelism"]),
         "recording" => {
             let key = wait["partitionKey"].as_str().map(|key| format!(" [{key}]")).unwrap_or_default();
