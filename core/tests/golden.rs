@@ -17,6 +17,8 @@ use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Attempt, DefinitionVersion, Json, Revision, Version};
 use serde_json::json;
 
+#[path = "golden_samples/people.rs"]
+mod people;
 #[path = "golden_samples/runs.rs"]
 mod runs;
 
@@ -107,6 +109,7 @@ fn samples() -> Vec<(&'static str, Event)> {
         WorkflowEvent::WorkflowApplied { version: DefinitionVersion::FIRST, content_hash, document: document.clone() };
     let selected = WorkflowEvent::VersionSelected { version: DefinitionVersion::FIRST };
     let mut samples: Vec<_> = runs().into_iter().map(|(file, event)| (file, Event::Run(event))).collect();
+    samples.extend(people::people().into_iter().map(|(file, event)| (file, Event::Run(event))));
     samples.extend(assets().into_iter().map(|(file, event)| (file, Event::Asset(event))));
     samples.push(("workflow-applied", Event::Workflow(applied)));
     samples.push(("version-selected", Event::Workflow(selected)));

@@ -73,11 +73,12 @@ mod template;
 mod typed;
 mod unfold;
 
-pub(crate) use action::signal_key_of;
 pub use action::{
-    Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal,
+    ASSIGNEES_MAX, Action, BuiltIn, Call, CallEnd, DESCRIPTION_BYTES_MAX, Execution, FORM_BYTES_MAX, HumanInput,
+    OnChildFailure, OnInvalid, Pause, SIGNALS_AWAITED_MAX, SignalWanted, TITLE_CHARS_MAX, WaitSignal, form_of,
     queue_of_engine, queue_of_job,
 };
+pub(crate) use action::{assignees_of, description_of, not_due, signal_key_of, title_of};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,

@@ -210,7 +210,7 @@ impl Run {
             Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::AwaitingMemo(awaited) => awaited.cleared,
-            Phase::Current(current) => current.taken().is_some(),
+            Phase::Current(current) => current.is_told(),
             Phase::Retrying { .. }
             | Phase::Around(_)
             | Phase::Succeeded
@@ -278,7 +278,8 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => false,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => false,
         }
 }
 

@@ -9,7 +9,8 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_memo, minds_memo, receive_signal, shortened};
+use super::step::{SaidByPerson, Step, answer_memo, answer_person, minds_memo, reassign_person};
+use super::step::{receive_signal, shortened};
 use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -97,7 +98,10 @@ pub(crate) fn complete_input_within(input: &Json, definition: &Definition, work:
 pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Result<Vec<RunEvent>, RunRejection> {
     let asker = if let RunCommand::CancelRun { workspace, .. } = &command {
         workspace.as_ref()
-    } else if let RunCommand::Signal { workspace, .. } = &command {
+    } else if let RunCommand::Signal { workspace, .. }
+    | RunCommand::AnswerPerson { workspace, .. }
+    | RunCommand::ReassignPerson { workspace, .. } = &command
+    {
         Some(workspace)
     } else {
         None
@@ -159,6 +163,14 @@ impl<'a> Decision<'a> {
             }
             RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
                 receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?;
+                Ok(())
+            }
+            RunCommand::AnswerPerson { workspace: _, node, attempt, answer, by, value } => {
+                answer_person(self, SaidByPerson { node, attempt, answer, by, value })?;
+                Ok(())
+            }
+            RunCommand::ReassignPerson { workspace: _, node, attempt, assignees, by, reason } => {
+                reassign_person(self, node, attempt, assignees, (by, reason))?;
                 Ok(())
             }
             RunCommand::FireTimers {} => {
@@ -259,6 +271,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::AnswerCall { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
+        RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }

@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunStatus;
+use super::{AwaitedSignal, PersonTask, RunStatus};
 use crate::definition::{OnMiss, Require};
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
+use crate::{
+    Actor, ActorName, CommandId, RunId, SessionId, SignalKey, SignalName, Slug, Timestamp, Version, WorkerId,
+    WorkspaceId,
+};
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, PartitionKey};
-use crate::{CommandId, RunId, SessionId, SignalKey, SignalName, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// How many branches one fact opens at most.
 pub const BRANCHES_OPENED_MAX: u32 = 1_000;
@@ -95,6 +98,31 @@ pub enum RunEvent {
     },
     /// An attempt takes a signal that was received, and goes on with it.
     SignalTaken { node: NodeAddress, attempt: Attempt, signal: CommandId },
+    /// An attempt asks people; what the form of their answers is stands in the definition.
+    PersonAsked { node: NodeAddress, attempt: Attempt, task: Box<PersonTask> },
+    /// Somebody answers. The last answer that an attempt waits for ends it.
+    PersonAnswered {
+        node: NodeAddress,
+        attempt: Attempt,
+        /// Each is received once.
+        answer: CommandId,
+        by: Actor,
+        value: Json,
+        /// Why the form does not allow it: then the attempt fails.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invalid: Option<String>,
+    },
+    /// From now on it is asked of these.
+    PersonReassigned {
+        node: NodeAddress,
+        attempt: Attempt,
+        assignees: Vec<ActorName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        reason: String,
+    },
+    /// Three quarters of the time are over, and whoever is asked has not answered.
+    PersonReminded { node: NodeAddress, attempt: Attempt },
     /// Which version is called is settled, and its run is told to start.
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
@@ -188,23 +216,6 @@ pub enum RunEvent {
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
     RunCancelled { reason: String },
-}
-
-/// A signal that an attempt waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AwaitedSignal {
-    pub name: SignalName,
-    /// Absent: it takes those without a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<SignalKey>,
-}
-
-impl AwaitedSignal {
-    /// Returns about how many bytes it has as JSON.
-    pub(in crate::run) fn len_bytes(&self) -> usize {
-        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
-    }
 }
 
 /// Why the branches of a `forEach` are withdrawn.
@@ -346,6 +357,10 @@ impl RunEvent {
             | Self::MemoLeft { node, .. }
             | Self::AttemptScheduled { node, .. }
             | Self::SignalTaken { node, .. }
+            | Self::PersonAsked { node, .. }
+            | Self::PersonAnswered { node, .. }
+            | Self::PersonReassigned { node, .. }
+            | Self::PersonReminded { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }

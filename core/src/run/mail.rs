@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use super::event::AwaitedSignal;
 use super::state::Place;
 use crate::{CommandId, Json, Revision, SignalKey, SignalName, Timestamp};
 
@@ -19,6 +18,23 @@ pub const SIGNALS_MAX: usize = 10_000;
 pub const SIGNAL_TAKERS_MAX: usize = 1_000;
 /// How many bytes the payload of a signal has.
 pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
+
+/// A signal that an attempt waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwaitedSignal {
+    pub name: SignalName,
+    /// Absent: it takes those without a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SignalKey>,
+}
+
+impl AwaitedSignal {
+    /// Returns about how many bytes it has as JSON.
+    pub(in crate::run) fn len_bytes(&self) -> usize {
+        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
+    }
+}
 
 /// A signal that was received. Checkpoints hold it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

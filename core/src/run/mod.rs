@@ -18,6 +18,7 @@
 //! | `finally` | what runs whatever the end |
 //! | `few` | an ordered set of which most have few members |
 //! | `mail` | what was said to it, and who waits for what |
+//! | `person` | what people are asked, and what they have answered |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `explain` | why a run stands where it does |
@@ -49,6 +50,7 @@ mod landing;
 mod legal;
 mod mail;
 mod output;
+mod person;
 mod produce;
 mod react;
 mod report;
@@ -66,8 +68,7 @@ pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
 pub use event::{
-    AssetNeed, AwaitedSignal, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset,
-    RunEvent,
+    AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent,
 };
 pub(crate) use evolve::evolve;
 pub use explain::{
@@ -78,7 +79,10 @@ pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
-pub use mail::{SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX};
+pub use mail::{
+    AwaitedSignal, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
+};
+pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
 pub use report::read_assets;

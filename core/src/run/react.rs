@@ -90,6 +90,10 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::SignalTaken { .. }
+        | RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -261,7 +265,8 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Group(_)
         | Execution::Calls(_)
         | Execution::Waits(_)
-        | Execution::Listens(_) => return None,
+        | Execution::Listens(_)
+        | Execution::Asks(_) => return None,
     };
     Some(Task {
         workspace: run.workspace().clone(),

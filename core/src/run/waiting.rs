@@ -3,6 +3,7 @@
 use super::Run;
 use super::few::Few;
 use super::mail::Mail;
+use super::person::People;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
@@ -11,6 +12,8 @@ use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, Wo
 pub(super) struct Waiting {
     /// What was said to the run, and who waits for more.
     pub mail: Mail,
+    /// What people have answered.
+    pub people: People,
     places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
@@ -24,8 +27,8 @@ pub(crate) enum Move {
 
 impl Waiting {
     /// Nobody waits yet.
-    pub fn of(mail: Mail) -> Self {
-        Self { mail, ..Self::default() }
+    pub fn of(mail: Mail, people: People) -> Self {
+        Self { mail, people, ..Self::default() }
     }
 
     /// Lets everything leave.
@@ -51,7 +54,7 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places && self.mail == other.mail
+        self.places == other.places && self.mail == other.mail && self.people == other.people
     }
 }
 

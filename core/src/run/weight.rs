@@ -1,6 +1,7 @@
 //! How much room a fact takes, and which of its values may stand beside the journal.
 
-use super::event::{AwaitedSignal, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use super::event::{BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use super::mail::AwaitedSignal;
 use crate::{Json, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
@@ -34,6 +35,7 @@ macro_rules! storable {
             | Self::AttemptScheduled { input: Some(input), .. }
             | Self::MemoAsked { input: Some(input), .. } => Some(input),
             Self::SignalReceived { payload, .. } => Some(payload),
+            Self::PersonAnswered { value, .. } => Some(value),
             Self::ItemsListed { items, .. } => Some(items),
             Self::NodeSucceeded { output, .. }
             | Self::RunSucceeded { output }
@@ -56,6 +58,9 @@ macro_rules! storable {
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
             | Self::SignalTaken { .. }
+            | Self::PersonAsked { .. }
+            | Self::PersonReassigned { .. }
+            | Self::PersonReminded { .. }
             | Self::ChildCalled { .. }
             | Self::ChildWithdrawn { .. }
             | Self::AttemptGranted { .. }
@@ -116,7 +121,13 @@ impl RunEvent {
             | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::PersonAsked { task, .. } => task.len_bytes(),
+            Self::PersonAnswered { invalid, .. } => invalid.as_ref().map_or(0, String::len),
+            Self::PersonReassigned { assignees, reason, .. } => {
+                reason.len() + assignees.iter().map(|name| 8 + name.as_str().len()).sum::<usize>()
+            }
             Self::RunStarted { .. }
+            | Self::PersonReminded { .. }
             | Self::MemoAsked { .. }
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }

@@ -86,6 +86,10 @@ impl Story {
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::PersonAsked { .. }
+            | RunEvent::PersonAnswered { .. }
+            | RunEvent::PersonReassigned { .. }
+            | RunEvent::PersonReminded { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

@@ -90,6 +90,8 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::WithdrawRun { .. }
             | RunCommand::StartRun(_)
             | RunCommand::Signal { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => {

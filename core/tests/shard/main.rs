@@ -32,6 +32,7 @@ mod outcomes;
 mod owner;
 mod panics;
 mod parts;
+mod people;
 mod pins;
 mod poison;
 mod quarantine;

@@ -288,6 +288,10 @@ fn word(event: &RunEvent) -> String {
         }
         RunEvent::SignalReceived { name, .. } => format!("hears({name})"),
         RunEvent::SignalTaken { node, .. } => format!("{node}:takes"),
+        RunEvent::PersonAsked { node, .. } => format!("{node}:asked"),
+        RunEvent::PersonAnswered { node, .. } => format!("{node}:answered"),
+        RunEvent::PersonReassigned { node, .. } => format!("{node}:reassigned"),
+        RunEvent::PersonReminded { node, .. } => format!("{node}:reminded"),
         RunEvent::ChildCalled { node, version, .. } => format!("{node}:calls@{version}"),
         RunEvent::ChildWithdrawn { node, .. } => format!("{node}:withdraws"),
         RunEvent::AttemptGranted { node, attempt, .. } => format!("{node}:granted{attempt}"),

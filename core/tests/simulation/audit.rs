@@ -218,6 +218,10 @@ impl Audit {
                 | RunEvent::MemoAsked { .. }
                 | RunEvent::MemoCleared { .. }
                 | RunEvent::SignalTaken { .. }
+                | RunEvent::PersonAsked { .. }
+                | RunEvent::PersonAnswered { .. }
+                | RunEvent::PersonReassigned { .. }
+                | RunEvent::PersonReminded { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }

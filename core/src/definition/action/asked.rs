@@ -1,6 +1,6 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
-use super::{Action, Call, EACH, Execution, GROUP, Pause, WaitSignal, noop, queue_of_engine, queue_of_job};
+use super::{Action, Call, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop, queue_of_engine, queue_of_job};
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -37,7 +37,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => queue_of_engine(),
+            | Execution::Listens(_)
+            | Execution::Asks(_) => queue_of_engine(),
         }
     }
 
@@ -51,7 +52,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => false,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => false,
         }
     }
 
@@ -71,7 +73,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => None,
         }
     }
 
@@ -86,7 +89,24 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
-            | Execution::Waits(_) => None,
+            | Execution::Waits(_)
+            | Execution::Asks(_) => None,
+        }
+    }
+
+    /// Returns what people are asked, where they are.
+    pub fn asks(&self) -> Option<&HumanInput> {
+        match &self.execution {
+            Execution::Asks(ask) => Some(ask),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Group(_)
+            | Execution::Calls(_)
+            | Execution::Waits(_)
+            | Execution::Listens(_) => None,
         }
     }
 
@@ -101,7 +121,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => None,
         }
     }
 
@@ -116,7 +137,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => {}
+            | Execution::Listens(_)
+            | Execution::Asks(_) => {}
         }
     }
 
@@ -131,7 +153,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => None,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => None,
         }
     }
 
@@ -143,7 +166,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(Pause::Until(_))
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => true,
             Execution::Fleet { .. }
             | Execution::Engine(_)
             | Execution::Inside { .. }
@@ -161,7 +185,8 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => true,
             Execution::Fails { .. } => false,
         }
     }
@@ -176,7 +201,8 @@ impl Action {
             | Execution::Group(_)
             // What it produces its child has recorded.
             | Execution::Calls(_)
-            | Execution::Listens(_) => true,
+            | Execution::Listens(_)
+            | Execution::Asks(_) => true,
             Execution::Fails { .. } | Execution::Waits(_) => false,
         }
     }

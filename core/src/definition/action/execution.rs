@@ -1,6 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
-use super::{Call, WaitSignal};
+use super::{Call, HumanInput, WaitSignal};
 use crate::JobSlug;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -27,6 +27,8 @@ pub enum Execution {
     Waits(Pause),
     /// Nobody; somebody outside says something to the run.
     Listens(Box<WaitSignal>),
+    /// Nobody but people, who are asked.
+    Asks(Box<HumanInput>),
 }
 
 /// How long time passes: ten years at most.

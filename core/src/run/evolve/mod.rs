@@ -2,6 +2,7 @@
 
 mod branches;
 mod due;
+mod people;
 mod signals;
 
 pub(super) use branches::may_lead_back;
@@ -85,7 +86,7 @@ impl<'r> Fold<'r> {
         match self.node(place).phase {
             Phase::Pending | Phase::AwaitingAssets { .. } | Phase::AwaitingMemo(_) => self.strike(Todo::Begin(place)),
             Phase::Around(_) => self.strike(Todo::Advance(place)),
-            Phase::Current(ref current) if current.taken().is_some() => self.strike(Todo::Begin(place)),
+            Phase::Current(ref current) if current.is_told() => self.strike(Todo::Begin(place)),
             Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Succeeded
@@ -240,9 +241,14 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
         RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => run.hear(event, now),
-        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child, signals } => {
+        RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. } => run.hear_of_people(event, now),
+        RunEvent::AttemptScheduled { node, attempt, lease, input, .. } => {
             let place = run.place(node);
             let revision = run.revision;
+            let asks = run.definition().node(place.node).action.asks().is_some();
             run.node_mut(place).attempts = attempt.get();
             if run.definition().node(place.node).retry.duration_max.is_some() {
                 run.node_mut(place).first_scheduled_at.get_or_insert(now);
@@ -255,11 +261,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     input: input.clone(),
                     scheduled_at: now,
                     revision,
-                    awaits: match child {
-                        Some(run) => Awaited::Child { run: *run, version: None },
-                        None if !signals.is_empty() => Awaited::one_of(signals),
-                        None => Awaited::of(*wakes_at, handed_to.clone(), *session),
-                    },
+                    awaits: Awaited::scheduled(event, asks),
                 })),
             );
         }

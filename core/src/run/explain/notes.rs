@@ -115,6 +115,10 @@ impl Notes {
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::PersonAsked { .. }
+            | RunEvent::PersonAnswered { .. }
+            | RunEvent::PersonReassigned { .. }
+            | RunEvent::PersonReminded { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::ChildCalled { .. }
             | RunEvent::ChildWithdrawn { .. }

@@ -133,6 +133,8 @@ impl Aggregate for Run {
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::Signal { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
         }
@@ -143,6 +145,8 @@ impl Aggregate for Run {
             start.input.len_bytes()
         } else if let RunCommand::Signal { payload, .. } = wish {
             payload.len_bytes()
+        } else if let RunCommand::AnswerPerson { value, .. } = wish {
+            value.len_bytes()
         } else {
             0
         }
@@ -318,6 +322,8 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::LoseAttempt { .. }
         | RunCommand::CancelRun { .. }
         | RunCommand::Signal { .. }
+        | RunCommand::AnswerPerson { .. }
+        | RunCommand::ReassignPerson { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }
