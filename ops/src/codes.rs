@@ -48,6 +48,13 @@ pub enum Code {
     SignalInvalid,
     SignalsFull,
     SignalsExhausted,
+    TaskNotFound,
+    TaskClosed,
+    NotAssigned,
+    AlreadyAnswered,
+    AnswerInvalid,
+    AssigneesInvalid,
+    AnswersExhausted,
     InputInvalid,
     NotCaughtUp,
     ProjectionBroken,
@@ -92,7 +99,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 66] = [
+pub const TABLE: [Entry; 73] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -137,6 +144,13 @@ pub const TABLE: [Entry; 66] = [
     entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
     entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),
     entry(Code::SignalsExhausted, "run/signals_exhausted", 409, "the run has received as many signals as a run ever does", "Start a new run for what comes."),
+    entry(Code::TaskNotFound, "task/not_found", 404, "nobody is asked anything there", "Check the run, the node with its branch, and the workspace; GET /tasks lists what is open."),
+    entry(Code::TaskClosed, "task/closed", 409, "the task is closed: it was answered, its time is over, or it was withdrawn", "Nothing: nobody waits for it any more."),
+    entry(Code::NotAssigned, "task/not_assigned", 403, "the task is assigned to other people", "Let one of its assignees answer, or reassign it."),
+    entry(Code::AlreadyAnswered, "task/already_answered", 409, "the same name has answered the task before", "Let somebody else answer: a quorum counts distinct names."),
+    entry(Code::AnswerInvalid, "task/answer_invalid", 422, "the answer is not what the form asks for", "Correct what the detail names; the task's form is the rule. The task is still open."),
+    entry(Code::AssigneesInvalid, "task/assignees_invalid", 422, "the task cannot be assigned so", "Name 1 to 100 people, of whom enough have not answered."),
+    entry(Code::AnswersExhausted, "run/answers_exhausted", 409, "the run has received as many answers as a run ever does", "Start a new run for what people are asked."),
     entry(Code::InputInvalid, "run/input_invalid", 422, "the input does not fit the workflow", "Correct what the detail names; the workflow's inputSchema is the rule."),
     entry(Code::NotCaughtUp, "read/not_caught_up", 504, "what was asked for is not projected yet", "Ask again after a moment; GET /projection says how far it is."),
     entry(Code::ProjectionBroken, "read/broken", 503, "the projection of this shard is broken", "Run `headwater rebuild`."),

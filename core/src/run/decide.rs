@@ -121,11 +121,15 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
     let mut decision = Decision::of(run, &definition, ground, turn);
+    let has_a_turn = matches!(command, RunCommand::Continue {} | RunCommand::FireTimers {});
     let granted = decision.take(command);
     if let Ok(step) = granted {
         step.expect("the first step of a decision waits for no other");
-        // It does of the agenda what it has room for.
-        decision.settle();
+        // It does of the agenda what it has room for. What changes nothing does nothing of it: asked again when it is
+        // forgotten, it would be decided twice (`SHD-3`).
+        if has_a_turn || decision.last().is_some() {
+            decision.settle();
+        }
     }
     let (events, spent) = decision.taken();
     ground.spent = spent;

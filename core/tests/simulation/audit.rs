@@ -6,6 +6,7 @@ mod branches;
 mod calls;
 mod compare;
 mod memos;
+mod people;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use headwater_core::{
 use branches::BranchBooks;
 use calls::CallBooks;
 use memos::MemoBooks;
+use people::PeopleBooks;
 use signals::SignalBooks;
 
 use crate::cluster::{BOUNDS, Wish};
@@ -44,6 +46,7 @@ pub struct Audit {
     acknowledged: BTreeSet<RunId>,
     pub calls: CallBooks,
     pub signals: SignalBooks,
+    pub people: PeopleBooks,
     pub memos: MemoBooks,
     pub bundles: u64,
 }
@@ -97,6 +100,7 @@ impl Audit {
             acknowledged: BTreeSet::new(),
             calls: CallBooks::default(),
             signals: SignalBooks::default(),
+            people: PeopleBooks::default(),
             memos: MemoBooks::default(),
             bundles: 0,
         }
@@ -143,6 +147,7 @@ impl Audit {
         }
         self.calls.learn(id, event);
         self.signals.learn(id, event);
+        self.people.learn(id, event);
         self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");

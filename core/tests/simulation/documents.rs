@@ -209,6 +209,9 @@ fn told(retry: &Value) -> Value {
     json!({"nodes": [
         {"id": "each", "forEach": {"items": 3, "join": {"quorum": 2}, "body": wait("item")}},
         wait("turn"),
+        {"id": "gate", "action": {"kind": "human_input", "title": "n is ${{ input.n }}", "due": "9s", "quorum": 2,
+            "form": {"type": "integer", "maximum": 80}, "onInvalid": "fail"},
+            "retry": {"maxAttempts": 2, "delay": "1s"}, "allowFailure": true},
         {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
         "transitions": [{"from": "each", "to": "turn"}, {"from": "turn", "to": "work"},
             {"from": "work", "to": "turn", "maxIterations": 2}]})

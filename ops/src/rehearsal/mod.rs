@@ -172,6 +172,7 @@ fn jobs_of(definition: &Definition) -> impl Iterator<Item = String> + '_ {
         | Execution::Group(_)
         | Execution::Calls(_)
         | Execution::Waits(_)
-        | Execution::Listens(_) => None,
+        | Execution::Listens(_)
+        | Execution::Asks(_) => None,
     })
 }

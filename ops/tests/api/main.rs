@@ -25,6 +25,7 @@ mod marks;
 mod named_runs;
 mod neighbours;
 mod outages;
+mod people;
 mod quarantine;
 mod readable;
 mod releases;

@@ -54,6 +54,10 @@ impl Changes {
                 RunEvent::MemoCleared { node } => resolved.push(node),
                 // What comes of it stands in the next event.
                 RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
+                RunEvent::PersonAsked { .. }
+                | RunEvent::PersonAnswered { .. }
+                | RunEvent::PersonReassigned { .. }
+                | RunEvent::PersonReminded { .. } => self.fold_people(run, event, time),
                 RunEvent::AttemptScheduled {
                     node,
                     attempt,

@@ -13,6 +13,7 @@ mod inventory;
 mod nodes;
 mod projection;
 mod runs;
+mod tasks;
 mod traces;
 mod values;
 mod workflows;
@@ -34,6 +35,7 @@ pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, Versi
 pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};
 pub use runs::{RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter};
+pub use tasks::{TaskDetail, TaskFilter, TaskId, TaskPage, TaskView, TasksAfter, task, tasks};
 pub use traces::{TRACES_MAX, TraceFilter, TracePage, TraceView, TracesAfter};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
 

@@ -194,6 +194,13 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::SignalInvalid { .. }) => Code::SignalInvalid,
             Rejection::Run(RunRejection::SignalsFull { .. }) => Code::SignalsFull,
             Rejection::Run(RunRejection::SignalsExhausted) => Code::SignalsExhausted,
+            Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,
+            Rejection::Run(RunRejection::TaskClosed) => Code::TaskClosed,
+            Rejection::Run(RunRejection::NotAssigned) => Code::NotAssigned,
+            Rejection::Run(RunRejection::AlreadyAnswered) => Code::AlreadyAnswered,
+            Rejection::Run(RunRejection::AnswerInvalid { .. }) => Code::AnswerInvalid,
+            Rejection::Run(RunRejection::AssigneesInvalid { .. }) => Code::AssigneesInvalid,
+            Rejection::Run(RunRejection::AnswersExhausted) => Code::AnswersExhausted,
             Rejection::Run(RunRejection::KeyReused { run }) => {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }

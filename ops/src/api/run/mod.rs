@@ -26,7 +26,7 @@ mod parts;
 mod signal;
 mod start;
 mod values;
-mod wish;
+pub(super) mod wish;
 
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ use crate::api::reading::Reading;
 use crate::codes::Code;
 
 pub use events::FOLLOWERS_MAX;
+pub(super) use start::idempotency_key;
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {

@@ -6,7 +6,7 @@ mod events;
 mod explain;
 mod export;
 mod get;
-mod given;
+pub(super) mod given;
 mod list;
 mod replay;
 mod signal;
