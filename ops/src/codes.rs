@@ -48,6 +48,9 @@ pub enum Code {
     SignalInvalid,
     SignalsFull,
     SignalsExhausted,
+    UpdateNotFound,
+    UpdateFailed,
+    ReplyForgotten,
     TaskNotFound,
     TaskClosed,
     NotAssigned,
@@ -99,7 +102,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 73] = [
+pub const TABLE: [Entry; 76] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -144,6 +147,9 @@ pub const TABLE: [Entry; 73] = [
     entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
     entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),
     entry(Code::SignalsExhausted, "run/signals_exhausted", 409, "the run has received as many signals as a run ever does", "Start a new run for what comes."),
+    entry(Code::UpdateNotFound, "update/not_found", 404, "the run has received no such update", "Check the run and the id; send the update."),
+    entry(Code::UpdateFailed, "update/failed", 422, "the node that took the update could not answer it", "Correct what the update says or the definition's `reply`; `nodeError` is what the node failed with."),
+    entry(Code::ReplyForgotten, "update/reply_forgotten", 410, "the update was answered so long ago that nobody knows any more with what", "Nothing: it was answered, and is not said again."),
     entry(Code::TaskNotFound, "task/not_found", 404, "nobody is asked anything there", "Check the run, the node with its branch, and the workspace; GET /tasks lists what is open."),
     entry(Code::TaskClosed, "task/closed", 409, "the task is closed: it was answered, its time is over, or it was withdrawn", "Nothing: nobody waits for it any more."),
     entry(Code::NotAssigned, "task/not_assigned", 403, "the task is assigned to other people", "Let one of its assignees answer, or reassign it."),

@@ -78,7 +78,7 @@ pub use action::{
     OnChildFailure, OnInvalid, Pause, SIGNALS_AWAITED_MAX, SignalWanted, TITLE_CHARS_MAX, WaitSignal, form_of,
     queue_of_engine, queue_of_job,
 };
-pub(crate) use action::{assignees_of, description_of, not_due, signal_key_of, title_of};
+pub(crate) use action::{SIGNAL, assignees_of, description_of, not_due, signal_key_of, title_of};
 pub use compile::{compilations, compile};
 pub use contract::{
     Automation, Declared, Freshness, Granularity, Meaning, Mode, Partitioning, TimeWindow, Wait, refused_at_the_door,

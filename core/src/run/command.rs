@@ -45,6 +45,9 @@ pub enum RunCommand {
         /// Whoever waits takes it, now; nobody does later.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         broadcast: bool,
+        /// Who says it waits for the reply of who takes it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        update: bool,
     },
     /// Somebody answers what people are asked at a node. What was answered before under the same id changes nothing, and
     /// another answer under it is refused. A run of another workspace is not there for him.
@@ -187,6 +190,10 @@ pub enum RunRejection {
     SignalsFull { kept: usize },
     #[error("the run has received as many signals as a run ever does: {SIGNALS_MAX}")]
     SignalsExhausted,
+    #[error("the run has received no such update")]
+    UpdateNotFound,
+    #[error("the update was answered so long ago that the run does not know any more with what")]
+    ReplyForgotten,
     #[error("nobody is asked anything at this node of the run")]
     TaskNotFound,
     /// Somebody was first, it is too late, or the run went on without it.

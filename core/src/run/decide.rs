@@ -165,8 +165,8 @@ impl<'a> Decision<'a> {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
                 Ok(())
             }
-            RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
-                receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?;
+            RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast, update } => {
+                receive_signal(self, signal, AwaitedSignal { name, key }, payload, (broadcast, update))?;
                 Ok(())
             }
             RunCommand::AnswerPerson { workspace: _, node, attempt, answer, by, value } => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AwaitedSignal, PersonTask, RunStatus};
+use super::{AwaitedSignal, PersonTask, ProducedAsset, Reply, RunStatus};
 use crate::definition::{OnMiss, Require};
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
@@ -95,9 +95,14 @@ pub enum RunEvent {
         /// Whoever waits takes it, now; nobody does later.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         broadcast: bool,
+        /// Somebody waits for the reply of who takes it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        update: bool,
     },
     /// An attempt takes a signal that was received, and goes on with it.
     SignalTaken { node: NodeAddress, attempt: Attempt, signal: CommandId },
+    /// An attempt that took an update answers it.
+    SignalAnswered { node: NodeAddress, attempt: Attempt, signal: CommandId, reply: Box<Reply> },
     /// An attempt asks people; what the form of their answers is stands in the definition.
     PersonAsked { node: NodeAddress, attempt: Attempt, task: Box<PersonTask> },
     /// Somebody answers. The last answer that an attempt waits for ends it.
@@ -294,22 +299,6 @@ pub struct AssetNeed {
     pub producer_input: Option<Json>,
 }
 
-/// An asset as a handler returned it, already checked against its schema.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProducedAsset {
-    pub asset_id: AssetId,
-    pub payload: Json,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub produced_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition_key: Option<PartitionKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<Json>,
-}
-
 /// How a run ends, once that is certain and something is still to be done before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -357,6 +346,7 @@ impl RunEvent {
             | Self::MemoLeft { node, .. }
             | Self::AttemptScheduled { node, .. }
             | Self::SignalTaken { node, .. }
+            | Self::SignalAnswered { node, .. }
             | Self::PersonAsked { node, .. }
             | Self::PersonAnswered { node, .. }
             | Self::PersonReassigned { node, .. }

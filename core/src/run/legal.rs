@@ -83,6 +83,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::MemoCleared { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::SignalTaken { .. }
+        | RunEvent::SignalAnswered { .. }
         | RunEvent::PersonAsked { .. }
         | RunEvent::PersonAnswered { .. }
         | RunEvent::PersonReassigned { .. }
@@ -193,6 +194,11 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::SignalTaken { attempt, .. } => {
             phase.current().is_some_and(|current| current.attempt == *attempt && current.listens_for().is_some())
         }
+        RunEvent::SignalAnswered { attempt, signal, .. } => {
+            let taken =
+                phase.current().filter(|current| current.attempt == *attempt).and_then(|current| current.taken());
+            taken.is_some_and(|letter| letter.update && letter.id == *signal)
+        }
         RunEvent::PersonAsked { attempt, .. } => asks(phase, *attempt, false),
         RunEvent::PersonAnswered { attempt, .. }
         | RunEvent::PersonReassigned { attempt, .. }
@@ -272,6 +278,8 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         signals.is_empty() != listens
     } else if let RunEvent::SignalTaken { signal, .. } = event {
         run.waiting.mail.keeps(*signal)
+    } else if let RunEvent::SignalAnswered { signal, .. } = event {
+        !run.waiting.replies.has(*signal)
     } else if let RunEvent::PersonAnswered { answer, .. } = event {
         run.waiting.people.what_said(*answer).is_none()
     } else {
@@ -310,6 +318,7 @@ impl RunEvent {
             Self::AttemptScheduled { .. } => "attemptScheduled",
             Self::SignalReceived { .. } => "signalReceived",
             Self::SignalTaken { .. } => "signalTaken",
+            Self::SignalAnswered { .. } => "signalAnswered",
             Self::PersonAsked { .. } => "personAsked",
             Self::PersonAnswered { .. } => "personAnswered",
             Self::PersonReassigned { .. } => "personReassigned",

@@ -90,6 +90,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::SignalTaken { .. }
+        | RunEvent::SignalAnswered { .. }
         | RunEvent::PersonAsked { .. }
         | RunEvent::PersonAnswered { .. }
         | RunEvent::PersonReassigned { .. }

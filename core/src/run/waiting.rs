@@ -4,6 +4,7 @@ use super::Run;
 use super::few::Few;
 use super::mail::Mail;
 use super::person::People;
+use super::replies::Replies;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
@@ -14,6 +15,8 @@ pub(super) struct Waiting {
     pub mail: Mail,
     /// What people have answered.
     pub people: People,
+    /// What updates were answered with.
+    pub replies: Replies,
     places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
@@ -27,8 +30,8 @@ pub(crate) enum Move {
 
 impl Waiting {
     /// Nobody waits yet.
-    pub fn of(mail: Mail, people: People) -> Self {
-        Self { mail, people, ..Self::default() }
+    pub fn of(mail: Mail, people: People, replies: Replies) -> Self {
+        Self { mail, people, replies, ..Self::default() }
     }
 
     /// Lets everything leave.
@@ -54,7 +57,10 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places && self.mail == other.mail && self.people == other.people
+        self.places == other.places
+            && self.mail == other.mail
+            && self.people == other.people
+            && self.replies == other.replies
     }
 }
 

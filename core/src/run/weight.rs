@@ -1,7 +1,8 @@
 //! How much room a fact takes, and which of its values may stand beside the journal.
 
-use super::event::{BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use super::event::{BranchOutcome, Ending, JoinClosing, RunEvent};
 use super::mail::AwaitedSignal;
+use super::produce::ProducedAsset;
 use crate::{Json, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
@@ -58,6 +59,7 @@ macro_rules! storable {
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
             | Self::SignalTaken { .. }
+            | Self::SignalAnswered { .. }
             | Self::PersonAsked { .. }
             | Self::PersonReassigned { .. }
             | Self::PersonReminded { .. }
@@ -121,6 +123,7 @@ impl RunEvent {
             | Self::BranchEnded { outcome: BranchOutcome::Failed { failure }, .. }
             | Self::JoinClosing { join: JoinClosing::Failed { failure }, .. } => failure.message.len(),
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::SignalAnswered { reply, .. } => reply.len_bytes(),
             Self::PersonAsked { task, .. } => task.len_bytes(),
             Self::PersonAnswered { invalid, .. } => invalid.as_ref().map_or(0, String::len),
             Self::PersonReassigned { assignees, reason, .. } => {

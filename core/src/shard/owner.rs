@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::Granted;
 use super::bundle::{Head, digest};
 use super::lane;
-use super::load::{Answer, Append, Load, Outcome, Released, Unanswered};
+use super::load::{Answer, Append, Load, Outcome, Released, Replied, Unanswered};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
@@ -373,6 +373,9 @@ impl<C> Owner<C> {
             answers,
             effects,
             ended: load.ended.into_iter().map(|(run, status)| (run, status, position)).collect(),
+            replied: (load.replied.into_iter())
+                .map(|(run, update, reply)| Replied { run, update, reply, position })
+                .collect(),
             sequence: has_effects.then_some(sequence),
         }
     }

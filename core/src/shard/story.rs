@@ -86,6 +86,7 @@ impl Story {
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::SignalAnswered { .. }
             | RunEvent::PersonAsked { .. }
             | RunEvent::PersonAnswered { .. }
             | RunEvent::PersonReassigned { .. }

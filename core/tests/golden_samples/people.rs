@@ -1,10 +1,10 @@
-//! One of each event of people, as it is written.
+//! One of each event of people and updates, as it is written.
 
-use headwater_core::run::{PersonTask, RunEvent};
+use headwater_core::run::{PersonTask, Reply, RunEvent};
 use headwater_core::{Actor, Attempt, CommandId, Json, NodeAddress};
 use serde_json::json;
 
-use crate::runs::{at, name};
+use crate::runs::{at, failure, name};
 
 pub fn people() -> Vec<(&'static str, RunEvent)> {
     let (node, attempt): (NodeAddress, _) = (name("gate"), Attempt::FIRST);
@@ -25,7 +25,26 @@ pub fn people() -> Vec<(&'static str, RunEvent)> {
         value: Json::of(&json!({"publish": true})),
         invalid,
     };
+    let reply = |value, failure| RunEvent::SignalAnswered {
+        node: name("gate"),
+        attempt,
+        signal: CommandId::from_uuid(uuid::Uuid::from_u128(9)),
+        reply: Box::new(Reply { value, failure }),
+    };
     vec![
+        (
+            "update-received",
+            RunEvent::SignalReceived {
+                signal: CommandId::from_uuid(uuid::Uuid::from_u128(9)),
+                name: name("approved"),
+                key: None,
+                payload: Json::null(),
+                broadcast: false,
+                update: true,
+            },
+        ),
+        ("signal-answered", reply(Json::of(&json!({"sum": 42})), None)),
+        ("signal-answered-badly", reply(Json::null(), Some(failure()))),
         ("person-asked", RunEvent::PersonAsked { node: node.clone(), attempt, task: Box::new(task) }),
         ("person-answered", answered(None)),
         ("person-answered-invalid", answered(Some("\"publish\" is a required property (at /)".into()))),

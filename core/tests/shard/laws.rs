@@ -95,7 +95,8 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                     json!({"kind": "wait_until", "time": "${{ timestamp(run.startedAt) + duration('5s') }}"})
                 }
                 2 if edges & 0x08 != 0 => {
-                    json!({"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop", "key": at}]})
+                    json!({"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop", "key": at}],
+                        "reply": {"n": "${{ signal.payload / (edges_ - 90) }}".replace("edges_", &edges.to_string())}})
                 }
                 2 if edges & 0x04 != 0 => json!({"kind": "human_input", "title": "n is ${{ input.n }}", "due": "9s",
                     "form": {"type": "integer", "maximum": 120}, "quorum": attempts,
@@ -223,6 +224,7 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                     key: (which % 2 != 0).then(|| (which % 8).to_string().parse().unwrap()),
                     payload: headwater_core::Json::of(step),
                     broadcast: which % 5 == 0,
+                    update: which % 7 == 0,
                 };
                 let _may_be_over = world.decide(Command::Run { run: runs[which % runs.len()], command });
             }

@@ -52,6 +52,7 @@ mod succession;
 mod tolerated;
 mod turn_laws;
 mod turns;
+mod updates;
 mod witnesses;
 mod workflows;
 mod world;

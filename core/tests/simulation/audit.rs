@@ -223,6 +223,7 @@ impl Audit {
                 | RunEvent::MemoAsked { .. }
                 | RunEvent::MemoCleared { .. }
                 | RunEvent::SignalTaken { .. }
+                | RunEvent::SignalAnswered { .. }
                 | RunEvent::PersonAsked { .. }
                 | RunEvent::PersonAnswered { .. }
                 | RunEvent::PersonReassigned { .. }

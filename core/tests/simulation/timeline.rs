@@ -52,6 +52,7 @@ fn of_run(event: &RunEvent) -> String {
         },
         RunEvent::SignalReceived { name, .. } => format!("hears({name})"),
         RunEvent::SignalTaken { node, .. } => format!("{node}:takes"),
+        RunEvent::SignalAnswered { node, .. } => format!("{node}:replies"),
         RunEvent::PersonAsked { node, .. } => format!("{node}:asked"),
         RunEvent::PersonAnswered { node, .. } => format!("{node}:answered"),
         RunEvent::PersonReassigned { node, .. } => format!("{node}:reassigned"),

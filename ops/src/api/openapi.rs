@@ -85,7 +85,9 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" | "/runs/{runId}/signals" => errors.extend([409, 422]),
+        "/runs/{runId}/updates" => errors.extend([409, 410, 422]),
         "/runs/{runId}/tasks/{node}/answers" | "/runs/{runId}/tasks/{node}/reassign" => errors.extend([409, 422]),
+        "/runs/{runId}/updates/{updateId}" => errors.extend([409, 422, 429]),
         "/runs/{runId}/cancel" | "/quarantine/{aggregate}/release" | "/holds/{shard}/release" => {
             errors.extend([409]);
         }

@@ -32,4 +32,5 @@ mod releases;
 mod reuse;
 mod signals;
 mod symbols;
+mod updates;
 mod values;

@@ -54,6 +54,8 @@ impl Changes {
                 RunEvent::MemoCleared { node } => resolved.push(node),
                 // What comes of it stands in the next event.
                 RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
+                // Whoever asks for it reads the event.
+                RunEvent::SignalAnswered { .. } => {}
                 RunEvent::PersonAsked { .. }
                 | RunEvent::PersonAnswered { .. }
                 | RunEvent::PersonReassigned { .. }

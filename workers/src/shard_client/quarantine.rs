@@ -29,6 +29,7 @@ impl ShardClient {
             Some(
                 ShardReply::Done { .. }
                 | ShardReply::Ended { .. }
+                | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }
@@ -62,6 +63,7 @@ impl ShardClient {
             Some(
                 ShardReply::Quarantine { .. }
                 | ShardReply::Ended { .. }
+                | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }

@@ -34,7 +34,7 @@ pub use human_input::{
     ASSIGNEES_MAX, DESCRIPTION_BYTES_MAX, FORM_BYTES_MAX, HumanInput, OnInvalid, TITLE_CHARS_MAX, form_of,
 };
 pub(crate) use human_input::{assignees_of, description_of, not_due, title_of};
-pub(crate) use wait_signal::key_of as signal_key_of;
+pub(crate) use wait_signal::{SIGNAL, key_of as signal_key_of};
 pub use wait_signal::{SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.

@@ -240,7 +240,9 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.list_if_ready(place);
         }
         RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
-        RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => run.hear(event, now),
+        RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } | RunEvent::SignalAnswered { .. } => {
+            run.hear(event, now);
+        }
         RunEvent::PersonAsked { .. }
         | RunEvent::PersonAnswered { .. }
         | RunEvent::PersonReassigned { .. }

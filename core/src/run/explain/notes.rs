@@ -115,6 +115,7 @@ impl Notes {
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }
+            | RunEvent::SignalAnswered { .. }
             | RunEvent::PersonAsked { .. }
             | RunEvent::PersonAnswered { .. }
             | RunEvent::PersonReassigned { .. }

@@ -194,6 +194,8 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::SignalInvalid { .. }) => Code::SignalInvalid,
             Rejection::Run(RunRejection::SignalsFull { .. }) => Code::SignalsFull,
             Rejection::Run(RunRejection::SignalsExhausted) => Code::SignalsExhausted,
+            Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
+            Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
             Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,
             Rejection::Run(RunRejection::TaskClosed) => Code::TaskClosed,
             Rejection::Run(RunRejection::NotAssigned) => Code::NotAssigned,

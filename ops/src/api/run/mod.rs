@@ -5,6 +5,7 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `signal` | how something is said to one |
+//! | `update` | how something is said to one that it answers |
 //! | `wish` | how that reaches its shard, and what is told of one that has ended |
 //! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
@@ -25,6 +26,7 @@ mod naming;
 mod parts;
 mod signal;
 mod start;
+mod update;
 mod values;
 pub(super) mod wish;
 
@@ -62,6 +64,11 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
         writes("/runs/{runId}/signals", post(signal::signal)),
+        Route { patience: PATIENCE + update::WAIT_MAX, ..writes("/runs/{runId}/updates", post(update::update)) },
+        Route {
+            patience: PATIENCE + update::WAIT_MAX,
+            ..reads("/runs/{runId}/updates/{updateId}", get(update::again))
+        },
     ]
 }
 

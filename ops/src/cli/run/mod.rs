@@ -11,6 +11,7 @@ mod list;
 mod replay;
 mod signal;
 mod start;
+mod update;
 mod watch;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ pub enum RunCommand {
     Watch(watch::WatchSettings),
     /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
     Signal(signal::SignalSettings),
+    /// Say something to a run, and wait for what it replies: exits with 1 when it has not in time.
+    Update(update::UpdateSettings),
     /// Stop a run.
     Cancel(cancel::CancelSettings),
 }
@@ -59,6 +62,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Replay(settings) => replay::run(&settings),
         RunCommand::Watch(settings) => watch::run(settings).await,
         RunCommand::Signal(settings) => signal::run(settings).await,
+        RunCommand::Update(settings) => update::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
     }
 }

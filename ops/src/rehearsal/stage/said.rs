@@ -28,7 +28,7 @@ impl Stage<'_> {
         for said in &self.case.signals {
             let Said { after, name, key, payload, broadcast, times } = said.clone();
             let (workspace, signal) = (workspace(), self.id());
-            let command = RunCommand::Signal { workspace, signal, name, key, payload, broadcast };
+            let command = RunCommand::Signal { workspace, signal, name, key, payload, broadcast, update: false };
             for _ in 0..times {
                 let submission = Submission::new(self.id(), Command::Run { run, command: command.clone() });
                 self.coming.insert((self.now.after(after), self.ids), submission);
