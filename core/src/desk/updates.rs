@@ -2,8 +2,8 @@
 
 use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
 use crate::protocol::ShardReply;
-use crate::run::{RunRejection, UpdateStanding};
-use crate::shard::{Position, Rejection, Replied};
+use crate::run::{Reply, RunRejection, UpdateStanding, standing_of_update};
+use crate::shard::{Position, Rejection};
 use crate::{CommandId, RunId, Sequence, WorkspaceId};
 
 /// Answers who asks for a reply when that is durable, or keeps the question until there is one.
@@ -17,7 +17,7 @@ pub(super) fn await_reply<R, T>(
     let shard = desk.owner.shard();
     let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
     let told = match shard.run(run).filter(|found| found.workspace() == workspace) {
-        Some(found) => match found.update(update) {
+        Some(found) => match standing_of_update(found, update) {
             UpdateStanding::Replied(reply) => {
                 // Of the bundle that the answer leaves with.
                 let ahead = 1 + u64::from(desk.owner.is_appending());
@@ -42,9 +42,14 @@ pub(super) fn await_reply<R, T>(
     desk.owner.hold(Caller(Asker::Reader { place, told: Box::new(told) }));
 }
 
-/// Updates were answered, and that is durable.
-pub(super) fn replied<R, T>(desk: &mut Desk<R, T>, replied: Vec<Replied>, out: &mut Vec<Output<R, T>>) {
-    for Replied { run, update, reply, position } in replied {
+/// Updates were answered in the bundle that has just landed.
+pub(super) fn replied<R, T>(
+    desk: &mut Desk<R, T>,
+    replied: Vec<(RunId, CommandId, Reply)>,
+    out: &mut Vec<Output<R, T>>,
+) {
+    let position = Position { shard: desk.owner.shard().id(), sequence: desk.owner.last() };
+    for (run, update, reply) in replied {
         for place in desk.answers.take_listeners(run, update) {
             let reply = reply.clone();
             desk.answers.reply(place, ShardReply::Replied { reply, position }, out);

@@ -9,9 +9,8 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::decision::Decision;
 use super::state::{Run, Timer, check_targets};
-use super::step::{SaidByPerson, Step, answer_memo, answer_person, minds_memo, reassign_person};
-use super::step::{receive_signal, shortened};
-use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
+use super::step::{Step, answer_memo, hear, minds_memo, shortened};
+use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, MemoAnswer, StartRun};
@@ -165,17 +164,9 @@ impl<'a> Decision<'a> {
                 self.end(Ending::Cancelled { reason: shortened(reason) });
                 Ok(())
             }
-            RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast, update } => {
-                receive_signal(self, signal, AwaitedSignal { name, key }, payload, (broadcast, update))?;
-                Ok(())
-            }
-            RunCommand::AnswerPerson { workspace: _, node, attempt, answer, by, value } => {
-                answer_person(self, SaidByPerson { node, attempt, answer, by, value })?;
-                Ok(())
-            }
-            RunCommand::ReassignPerson { workspace: _, node, attempt, assignees, by, reason } => {
-                reassign_person(self, node, attempt, assignees, (by, reason))?;
-                Ok(())
+            said
+            @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
+                Ok(hear(self, said)?)
             }
             RunCommand::FireTimers {} => {
                 self.fire_timers();

@@ -86,7 +86,9 @@ pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
-pub use replies::{REPLIES_KEPT_BYTES_MAX, REPLIES_KEPT_MAX, REPLY_BYTES_MAX, Reply, UpdateStanding};
+pub use replies::{
+    REPLIES_KEPT_BYTES_MAX, REPLIES_KEPT_MAX, REPLY_BYTES_MAX, Reply, UpdateStanding, standing_of_update,
+};
 pub use report::read_assets;
 pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;

@@ -64,11 +64,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => {
             ask_version(run, node, *attempt, 0, follows)
         }
-        RunEvent::ChildCalled { node, child, version, .. } => {
-            if let Some(start) = start_of_child(run, node, *child, *version) {
-                follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
-            }
-        }
+        RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, .. } => follows(RunEffect::ToRun { run: *child, said: withdrawal(run) }),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { output } => {
@@ -180,6 +176,18 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
 
 fn withdrawal(run: &Run) -> ToRun {
     ToRun::Withdraw { reason: format!("the run {} does not wait for it any more", run.id()) }
+}
+
+/// Tells the run that a node calls to start, where it still waits for that.
+fn call(
+    run: &Run,
+    node: &NodeAddress,
+    (child, version): (RunId, DefinitionVersion),
+    follows: &mut impl FnMut(RunEffect),
+) {
+    if let Some(start) = start_of_child(run, node, child, version) {
+        follows(RunEffect::ToRun { run: child, said: ToRun::Start(start) });
+    }
 }
 
 /// How a run starts that a node calls, and still waits for.

@@ -86,14 +86,12 @@ impl Replies {
     }
 }
 
-impl Run {
-    /// Returns where an update stands.
-    pub fn update(&self, update: CommandId) -> UpdateStanding {
-        match self.waiting.replies.of(update) {
-            Some(reply) => UpdateStanding::Replied(reply.clone()),
-            None if self.waiting.replies.has(update) => UpdateStanding::Forgotten,
-            None if self.waiting.mail.has_received(update) => UpdateStanding::Waits,
-            None => UpdateStanding::Unknown,
-        }
+/// Returns where an update of a run stands.
+pub fn standing_of_update(run: &Run, update: CommandId) -> UpdateStanding {
+    match run.waiting.replies.of(update) {
+        Some(reply) => UpdateStanding::Replied(reply.clone()),
+        None if run.waiting.replies.has(update) => UpdateStanding::Forgotten,
+        None if run.waiting.mail.has_received(update) => UpdateStanding::Waits,
+        None => UpdateStanding::Unknown,
     }
 }

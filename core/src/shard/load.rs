@@ -98,20 +98,11 @@ impl<C> Load<C> {
 fn replies_of(commit: &Commit) -> impl Iterator<Item = (RunId, CommandId, Reply)> + '_ {
     let run = if let AggregateId::Run(run) = commit.aggregate { Some(run) } else { None };
     run.into_iter().flat_map(|run| {
-        commit.events.iter().filter_map(move |event| match event {
-            Event::Run(RunEvent::SignalAnswered { signal, reply, .. }) => Some((run, *signal, (**reply).clone())),
-            _ => None,
+        commit.events.iter().filter_map(move |event| {
+            let Event::Run(RunEvent::SignalAnswered { signal, reply, .. }) = event else { return None };
+            Some((run, *signal, (**reply).clone()))
         })
     })
-}
-
-/// An update that was answered, at the place where it was.
-#[derive(Debug)]
-pub struct Replied {
-    pub run: RunId,
-    pub update: CommandId,
-    pub reply: Reply,
-    pub position: Position,
 }
 
 /// What the caller of a command is told, once it may be told.
@@ -150,7 +141,8 @@ pub struct Released<C> {
     pub effects: Vec<Effect>,
     /// The runs that ended, at the place where they did.
     pub ended: Vec<(RunId, RunStatus, Position)>,
-    pub replied: Vec<Replied>,
+    /// The updates that were answered, with what.
+    pub replied: Vec<(RunId, CommandId, Reply)>,
     /// To be named in [`super::Owner::effects_delivered`] with each way that its effects leave on; absent when there are none.
     pub sequence: Option<Sequence>,
 }

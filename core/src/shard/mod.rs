@@ -75,7 +75,7 @@ pub use incarnation::{Replaces, Resending};
 pub use kinds::{AggregateId, Command, Event, Record, Shown};
 pub use lane::{Lanes, Origin, Way};
 pub use lines::{QueueKey, Turn};
-pub use load::{Answer, Append, Outcome, Released, Replied};
+pub use load::{Answer, Append, Outcome, Released};
 pub use owner::Owner;
 pub use poison::{CommitPlace, Poison};
 pub use quarantine::{Aside, Quarantine, Release, ReleaseBy, TakenUp, next_released};

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::Granted;
 use super::bundle::{Head, digest};
 use super::lane;
-use super::load::{Answer, Append, Load, Outcome, Released, Replied, Unanswered};
+use super::load::{Answer, Append, Load, Outcome, Released, Unanswered};
 use super::outbox::{Inherited, Outbox};
 use super::poison::{self, CommitPlace, Poison};
 use super::reactions::Reactions;
@@ -368,15 +368,12 @@ impl<C> Owner<C> {
         effects.extend(self.shard.still_outstanding(load.anew));
         lane::number(self.shard.id(), sequence, &mut effects);
         self.outbox.sent(&self.shard, sequence, &effects);
-        let has_effects = !effects.is_empty();
         Released {
             answers,
+            sequence: (!effects.is_empty()).then_some(sequence),
             effects,
             ended: load.ended.into_iter().map(|(run, status)| (run, status, position)).collect(),
-            replied: (load.replied.into_iter())
-                .map(|(run, update, reply)| Replied { run, update, reply, position })
-                .collect(),
-            sequence: has_effects.then_some(sequence),
+            replied: load.replied,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use headwater_core::run::{
     REPLIES_KEPT_MAX, REPLY_BYTES_MAX, RunCommand, RunEvent, RunRejection, RunStatus, UpdateStanding,
+    standing_of_update,
 };
 use headwater_core::shard::{Command, Event, Rejection};
 use headwater_core::{CommandId, Json, RunId};
@@ -57,7 +58,7 @@ fn run_of(reply: &Value) -> (World, RunId) {
 }
 
 fn standing(world: &World, run: RunId, number: u128) -> UpdateStanding {
-    world.shard.run(run).unwrap().update(id(number))
+    standing_of_update(world.shard.run(run).unwrap(), id(number))
 }
 
 /// What was replied, in order.

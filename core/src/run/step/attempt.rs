@@ -8,7 +8,7 @@ use super::end::too_large;
 use super::retry::Again;
 use crate::run::budget::Later;
 use crate::run::weight::{NAMES_BYTES, Weight};
-use crate::run::{AwaitedSignal, Grant, PersonTask, Report, ReportOutcome, RunEvent, RunFailure, produce};
+use crate::run::{AwaitedSignal, Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
 /// How many bytes of a worker's or a caller's words are kept.
@@ -28,8 +28,8 @@ pub(super) enum Begins {
     Child(Option<DefinitionVersion>),
     /// Nobody's: one of these signals comes.
     Listening(Vec<AwaitedSignal>),
-    /// Nobody's: people are asked this.
-    Asking(Box<PersonTask>),
+    /// Nobody's: people are asked something of so many bytes.
+    Asking(usize),
 }
 
 impl Begins {
@@ -37,7 +37,7 @@ impl Begins {
     fn len_bytes(&self) -> usize {
         match self {
             Self::Listening(signals) => signals.iter().map(AwaitedSignal::len_bytes).sum(),
-            Self::Asking(task) => NAMES_BYTES + task.len_bytes(),
+            Self::Asking(bytes) => NAMES_BYTES + bytes,
             Self::Worker | Self::Sleep(_) | Self::Child(_) => 0,
         }
     }
@@ -61,7 +61,6 @@ impl Step<'_, '_> {
         let attempt = Attempt::new(self.state().attempts + 1);
         let lease = self.decision.lease(self.place, attempt);
         let queue = &self.node().queue;
-        let mut asked = None;
         let (hand, wakes_at, child, signals) = match begins {
             Begins::Worker => (self.decision.take_hand(queue), None, None, Vec::new()),
             Begins::Sleep(span) => (None, Some(self.decision.now().after(span)), None, Vec::new()),
@@ -69,10 +68,7 @@ impl Step<'_, '_> {
                 (None, None, Some((self.decision.child(self.place, attempt), version)), Vec::new())
             }
             Begins::Listening(signals) => (None, None, None, signals),
-            Begins::Asking(task) => {
-                asked = Some(task);
-                (None, None, None, Vec::new())
-            }
+            Begins::Asking(_) => (None, None, None, Vec::new()),
         };
         let (child, version) = child.unzip();
         let (handed_to, session) = hand.unzip();
@@ -88,10 +84,6 @@ impl Step<'_, '_> {
             child,
             signals,
         });
-        if let Some(task) = asked {
-            let node = self.address();
-            self.decision.emit(RunEvent::PersonAsked { node, attempt, task });
-        }
         if let Some((child, version)) = child.zip(version.flatten()) {
             call_child(self, attempt, child, version);
         }

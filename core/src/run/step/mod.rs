@@ -5,6 +5,7 @@
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
 //! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input` |
+//! | `outside` | what somebody outside says |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -28,6 +29,7 @@ mod kind;
 mod losers;
 mod memo;
 mod merge;
+mod outside;
 mod person;
 mod pure;
 mod ready;
@@ -43,9 +45,8 @@ mod turns;
 pub(super) use attempt::shortened;
 pub(super) use call::depth_of;
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
-pub(super) use person::{Said as SaidByPerson, answer as answer_person, reassign as reassign_person};
+pub(super) use outside::hear;
 pub(super) use ready::{Readiness, readiness};
-pub(super) use signal::receive as receive_signal;
 
 use attempt::{Begins, Seen};
 use call::Calls;

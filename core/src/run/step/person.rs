@@ -34,7 +34,15 @@ impl Kind for Asks<'_> {
             return go_on(step);
         }
         match task_of(step, self.ask) {
-            Ok(task) => step.schedule(input, Begins::Asking(Box::new(task))),
+            Ok(task) => {
+                step.schedule(input, Begins::Asking(task.len_bytes()))?;
+                // Unless it was more than ever fits.
+                if asking(step).is_some_and(|asking| asking.task.is_none()) {
+                    let (node, attempt, task) = (step.address(), step.attempt(), Box::new(task));
+                    step.decision.emit(RunEvent::PersonAsked { node, attempt, task });
+                }
+                Ok(())
+            }
             Err(failure) => step.fail(failure, None),
         }
     }
