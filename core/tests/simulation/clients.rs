@@ -149,7 +149,7 @@ impl Cluster {
             key: None,
             payload: Json::of(&self.chance.below(100)),
             broadcast: self.chance.percent(20),
-            update: false,
+            update: self.chance.percent(40),
         };
         let started = self.audit.is_acknowledged(run);
         for _ in 0..if self.mishap(25) { 3 } else { 1 } {

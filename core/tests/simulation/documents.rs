@@ -203,7 +203,8 @@ fn again(retry: &Value) -> Value {
 /// It waits for what clients say, in a loop and for each item, and not for ever.
 fn told(retry: &Value) -> Value {
     let wait = |id: &str| {
-        json!({"id": id, "action": {"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop"}]},
+        json!({"id": id, "action": {"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop"}],
+            "reply": "${{ signal.payload / (input.n - 3) }}"},
             "timeout": "9s", "retry": {"maxAttempts": 2, "delay": "1s"}, "allowFailure": true})
     };
     json!({"nodes": [

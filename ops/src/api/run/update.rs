@@ -133,6 +133,10 @@ async fn of_ended(
     let token = Token::of(ends);
     api.catch_up(&token).await?;
     let found = queries::reply(&api.reads, workspace, run, update).await?;
+    // Of one that has ended its shard no longer knows whose it is.
+    if found.is_none() && api.reads.run(workspace, run).await?.is_none() {
+        return Err(not_found(run));
+    }
     found.map(|reply| answered(run, update, reply, &token)).transpose()
 }
 
