@@ -142,14 +142,15 @@ impl Cluster {
         }
         let run = *self.chance.pick(among);
         let signal = self.command_id();
+        let broadcast = self.chance.percent(20);
         let command = RunCommand::Signal {
             workspace: workspace(),
             signal,
             name: if self.chance.percent(70) { "go" } else { "stop" }.parse().unwrap(),
             key: None,
             payload: Json::of(&self.chance.below(100)),
-            broadcast: self.chance.percent(20),
-            update: self.chance.percent(40),
+            broadcast,
+            update: !broadcast && self.chance.percent(40),
         };
         let started = self.audit.is_acknowledged(run);
         for _ in 0..if self.mishap(25) { 3 } else { 1 } {

@@ -290,7 +290,10 @@ impl Actor {
                 State::Over(..) | State::Round => continue,
                 State::Pending | State::Around("turn") => 0,
                 State::Awaiting | State::Around(_) => 1,
-                State::Queued(attempt) | State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
+                State::Queued(attempt)
+                | State::Scheduled(attempt)
+                | State::Asking(attempt)
+                | State::Retrying(attempt) => attempt,
             };
             events.push(RunEvent::NodeCancelled { node: node.clone() });
             *state = State::Over("cancelled", attempt);

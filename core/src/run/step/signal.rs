@@ -195,6 +195,9 @@ pub(in crate::run) fn receive(
     if takers.len() > SIGNAL_TAKERS_MAX {
         return Err(invalid(format!("more than {SIGNAL_TAKERS_MAX} nodes wait for it")));
     }
+    if broadcast && update {
+        return Err(invalid("an update is for one node, and not for all that wait".to_owned()));
+    }
     check(&payload).map_err(invalid)?;
     let AwaitedSignal { name, key } = said;
     let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast, update };
