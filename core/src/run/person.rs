@@ -102,37 +102,37 @@ impl Asking {
 /// Which answers a run has ever received, for what comes twice: what each said, by its hash. Most runs have none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(CommandId, u64)>", into = "Vec<(CommandId, u64)>")]
-pub(super) struct People(Option<Box<BTreeMap<CommandId, u64>>>);
+pub(super) struct People(BTreeMap<CommandId, u64>);
 
 impl From<Vec<(CommandId, u64)>> for People {
     fn from(received: Vec<(CommandId, u64)>) -> Self {
-        Self((!received.is_empty()).then(|| Box::new(received.into_iter().collect())))
+        Self(received.into_iter().collect())
     }
 }
 
 impl From<People> for Vec<(CommandId, u64)> {
     fn from(people: People) -> Self {
-        people.0.into_iter().flat_map(|received| received.into_iter()).collect()
+        people.0.into_iter().collect()
     }
 }
 
 impl People {
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 
     /// Returns how many have come.
     pub fn count(&self) -> usize {
-        self.0.as_ref().map_or(0, |received| received.len())
+        self.0.len()
     }
 
     /// Returns what was said under this id, by [`hash_of`], if anything ever was.
     pub fn what_said(&self, id: CommandId) -> Option<u64> {
-        self.0.as_ref()?.get(&id).copied()
+        self.0.get(&id).copied()
     }
 
     pub fn receive(&mut self, id: CommandId, said: u64) {
-        self.0.get_or_insert_default().insert(id, said);
+        self.0.insert(id, said);
     }
 }
 

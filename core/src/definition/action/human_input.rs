@@ -228,5 +228,5 @@ pub(crate) fn assignees_of(value: &Value) -> Result<Vec<ActorName>, String> {
 pub fn form_of(source: &Json, node: &str) -> Option<Json> {
     let source = source.to_value();
     let found = crate::definition::listed::nodes(&source).into_iter().find(|found| found.value["id"] == node)?;
-    found.value["action"].get("form").map(|form| Json::of(form))
+    found.value["action"].get("form").map(Json::of)
 }
