@@ -72,8 +72,8 @@ fn repository() -> PathBuf {
 fn tests_of_examples() -> Vec<PathBuf> {
     [
         "examples/directory-insights/directory-insights.test.yaml",
-        "examples/tests/patterns.test.yaml",
         "examples/ideation/ideation.test.yaml",
+        "examples/tests/patterns.test.yaml",
     ]
     .map(|path| repository().join(path))
     .to_vec()
