@@ -19,6 +19,8 @@ use serde_json::json;
 
 #[path = "golden_samples/hands.rs"]
 mod hands;
+#[path = "golden_samples/people.rs"]
+mod people;
 #[path = "golden_samples/runs.rs"]
 mod runs;
 
@@ -110,6 +112,7 @@ fn samples() -> Vec<(&'static str, Event)> {
     let selected = WorkflowEvent::VersionSelected { version: DefinitionVersion::FIRST };
     let mut samples: Vec<_> = runs().into_iter().map(|(file, event)| (file, Event::Run(event))).collect();
     samples.extend(hands::hands().into_iter().map(|(file, event)| (file, Event::Run(event))));
+    samples.extend(people::people().into_iter().map(|(file, event)| (file, Event::Run(event))));
     samples.extend(assets().into_iter().map(|(file, event)| (file, Event::Asset(event))));
     samples.push(("workflow-applied", Event::Workflow(applied)));
     samples.push(("version-selected", Event::Workflow(selected)));

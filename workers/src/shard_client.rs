@@ -9,6 +9,7 @@ mod queue;
 mod replies;
 mod runs;
 mod stalled;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,6 +122,7 @@ impl ShardClient {
             ShardReply::Done { position, granted } => Ok((position, granted)),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Ended { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
@@ -147,6 +149,7 @@ impl ShardClient {
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
             | ShardReply::Runs { .. }

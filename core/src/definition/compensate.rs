@@ -106,6 +106,7 @@ fn undoing(
         | Execution::Group(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
+        | Execution::Asks(_)
         | Execution::Undoes => {
             let message = format!(
                 "a {} undoes nothing: there are job, http_request, process, workflow_call, transform, noop",

@@ -75,11 +75,12 @@ mod template;
 mod typed;
 mod unfold;
 
-pub(crate) use action::signal_key_of;
 pub use action::{
-    Action, BuiltIn, Call, CallEnd, Execution, OnChildFailure, Pause, SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal,
+    ASSIGNEES_MAX, Action, BuiltIn, Call, CallEnd, DESCRIPTION_BYTES_MAX, Execution, FORM_BYTES_MAX, HumanInput,
+    OnChildFailure, OnInvalid, Pause, SIGNALS_AWAITED_MAX, SignalWanted, TITLE_CHARS_MAX, WaitSignal, form_of,
     queue_of_engine, queue_of_job,
 };
+pub(crate) use action::{SIGNAL, assignees_of, description_of, not_due, signal_key_of, title_of};
 pub(crate) use compensate::UNDONE;
 pub use compensate::{Compensation, Undo};
 pub use compile::{compilations, compile};

@@ -37,6 +37,8 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
         warn(places[1], "has no effect: the time of a call is its `timeout`");
     } else if action.is_some_and(|action| action.listens().is_some()) {
         warn(places[1], "has no effect: how long a signal is waited for is the `timeout`");
+    } else if action.is_some_and(|action| action.asks().is_some()) {
+        places.into_iter().for_each(|name| warn(name, "has no effect: the time of people is the action's `due`"));
     } else if action.is_some_and(|action| action.for_each().is_some()) {
         // Refused beside a `forEach`, and said so already.
     } else if action.is_some_and(|action| !action.has_worker() && !action.is_group()) {

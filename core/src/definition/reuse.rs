@@ -135,7 +135,9 @@ fn refused(action: &Action) -> Option<&'static str> {
         Execution::Inside { .. } | Execution::Fails { .. } => {
             Some("has no effect: the node is done inside the decision")
         }
-        Execution::Waits(_) | Execution::Listens(_) => Some("has no effect: a node that waits has no result"),
+        Execution::Waits(_) | Execution::Listens(_) | Execution::Asks(_) => {
+            Some("has no effect: a node that waits has no result")
+        }
         Execution::Each(_) | Execution::Group(_) | Execution::Undoes => Some("belongs to the nodes within"),
     }
 }

@@ -8,9 +8,9 @@ use super::watchers::Watchers;
 use super::{DeskSettings, Output};
 use crate::credit::Standing;
 use crate::protocol::{Malformed, ShardReply, Task, WorkAnswer, WorkReply};
-use crate::run::RunStatus;
+use crate::run::{RunRejection, RunStatus};
 use crate::shard::{Position, Rejection};
-use crate::{RunId, SessionId, ShardId};
+use crate::{CommandId, RunId, SessionId, ShardId};
 
 /// Everybody who waits: workers and the engine's own processes, each in a frame. Whoever has asked is answered once.
 #[derive(Debug)]
@@ -18,7 +18,9 @@ pub(super) struct Answers<R> {
     shard: ShardId,
     work: Frames<(R, SessionId), WorkReply>,
     commands: Frames<R, ShardReply>,
-    watchers: Watchers,
+    watchers: Watchers<RunId>,
+    /// Who waits for what an update is answered with.
+    listeners: Watchers<(RunId, CommandId)>,
     waiting_max: usize,
     message_bytes_max: usize,
     refusals: u64,
@@ -31,6 +33,7 @@ impl<R> Answers<R> {
             work: Frames::new(),
             commands: Frames::new(),
             watchers: Watchers::default(),
+            listeners: Watchers::default(),
             waiting_max: settings.requests_waiting_max,
             message_bytes_max: settings.message_bytes_max,
             refusals: 0,
@@ -50,7 +53,8 @@ impl<R> Answers<R> {
     /// Whether so many wait that whoever comes should come again.
     pub fn is_overloaded(&self) -> bool {
         // Who waits for a run's end waits long, and costs next to nothing.
-        self.work.waiting() + self.commands.waiting() > self.waiting_max + self.watchers.count()
+        self.work.waiting() + self.commands.waiting()
+            > self.waiting_max + self.watchers.count() + self.listeners.count()
     }
 
     /// Returns how many requests were refused so far.
@@ -112,16 +116,39 @@ impl<R> Answers<R> {
         }
     }
 
+    /// Keeps a question for what an update is answered with.
+    pub fn listen<T>(
+        &mut self,
+        run: RunId,
+        update: CommandId,
+        place: FramePlace,
+        since: Duration,
+        out: &mut Vec<Output<R, T>>,
+    ) {
+        if !self.listeners.add((run, update), place, since) {
+            self.refuse(place, Rejection::Overloaded, out);
+        }
+    }
+
+    /// Takes out those that wait for what an update is answered with.
+    pub fn take_listeners(&mut self, run: RunId, update: CommandId) -> Vec<FramePlace> {
+        self.listeners.of((run, update))
+    }
+
     /// Tells those that wait for a run how it ended.
     pub fn tell_end<T>(&mut self, run: RunId, status: RunStatus, position: Position, out: &mut Vec<Output<R, T>>) {
         for place in self.watchers.of(run) {
             self.reply(place, ShardReply::Ended { status, position }, out);
         }
+        let (first, last) = (CommandId::from_uuid(uuid::Uuid::nil()), CommandId::from_uuid(uuid::Uuid::max()));
+        for place in self.listeners.among((run, first)..=(run, last)) {
+            self.refuse(place, Rejection::Run(RunRejection::RunClosed { status }), out);
+        }
     }
 
     /// Lets those ask again that have waited for a run for so long that they have done so.
     pub fn let_watchers_ask_again<T>(&mut self, now: Duration, out: &mut Vec<Output<R, T>>) {
-        for place in self.watchers.old(now) {
+        for place in self.watchers.old(now).into_iter().chain(self.listeners.old(now)) {
             self.turn_away(Waits::Process(place), out);
         }
     }
@@ -140,8 +167,8 @@ impl<R> Answers<R> {
         }
     }
 
-    /// Gives back all that wait for the end of a run.
+    /// Gives back all that wait for the end of a run, or for a reply.
     pub fn abandon_watchers(&mut self) -> impl Iterator<Item = FramePlace> + use<R> {
-        std::mem::take(&mut self.watchers).abandon()
+        std::mem::take(&mut self.watchers).abandon().chain(std::mem::take(&mut self.listeners).abandon())
     }
 }

@@ -4,7 +4,7 @@ use super::appends::Writable;
 use super::line::{Arrival, Sender};
 use super::quarantine::listed;
 use super::releases::Releasing;
-use super::{Asker, Caller, Desk, FramePlace, Moment, Output};
+use super::{Asker, Caller, Desk, FramePlace, Moment, Output, updates};
 use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
@@ -48,6 +48,9 @@ impl<R, T> Desk<R, T> {
         let told = match asked {
             ShardRequest::Submit(submission) => return self.submit(Asker::Shard(place), *submission, None, at, out),
             ShardRequest::AwaitRun { run } => return self.await_run(place, run, at, out),
+            ShardRequest::AwaitReply { workspace, run, update } => {
+                return updates::await_reply(self, place, (&workspace, run, update), at, out);
+            }
             ShardRequest::Release { id, aggregate, by, actor } => {
                 return self.begin_release(aggregate, by, Releasing { id, actor, place }, out);
             }

@@ -52,7 +52,7 @@ impl Sender {
                 Self::Own => Self::Frame(frame),
                 sender @ (Self::Worker(_) | Self::Lane(_) | Self::Frame(_) | Self::Run(_)) => sender,
             },
-            ShardRequest::AwaitRun { run } => Self::Run(*run),
+            ShardRequest::AwaitRun { run } | ShardRequest::AwaitReply { run, .. } => Self::Run(*run),
             ShardRequest::DescribeAsset { .. }
             | ShardRequest::DescribeAction { .. }
             | ShardRequest::DescribeQueue { .. }

@@ -40,6 +40,7 @@ mod quarantine;
 mod releases;
 mod stepdown;
 mod takeover;
+mod updates;
 mod watchers;
 mod withheld;
 mod work;
@@ -185,7 +186,7 @@ impl<R, T> Desk<R, T> {
 
     fn appended(&mut self, sequence: Sequence, at: Moment, out: &mut Vec<Output<R, T>>) {
         let is_first = self.appends.land(at.steady);
-        let Released { answers, effects, ended, sequence } = self.owner.appended(sequence);
+        let Released { answers, effects, ended, replied, sequence } = self.owner.appended(sequence);
         if let Some(sequence) = sequence {
             out.push(Output::Deliver { sequence, effects });
         }
@@ -198,6 +199,7 @@ impl<R, T> Desk<R, T> {
         for answer in to_others.into_iter().chain(to_workers) {
             self.answer(answer, at, out);
         }
+        updates::replied(self, replied, out);
         for (run, status, position) in ended {
             self.answers.tell_end(run, status, position, out);
         }

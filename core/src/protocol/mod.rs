@@ -13,7 +13,7 @@ pub use reading::{Malformed, QUEUES_MAX, REQUESTS_MAX, ReadFrame, read_requests}
 
 use crate::asset::Declaration;
 use crate::credit::{Credit, Standing};
-use crate::run::{Report, RunStatus, RunsWanted};
+use crate::run::{Reply, Report, RunStatus, RunsWanted};
 pub use crate::shard::Granted;
 use crate::shard::{
     ActionKey, AggregateId, AssetKey, EffectPlace, Position, Quarantine, Rejection, ReleaseBy, Submission,
@@ -160,6 +160,9 @@ pub enum ShardRequest {
     Submit(Box<Submission>),
     /// Answer when the run has ended (at once if it has), or not at all before the caller's deadline.
     AwaitRun { run: RunId },
+    /// What an update was answered with, once it was; refused where the run has ended, or is not the workspace's. Releases that
+    /// do not know the question do not answer it.
+    AwaitReply { workspace: WorkspaceId, run: RunId, update: CommandId },
     /// Who produces and consumes the asset, as far as the shard knows. Not fenced: for advice.
     DescribeAsset { key: AssetKey },
     /// The document of a version of a reusable action, the current one where none is named; and which version a content is or
@@ -216,6 +219,7 @@ impl ShardRequest {
         match self {
             Self::Submit(wish) => Some(wish),
             Self::AwaitRun { .. }
+            | Self::AwaitReply { .. }
             | Self::DescribeAsset { .. }
             | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
@@ -245,6 +249,11 @@ pub enum ShardReply {
     /// The run has ended.
     Ended {
         status: RunStatus,
+        position: Position,
+    },
+    /// An update was answered, and that is durable at this place or before.
+    Replied {
+        reply: Reply,
         position: Position,
     },
     /// The declarations of an asset, by workflow; none for one nobody declares.

@@ -227,7 +227,7 @@ impl Run {
             Phase::Pending => readiness(self.definition().node(place.node), self.node(place)) != Readiness::Wait,
             Phase::AwaitingAssets { missing } => missing.is_empty(),
             Phase::AwaitingMemo(awaited) => awaited.cleared,
-            Phase::Current(current) => current.taken().is_some(),
+            Phase::Current(current) => current.is_told(),
             Phase::Retrying { .. }
             | Phase::Around(_)
             | Phase::Succeeded
@@ -327,6 +327,7 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Group(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => false,
         }
 }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::AwaitedSignal;
+use super::RunEvent;
+use super::mail::AwaitedSignal;
 use super::mail::Letter;
+use super::person::Asking;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, SessionId, Timestamp, WorkerId};
 
 /// The one attempt of a node that may report (`RUN-3`).
@@ -43,6 +45,8 @@ pub(super) enum Awaited {
     },
     /// The first of these signals.
     Signal(Box<Listening>),
+    /// What people answer.
+    Person(Box<Asking>),
 }
 
 /// What an attempt waits for that waits for a signal.
@@ -54,9 +58,17 @@ pub(super) struct Listening {
 }
 
 impl Awaited {
-    /// Returns what an attempt waits for that takes the first of these.
-    pub fn one_of(signals: &[AwaitedSignal]) -> Self {
-        Self::Signal(Box::new(Listening { signals: signals.to_vec(), taken: None }))
+    /// Returns what an attempt waits for that this event schedules; of a node that `asks` people, for them.
+    pub fn scheduled(event: &RunEvent, asks: bool) -> Self {
+        let RunEvent::AttemptScheduled { wakes_at, handed_to, session, child, signals, .. } = event else {
+            return Self::Room;
+        };
+        match child {
+            Some(run) => Self::Child { run: *run, version: None },
+            None if asks => Self::Person(Box::default()),
+            None if !signals.is_empty() => Self::Signal(Box::new(Listening { signals: signals.clone(), taken: None })),
+            None => Self::of(*wakes_at, handed_to.clone(), *session),
+        }
     }
 
     /// Returns what an attempt waits for that was scheduled so.
@@ -79,7 +91,11 @@ impl CurrentAttempt {
     pub fn wakes_at(&self) -> Option<Timestamp> {
         match self.awaits {
             Awaited::Time(at) => Some(at),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Child { .. } | Awaited::Signal(_) => None,
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Child { .. }
+            | Awaited::Signal(_)
+            | Awaited::Person(_) => None,
         }
     }
 
@@ -92,7 +108,7 @@ impl CurrentAttempt {
     pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
         match &self.awaits {
             Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) => None,
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) | Awaited::Person(_) => None,
         }
     }
 
@@ -100,7 +116,7 @@ impl CurrentAttempt {
     pub fn child(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
         match self.awaits {
             Awaited::Child { run, version } => Some((run, version)),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Signal(_) => None,
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Signal(_) | Awaited::Person(_) => None,
         }
     }
 
@@ -117,8 +133,30 @@ impl CurrentAttempt {
     fn listening(&self) -> Option<&Listening> {
         match &self.awaits {
             Awaited::Signal(listening) => Some(listening),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } => None,
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Person(_) => {
+                None
+            }
         }
+    }
+
+    /// Returns what people are asked, where it waits for them.
+    pub fn asking(&self) -> Option<&Asking> {
+        match &self.awaits {
+            Awaited::Person(asking) => Some(asking),
+            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) => {
+                None
+            }
+        }
+    }
+
+    /// Returns whether what it waits for of somebody outside has come: it goes on.
+    pub fn is_told(&self) -> bool {
+        self.taken().is_some() || self.asking().is_some_and(Asking::is_told)
+    }
+
+    /// Returns whether it waits for a time, a signal or people.
+    pub fn waits_outside(&self) -> bool {
+        self.wakes_at().is_some() || self.listens_for().is_some() || self.asking().is_some()
     }
 }
 
@@ -146,6 +184,8 @@ struct Stored {
     signals: Vec<AwaitedSignal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     taken: Option<Letter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    person: Option<Box<Asking>>,
 }
 
 impl From<Stored> for CurrentAttempt {
@@ -164,9 +204,11 @@ impl From<Stored> for CurrentAttempt {
             child_version,
             signals,
             taken,
+            person,
         } = stored;
         let mut awaits = match child {
             Some(run) => Awaited::Child { run, version: child_version },
+            None if person.is_some() => person.map_or(Awaited::Room, Awaited::Person),
             None if !signals.is_empty() => Awaited::Signal(Box::new(Listening { signals, taken })),
             None => Awaited::of(wakes_at, held_by, session),
         };
@@ -181,10 +223,18 @@ impl From<CurrentAttempt> for Stored {
     fn from(current: CurrentAttempt) -> Self {
         let (wakes_at, started) = (current.wakes_at(), current.is_started());
         let (child, child_version) = current.child().map_or((None, None), |(run, version)| (Some(run), version));
-        let (held_by, session, listening) = match current.awaits {
-            Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session, None),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None, None),
-            Awaited::Signal(listening) => (None, None, Some(*listening)),
+        let (mut listening, mut person) = (None, None);
+        let (held_by, session) = match current.awaits {
+            Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None),
+            Awaited::Signal(of) => {
+                listening = Some(*of);
+                (None, None)
+            }
+            Awaited::Person(asking) => {
+                person = Some(asking);
+                (None, None)
+            }
         };
         let (signals, taken) = listening.map_or((Vec::new(), None), |Listening { signals, taken }| (signals, taken));
         let CurrentAttempt { attempt, lease, input, scheduled_at, revision, awaits: _ } = current;
@@ -202,6 +252,7 @@ impl From<CurrentAttempt> for Stored {
             child_version,
             signals,
             taken,
+            person,
         }
     }
 }

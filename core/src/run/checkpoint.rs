@@ -11,6 +11,8 @@ use super::evolve::Fold;
 use super::few::Few;
 use super::halt::{HaltRecord, Halts};
 use super::mail::{Mail, MailRecord};
+use super::person::People;
+use super::replies::Replies;
 use super::state::{Around, Assets, Branch, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
 use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
@@ -58,6 +60,12 @@ pub(crate) struct RunRecord {
     /// What of it is halted. Since format 3.
     #[serde(default, skip_serializing_if = "HaltRecord::is_empty")]
     halts: HaltRecord,
+    /// What people have answered. Since format 3.
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    people: People,
+    /// What updates were answered with. Since format 3.
+    #[serde(default, skip_serializing_if = "Replies::is_empty")]
+    replies: Replies,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -222,7 +230,7 @@ impl RunRecord {
             timers: Few::default(),
             assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
-            waiting: Waiting::of(Mail::restored(self.mail), halts),
+            waiting: Waiting::of(Mail::restored(self.mail), self.people, self.replies, halts),
         };
         let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
         (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
@@ -356,6 +364,8 @@ impl Run {
             landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
             mail: waiting.mail.record(),
             halts: waiting.halts.record(self.definition()),
+            people: waiting.people.clone(),
+            replies: waiting.replies.clone(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeStatus, Operation, ProducedAsset, SIGNALS_MAX};
+use super::{ANSWERS_MAX, NodeStatus, Operation, ProducedAsset, SIGNALS_MAX};
 use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
-    AssetId, Attempt, CommandId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey, RunId, SessionId,
-    SignalKey, SignalName, Timestamp, Version, WorkerId, WorkspaceId,
+    Actor, ActorName, AssetId, Attempt, CommandId, DefinitionVersion, Json, LeaseToken, NodeAddress, PartitionKey,
+    RunId, SessionId, SignalKey, SignalName, Timestamp, Version, WorkerId, WorkspaceId,
 };
 
 /// A wish addressed to one run.
@@ -51,6 +51,33 @@ pub enum RunCommand {
         /// Whoever waits takes it, now; nobody does later.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         broadcast: bool,
+        /// Who says it waits for the reply of who takes it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        update: bool,
+    },
+    /// Somebody answers what people are asked at a node. What was answered before under the same id changes nothing, and
+    /// another answer under it is refused. A run of another workspace is not there for him.
+    AnswerPerson {
+        workspace: WorkspaceId,
+        node: NodeAddress,
+        /// Absent: whichever is open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<Attempt>,
+        answer: CommandId,
+        by: Actor,
+        value: Json,
+    },
+    /// Others are asked instead. The same of the workspace.
+    ReassignPerson {
+        workspace: WorkspaceId,
+        node: NodeAddress,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<Attempt>,
+        /// 1 to [`crate::definition::ASSIGNEES_MAX`].
+        assignees: Vec<ActorName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        reason: String,
     },
     /// Somebody takes it in hand. A run of another workspace is not there for him.
     Operate {
@@ -168,7 +195,7 @@ pub enum RunRejection {
     #[error("a run cannot be called so: {message}")]
     DescriptionInvalid { message: String },
     #[error(
-        "the idempotency key was used before for something else: another workflow, another input, other targets, another signal"
+        "the idempotency key was used before for something else: another workflow, another input, other targets, another signal, another answer"
     )]
     KeyReused { run: RunId },
     /// It may have started, ended and been forgotten.
@@ -190,6 +217,25 @@ pub enum RunRejection {
     OutputInvalid { message: String },
     #[error("the timer cannot be set so: {message}")]
     TimerInvalid { message: String },
+    #[error("the run has received no such update")]
+    UpdateNotFound,
+    #[error("the update was answered so long ago that the run does not know any more with what")]
+    ReplyForgotten,
+    #[error("nobody is asked anything at this node of the run")]
+    TaskNotFound,
+    /// Somebody was first, it is too late, or the run went on without it.
+    #[error("the task is closed: it was answered, its time is over, or it was withdrawn")]
+    TaskClosed,
+    #[error("the task is assigned to other people")]
+    NotAssigned,
+    #[error("the same name has answered the task before")]
+    AlreadyAnswered,
+    #[error("the answer is not what the form asks for: {message}")]
+    AnswerInvalid { message: String },
+    #[error("the task cannot be assigned so: {message}")]
+    AssigneesInvalid { message: String },
+    #[error("the run has received as many answers as a run ever does: {ANSWERS_MAX}")]
+    AnswersExhausted,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
 }

@@ -11,8 +11,8 @@ use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_memo, minds_memo, receive_signal, shortened};
-use super::{AwaitedSignal, Ending, RunEvent, RunFailure, RunStatus};
+use super::step::{Step, answer_memo, hear, minds_memo, shortened};
+use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
 use crate::dialogue::{INPUT_BYTES_MAX, MemoAnswer, StartRun};
@@ -100,7 +100,11 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let asker =
         if let RunCommand::CancelRun { workspace, .. } | RunCommand::CancelRunKeeping { workspace, .. } = &command {
             workspace.as_ref()
-        } else if let RunCommand::Signal { workspace, .. } | RunCommand::Operate { workspace, .. } = &command {
+        } else if let RunCommand::Signal { workspace, .. }
+        | RunCommand::Operate { workspace, .. }
+        | RunCommand::AnswerPerson { workspace, .. }
+        | RunCommand::ReassignPerson { workspace, .. } = &command
+        {
             Some(workspace)
         } else {
             None
@@ -124,11 +128,15 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
     let mut decision = Decision::of(run, &definition, ground, turn);
+    let has_a_turn = matches!(command, RunCommand::Continue {} | RunCommand::FireTimers {});
     let granted = decision.take(command);
     if let Ok(step) = granted {
         step.expect("the first step of a decision waits for no other");
-        // It does of the agenda what it has room for.
-        decision.settle();
+        // It does of the agenda what it has room for. What changes nothing does nothing of it: asked again when it is
+        // forgotten, it would be decided twice (`SHD-3`).
+        if has_a_turn || decision.last().is_some() {
+            decision.settle();
+        }
     }
     let (events, spent) = decision.taken();
     ground.spent = spent;
@@ -168,8 +176,9 @@ impl<'a> Decision<'a> {
                 self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
                 Ok(())
             }
-            RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast } => {
-                Ok(receive_signal(self, signal, AwaitedSignal { name, key }, payload, broadcast)?)
+            said
+            @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
+                Ok(hear(self, said)?)
             }
             RunCommand::Operate { workspace: _, operation, reason } => Ok(operate(self, operation, reason)?),
             RunCommand::FireTimers {} => {
@@ -270,6 +279,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::AnswerCall { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
+        RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }

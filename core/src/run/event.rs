@@ -5,13 +5,17 @@ mod parts;
 use serde::{Deserialize, Serialize};
 
 pub use super::ending::Ending;
-pub use parts::{AssetNeed, AwaitedSignal, BranchKind, BranchOutcome, JoinClosing, ProducedAsset};
+use super::{AwaitedSignal, PersonTask, ProducedAsset, Reply};
+pub use parts::{AssetNeed, BranchKind, BranchOutcome, JoinClosing};
 
 use crate::dialogue::{Asker, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
+use crate::{
+    Actor, ActorName, CommandId, RunId, SessionId, SignalKey, SignalName, Slug, Timestamp, Version, WorkerId,
+    WorkspaceId,
+};
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, PartitionKey};
-use crate::{CommandId, RunId, SessionId, SignalKey, SignalName, Slug, Timestamp, Version, WorkerId, WorkspaceId};
 
 /// How many branches one fact opens at most.
 pub const BRANCHES_OPENED_MAX: u32 = 1_000;
@@ -95,9 +99,39 @@ pub enum RunEvent {
         /// Whoever waits takes it, now; nobody does later.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         broadcast: bool,
+        /// Somebody waits for the reply of who takes it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        update: bool,
     },
     /// An attempt takes a signal that was received, and goes on with it.
     SignalTaken { node: NodeAddress, attempt: Attempt, signal: CommandId },
+    /// An attempt that took an update answers it.
+    SignalAnswered { node: NodeAddress, attempt: Attempt, signal: CommandId, reply: Box<Reply> },
+    /// An attempt asks people; what the form of their answers is stands in the definition.
+    PersonAsked { node: NodeAddress, attempt: Attempt, task: Box<PersonTask> },
+    /// Somebody answers. The last answer that an attempt waits for ends it.
+    PersonAnswered {
+        node: NodeAddress,
+        attempt: Attempt,
+        /// Each is received once.
+        answer: CommandId,
+        by: Actor,
+        value: Json,
+        /// Why the form does not allow it: then the attempt fails.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invalid: Option<String>,
+    },
+    /// From now on it is asked of these.
+    PersonReassigned {
+        node: NodeAddress,
+        attempt: Attempt,
+        assignees: Vec<ActorName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        reason: String,
+    },
+    /// Three quarters of the time are over, and whoever is asked has not answered.
+    PersonReminded { node: NodeAddress, attempt: Attempt },
     /// Which version is called is settled, and its run is told to start.
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
@@ -251,6 +285,11 @@ impl RunEvent {
             | Self::MemoLeft { node, .. }
             | Self::AttemptScheduled { node, .. }
             | Self::SignalTaken { node, .. }
+            | Self::SignalAnswered { node, .. }
+            | Self::PersonAsked { node, .. }
+            | Self::PersonAnswered { node, .. }
+            | Self::PersonReassigned { node, .. }
+            | Self::PersonReminded { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }

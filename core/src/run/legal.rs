@@ -87,6 +87,11 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::SignalTaken { .. }
         | RunEvent::NodeOverruled { .. }
         | RunEvent::TimerChanged { .. }
+        | RunEvent::SignalAnswered { .. }
+        | RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. }
         | RunEvent::ChildCalled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -248,6 +253,15 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::SignalTaken { attempt, .. } => {
             phase.current().is_some_and(|current| current.attempt == *attempt && current.listens_for().is_some())
         }
+        RunEvent::SignalAnswered { attempt, signal, .. } => {
+            let taken =
+                phase.current().filter(|current| current.attempt == *attempt).and_then(|current| current.taken());
+            taken.is_some_and(|letter| letter.update && letter.id == *signal)
+        }
+        RunEvent::PersonAsked { attempt, .. } => asks(phase, *attempt, false),
+        RunEvent::PersonAnswered { attempt, .. }
+        | RunEvent::PersonReassigned { attempt, .. }
+        | RunEvent::PersonReminded { attempt, .. } => asks(phase, *attempt, true),
         RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
         RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
         RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
@@ -303,6 +317,12 @@ fn awaits(phase: &Phase, attempt: Attempt, child: RunId, called: bool) -> bool {
     })
 }
 
+/// Whether a node is at this attempt, which waits for people, asked or to be asked.
+fn asks(phase: &Phase, attempt: Attempt, asked: bool) -> bool {
+    let current = phase.current().filter(|current| current.attempt == attempt && !current.is_told());
+    current.and_then(|current| current.asking()).is_some_and(|asking| asking.task.is_some() == asked)
+}
+
 /// Whether such a node can learn this: children are a call's,
 /// items are a `forEach`'s, and the first node of a loop happens in its turns only.
 fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
@@ -320,6 +340,10 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         signals.is_empty() != listens
     } else if let RunEvent::SignalTaken { signal, .. } = event {
         run.waiting.mail.keeps(*signal)
+    } else if let RunEvent::SignalAnswered { signal, .. } = event {
+        !run.waiting.replies.has(*signal)
+    } else if let RunEvent::PersonAnswered { answer, .. } = event {
+        run.waiting.people.what_said(*answer).is_none()
     } else {
         true
     };
@@ -364,6 +388,11 @@ impl RunEvent {
             Self::RunTerminated { .. } => "runTerminated",
             Self::NodeOverruled { .. } => "nodeOverruled",
             Self::TimerChanged { .. } => "timerChanged",
+            Self::SignalAnswered { .. } => "signalAnswered",
+            Self::PersonAsked { .. } => "personAsked",
+            Self::PersonAnswered { .. } => "personAnswered",
+            Self::PersonReassigned { .. } => "personReassigned",
+            Self::PersonReminded { .. } => "personReminded",
             Self::ChildCalled { .. } => "childCalled",
             Self::ChildWithdrawn { .. } => "childWithdrawn",
             Self::AttemptGranted { .. } => "attemptGranted",

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
-use super::event::AwaitedSignal;
 use super::state::Place;
 use crate::{CommandId, Json, Revision, SignalKey, SignalName, Timestamp};
 
@@ -19,6 +18,23 @@ pub const SIGNALS_MAX: usize = 10_000;
 pub const SIGNAL_TAKERS_MAX: usize = 1_000;
 /// How many bytes the payload of a signal has.
 pub const SIGNAL_BYTES_MAX: usize = 256 << 10;
+
+/// A signal that an attempt waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwaitedSignal {
+    pub name: SignalName,
+    /// Absent: it takes those without a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SignalKey>,
+}
+
+impl AwaitedSignal {
+    /// Returns about how many bytes it has as JSON.
+    pub(in crate::run) fn len_bytes(&self) -> usize {
+        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
+    }
+}
 
 /// A signal that was received. Checkpoints hold it as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +51,9 @@ pub(super) struct Letter {
     /// It is for whoever waited when it came.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broadcast: bool,
+    /// Somebody waits for the reply of who takes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub update: bool,
 }
 
 impl Letter {
@@ -154,7 +173,8 @@ impl Mail {
 
     pub fn receive(&mut self, letter: Letter) {
         let bag = self.0.get_or_insert_default();
-        bag.received.insert(letter.id, hash_of(&letter.name, letter.key.as_ref(), &letter.payload, letter.broadcast));
+        let said = hash_of(&letter.name, letter.key.as_ref(), &letter.payload, (letter.broadcast, letter.update));
+        bag.received.insert(letter.id, said);
         if letter.broadcast {
             bag.broadcast = Some(letter);
         } else {
@@ -208,9 +228,16 @@ impl Mail {
 }
 
 /// Returns a hash of what a signal says: the same in every release.
-pub(super) fn hash_of(name: &SignalName, key: Option<&SignalKey>, payload: &Json, broadcast: bool) -> u64 {
+pub(super) fn hash_of(
+    name: &SignalName,
+    key: Option<&SignalKey>,
+    payload: &Json,
+    (broadcast, update): (bool, bool),
+) -> u64 {
     let (key, marks) = (key.map_or("", SignalKey::as_str), [u8::from(key.is_some()), u8::from(broadcast)]);
-    let parts = [name.as_str().as_bytes(), key.as_bytes(), payload.as_str().as_bytes(), &marks];
+    let mut parts = vec![name.as_str().as_bytes(), key.as_bytes(), payload.as_str().as_bytes(), &marks];
+    // Older releases knew of none.
+    parts.extend(update.then_some(&b"update"[..]));
     CommandId::derived(&parts).as_uuid().as_u64_pair().0
 }
 

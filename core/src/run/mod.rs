@@ -21,6 +21,8 @@
 //! | `compensation` | what is undone before that |
 //! | `few` | an ordered set of which most have few members |
 //! | `mail` | what was said to it, and who waits for what |
+//! | `replies` | what updates were answered with |
+//! | `person` | what people are asked, and what they have answered |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `explain` | why a run stands where it does |
@@ -55,8 +57,10 @@ mod legal;
 mod mail;
 mod operate;
 mod output;
+mod person;
 mod produce;
 mod react;
+mod replies;
 mod report;
 mod settle;
 mod standing;
@@ -72,10 +76,7 @@ pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
-pub use event::{
-    AssetNeed, AwaitedSignal, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, ProducedAsset,
-    RunEvent,
-};
+pub use event::{AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, RunEvent};
 pub(crate) use evolve::evolve;
 pub use explain::{
     Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
@@ -85,10 +86,17 @@ pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
 pub(crate) use legal::check as check_legal;
-pub use mail::{SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX};
+pub use mail::{
+    AwaitedSignal, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
+};
 pub use operate::Operation;
+pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
+pub use produce::ProducedAsset;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
+pub use replies::{
+    REPLIES_KEPT_BYTES_MAX, REPLIES_KEPT_MAX, REPLY_BYTES_MAX, Reply, UpdateStanding, standing_of_update,
+};
 pub use report::read_assets;
 pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;

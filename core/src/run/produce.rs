@@ -3,11 +3,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::RunFailure;
-use super::event::ProducedAsset;
 use crate::definition::{Node, Produces, Schema, SchemaRefusal};
 use crate::expr::Work;
-use crate::{Json, Timestamp};
+use crate::{AssetId, Json, PartitionKey, Timestamp};
+
+/// An asset as a handler returned it, already checked against its schema.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProducedAsset {
+    pub asset_id: AssetId,
+    pub payload: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub produced_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<PartitionKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Json>,
+}
 
 /// Checks what a node returned.
 ///

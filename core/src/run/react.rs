@@ -64,11 +64,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => {
             ask_version(run, node, *attempt, 0, follows)
         }
-        RunEvent::ChildCalled { node, child, version, .. } => {
-            if let Some(start) = start_of_child(run, node, *child, *version) {
-                follows(RunEffect::ToRun { run: *child, said: ToRun::Start(start) });
-            }
-        }
+        RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
         RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
@@ -87,6 +83,11 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
         | RunEvent::TimerChanged { .. }
+        | RunEvent::SignalAnswered { .. }
+        | RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. }
         | RunEvent::AttemptScheduled { .. }
         | RunEvent::AttemptGranted { .. }
         | RunEvent::AttemptReturned { .. }
@@ -191,6 +192,18 @@ fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEf
     follows(RunEffect::ToRun { run: child, said: ToRun::Withdraw { reason, keeps } });
 }
 
+/// Tells the run that a node calls to start, where it still waits for that.
+fn call(
+    run: &Run,
+    node: &NodeAddress,
+    (child, version): (RunId, DefinitionVersion),
+    follows: &mut impl FnMut(RunEffect),
+) {
+    if let Some(start) = start_of_child(run, node, child, version) {
+        follows(RunEffect::ToRun { run: child, said: ToRun::Start(start) });
+    }
+}
+
 /// How a run starts that a node calls, and still waits for.
 fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: DefinitionVersion) -> Option<StartRun> {
     let place = run.find(address)?;
@@ -276,6 +289,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Calls(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
+        | Execution::Asks(_)
         | Execution::Undoes => return None,
     };
     Some(Task {

@@ -4,6 +4,8 @@ use super::Run;
 use super::few::Few;
 use super::halt::Halts;
 use super::mail::Mail;
+use super::person::People;
+use super::replies::Replies;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
@@ -14,6 +16,10 @@ pub(super) struct Waiting {
     pub mail: Mail,
     /// What of the run is halted: that waits for nobody but whoever resumes it.
     pub halts: Halts,
+    /// What people have answered.
+    pub people: People,
+    /// What updates were answered with.
+    pub replies: Replies,
     places: Few<(QueueName, Revision, Place)>,
     moves: Vec<(QueueName, Move)>,
 }
@@ -27,8 +33,8 @@ pub(crate) enum Move {
 
 impl Waiting {
     /// Nobody waits yet.
-    pub fn of(mail: Mail, halts: Halts) -> Self {
-        Self { mail, halts, ..Self::default() }
+    pub fn of(mail: Mail, people: People, replies: Replies, halts: Halts) -> Self {
+        Self { mail, people, replies, halts, ..Self::default() }
     }
 
     /// Lets everything leave.
@@ -55,7 +61,11 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places && self.mail == other.mail && self.halts == other.halts
+        self.places == other.places
+            && self.mail == other.mail
+            && self.people == other.people
+            && self.replies == other.replies
+            && self.halts == other.halts
     }
 }
 

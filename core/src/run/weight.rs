@@ -1,6 +1,8 @@
 //! How much room a fact takes, and which of its values may stand beside the journal.
 
-use super::event::{AwaitedSignal, BranchOutcome, Ending, JoinClosing, ProducedAsset, RunEvent};
+use super::event::{BranchOutcome, Ending, JoinClosing, RunEvent};
+use super::mail::AwaitedSignal;
+use super::produce::ProducedAsset;
 use crate::{Json, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
@@ -34,6 +36,7 @@ macro_rules! storable {
             | Self::AttemptScheduled { input: Some(input), .. }
             | Self::MemoAsked { input: Some(input), .. } => Some(input),
             Self::SignalReceived { payload, .. } => Some(payload),
+            Self::PersonAnswered { value, .. } => Some(value),
             Self::ItemsListed { items, .. } => Some(items),
             Self::CompensationKept { input, .. } => Some(input),
             Self::NodeSucceeded { output, .. }
@@ -57,6 +60,10 @@ macro_rules! storable {
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
             | Self::SignalTaken { .. }
+            | Self::SignalAnswered { .. }
+            | Self::PersonAsked { .. }
+            | Self::PersonReassigned { .. }
+            | Self::PersonReminded { .. }
             | Self::ChildCalled { .. }
             | Self::ChildWithdrawn { .. }
             | Self::AttemptGranted { .. }
@@ -126,7 +133,14 @@ impl RunEvent {
             | Self::NodeOverruled { reason, .. }
             | Self::TimerChanged { reason, .. } => reason.as_ref().map_or(0, String::len),
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::SignalAnswered { reply, .. } => reply.len_bytes(),
+            Self::PersonAsked { task, .. } => task.len_bytes(),
+            Self::PersonAnswered { invalid, .. } => invalid.as_ref().map_or(0, String::len),
+            Self::PersonReassigned { assignees, reason, .. } => {
+                reason.len() + assignees.iter().map(|name| 8 + name.as_str().len()).sum::<usize>()
+            }
             Self::RunStarted { .. }
+            | Self::PersonReminded { .. }
             | Self::MemoAsked { .. }
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }

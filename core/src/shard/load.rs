@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::stored::{Stowage, Stowed};
-use super::{Aside, Decided, Effect, EffectPlace, Granted, HandedTasks, Position, Rejection};
-use crate::run::RunStatus;
-use crate::{BundleId, RunId, Sequence, ShardId};
+use super::{
+    AggregateId, Aside, Commit, Decided, Effect, EffectPlace, Event, Granted, HandedTasks, Position, Rejection,
+};
+use crate::run::{Reply, RunEvent, RunStatus};
+use crate::{BundleId, CommandId, RunId, Sequence, ShardId};
 
 #[derive(Debug)]
 pub(super) struct Unanswered<C> {
@@ -29,6 +31,8 @@ pub(super) struct Load<C> {
     /// What is asked anew with it and follows from no commit of it: behind its effects, so that they keep their places.
     pub anew: Vec<Effect>,
     pub ended: Vec<(RunId, RunStatus)>,
+    /// The updates that were answered.
+    pub replied: Vec<(RunId, CommandId, Reply)>,
     /// The places of other shards' journals that were heard with it.
     pub heard: BTreeMap<ShardId, EffectPlace>,
     pub aside: Aside,
@@ -54,6 +58,7 @@ impl<C> Load<C> {
             follows: Vec::new(),
             anew: Vec::new(),
             ended: Vec::new(),
+            replied: Vec::new(),
             heard: BTreeMap::new(),
             aside: Aside::default(),
             aside_bytes: 0,
@@ -74,6 +79,7 @@ impl<C> Load<C> {
             if let Some(workspace) = stores_in {
                 self.stowed_bytes += commit.stow(workspace, stored_from, &mut self.stowage);
             }
+            self.replied.extend(replies_of(&commit));
             self.releases |= commit.is_release();
             if self.count > 0 {
                 self.commits.push(b',');
@@ -86,6 +92,17 @@ impl<C> Load<C> {
         }
         (granted, tasks)
     }
+}
+
+/// The updates that a commit answers.
+fn replies_of(commit: &Commit) -> impl Iterator<Item = (RunId, CommandId, Reply)> + '_ {
+    let run = if let AggregateId::Run(run) = commit.aggregate { Some(run) } else { None };
+    run.into_iter().flat_map(|run| {
+        commit.events.iter().filter_map(move |event| {
+            let Event::Run(RunEvent::SignalAnswered { signal, reply, .. }) = event else { return None };
+            Some((run, *signal, (**reply).clone()))
+        })
+    })
 }
 
 /// What the caller of a command is told, once it may be told.
@@ -124,6 +141,8 @@ pub struct Released<C> {
     pub effects: Vec<Effect>,
     /// The runs that ended, at the place where they did.
     pub ended: Vec<(RunId, RunStatus, Position)>,
+    /// The updates that were answered, with what.
+    pub replied: Vec<(RunId, CommandId, Reply)>,
     /// To be named in [`super::Owner::effects_delivered`] with each way that its effects leave on; absent when there are none.
     pub sequence: Option<Sequence>,
 }

@@ -368,12 +368,12 @@ impl<C> Owner<C> {
         effects.extend(self.shard.still_outstanding(load.anew));
         lane::number(self.shard.id(), sequence, &mut effects);
         self.outbox.sent(&self.shard, sequence, &effects);
-        let has_effects = !effects.is_empty();
         Released {
             answers,
+            sequence: (!effects.is_empty()).then_some(sequence),
             effects,
             ended: load.ended.into_iter().map(|(run, status)| (run, status, position)).collect(),
-            sequence: has_effects.then_some(sequence),
+            replied: load.replied,
         }
     }
 

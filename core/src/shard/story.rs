@@ -92,6 +92,11 @@ impl Story {
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
             | RunEvent::CompensationKept { .. }
+            | RunEvent::SignalAnswered { .. }
+            | RunEvent::PersonAsked { .. }
+            | RunEvent::PersonAnswered { .. }
+            | RunEvent::PersonReassigned { .. }
+            | RunEvent::PersonReminded { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::AttemptGranted { .. }
             | RunEvent::AttemptReturned { .. }

@@ -4,6 +4,7 @@ use headwater_core::definition::compile;
 use serde_json::{Value, json};
 
 mod compensation;
+mod people;
 mod policies;
 mod regions;
 mod reuse;
@@ -86,7 +87,7 @@ fn everything_that_is_wrong_is_reported_with_its_place() {
         ),
         (with_step(json!({"id": "a", "action": "llm_call"})), &["/steps/0/action unknown_action"]),
         (with_step(json!({"id": "a", "type": "transfrm"})), &["/steps/0/type unknown_action"]),
-        (with_step(json!({"id": "a", "action": {"kind": "human_input"}})), &["/steps/0/action/kind unknown_action"]),
+        (with_step(json!({"id": "a", "action": {"kind": "llm_call"}})), &["/steps/0/action/kind unknown_action"]),
         (with_step(json!({"id": "a", "action": {"kind": "transform"}})), &["/steps/0/action/output missing_field"]),
         (with_step(json!({"id": "a", "action": "process"})), &["/steps/0/input missing_field"]),
         (
@@ -331,7 +332,7 @@ fn messages_say_what_to_write() {
             with_step(json!({"id": "a", "action": {"kind": "wait_signal", "name": "a", "signals": [{"name": "b"}]}})),
             "there is no field `name`",
         ),
-        (with_step(json!({"id": "a", "action": "human_input"})), "job, http_request, process, transform, noop, sleep"),
+        (with_step(json!({"id": "a", "action": "llm_call"})), "job, http_request, process, transform, noop, sleep"),
         (
             with_steps(
                 json!([{"id": "a", "jobSlug": "x", "dependsOn": ["b"]}, {"id": "b", "jobSlug": "x", "dependsOn": ["a"]}]),

@@ -12,6 +12,7 @@
 //! | `told` | what a worker is told, when, and when it is called |
 //! | `weight` | how much what waits weighs, and that it weighs nothing afterwards |
 //! | `answers` | what goes together in one message to a worker |
+//! | `updates` | who waits for what an update is answered with |
 //! | `room` | a desk whose bundles land at once |
 //! | `floods` | ways to bring much work at once |
 
@@ -25,5 +26,6 @@ mod parking;
 mod room;
 mod told;
 mod turns;
+mod updates;
 mod weight;
 mod workers;

@@ -77,6 +77,16 @@ pub fn long() -> Value {
     json!({"slug": "long", "nodes": (0..400).map(noop).collect::<Vec<_>>(), "output": {}})
 }
 
+/// Waits for three signals, one after the other, and replies to each.
+pub fn replies() -> Value {
+    let wait = |id: &str, after: &[&str]| {
+        let reply = format!("${{{{ '{id} ' + signal.payload }}}}");
+        json!({"id": id, "dependsOn": after, "action": {"kind": "wait_signal", "name": id, "reply": reply}})
+    };
+    let steps = [wait("first", &[]), wait("later", &["first"]), wait("last", &["later"])];
+    json!({"slug": "replies", "steps": steps, "output": {}})
+}
+
 impl Room {
     /// A desk of small decisions.
     pub fn new() -> Self {
@@ -124,7 +134,7 @@ impl Room {
             sequence: Sequence::ZERO,
             at,
             ids: 0,
-            documents: vec![slow(), quick(), one(), long()],
+            documents: vec![slow(), quick(), one(), long(), replies()],
             finds: true,
             standing: None,
             tasks: Vec::new(),

@@ -199,6 +199,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 key: Some(name("order 7")),
                 payload: Json::of(&json!({"by": "ada"})),
                 broadcast: false,
+                update: false,
             },
         ),
         (
@@ -209,6 +210,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 key: None,
                 payload: Json::null(),
                 broadcast: true,
+                update: false,
             },
         ),
         (

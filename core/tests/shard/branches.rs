@@ -91,6 +91,8 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::StartRun(_)
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::CancelRunKeeping { .. }
             | RunCommand::FireTimers {}

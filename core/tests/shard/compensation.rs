@@ -105,6 +105,7 @@ fn a_cancelled_run_undoes_and_a_second_cancel_changes_nothing() {
         key: None,
         payload: headwater_core::Json::null(),
         broadcast: false,
+        update: false,
     };
     assert!(world.decide(Command::Run { run, command: said }).is_err());
     world.report(&undo, one()).unwrap();

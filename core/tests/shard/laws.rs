@@ -105,8 +105,12 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                     json!({"kind": "wait_until", "time": "${{ timestamp(run.startedAt) + duration('5s') }}"})
                 }
                 2 if edges & 0x08 != 0 => {
-                    json!({"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop", "key": at}]})
+                    json!({"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop", "key": at}],
+                        "reply": {"n": "${{ signal.payload / (edges_ - 90) }}".replace("edges_", &edges.to_string())}})
                 }
+                2 if edges & 0x04 != 0 => json!({"kind": "human_input", "title": "n is ${{ input.n }}", "due": "9s",
+                    "form": {"type": "integer", "maximum": 120}, "quorum": attempts,
+                    "onInvalid": if edges & 0x20 == 0 { "fail" } else { "refuse" }}),
                 2 => json!({"kind": "sleep", "duration": "5s"}),
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
@@ -213,6 +217,18 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                 }
             }
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
+            (3, _) if which % 3 == 1 => {
+                let by = headwater_core::Actor::Claimed(["ada", "bo"][which % 2].parse().unwrap());
+                let command = RunCommand::AnswerPerson {
+                    workspace: "default".parse().unwrap(),
+                    node: format!("n{}", which % 8).parse().unwrap(),
+                    attempt: None,
+                    answer: headwater_core::CommandId::from_uuid(uuid::Uuid::from_u128(u128::from(*step))),
+                    by,
+                    value: headwater_core::Json::of(step),
+                };
+                let _may_be_over = world.decide(Command::Run { run: runs[which % runs.len()], command });
+            }
             (3, _) if which % 3 != 0 => {
                 let command = RunCommand::Signal {
                     workspace: "default".parse().unwrap(),
@@ -221,6 +237,7 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                     key: (which % 2 != 0).then(|| (which % 8).to_string().parse().unwrap()),
                     payload: Json::of(step),
                     broadcast: which % 5 == 0,
+                    update: which % 7 == 0,
                 };
                 let _may_be_over = world.decide(Command::Run { run: runs[which % runs.len()], command });
             }

@@ -168,7 +168,7 @@ fn signals_that_come_meanwhile_are_taken_and_go_on_with_the_run() {
         let signal = headwater_core::CommandId::from_uuid(uuid::Uuid::from_u128(number));
         let (workspace, name) = ("default".parse().unwrap(), "go".parse().unwrap());
         let payload = Json::of(&json!(number as u64));
-        let said = RunCommand::Signal { workspace, signal, name, key: None, payload, broadcast: false };
+        let said = RunCommand::Signal { workspace, signal, name, key: None, payload, broadcast: false, update: false };
         world.decide(Command::Run { run, command: said }).unwrap();
         world.settle();
     }

@@ -40,6 +40,7 @@ fn say(world: &mut World, run: RunId, said: Said) -> Result<(), RunRejection> {
         key: key.map(|key| key.parse().unwrap()),
         payload: Json::of(&payload),
         broadcast,
+        update: false,
     };
     let decided = world.decide(Command::Run { run, command });
     decided.map(drop).map_err(|rejection| match rejection {
@@ -257,6 +258,7 @@ fn who_is_of_another_workspace_or_comes_too_late_says_nothing() {
         key: None,
         payload: Json::null(),
         broadcast: false,
+        update: false,
     };
     let refused = world.decide(Command::Run { run, command }).unwrap_err();
     assert_eq!(refused, Rejection::Run(RunRejection::RunNotFound));

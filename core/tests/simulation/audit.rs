@@ -8,6 +8,7 @@ mod compare;
 mod compensations;
 mod hands;
 mod memos;
+mod people;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use calls::CallBooks;
 use compensations::CompensationBooks;
 use hands::HandBooks;
 use memos::MemoBooks;
+use people::PeopleBooks;
 use signals::SignalBooks;
 
 use crate::cluster::{BOUNDS, Wish};
@@ -49,6 +51,7 @@ pub struct Audit {
     pub calls: CallBooks,
     pub signals: SignalBooks,
     pub hands: HandBooks,
+    pub people: PeopleBooks,
     pub memos: MemoBooks,
     pub bundles: u64,
 }
@@ -104,6 +107,7 @@ impl Audit {
             calls: CallBooks::default(),
             signals: SignalBooks::default(),
             hands: HandBooks::default(),
+            people: PeopleBooks::default(),
             memos: MemoBooks::default(),
             bundles: 0,
         }
@@ -151,6 +155,7 @@ impl Audit {
         self.calls.learn(id, event);
         self.signals.learn(id, event);
         self.hands.learn(id, event);
+        self.people.learn(id, event);
         self.memos.run_learns(id, event);
         let run = self.runs.get_mut(&id).expect("a run starts before anything else");
         assert_eq!(run.end, None, "RUN-1: {id} has ended and learns {event:?}");
@@ -234,6 +239,11 @@ impl Audit {
                 | RunEvent::NodeOverruled { .. }
                 | RunEvent::TimerChanged { .. }
                 | RunEvent::CompensationKept { .. }
+                | RunEvent::SignalAnswered { .. }
+                | RunEvent::PersonAsked { .. }
+                | RunEvent::PersonAnswered { .. }
+                | RunEvent::PersonReassigned { .. }
+                | RunEvent::PersonReminded { .. }
                 | RunEvent::MemoLeft { .. }
                 | RunEvent::ItemsListed { .. }
                 | RunEvent::BranchesOpened { .. }

@@ -6,7 +6,7 @@ use headwater_core::protocol::{Granted, ShardReply};
 use headwater_core::run::{RunCommand, RunRejection, StartRun, Trigger};
 use headwater_core::shard::{AggregateId, Command, Rejection, Submission, WorkflowKey};
 use headwater_core::workflow::{ApplyWorkflow, WorkflowCommand};
-use headwater_core::{DefinitionVersion, Json, RunId, ShardId};
+use headwater_core::{Actor, CommandId, DefinitionVersion, Json, RunId, ShardId};
 use serde_json::{Value, json};
 
 use crate::cluster::{Asker, CHAOS, Cluster, Happening, MILLI, SECOND, Wish};
@@ -37,6 +37,12 @@ pub enum Errand {
     Signal {
         started: bool,
     },
+    /// The same.
+    Answer {
+        started: bool,
+    },
+    /// What people say in the pipeline.
+    Gate,
     /// Waits for the end of a run that is known to have started.
     Await(RunId),
 }
@@ -142,13 +148,15 @@ impl Cluster {
         }
         let run = *self.chance.pick(among);
         let signal = self.command_id();
+        let broadcast = self.chance.percent(20);
         let command = RunCommand::Signal {
             workspace: workspace(),
             signal,
             name: if self.chance.percent(70) { "go" } else { "stop" }.parse().unwrap(),
             key: None,
             payload: Json::of(&self.chance.below(100)),
-            broadcast: self.chance.percent(20),
+            broadcast,
+            update: !broadcast && self.chance.percent(40),
         };
         let started = self.audit.is_acknowledged(run);
         for _ in 0..if self.mishap(25) { 3 } else { 1 } {
@@ -161,6 +169,38 @@ impl Cluster {
     pub fn some_new_run(&mut self) -> Option<RunId> {
         let newest = &self.clients.runs[self.clients.runs.len().saturating_sub(4)..];
         (!newest.is_empty()).then(|| *self.chance.pick(newest))
+    }
+
+    /// Somebody answers what a run may ask, perhaps twice, perhaps wrongly or too late.
+    fn answer_somebody(&mut self) {
+        let Some(run) = self.clients.told.last().copied() else { return };
+        let command = RunCommand::AnswerPerson {
+            workspace: workspace(),
+            node: "gate".parse().unwrap(),
+            attempt: None,
+            answer: self.command_id(),
+            by: Actor::Claimed(self.chance.pick(&["ada", "bo", "cy"]).parse().unwrap()),
+            value: Json::of(&self.chance.below(100)),
+        };
+        let started = self.audit.is_acknowledged(run);
+        for _ in 0..if self.mishap(25) { 3 } else { 1 } {
+            let submission = Submission::new(self.command_id(), Command::Run { run, command: command.clone() });
+            self.run_errand(Errand::Answer { started }, run.shard(), Wish::Submit(submission));
+        }
+    }
+
+    /// Somebody says this at the gate of the pipeline: the same each time that it is asked.
+    pub fn answer_at_the_gate(&mut self, run: RunId, number: u128, by: &str, value: &Value) {
+        let command = RunCommand::AnswerPerson {
+            workspace: workspace(),
+            node: "gate".parse().unwrap(),
+            attempt: None,
+            answer: CommandId::from_uuid(uuid::Uuid::from_u128(number)),
+            by: Actor::Claimed(by.parse().unwrap()),
+            value: Json::of(value),
+        };
+        let submission = Submission::new(self.command_id(), Command::Run { run, command });
+        self.run_errand(Errand::Gate, run.shard(), Wish::Submit(submission));
     }
 
     pub fn client_turn(&mut self) {
@@ -186,11 +226,10 @@ impl Cluster {
             15..=16 => self.cancel(),
             17 => self.signal(),
             18 => {
-                if self.chance.percent(50) {
-                    self.signal()
-                } else {
-                    self.take_in_hand()
-                }
+                self.signal();
+                self.answer_somebody();
+                self.answer_somebody();
+                self.take_in_hand();
             }
             _ => {
                 let (slug, edition) = (*self.chance.pick(&SLUGS), self.chance.below(3));
@@ -204,8 +243,10 @@ impl Cluster {
     /// Nobody answered in time; what became of it is not known.
     pub fn client_gives_up(&mut self, errand: usize) {
         self.clients.open -= 1;
-        if let Errand::Apply(slug) = self.clients.errands[errand] {
-            self.apply(slug, 0);
+        match self.clients.errands[errand] {
+            Errand::Apply(slug) => self.apply(slug, 0),
+            Errand::Gate => self.gate_answered(false),
+            _ => {}
         }
     }
 
@@ -249,9 +290,35 @@ impl Cluster {
             ) => {}
             // It may have started before, as far as the shard knows. Nobody was promised anything.
             (Errand::Start(_), ShardReply::Refused { rejection: Rejection::Run(RunRejection::StartUnclear) }) => {}
+            (
+                Errand::Gate,
+                ShardReply::Done { .. }
+                | ShardReply::Refused {
+                    rejection: Rejection::Run(RunRejection::TaskClosed | RunRejection::RunClosed { .. }),
+                },
+            ) => {
+                self.gate_answered(true);
+            }
+            (
+                Errand::Answer { .. },
+                ShardReply::Done { .. }
+                | ShardReply::Refused {
+                    rejection:
+                        Rejection::Run(
+                            RunRejection::RunClosed { .. }
+                            | RunRejection::TaskNotFound
+                            | RunRejection::TaskClosed
+                            | RunRejection::AlreadyAnswered,
+                        ),
+                },
+            )
+            | (
+                Errand::Answer { started: false },
+                ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
+            ) => {}
             // It has ended, and is forgotten.
             (
-                Errand::Cancel { .. } | Errand::Signal { .. } | Errand::Await(_),
+                Errand::Cancel { .. } | Errand::Signal { .. } | Errand::Answer { .. } | Errand::Await(_),
                 ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) },
             ) if self.audit.has_ended(wish) => {}
             (_, reply) => panic!("SHD-4: {wish:?} is answered with {reply:?}"),

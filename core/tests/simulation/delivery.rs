@@ -177,6 +177,7 @@ impl Cluster {
                 | ShardReply::Quarantine { .. }
                 | ShardReply::Heard { .. }
                 | ShardReply::Ended { .. }
+                | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }

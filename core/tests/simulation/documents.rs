@@ -204,12 +204,16 @@ fn again(retry: &Value) -> Value {
 /// It waits for what clients say, in a loop and for each item, and not for ever.
 fn told(retry: &Value) -> Value {
     let wait = |id: &str| {
-        json!({"id": id, "action": {"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop"}]},
+        json!({"id": id, "action": {"kind": "wait_signal", "signals": [{"name": "go"}, {"name": "stop"}],
+            "reply": "${{ signal.payload / (input.n - 3) }}"},
             "timeout": "9s", "retry": {"maxAttempts": 2, "delay": "1s"}, "allowFailure": true})
     };
     json!({"nodes": [
         {"id": "each", "forEach": {"items": 3, "join": {"quorum": 2}, "body": wait("item")}},
         wait("turn"),
+        {"id": "gate", "action": {"kind": "human_input", "title": "n is ${{ input.n }}", "due": "9s", "quorum": 2,
+            "form": {"type": "integer", "maximum": 80}, "onInvalid": "fail"},
+            "retry": {"maxAttempts": 2, "delay": "1s"}, "allowFailure": true},
         {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
         "transitions": [{"from": "each", "to": "turn"}, {"from": "turn", "to": "work"},
             {"from": "work", "to": "turn", "maxIterations": 2}]})

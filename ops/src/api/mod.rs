@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `routes` | which paths there are |
 //! | `edge` | what a request says, what is refused at once, what an answer looks like |
-//! | `workflow`, `action`, `run`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
+//! | `workflow`, `action`, `run`, `task`, `asset`, `queue`, `quarantine`, `hold`, `projection` | a resource: its routes, its answers, its piece of the OpenAPI document |
 //! | `operations` | how the process is, and what its codes mean |
 //! | `shards` | which shard decides for what, and where journals end |
 //! | `readable` | when what was written can be read |
@@ -26,6 +26,7 @@ mod routes;
 mod run;
 mod settled;
 mod shards;
+mod task;
 mod workflow;
 
 use std::sync::Arc;

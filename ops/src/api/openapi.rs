@@ -13,10 +13,11 @@ use super::{Api, Problem};
 use crate::codes::TABLE;
 
 /// The pieces of the resources; what they share stands beside this file.
-const PIECES: [(&str, &str); 9] = [
+const PIECES: [(&str, &str); 10] = [
     ("action", include_str!("action/openapi.yaml")),
     ("workflow", include_str!("workflow/openapi.yaml")),
     ("run", include_str!("run/openapi.yaml")),
+    ("task", include_str!("task/openapi.yaml")),
     ("asset", include_str!("asset/openapi.yaml")),
     ("queue", include_str!("queue/openapi.yaml")),
     ("quarantine", include_str!("quarantine/openapi.yaml")),
@@ -84,6 +85,9 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/workflows" if method == "post" => drop(errors.insert(422)),
         "/workflows/validate" | "/batches" => drop(errors.insert(422)),
         "/workflows/{slug}/runs" | "/runs/{runId}/signals" => errors.extend([409, 422]),
+        "/runs/{runId}/updates" => errors.extend([409, 410, 422]),
+        "/runs/{runId}/tasks/{node}/answers" | "/runs/{runId}/tasks/{node}/reassign" => errors.extend([409, 422]),
+        "/runs/{runId}/updates/{updateId}" => errors.extend([409, 422, 429]),
         "/runs/{runId}/nodes/{node}/complete" | "/runs/{runId}/nodes/{node}/timer" => errors.extend([409, 422]),
         "/runs/{runId}/pause"
         | "/runs/{runId}/resume"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::routing::MethodRouter;
 
-use super::{Api, action, asset, hold, operations, projection, quarantine, queue, run, workflow};
+use super::{Api, action, asset, hold, operations, projection, quarantine, queue, run, task, workflow};
 
 /// A path, what answers there, and how long that may take until the answer begins.
 pub struct Route {
@@ -37,6 +37,7 @@ pub fn all() -> Vec<Route> {
         workflow::routes(),
         action::routes(),
         run::routes(),
+        task::routes(),
         asset::routes(),
         queue::routes(),
         quarantine::routes(),

@@ -11,6 +11,7 @@ mod rebuild;
 mod run;
 mod serve;
 mod show;
+mod task;
 mod test;
 mod workflow;
 
@@ -57,6 +58,9 @@ enum Command {
     /// Start runs, look at them, follow and stop them.
     #[command(subcommand)]
     Run(run::RunCommand),
+    /// Look at what people are asked, and answer.
+    #[command(subcommand)]
+    Task(task::TaskCommand),
     /// Look at assets: what was made, by whom, for whom.
     #[command(subcommand)]
     Asset(asset::AssetCommand),
@@ -102,6 +106,7 @@ impl Arguments {
             | Command::Workflow(_)
             | Command::Action(_)
             | Command::Run(_)
+            | Command::Task(_)
             | Command::Asset(_)
             | Command::Quarantine(_)
             | Command::Hold(_)
@@ -138,6 +143,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Workflow(command) => workflow::run(command).await,
         Command::Action(command) => action::run(command).await,
         Command::Run(command) => run::run(command).await,
+        Command::Task(command) => task::run(command).await,
         Command::Asset(command) => asset::run(command).await,
         Command::Quarantine(command) => quarantine::run(command).await,
         Command::Hold(command) => hold::run(command).await,

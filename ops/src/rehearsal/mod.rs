@@ -173,6 +173,7 @@ fn jobs_of(definition: &Definition) -> impl Iterator<Item = String> + '_ {
         | Execution::Calls(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
+        | Execution::Asks(_)
         | Execution::Undoes => None,
     })
 }

@@ -1,6 +1,8 @@
 //! The shard of a case: it decides as the engine's do, and nothing else happens. Its clock stands still while there is something
 //! to decide, and then goes to what comes next.
 
+mod said;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +21,9 @@ use headwater_core::{
 };
 
 use super::crew::{Crew, Fault, MissingMock, Word};
-use super::script::{Case, ExistingAsset, Said};
+use super::script::{Case, ExistingAsset};
 use super::story::{self, Story};
+use said::late_word;
 
 /// Why a case went no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,19 +94,6 @@ pub fn play<'c>(case: &'c Case, main: &Part, parts: &[Part]) -> (Stage<'c>, Stop
 
 /// There is no other end of a case than a [`Stop`].
 enum Never {}
-
-/// What somebody outside says with a command, and to which run.
-fn late_word(command: &Command) -> Option<(RunId, String)> {
-    let Command::Run { run, command } = command else { return None };
-    let word = if let RunCommand::ReportAttempt(report) = command {
-        format!("{} report of attempt {}", report.node, report.attempt)
-    } else if let RunCommand::Signal { name, .. } = command {
-        format!("the signal {name}")
-    } else {
-        return None;
-    };
-    Some((*run, word))
-}
 
 impl<'c> Stage<'c> {
     fn of(case: &'c Case, definition: Arc<Definition>) -> Self {
@@ -191,19 +181,6 @@ impl<'c> Stage<'c> {
         self.need(Command::Run { run, command: RunCommand::StartRun(start) })?;
         self.foresee_signals(run);
         Ok(run)
-    }
-
-    /// Foresees what is said to the run: the same signal each time that it is sent.
-    fn foresee_signals(&mut self, run: RunId) {
-        for said in &self.case.signals {
-            let Said { after, name, key, payload, broadcast, times } = said.clone();
-            let (workspace, signal) = (workspace(), self.id());
-            let command = RunCommand::Signal { workspace, signal, name, key, payload, broadcast };
-            for _ in 0..times {
-                let submission = Submission::new(self.id(), Command::Run { run, command: command.clone() });
-                self.coming.insert((self.now.after(after), self.ids), submission);
-            }
-        }
     }
 
     /// Does everything that can be done now.
@@ -350,6 +327,7 @@ impl<'c> Stage<'c> {
         };
         if let Some(commit) = &decided.commit {
             self.story.note(commit).map_err(Stop::Contradiction)?;
+            self.foresee_answers(commit);
         }
         for effect in decided.effects {
             match effect {

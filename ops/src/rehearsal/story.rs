@@ -212,8 +212,10 @@ fn told(event: &RunEvent) -> Option<String> {
         let said = |field: &str| failure[field].as_str().unwrap_or_default();
         format!(" {}: {}", shortened(said("code")), shortened(said("message")))
     });
-    let value =
-        ["output", "input", "items", "chosen", "payload"].iter().find_map(|field| fields.get(field)).map(glance_of);
+    let value = ["output", "input", "items", "chosen", "payload", "value", "assignees"]
+        .iter()
+        .find_map(|field| fields.get(field))
+        .map(glance_of);
     let attempt = fields["attempt"].as_u64().filter(|attempt| *attempt > 1).map(|n| format!(" (attempt {n})"));
     let branch = fields["branch"].as_u64().map(|branch| format!("@{branch} "));
     // A signal is told of by its name.

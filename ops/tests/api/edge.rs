@@ -108,6 +108,8 @@ async fn what_reads_must_see(engine: &Engine) {
         let run = "01a1fd57-1f7e-7daa-8743-cc3c4dfbf400";
         let more = [
             ("other", "1"),
+            ("taskId", "01a1fd57-1f7e-7daa-8743-cc3c4dfbf400.a.1"),
+            ("updateId", run),
             ("runId", run),
             ("aggregate", "run%2F01a1fd57-1f7e-7daa-8743-cc3c4dfbf400"),
             ("shard", "0"),

@@ -74,6 +74,7 @@ fn repository() -> PathBuf {
 fn tests_of_examples() -> Vec<PathBuf> {
     [
         "examples/directory-insights/directory-insights.test.yaml",
+        "examples/ideation/ideation.test.yaml",
         "examples/tests/patterns.test.yaml",
         "examples/tests/saga.test.yaml",
     ]
@@ -87,7 +88,7 @@ fn the_tests_of_the_examples_pass() {
     let files: Vec<_> = files.iter().map(|path| path.to_str().unwrap()).collect();
     let said = headwater(&[&["test"], files.as_slice()].concat());
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(said.out.contains("\n20 passed, 0 failed\n"), "{}", said.out);
+    assert!(said.out.contains("\n24 passed, 0 failed\n"), "{}", said.out);
     // And so they are found in their folders.
     let folder = repository().join("examples");
     assert_eq!(headwater(&["test", folder.to_str().unwrap()]).out, said.out);
@@ -114,7 +115,13 @@ fn the_examples_of_the_documentation_do_what_it_says() {
     let answers: Vec<_> = blocks(&page, "").into_iter().filter(|block| block.contains(".test.yaml\n  ")).collect();
     assert_eq!(answers.len(), 2);
     let play = |name: &str| headwater(&["test", folder.path().join(name).to_str().unwrap()]);
-    for (name, code, answer) in [("order", 0, Some(answers[0])), ("each", 0, None), ("charge", 1, Some(answers[1]))] {
+    for (name, code, answer) in [
+        ("order", 0, Some(answers[0])),
+        ("each", 0, None),
+        ("gate", 0, None),
+        ("ask", 0, None),
+        ("charge", 1, Some(answers[1])),
+    ] {
         let said = play(&format!("{name}.test.yaml"));
         assert_eq!(said.code, code, "{}{}", said.out, said.err);
         let shown = said.out.replace(&format!("{}/", folder.path().display()), "");

@@ -9,6 +9,7 @@ mod action;
 mod asset;
 mod branch;
 mod document;
+mod people;
 mod release;
 mod run;
 mod workflow;
@@ -24,7 +25,7 @@ use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
     ActionChanges, ActionRow, AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, PinRow,
-    RunChanges, SelectionRow, SettledNodes, TraceChanges, VersionRow, WorkflowChanges,
+    RunChanges, SelectionRow, SettledNodes, TaskChanges, TraceChanges, VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -39,6 +40,7 @@ pub struct Changes {
     pub traces: TraceChanges,
     pub settled: SettledNodes,
     pub branches: BranchChanges,
+    pub tasks: TaskChanges,
     pub assets: AssetChanges,
     pub versions: Vec<VersionRow>,
     pub inputs: Vec<InputRow>,

@@ -58,6 +58,12 @@ impl Changes {
                 RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
                 // What undoes the node says with what it was given once that happens.
                 RunEvent::CompensationKept { .. } => {}
+                // Whoever asks for it reads the event.
+                RunEvent::SignalAnswered { .. } => {}
+                RunEvent::PersonAsked { .. }
+                | RunEvent::PersonAnswered { .. }
+                | RunEvent::PersonReassigned { .. }
+                | RunEvent::PersonReminded { .. } => self.fold_people(run, event, time),
                 RunEvent::AttemptScheduled {
                     node,
                     attempt,

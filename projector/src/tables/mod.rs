@@ -14,6 +14,7 @@ pub(crate) mod branches;
 pub(crate) mod commits;
 pub(crate) mod cursors;
 pub(crate) mod dead_events;
+pub(crate) mod human_tasks;
 pub(crate) mod nodes;
 pub(crate) mod traces;
 pub(crate) mod transitions;
@@ -33,6 +34,7 @@ pub use assets::{AssetChange, AssetChanges, Known, LatestVersion};
 pub use branches::{BranchChange, BranchChanges, BranchEnd, BranchOpening, BranchStatus};
 pub use commits::CommitRow;
 pub use dead_events::DeadRow;
+pub use human_tasks::{TaskAnswer, TaskChange, TaskChanges};
 pub use nodes::GraphNode;
 pub use traces::{SettledNode, SettledNodes, TraceChange, TraceChanges, TraceStatus};
 pub use transitions::GraphTransition;
@@ -74,7 +76,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 18] = [
+pub const ALL: [&Table; 19] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -90,6 +92,7 @@ pub const ALL: [&Table; 18] = [
     &workflow_runs::TABLE,
     &traces::TABLE,
     &branches::TABLE,
+    &human_tasks::TABLE,
     &assets::TABLE,
     &asset_versions::TABLE,
     &asset_inputs::TABLE,

@@ -24,7 +24,8 @@ use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
     action_defs, actions, asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events,
-    nodes, traces, transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections, workflows,
+    human_tasks, nodes, traces, transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections,
+    workflows,
 };
 
 pub(crate) use arrays::{column, execute, printable};
@@ -95,6 +96,9 @@ async fn apply(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> 
     write_part(transaction, changes, care).await?;
     for (row, then) in &changes.released {
         release::write(transaction, row).await?;
+        if let headwater_core::shard::AggregateId::Run(run) = &row.aggregate {
+            human_tasks::follow_release(transaction, *run).await?;
+        }
         write_part(transaction, then, care).await?;
     }
     Ok(())
@@ -114,6 +118,7 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
         }
         Care::Careful => traces::write_changed(transaction, changes.traces.rows().collect()).await?,
     }
+    human_tasks::write(transaction, changes).await?;
     branches::write_openings(transaction, changes.branches.rows()).await?;
     branches::write_ends(transaction, changes.branches.rows()).await?;
     assets::write(transaction, changes.assets.rows()).await?;

@@ -15,7 +15,7 @@ const ASSETS: &str =
 const WORKFLOWS: &str =
     "SELECT DISTINCT split_part(aggregate, '/', 2) AS workspace, split_part(aggregate, '/', 3) AS name
                          FROM commits WHERE shard = $1 AND aggregate LIKE 'workflow/%'";
-const OF_RUNS: [&str; 3] = ["branches", "traces", "workflow_runs"];
+const OF_RUNS: [&str; 4] = ["human_tasks", "branches", "traces", "workflow_runs"];
 const OF_ASSETS: [&str; 3] = ["asset_inputs", "asset_versions", "assets"];
 /// With the column that names the workflow.
 const OF_WORKFLOWS: [(&str, &str); 7] = [

@@ -49,6 +49,7 @@ impl House {
     /// Leaves a schema as a release had it that knew of no moments, and of no branches.
     async fn as_a_release_before(&self, schema: &str) {
         for before in [
+            format!("DROP TABLE {schema}.human_tasks"),
             format!("DROP TABLE {schema}.branches"),
             format!("ALTER TABLE {schema}.nodes DROP COLUMN body_of"),
             format!("DELETE FROM {schema}.traces WHERE branch > 0"),
@@ -58,7 +59,7 @@ impl House {
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
             // The columns and tables that came later are left: what this release put there is not projected again.
             format!(
-                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('as_of', 'tolerated', 'pinned', 'calls', 'actions', 'stored_values',
+                "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('human_tasks', 'as_of', 'tolerated', 'pinned', 'calls', 'actions', 'stored_values',
                     'what_runs_are_called')"
             ),
         ] {

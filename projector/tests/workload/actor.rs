@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::run::{BranchKind, BranchOutcome, RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, BranchId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
+use headwater_core::run::{BranchKind, BranchOutcome, PersonTask, RunEvent, RunFailure, RunStatus};
+use headwater_core::{
+    Actor as Person, Attempt, BranchId, CommandId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp,
+};
 use serde_json::json;
 
 use super::Dice;
@@ -14,6 +16,8 @@ enum State {
     Awaiting,
     Queued(u32),
     Scheduled(u32),
+    /// People are asked.
+    Asking(u32),
     Retrying(u32),
     /// It has branches: of items, or turns of a loop.
     Around(&'static str),
@@ -44,7 +48,7 @@ fn shown(state: State) -> Option<(&'static str, u32)> {
         State::Awaiting => Some(("waiting", 1)),
         State::Queued(attempt) => Some(("queued", attempt)),
         State::Scheduled(attempt) => Some(("running", attempt)),
-        State::Retrying(attempt) => Some(("waiting", attempt)),
+        State::Retrying(attempt) | State::Asking(attempt) => Some(("waiting", attempt)),
         State::Around("item") => Some(("running", 1)),
         State::Around(_) | State::Round => None,
         State::Over(status, attempt) => Some((status, attempt)),
@@ -187,9 +191,38 @@ impl Actor {
                 events.push(RunEvent::AttemptGranted { node, attempt: attempt_number, lease, worker, session });
                 State::Scheduled(attempt)
             }
+            State::Asking(attempt) => match dice.below(7) {
+                4 => {
+                    let failure = failure(dice, Some((&node, attempt)));
+                    events.push(RunEvent::AttemptFailed {
+                        node: node.clone(),
+                        attempt: Attempt::new(attempt),
+                        failure: failure.clone(),
+                        worker: None,
+                        started_at: None,
+                    });
+                    return self.fail(node, at, attempt, events, failure);
+                }
+                5 | 6 => {
+                    events.push(succeeded(dice, node, attempt, None));
+                    State::Over("succeeded", attempt)
+                }
+                what => {
+                    events.push(of_people(dice, what, node, Attempt::new(attempt)));
+                    state
+                }
+            },
             State::Over(..) | State::Round => state,
         };
-        self.nodes[at].1 = next;
+        self.nodes[at].1 = match next {
+            State::Queued(attempt) if state != next && self.has_branches && dice.one_in(3) => {
+                let (node, attempt_number) = (self.nodes[at].0.clone(), Attempt::new(attempt));
+                let task = Box::new(asked(dice, now));
+                events.push(RunEvent::PersonAsked { node, attempt: attempt_number, task });
+                State::Asking(attempt)
+            }
+            next => next,
+        };
     }
 
     /// Opens branches with a node each.
@@ -257,7 +290,10 @@ impl Actor {
                 State::Over(..) | State::Round => continue,
                 State::Pending | State::Around("turn") => 0,
                 State::Awaiting | State::Around(_) => 1,
-                State::Queued(attempt) | State::Scheduled(attempt) | State::Retrying(attempt) => attempt,
+                State::Queued(attempt)
+                | State::Scheduled(attempt)
+                | State::Asking(attempt)
+                | State::Retrying(attempt) => attempt,
             };
             events.push(RunEvent::NodeCancelled { node: node.clone() });
             *state = State::Over("cancelled", attempt);
@@ -289,6 +325,34 @@ fn failure(dice: &mut Dice, at: Option<(&NodeAddress, u32)>) -> RunFailure {
     match at {
         Some((node, attempt)) => failure.at(node, Some(Attempt::new(attempt))),
         None => failure,
+    }
+}
+
+fn asked(dice: &mut Dice, now: Timestamp) -> PersonTask {
+    PersonTask {
+        title: format!("Is it {}?", dice.below(9)),
+        description: dice.one_in(2).then(|| "a \"quoted\" question\nin two lines 💥".to_owned()),
+        assignees: if dice.one_in(2) { vec!["ada".parse().unwrap(), "Bo Moe".parse().unwrap()] } else { Vec::new() },
+        quorum: 1 + dice.below(3) as u32,
+        due_at: dice.one_in(2).then(|| now.after(std::time::Duration::from_secs(9))),
+    }
+}
+
+fn of_people(dice: &mut Dice, what: u64, node: NodeAddress, attempt: Attempt) -> RunEvent {
+    let by = Person::Claimed("ada".parse().unwrap());
+    match what {
+        0 => RunEvent::PersonReminded { node, attempt },
+        1 => RunEvent::PersonReassigned {
+            node,
+            attempt,
+            assignees: vec![format!("p{}", dice.below(9)).parse().unwrap()],
+            by: None,
+            reason: "away".into(),
+        },
+        _ => {
+            let answer = CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide()));
+            RunEvent::PersonAnswered { node, attempt, answer, by, value: payload(dice), invalid: None }
+        }
     }
 }
 

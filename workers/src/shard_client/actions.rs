@@ -34,6 +34,7 @@ impl ShardClient {
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Run { .. }
             | ShardReply::Runs { .. }

@@ -29,6 +29,7 @@ impl ShardClient {
             Some(
                 ShardReply::Done { .. }
                 | ShardReply::Ended { .. }
+                | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }
@@ -63,6 +64,7 @@ impl ShardClient {
             Some(
                 ShardReply::Quarantine { .. }
                 | ShardReply::Ended { .. }
+                | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }
                 | ShardReply::Action { .. }
                 | ShardReply::Run { .. }

@@ -38,6 +38,7 @@ impl ShardClient {
                     ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
                     ShardReply::Done { .. }
                     | ShardReply::Ended { .. }
+                    | ShardReply::Replied { .. }
                     | ShardReply::Asset { .. }
                     | ShardReply::Action { .. }
                     | ShardReply::Run { .. }

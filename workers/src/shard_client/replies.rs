@@ -21,6 +21,7 @@ pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<En
             }
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }
@@ -45,6 +46,7 @@ pub(super) fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Opt
             ShardReply::Refused { .. }
             | ShardReply::Done { .. }
             | ShardReply::Ended { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }

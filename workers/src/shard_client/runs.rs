@@ -47,6 +47,7 @@ impl ShardClient {
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Runs { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Queue { .. }
@@ -73,6 +74,7 @@ impl ShardClient {
             ShardReply::Done { .. }
             | ShardReply::Ended { .. }
             | ShardReply::Run { .. }
+            | ShardReply::Replied { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Queue { .. }

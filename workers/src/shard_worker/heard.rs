@@ -54,6 +54,7 @@ pub(super) async fn heard_by(broker: &Broker, other: ShardId, of: ShardId) -> Op
         ShardReply::Heard { place, incarnation } => Some(Heard { place, incarnation }),
         ShardReply::Done { .. }
         | ShardReply::Ended { .. }
+        | ShardReply::Replied { .. }
         | ShardReply::Asset { .. }
         | ShardReply::Action { .. }
         | ShardReply::Run { .. }

@@ -1,7 +1,8 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
 use super::{
-    Action, COMPENSATION, Call, EACH, Execution, GROUP, Pause, WaitSignal, noop, queue_of_engine, queue_of_job,
+    Action, COMPENSATION, Call, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop, queue_of_engine,
+    queue_of_job,
 };
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
@@ -50,6 +51,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => queue_of_engine(),
         }
     }
@@ -65,6 +67,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => false,
         }
     }
@@ -86,6 +89,7 @@ impl Action {
             | Execution::Group(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => None,
         }
     }
@@ -102,6 +106,24 @@ impl Action {
             | Execution::Group(_)
             | Execution::Calls(_)
             | Execution::Waits(_)
+            | Execution::Asks(_)
+            | Execution::Undoes => None,
+        }
+    }
+
+    /// Returns what people are asked, where they are.
+    pub fn asks(&self) -> Option<&HumanInput> {
+        match &self.execution {
+            Execution::Asks(ask) => Some(ask),
+            Execution::Fleet { .. }
+            | Execution::Engine(_)
+            | Execution::Inside { .. }
+            | Execution::Fails { .. }
+            | Execution::Each(_)
+            | Execution::Group(_)
+            | Execution::Calls(_)
+            | Execution::Waits(_)
+            | Execution::Listens(_)
             | Execution::Undoes => None,
         }
     }
@@ -118,6 +140,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => None,
         }
     }
@@ -134,6 +157,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => {}
         }
     }
@@ -150,6 +174,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => None,
         }
     }
@@ -163,6 +188,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(Pause::Until(_))
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => true,
             Execution::Fleet { .. }
             | Execution::Engine(_)
@@ -182,6 +208,7 @@ impl Action {
             | Execution::Calls(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => true,
             Execution::Fails { .. } => false,
         }
@@ -198,6 +225,7 @@ impl Action {
             // What it produces its child has recorded.
             | Execution::Calls(_)
             | Execution::Listens(_)
+            | Execution::Asks(_)
             | Execution::Undoes => true,
             Execution::Fails { .. } | Execution::Waits(_) => false,
         }

@@ -1,6 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
-use super::{Call, WaitSignal};
+use super::{Call, HumanInput, WaitSignal};
 use crate::JobSlug;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -29,6 +29,8 @@ pub enum Execution {
     Listens(Box<WaitSignal>),
     /// Nobody: its branches undo what has succeeded, one after the other.
     Undoes,
+    /// Nobody but people, who are asked.
+    Asks(Box<HumanInput>),
 }
 
 /// How long time passes: ten years at most.

@@ -9,6 +9,7 @@ mod call;
 mod execution;
 mod fail;
 mod http_request;
+mod human_input;
 mod job;
 mod noop;
 mod process;
@@ -29,11 +30,15 @@ use crate::{JobSlug, QueueName};
 
 pub use call::{Call, CallEnd, OnChildFailure};
 pub use execution::{BuiltIn, Execution, Pause};
-pub(crate) use wait_signal::key_of as signal_key_of;
+pub use human_input::{
+    ASSIGNEES_MAX, DESCRIPTION_BYTES_MAX, FORM_BYTES_MAX, HumanInput, OnInvalid, TITLE_CHARS_MAX, form_of,
+};
+pub(crate) use human_input::{assignees_of, description_of, not_due, title_of};
+pub(crate) use wait_signal::{SIGNAL, key_of as signal_key_of};
 pub use wait_signal::{SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 10] = [
+static KINDS: [&Kind; 11] = [
     &job::KIND,
     &http_request::KIND,
     &process::KIND,
@@ -42,6 +47,7 @@ static KINDS: [&Kind; 10] = [
     &sleep::KIND,
     &wait_until::KIND,
     &wait_signal::KIND,
+    &human_input::KIND,
     &fail::KIND,
     &call::KIND,
 ];
@@ -56,7 +62,7 @@ static GROUP: Kind = Kind { word: "group", read: |_, _, _| None, input: Input::A
 static COMPENSATION: Kind = Kind { word: "compensation", read: |_, _, _| None, input: Input::Anything };
 
 /// The kinds that are described and come later.
-const LATER: [&str; 6] = ["llm_call", "update_context", "write_artifact", "human_input", "emit_event", "mcp_tool"];
+const LATER: [&str; 5] = ["llm_call", "update_context", "write_artifact", "emit_event", "mcp_tool"];
 
 /// What a node does.
 pub struct Action {

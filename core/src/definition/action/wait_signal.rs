@@ -15,6 +15,9 @@ pub(super) static KIND: Kind = Kind {
     input: Input::Nothing("a node that waits for a signal has no input: what it goes on with comes with the signal"),
 };
 
+/// What `reply` sees of the signal that was taken.
+pub(crate) const SIGNAL: &str = "signal";
+
 /// How many signals one node may wait for.
 pub const SIGNALS_AWAITED_MAX: usize = 10;
 
@@ -23,6 +26,8 @@ pub const SIGNALS_AWAITED_MAX: usize = 10;
 pub struct WaitSignal {
     /// One to [`SIGNALS_AWAITED_MAX`].
     pub signals: Vec<SignalWanted>,
+    /// What an update is answered with that it takes; it sees `signal {name, key, payload}`. Absent: `null`.
+    pub reply: Option<Template>,
 }
 
 /// A signal that a node waits for.
@@ -42,7 +47,11 @@ fn read(node: &mut Fields<'_>, said: Said<'_>, uses: &mut Vec<Use>) -> Option<Re
         Said::Object(own) => own,
     };
     let several = own.take(&["signals"]);
-    let (signals, source) = match several {
+    let reply = own.take(&["reply"]);
+    let said = reply.as_ref().map(|field| field.value.clone());
+    let reply = reply
+        .map(|field| field.findings().binding(&[SIGNAL], || template(&field.at, field.value, field.findings(), uses)));
+    let (signals, mut source) = match several {
         Some(field) => {
             own.finish();
             several_of(&field, uses)?
@@ -54,8 +63,13 @@ fn read(node: &mut Fields<'_>, said: Said<'_>, uses: &mut Vec<Use>) -> Option<Re
             (vec![signal], source)
         }
     };
+    let reply = match reply {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    source.extend(said.map(|said| ("reply".to_owned(), said)));
     node.keep("action", Value::Object(source));
-    Some(Execution::Listens(Box::new(WaitSignal { signals })).into())
+    Some(Execution::Listens(Box::new(WaitSignal { signals, reply })).into())
 }
 
 /// Reads the signals of which the first is waited for, and what is kept of the action.

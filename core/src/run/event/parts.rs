@@ -4,24 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{OnMiss, Require};
 use crate::failure::RunFailure;
-use crate::{AssetId, Json, NodeId, PartitionKey, SignalKey, SignalName, Timestamp};
-
-/// A signal that an attempt waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AwaitedSignal {
-    pub name: SignalName,
-    /// Absent: it takes those without a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<SignalKey>,
-}
-
-impl AwaitedSignal {
-    /// Returns about how many bytes it has as JSON.
-    pub(in crate::run) fn len_bytes(&self) -> usize {
-        32 + self.name.as_str().len() + self.key.as_ref().map_or(0, |key| key.as_str().len())
-    }
-}
+use crate::{AssetId, Json, NodeId, PartitionKey};
 
 /// Why the branches of a `forEach` are withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,20 +83,4 @@ pub struct AssetNeed {
     pub on_miss: Option<OnMiss>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer_input: Option<Json>,
-}
-
-/// An asset as a handler returned it, already checked against its schema.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProducedAsset {
-    pub asset_id: AssetId,
-    pub payload: Json,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub produced_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partition_key: Option<PartitionKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freshness: Option<Json>,
 }

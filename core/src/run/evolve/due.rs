@@ -1,7 +1,7 @@
 //! What is due where a run and its nodes stand, and what they wait for.
 
 use crate::definition::{Definition, Node};
-use crate::run::event::AwaitedSignal;
+use crate::run::mail::AwaitedSignal;
 use crate::run::state::{Around, Due, Phase, Timer};
 use crate::{Revision, Timestamp};
 
@@ -15,6 +15,7 @@ pub(super) fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
     match phase {
         Phase::Current(current) => match current.wakes_at() {
             Some(at) => Some((at, Due::Time)),
+            None if current.asking().is_some() => current.asking().and_then(|asking| asking.due(current.scheduled_at)),
             None => node.timeout.map(|span| (current.scheduled_at.after(span), Due::Timeout)),
         },
         Phase::Retrying { due_at, .. } => Some((*due_at, Due::Retry)),

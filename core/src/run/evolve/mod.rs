@@ -3,6 +3,7 @@
 mod branches;
 mod due;
 mod halts;
+mod people;
 mod signals;
 
 pub(super) use branches::may_lead_back;
@@ -84,7 +85,7 @@ impl<'r> Fold<'r> {
         match self.node(place).phase {
             Phase::Pending | Phase::AwaitingAssets { .. } | Phase::AwaitingMemo(_) => self.strike(Todo::Begin(place)),
             Phase::Around(_) => self.strike(Todo::Advance(place)),
-            Phase::Current(ref current) if current.taken().is_some() => self.strike(Todo::Begin(place)),
+            Phase::Current(ref current) if current.is_told() => self.strike(Todo::Begin(place)),
             Phase::Current(_)
             | Phase::Retrying { .. }
             | Phase::Succeeded
@@ -113,7 +114,9 @@ impl<'r> Fold<'r> {
     /// Notes what an active node has due, and whether it waits for a worker.
     pub(super) fn await_next(&mut self, place: Place) {
         let is_halted = self.is_halted(place);
-        let is_put_off = |due: Due| is_halted && due != Due::Timeout;
+        // Who is late is late, and people are reminded.
+        let asks = self.node(place).phase.current().is_some_and(|current| current.asking().is_some());
+        let is_put_off = |due: Due| is_halted && due != Due::Timeout && !asks;
         let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
@@ -244,10 +247,17 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             run.list_if_ready(place);
         }
         RunEvent::MemoLeft { node, .. } => landing::forget(run, node),
-        RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => run.hear(event, now),
-        RunEvent::AttemptScheduled { node, attempt, lease, input, wakes_at, handed_to, session, child, signals } => {
+        RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } | RunEvent::SignalAnswered { .. } => {
+            run.hear(event, now);
+        }
+        RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. } => run.hear_of_people(event, now),
+        RunEvent::AttemptScheduled { node, attempt, lease, input, .. } => {
             let place = run.place(node);
             let revision = run.revision;
+            let asks = run.definition().node(place.node).action.asks().is_some();
             run.node_mut(place).attempts = attempt.get();
             if run.definition().node(place.node).retry.duration_max.is_some() {
                 run.node_mut(place).first_scheduled_at.get_or_insert(now);
@@ -260,11 +270,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     input: input.clone(),
                     scheduled_at: now,
                     revision,
-                    awaits: match child {
-                        Some(run) => Awaited::Child { run: *run, version: None },
-                        None if !signals.is_empty() => Awaited::one_of(signals),
-                        None => Awaited::of(*wakes_at, handed_to.clone(), *session),
-                    },
+                    awaits: Awaited::scheduled(event, asks),
                 })),
             );
         }

@@ -19,11 +19,13 @@ impl Fold<'_> {
 
     /// Learns what was said, and who took it.
     pub(super) fn hear(&mut self, event: &RunEvent, now: Timestamp) {
-        if let RunEvent::SignalReceived { signal, name, key, payload, broadcast } = event {
+        if let RunEvent::SignalReceived { signal, name, key, payload, broadcast, update } = event {
             let (name, key, payload) = (name.clone(), key.clone(), payload.clone());
-            let (id, broadcast, number) = (*signal, *broadcast, self.waiting.mail.count_received());
-            let letter = Letter { id, name, key, payload, received_at: now, number, broadcast };
+            let (id, broadcast, update, number) = (*signal, *broadcast, *update, self.waiting.mail.count_received());
+            let letter = Letter { id, name, key, payload, received_at: now, number, broadcast, update };
             self.waiting.mail.receive(letter);
+        } else if let RunEvent::SignalAnswered { signal, reply, .. } = event {
+            self.waiting.replies.keep(*signal, (**reply).clone());
         } else if let RunEvent::SignalTaken { node, signal, .. } = event {
             let place = self.place(node);
             let letter = self.waiting.mail.take(*signal);

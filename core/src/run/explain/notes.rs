@@ -121,6 +121,11 @@ impl Notes {
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
             | RunEvent::CompensationKept { .. }
+            | RunEvent::SignalAnswered { .. }
+            | RunEvent::PersonAsked { .. }
+            | RunEvent::PersonAnswered { .. }
+            | RunEvent::PersonReassigned { .. }
+            | RunEvent::PersonReminded { .. }
             | RunEvent::MemoLeft { .. }
             | RunEvent::ChildCalled { .. }
             | RunEvent::ChildWithdrawn { .. }

@@ -6,14 +6,16 @@ use serde::Serialize;
 use super::listed::{ENTRY_BYTES, Room};
 use super::notes::Notes;
 use super::{At, Listed, Why};
-use crate::WorkerId;
 use crate::definition::{OnMiss, Require};
 use crate::run::agenda::Todo;
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::state::{Around, Due, Phase, Place, Run, Timer};
 use crate::run::{AssetNeed, AwaitedSignal};
+use crate::{Actor, ActorName, WorkerId};
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, NodeAddress, PartitionKey, QueueName, RunId, Timestamp};
 
+/// About how many bytes the name of somebody has.
+const NAME_BYTES: usize = 64;
 /// How many assets of one node are told.
 const ASSETS_MAX: usize = 20;
 
@@ -58,6 +60,21 @@ pub enum WaitFor {
     },
     /// The first of these signals.
     Signal { signals: Vec<AwaitedSignal>, attempt: Attempt },
+    /// What people answer.
+    Person {
+        title: String,
+        /// None: anybody may answer.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        assignees: Vec<ActorName>,
+        /// How many are to answer.
+        quorum: u32,
+        /// Who has.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        answered: Vec<Actor>,
+        /// Three quarters of the time are over.
+        reminded: bool,
+        attempt: Attempt,
+    },
     /// Versions of assets.
     Assets { assets: Listed<WantedAsset> },
     /// Word whether its result was made before, or the result that another node makes of the same key.
@@ -118,7 +135,9 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
     let timeouts = timeouts(run);
     for (place, state) in run.places().filter(|(place, state)| state.phase.is_active() && is_within(*place)) {
         let since = notes.of(place).map_or_else(Timestamp::default, |note| note.since);
-        add(place, &|| (since, at(run, notes, place, &state.phase)), timeouts.get(&place).copied());
+        let people_until = || state.phase.current()?.asking()?.due_at();
+        let until = timeouts.get(&place).copied().or_else(people_until);
+        add(place, &|| (since, at(run, notes, place, &state.phase)), until);
     }
     for todo in run.agenda.iter() {
         let Todo::Begin(place) = *todo else { continue };
@@ -191,6 +210,17 @@ fn of_attempt(current: &CurrentAttempt, queue: &QueueName) -> WaitFor {
         }
         Awaited::Time(at) => WaitFor::Time { until: At(*at) },
         Awaited::Child { run, version } => WaitFor::Run { run: *run, version: *version },
+        Awaited::Person(asking) => match asking.task.as_ref().filter(|_| !asking.is_told()) {
+            None => WaitFor::Nothing {},
+            Some(task) => WaitFor::Person {
+                title: task.title.clone(),
+                assignees: task.assignees.clone(),
+                quorum: task.quorum,
+                answered: asking.answers.iter().map(|answer| answer.by.clone()).collect(),
+                reminded: asking.reminded,
+                attempt,
+            },
+        },
         Awaited::Signal(listening) if listening.taken.is_some() => WaitFor::Nothing {},
         Awaited::Signal(listening) => WaitFor::Signal { signals: listening.signals.clone(), attempt },
     }
@@ -220,6 +250,9 @@ fn len_bytes(wait: &Wait) -> usize {
             WaitFor::Assets { assets } => assets.first.len() * 2 * ENTRY_BYTES,
             WaitFor::Retry { error, .. } => error.as_ref().map_or(0, Why::len_bytes),
             WaitFor::Signal { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            WaitFor::Person { title, assignees, answered, .. } => {
+                title.len() + NAME_BYTES * (assignees.len() + answered.len())
+            }
             WaitFor::Worker { .. }
             | WaitFor::Report { .. }
             | WaitFor::Time { .. }

@@ -41,6 +41,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
             Phase::Current(current) => {
                 current.input.iter().for_each(|input| sum.add(input));
                 current.taken().iter().for_each(|letter| sum.add(&letter.payload));
+                current.asking().iter().for_each(|asking| asking.values().for_each(|value| sum.add(value)));
             }
             Phase::AwaitingMemo(awaited) => awaited.input.iter().for_each(|input| sum.add(input)),
             Phase::Retrying { input, .. } => input.iter().for_each(|input| sum.add(input)),

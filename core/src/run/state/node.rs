@@ -154,9 +154,7 @@ impl Phase {
         match self {
             Self::Pending => NodeStatus::Pending,
             Self::AwaitingAssets { .. } | Self::AwaitingMemo(_) | Self::Retrying { .. } => NodeStatus::Waiting,
-            Self::Current(current) if current.wakes_at().is_some() || current.listens_for().is_some() => {
-                NodeStatus::Waiting
-            }
+            Self::Current(current) if current.waits_outside() => NodeStatus::Waiting,
             Self::Current(current) if current.is_waiting() => NodeStatus::Queued,
             Self::Current(_) | Self::Around(_) => NodeStatus::Running,
             Self::Succeeded => NodeStatus::Succeeded,

@@ -28,6 +28,8 @@ pub(super) enum Begins {
     Child(Option<DefinitionVersion>),
     /// Nobody's: one of these signals comes.
     Listening(Vec<AwaitedSignal>),
+    /// Nobody's: people are asked something of so many bytes.
+    Asking(usize),
 }
 
 impl Begins {
@@ -35,6 +37,7 @@ impl Begins {
     fn len_bytes(&self) -> usize {
         match self {
             Self::Listening(signals) => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::Asking(bytes) => NAMES_BYTES + bytes,
             Self::Worker | Self::Sleep(_) | Self::Child(_) => 0,
         }
     }
@@ -66,6 +69,7 @@ impl Step<'_, '_> {
                 (None, None, Some((self.decision.child(self.place, attempt), version)), Vec::new())
             }
             Begins::Listening(signals) => (None, None, None, signals),
+            Begins::Asking(_) => (None, None, None, Vec::new()),
         };
         let (child, version) = child.unzip();
         let (handed_to, session) = hand.unzip();

@@ -1,6 +1,6 @@
 //! What there is to say of a kind of node.
 
-use super::{Calls, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
+use super::{Asks, Calls, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -37,5 +37,6 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Waits(pause) => say(&Sleep { pause }),
         Execution::Listens(wait) => say(&Listens { wait }),
         Execution::Undoes => say(&Undoes),
+        Execution::Asks(ask) => say(&Asks { ask }),
     }
 }

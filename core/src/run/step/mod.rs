@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input` |
 //! | `hand` | what becomes of a node that somebody ends, or puts off, by hand |
 //! | `undo` | what undoes a node is kept, and how all of it is undone |
+//! | `outside` | what somebody outside says |
 //! | `losers` | whom a join leaves behind that has enough |
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
@@ -31,6 +32,8 @@ mod kind;
 mod losers;
 mod memo;
 mod merge;
+mod outside;
+mod person;
 mod pure;
 mod ready;
 mod retry;
@@ -49,14 +52,15 @@ pub(super) use hand::{
     By, complete as complete_node_by_hand, set_timer as set_timer_by_hand, skip as skip_node_by_hand,
 };
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
+pub(super) use outside::hear;
 pub(super) use ready::{Readiness, readiness};
-pub(super) use signal::receive as receive_signal;
 
 use attempt::{Begins, Seen};
 use call::Calls;
 use fail::Fail;
 use items::Items;
 use job::Job;
+use person::Asks;
 use pure::Pure;
 use signal::Listens;
 use sleep::Sleep;

@@ -4,14 +4,17 @@ use serde::Serialize;
 
 use super::kind::Kind;
 use super::retry::Again;
+use super::signature::render_beside;
 use super::{Begins, Step};
-use crate::definition::{SignalWanted, WaitSignal, signal_key_of};
+use crate::definition::{SIGNAL, SignalWanted, WaitSignal, signal_key_of};
+use crate::expr::EvaluationError;
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
 use crate::run::mail::{Letter, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_MAX, hash_of, takers};
 use crate::run::output::check_depth;
 use crate::run::state::{Due, Place};
 use crate::run::{AwaitedSignal, RunEvent, RunFailure, RunRejection};
+use crate::run::{REPLY_BYTES_MAX, Reply};
 use crate::{CommandId, Json, SignalKey, SignalName};
 
 pub(super) struct Listens<'n> {
@@ -21,7 +24,7 @@ pub(super) struct Listens<'n> {
 impl Kind for Listens<'_> {
     fn begin(&self, step: &mut Step<'_, '_>, input: Option<Json>) -> Result<(), Later> {
         if is_told(step) {
-            return go_on(step);
+            return go_on(step, self.wait);
         }
         let wanted = self.wait.signals.iter().map(|wanted| awaited(step, wanted));
         let signals = match wanted.collect::<Result<Vec<_>, _>>() {
@@ -35,7 +38,7 @@ impl Kind for Listens<'_> {
 
     fn wake(&self, step: &mut Step<'_, '_>, due: Due) -> Result<(), Later> {
         if is_told(step) {
-            return go_on(step);
+            return go_on(step, self.wait);
         }
         match due {
             Due::Timeout => {
@@ -68,9 +71,59 @@ pub(super) fn is_told(step: &Step<'_, '_>) -> bool {
 }
 
 /// Ends a node with the signal that has come.
-fn go_on(step: &mut Step<'_, '_>) -> Result<(), Later> {
-    let Some(output) = step.current().and_then(|current| current.taken()).map(output_of) else { return Ok(()) };
-    step.succeed(step.attempt(), output, Vec::new(), None)
+fn go_on(step: &mut Step<'_, '_>, wait: &WaitSignal) -> Result<(), Later> {
+    let Some(letter) = step.current().and_then(|current| current.taken()).cloned() else { return Ok(()) };
+    if letter.update && !step.decision.run().waiting.replies.has(letter.id) && !reply(step, wait, &letter)? {
+        return Ok(());
+    }
+    let replied = step.decision.run().waiting.replies.of(letter.id);
+    if let Some(failure) = replied.and_then(|reply| reply.failure.clone()).filter(|_| letter.update) {
+        return step.fail_attempt(failure, Again::AsTold, None);
+    }
+    step.succeed(step.attempt(), output_of(&letter), Vec::new(), None)
+}
+
+/// Answers the update that has come; returns whether the node goes on.
+fn reply(step: &mut Step<'_, '_>, wait: &WaitSignal, letter: &Letter) -> Result<bool, Later> {
+    let made = match &wait.reply {
+        None => Ok(Json::null()),
+        Some(template) => {
+            let signal = signal_of(letter);
+            let made = render_beside(step, template, (SIGNAL, &signal)).map_err(EvaluationError::into_failure);
+            made.and_then(check_reply)
+        }
+    };
+    step.decision.turn.check_work()?;
+    let reply = match made {
+        Ok(value) => Reply { value, failure: None },
+        Err(failure) => Reply { value: Json::null(), failure: Some(failure) },
+    };
+    let (node, attempt, signal) = (step.address(), step.attempt(), letter.id);
+    let event = RunEvent::SignalAnswered { node, attempt, signal, reply: Box::new(reply) };
+    if !step.find_room(event.weight(), Some(attempt))? {
+        return Ok(false);
+    }
+    step.decision.emit(event);
+    Ok(true)
+}
+
+/// What the reply to an update sees of it.
+fn signal_of(letter: &Letter) -> Json {
+    #[derive(Serialize)]
+    struct Said<'l> {
+        name: &'l SignalName,
+        key: Option<&'l SignalKey>,
+        payload: &'l Json,
+    }
+    Json::of(&Said { name: &letter.name, key: letter.key.as_ref(), payload: &letter.payload })
+}
+
+fn check_reply(value: Json) -> Result<Json, RunFailure> {
+    if value.len_bytes() > REPLY_BYTES_MAX {
+        return Err(RunFailure::new("signal_reply", format!("the reply has more than {REPLY_BYTES_MAX} bytes")));
+    }
+    check_depth(&value).map_err(|failure| RunFailure::new("signal_reply", failure.message))?;
+    Ok(value)
 }
 
 /// What a node has made that has waited for a signal.
@@ -84,7 +137,7 @@ fn output_of(letter: &Letter) -> Json {
         signal_id: CommandId,
         received_at: String,
     }
-    let Letter { id, name, key, payload, received_at, number: _, broadcast: _ } = letter;
+    let Letter { id, name, key, payload, received_at, number: _, broadcast: _, update: _ } = letter;
     Json::of(&Told { name, key: key.as_ref(), payload, signal_id: *id, received_at: received_at.to_string() })
 }
 
@@ -121,10 +174,10 @@ pub(in crate::run) fn receive(
     signal: CommandId,
     said: AwaitedSignal,
     payload: Json,
-    broadcast: bool,
+    (broadcast, update): (bool, bool),
 ) -> Result<(), RunRejection> {
     let mail = &decision.run().waiting.mail;
-    let says = hash_of(&said.name, said.key.as_ref(), &payload, broadcast);
+    let says = hash_of(&said.name, said.key.as_ref(), &payload, (broadcast, update));
     if let Some(before) = mail.what_said(signal) {
         let run = decision.run().id();
         return if before == says { Ok(()) } else { Err(RunRejection::KeyReused { run }) };
@@ -142,9 +195,12 @@ pub(in crate::run) fn receive(
     if takers.len() > SIGNAL_TAKERS_MAX {
         return Err(invalid(format!("more than {SIGNAL_TAKERS_MAX} nodes wait for it")));
     }
+    if broadcast && update {
+        return Err(invalid("an update is for one node, and not for all that wait".to_owned()));
+    }
     check(&payload).map_err(invalid)?;
     let AwaitedSignal { name, key } = said;
-    let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast };
+    let event = RunEvent::SignalReceived { signal, name, key, payload, broadcast, update };
     if decision.turn.lacks_memory_for(event.weight()).is_some() {
         return Err(full);
     }

@@ -47,6 +47,23 @@ pub(super) fn render_with(
     run.with_scope_beside(step.place, None, &beside, now, |scope| template.render_within(scope, step.work()))
 }
 
+/// Renders something of a node's action, which sees its parameters and this beside them.
+pub(super) fn render_beside(
+    step: &Step<'_, '_>,
+    template: &Template,
+    beside: (&str, &Json),
+) -> Result<Json, EvaluationError> {
+    let of_node = step.node().signature.as_ref().and_then(|signature| signature.params.as_ref());
+    let params = match (&step.params, of_node) {
+        (Some(params), _) => Some(params.clone()),
+        (None, Some(of_node)) => Some(render_with(step, of_node, None)?),
+        (None, None) => None,
+    };
+    let (run, now) = (step.decision.run(), step.decision.now());
+    let beside: Vec<_> = [beside].into_iter().chain(params.as_ref().map(|params| (PARAMS, params))).collect();
+    run.with_scope_beside(step.place, None, &beside, now, |scope| template.render_within(scope, step.work()))
+}
+
 /// Holds an output to the schema of a node's action.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ impl Kind for Sleep<'_> {
     }
 }
 
-fn unevaluated(code: &str, error: EvaluationError) -> RunFailure {
+pub(super) fn unevaluated(code: &str, error: EvaluationError) -> RunFailure {
     match error.limit {
         None => RunFailure::new(code, error.to_string()),
         Some(_) => error.into_failure(),
@@ -64,7 +64,7 @@ fn unevaluated(code: &str, error: EvaluationError) -> RunFailure {
 }
 
 /// A span from a rendered value: a number of milliseconds, or a text like `90s`, `2h`, `500ms`.
-fn span_of(value: &Json) -> Result<Duration, String> {
+pub(super) fn span_of(value: &Json) -> Result<Duration, String> {
     match &value.to_value() {
         Value::Number(number) => number
             .as_u64()
@@ -82,7 +82,7 @@ fn span_of(value: &Json) -> Result<Duration, String> {
 }
 
 /// How long it is until a rendered time: `None` where it has come.
-fn span_until(value: &Json, now: Timestamp) -> Result<Option<Duration>, String> {
+pub(super) fn span_until(value: &Json, now: Timestamp) -> Result<Option<Duration>, String> {
     match &value.to_value() {
         Value::String(text) => match expr::span_until(text, now)? {
             span if span > SPAN_MAX => Err(format!("{text:?} is more than ten years away")),

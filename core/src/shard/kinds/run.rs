@@ -135,6 +135,8 @@ impl Aggregate for Run {
             | RunCommand::CancelRunKeeping { .. }
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
         }
@@ -145,6 +147,8 @@ impl Aggregate for Run {
             start.input.len_bytes()
         } else if let RunCommand::Signal { payload, .. } = wish {
             payload.len_bytes()
+        } else if let RunCommand::AnswerPerson { value, .. } = wish {
+            value.len_bytes()
         } else {
             0
         }
@@ -322,6 +326,8 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::CancelRunKeeping { .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
+        | RunCommand::AnswerPerson { .. }
+        | RunCommand::ReassignPerson { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}
         | RunCommand::ResolveAsset { .. }

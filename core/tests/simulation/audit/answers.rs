@@ -28,6 +28,12 @@ impl Audit {
                     "{run} is said to have {signal}, and the journal does not say so"
                 );
             }
+            Command::Run { run, command: RunCommand::AnswerPerson { answer, .. } } => {
+                assert!(
+                    self.people.has(*run, *answer),
+                    "{run} is said to have the answer {answer}, and the journal does not say so"
+                );
+            }
             Command::Run { .. }
             | Command::Asset { .. }
             | Command::Workflow { .. }

@@ -1,6 +1,6 @@
 //! What must hold of signals: each is received once and taken once, and whoever is told that the run has it finds it there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::run::RunEvent;
 use headwater_core::{CommandId, NodeAddress, RunId};
@@ -9,6 +9,7 @@ use headwater_core::{CommandId, NodeAddress, RunId};
 pub struct SignalBooks {
     received: BTreeMap<(RunId, CommandId), Received>,
     pub taken: u64,
+    answered: BTreeSet<(RunId, CommandId)>,
 }
 
 struct Received {
@@ -31,6 +32,11 @@ impl SignalBooks {
             received.taken += 1;
             received.by = Some(node.clone());
             self.taken += 1;
+        } else if let RunEvent::SignalAnswered { node, signal, .. } = event {
+            let received = self.received.get(&(run, *signal));
+            let received = received.unwrap_or_else(|| panic!("{node} of {run} answers {signal}, which never came"));
+            assert_eq!(received.by.as_ref(), Some(node), "whoever took {signal} of {run} answers it");
+            assert!(self.answered.insert((run, *signal)), "{node} of {run} answers {signal} again");
         } else if let RunEvent::NodeCancelled { node } = event {
             // Who is withdrawn before he went on gives it back.
             let of_run = self.received.range_mut((run, CommandId::from_uuid(uuid::Uuid::nil()))..);

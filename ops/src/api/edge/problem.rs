@@ -200,6 +200,15 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
             Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
+            Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
+            Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
+            Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,
+            Rejection::Run(RunRejection::TaskClosed) => Code::TaskClosed,
+            Rejection::Run(RunRejection::NotAssigned) => Code::NotAssigned,
+            Rejection::Run(RunRejection::AlreadyAnswered) => Code::AlreadyAnswered,
+            Rejection::Run(RunRejection::AnswerInvalid { .. }) => Code::AnswerInvalid,
+            Rejection::Run(RunRejection::AssigneesInvalid { .. }) => Code::AssigneesInvalid,
+            Rejection::Run(RunRejection::AnswersExhausted) => Code::AnswersExhausted,
             Rejection::Run(RunRejection::KeyReused { run }) => {
                 return Self::new(Code::KeyReused, detail).with("runId", run.to_string());
             }

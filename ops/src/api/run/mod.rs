@@ -7,6 +7,7 @@
 //! | `operate` | how one is taken in hand: paused, terminated, its nodes ended by hand |
 //! | `bulk` | how many are, piece by piece |
 //! | `signal` | how something is said to one |
+//! | `update` | how something is said to one that it answers |
 //! | `wish` | how that reaches its shard, and what is told of one that has ended |
 //! | `naming` | what one is called, and how it is found by that |
 //! | `parts` | what it has many of: attempts and branches, page by page |
@@ -29,8 +30,9 @@ mod operate;
 mod parts;
 mod signal;
 mod start;
+mod update;
 mod values;
-mod wish;
+pub(super) mod wish;
 
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ use crate::api::reading::Reading;
 use crate::codes::Code;
 
 pub use events::FOLLOWERS_MAX;
+pub(super) use start::idempotency_key;
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -72,6 +75,11 @@ pub fn routes() -> Vec<Route> {
         writes("/runs/{runId}/nodes/{node}/complete", post(operate::complete)),
         writes("/runs/{runId}/nodes/{node}/timer", post(operate::timer)),
         writes("/runs/{runId}/signals", post(signal::signal)),
+        Route { patience: PATIENCE + update::WAIT_MAX, ..writes("/runs/{runId}/updates", post(update::update)) },
+        Route {
+            patience: PATIENCE + update::WAIT_MAX,
+            ..reads("/runs/{runId}/updates/{updateId}", get(update::again))
+        },
     ]
 }
 

@@ -45,7 +45,8 @@ pub async fn signal(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
         let run = run.as_uuid();
         CommandId::derived(&[b"signal", workspace.as_str().as_bytes(), run.as_bytes(), key.as_bytes()])
     });
-    let command = RunCommand::Signal { workspace: workspace.clone(), signal, name, key: about, payload, broadcast };
+    let (workspace_of, update) = (workspace.clone(), false);
+    let command = RunCommand::Signal { workspace: workspace_of, signal, name, key: about, payload, broadcast, update };
     // A fresh command id even for a key: the run itself knows what it has received.
     let submission = Submission::of(actor, fresh_command(), Command::Run { run, command });
     let submitted = wish::submit(&api, &workspace, run, submission).await;
@@ -56,7 +57,7 @@ pub async fn signal(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     Ok(answer::written(StatusCode::ACCEPTED, &token, received))
 }
 
-fn named<T: std::str::FromStr<Err = headwater_core::InvalidName>>(
+pub(super) fn named<T: std::str::FromStr<Err = headwater_core::InvalidName>>(
     fields: &mut Fields,
     field: &'static str,
 ) -> Result<Option<T>, Problem> {

@@ -149,7 +149,7 @@ fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
     RunId::derived(api.shards.spread((hash >> 64) as u64), now(), &cause)
 }
 
-pub(super) fn idempotency_key(asked: &Asked) -> Result<Option<&str>, Problem> {
+pub(in crate::api) fn idempotency_key(asked: &Asked) -> Result<Option<&str>, Problem> {
     let key = asked::header(&asked.headers, KEY_HEADER)?;
     match key {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES_MAX => {

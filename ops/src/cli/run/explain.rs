@@ -94,6 +94,7 @@ fn wait(wait: &Value) -> String {
             format!("the worker {}, which {state} attempt {}", text("worker"), wait["attempt"])
         }
         "time" => format!("the time {}", text("until")),
+        "person" => person(wait),
         "signal" => format!("the signal {}", signals(&wait["signals"])),
         "run" => format!("the run {}, which it calls", text("run")),
         "assets" => format!("assets: {}", assets(&wait["assets"])),
@@ -127,6 +128,20 @@ fn wait(wait: &Value) -> String {
     let what = if wait["paused"] == true { format!("to be resumed; then for {what}") } else { what };
     let until = wait["timesOutAt"].as_str().map(|at| format!(", times out {at}")).unwrap_or_default();
     format!("  {}  {what}\n      since {}{until}", text("node"), text("since"))
+}
+
+fn person(wait: &Value) -> String {
+    let names = |name: &str| {
+        let listed = wait[name].as_array().into_iter().flatten().map(show::actor);
+        listed.collect::<Vec<_>>().join(", ")
+    };
+    let (assignees, answered) = (names("assignees"), names("answered"));
+    let who = if assignees.is_empty() { "anybody" } else { &assignees };
+    let of = wait["quorum"].as_u64().filter(|quorum| *quorum > 1).map(|quorum| format!(", {quorum} answers"));
+    let after = if answered.is_empty() { String::new() } else { format!(", after {answered}") };
+    let title = show::cell(&wait["title"]);
+    let reminded = if wait["reminded"] == true { ", reminded" } else { "" };
+    format!("an answer to {title:?} of {who}{}{after}{reminded}", of.unwrap_or_default())
 }
 
 fn signals(listed: &Value) -> String {

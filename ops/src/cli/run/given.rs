@@ -7,7 +7,7 @@ use crate::cli::Failure;
 use crate::codes::Exit;
 
 /// Reads a text, `@file`, or `@-` for standard input.
-pub(super) fn text(given: &str) -> Result<String, Failure> {
+pub(in crate::cli) fn text(given: &str) -> Result<String, Failure> {
     match given.strip_prefix('@') {
         None => Ok(given.to_owned()),
         Some("-") => std::io::read_to_string(std::io::stdin()).map_err(|error| invalid(error.to_string())),
@@ -16,7 +16,7 @@ pub(super) fn text(given: &str) -> Result<String, Failure> {
 }
 
 /// Reads JSON where it is JSON, else takes it as a text.
-pub(super) fn json_or_text(flag: &str, given: &str) -> Result<Value, Failure> {
+pub(in crate::cli) fn json_or_text(flag: &str, given: &str) -> Result<Value, Failure> {
     match Json::parse_strict(given) {
         Ok(json) => Ok(json.to_value()),
         Err(InvalidJson { flaw: Flaw::Syntax(_), .. }) => Ok(Value::from(given)),
@@ -25,6 +25,6 @@ pub(super) fn json_or_text(flag: &str, given: &str) -> Result<Value, Failure> {
     }
 }
 
-pub(super) fn invalid(message: String) -> Failure {
+pub(in crate::cli) fn invalid(message: String) -> Failure {
     Failure::new(message).exit(Exit::InvalidInput)
 }

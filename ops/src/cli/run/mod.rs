@@ -7,12 +7,13 @@ mod events;
 mod explain;
 mod export;
 mod get;
-mod given;
+pub(super) mod given;
 mod list;
 mod operate;
 mod replay;
 mod signal;
 mod start;
+mod update;
 mod watch;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ pub enum RunCommand {
     Watch(watch::WatchSettings),
     /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
     Signal(signal::SignalSettings),
+    /// Say something to a run, and wait for what it replies: exits with 1 when it has not in time.
+    Update(update::UpdateSettings),
     /// Have nothing of a run, or of one node of it, begin before it is resumed.
     Pause(operate::PauseSettings),
     /// Have a run, or a node of it, go on.
@@ -81,6 +84,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Complete(settings) => operate::complete(settings).await,
         RunCommand::Timer(settings) => operate::timer(settings).await,
         RunCommand::Bulk(settings) => bulk::run(settings).await,
+        RunCommand::Update(settings) => update::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
         RunCommand::Terminate(settings) => operate::terminate(settings).await,
     }

@@ -5,6 +5,7 @@
 //! | here | which cases there are, and with what each begins |
 //! | `mock` | what handlers are to answer |
 //! | `signal` | what is said to the run |
+//! | `person` | what people answer |
 //! | `faults` | what is to go wrong |
 //! | `expectation` | what is to come of it |
 //! | `reading` | how values are read, and what is wrong with them where |
@@ -12,6 +13,7 @@
 mod expectation;
 mod faults;
 mod mock;
+mod person;
 mod reading;
 mod signal;
 
@@ -23,6 +25,7 @@ use serde_json::Value;
 pub use self::expectation::{Elapsed, Expectation, MadeAsset, Path};
 pub use self::faults::Faults;
 pub use self::mock::{Answer, Mock, Mocks};
+pub use self::person::Answered;
 pub use self::reading::Problem;
 use self::reading::{At, Problems};
 pub use self::signal::Said;
@@ -58,6 +61,8 @@ pub struct Case {
     pub assets: Vec<ExistingAsset>,
     /// What is said to the run, in the order in which it stands in the file.
     pub signals: Vec<Said>,
+    /// What people answer who are asked.
+    pub answers: Vec<Answered>,
     pub faults: Option<Faults>,
     pub limits: Limits,
     pub expect: Expectation,
@@ -133,7 +138,8 @@ fn read(at: &At<'_>, problems: &mut Problems) -> Option<Script> {
 }
 
 fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
-    let known = ["name", "workflow", "start", "input", "mocks", "assets", "signals", "faults", "limits", "expect"];
+    let known =
+        ["name", "workflow", "start", "input", "mocks", "assets", "signals", "answers", "faults", "limits", "expect"];
     let fields = at.fields(&known, problems)?;
     let name = fields.need("name", problems).and_then(|name| name.text(problems)).map(str::to_owned);
     let workflow = fields.get("workflow").and_then(|slug| slug.parsed(problems));
@@ -144,6 +150,8 @@ fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
     let assets = assets.iter().filter_map(|asset| existing(asset, problems)).collect();
     let signals = fields.get("signals").map(|signals| signals.items(problems)).unwrap_or_default();
     let signals = signals.iter().filter_map(|signal| Said::read(signal, problems)).collect();
+    let answers = fields.get("answers").map(|answers| answers.items(problems)).unwrap_or_default();
+    let answers = answers.iter().filter_map(|answer| Answered::read(answer, problems)).collect();
     let faults = fields.get("faults").and_then(|faults| Faults::read(&faults, problems));
     let limits = fields.get("limits").map(|limits| limited(&limits, problems)).unwrap_or_default();
     let expect = fields.need("expect", problems).and_then(|expect| Expectation::read(&expect, problems));
@@ -155,6 +163,7 @@ fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
         mocks,
         assets,
         signals,
+        answers,
         faults,
         limits,
         expect: expect?,

@@ -1,0 +1,22 @@
+//! What somebody outside says to a run: signals, answers, who is to answer.
+
+use super::person::{Said, answer, reassign};
+use super::signal::receive;
+use crate::run::decision::Decision;
+use crate::run::{AwaitedSignal, RunCommand, RunRejection};
+
+/// Has a run hear it; what it does not say to the run it leaves alone.
+///
+/// # Errors
+/// Why it is not heard; nothing has happened.
+pub(in crate::run) fn hear(decision: &mut Decision<'_>, said: RunCommand) -> Result<(), RunRejection> {
+    if let RunCommand::Signal { workspace: _, signal, name, key, payload, broadcast, update } = said {
+        receive(decision, signal, AwaitedSignal { name, key }, payload, (broadcast, update))
+    } else if let RunCommand::AnswerPerson { workspace: _, node, attempt, answer: id, by, value } = said {
+        answer(decision, Said { node, attempt, answer: id, by, value })
+    } else if let RunCommand::ReassignPerson { workspace: _, node, attempt, assignees, by, reason } = said {
+        reassign(decision, node, attempt, assignees, (by, reason))
+    } else {
+        Ok(())
+    }
+}
