@@ -12,10 +12,11 @@ use super::few::Few;
 use super::halt::{HaltRecord, Halts};
 use super::mail::{Mail, MailRecord};
 use super::person::People;
+use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
 use super::replies::Replies;
-use super::state::{Around, Assets, Branch, Branches, Landing, NodeState, Origin, Phase, Place, Run};
+use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::waiting::Waiting;
-use super::{BranchKind, Ending, RunEvent, RunFailure, RunStatus, Trigger};
+use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::dialogue::{Description, InputVersion};
@@ -111,36 +112,6 @@ enum TodoOf {
     Close(BranchId),
 }
 
-/// A branch as it is written, without its nodes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct BranchRecord {
-    pub(super) branch: BranchId,
-    /// Follows from the definition: for who has none.
-    pub(super) kind: BranchKind,
-    pub(super) parent: NodeAddress,
-    pub(super) index: u32,
-    /// Turns of loops have none.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::json::present")]
-    pub(super) item: Option<Json>,
-    /// Absent: what the `forEach` has of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<BTreeMap<String, Json>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    exits: Vec<u32>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    again: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    closing: Option<Closing>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Closing {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    failure: Option<RunFailure>,
-}
-
 fn is_none(count: &u32) -> bool {
     *count == 0
 }
@@ -232,41 +203,27 @@ impl RunRecord {
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::of(Mail::restored(self.mail), self.people, self.replies, halts),
         };
-        let under_way = run.places().filter(|(place, state)| has_a_place(&run, *place, &state.phase)).count();
-        (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
-        agenda.into_iter().for_each(|todo| run.list(todo));
-        let failed =
-            run.places().filter(|(_, at)| at.phase == Phase::Failed).map(|(place, _)| place).collect::<Vec<_>>();
-        failed.into_iter().for_each(|place| Fold::of(&mut run).note_failed(place));
-        // What ends has nothing due and waits for nobody, but for what runs whatever the end.
-        if run.ending.is_none() {
-            Fold::of(&mut run).time_run(true);
-        }
-        let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
-        let active: Vec<_> = active.map(|(place, _)| place).collect();
-        for place in active {
-            Fold::of(&mut run).await_next(place);
-        }
+        follow(&mut run, agenda);
         Ok(run)
     }
 }
 
-/// Opens a branch again, of the node that stands for it.
-fn open(branches: &mut Branches, definition: &Definition, record: &BranchRecord) -> Result<(), NodeAddress> {
-    let unknown = || record.parent.clone();
-    let parent = branches.find(definition, &record.parent).ok_or_else(unknown)?;
-    let node = definition.node(parent.node);
-    let is_loop = node.region != branches.of(parent).region;
-    let region = if is_loop { Some(node.region) } else { node.body };
-    let mut branch = Branch::untouched(definition, region.ok_or_else(unknown)?);
-    branch.parent = Some(parent);
-    branch.index = record.index;
-    branch.item = record.item.clone().map(|item| [item, Json::of(&record.index)]);
-    branch.ways.out.clone_from(&record.exits);
-    branch.ways.back = record.again;
-    branch.closing = record.closing.clone().map(|closing| closing.failure.map(Box::new));
-    branches.open(record.branch, branch, false);
-    Ok(())
+/// Makes what follows from the rest again: what is under way, to be done, due, and waited for.
+fn follow(run: &mut Run, agenda: Vec<Todo>) {
+    let under_way = run.places().filter(|(place, state)| has_a_place(run, *place, &state.phase)).count();
+    (0..under_way).for_each(|_| run.branches.count_under_way(false, true));
+    agenda.into_iter().for_each(|todo| run.list(todo));
+    let failed = run.places().filter(|(_, at)| at.phase == Phase::Failed).map(|(place, _)| place).collect::<Vec<_>>();
+    failed.into_iter().for_each(|place| Fold::of(run).note_failed(place));
+    // What ends has nothing due and waits for nobody, but for what runs whatever the end.
+    if run.ending.is_none() {
+        Fold::of(run).time_run(true);
+    }
+    let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
+    let active: Vec<_> = active.map(|(place, _)| place).collect();
+    for place in active {
+        Fold::of(run).await_next(place);
+    }
 }
 
 /// Gives assets back what is still to be recorded, and what memos are to hear of then.
@@ -296,19 +253,6 @@ fn restore_kept(
         branches.kept_mut().keep(place.ok_or(node)?, input);
     }
     Ok(())
-}
-
-/// Gives the branches of items their state, once it is known where all nodes stand.
-fn restore_states(branches: &mut Branches, records: Vec<BranchRecord>) {
-    for BranchRecord { branch: id, state, .. } in records {
-        let parent = branches.get(id).and_then(|branch| branch.parent);
-        let around = parent.and_then(|parent| branches.of(parent).node(parent.node).phase.around());
-        let of_each = around.and_then(|around| around.state().cloned());
-        let own = state.map(|state| Arc::new(state.into_iter().map(|(key, value)| (key.into(), value)).collect()));
-        if let (Some(branch), Some(state)) = (branches.get_mut(id), own.or(of_each)) {
-            branch.state = state;
-        }
-    }
 }
 
 /// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded: that of one of
@@ -388,23 +332,4 @@ fn todo(run: &Run, todo: Todo) -> TodoRecord {
         Todo::Finish(branch) => TodoRecord::Of(TodoOf::Finish(branch)),
         Todo::Close(branch) => TodoRecord::Of(TodoOf::Close(branch)),
     }
-}
-
-fn branch(run: &Run, id: BranchId) -> Option<BranchRecord> {
-    let branch = run.branches.get(id)?;
-    let (parent, closing) = (branch.parent?, branch.closing.clone());
-    let of_each = run.node(parent).phase.around().and_then(Around::state);
-    let has_own = of_each.is_some_and(|of_each| !Arc::ptr_eq(of_each, &branch.state) && *of_each != branch.state);
-    let state = || branch.state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
-    Some(BranchRecord {
-        branch: id,
-        kind: run.kind_of_branches(parent),
-        parent: run.address(parent),
-        index: branch.index,
-        item: branch.item.as_ref().map(|[item, _]| item.clone()),
-        state: has_own.then(state),
-        exits: branch.ways.out.clone(),
-        again: branch.ways.back,
-        closing: closing.map(|failure| Closing { failure: failure.map(|failure| *failure) }),
-    })
 }

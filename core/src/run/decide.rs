@@ -11,7 +11,7 @@ use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_memo, hear, minds_memo, shortened};
+use super::step::{Step, answer_call, answer_memo, hear, minds_memo, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -192,7 +192,7 @@ impl<'a> Decision<'a> {
                 self.at(&node).map_or(Ok(()), |mut step| step.miss_asset(&asset, failure))
             }
             RunCommand::AnswerCall { node, attempt, answer } => {
-                self.at(&node).map_or(Ok(()), |mut step| step.answer_call(attempt, answer))
+                self.at(&node).map_or(Ok(()), |mut step| answer_call(&mut step, attempt, answer))
             }
             RunCommand::AnswerMemo { node, digest, answer } => {
                 let is_to_fly = answer == MemoAnswer::Fly {};

@@ -1,6 +1,7 @@
 //! What a run learned. Append-only: a variant or field once released keeps its meaning (golden files hold it).
 
 mod parts;
+mod word;
 
 use serde::{Deserialize, Serialize};
 

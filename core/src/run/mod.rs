@@ -31,7 +31,7 @@
 //! | `react` | what follows from an event outside |
 //! | `waiting` | which attempts wait for a worker, and who holds the others |
 //! | `status` | where runs and nodes stand, in the words users see |
-//! | `checkpoint` | what a checkpoint holds of a run |
+//! | `checkpoint`, `recorded_branch` | what a checkpoint holds of a run, and of each of its branches |
 //! | `standing` | where its nodes stand, for who shows a run that was released from quarantine |
 
 mod agenda;
@@ -60,6 +60,7 @@ mod output;
 mod person;
 mod produce;
 mod react;
+mod recorded_branch;
 mod replies;
 mod report;
 mod settle;

@@ -6,7 +6,7 @@ use super::{Record, Release};
 use crate::asset::ProducerEnd;
 use crate::dialogue::{ChildEnd, InputVersion};
 use crate::run::{RunEvent, RunFailure, RunStatus};
-use crate::{AssetId, NodeAddress, RunId};
+use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
 
 /// What is needed of a run that is ended without being folded.
 #[derive(Debug, Default)]
@@ -74,14 +74,7 @@ impl Story {
                 let child_end = ChildEnd::Cancelled { reason: reason.clone() };
                 self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
             }
-            RunEvent::AssetRecorded { asset, partition, version, .. } => {
-                let is_promised = |start: &RunEvent| matches!(start, RunEvent::RunStarted { trigger, .. } if trigger.promised().contains(asset));
-                if self.start.as_ref().is_some_and(is_promised) {
-                    self.recorded.retain(|known| known.asset != *asset);
-                    let (asset, partition) = (asset.clone(), partition.clone());
-                    self.recorded.push(InputVersion { asset, partition, version: *version });
-                }
-            }
+            RunEvent::AssetRecorded { asset, partition, version, .. } => self.record(asset, partition, *version),
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
@@ -108,6 +101,16 @@ impl Story {
             | RunEvent::JoinClosing { .. }
             | RunEvent::BranchEnded { .. }
             | RunEvent::RunDescribed { .. } => {}
+        }
+    }
+
+    /// Notes a version that its caller was promised.
+    fn record(&mut self, asset: &AssetId, partition: &Option<PartitionKey>, version: Version) {
+        let is_promised = |start: &RunEvent| matches!(start, RunEvent::RunStarted { trigger, .. } if trigger.promised().contains(asset));
+        if self.start.as_ref().is_some_and(is_promised) {
+            self.recorded.retain(|known| known.asset != *asset);
+            let (asset, partition) = (asset.clone(), partition.clone());
+            self.recorded.push(InputVersion { asset, partition, version });
         }
     }
 

@@ -57,25 +57,23 @@ pub(in crate::run) fn depth_of(run: &Run) -> u32 {
     }
 }
 
-impl Step<'_, '_> {
-    /// Learns how its call goes on. What is said of an attempt that is over, or of another child than its own, changes nothing.
-    pub fn answer_call(&mut self, attempt: Attempt, answer: Answer) -> Result<(), Later> {
-        let Some(current) = self.current().filter(|current| current.attempt == attempt) else { return Ok(()) };
-        let (Some((child, called)), Some(call)) = (current.child(), self.node().action.call()) else { return Ok(()) };
-        match answer {
-            Answer::Current { version } => {
-                if called.is_none() {
-                    call_child(self, attempt, child, version);
-                }
-                Ok(())
+/// Learns how its call goes on. What is said of an attempt that is over, or of another child than its own, changes nothing.
+pub(in crate::run) fn answer_call(step: &mut Step<'_, '_>, attempt: Attempt, answer: Answer) -> Result<(), Later> {
+    let Some(current) = step.current().filter(|current| current.attempt == attempt) else { return Ok(()) };
+    let (Some((child, called)), Some(call)) = (current.child(), step.node().action.call()) else { return Ok(()) };
+    match answer {
+        Answer::Current { version } => {
+            if called.is_none() {
+                call_child(step, attempt, child, version);
             }
-            Answer::Refused { failure, permanent } => {
-                let again = if permanent { Again::Never } else { Again::AsTold };
-                self.fail_attempt(failure, again, None)
-            }
-            Answer::Ended { child: ended, .. } if ended != child => Ok(()),
-            Answer::Ended { child, end } => end_call(self, call, attempt, child, end),
+            Ok(())
         }
+        Answer::Refused { failure, permanent } => {
+            let again = if permanent { Again::Never } else { Again::AsTold };
+            step.fail_attempt(failure, again, None)
+        }
+        Answer::Ended { child: ended, .. } if ended != child => Ok(()),
+        Answer::Ended { child, end } => end_call(step, call, attempt, child, end),
     }
 }
 

@@ -47,7 +47,7 @@ mod turns;
 mod undo;
 
 pub(super) use attempt::shortened;
-pub(super) use call::depth_of;
+pub(super) use call::{answer_call, depth_of};
 pub(super) use hand::{
     By, complete as complete_node_by_hand, set_timer as set_timer_by_hand, skip as skip_node_by_hand,
 };
