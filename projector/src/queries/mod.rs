@@ -12,6 +12,7 @@ mod following;
 mod inventory;
 mod nodes;
 mod projection;
+mod run_list;
 mod runs;
 mod traces;
 mod values;
@@ -33,7 +34,8 @@ pub use branches::{BranchError, BranchFilter, BranchPage, BranchView, branches};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
 pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};
-pub use runs::{RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter};
+pub use run_list::{RunFilter, RunPage, RunsAfter, STEPS_MAX};
+pub use runs::{RecordedEvent, RunDetail, RunSummary};
 pub use traces::{TRACES_MAX, TraceFilter, TracePage, TraceView, TracesAfter};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};
 

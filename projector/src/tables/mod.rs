@@ -15,6 +15,7 @@ pub(crate) mod commits;
 pub(crate) mod cursors;
 pub(crate) mod dead_events;
 pub(crate) mod nodes;
+pub(crate) mod run_terms;
 pub(crate) mod traces;
 pub(crate) mod transitions;
 mod value;
@@ -74,7 +75,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 18] = [
+pub const ALL: [&Table; 19] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -88,6 +89,7 @@ pub const ALL: [&Table; 18] = [
     &actions::TABLE,
     &action_defs::TABLE,
     &workflow_runs::TABLE,
+    &run_terms::TABLE,
     &traces::TABLE,
     &branches::TABLE,
     &assets::TABLE,
