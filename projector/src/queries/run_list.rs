@@ -188,7 +188,7 @@ impl Reads {
         after: Option<RunsAfter>,
         limit: u32,
     ) -> Result<RunPage, DatabaseError> {
-        let rows = self.page_of_runs("", workspace, filter, after, limit).await?;
+        let rows = page_of_runs(self, "", workspace, filter, after, limit).await?;
         let mut hits: Vec<_> = rows
             .iter()
             .filter(|row| row.get("hit"))
@@ -222,34 +222,34 @@ impl Reads {
         filter: &RunFilter,
         after: Option<RunsAfter>,
     ) -> Result<Vec<String>, DatabaseError> {
-        let lines = self.page_of_runs("EXPLAIN ", workspace, filter, after, 50).await?;
+        let lines = page_of_runs(self, "EXPLAIN ", workspace, filter, after, 50).await?;
         Ok(lines.iter().map(|line| line.get(0)).collect())
     }
+}
 
-    async fn page_of_runs(
-        &self,
-        how: &str,
-        workspace: &WorkspaceId,
-        filter: &RunFilter,
-        after: Option<RunsAfter>,
-        limit: u32,
-    ) -> Result<Vec<Row>, DatabaseError> {
-        let size = page_size(limit);
-        let first = RunsAfter { started_at: Timestamp::from_micros(u64::MAX), run: RunId::from_uuid(Uuid::max()) };
-        // Nothing is before the first run of a moment.
-        let before =
-            filter.started_before.map(|started_at| RunsAfter { started_at, run: RunId::from_uuid(Uuid::nil()) });
-        let begin = after.into_iter().chain(before).min_by_key(RunsAfter::place).unwrap_or(first);
-        let (time, run) = (Time(begin.started_at), begin.run.as_uuid());
-        let end = Time(filter.started_from.unwrap_or(Timestamp::from_micros(0)));
-        let (terms, workspace) = (filter.terms(workspace), workspace.as_str());
-        let status = filter.status.map(|status| status.as_str());
-        let workflow = filter.workflow.as_ref().map(|slug| slug.as_str());
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&size, &time, &run, &end, &workspace];
-        parameters.extend(terms.iter().map(|term| term as &(dyn ToSql + Sync)));
-        parameters.extend(status.as_ref().map(|status| status as &(dyn ToSql + Sync)));
-        parameters.extend(workflow.as_ref().map(|workflow| workflow as &(dyn ToSql + Sync)));
-        let sql = how.to_owned() + &question(&lists(terms.len(), status.is_some(), workflow.is_some()));
-        self.rows(&sql, &parameters).await
-    }
+/// Asks for the rows of a page, and one more; or, with another beginning, how.
+async fn page_of_runs(
+    reads: &Reads,
+    how: &str,
+    workspace: &WorkspaceId,
+    filter: &RunFilter,
+    after: Option<RunsAfter>,
+    limit: u32,
+) -> Result<Vec<Row>, DatabaseError> {
+    let size = page_size(limit);
+    let first = RunsAfter { started_at: Timestamp::from_micros(u64::MAX), run: RunId::from_uuid(Uuid::max()) };
+    // Nothing is before the first run of a moment.
+    let before = filter.started_before.map(|started_at| RunsAfter { started_at, run: RunId::from_uuid(Uuid::nil()) });
+    let begin = after.into_iter().chain(before).min_by_key(RunsAfter::place).unwrap_or(first);
+    let (time, run) = (Time(begin.started_at), begin.run.as_uuid());
+    let end = Time(filter.started_from.unwrap_or(Timestamp::from_micros(0)));
+    let (terms, workspace) = (filter.terms(workspace), workspace.as_str());
+    let status = filter.status.map(|status| status.as_str());
+    let workflow = filter.workflow.as_ref().map(|slug| slug.as_str());
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&size, &time, &run, &end, &workspace];
+    parameters.extend(terms.iter().map(|term| term as &(dyn ToSql + Sync)));
+    parameters.extend(status.as_ref().map(|status| status as &(dyn ToSql + Sync)));
+    parameters.extend(workflow.as_ref().map(|workflow| workflow as &(dyn ToSql + Sync)));
+    let sql = how.to_owned() + &question(&lists(terms.len(), status.is_some(), workflow.is_some()));
+    reads.rows(&sql, &parameters).await
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: [(&str, usize, u64); 10] = [
     ("V8__stored_values.sql", 580, 0x143c_f6c6_b389_4ac4),
     ("V9__actions.sql", 1157, 0x7df6_c2cd_d105_6f34),
     ("V10__what_runs_are_called.sql", 723, 0x0afb_5fe5_eab3_e60f),
+    ("V11__how_runs_are_found.sql", 977, 0xfac9_97aa_5b0d_f75e),
 ];
 
 #[test]
