@@ -100,6 +100,8 @@ pub async fn live(settings: &BenchSettings, report: &mut Report) -> Result<(), F
             }
         };
         asked.measure(&cluster, once).await?;
+        // It brings no cryptography of its own, and is not asked for any.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().map_err(|error| Failure::of(&error))?;
         let url = format!("{}/runs/{run}/live", cluster.api()?);
         let once = async || {
