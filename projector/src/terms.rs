@@ -186,7 +186,7 @@ mod tests {
         };
         assert_eq!(keys(input), text(&[("customer", "\"acme\""), ("yes", "true"), ("n", "2")]));
         let many: serde_json::Map<_, _> = (0..40).map(|n| (format!("k{n:02}"), n.into())).collect();
-        assert_eq!(keys(&Json::of(&many).as_str().to_owned()).len(), INPUT_KEYS_MAX);
+        assert_eq!(keys(Json::of(&many).as_str()).len(), INPUT_KEYS_MAX);
         let long = format!(r#"{{"long":"{}","short":1}}"#, "x".repeat(INPUT_VALUE_BYTES_MAX));
         assert_eq!(keys(&long), text(&[("short", "1")]));
         let large = format!(r#"{{"n":1,"text":"{}"}}"#, "x".repeat(INPUT_BYTES_MAX));

@@ -120,11 +120,11 @@ impl List {
 fn lists(terms: usize, status: bool, workflow: bool) -> Vec<List> {
     let mut lists: Vec<List> =
         (0..terms).map(|at| List { table: "run_terms", condition: format!("t.term = ${}", at + 6) }).collect();
-    let mut next = terms + 6;
-    for (column, _) in [("status", status), ("workflow", workflow)].into_iter().filter(|(_, is_asked)| *is_asked) {
-        lists.push(List { table: "workflow_runs", condition: format!("t.workspace = $5 AND t.{column} = ${next}") });
-        next += 1;
-    }
+    let columns = [("status", status), ("workflow", workflow)].into_iter().filter(|(_, is_asked)| *is_asked);
+    lists.extend((terms + 6..).zip(columns).map(|(number, (column, _))| List {
+        table: "workflow_runs",
+        condition: format!("t.workspace = $5 AND t.{column} = ${number}"),
+    }));
     if lists.is_empty() {
         lists.push(List { table: "workflow_runs", condition: "t.workspace = $5".to_owned() });
     }
