@@ -6,6 +6,8 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 use crate::fault::{Fault, Unfit, client_error};
+use crate::tables::run_terms;
+use crate::write::WriteError;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -77,6 +79,10 @@ impl Database {
     /// The schema the last rebuild replaced.
     pub const PREVIOUS: &'static str = "headwater_previous";
 
+    /// Whether what no migration can fill in by itself is filled in: a mark that goes with the table wherever its schema goes.
+    pub(crate) const IS_FILLED: &'static str =
+        "SELECT coalesce(obj_description('run_terms'::regclass, 'pg_class') = 'filled', false)";
+
     const CONNECTIONS_MAX: usize = 12;
     const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
     const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -112,7 +118,7 @@ impl Database {
         let settled = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off \
                        -c enable_mergejoin=off -c statement_timeout=60s";
         Self {
-            readers: pool(&config, schema, "-c statement_timeout=30s"),
+            readers: pool(&config, schema, "-c statement_timeout=30s -c enable_seqscan=off -c enable_bitmapscan=off"),
             writers: pool(&config, schema, settled),
             menders: pool(&config, schema, ""),
             config,
@@ -152,8 +158,12 @@ impl Database {
             })
         }
         .await;
+        let outcome = match outcome {
+            Ok(_) => fill(&mut connection).await,
+            Err(error) => Err(error),
+        };
         connection.batch_execute(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})")).await?;
-        outcome.map(|_| ())
+        outcome
     }
 
     /// Lets go of the sessions that nobody uses: settings and plans of old ones outlive what they came from.
@@ -174,6 +184,23 @@ impl Database {
     pub(crate) async fn writer(&self) -> Result<Object, DatabaseError> {
         Ok(self.writers.get().await?)
     }
+}
+
+/// Fills in by what the runs are found that an earlier release has projected, all or none, while no projector writes.
+async fn fill(connection: &mut deadpool_postgres::ClientWrapper) -> Result<(), DatabaseError> {
+    if connection.query_one(Database::IS_FILLED, &[]).await?.get(0) {
+        return Ok(());
+    }
+    let transaction = connection.transaction().await?;
+    transaction.batch_execute("LOCK TABLE projection_cursors IN EXCLUSIVE MODE").await?;
+    match run_terms::fill(&transaction).await {
+        Ok(()) => {}
+        Err(WriteError::Database(error)) => return Err(error),
+        Err(WriteError::Refused { source, .. }) => return Err(source.into()),
+        Err(WriteError::CursorMoved) => return Ok(()),
+    }
+    transaction.batch_execute("COMMENT ON TABLE run_terms IS 'filled'").await?;
+    Ok(transaction.commit().await?)
 }
 
 impl std::fmt::Debug for Database {

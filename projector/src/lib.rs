@@ -12,6 +12,7 @@
 //! | [`parse`] | what is in a message, and what cannot be read of it |
 //! | [`Documents`] | definitions that the journal names by digest |
 //! | [`fold`] | what commits mean for the tables |
+//! | `terms` | by what runs are found |
 //! | [`tables`] | what a table holds, and how it is written |
 //! | `write` | how a batch gets into the tables exactly once |
 //! | [`Projector`] | when a batch is cut, and what happens when the database is away |
@@ -42,6 +43,7 @@ pub mod rebuild;
 pub mod server;
 pub mod tables;
 mod tail;
+mod terms;
 mod write;
 
 pub use batch::{Batch, Cursor, Discontinuity, bundle_hash};
@@ -50,3 +52,4 @@ pub use documents::Documents;
 pub use fault::Unfit;
 pub use journal::JournalError;
 pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};
+pub use terms::{INPUT_KEYS_MAX, INPUT_VALUE_BYTES_MAX, is_found};

@@ -19,6 +19,8 @@ pub struct Cluster {
     servers: Servers,
     pub settings: ServeSettings,
     engine: Child,
+    /// What the engine says first.
+    ready: String,
     others: Vec<Child>,
     pub access: Access,
     folder: PathBuf,
@@ -40,17 +42,25 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("headwater-bench-{}", uuid::Uuid::new_v4().simple()));
         let servers = Servers::start(&folder).await.map_err(|error| Failure::of(&error))?;
         let settings = ServeSettings { shards, ..servers.settings() };
-        let engine = spawn_engine(&settings, roles).await?;
+        let (engine, ready) = spawn_engine(&settings, roles).await?;
         let broker = Broker::connect(&settings.broker.config()).await.map_err(|error| Failure::of(&error))?;
         let map = shard_map::load(&broker).await.map_err(|error| Failure::of(&error))?;
         let map = map.ok_or_else(|| Failure::new("the engine is ready without a shard map"))?;
         let client = ShardClient::new(&broker, map.shards);
-        Ok(Self { servers, settings, engine, others: Vec::new(), access: Access { broker, map, client }, folder })
+        Ok(Self {
+            servers,
+            settings,
+            engine,
+            ready,
+            others: Vec::new(),
+            access: Access { broker, map, client },
+            folder,
+        })
     }
 
     /// Starts one more engine process with these roles.
     pub async fn add_engine(&mut self, roles: &[Role]) -> Result<(), Failure> {
-        let engine = spawn_engine(&self.settings, roles).await?;
+        let (engine, _) = spawn_engine(&self.settings, roles).await?;
         self.others.push(engine);
         Ok(())
     }
@@ -64,8 +74,19 @@ impl Cluster {
         if let Some(prefix) = worker.inbox_prefix {
             command.env("HEADWATER_NATS_INBOX_PREFIX", prefix);
         }
-        self.others.push(spawn_ready(&mut command, &broker).await?);
+        self.others.push(spawn_ready(&mut command, &broker).await?.0);
         Ok(())
+    }
+
+    /// Kills the database, and does not bring it back.
+    pub async fn lose_database(&mut self) -> Result<(), Failure> {
+        self.servers.postgres.kill().await.map_err(|error| Failure::of(&error))
+    }
+
+    /// Returns where the API of the engine is.
+    pub fn api(&self) -> Result<&str, Failure> {
+        let address = self.ready.split_whitespace().find(|word| word.starts_with("http://"));
+        address.ok_or_else(|| Failure::new("the engine does not say where its API is"))
     }
 
     /// Returns how a worker connects.
@@ -100,7 +121,7 @@ fn own_binary() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::of(&error))
 }
 
-async fn spawn_engine(settings: &ServeSettings, roles: &[Role]) -> Result<Child, Failure> {
+async fn spawn_engine(settings: &ServeSettings, roles: &[Role]) -> Result<(Child, String), Failure> {
     let names: Vec<_> =
         roles.iter().filter_map(|role| Some(clap::ValueEnum::to_possible_value(role)?.get_name().to_owned())).collect();
     let mut command = Command::new(own_binary()?);
@@ -113,7 +134,7 @@ async fn spawn_engine(settings: &ServeSettings, roles: &[Role]) -> Result<Child,
 }
 
 /// Starts a process of ours and waits for its first line.
-async fn spawn_ready(command: &mut Command, broker: &BrokerSettings) -> Result<Child, Failure> {
+async fn spawn_ready(command: &mut Command, broker: &BrokerSettings) -> Result<(Child, String), Failure> {
     command.env("HEADWATER_NATS_URL", &broker.nats_url);
     let given = [
         ("HEADWATER_NATS_USER", &broker.nats_user),
@@ -133,9 +154,9 @@ async fn spawn_ready(command: &mut Command, broker: &BrokerSettings) -> Result<C
     let stdout = child.stdout.take().ok_or_else(|| Failure::new("the child has no standard output"))?;
     let mut lines = BufReader::new(stdout).lines();
     match tokio::time::timeout(READY_WAIT, lines.next_line()).await {
-        Ok(Ok(Some(_))) => {
+        Ok(Ok(Some(ready))) => {
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            Ok(child)
+            Ok((child, ready))
         }
         Ok(Ok(None)) => Err(Failure::new("a process of the benchmark ended before it was ready")),
         Ok(Err(error)) => Err(Failure::of(&error)),

@@ -11,6 +11,7 @@ mod load;
 mod queued;
 mod scenarios;
 mod sleepers;
+mod talking;
 mod worker;
 
 use std::process::ExitCode;
@@ -34,6 +35,10 @@ pub enum Scenario {
     Single,
     /// From the start of a run to the begin of its first attempt, on an idle system.
     FirstAttempt,
+    /// From a signal to the begin of the next attempt, on an idle system.
+    Signal,
+    /// What is seen of an active run, asked of its shard and over HTTP, while the database is away.
+    Live,
     /// One node to a thousand and back to one.
     FanOut,
     /// One run of a chain of a thousand jobs at a time.

@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::dag;
 use super::figures::{Report, percentile};
 use super::load::{self, Workflow};
-use super::{BenchSettings, Scenario, graphs, queued, sleepers, worker};
+use super::{BenchSettings, Scenario, graphs, queued, sleepers, talking, worker};
 use crate::failure::Failure;
 use crate::settings::Role;
 
@@ -28,6 +28,8 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::Projected => throughput("projected", Load::Projected, settings, report).await,
         Scenario::Single => single(settings, report).await,
         Scenario::FirstAttempt => first_attempt(settings, report).await,
+        Scenario::Signal => talking::signal(settings, report).await,
+        Scenario::Live => talking::live(settings, report).await,
         Scenario::FanOut => fan_out(settings, report).await,
         Scenario::Chain => graphs::chain(settings, report).await,
         Scenario::ForEach => graphs::for_each(settings, report).await,
@@ -237,7 +239,7 @@ async fn first_attempt(settings: &BenchSettings, report: &mut Report) -> Result<
 
 /// What took how long, beside bare publishes of the same moments; in milliseconds.
 #[derive(Default)]
-struct Compared {
+pub(super) struct Compared {
     /// The median of each repetition.
     bare: Vec<f64>,
     medians: Vec<f64>,
@@ -246,7 +248,7 @@ struct Compared {
 
 impl Compared {
     /// Does it again and again, one at a time, in turns with bare publishes.
-    async fn measure(
+    pub(super) async fn measure(
         &mut self,
         cluster: &Cluster,
         once: impl AsyncFn() -> Result<Duration, Failure>,
@@ -273,7 +275,7 @@ impl Compared {
         Ok(())
     }
 
-    fn report(self, scenario: &'static str, what: &str, publishes: u32, report: &mut Report) {
+    pub(super) fn report(self, scenario: &'static str, what: &str, publishes: u32, report: &mut Report) {
         let units = |(took, bare): (&f64, &f64)| took / (bare * f64::from(publishes));
         let ratios: Vec<_> = self.medians.iter().zip(&self.bare).map(units).collect();
         let unit_name = match publishes {

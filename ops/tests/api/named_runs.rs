@@ -37,6 +37,17 @@ async fn runs_are_named_and_found_and_a_part_of_a_workflow_runs() {
     assert_eq!(find("attribute=text:%222%22").await, ["mine"]);
     assert_eq!(find("attribute=text:2").await, Vec::<String>::new(), "a number is no text");
     assert_eq!(find(&format!("parent={parent}")).await, ["run 9"]);
+    assert_eq!(find("input=n:1.0").await, ["run 1"]);
+    assert_eq!(find("input=n:2&label=env:test&status=succeeded&workflow=named").await, ["mine"]);
+    assert_eq!(find("input=n:2&label=env:prod").await, Vec::<String>::new());
+    assert_eq!(find("input=n:%221%22").await, Vec::<String>::new(), "a text is no number");
+    assert_eq!(find("label=env:prod&startedFrom=2020-01-01T00:00:00Z").await, ["run 9", "run 1"]);
+    assert_eq!(find("label=env:prod&startedBefore=2020-01-01T00:00:00Z").await, Vec::<String>::new());
+    engine.get("/runs?startedFrom=yesterday").await.problem("request/invalid_parameter");
+    engine.get("/runs?input=a%20b:1").await.problem("request/invalid_parameter");
+    engine.get(&format!("/runs?input=a:{}", "x".repeat(300))).await.problem("request/invalid_parameter");
+    let many: Vec<_> = (0..9).map(|n| format!("input=k{n}:1")).collect();
+    engine.get(&format!("/runs?{}", many.join("&"))).await.problem("request/invalid_parameter");
     assert_eq!(find("label=env:%27;DROP").await, Vec::<String>::new());
     engine.get("/runs?label=env").await.problem("request/invalid_parameter");
     engine.get("/runs?label=a:1&label=a:2").await.problem("request/invalid_parameter");

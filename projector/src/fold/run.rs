@@ -35,7 +35,7 @@ impl Changes {
                             workspace,
                             workflow,
                             version,
-                            trigger: Json::of(&trigger),
+                            trigger,
                             input: value(input),
                             started_at: time,
                             started_by: head.by.cloned(),

@@ -13,6 +13,7 @@ mod inventory;
 mod nodes;
 mod projection;
 mod replies;
+mod run_list;
 mod runs;
 mod tasks;
 mod traces;
@@ -36,7 +37,8 @@ pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, Versi
 pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};
 pub use replies::reply;
-pub use runs::{RecordedEvent, RunDetail, RunFilter, RunPage, RunSummary, RunsAfter};
+pub use run_list::{RunFilter, RunPage, RunsAfter, STEPS_MAX};
+pub use runs::{RecordedEvent, RunDetail, RunSummary};
 pub use tasks::{TaskDetail, TaskFilter, TaskId, TaskPage, TaskView, TasksAfter, task, tasks};
 pub use traces::{TRACES_MAX, TraceFilter, TracePage, TraceView, TracesAfter};
 pub use workflows::{DefinitionSummary, DefinitionView, WorkflowSummary};

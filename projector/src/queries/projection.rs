@@ -56,7 +56,11 @@ impl Reads {
         self.cursors().await?;
         let sql = "SELECT coalesce(max(version), 0)::int4 FROM refinery_schema_history";
         let rows = self.rows(sql, &[]).await?;
-        Ok(rows.first().is_some_and(|row| row.get::<_, i32>(0) >= Database::newest_migration()))
+        if rows.first().is_none_or(|row| row.get::<_, i32>(0) < Database::newest_migration()) {
+            return Ok(false);
+        }
+        let rows = self.rows(Database::IS_FILLED, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// Returns what a projector that connects as this one would find in its way. Nothing is written.

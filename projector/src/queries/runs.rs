@@ -1,59 +1,15 @@
-//! Runs: the list, one of them with its nodes and attempts, and its events.
+//! Runs: one of them with its nodes and attempts, and its events. For lists see `run_list`.
 
-use std::fmt;
-use std::str::FromStr;
-
-use headwater_core::run::RunStatus;
 use headwater_core::shard::Stored;
-use headwater_core::{InvalidName, Json, Revision, RunId, Slug, StoredValue, Timestamp, WorkspaceId};
+use headwater_core::{Json, Revision, RunId, StoredValue, WorkspaceId};
 use serde::Serialize;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use super::nodes::{BranchCounts, NodeView, nodes_of};
 use super::traces::{RunInput, TraceView, first_traces};
-use super::{Moment, Reads, json, json_if, moment, moment_if, number, page_size, small_number, stored_if};
-use crate::columns::{Time, bigint};
+use super::{Moment, Reads, json, json_if, moment, moment_if, number, small_number, stored_if};
+use crate::columns::bigint;
 use crate::database::DatabaseError;
-
-/// Which runs are listed.
-#[derive(Debug, Clone, Default)]
-pub struct RunFilter {
-    pub workflow: Option<Slug>,
-    pub status: Option<RunStatus>,
-    /// What it is called, exactly.
-    pub name: Option<String>,
-    /// Labels that it has: an object of texts.
-    pub labels: Option<Json>,
-    /// Search attributes that it has: an object.
-    pub attributes: Option<Json>,
-    /// The run that called it.
-    pub parent: Option<RunId>,
-}
-
-/// Where a page of runs ended. Text form: microseconds, dot, run id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunsAfter {
-    pub started_at: Timestamp,
-    pub run: RunId,
-}
-
-impl fmt::Display for RunsAfter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.started_at.as_micros(), self.run)
-    }
-}
-
-impl FromStr for RunsAfter {
-    type Err = InvalidName;
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let rule = "microseconds, a dot, and a run id";
-        let invalid = || InvalidName { kind: "page", text: text.chars().take(80).collect(), rule };
-        let (micros, run) = text.split_once('.').ok_or_else(invalid)?;
-        let micros = micros.parse().map_err(|_| invalid())?;
-        Ok(Self { started_at: Timestamp::from_micros(micros), run: run.parse()? })
-    }
-}
 
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,15 +34,6 @@ pub struct RunSummary {
     pub targets: Option<Json>,
     /// Of its last event.
     pub revision: u64,
-}
-
-/// A page of runs, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RunPage {
-    pub runs: Vec<RunSummary>,
-    /// Where the next page begins; absent: there is none.
-    pub next: Option<String>,
 }
 
 /// Everything about a run but its events.
@@ -132,70 +79,13 @@ pub struct RecordedEvent {
     pub stored: Option<StoredValue>,
 }
 
-const SUMMARY: &str =
+pub(super) const SUMMARY: &str =
     "run_id, workflow, version, status, trigger, error, started_at, completed_at, started_by, cancelled_by,
     name, labels::text AS labels, attributes::text AS attributes, targets,
     coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
               ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
 
 impl Reads {
-    /// Returns a page of a workspace's runs, newest first.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn runs(
-        &self,
-        workspace: &WorkspaceId,
-        filter: &RunFilter,
-        after: Option<RunsAfter>,
-        limit: u32,
-    ) -> Result<RunPage, DatabaseError> {
-        let workspace = workspace.as_str();
-        let size = page_size(limit);
-        let one_more = size + 1;
-        let after = after.map(|after| (Time(after.started_at), after.run.as_uuid()));
-        let workflow = filter.workflow.as_ref().map(|slug| slug.as_str());
-        let status = filter.status.map(|status| status.as_str());
-        // Only the conditions that are asked for, so that each shape of the question keeps its index.
-        let mut sql = format!("SELECT {SUMMARY} FROM workflow_runs r WHERE workspace = $1");
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&workspace, &one_more];
-        if let Some(workflow) = &workflow {
-            parameters.push(workflow);
-            sql += &format!(" AND workflow = ${}", parameters.len());
-        }
-        if let Some(status) = &status {
-            parameters.push(status);
-            sql += &format!(" AND status = ${}", parameters.len());
-        }
-        let parent = filter.parent.map(|run| run.as_uuid());
-        let name = filter.name.as_deref();
-        let [labels, attributes] = [&filter.labels, &filter.attributes].map(|one| one.as_ref().map(Json::as_str));
-        for (value, condition) in [(&name, "name = $"), (&labels, "labels @> ($"), (&attributes, "attributes @> ($")] {
-            if let Some(value) = value {
-                parameters.push(value);
-                let cast = if condition.ends_with("($") { "::text)::jsonb" } else { "" };
-                sql += &format!(" AND {condition}{}{cast}", parameters.len());
-            }
-        }
-        if let Some(parent) = &parent {
-            parameters.push(parent);
-            let children = "SELECT child_run_id FROM traces WHERE child_run_id IS NOT NULL AND run_id = ";
-            sql += &format!(" AND run_id IN ({children}${})", parameters.len());
-        }
-        if let Some((time, run)) = &after {
-            parameters.push(time);
-            parameters.push(run);
-            sql += &format!(" AND (started_at, run_id) < (${}, ${})", parameters.len() - 1, parameters.len());
-        }
-        sql += " ORDER BY started_at DESC, run_id DESC LIMIT $2";
-        let rows = self.rows(&sql, &parameters).await?;
-        let runs: Vec<_> = rows.iter().take(size.unsigned_abs() as usize).map(summary).collect();
-        let more = rows.len() > runs.len();
-        let next = runs.last().filter(|_| more);
-        let next = next.map(|last| RunsAfter { started_at: last.started_at.0, run: last.run_id }.to_string());
-        Ok(RunPage { runs, next })
-    }
-
     /// Returns a run of a workspace. `None`: there is none of that id.
     ///
     /// # Errors
@@ -259,7 +149,7 @@ impl Reads {
     }
 }
 
-fn summary(row: &Row) -> RunSummary {
+pub(super) fn summary(row: &Row) -> RunSummary {
     RunSummary {
         run_id: RunId::from_uuid(row.get("run_id")),
         workflow: row.get("workflow"),

@@ -16,6 +16,7 @@ pub(crate) mod cursors;
 pub(crate) mod dead_events;
 pub(crate) mod human_tasks;
 pub(crate) mod nodes;
+pub(crate) mod run_terms;
 pub(crate) mod traces;
 pub(crate) mod transitions;
 mod value;
@@ -76,7 +77,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 19] = [
+pub const ALL: [&Table; 20] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -90,6 +91,7 @@ pub const ALL: [&Table; 19] = [
     &actions::TABLE,
     &action_defs::TABLE,
     &workflow_runs::TABLE,
+    &run_terms::TABLE,
     &traces::TABLE,
     &branches::TABLE,
     &human_tasks::TABLE,

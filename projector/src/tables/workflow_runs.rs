@@ -1,7 +1,7 @@
 //! `workflow_runs`: every run, from its start to its end.
 
 use deadpool_postgres::Transaction;
-use headwater_core::run::{Description, RunStatus};
+use headwater_core::run::{Description, RunStatus, Trigger};
 use headwater_core::{DefinitionVersion, Json, RunId, ShardId, Slug, Timestamp, WorkspaceId};
 use rustc_hash::FxHashMap;
 use tokio_postgres::types::ToSql;
@@ -58,7 +58,7 @@ pub struct RunStart {
     pub workspace: WorkspaceId,
     pub workflow: Slug,
     pub version: DefinitionVersion,
-    pub trigger: Json,
+    pub trigger: Trigger,
     pub input: Value,
     pub started_at: Timestamp,
     /// An [`headwater_core::Actor`].
@@ -129,7 +129,7 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text(start.workspace.as_str())
             .text(start.workflow.as_str())
             .text(standing(change).unwrap_or(RunStatus::Running).as_str())
-            .text(start.trigger.as_str())
+            .text(Json::of(&start.trigger).as_str())
             .text(start.input.here().unwrap_or("null"))
             .text_or_null(end.and_then(|end| end.output.as_ref()).and_then(Value::here))
             .text_or_null(end.and_then(|end| end.error.as_ref()).map(|json| json.as_str()))

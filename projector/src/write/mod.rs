@@ -24,8 +24,8 @@ use crate::fault::Fault;
 use crate::fold::Changes;
 use crate::tables::{
     action_defs, actions, asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events,
-    human_tasks, nodes, traces, transitions, workflow_defs, workflow_pins, workflow_runs, workflow_selections,
-    workflows,
+    human_tasks, nodes, run_terms, traces, transitions, workflow_defs, workflow_pins, workflow_runs,
+    workflow_selections, workflows,
 };
 
 pub(crate) use arrays::{column, execute, printable};
@@ -110,6 +110,8 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
     traces::write_settled(transaction, changes.settled.rows()).await?;
     commits::write(transaction, &changes.commits).await?;
     workflow_runs::write_starts(transaction, changes.runs.rows()).await?;
+    run_terms::write_starts(transaction, changes.runs.rows()).await?;
+    run_terms::write_news(transaction, changes.runs.rows()).await?;
     workflow_runs::write_ends(transaction, changes.runs.rows()).await?;
     match care {
         Care::Swift => {

@@ -94,7 +94,7 @@ fn what_begins_and_ends_in_one_batch_is_one_new_row() {
     let [row] = changes.runs.rows() else { panic!("one run, one row") };
     let (start, end) = (row.start.as_ref().unwrap(), row.end.as_ref().unwrap());
     assert_eq!((start.started_at.as_micros(), start.input.here().unwrap()), (1, r#"{"a":1}"#));
-    assert_eq!(start.trigger.as_str(), r#"{"manual":{}}"#);
+    assert_eq!(Json::of(&start.trigger).as_str(), r#"{"manual":{}}"#);
     assert_eq!((end.status.as_str(), end.completed_at.as_micros()), ("succeeded", 3));
     assert_eq!(end.output.as_ref().unwrap().here(), Some(r#"{"done":true}"#));
     assert_eq!(changes.events, 6);

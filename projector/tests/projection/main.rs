@@ -57,10 +57,11 @@ impl House {
             format!("DELETE FROM {schema}.refinery_schema_history WHERE name = 'branches'"),
             format!("DROP TABLE {schema}.workflow_selections"),
             format!("ALTER TABLE {schema}.assets DROP COLUMN shard, DROP COLUMN sequence, DROP COLUMN known_at"),
+            format!("DROP TABLE {schema}.run_terms"),
             // The columns and tables that came later are left: what this release put there is not projected again.
             format!(
                 "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('human_tasks', 'as_of', 'tolerated', 'pinned', 'calls', 'actions', 'stored_values',
-                    'what_runs_are_called')"
+                    'what_runs_are_called', 'how_runs_are_found')"
             ),
         ] {
             self.rows(&before).await;

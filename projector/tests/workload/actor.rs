@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::run::{BranchKind, BranchOutcome, PersonTask, RunEvent, RunFailure, RunStatus};
+use headwater_core::run::{BranchKind, BranchOutcome, Description, PersonTask, RunEvent, RunFailure, RunStatus};
 use headwater_core::{
     Actor as Person, Attempt, BranchId, CommandId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp,
 };
@@ -79,6 +79,9 @@ impl Actor {
     /// Lets some node take its next step.
     pub fn step(&mut self, dice: &mut Dice, now: Timestamp, events: &mut Vec<RunEvent>) {
         let is_over = |state: State| matches!(state, State::Over(..) | State::Round);
+        if self.end.is_none() && dice.one_in(3) {
+            events.push(RunEvent::RunDescribed { description: described(dice) });
+        }
         let open: Vec<usize> = (0..self.nodes.len()).filter(|&at| !is_over(self.nodes[at].1)).collect();
         if let Some(&at) = open.get(dice.below(open.len().max(1) as u64) as usize)
             && self.end.is_none()
@@ -304,6 +307,16 @@ impl Actor {
             events.push(RunEvent::BranchEnded { branch: BranchId::new(number), outcome: BranchOutcome::Cancelled {} });
             *status = "cancelled";
         }
+    }
+}
+
+/// Few keys and few values: most are said again, and some to the same effect.
+fn described(dice: &mut Dice) -> Description {
+    let number = [json!(1), json!(1e2), json!(0.1), json!("1"), json!(true)][dice.below(5) as usize].clone();
+    Description {
+        name: dice.one_in(3).then(|| format!("called {}", dice.below(3))),
+        labels: [(format!("l{}", dice.below(2)), format!("v{}", dice.below(3)))].into(),
+        attributes: [(format!("a{}", dice.below(2)), Json::of(&number))].into(),
     }
 }
 

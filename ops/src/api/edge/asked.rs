@@ -64,7 +64,7 @@ fn named<T: FromStr<Err = InvalidName>>(headers: &HeaderMap, name: &str) -> Resu
 }
 
 /// Parameters that may be given several times.
-const REPEATED: [&str; 2] = ["label", "attribute"];
+const REPEATED: [&str; 3] = ["label", "attribute", "input"];
 /// What stands between their values, which hold no control characters.
 const APART: &str = "\n";
 

@@ -93,7 +93,10 @@ async fn list(State(api): State<Arc<Api>>, mut reading: Reading) -> Result<Respo
         name: reading.take("name"),
         labels: naming::labels_asked(&mut reading)?,
         attributes: naming::attributes_asked(&mut reading)?,
+        inputs: naming::inputs_asked(&mut reading)?,
         parent: reading.parameter("parent")?,
+        started_from: reading.parameter("startedFrom")?,
+        started_before: reading.parameter("startedBefore")?,
     };
     let (limit, after) = (reading.limit(LIMIT)?, reading.cursor::<RunsAfter>("cursor")?);
     let workspace = reading.begin(&api).await?;
