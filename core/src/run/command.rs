@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERS_MAX, NodeStatus, Operation, ProducedAsset, SIGNALS_MAX};
+use super::{ANSWERS_MAX, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
 use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -82,6 +82,8 @@ pub enum RunCommand {
     /// Somebody takes it in hand. A run of another workspace is not there for him.
     Operate {
         workspace: WorkspaceId,
+        /// Done before under the same id, it changes nothing.
+        id: CommandId,
         operation: Operation,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -215,6 +217,8 @@ pub enum RunRejection {
     NodeNotActive { node: NodeAddress, status: NodeStatus },
     #[error("the node cannot have made that: {message}")]
     OutputInvalid { message: String },
+    #[error("the run was taken in hand as often as a run ever is: {OPERATIONS_MAX} times")]
+    OperationsExhausted,
     #[error("the timer cannot be set so: {message}")]
     TimerInvalid { message: String },
     #[error("the run has received no such update")]

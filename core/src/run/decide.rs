@@ -180,7 +180,7 @@ impl<'a> Decision<'a> {
             @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
                 Ok(hear(self, said)?)
             }
-            RunCommand::Operate { workspace: _, operation, reason } => Ok(operate(self, operation, reason)?),
+            RunCommand::Operate { workspace: _, id, operation, reason } => Ok(operate(self, id, operation, reason)?),
             RunCommand::FireTimers {} => {
                 fire_timers(self);
                 Ok(())

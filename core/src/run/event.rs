@@ -235,6 +235,8 @@ pub enum RunEvent {
     },
     /// Nothing begins any more, of the run or of one of its nodes, until it is resumed.
     RunPaused {
+        /// Each is done once.
+        operation: CommandId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<NodeId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,6 +244,8 @@ pub enum RunEvent {
     },
     /// It goes on.
     RunResumed {
+        /// Each is done once.
+        operation: CommandId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<NodeId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,6 +264,8 @@ pub enum RunEvent {
     },
     /// Somebody has the end of a node's sleep, or its next attempt, be due then.
     TimerChanged {
+        /// Each is done once.
+        operation: CommandId,
         node: NodeAddress,
         /// That sleeps, or that is to be made.
         attempt: Attempt,

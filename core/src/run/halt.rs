@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Place, Run};
 use crate::definition::{Definition, NodeIx};
-use crate::{NodeId, Timestamp};
+use crate::{CommandId, NodeId, Timestamp};
+
+/// How often a run is taken in hand in ways that can be undone: as often as it remembers.
+pub const OPERATIONS_MAX: usize = 10_000;
 
 /// What of a run is halted, and for how long it was. Most never are, and take no memory for it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,6 +26,8 @@ struct Halt {
     nodes: BTreeSet<NodeIx>,
     /// It ends at once: nothing is done any more before its end.
     terminated: bool,
+    /// What was done that could be undone since, for what comes twice.
+    done: BTreeSet<CommandId>,
 }
 
 /// What a checkpoint holds of it.
@@ -38,6 +43,8 @@ pub(super) struct HaltRecord {
     nodes: Vec<NodeId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     terminated: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    done: Vec<CommandId>,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -53,22 +60,23 @@ impl HaltRecord {
 impl Halts {
     /// Makes it again; a node that the definition does not have is not halted.
     pub fn restored(record: HaltRecord, definition: &Definition) -> Self {
-        let HaltRecord { since, before_us, nodes, terminated } = record;
+        let HaltRecord { since, before_us, nodes, terminated, done } = record;
         let nodes = nodes.iter().filter_map(|node| definition.find(node)).collect();
-        let mut halts =
-            Self(Some(Box::new(Halt { since, before: Duration::from_micros(before_us), nodes, terminated })));
+        let (before, done) = (Duration::from_micros(before_us), done.into_iter().collect());
+        let mut halts = Self(Some(Box::new(Halt { since, before, nodes, terminated, done })));
         halts.rest();
         halts
     }
 
     pub fn record(&self, definition: &Definition) -> HaltRecord {
         let Some(halt) = &self.0 else { return HaltRecord::default() };
-        let Halt { since, before, nodes, terminated } = &**halt;
+        let Halt { since, before, nodes, terminated, done } = &**halt;
         HaltRecord {
             since: *since,
             before_us: u64::try_from(before.as_micros()).unwrap_or(u64::MAX),
             nodes: nodes.iter().map(|node| definition.node(*node).id.clone()).collect(),
             terminated: *terminated,
+            done: done.iter().copied().collect(),
         }
     }
 
@@ -94,6 +102,21 @@ impl Halts {
 
     pub fn is_terminated(&self) -> bool {
         self.0.as_ref().is_some_and(|halt| halt.terminated)
+    }
+
+    /// Returns whether this was done before.
+    pub fn has_done(&self, operation: CommandId) -> bool {
+        self.0.as_ref().is_some_and(|halt| halt.done.contains(&operation))
+    }
+
+    /// Returns how often something was done.
+    pub fn count_done(&self) -> usize {
+        self.0.as_ref().map_or(0, |halt| halt.done.len())
+    }
+
+    /// Remembers that this was done.
+    pub fn note(&mut self, operation: CommandId) {
+        self.0.get_or_insert_default().done.insert(operation);
     }
 
     pub fn halt(&mut self, node: Option<NodeIx>, now: Timestamp) {

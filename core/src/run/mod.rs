@@ -83,6 +83,7 @@ pub use explain::{
     Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
     Skipped, Verdict, Wait, WaitFor, WantedAsset, Way, WayIn, Why,
 };
+pub use halt::OPERATIONS_MAX;
 pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
+use super::halt::OPERATIONS_MAX;
 use super::step::{By, complete_node_by_hand, set_timer_by_hand, shortened, skip_node_by_hand};
 use super::{Ending, ProducedAsset, RunEvent, RunRejection};
-use crate::{Json, NodeAddress, NodeId, Timestamp};
+use crate::{CommandId, Json, NodeAddress, NodeId, Timestamp};
 
-/// What somebody does with a live run by hand. Each says the same of a run that it has been done to before, and changes nothing.
+/// What somebody does with a live run by hand. Each changes nothing of a run that it
+/// has been done to before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Operation {
@@ -27,6 +29,14 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Returns whether it can be undone, so that the run has to remember that it was done.
+    fn is_undone(&self) -> bool {
+        match self {
+            Self::Pause { .. } | Self::Resume { .. } | Self::SetTimer { .. } => true,
+            Self::Terminate {} | Self::Skip { .. } | Self::Complete { .. } => false,
+        }
+    }
+
     /// Returns whether it can still be done to a run whose end is certain.
     pub(super) fn is_last(&self) -> bool {
         match self {
@@ -46,13 +56,21 @@ impl Operation {
 /// Why it cannot be done; nothing has happened.
 pub(super) fn operate(
     decision: &mut Decision<'_>,
+    id: CommandId,
     operation: Operation,
     reason: Option<String>,
 ) -> Result<(), RunRejection> {
+    let halts = &decision.run().waiting.halts;
+    if halts.has_done(id) {
+        return Ok(());
+    }
+    if halts.count_done() >= OPERATIONS_MAX && operation.is_undone() {
+        return Err(RunRejection::OperationsExhausted);
+    }
     let reason = reason.map(shortened).filter(|reason| !reason.is_empty());
     match operation {
-        Operation::Pause { node } => pause(decision, node, reason),
-        Operation::Resume { node } => resume(decision, node, reason),
+        Operation::Pause { node } => pause(decision, id, node, reason),
+        Operation::Resume { node } => resume(decision, id, node, reason),
         Operation::Terminate {} => {
             terminate(decision, reason);
             Ok(())
@@ -61,24 +79,34 @@ pub(super) fn operate(
         Operation::Complete { node, output, assets } => {
             complete_node_by_hand(decision, &node, output, assets, By { reason })
         }
-        Operation::SetTimer { node, due_at } => set_timer_by_hand(decision, &node, due_at, By { reason }),
+        Operation::SetTimer { node, due_at } => set_timer_by_hand(decision, &node, (id, due_at), By { reason }),
     }
 }
 
-fn pause(decision: &mut Decision<'_>, node: Option<NodeId>, reason: Option<String>) -> Result<(), RunRejection> {
+fn pause(
+    decision: &mut Decision<'_>,
+    operation: CommandId,
+    node: Option<NodeId>,
+    reason: Option<String>,
+) -> Result<(), RunRejection> {
     let run = decision.run();
     if let Some(ending) = run.ending() {
         return Err(RunRejection::RunClosed { status: ending.status() });
     }
     if !is_halted(decision, node.as_ref())? {
-        decision.emit(RunEvent::RunPaused { node, reason });
+        decision.emit(RunEvent::RunPaused { operation, node, reason });
     }
     Ok(())
 }
 
-fn resume(decision: &mut Decision<'_>, node: Option<NodeId>, reason: Option<String>) -> Result<(), RunRejection> {
+fn resume(
+    decision: &mut Decision<'_>,
+    operation: CommandId,
+    node: Option<NodeId>,
+    reason: Option<String>,
+) -> Result<(), RunRejection> {
     if is_halted(decision, node.as_ref())? {
-        decision.emit(RunEvent::RunResumed { node, reason });
+        decision.emit(RunEvent::RunResumed { operation, node, reason });
     }
     Ok(())
 }

@@ -249,8 +249,8 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
             (7, _) if which % 2 == 0 => {
                 let run = runs[which % runs.len()];
                 let node = tasks.get(which).map(|task: &Task| task.node.clone());
-                let _may_be_over =
-                    world.decide(Command::Run { run, command: taken_in_hand(which / 2, node, world.now) });
+                let command = taken_in_hand(world.fresh_id(), which / 2, node, world.now);
+                let _may_be_over = world.decide(Command::Run { run, command });
             }
             (_, true) => {}
             (kind, false) => {
@@ -272,7 +272,7 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
 }
 
 /// What somebody does by hand, by chance.
-fn taken_in_hand(which: usize, node: Option<NodeAddress>, now: Timestamp) -> RunCommand {
+fn taken_in_hand(id: headwater_core::CommandId, which: usize, node: Option<NodeAddress>, now: Timestamp) -> RunCommand {
     let of = node.as_ref().map(|node| node.node().clone());
     let operation = match (which % 8, node) {
         (0 | 1, _) | (_, None) => Operation::Pause { node: None },
@@ -284,7 +284,7 @@ fn taken_in_hand(which: usize, node: Option<NodeAddress>, now: Timestamp) -> Run
         (_, Some(node)) if which == 15 => Operation::SetTimer { node, due_at: now.after(Duration::from_secs(3)) },
         (_, Some(_)) => Operation::Terminate {},
     };
-    RunCommand::Operate { workspace: "default".parse().unwrap(), operation, reason: None }
+    RunCommand::Operate { workspace: "default".parse().unwrap(), id, operation, reason: None }
 }
 
 /// Lets every run go on that is paused, or a node of it.
@@ -294,7 +294,8 @@ fn resume_all(world: &mut World, runs: &[RunId]) {
             world.shard.run(*run).map(|run| run.paused_nodes().cloned().map(Some).chain([None]).collect::<Vec<_>>());
         for node in paused.unwrap_or_default() {
             let workspace = "default".parse().unwrap();
-            let command = RunCommand::Operate { workspace, operation: Operation::Resume { node }, reason: None };
+            let id = world.fresh_id();
+            let command = RunCommand::Operate { workspace, id, operation: Operation::Resume { node }, reason: None };
             world.decide(Command::Run { run: *run, command }).unwrap();
         }
     }

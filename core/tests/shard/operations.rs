@@ -1,6 +1,6 @@
 //! What somebody does with a live run by hand: what he is answered wherever the run and its nodes stand, and what comes of it.
 
-use headwater_core::run::{Operation, RunCommand, RunRejection, RunStatus};
+use headwater_core::run::{OPERATIONS_MAX, Operation, RunCommand, RunRejection, RunStatus};
 use headwater_core::shard::{Command, Rejection};
 use headwater_core::{Json, NodeAddress, RunId};
 use serde_json::{Value, json};
@@ -28,7 +28,8 @@ fn complete(node: &str, output: &Value) -> Operation {
 /// Says whether anything came of it.
 fn operate_as(world: &mut World, run: RunId, workspace: &str, operation: Operation) -> Result<bool, RunRejection> {
     let workspace = workspace.parse().unwrap();
-    let command = RunCommand::Operate { workspace, operation, reason: Some("by hand".to_owned()) };
+    let id = world.fresh_id();
+    let command = RunCommand::Operate { workspace, id, operation, reason: Some("by hand".to_owned()) };
     match world.decide(Command::Run { run, command }) {
         Ok(decided) => Ok(decided.commit.is_some()),
         Err(Rejection::Run(rejection)) => Err(rejection),
@@ -361,4 +362,37 @@ fn a_run_that_is_terminated_undoes_nothing_more_and_what_undoes_can_be_taken_in_
     world.settle();
     assert_eq!(status(&world, run), RunStatus::Cancelled, "{}", world.timeline(run));
     is_the_same_from_checkpoints(&world, run);
+}
+
+#[test]
+fn what_was_undone_since_is_not_done_again_however_late_it_comes() {
+    let (mut world, run) = two_jobs();
+    let say = |world: &mut World, id: u128, operation: Operation| {
+        let id = headwater_core::CommandId::from_uuid(uuid::Uuid::from_u128(id));
+        let command = RunCommand::Operate { workspace: "default".parse().unwrap(), id, operation, reason: None };
+        match world.decide(Command::Run { run, command }) {
+            Ok(decided) => Ok(decided.commit.is_some()),
+            Err(Rejection::Run(rejection)) => Err(rejection),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(say(&mut world, 1_000_001, pause(None)), Ok(true));
+    assert_eq!(say(&mut world, 1_000_002, resume(None)), Ok(true));
+    assert_eq!(say(&mut world, 1_000_001, pause(None)), Ok(false), "it was sent long ago");
+    assert_eq!(status(&world, run), RunStatus::Running);
+    is_the_same_from_checkpoints(&world, run);
+    for number in 2..OPERATIONS_MAX as u128 / 2 {
+        assert_eq!(say(&mut world, 2 * number, pause(None)), Ok(true));
+        assert_eq!(say(&mut world, 2 * number + 1, resume(None)), Ok(true));
+    }
+    let mut last = 3_000_000;
+    let mut exhausted = false;
+    for _ in 0..8 {
+        last += 1;
+        let operation = if status(&world, run) == RunStatus::Paused { resume(None) } else { pause(None) };
+        exhausted |= say(&mut world, last, operation) == Err(RunRejection::OperationsExhausted);
+    }
+    assert!(exhausted);
+    assert_eq!(say(&mut world, 1_000_001, pause(None)), Ok(false), "what was done is known for as long as it lives");
+    assert_eq!(say(&mut world, 4_000_000, Operation::Terminate {}), Ok(true));
 }

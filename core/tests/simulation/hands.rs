@@ -29,7 +29,7 @@ impl Cluster {
     }
 
     fn operate(&mut self, run: RunId, operation: Operation) {
-        let command = RunCommand::Operate { workspace: workspace(), operation, reason: None };
+        let command = RunCommand::Operate { workspace: workspace(), id: self.command_id(), operation, reason: None };
         let started = self.audit.is_acknowledged(run);
         let submission = Submission::new(self.command_id(), Command::Run { run, command });
         self.run_errand(Errand::Signal { started }, run.shard(), Wish::Submit(submission));

@@ -173,7 +173,7 @@ impl Changes {
                     let reason = reason.unwrap_or_else(|| "somebody ended the node by hand".to_owned());
                     overruled.push((node, RunFailure::new("by_hand", reason)));
                 }
-                RunEvent::TimerChanged { node, attempt, due_at, reason: _ } => {
+                RunEvent::TimerChanged { operation: _, node, attempt, due_at, reason: _ } => {
                     self.traces.of(run, &node, attempt.get(), TraceStatus::Waiting).wakes_at = Some(due_at);
                 }
                 RunEvent::NodeSkipped { node } if overruled.iter().any(|(of, _)| *of == node) => {

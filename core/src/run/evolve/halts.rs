@@ -11,10 +11,12 @@ use crate::run::{RunEvent, RunStatus};
 impl Fold<'_> {
     /// Learns that it is paused or goes on, that it ends at once, or that a node is ended or is due by hand.
     pub(super) fn take_in_hand(&mut self, event: &RunEvent, now: Timestamp) {
-        if let RunEvent::RunPaused { node, .. } = event {
+        if let RunEvent::RunPaused { operation, node, .. } = event {
+            self.waiting.halts.note(*operation);
             let node = node.as_ref().and_then(|node| self.definition().find(node));
             self.rearrange(node, |run| run.waiting.halts.halt(node, now));
-        } else if let RunEvent::RunResumed { node, .. } = event {
+        } else if let RunEvent::RunResumed { operation, node, .. } = event {
+            self.waiting.halts.note(*operation);
             let node = node.as_ref().and_then(|node| self.definition().find(node));
             self.rearrange(node, |run| run.waiting.halts.resume(node, now));
         } else if let RunEvent::RunTerminated { .. } = event {
@@ -23,7 +25,8 @@ impl Fold<'_> {
             let place = self.place(node);
             // It stands where it stood before it began: what is said in the next event is what becomes of it.
             self.leave_for(place, Phase::Pending);
-        } else if let RunEvent::TimerChanged { node, due_at, .. } = event {
+        } else if let RunEvent::TimerChanged { operation, node, due_at, .. } = event {
+            self.waiting.halts.note(*operation);
             let place = self.place(node);
             self.let_go(place);
             match &mut self.node_mut(place).phase {

@@ -9,7 +9,7 @@ use crate::run::mail::{Letter, takers};
 use crate::run::output::check_depth;
 use crate::run::state::Phase;
 use crate::run::{AwaitedSignal, ProducedAsset, RunEvent, RunFailure, RunRejection, produce};
-use crate::{Attempt, Json, NodeAddress, Timestamp};
+use crate::{Attempt, CommandId, Json, NodeAddress, Timestamp};
 
 /// Why somebody does so.
 pub(in crate::run) struct By {
@@ -69,7 +69,7 @@ pub(in crate::run) fn complete(
 pub(in crate::run) fn set_timer(
     decision: &mut Decision<'_>,
     node: &NodeAddress,
-    due_at: Timestamp,
+    (operation, due_at): (CommandId, Timestamp),
     by: By,
 ) -> Result<(), RunRejection> {
     let now = decision.now();
@@ -99,7 +99,7 @@ pub(in crate::run) fn set_timer(
     };
     if due_before != due_at {
         let By { reason } = by;
-        step.decision.emit(RunEvent::TimerChanged { node: node.clone(), attempt, due_at, reason });
+        step.decision.emit(RunEvent::TimerChanged { operation, node: node.clone(), attempt, due_at, reason });
     }
     Ok(())
 }

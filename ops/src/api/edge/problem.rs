@@ -200,6 +200,7 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
             Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
+            Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
             Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
             Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,

@@ -125,7 +125,7 @@ fn operation<'w>(
     Ok(move || {
         let (workspace, reason) = (workspace.clone(), reason.clone());
         match operation.clone() {
-            Some(operation) => RunCommand::Operate { workspace, operation, reason },
+            Some(operation) => RunCommand::Operate { workspace, id: fresh_command(), operation, reason },
             None => RunCommand::CancelRun { workspace: Some(workspace), reason: reason.unwrap_or_default() },
         }
     })

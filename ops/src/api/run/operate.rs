@@ -129,7 +129,7 @@ async fn operate(
     Ok(answer::written(StatusCode::OK, &token, Done { run_id: run, token: token.to_string(), readable }))
 }
 
-/// Done again, it changes nothing: the run itself knows where it stands.
+/// The run itself knows what was done to it, however late what was sent comes again.
 fn submission(
     workspace: &WorkspaceId,
     actor: Option<Actor>,
@@ -137,6 +137,6 @@ fn submission(
     operation: Operation,
     reason: Option<String>,
 ) -> Submission {
-    let command = RunCommand::Operate { workspace: workspace.clone(), operation, reason };
+    let command = RunCommand::Operate { workspace: workspace.clone(), id: fresh_command(), operation, reason };
     Submission::of(actor, fresh_command(), Command::Run { run, command })
 }
