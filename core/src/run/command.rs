@@ -70,6 +70,8 @@ pub enum RunCommand {
     /// Others are asked instead. The same of the workspace.
     ReassignPerson {
         workspace: WorkspaceId,
+        /// Done before under the same id, it changes nothing.
+        id: CommandId,
         node: NodeAddress,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<Attempt>,

@@ -124,6 +124,8 @@ pub enum RunEvent {
     },
     /// From now on it is asked of these.
     PersonReassigned {
+        /// Each is done once.
+        operation: CommandId,
         node: NodeAddress,
         attempt: Attempt,
         assignees: Vec<ActorName>,

@@ -59,6 +59,9 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         return Some("has ended");
     }
     let waits_for_the_end = |node: &NodeAddress| run.place_of(node).is_some_and(|place| run.is_at_the_end(place));
+    if was_done(run, event) {
+        return Some("has done it");
+    }
     if event.node().is_some_and(waits_for_the_end) || closes_at_the_end(run, event) {
         return run.ending.is_none().then_some("is not ending").or_else(|| undoes_nothing(run, event));
     }
@@ -123,6 +126,18 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
         }
     }
+}
+
+/// Whether this was done before, and may have been undone since.
+fn was_done(run: &Run, event: &RunEvent) -> bool {
+    let (RunEvent::RunPaused { operation, .. }
+    | RunEvent::RunResumed { operation, .. }
+    | RunEvent::TimerChanged { operation, .. }
+    | RunEvent::PersonReassigned { operation, .. }) = event
+    else {
+        return false;
+    };
+    run.waiting.halts.has_done(*operation)
 }
 
 /// Where the run stands, unless it, or a node of it, is halted or not.

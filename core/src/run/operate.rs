@@ -60,12 +60,8 @@ pub(super) fn operate(
     operation: Operation,
     reason: Option<String>,
 ) -> Result<(), RunRejection> {
-    let halts = &decision.run().waiting.halts;
-    if halts.has_done(id) {
+    if operation.is_undone() && was_done(decision, id)? {
         return Ok(());
-    }
-    if halts.count_done() >= OPERATIONS_MAX && operation.is_undone() {
-        return Err(RunRejection::OperationsExhausted);
     }
     let reason = reason.map(shortened).filter(|reason| !reason.is_empty());
     match operation {
@@ -81,6 +77,18 @@ pub(super) fn operate(
         }
         Operation::SetTimer { node, due_at } => set_timer_by_hand(decision, &node, (id, due_at), By { reason }),
     }
+}
+
+/// Says whether something was done before that may have been undone since: then it is not done again.
+///
+/// # Errors
+/// [`RunRejection::OperationsExhausted`]: what is done now could not be remembered.
+pub(super) fn was_done(decision: &Decision<'_>, operation: CommandId) -> Result<bool, RunRejection> {
+    let halts = &decision.run().waiting.halts;
+    if !halts.has_done(operation) && halts.count_done() >= OPERATIONS_MAX {
+        return Err(RunRejection::OperationsExhausted);
+    }
+    Ok(halts.has_done(operation))
 }
 
 fn pause(

@@ -51,6 +51,7 @@ pub fn people() -> Vec<(&'static str, RunEvent)> {
         (
             "person-reassigned",
             RunEvent::PersonReassigned {
+                operation: headwater_core::CommandId::from_uuid(uuid::Uuid::from_u128(11)),
                 node: node.clone(),
                 attempt,
                 assignees: vec![name("cy")],

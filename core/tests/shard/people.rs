@@ -40,7 +40,8 @@ fn reassign(world: &mut World, run: RunId, at: &str, to: &[&str]) -> Result<(), 
     let assignees = to.iter().map(|name| name.parse().unwrap()).collect();
     let (workspace, node, by) = ("default".parse().unwrap(), node(at), Some(person("boss")));
     let reason = "away".to_owned();
-    wish(world, run, RunCommand::ReassignPerson { workspace, node, attempt: None, assignees, by, reason })
+    let id = world.fresh_id();
+    wish(world, run, RunCommand::ReassignPerson { workspace, id, node, attempt: None, assignees, by, reason })
 }
 
 /// A run that asks at `gate`, with a way for either outcome.

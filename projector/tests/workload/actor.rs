@@ -356,6 +356,7 @@ fn of_people(dice: &mut Dice, what: u64, node: NodeAddress, attempt: Attempt) ->
     match what {
         0 => RunEvent::PersonReminded { node, attempt },
         1 => RunEvent::PersonReassigned {
+            operation: CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide())),
             node,
             attempt,
             assignees: vec![format!("p{}", dice.below(9)).parse().unwrap()],

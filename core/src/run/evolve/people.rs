@@ -19,7 +19,8 @@ impl Fold<'_> {
             });
             let place = self.place(node);
             self.list_if_ready(place);
-        } else if let RunEvent::PersonReassigned { node, assignees, .. } = event {
+        } else if let RunEvent::PersonReassigned { operation, node, assignees, .. } = event {
+            self.waiting.halts.note(*operation);
             self.change_asking(node, |asking| {
                 if let Some(task) = &mut asking.task {
                     task.assignees.clone_from(assignees);

@@ -14,8 +14,8 @@ pub(in crate::run) fn hear(decision: &mut Decision<'_>, said: RunCommand) -> Res
         receive(decision, signal, AwaitedSignal { name, key }, payload, (broadcast, update))
     } else if let RunCommand::AnswerPerson { workspace: _, node, attempt, answer: id, by, value } = said {
         answer(decision, Said { node, attempt, answer: id, by, value })
-    } else if let RunCommand::ReassignPerson { workspace: _, node, attempt, assignees, by, reason } = said {
-        reassign(decision, node, attempt, assignees, (by, reason))
+    } else if let RunCommand::ReassignPerson { workspace: _, id, node, attempt, assignees, by, reason } = said {
+        reassign(decision, id, (node, attempt), assignees, (by, reason))
     } else {
         Ok(())
     }

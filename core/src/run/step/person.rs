@@ -12,6 +12,7 @@ use crate::definition::{assignees_of, description_of, not_due, title_of};
 use crate::expr::Template;
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
+use crate::run::operate::was_done;
 use crate::run::output::check_depth;
 use crate::run::person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, Asking, PersonAnswer, PersonTask, hash_of};
 use crate::run::state::{Due, Phase, Place};
@@ -255,11 +256,14 @@ pub(in crate::run) fn answer(decision: &mut Decision<'_>, said: Said) -> Result<
 /// Why not.
 pub(in crate::run) fn reassign(
     decision: &mut Decision<'_>,
-    node: NodeAddress,
-    attempt: Option<Attempt>,
+    operation: CommandId,
+    (node, attempt): (NodeAddress, Option<Attempt>),
     assignees: Vec<ActorName>,
     (by, reason): (Option<Actor>, String),
 ) -> Result<(), RunRejection> {
+    if was_done(decision, operation)? {
+        return Ok(());
+    }
     let (_, attempt, asking, task) = open_task(decision, &node, attempt)?;
     let names: Vec<&str> = assignees.iter().map(ActorName::as_str).collect();
     let invalid = |message| RunRejection::AssigneesInvalid { message };
@@ -276,7 +280,7 @@ pub(in crate::run) fn reassign(
     }
     if assignees != task.assignees {
         let reason = shortened(reason);
-        decision.emit(RunEvent::PersonReassigned { node, attempt, assignees, by, reason });
+        decision.emit(RunEvent::PersonReassigned { operation, node, attempt, assignees, by, reason });
     }
     Ok(())
 }

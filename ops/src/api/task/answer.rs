@@ -91,6 +91,7 @@ pub async fn reassign(State(api): State<Arc<Api>>, mut asked: Asked, body: Body)
     }
     let command = RunCommand::ReassignPerson {
         workspace: workspace.clone(),
+        id: fresh_command(),
         node: node.clone(),
         attempt,
         assignees: assignees.clone(),
