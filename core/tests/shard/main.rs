@@ -6,6 +6,7 @@ mod attempts;
 mod bounds;
 mod branch_events;
 mod branches;
+mod by_hand;
 mod calls;
 mod calls_assets;
 mod calls_end;

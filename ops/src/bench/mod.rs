@@ -39,6 +39,8 @@ pub enum Scenario {
     Signal,
     /// What is seen of an active run, asked of its shard and over HTTP, while the database is away.
     Live,
+    /// Ten thousand runs paused and resumed by a filter.
+    Bulk,
     /// One node to a thousand and back to one.
     FanOut,
     /// One run of a chain of a thousand jobs at a time.

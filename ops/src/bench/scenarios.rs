@@ -30,6 +30,7 @@ pub async fn measure(scenario: Scenario, settings: &BenchSettings, report: &mut 
         Scenario::FirstAttempt => first_attempt(settings, report).await,
         Scenario::Signal => talking::signal(settings, report).await,
         Scenario::Live => talking::live(settings, report).await,
+        Scenario::Bulk => talking::bulk(settings, report).await,
         Scenario::FanOut => fan_out(settings, report).await,
         Scenario::Chain => graphs::chain(settings, report).await,
         Scenario::ForEach => graphs::for_each(settings, report).await,

@@ -120,3 +120,58 @@ pub async fn live(settings: &BenchSettings, report: &mut Report) -> Result<(), F
     over_http.report("live", "over HTTP", 1, report);
     Ok(())
 }
+
+/// How many runs are paused.
+const PAUSED: usize = 10_000;
+
+/// How long it takes to pause all runs that a filter means, and to let them go on, over HTTP.
+///
+/// # Errors
+/// What could not be started or measured.
+pub async fn bulk(settings: &BenchSettings, report: &mut Report) -> Result<(), Failure> {
+    const NAME: &str = "bulk";
+    eprintln!("bulk: {PAUSED} runs paused by a filter, and resumed");
+    let (mut paused, mut resumed) = (Vec::new(), Vec::new());
+    for _ in 0..settings.repetitions {
+        let cluster = Cluster::start(settings.shards, &[Role::Api, Role::Shards, Role::Projector]).await?;
+        let workflow = load::apply(&cluster.access, &waiting("waiting")).await?;
+        load::start_many(&cluster.access, &workflow, PAUSED, |_| Json::of(&json!({}))).await?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().map_err(|error| Failure::of(&error))?;
+        for (operation, took) in [("pause", &mut paused), ("resume", &mut resumed)] {
+            let began = Instant::now();
+            let done = do_to_all(&cluster, &http, workflow.key.workspace.as_str(), operation).await?;
+            if done != PAUSED as u64 {
+                return Err(Failure::new(format!("{operation} was done to {done} of {PAUSED} runs")));
+            }
+            took.push(began.elapsed().as_secs_f64());
+        }
+        cluster.stop().await;
+    }
+    report.add(NAME, format!("{PAUSED} runs paused by a filter"), "s", &paused);
+    report.add(NAME, format!("{PAUSED} runs resumed"), "s", &resumed);
+    Ok(())
+}
+
+/// Asks piece by piece until nothing is left; returns to how many it was done.
+async fn do_to_all(
+    cluster: &Cluster,
+    http: &reqwest::Client,
+    workspace: &str,
+    operation: &str,
+) -> Result<u64, Failure> {
+    let url = format!("{}/runs/bulk", cluster.api()?);
+    let (mut cursor, mut done) = (Value::Null, 0);
+    loop {
+        let body = json!({"operation": operation, "filter": {"workflow": "waiting"}, "cursor": cursor});
+        let request = http.post(&url).header("headwater-workspace", workspace).json(&body);
+        let answer = request.send().await.map_err(|error| Failure::of(&error))?;
+        let answer = answer.error_for_status().map_err(|error| Failure::of(&error))?;
+        let piece: Value = answer.json().await.map_err(|error| Failure::of(&error))?;
+        done += piece["data"]["done"].as_u64().unwrap_or_default();
+        cursor = piece["data"]["cursor"].clone();
+        if cursor.is_null() {
+            return Ok(done);
+        }
+    }
+}

@@ -17,6 +17,8 @@ fn documents() -> Value {
         {"slug": "within", "steps": [{"id": "work", "forEach": {"items": 1, "body": {"id": "one", "jobSlug": "nobody"}}}]},
         {"slug": "last", "steps": [{"id": "first", "action": {"kind": "sleep", "duration": "1h"}}],
             "finally": {"steps": [job, other]}},
+        {"slug": "undoes", "steps": [{"id": "first", "action": {"kind": "transform", "output": 1},
+            "compensate": {"action": {"kind": "job", "jobSlug": "nobody"}}}, other]},
         {"slug": "done", "steps": [{"id": "work", "action": {"kind": "transform", "output": 1}}]},
     ])
 }
@@ -29,6 +31,7 @@ async fn brought_to(engine: &Engine, stands: &str) -> (String, &'static str) {
         "waiting for a signal" => "listening",
         "at the items of a `forEach`" => "within",
         "at its `finally`" => "last",
+        "undoing what it has done" => "undoes",
         "succeeded" | "cancelled" => {
             if stands == "succeeded" {
                 "done"
@@ -43,10 +46,15 @@ async fn brought_to(engine: &Engine, stands: &str) -> (String, &'static str) {
     let ask = async |what: &str| engine.post(&format!("/runs/{run}/{what}"), json!({})).await;
     match stands {
         "paused" => drop(ask("pause").await.data(200)),
-        "cancelled" | "at its `finally`" => drop(ask("cancel").await.data(200)),
+        "cancelled" | "at its `finally`" | "undoing what it has done" => drop(ask("cancel").await.data(200)),
         _ => {}
     }
-    (run, if stands == "at its `finally`" { "work@1" } else { "work" })
+    let node = match stands {
+        "at its `finally`" => "work@1",
+        "undoing what it has done" => "first~undo@1",
+        _ => "work",
+    };
+    (run, node)
 }
 
 async fn ask(engine: &Engine, run: &str, node: &str, command: &str) -> Answer {

@@ -2,7 +2,7 @@
 
 use super::call::withdraw_child;
 use super::signature::check_output;
-use super::{Step, memo, signal};
+use super::{Step, memo, signal, undo};
 use crate::definition::SPAN_MAX;
 use crate::run::decision::Decision;
 use crate::run::mail::{Letter, takers};
@@ -155,6 +155,7 @@ fn check(step: &Step<'_, '_>, output: &Json, assets: Vec<ProducedAsset>) -> Resu
 /// Lets go of whatever the node waits for. Returns the signal that it had taken.
 fn overrule(step: &mut Step<'_, '_>, by: By) -> Option<Letter> {
     let taken = step.current().and_then(|current| current.taken()).cloned();
+    step.given = undo::given_to(step);
     withdraw_child(step);
     memo::leave(step);
     let node = step.address();

@@ -85,11 +85,13 @@ pub(super) struct Step<'d, 'a> {
     params: Option<Json>,
     /// Who had made its output before.
     reused: Option<Box<Asker>>,
+    /// What its attempt was given that somebody has ended by hand.
+    given: Option<Json>,
 }
 
 impl<'d, 'a> Step<'d, 'a> {
     pub fn at(decision: &'d mut Decision<'a>, place: Place) -> Self {
-        Self { decision, place, params: None, reused: None }
+        Self { decision, place, params: None, reused: None, given: None }
     }
 
     /// Does what the agenda says: begins the node, goes on with the assets it got, or skips it.

@@ -88,6 +88,11 @@ pub(super) fn is_full(step: &Step<'_, '_>) -> Option<RunFailure> {
     step.decision.run().branches.kept().refuses(0, 0)
 }
 
+/// What the attempt of a node was given, where it has one.
+pub(super) fn given_to(step: &Step<'_, '_>) -> Option<Json> {
+    step.input().or_else(|| step.current_in_any_case().map(|_| step.decision.run().input().clone()))
+}
+
 /// Makes what a node that succeeds with this output is undone with, where it says what undoes it.
 ///
 /// # Errors
@@ -95,7 +100,7 @@ pub(super) fn is_full(step: &Step<'_, '_>) -> Option<RunFailure> {
 pub(super) fn kept(step: &Step<'_, '_>, output: &Json) -> Result<Option<RunEvent>, RunFailure> {
     let run = step.decision.run();
     let Some(undo) = step.decision.definition().undo_of(step.place.node) else { return Ok(None) };
-    let given = step.input().or_else(|| step.current_in_any_case().map(|_| run.input().clone())).unwrap_or_default();
+    let given = step.given.clone().or_else(|| given_to(step)).unwrap_or_default();
     let input = match &undo.input {
         None => {
             step.work().scan(given.len_bytes() + output.len_bytes())?;
