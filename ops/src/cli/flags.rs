@@ -66,7 +66,8 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
 
 fn required(command: &Command, besides: &Arg) -> Vec<String> {
     let positional = command.get_positionals().filter(|arg| arg.is_required_set() && arg.get_id() != besides.get_id());
-    positional.map(|_| "5".to_owned()).collect()
+    let one = |arg: &Arg| arg.get_possible_values().first().map_or("5".to_owned(), |value| value.get_name().to_owned());
+    positional.map(one).collect()
 }
 
 fn parsed(words: &[&[String]]) -> Option<Arguments> {

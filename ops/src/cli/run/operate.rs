@@ -56,7 +56,7 @@ pub struct CompleteSettings {
     node: String,
     /// What it has made: JSON, else text; `@file`, or `@-` for standard input.
     #[arg(long, value_name = "OUTPUT")]
-    output: Option<String>,
+    result: Option<String>,
     /// What it has produced: a JSON list of assets, as a handler returns it; `@file`, or `@-` for standard input.
     #[arg(long, value_name = "ASSETS")]
     assets: Option<String>,
@@ -103,10 +103,10 @@ pub async fn skip(settings: SkipSettings) -> Result<ExitCode, Failure> {
 }
 
 pub async fn complete(settings: CompleteSettings) -> Result<ExitCode, Failure> {
-    let CompleteSettings { run, node, output, assets, reason, api } = settings;
+    let CompleteSettings { run, node, result, assets, reason, api } = settings;
     let mut body = json!({"reason": reason});
-    if let Some(output) = &output {
-        body["output"] = given::json_or_text("--output", &given::text(output)?)?;
+    if let Some(result) = &result {
+        body["output"] = given::json_or_text("--result", &given::text(result)?)?;
     }
     if let Some(assets) = &assets {
         body["assets"] = given::json_or_text("--assets", &given::text(assets)?)?;
