@@ -64,7 +64,8 @@ async fn what_people_are_asked_is_listed_answered_and_closed() {
     assert_eq!(say("ada", yes.clone(), "a").await.data(200)["answerId"], answered["answerId"], "it is the same answer");
     say("ada", json!({"publish": false}), "a").await.problem("run/key_reused");
     say("ada", yes.clone(), "b").await.problem("task/already_answered");
-    let explained = engine.get(&format!("/runs/{run}/explain")).await.data(200).clone();
+    let heard = answered["token"].as_str().unwrap();
+    let explained = engine.get(&format!("/runs/{run}/explain?minSeq={heard}")).await.data(200).clone();
     let wait = &explained["waitsFor"]["first"][0];
     assert_eq!((&wait["for"], &wait["answered"]), (&json!("person"), &json!([{"claimed": "ada"}])));
     assert!(wait["timesOutAt"].is_string(), "{wait}");
