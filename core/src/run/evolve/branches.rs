@@ -143,8 +143,7 @@ impl Fold<'_> {
     /// What has succeeded last is undone, in a branch of one node.
     fn undo_last(&mut self, place: Place, id: BranchId, number: u32) {
         let definition = Arc::clone(self.definition());
-        let (Some(region), Some(kept)) = (definition.node(place.node).body, self.branches.kept_mut().take_last())
-        else {
+        let (Some(region), Some(kept)) = (definition.node(place.node).body, self.branches.take_last_kept()) else {
             return;
         };
         let mut branch = Branch::untouched(&definition, region);

@@ -20,7 +20,7 @@ use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
-use crate::run::state::{Assets, AwaitedMemo, Branches, Due, KeptAll, NodeState, Origin, Phase, Place, Run, Timer};
+use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
@@ -183,7 +183,7 @@ impl<'r> Fold<'r> {
     fn close(&mut self, status: RunStatus) {
         self.status = status;
         self.ending = None;
-        *self.branches.kept_mut() = KeptAll::default();
+        self.branches.forget_kept();
         self.stop();
     }
 

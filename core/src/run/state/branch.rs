@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 
+use super::kept::Kept;
 use super::{KeptAll, NodeState, Phase, Place};
 use crate::definition::{Definition, NodeIx, RegionIx, RegionKind};
 use crate::failure::RunFailure;
@@ -111,7 +112,8 @@ pub(in crate::run) struct Branches {
     /// How many nodes have a place among those that may be under way at once; counted where that is bounded.
     under_way: u32,
     /// What has succeeded in them and can be undone.
-    kept: KeptAll,
+    /// Most runs have nothing to undo.
+    kept: Option<Box<KeptAll>>,
 }
 
 impl Branches {
@@ -124,7 +126,7 @@ impl Branches {
             room: 0,
             turns: 0,
             under_way: 0,
-            kept: KeptAll::default(),
+            kept: None,
         }
     }
 
@@ -243,11 +245,23 @@ impl Branches {
 
     /// Returns what has succeeded and can be undone.
     pub fn kept(&self) -> &KeptAll {
-        &self.kept
+        static NOTHING: LazyLock<KeptAll> = LazyLock::new(KeptAll::default);
+        self.kept.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// Takes what has succeeded last of what is to be undone.
+    pub fn take_last_kept(&mut self) -> Option<Kept> {
+        let last = self.kept.as_mut()?.take_last();
+        self.kept.take_if(|kept| kept.is_empty());
+        last
+    }
+
+    pub fn forget_kept(&mut self) {
+        self.kept = None;
     }
 
     pub fn kept_mut(&mut self) -> &mut KeptAll {
-        &mut self.kept
+        self.kept.get_or_insert_default()
     }
 
     /// Returns how many nodes have a place among those that may be under way at once.
