@@ -1,15 +1,14 @@
 //! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
 
-use std::time::Duration;
-
 use headwater_core::memo::{MEMOS, Memo, MemoKey};
-use headwater_core::run::{Budget, Operation, RunCommand};
+use headwater_core::run::{Budget, RunCommand};
 use headwater_core::shard::{Command, Effect, Shard};
 use headwater_core::task::Task;
-use headwater_core::{Json, NodeAddress, RunId, Timestamp};
+use headwater_core::{Json, RunId, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::hands::{resume_all, taken_in_hand};
 use crate::world::{World, empty, failed, ok};
 
 /// A graph of up to eight nodes, a mix of actions, joins, conditions, retries, bodies and ways back.
@@ -271,39 +270,8 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
     (world, runs)
 }
 
-/// What somebody does by hand, by chance.
-fn taken_in_hand(id: headwater_core::CommandId, which: usize, node: Option<NodeAddress>, now: Timestamp) -> RunCommand {
-    let of = node.as_ref().map(|node| node.node().clone());
-    let operation = match (which % 8, node) {
-        (0 | 1, _) | (_, None) => Operation::Pause { node: None },
-        (2, _) => Operation::Resume { node: None },
-        (3, _) => Operation::Pause { node: of },
-        (4, _) => Operation::Resume { node: of },
-        (5, Some(node)) => Operation::Skip { node },
-        (6, Some(node)) => Operation::Complete { node, output: Json::of(&which), assets: Vec::new() },
-        (_, Some(node)) if which == 15 => Operation::SetTimer { node, due_at: now.after(Duration::from_secs(3)) },
-        (_, Some(_)) => Operation::Terminate {},
-    };
-    RunCommand::Operate { workspace: "default".parse().unwrap(), id, operation, reason: None }
-}
-
-/// Lets every run go on that is paused, or a node of it.
-fn resume_all(world: &mut World, runs: &[RunId]) {
-    for run in runs {
-        let paused =
-            world.shard.run(*run).map(|run| run.paused_nodes().cloned().map(Some).chain([None]).collect::<Vec<_>>());
-        for node in paused.unwrap_or_default() {
-            let workspace = "default".parse().unwrap();
-            let id = world.fresh_id();
-            let command = RunCommand::Operate { workspace, id, operation: Operation::Resume { node }, reason: None };
-            world.decide(Command::Run { run: *run, command }).unwrap();
-        }
-    }
-    exchange(world);
-}
-
 /// Lets runs go on, and what they say to others arrive, until all wait for something else.
-fn exchange(world: &mut World) {
+pub fn exchange(world: &mut World) {
     world.settle();
     while world.effects.iter().any(|effect| matches!(effect, Effect::Submit(_))) {
         world.deliver_submissions();

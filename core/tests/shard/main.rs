@@ -25,6 +25,7 @@ mod for_each;
 mod for_each_outputs;
 mod golden_checkpoint;
 mod groups;
+mod hands;
 mod history;
 mod incarnations;
 mod lanes;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::run::{BranchKind, BranchOutcome, Description, PersonTask, RunEvent, RunFailure, RunStatus};
-use headwater_core::{
-    Actor as Person, Attempt, BranchId, CommandId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp,
-};
+use headwater_core::run::{BranchKind, BranchOutcome, Description, RunEvent, RunFailure, RunStatus};
+use headwater_core::{Attempt, BranchId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
 use serde_json::json;
 
 use super::Dice;
+use super::people::{asked, of_people};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -338,35 +337,6 @@ fn failure(dice: &mut Dice, at: Option<(&NodeAddress, u32)>) -> RunFailure {
     match at {
         Some((node, attempt)) => failure.at(node, Some(Attempt::new(attempt))),
         None => failure,
-    }
-}
-
-fn asked(dice: &mut Dice, now: Timestamp) -> PersonTask {
-    PersonTask {
-        title: format!("Is it {}?", dice.below(9)),
-        description: dice.one_in(2).then(|| "a \"quoted\" question\nin two lines 💥".to_owned()),
-        assignees: if dice.one_in(2) { vec!["ada".parse().unwrap(), "Bo Moe".parse().unwrap()] } else { Vec::new() },
-        quorum: 1 + dice.below(3) as u32,
-        due_at: dice.one_in(2).then(|| now.after(std::time::Duration::from_secs(9))),
-    }
-}
-
-fn of_people(dice: &mut Dice, what: u64, node: NodeAddress, attempt: Attempt) -> RunEvent {
-    let by = Person::Claimed("ada".parse().unwrap());
-    match what {
-        0 => RunEvent::PersonReminded { node, attempt },
-        1 => RunEvent::PersonReassigned {
-            operation: CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide())),
-            node,
-            attempt,
-            assignees: vec![format!("p{}", dice.below(9)).parse().unwrap()],
-            by: None,
-            reason: "away".into(),
-        },
-        _ => {
-            let answer = CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide()));
-            RunEvent::PersonAnswered { node, attempt, answer, by, value: payload(dice), invalid: None }
-        }
     }
 }
 

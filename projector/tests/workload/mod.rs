@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each of the test programs and the benchmark uses its part")]
 
 pub mod actor;
+pub mod people;
 pub mod steady;
 pub mod story;
 
