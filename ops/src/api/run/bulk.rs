@@ -61,7 +61,10 @@ pub async fn bulk(State(api): State<Arc<Api>>, asked: Asked, body: Body) -> Resu
     };
     let wanted = wanted(&mut fields)?;
     let _room = fields.finish()?;
+    // A shard looks at all its active runs for it: so many ask at once, and the next waits for its turn.
+    let turn = api.turns.live().await;
     let (runs, matching) = find(&api, &workspace, &wanted, cursor, most).await?;
+    drop(turn);
     let first = runs.iter().copied().take(NAMED).collect();
     let mut piece = Piece { matching, first, done: 0, ended: 0, unanswered: 0, cursor: None };
     if !is_preview {
