@@ -15,13 +15,25 @@ use crate::definition::{Definition, Execution, NodeIx};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Agenda {
     order: VecDeque<Todo>,
+    /// Most runs have nothing to put off, and keep no room for it.
+    later: Option<Box<Later>>,
+    /// All of it, while that is more than can be looked through; else empty.
+    index: Option<Box<FxHashSet<Todo>>>,
+}
+
+/// What goes after all the rest. One that is empty is kept by nobody but for a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Later {
     /// What needs a place among those that may be under way at once. Whatever needs none goes before.
     held: VecDeque<Todo>,
     /// What is not done before somebody resumes its node.
-    #[expect(clippy::box_collection, reason = "most runs are never halted, and keep no room for it")]
-    aside: Option<Box<VecDeque<Todo>>>,
-    /// All of it, while that is more than can be looked through; else empty.
-    index: Option<Box<FxHashSet<Todo>>>,
+    aside: VecDeque<Todo>,
+}
+
+impl Later {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.aside.is_empty()
+    }
 }
 
 /// How many can be looked through.
@@ -81,7 +93,7 @@ pub(super) enum Next {
 /// Equality of what is listed, however it is looked up.
 impl PartialEq for Agenda {
     fn eq(&self, other: &Self) -> bool {
-        self.order == other.order && self.held == other.held && self.aside == other.aside
+        self.order == other.order && self.later == other.later
     }
 }
 
@@ -93,8 +105,8 @@ impl Agenda {
         }
         match lane {
             Lane::Order => self.order.push_back(todo),
-            Lane::Held => self.held.push_back(todo),
-            Lane::Aside => self.aside.get_or_insert_default().push_back(todo),
+            Lane::Held => self.later.get_or_insert_default().held.push_back(todo),
+            Lane::Aside => self.later.get_or_insert_default().aside.push_back(todo),
         }
         let count = self.count();
         match &mut self.index {
@@ -111,16 +123,18 @@ impl Agenda {
     fn remove(&mut self, todo: Todo) -> bool {
         if self.order.front() == Some(&todo) {
             self.order.pop_front();
-        } else if self.held.front() == Some(&todo) {
-            self.held.pop_front();
-        } else if self.lists(&todo) {
-            self.order.retain(|listed| *listed != todo);
-            self.held.retain(|listed| *listed != todo);
-            self.aside.iter_mut().for_each(|aside| aside.retain(|listed| *listed != todo));
-            self.aside.take_if(|aside| aside.is_empty());
-        } else {
+        } else if !self.lists(&todo) {
             return false;
+        } else if let Some(later) = self.later.as_mut().filter(|later| later.held.front() == Some(&todo)) {
+            later.held.pop_front();
+        } else {
+            self.order.retain(|listed| *listed != todo);
+            if let Some(Later { held, aside }) = self.later.as_deref_mut() {
+                held.retain(|listed| *listed != todo);
+                aside.retain(|listed| *listed != todo);
+            }
         }
+        self.later.take_if(|later| later.is_empty());
         self.forget(&todo);
         true
     }
@@ -147,7 +161,7 @@ impl Agenda {
     }
 
     fn count(&self) -> usize {
-        self.order.len() + self.held.len() + self.aside.as_ref().map_or(0, |aside| aside.len())
+        self.order.len() + self.later.as_ref().map_or(0, |later| later.held.len() + later.aside.len())
     }
 
     /// Gives back what an empty one still takes of memory.
@@ -158,12 +172,13 @@ impl Agenda {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Todo> {
-        self.order.iter().chain(&self.held).chain(self.aside.iter().flat_map(|aside| aside.iter()))
+        self.order.iter().chain(self.later.iter().flat_map(|later| later.held.iter().chain(&later.aside)))
     }
 
     /// Returns what is to be done next, where there is a place or none.
     pub fn next(&self, has_place: bool) -> Option<Todo> {
-        self.order.front().or_else(|| self.held.front().filter(|_| has_place)).copied()
+        let held = || self.later.as_ref().filter(|_| has_place)?.held.front();
+        self.order.front().or_else(held).copied()
     }
 }
 
@@ -199,7 +214,7 @@ impl Run {
     /// Lists something to be done.
     pub(super) fn list(&mut self, todo: Todo) {
         let lane = match todo.place() {
-            Some(place) if self.waiting.halts.holds(place.node) => Lane::Aside,
+            Some(place) if self.waiting.halts().holds(place.node) => Lane::Aside,
             Some(_) | None if needs_a_place(self, todo) => Lane::Held,
             Some(_) | None => Lane::Order,
         };
@@ -254,15 +269,23 @@ pub(super) fn strike_all_of(run: &mut Run, branches: &FxHashSet<BranchId>) {
         Todo::Begin(place) | Todo::Advance(place) => !branches.contains(&place.branch),
         Todo::Finish(branch) | Todo::Close(branch) => !branches.contains(branch),
     };
-    let (kept, struck): (VecDeque<Todo>, VecDeque<Todo>) =
-        std::mem::take(&mut run.agenda.order).into_iter().partition(is_kept);
-    let (kept_held, struck_held): (VecDeque<Todo>, VecDeque<Todo>) =
-        std::mem::take(&mut run.agenda.held).into_iter().partition(is_kept);
-    (run.agenda.order, run.agenda.held) = (kept, kept_held);
-    let (kept_aside, struck_aside): (VecDeque<Todo>, VecDeque<Todo>) =
-        run.agenda.aside.take().map(|aside| *aside).unwrap_or_default().into_iter().partition(is_kept);
-    run.agenda.aside = (!kept_aside.is_empty()).then(|| Box::new(kept_aside));
-    for todo in struck.into_iter().chain(struck_held).chain(struck_aside) {
+    let mut struck = Vec::new();
+    let mut keep = |list: &mut VecDeque<Todo>| {
+        list.retain(|todo| {
+            let is_kept = is_kept(todo);
+            if !is_kept {
+                struck.push(*todo);
+            }
+            is_kept
+        });
+    };
+    keep(&mut run.agenda.order);
+    if let Some(Later { held, aside }) = run.agenda.later.as_deref_mut() {
+        keep(held);
+        keep(aside);
+    }
+    run.agenda.later.take_if(|later| later.is_empty());
+    for todo in struck {
         run.agenda.forget(&todo);
         run.count_listed(todo, |listed| listed - 1);
     }

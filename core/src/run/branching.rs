@@ -23,7 +23,7 @@ impl Decision<'_> {
         let Some(branch) = self.run().branches.get(id) else { return Ok(()) };
         let outcome = match self.definition().region(branch.region).kind {
             RegionKind::Root => return Ok(()),
-            RegionKind::Loop { .. } => BranchOutcome::Turned { again: branch.ways.back },
+            RegionKind::Loop { .. } => BranchOutcome::Turned { again: branch.ways().back },
             // Nothing asks what those make that undo.
             RegionKind::Body { each } if self.definition().node(each).action.is_compensation() => {
                 BranchOutcome::Succeeded { output: Json::null(), key: None }

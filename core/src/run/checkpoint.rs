@@ -15,7 +15,7 @@ use super::person::People;
 use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
 use super::replies::Replies;
 use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
-use super::waiting::Waiting;
+use super::waiting::{Dealings, Waiting};
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
@@ -190,7 +190,12 @@ impl RunRecord {
             keyed: self.keyed,
             targets: self.targets,
         };
-        let halts = Halts::restored(self.halts, &definition);
+        let dealings = Dealings {
+            mail: Mail::restored(self.mail),
+            halts: Halts::restored(self.halts, &definition),
+            people: self.people,
+            replies: self.replies,
+        };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
             status: self.status,
@@ -201,7 +206,7 @@ impl RunRecord {
             timers: Few::default(),
             assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
-            waiting: Waiting::of(Mail::restored(self.mail), self.people, self.replies, halts),
+            waiting: Waiting::of(dealings),
         };
         follow(&mut run, agenda);
         Ok(run)
@@ -306,10 +311,10 @@ impl Run {
             consumed: assets.consumed().to_vec(),
             promised: assets.promised().to_vec(),
             landings: assets.landings().map(|(place, landing)| landing_record(self, place, landing)).collect(),
-            mail: waiting.mail.record(),
-            halts: waiting.halts.record(self.definition()),
-            people: waiting.people.clone(),
-            replies: waiting.replies.clone(),
+            mail: waiting.mail().record(),
+            halts: waiting.halts().record(self.definition()),
+            people: waiting.people().clone(),
+            replies: waiting.replies().clone(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

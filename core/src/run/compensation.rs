@@ -20,7 +20,7 @@ pub(super) fn is_under_way(run: &Run) -> bool {
 
 /// Returns whether something is left that the end asks to be undone.
 pub(super) fn is_owed(run: &Run) -> bool {
-    let is_over = run.waiting.halts.is_terminated();
+    let is_over = run.waiting.halts().is_terminated();
     !is_over && !run.branches.kept().is_empty() && run.ending.as_ref().is_some_and(|ending| ending.compensates())
 }
 

@@ -18,7 +18,7 @@ impl Run {
 
     /// Returns whether there is something that runs whatever the end, and it has not begun.
     pub(super) fn is_before_finally(&self) -> bool {
-        let is_skipped = self.waiting.halts.is_terminated();
+        let is_skipped = self.waiting.halts().is_terminated();
         !is_skipped && self.finally().is_some_and(|finally| self.node(finally).phase == Phase::Pending)
     }
 
@@ -35,7 +35,7 @@ impl Run {
 
 /// Says what a run does next whose end is certain.
 pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
-    if run.waiting.halts.is_terminated() {
+    if run.waiting.halts().is_terminated() {
         return Some(Next::Withdraw);
     }
     if compensation::is_under_way(run) || run.is_at_finally() {

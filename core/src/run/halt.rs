@@ -58,6 +58,8 @@ impl HaltRecord {
 }
 
 impl Halts {
+    pub const NONE: Self = Self(None);
+
     /// Makes it again; a node that the definition does not have is not halted.
     pub fn restored(record: HaltRecord, definition: &Definition) -> Self {
         let HaltRecord { since, before_us, nodes, terminated, done } = record;
@@ -160,16 +162,16 @@ impl Halts {
 impl Run {
     /// Returns since when it is paused, if it is.
     pub fn paused_since(&self) -> Option<Timestamp> {
-        self.waiting.halts.since()
+        self.waiting.halts().since()
     }
 
     /// Returns the nodes of it that are paused on their own, in the order of the definition.
     pub fn paused_nodes(&self) -> impl Iterator<Item = &NodeId> {
-        self.waiting.halts.nodes().map(|node| &self.definition().node(node).id)
+        self.waiting.halts().nodes().map(|node| &self.definition().node(node).id)
     }
 
     /// Returns whether nothing of a node begins now.
     pub(super) fn is_halted(&self, place: Place) -> bool {
-        self.paused_since().is_some() || self.waiting.halts.holds(place.node)
+        self.paused_since().is_some() || self.waiting.halts().holds(place.node)
     }
 }

@@ -115,10 +115,10 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::RunResumed { node, .. } => {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, true))
         }
-        RunEvent::RunTerminated { .. } => run.waiting.halts.is_terminated().then_some("is terminated"),
+        RunEvent::RunTerminated { .. } => run.waiting.halts().is_terminated().then_some("is terminated"),
         RunEvent::SignalReceived { signal, .. } => {
             let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
-            ending.or(run.waiting.mail.has_received(*signal).then_some("has received it"))
+            ending.or(run.waiting.mail().has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => {
@@ -137,12 +137,12 @@ fn was_done(run: &Run, event: &RunEvent) -> bool {
     else {
         return false;
     };
-    run.waiting.halts.has_done(*operation)
+    run.waiting.halts().has_done(*operation)
 }
 
 /// Where the run stands, unless it, or a node of it, is halted or not.
 fn unless_halted(run: &Run, node: &Option<NodeId>, halted: bool) -> Option<&'static str> {
-    let halts = &run.waiting.halts;
+    let halts = &run.waiting.halts();
     match node {
         None => (halts.since().is_some() != halted).then_some(if halted { "is not paused" } else { "is paused" }),
         Some(node) => match run.definition().find(node) {
@@ -161,7 +161,7 @@ fn closes_at_the_end(run: &Run, event: &RunEvent) -> bool {
 
 /// Whether the run would end badly and not have undone what it has to.
 fn leaves_undone(run: &Run) -> bool {
-    let is_over = run.waiting.halts.is_terminated();
+    let is_over = run.waiting.halts().is_terminated();
     !is_over && !run.branches.kept().is_empty() && run.ending.as_ref().is_none_or(|ending| ending.compensates())
 }
 
@@ -199,7 +199,7 @@ fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
     let Some(branch) = run.branches.get(id) else { return false };
     let is_turn = matches!(run.definition().region(branch.region).kind, RegionKind::Loop { .. });
     let fits = match outcome {
-        BranchOutcome::Turned { again } => is_turn && *again == branch.ways.back,
+        BranchOutcome::Turned { again } => is_turn && *again == branch.ways().back,
         BranchOutcome::Succeeded { .. } | BranchOutcome::Failed { .. } => !is_turn,
         BranchOutcome::SucceededAs { node, .. } => {
             !is_turn && run.branches.made_in(run.definition(), id, node).is_some()
@@ -354,11 +354,11 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
         signals.is_empty() != listens
     } else if let RunEvent::SignalTaken { signal, .. } = event {
-        run.waiting.mail.keeps(*signal)
+        run.waiting.mail().keeps(*signal)
     } else if let RunEvent::SignalAnswered { signal, .. } = event {
-        !run.waiting.replies.has(*signal)
+        !run.waiting.replies().has(*signal)
     } else if let RunEvent::PersonAnswered { answer, .. } = event {
-        run.waiting.people.what_said(*answer).is_none()
+        run.waiting.people().what_said(*answer).is_none()
     } else {
         true
     };

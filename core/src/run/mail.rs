@@ -97,6 +97,8 @@ impl MailRecord {
 }
 
 impl Mail {
+    pub const EMPTY: Self = Self(None);
+
     /// Who waits is noted when it is known where nodes stand.
     pub fn restored(record: MailRecord) -> Self {
         let MailRecord { kept, broadcast, received } = record;
@@ -243,5 +245,5 @@ pub(super) fn hash_of(
 
 /// Returns who takes a signal that comes now, who has waited longest first; more than `most` are not looked for.
 pub(super) fn takers(run: &Run, signal: &AwaitedSignal, most: usize) -> Vec<Place> {
-    run.waiting.mail.waiting_for(signal).filter(|place| run.goes_on(*place)).take(most).collect()
+    run.waiting.mail().waiting_for(signal).filter(|place| run.goes_on(*place)).take(most).collect()
 }

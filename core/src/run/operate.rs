@@ -84,7 +84,7 @@ pub(super) fn operate(
 /// # Errors
 /// [`RunRejection::OperationsExhausted`]: what is done now could not be remembered.
 pub(super) fn was_done(decision: &Decision<'_>, operation: CommandId) -> Result<bool, RunRejection> {
-    let halts = &decision.run().waiting.halts;
+    let halts = &decision.run().waiting.halts();
     if !halts.has_done(operation) && halts.count_done() >= OPERATIONS_MAX {
         return Err(RunRejection::OperationsExhausted);
     }
@@ -121,14 +121,14 @@ fn resume(
 
 /// Whether this is paused already.
 fn is_halted(decision: &Decision<'_>, node: Option<&NodeId>) -> Result<bool, RunRejection> {
-    let halts = &decision.run().waiting.halts;
+    let halts = &decision.run().waiting.halts();
     let Some(node) = node else { return Ok(halts.since().is_some()) };
     let unknown = || RunRejection::NodeNotFound { node: node.to_string() };
     Ok(halts.holds(decision.definition().find(node).ok_or_else(unknown)?))
 }
 
 fn terminate(decision: &mut Decision<'_>, reason: Option<String>) {
-    if decision.run().waiting.halts.is_terminated() {
+    if decision.run().waiting.halts().is_terminated() {
         return;
     }
     decision.emit(RunEvent::RunTerminated { reason: reason.clone() });

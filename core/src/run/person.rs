@@ -117,6 +117,8 @@ impl From<People> for Vec<(CommandId, u64)> {
 }
 
 impl People {
+    pub const NONE: Self = Self(BTreeMap::new());
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -51,8 +51,11 @@ pub(super) fn open(branches: &mut Branches, definition: &Definition, record: &Br
     branch.parent = Some(parent);
     branch.index = record.index;
     branch.item = record.item.clone().map(|item| [item, Json::of(&record.index)]);
-    branch.ways.out.clone_from(&record.exits);
-    branch.ways.back = record.again;
+    if record.again || !record.exits.is_empty() {
+        let ways = branch.ways_mut();
+        ways.out.clone_from(&record.exits);
+        ways.back = record.again;
+    }
     branch.closing = record.closing.clone().map(|closing| closing.failure.map(Box::new));
     branches.open(record.branch, branch, false);
     Ok(())
@@ -85,8 +88,8 @@ pub(super) fn record(run: &Run, id: BranchId) -> Option<BranchRecord> {
         index: branch.index,
         item: branch.item.as_ref().map(|[item, _]| item.clone()),
         state: has_own.then(state),
-        exits: branch.ways.out.clone(),
-        again: branch.ways.back,
+        exits: branch.ways().out.clone(),
+        again: branch.ways().back,
         closing: closing.map(|failure| Closing { failure: failure.map(|failure| *failure) }),
     })
 }

@@ -57,6 +57,8 @@ struct Kept {
 }
 
 impl Replies {
+    pub const NONE: Self = Self(None);
+
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -88,10 +90,10 @@ impl Replies {
 
 /// Returns where an update of a run stands.
 pub fn standing_of_update(run: &Run, update: CommandId) -> UpdateStanding {
-    match run.waiting.replies.of(update) {
+    match run.waiting.replies().of(update) {
         Some(reply) => UpdateStanding::Replied(reply.clone()),
-        None if run.waiting.replies.has(update) => UpdateStanding::Forgotten,
-        None if run.waiting.mail.has_received(update) => UpdateStanding::Waits,
+        None if run.waiting.replies().has(update) => UpdateStanding::Forgotten,
+        None if run.waiting.mail().has_received(update) => UpdateStanding::Waits,
         None => UpdateStanding::Unknown,
     }
 }

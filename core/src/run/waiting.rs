@@ -12,17 +12,28 @@ use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, Wo
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
-    /// What was said to the run, and who waits for more.
+    /// Most runs are dealt with by nobody, and keep no room for it.
+    dealings: Option<Box<Dealings>>,
+    places: Few<(QueueName, Revision, Place)>,
+    moves: Vec<(QueueName, Move)>,
+}
+
+/// What people and others have done to a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Dealings {
+    /// What was said to it, and who waits for more.
     pub mail: Mail,
-    /// What of the run is halted: that waits for nobody but whoever resumes it.
+    /// What of it is halted: that waits for nobody but whoever resumes it.
     pub halts: Halts,
     /// What people have answered.
     pub people: People,
     /// What updates were answered with.
     pub replies: Replies,
-    places: Few<(QueueName, Revision, Place)>,
-    moves: Vec<(QueueName, Move)>,
 }
+
+/// Those of a run that nobody has dealt with.
+static NONE: Dealings =
+    Dealings { mail: Mail::EMPTY, halts: Halts::NONE, people: People::NONE, replies: Replies::NONE };
 
 /// One attempt begins to wait, or does not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +44,47 @@ pub(crate) enum Move {
 
 impl Waiting {
     /// Nobody waits yet.
-    pub fn of(mail: Mail, people: People, replies: Replies, halts: Halts) -> Self {
-        Self { mail, people, replies, halts, ..Self::default() }
+    pub fn of(dealings: Dealings) -> Self {
+        let dealings = (dealings != NONE).then(|| Box::new(dealings));
+        Self { dealings, ..Self::default() }
+    }
+
+    /// Returns what was said to the run, and who waits for more.
+    pub fn mail(&self) -> &Mail {
+        &self.dealings().mail
+    }
+
+    /// Returns what of the run is halted.
+    pub fn halts(&self) -> &Halts {
+        &self.dealings().halts
+    }
+
+    /// Returns what people have answered.
+    pub fn people(&self) -> &People {
+        &self.dealings().people
+    }
+
+    /// Returns what updates were answered with.
+    pub fn replies(&self) -> &Replies {
+        &self.dealings().replies
+    }
+
+    fn dealings(&self) -> &Dealings {
+        self.dealings.as_deref().unwrap_or(&NONE)
+    }
+
+    pub fn dealings_mut(&mut self) -> &mut Dealings {
+        self.dealings.get_or_insert_default()
     }
 
     /// Lets everything leave.
     pub fn clear(&mut self) {
         let places = std::mem::take(&mut self.places);
         self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
-        self.mail.nobody_waits();
-        self.halts.lift();
+        if let Some(dealings) = &mut self.dealings {
+            dealings.mail.nobody_waits();
+            dealings.halts.lift();
+        }
     }
 
     pub fn join(&mut self, queue: &QueueName, since: Revision, place: Place) {
@@ -61,11 +103,7 @@ impl Waiting {
 /// Equality of what waits; whether the shard has looked is no part of it.
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        self.places == other.places
-            && self.mail == other.mail
-            && self.people == other.people
-            && self.replies == other.replies
-            && self.halts == other.halts
+        self.places == other.places && self.dealings() == other.dealings()
     }
 }
 
@@ -101,7 +139,7 @@ impl Run {
 
     /// Returns how many signals it keeps that nobody has taken.
     pub fn signals_kept(&self) -> usize {
-        self.waiting.mail.count()
+        self.waiting.mail().count()
     }
 
     /// Returns the queue of a node.

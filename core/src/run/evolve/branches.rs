@@ -31,10 +31,10 @@ impl Fold<'_> {
         let Some(of) = self.branches.get_mut(branch) else { return };
         let region = definition.region(of.region);
         if !region.holds(definition.transition(transition).to) {
-            of.ways.out.push(transition.0);
+            of.ways_mut().out.push(transition.0);
             return;
         }
-        of.ways.back = true;
+        of.ways_mut().back = true;
         if let Some(parent) = of.parent
             && let Some(Around::Loop(turns)) = self.node_mut(parent).phase.around_mut()
         {
@@ -278,7 +278,7 @@ impl Fold<'_> {
             }
         }
         let exits = &definition.region(region).exits;
-        let taken: FxHashSet<u32> = turn.ways.out.iter().copied().collect();
+        let taken: FxHashSet<u32> = turn.ways().out.iter().copied().collect();
         for exit in exits {
             let transition = definition.transition(*exit);
             if turn.node(transition.from).phase == Phase::Failed

@@ -12,21 +12,21 @@ impl Fold<'_> {
     /// Learns that it is paused or goes on, that it ends at once, or that a node is ended or is due by hand.
     pub(super) fn take_in_hand(&mut self, event: &RunEvent, now: Timestamp) {
         if let RunEvent::RunPaused { operation, node, .. } = event {
-            self.waiting.halts.note(*operation);
+            self.waiting.dealings_mut().halts.note(*operation);
             let node = node.as_ref().and_then(|node| self.definition().find(node));
-            self.rearrange(node, |run| run.waiting.halts.halt(node, now));
+            self.rearrange(node, |run| run.waiting.dealings_mut().halts.halt(node, now));
         } else if let RunEvent::RunResumed { operation, node, .. } = event {
-            self.waiting.halts.note(*operation);
+            self.waiting.dealings_mut().halts.note(*operation);
             let node = node.as_ref().and_then(|node| self.definition().find(node));
-            self.rearrange(node, |run| run.waiting.halts.resume(node, now));
+            self.rearrange(node, |run| run.waiting.dealings_mut().halts.resume(node, now));
         } else if let RunEvent::RunTerminated { .. } = event {
-            self.waiting.halts.terminate();
+            self.waiting.dealings_mut().halts.terminate();
         } else if let RunEvent::NodeOverruled { node, .. } = event {
             let place = self.place(node);
             // It stands where it stood before it began: what is said in the next event is what becomes of it.
             self.leave_for(place, Phase::Pending);
         } else if let RunEvent::TimerChanged { operation, node, due_at, .. } = event {
-            self.waiting.halts.note(*operation);
+            self.waiting.dealings_mut().halts.note(*operation);
             let place = self.place(node);
             self.let_go(place);
             match &mut self.node_mut(place).phase {
@@ -63,7 +63,7 @@ impl Fold<'_> {
 
     /// Has the time that the whole run may take run, or stand still.
     pub(in crate::run) fn time_run(&mut self, runs: bool) {
-        let timer = timer_of_run(self.definition(), self.origin.started_at().after(self.waiting.halts.before()));
+        let timer = timer_of_run(self.definition(), self.origin.started_at().after(self.waiting.halts().before()));
         let Some((at, timer)) = timer else { return };
         if runs && self.paused_since().is_none() {
             self.timers.insert((at, timer));

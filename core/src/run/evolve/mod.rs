@@ -120,7 +120,7 @@ impl<'r> Fold<'r> {
         let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
-            waiting.mail.await_these(signals, since, place);
+            waiting.dealings_mut().mail.await_these(signals, since, place);
         }
         if let Some((at, due)) = due_in(node, phase).filter(|(_, due)| !is_put_off(*due)) {
             timers.insert((at, Timer::Node(due, place)));
@@ -135,7 +135,7 @@ impl<'r> Fold<'r> {
         let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
         if let Some((since, signals)) = listens_since(phase) {
-            waiting.mail.await_no_more(signals, since, place);
+            waiting.dealings_mut().mail.await_no_more(signals, since, place);
         }
         if let Some((at, due)) = due_in(node, phase) {
             timers.remove(&(at, Timer::Node(due, place)));
@@ -190,7 +190,7 @@ impl<'r> Fold<'r> {
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
         self.timers = Few::default();
-        self.waiting.mail.nobody_waits();
+        self.waiting.dealings_mut().mail.nobody_waits();
         self.agenda = Agenda::default();
         self.branches.forget_agenda();
     }

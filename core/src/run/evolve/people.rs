@@ -12,7 +12,7 @@ impl Fold<'_> {
         if let RunEvent::PersonAsked { node, task, .. } = event {
             self.change_asking(node, |asking| asking.task = Some((**task).clone()));
         } else if let RunEvent::PersonAnswered { node, answer, by, value, invalid, .. } = event {
-            self.waiting.people.receive(*answer, hash_of(node, by, value));
+            self.waiting.dealings_mut().people.receive(*answer, hash_of(node, by, value));
             self.change_asking(node, |asking| {
                 asking.answers.push(PersonAnswer { by: by.clone(), at: now, value: value.clone() });
                 asking.invalid.clone_from(invalid);
@@ -20,7 +20,7 @@ impl Fold<'_> {
             let place = self.place(node);
             self.list_if_ready(place);
         } else if let RunEvent::PersonReassigned { operation, node, assignees, .. } = event {
-            self.waiting.halts.note(*operation);
+            self.waiting.dealings_mut().halts.note(*operation);
             self.change_asking(node, |asking| {
                 if let Some(task) = &mut asking.task {
                     task.assignees.clone_from(assignees);

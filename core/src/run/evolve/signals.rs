@@ -13,7 +13,7 @@ impl Fold<'_> {
         if let Phase::Current(current) = self.enter(place, phase)
             && let Some(letter) = current.taken()
         {
-            self.waiting.mail.take_back(letter.clone());
+            self.waiting.dealings_mut().mail.take_back(letter.clone());
         }
     }
 
@@ -21,14 +21,14 @@ impl Fold<'_> {
     pub(super) fn hear(&mut self, event: &RunEvent, now: Timestamp) {
         if let RunEvent::SignalReceived { signal, name, key, payload, broadcast, update } = event {
             let (name, key, payload) = (name.clone(), key.clone(), payload.clone());
-            let (id, broadcast, update, number) = (*signal, *broadcast, *update, self.waiting.mail.count_received());
+            let (id, broadcast, update, number) = (*signal, *broadcast, *update, self.waiting.mail().count_received());
             let letter = Letter { id, name, key, payload, received_at: now, number, broadcast, update };
-            self.waiting.mail.receive(letter);
+            self.waiting.dealings_mut().mail.receive(letter);
         } else if let RunEvent::SignalAnswered { signal, reply, .. } = event {
-            self.waiting.replies.keep(*signal, (**reply).clone());
+            self.waiting.dealings_mut().replies.keep(*signal, (**reply).clone());
         } else if let RunEvent::SignalTaken { node, signal, .. } = event {
             let place = self.place(node);
-            let letter = self.waiting.mail.take(*signal);
+            let letter = self.waiting.dealings_mut().mail.take(*signal);
             self.change_current(place, |current| {
                 if let Awaited::Signal(listening) = &mut current.awaits {
                     listening.taken = letter;

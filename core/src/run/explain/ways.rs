@@ -234,7 +234,7 @@ impl<'r> Exits<'r> {
 fn turns_again(run: &Run, place: Place) -> bool {
     let Some(branch) = run.branches.get(place.branch) else { return false };
     let is_turn = matches!(run.definition().region(branch.region).kind, RegionKind::Loop { .. });
-    is_turn && branch.ways.back
+    is_turn && branch.ways().back
 }
 
 /// Tells how the run goes on from the nodes that have succeeded or failed.

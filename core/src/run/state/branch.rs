@@ -26,6 +26,9 @@ pub(in crate::run) struct Ways {
     pub back: bool,
 }
 
+/// Those of whatever is no turn, and of a turn that still goes on.
+static NO_WAYS: Ways = Ways { out: Vec::new(), back: false };
+
 /// One pass through a region of the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::run) struct Branch {
@@ -46,7 +49,8 @@ pub(in crate::run) struct Branch {
     pub active: u32,
     /// How many things of it the agenda lists.
     pub listed: u32,
-    pub ways: Ways,
+    /// Only turns of loops have some.
+    ways: Option<Box<Ways>>,
     /// Whether it is being withdrawn, and the failure it ends with where that is why.
     pub closing: Option<Option<Box<RunFailure>>>,
 }
@@ -65,7 +69,7 @@ impl Branch {
             state: State::clone(&UNWRITTEN),
             active: 0,
             listed: 0,
-            ways: Ways::default(),
+            ways: None,
             closing: None,
         }
     }
@@ -89,6 +93,15 @@ impl Branch {
     /// Returns every node with its position.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeIx, &NodeState)> + ExactSizeIterator {
         self.nodes.iter().enumerate().map(|(at, state)| (NodeIx(self.first + at as u32), state))
+    }
+
+    /// Returns which ways were taken out of it.
+    pub fn ways(&self) -> &Ways {
+        self.ways.as_deref().unwrap_or(&NO_WAYS)
+    }
+
+    pub fn ways_mut(&mut self) -> &mut Ways {
+        self.ways.get_or_insert_default()
     }
 
     /// Returns whether something may still happen in it.

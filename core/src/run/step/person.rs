@@ -207,7 +207,7 @@ pub(in crate::run) struct Said {
 /// Why it is not received; what was received before changes nothing, and is refused where it says something else.
 pub(in crate::run) fn answer(decision: &mut Decision<'_>, said: Said) -> Result<(), RunRejection> {
     let Said { node, attempt, answer, by, value } = said;
-    let people = &decision.run().waiting.people;
+    let people = &decision.run().waiting.people();
     if let Some(before) = people.what_said(answer) {
         let run = decision.run().id();
         return if before == hash_of(&node, &by, &value) { Ok(()) } else { Err(RunRejection::KeyReused { run }) };

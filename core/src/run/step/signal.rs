@@ -73,10 +73,10 @@ pub(super) fn is_told(step: &Step<'_, '_>) -> bool {
 /// Ends a node with the signal that has come.
 fn go_on(step: &mut Step<'_, '_>, wait: &WaitSignal) -> Result<(), Later> {
     let Some(letter) = step.current().and_then(|current| current.taken()).cloned() else { return Ok(()) };
-    if letter.update && !step.decision.run().waiting.replies.has(letter.id) && !reply(step, wait, &letter)? {
+    if letter.update && !step.decision.run().waiting.replies().has(letter.id) && !reply(step, wait, &letter)? {
         return Ok(());
     }
-    let replied = step.decision.run().waiting.replies.of(letter.id);
+    let replied = step.decision.run().waiting.replies().of(letter.id);
     if let Some(failure) = replied.and_then(|reply| reply.failure.clone()).filter(|_| letter.update) {
         return step.fail_attempt(failure, Again::AsTold, None);
     }
@@ -159,7 +159,7 @@ fn take_what_has_come(step: &mut Step<'_, '_>) {
     let Some(current) = step.current() else { return };
     let Some(wanted) = current.listens_for() else { return };
     let attempt = current.attempt;
-    if let Some(signal) = step.decision.run().waiting.mail.first_for(wanted) {
+    if let Some(signal) = step.decision.run().waiting.mail().first_for(wanted) {
         let node = step.address();
         step.decision.emit(RunEvent::SignalTaken { node, attempt, signal });
     }
@@ -176,7 +176,7 @@ pub(in crate::run) fn receive(
     payload: Json,
     (broadcast, update): (bool, bool),
 ) -> Result<(), RunRejection> {
-    let mail = &decision.run().waiting.mail;
+    let mail = &decision.run().waiting.mail();
     let says = hash_of(&said.name, said.key.as_ref(), &payload, (broadcast, update));
     if let Some(before) = mail.what_said(signal) {
         let run = decision.run().id();
