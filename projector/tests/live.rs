@@ -83,6 +83,7 @@ impl House {
                 trigger: Trigger::Manual {},
                 keyed: false,
                 targets: Vec::new(),
+                continued: None,
             };
             self.commit(&mut run, started);
             runs.push(run);

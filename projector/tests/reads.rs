@@ -75,6 +75,7 @@ fn tell() -> Told {
             trigger: Trigger::Manual {},
             keyed: false,
             targets: Vec::new(),
+            continued: None,
         };
         let scheduled = |node: &str| RunEvent::AttemptScheduled {
             node: node.parse().unwrap(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{ContinuedFrom, Recalled};
 use crate::definition::{ATTRIBUTES_MAX, RUN_LABELS_MAX, check_key};
 use crate::failure::RunFailure;
 use crate::{Json, NodeId};
@@ -39,6 +40,12 @@ pub struct StartWishes {
     /// Only these nodes happen, and what they depend on. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<NodeId>,
+    /// The run that it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued: Option<ContinuedFrom>,
+    /// What nodes came to there. Each place once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recalled: Vec<Recalled>,
 }
 
 impl Description {

@@ -9,10 +9,12 @@
 //! | `materialization` | asset ⇄ run | a version that is missing, and the run that makes it |
 //! | `memo` | run ⇄ memo | a result that was made before, and who makes one |
 //! | `description` | whoever starts a run → run | what it is called, and which part of it happens |
+//! | `continuation` | whoever starts a run → run | another run that it goes on from, and what that came to |
 //! | `call` | run ⇄ run, run ⇄ workflow | a workflow that a node calls, and how its run ended |
 
 mod call;
 mod consumption;
+mod continuation;
 mod declaration;
 mod description;
 mod materialization;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
+pub use continuation::{Continuation, ContinuedFrom, Recalled, RecalledResult};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 
 pub use description::{Description, StartWishes};

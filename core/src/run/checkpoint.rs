@@ -19,7 +19,7 @@ use super::waiting::{Dealings, Waiting};
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
-use crate::dialogue::{Description, InputVersion};
+use crate::dialogue::{ContinuedFrom, Description, InputVersion};
 use crate::{
     AssetId, BranchId, DefinitionVersion, Json, NodeAddress, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp,
     WorkspaceId,
@@ -40,6 +40,9 @@ pub(crate) struct RunRecord {
     keyed: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     targets: Vec<NodeId>,
+    /// Since format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    continued: Option<Box<ContinuedFrom>>,
     #[serde(default, skip_serializing_if = "Description::is_empty")]
     description: Description,
     state: BTreeMap<String, Json>,
@@ -189,6 +192,7 @@ impl RunRecord {
             trigger: self.trigger,
             keyed: self.keyed,
             targets: self.targets,
+            continued: self.continued,
         };
         let dealings = Dealings {
             mail: Mail::restored(self.mail),
@@ -299,6 +303,7 @@ impl Run {
             trigger: origin.trigger().clone(),
             keyed: origin.is_keyed(),
             targets: origin.targets().to_vec(),
+            continued: origin.continued().cloned().map(Box::new),
             description: description.as_deref().cloned().unwrap_or_default(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),

@@ -54,10 +54,12 @@ pub fn start(
         let invalid = |message| RunRejection::DescriptionInvalid { message };
         wishes.description.check().map_err(invalid)?;
     }
+    let continued = wishes.as_ref().and_then(|wishes| wishes.continued.clone()).map(Box::new);
     let turn = Turn::of(ground.budget);
     let input = complete_input_within(&input, definition, turn.work());
     ground.spent = turn.spent();
-    let event = RunEvent::RunStarted { workspace, workflow, version, input: input?, trigger, keyed, targets };
+    let event =
+        RunEvent::RunStarted { workspace, workflow, version, input: input?, trigger, keyed, targets, continued };
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
     let mut decision = Decision::begun_with(event, &mut run, definition, ground, turn);
     decision.turn.narrow();

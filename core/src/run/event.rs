@@ -9,7 +9,7 @@ pub use super::ending::Ending;
 use super::{AwaitedSignal, PersonTask, ProducedAsset, Reply};
 pub use parts::{AssetNeed, BranchKind, BranchOutcome, JoinClosing};
 
-use crate::dialogue::{Asker, Description, Trigger};
+use crate::dialogue::{Asker, ContinuedFrom, Description, Trigger};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
@@ -38,6 +38,9 @@ pub enum RunEvent {
         /// Only these nodes happen, and what they depend on; in order, each once. Empty: all.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         targets: Vec<NodeId>,
+        /// Another run, that it goes on from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continued: Option<Box<ContinuedFrom>>,
     },
     /// What the run is called, as far as it is new.
     RunDescribed { description: Description },

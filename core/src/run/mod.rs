@@ -108,5 +108,8 @@ pub use waiting::HeldAttempt;
 pub(crate) use waiting::Move;
 pub use wanted::RunsWanted;
 
-pub use crate::dialogue::{CalledBy, Description, INPUT_BYTES_MAX, StartRun, StartWishes, Trigger};
+pub use crate::dialogue::{
+    CalledBy, Continuation, ContinuedFrom, Description, INPUT_BYTES_MAX, Recalled, RecalledResult,
+};
+pub use crate::dialogue::{StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

@@ -155,8 +155,8 @@ impl Definitions {
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) | Event::Action(_) | Event::Memo(_) => true,
             Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
-            Event::Run(RunEvent::RunStarted { trigger, targets, .. }) => {
-                matches!(trigger, Trigger::Call(_)) || !targets.is_empty()
+            Event::Run(RunEvent::RunStarted { trigger, targets, continued, .. }) => {
+                matches!(trigger, Trigger::Call(_)) || !targets.is_empty() || continued.is_some()
             }
             Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,

@@ -241,7 +241,7 @@ impl Refolding {
     /// The end of a run that nobody can fold: those who wait for it and those it waits for are told, as at any end.
     fn ended(&self, aggregate: &AggregateId) -> (Record, Vec<Effect>, Vec<Event>) {
         let AggregateId::Run(id) = aggregate else { return (Record::Unknown {}, Vec::new(), Vec::new()) };
-        let Some(RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets }) =
+        let Some(RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets, continued }) =
             &self.story.start
         else {
             return (Record::Unknown {}, Vec::new(), Vec::new());
@@ -284,7 +284,7 @@ impl Refolding {
             None => cancelled.chain([RunEvent::RunFailed { failure }]).map(Event::Run).collect(),
         };
         let status = self.story.status.unwrap_or(RunStatus::Failed);
-        let start_hash = start_hash(workflow, input, targets);
+        let start_hash = start_hash(workflow, input, targets, continued.as_deref());
         let record = Record::Ended { status, version: *version, start_hash, keyed: *keyed };
         (record, owed, events)
     }

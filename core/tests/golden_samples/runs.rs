@@ -71,6 +71,7 @@ pub fn called(detached: bool) -> RunEvent {
         })),
         keyed: false,
         targets: Vec::new(),
+        continued: None,
     }
 }
 
@@ -103,6 +104,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 trigger: Trigger::Manual {},
                 keyed: true,
                 targets: Vec::new(),
+                continued: None,
             },
         ),
         (
@@ -115,6 +117,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 trigger: Trigger::Materialize { asset: name("site.report"), partition: None, requested_by: run() },
                 keyed: false,
                 targets: Vec::new(),
+                continued: None,
             },
         ),
         (
@@ -127,6 +130,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 trigger: Trigger::Manual {},
                 keyed: false,
                 targets: vec![name("build"), name("pack")],
+                continued: None,
             },
         ),
         (

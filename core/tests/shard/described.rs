@@ -42,7 +42,7 @@ fn whoever_starts_it_has_the_last_word() {
     let mut world = World::with(&document());
     let run = RunId::new(ShardId::new(0).unwrap(), world.now, 7 << 20);
     let start_as = |world: &mut World, description: Description| {
-        let wishes = Some(Box::new(StartWishes { description, targets: Vec::new() }));
+        let wishes = Some(Box::new(StartWishes { description, ..StartWishes::default() }));
         let start = StartRun { wishes, ..world.start_of("w", json!({"dir": "/x", "env": "prod", "size": 7})) };
         world.decide(Command::Run { run, command: RunCommand::StartRun(start) })
     };

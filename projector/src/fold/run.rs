@@ -27,7 +27,7 @@ impl Changes {
         for (number, event) in (first..).zip(events) {
             let value = |json| Value::of(stored, number, json);
             match event {
-                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _, targets } => {
+                RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed: _, targets, continued } => {
                     self.runs.start(
                         run,
                         RunStart {
@@ -40,6 +40,7 @@ impl Changes {
                             started_at: time,
                             started_by: head.by.cloned(),
                             targets: (!targets.is_empty()).then(|| Json::of(&targets)),
+                            continued: continued.as_deref().map(Json::of),
                         },
                     );
                 }

@@ -32,6 +32,8 @@ pub struct RunSummary {
     pub attributes: Json,
     /// The nodes that it was started for; absent: all.
     pub targets: Option<Json>,
+    /// The run that it goes on from: `{run, revision, how}`.
+    pub continued_from: Option<Json>,
     /// Of its last event.
     pub revision: u64,
 }
@@ -81,7 +83,7 @@ pub struct RecordedEvent {
 
 pub(super) const SUMMARY: &str =
     "run_id, workflow, version, status, trigger, error, started_at, completed_at, started_by, cancelled_by,
-    name, labels::text AS labels, attributes::text AS attributes, targets,
+    name, labels::text AS labels, attributes::text AS attributes, targets, continued_from,
     coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
               ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
 
@@ -165,6 +167,7 @@ pub(super) fn summary(row: &Row) -> RunSummary {
         labels: json_if(row, "labels").unwrap_or_else(Json::empty_object),
         attributes: json_if(row, "attributes").unwrap_or_else(Json::empty_object),
         targets: json_if(row, "targets"),
+        continued_from: json_if(row, "continued_from"),
         revision: number(row, "revision"),
     }
 }

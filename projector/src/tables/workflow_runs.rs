@@ -34,6 +34,7 @@ pub const TABLE: Table = Table {
         Kind::Jsonb.maybe("labels"),
         Kind::Jsonb.maybe("attributes"),
         Kind::Text.maybe("targets"),
+        Kind::Text.maybe("continued_from"),
     ],
 };
 
@@ -65,6 +66,8 @@ pub struct RunStart {
     pub started_by: Option<Json>,
     /// A list of node ids.
     pub targets: Option<Json>,
+    /// A [`headwater_core::run::ContinuedFrom`].
+    pub continued: Option<Json>,
 }
 
 /// What the end of a run says.
@@ -140,7 +143,8 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text_or_null(change.described.name.as_deref())
             .jsonb_or_null(labels(change).as_ref().map(Json::as_str))
             .jsonb_or_null(attributes(change).as_ref().map(Json::as_str))
-            .text_or_null(start.targets.as_ref().map(Json::as_str));
+            .text_or_null(start.targets.as_ref().map(Json::as_str))
+            .text_or_null(start.continued.as_ref().map(Json::as_str));
     }
     rows.write(transaction).await
 }

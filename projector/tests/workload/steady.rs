@@ -55,6 +55,7 @@ pub fn write(load: Load, journal: &MemoryJournals) -> Written {
                     trigger: Trigger::Manual {},
                     keyed: false,
                     targets: Vec::new(),
+                    continued: None,
                 };
                 let made = vec![start, scheduled(&nodes[0], run, input, &worker)];
                 shard.commit(&mut dice, AggregateId::Run(run), &mut revision, events(made));

@@ -152,6 +152,7 @@ impl Teller {
             trigger,
             keyed: dice.one_in(4),
             targets: Vec::new(),
+            continued: None,
         }];
         if dice.one_in(2) {
             actor.step(dice, shard.clock, &mut events);

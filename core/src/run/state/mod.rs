@@ -33,6 +33,7 @@ use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
 use crate::definition::Definition;
+use crate::dialogue::ContinuedFrom;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId, SessionId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
@@ -134,6 +135,11 @@ impl Run {
     /// Returns which nodes it was started for; none: all.
     pub fn targets(&self) -> &[NodeId] {
         self.origin.targets()
+    }
+
+    /// Returns the run that it goes on from, if it does.
+    pub fn continued_from(&self) -> Option<&ContinuedFrom> {
+        self.origin.continued()
     }
 
     /// Returns the definition it is frozen at.

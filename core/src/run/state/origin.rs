@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::super::{RunEvent, RunStatus, Trigger};
 use super::{Part, Place};
 use crate::definition::{Definition, NodeIx};
+use crate::dialogue::ContinuedFrom;
 use crate::{BranchId, DefinitionVersion, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
 
 /// What a run was started with. Nothing of it ever changes.
@@ -18,11 +19,22 @@ pub(in crate::run) struct Origin {
     input: Json,
     trigger: Trigger,
     keyed: bool,
-    /// The nodes that were asked for, and what happens because of them; absent: all.
-    targets: Option<Box<(Vec<NodeId>, Part)>>,
+    /// Most runs are started as a whole and afresh, and keep no room for it.
+    beside: Option<Box<Beside>>,
     started_at: Timestamp,
     /// `run` and `trigger` as expressions see them, made when first asked for.
     facts: OnceLock<Box<(Json, Json)>>,
+}
+
+/// What most starts do not say.
+#[derive(Debug, Clone)]
+struct Beside {
+    /// The nodes that were asked for, each once; none: all.
+    targets: Vec<NodeId>,
+    /// What happens because of them.
+    part: Option<Part>,
+    /// Another run, that it goes on from.
+    continued: Option<Box<ContinuedFrom>>,
 }
 
 impl Origin {
@@ -31,14 +43,17 @@ impl Origin {
     /// # Panics
     /// When `event` is not [`RunEvent::RunStarted`]: the shard checks it where history is read.
     pub fn of(id: RunId, definition: Arc<Definition>, event: RunEvent, started_at: Timestamp) -> Self {
-        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets } = event else {
+        let RunEvent::RunStarted { workspace, workflow, version, input, trigger, keyed, targets, continued } = event
+        else {
             panic!("the first event of a run is RunStarted, and the shard has checked it");
         };
         // Runs are many, and definitions few.
         let workflow = if workflow == definition.slug { definition.slug.clone() } else { workflow };
-        let targets = Part::of(&definition, &targets).map(|part| Box::new((targets, part)));
+        let part = Part::of(&definition, &targets);
+        let is_plain = targets.is_empty() && continued.is_none();
+        let beside = (!is_plain).then(|| Box::new(Beside { targets, part, continued }));
         let facts = OnceLock::new();
-        Self { id, workspace, workflow, version, definition, input, trigger, keyed, targets, started_at, facts }
+        Self { id, workspace, workflow, version, definition, input, trigger, keyed, beside, started_at, facts }
     }
 
     pub fn id(&self) -> RunId {
@@ -76,7 +91,12 @@ impl Origin {
 
     /// Which nodes were asked for; none: all.
     pub fn targets(&self) -> &[NodeId] {
-        self.targets.as_ref().map_or(&[], |asked| &asked.0)
+        self.beside.as_ref().map_or(&[], |beside| &beside.targets)
+    }
+
+    /// Which run it goes on from, if it does.
+    pub fn continued(&self) -> Option<&ContinuedFrom> {
+        self.beside.as_ref()?.continued.as_deref()
     }
 
     /// Whether a node of the run itself does not happen: only a part was asked for, and it is not of that.
@@ -86,7 +106,7 @@ impl Origin {
 
     /// Whether a way to a node leads out of that part. A loop is of it as a whole, and so is a body.
     pub fn leads_out_of_part(&self, to: NodeIx) -> bool {
-        self.targets.as_ref().is_some_and(|asked| !asked.1.holds(to))
+        self.beside.as_ref().and_then(|beside| beside.part.as_ref()).is_some_and(|part| !part.holds(to))
     }
 
     pub fn started_at(&self) -> Timestamp {
@@ -125,7 +145,7 @@ impl PartialEq for Origin {
             input,
             trigger,
             keyed,
-            targets: _,
+            beside: _,
             started_at,
             facts: _,
         } = self;
@@ -137,6 +157,7 @@ impl PartialEq for Origin {
             && *trigger == other.trigger
             && *keyed == other.keyed
             && self.targets() == other.targets()
+            && self.continued() == other.continued()
             && *started_at == other.started_at
     }
 }

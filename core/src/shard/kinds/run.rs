@@ -218,7 +218,7 @@ impl Aggregate for Run {
         let ended = EndedRun {
             status,
             version: run.version(),
-            start_hash: start_hash(run.workflow(), run.input(), run.targets()),
+            start_hash: start_hash(run.workflow(), run.input(), run.targets(), run.continued_from()),
         };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
         let run = shard.shelves.runs.remove(id)?;

@@ -3,6 +3,7 @@
 use super::run::handed_tasks;
 use crate::address::stable_hash;
 use crate::credit::Hands;
+use crate::dialogue::ContinuedFrom;
 use crate::expr::Work;
 use crate::run::{self, Run, RunRejection, StartRun, Trigger};
 use crate::shard::command::Asked;
@@ -13,11 +14,16 @@ use crate::shard::{AggregateId, Command, Decided, Granted, Origin, Rejection, Sh
 use crate::{CommandId, DefinitionVersion, Json, NodeId, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
 
 /// Tells one start from another that claims the same run id. Checkpoints keep it, so it is the same in every release.
-pub(in crate::shard) fn start_hash(workflow: &Slug, input: &Json, targets: &[NodeId]) -> u64 {
-    if targets.is_empty() {
-        return stable_hash(&[workflow.as_str(), input.as_str()]);
-    }
-    stable_hash(&[workflow.as_str(), input.as_str(), Json::of(&targets).as_str()])
+pub(in crate::shard) fn start_hash(
+    workflow: &Slug,
+    input: &Json,
+    targets: &[NodeId],
+    continued: Option<&ContinuedFrom>,
+) -> u64 {
+    let listed = (!targets.is_empty() || continued.is_some()).then(|| Json::of(&targets));
+    let from = continued.map(Json::of);
+    let beside = listed.iter().chain(&from).map(Json::as_str);
+    stable_hash(&[workflow.as_str(), input.as_str()].into_iter().chain(beside).collect::<Vec<_>>())
 }
 
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
@@ -116,15 +122,18 @@ fn is_same_start(
     let mut targets = start.wishes.as_ref().map(|wishes| wishes.targets.clone()).unwrap_or_default();
     targets.sort_unstable();
     targets.dedup();
+    let continued = start.wishes.as_ref().and_then(|wishes| wishes.continued.as_ref());
     shard.spent += work.spent();
-    Ok(input.is_some_and(|input| start_hash(&start.workflow, &input, &targets) == hash))
+    Ok(input.is_some_and(|input| start_hash(&start.workflow, &input, &targets, continued) == hash))
 }
 
 impl Shard {
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
     pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.shelves.runs.get(&id) {
-            Some(run) => Some((run.version(), start_hash(run.workflow(), run.input(), run.targets()))),
+            Some(run) => {
+                Some((run.version(), start_hash(run.workflow(), run.input(), run.targets(), run.continued_from())))
+            }
             None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }

@@ -27,7 +27,11 @@ pub(super) fn wishes(fields: &mut Fields) -> Result<Option<Box<StartWishes>>, Pr
     }
     let invalid = |error: InvalidName| Problem::new(Code::TargetInvalid, error.to_string());
     let targets: Vec<NodeId> = targets.iter().map(|id| id.parse().map_err(invalid)).collect::<Result<_, Problem>>()?;
-    let wishes = StartWishes { description: Description { name, labels, ..Description::default() }, targets };
+    let wishes = StartWishes {
+        description: Description { name, labels, ..Description::default() },
+        targets,
+        ..StartWishes::default()
+    };
     Ok((wishes != StartWishes::default()).then(|| Box::new(wishes)))
 }
 
