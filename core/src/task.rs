@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::definition::BuiltIn;
+use crate::dialogue::Asker;
 use crate::expr::ConsumedAsset;
 use crate::{Attempt, JobSlug, Json, LeaseToken, NodeAddress, QueueName, RunId, Slug, Timestamp, WorkspaceId};
 
@@ -21,6 +22,9 @@ pub struct Task {
     pub input: Json,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<ConsumedAsset>,
+    /// Under whose key it makes its effects: it was tried there before. Absent: under its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects_of: Option<Asker>,
     /// When the attempt times out, by the shard's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -30,9 +34,13 @@ pub struct Task {
 }
 
 impl Task {
-    /// Returns the key under which a handler may make its own effects idempotent: the same for every attempt.
+    /// Returns the key under which a handler may make its own effects idempotent: the same for every attempt, and
+    /// for those of the run before that this one is a retry of.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}", self.run, self.node)
+        match &self.effects_of {
+            Some(Asker { run, node }) => format!("{run}/{node}"),
+            None => format!("{}/{}", self.run, self.node),
+        }
     }
 }
 

@@ -50,6 +50,10 @@ pub enum Code {
     OutputInvalid,
     TimerInvalid,
     OperationsExhausted,
+    RunActive,
+    RunNotFailed,
+    RecallInvalid,
+    RecallTooLarge,
     SignalInvalid,
     SignalsFull,
     SignalsExhausted,
@@ -107,7 +111,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 81] = [
+pub const TABLE: [Entry; 85] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -154,6 +158,10 @@ pub const TABLE: [Entry; 81] = [
     entry(Code::OutputInvalid, "run/output_invalid", 422, "the node cannot have made that", "Give an output, and the assets, that the definition lets the node make."),
     entry(Code::TimerInvalid, "run/timer_invalid", 422, "the timer cannot be set so", "Name a node that sleeps or waits for its next attempt, and a time within ten years."),
     entry(Code::OperationsExhausted, "run/operations_exhausted", 409, "the run was taken in hand as often as a run ever is", "Cancel or terminate it, and start a new run."),
+    entry(Code::RunActive, "run/active", 409, "the run has not ended", "Wait for its end, or cancel it; a fork goes on from a run at any time."),
+    entry(Code::RunNotFailed, "run/not_failed", 409, "the run has not failed, and there is nothing to be done again", "Restart it from a node, or fork it."),
+    entry(Code::RecallInvalid, "run/recall_invalid", 422, "the run cannot go on from another so", "Correct what the detail names."),
+    entry(Code::RecallTooLarge, "run/recall_too_large", 413, "the run has made more than another can be told", "Start a new run: at most 64 MiB are told, 4 MiB of one node."),
     entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
     entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),
     entry(Code::SignalsExhausted, "run/signals_exhausted", 409, "the run has received as many signals as a run ever does", "Start a new run for what comes."),

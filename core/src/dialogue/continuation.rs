@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::InputVersion;
-use crate::{Json, NodeAddress, NodeId, Revision, RunId};
+use super::{Asker, InputVersion};
+use crate::expr::ConsumedAsset;
+use crate::{Json, NodeId, Revision, RunId};
 
 /// The run that a run goes on from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,16 @@ pub struct ContinuedFrom {
     /// The last of its revisions that counts.
     pub revision: Revision,
     pub how: Continuation,
+    /// Why somebody wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// In how many pieces it is told what nodes came to there. It does nothing before it has them all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pieces: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// In which way.
@@ -33,28 +44,34 @@ pub enum Continuation {
 }
 
 /// What a node came to in that run, for the node in the same place of this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Recalled {
     /// The nodes around it, from the outermost, each with the index of the item, the turn or the try.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<(NodeId, u32)>,
-    /// Where it stood there.
-    pub address: NodeAddress,
-    /// Absent: it had not succeeded, and only its key is the same.
+    /// Who has made it, or has tried to: under that key it is tried again.
+    pub from: Asker,
+    /// Absent: it had not succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RecalledResult>,
 }
 
-/// What it had made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What it had made, and of what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecalledResult {
     pub output: Json,
+    /// What it was given, where whatever undoes it is told that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Json>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumed: Vec<ConsumedAsset>,
     /// As they are recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assets: Vec<InputVersion>,
-    /// Of what it was made: it is made again where that differs. Absent: it is taken whatever it was made of.
+    /// A digest of what it was given and has consumed: it is made again where that differs. Absent: it is taken whatever it was
+    /// made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_of: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ContinuedFrom, Recalled};
+use super::ContinuedFrom;
 use crate::definition::{ATTRIBUTES_MAX, RUN_LABELS_MAX, check_key};
 use crate::failure::RunFailure;
 use crate::{Json, NodeId};
@@ -43,9 +43,6 @@ pub struct StartWishes {
     /// The run that it goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continued: Option<ContinuedFrom>,
-    /// What nodes came to there. Each place once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recalled: Vec<Recalled>,
 }
 
 impl Description {

@@ -195,6 +195,9 @@ impl Run {
         if self.ending.is_some() {
             return next_of_the_end(self);
         }
+        if self.awaits_recall() {
+            return None;
+        }
         let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();
         match self.next_todo() {
             Some(todo) => Some(Next::Do(todo)),

@@ -12,6 +12,7 @@ use super::few::Few;
 use super::halt::{HaltRecord, Halts};
 use super::mail::{Mail, MailRecord};
 use super::person::People;
+use super::recall::{self, Recall};
 use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
 use super::replies::Replies;
 use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
@@ -19,7 +20,7 @@ use super::waiting::{Dealings, Waiting};
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
-use crate::dialogue::{ContinuedFrom, Description, InputVersion};
+use crate::dialogue::{ContinuedFrom, Description, InputVersion, Recalled};
 use crate::{
     AssetId, BranchId, DefinitionVersion, Json, NodeAddress, NodeId, PartitionKey, Revision, RunId, Slug, Timestamp,
     WorkspaceId,
@@ -43,6 +44,9 @@ pub(crate) struct RunRecord {
     /// Since format 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     continued: Option<Box<ContinuedFrom>>,
+    /// What it knows of that, and in how many pieces it came.
+    #[serde(default, skip_serializing_if = "is_untold")]
+    recall: (u32, Vec<Recalled>),
     #[serde(default, skip_serializing_if = "Description::is_empty")]
     description: Description,
     state: BTreeMap<String, Json>,
@@ -211,10 +215,15 @@ impl RunRecord {
             assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::of(dealings),
+            recall: Recall::restored(self.recall),
         };
         follow(&mut run, agenda);
         Ok(run)
     }
+}
+
+fn is_untold((pieces, recalled): &(u32, Vec<Recalled>)) -> bool {
+    *pieces == 0 && recalled.is_empty()
 }
 
 /// Makes what follows from the rest again: what is under way, to be done, due, and waited for.
@@ -227,6 +236,8 @@ fn follow(run: &mut Run, agenda: Vec<Todo>) {
     // What ends has nothing due and waits for nobody, but for what runs whatever the end.
     if run.ending.is_none() {
         Fold::of(run).time_run(true);
+        let due = recall::due(run);
+        run.timers.extend(due);
     }
     let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
     let active: Vec<_> = active.map(|(place, _)| place).collect();
@@ -289,7 +300,19 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting } = self;
+        let Self {
+            origin,
+            status,
+            revision,
+            branches,
+            agenda,
+            ending,
+            timers: _,
+            assets,
+            description,
+            waiting,
+            recall,
+        } = self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -304,6 +327,7 @@ impl Run {
             keyed: origin.is_keyed(),
             targets: origin.targets().to_vec(),
             continued: origin.continued().cloned().map(Box::new),
+            recall: recall.record(),
             description: description.as_deref().cloned().unwrap_or_default(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),

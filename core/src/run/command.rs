@@ -17,6 +17,14 @@ use crate::{
 pub enum RunCommand {
     /// Start it.
     StartRun(StartRun),
+    /// It is told the next piece of what nodes came to in the run that it goes on from.
+    Recall {
+        workspace: WorkspaceId,
+        /// From 1.
+        piece: u32,
+        /// A list of [`super::Recalled`]: at most [`super::RECALL_PIECE_BYTES_MAX`] bytes.
+        results: Json,
+    },
     /// A worker says how an attempt ended.
     ReportAttempt(Report),
     /// Attempts that wait are given to workers with room.
@@ -196,6 +204,8 @@ pub enum RunRejection {
     InputInvalid { message: String },
     #[error("no such part of the workflow can be run: {message}")]
     TargetInvalid { message: String },
+    #[error("the run cannot go on from another so: {message}")]
+    RecallInvalid { message: String },
     #[error("a run cannot be called so: {message}")]
     DescriptionInvalid { message: String },
     #[error(

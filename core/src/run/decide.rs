@@ -10,6 +10,7 @@ use super::command::{RunCommand, RunRejection};
 use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
+use super::recall;
 use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_call, answer_memo, hear, minds_memo, shortened};
 use super::{Ending, RunEvent, RunFailure, RunStatus};
@@ -55,6 +56,7 @@ pub fn start(
         wishes.description.check().map_err(invalid)?;
     }
     let continued = wishes.as_ref().and_then(|wishes| wishes.continued.clone()).map(Box::new);
+    recall::check(continued.as_deref()).map_err(|message| RunRejection::RecallInvalid { message })?;
     let turn = Turn::of(ground.budget);
     let input = complete_input_within(&input, definition, turn.work());
     ground.spent = turn.spent();
@@ -105,6 +107,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         } else if let RunCommand::Signal { workspace, .. }
         | RunCommand::Operate { workspace, .. }
         | RunCommand::AnswerPerson { workspace, .. }
+        | RunCommand::Recall { workspace, .. }
         | RunCommand::ReassignPerson { workspace, .. } = &command
         {
             Some(workspace)
@@ -153,6 +156,7 @@ impl<'a> Decision<'a> {
             RunCommand::Continue {} => return Ok(Ok(())),
             // The shard answers a repeated start from what it knows; here it changes nothing.
             RunCommand::StartRun(_) => Ok(()),
+            RunCommand::Recall { workspace: _, piece, results } => Ok(recall::hear(self, piece, results)?),
             RunCommand::ReportAttempt(report) => {
                 self.at_attempt(&report.node, report.attempt, report.lease)?.report(report)
             }
@@ -252,6 +256,10 @@ fn fire_timers(decision: &mut Decision<'_>) {
         }
         let step = match timer {
             Timer::Node(due, place) => Step::at(decision, place).wake(due),
+            Timer::Recall => {
+                decision.fail(recall::overdue());
+                Ok(())
+            }
             Timer::RunTimeout => {
                 decision.fail(RunFailure::new("run_timeout", "the run took too long"));
                 Ok(())
@@ -283,6 +291,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
         RunCommand::ReportAttempt(_)
+        | RunCommand::Recall { .. }
         | RunCommand::ReturnAttempt { .. }
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }

@@ -42,6 +42,13 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         continued: Option<Box<ContinuedFrom>>,
     },
+    /// The next piece of what nodes came to in the run that this one goes on from.
+    ResultsRecalled {
+        /// From 1.
+        piece: u32,
+        /// A list of [`super::Recalled`].
+        results: Json,
+    },
     /// What the run is called, as far as it is new.
     RunDescribed { description: Description },
     /// A node waits for versions of assets before it is scheduled; one [`RunEvent::AssetResolved`] follows for each.
@@ -322,6 +329,7 @@ impl RunEvent {
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
             | Self::RunDescribed { .. }
+            | Self::ResultsRecalled { .. }
             | Self::SignalReceived { .. }
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }

@@ -80,6 +80,10 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::RunSucceeded { .. } => {
             unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
+        RunEvent::ResultsRecalled { piece, .. } => {
+            let is_next = run.awaits_recall() && *piece == run.recall.pieces() + 1;
+            ending.map(|(_, stands)| stands).or((!is_next).then_some("does not wait to be told this"))
+        }
         RunEvent::RunEnding { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::NodeAwaitedAssets { .. }
@@ -310,6 +314,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } => matches!(phase, Succeeded),
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
+        | RunEvent::ResultsRecalled { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }

@@ -10,6 +10,7 @@
 //! | `branching` | how branches end: well, badly, or withdrawn |
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
+//! | `recall` | what a run knows of one that it goes on from, and what is told of a run to those that do |
 //! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
 //! | `wanted` | which active runs somebody means |
 //! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
@@ -60,6 +61,7 @@ mod output;
 mod person;
 mod produce;
 mod react;
+mod recall;
 mod recorded_branch;
 mod replies;
 mod report;
@@ -96,6 +98,9 @@ pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;
 pub(crate) use react::answer_to_caller;
 pub use react::{RunEffect, outstanding, react, task_of};
+pub use recall::{
+    Outcome, Outcomes, RECALL_PIECE_BYTES_MAX, RECALL_PIECES_MAX, RECALL_WAIT, Recollected, Recollection,
+};
 pub use replies::{
     REPLIES_KEPT_BYTES_MAX, REPLIES_KEPT_MAX, REPLY_BYTES_MAX, Reply, UpdateStanding, standing_of_update,
 };

@@ -3,6 +3,7 @@
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::landing;
+use super::recall;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent};
@@ -40,7 +41,9 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::NodeAwaitedAssets { node, needs } => {
             needs.iter().for_each(|need| to_asset(&need.asset, resolve(run, node, need)));
         }
-        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. } if !assets.is_empty() => {
+        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. }
+            if !assets.is_empty() && !run.is_sandbox() =>
+        {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
         RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
@@ -102,7 +105,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchClosing { .. }
         | RunEvent::JoinClosing { .. }
         | RunEvent::BranchEnded { .. }
-        | RunEvent::RunDescribed { .. } => {}
+        | RunEvent::RunDescribed { .. }
+        | RunEvent::ResultsRecalled { .. } => {}
     }
 }
 
@@ -304,6 +308,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         input: current.input.clone().unwrap_or_else(|| run.input().clone()),
         assets: run.node(place).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
+        effects_of: recall::key_of(run, place).cloned(),
         heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
     })
 }

@@ -81,9 +81,16 @@ impl Waiting {
     pub fn clear(&mut self) {
         let places = std::mem::take(&mut self.places);
         self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
+        self.nobody_waits();
+        if let Some(dealings) = &mut self.dealings {
+            dealings.halts.lift();
+        }
+    }
+
+    /// Nobody listens to what is said any more.
+    pub fn nobody_waits(&mut self) {
         if let Some(dealings) = &mut self.dealings {
             dealings.mail.nobody_waits();
-            dealings.halts.lift();
         }
     }
 

@@ -38,6 +38,7 @@ macro_rules! storable {
             Self::SignalReceived { payload, .. } => Some(payload),
             Self::PersonAnswered { value, .. } => Some(value),
             Self::ItemsListed { items, .. } => Some(items),
+            Self::ResultsRecalled { results, .. } => Some(results),
             Self::CompensationKept { input, .. } => Some(input),
             Self::NodeSucceeded { output, .. }
             | Self::RunSucceeded { output }
@@ -149,6 +150,7 @@ impl RunEvent {
             | Self::RunSucceeded { .. }
             | Self::RunEnding { ending: Ending::Succeeded { .. } }
             | Self::ItemsListed { .. }
+            | Self::ResultsRecalled { .. }
             | Self::CompensationKept { .. }
             | Self::BranchesOpened { .. }
             | Self::JoinClosing { join: JoinClosing::Enough {}, .. }

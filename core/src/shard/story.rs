@@ -100,7 +100,8 @@ impl Story {
             | RunEvent::BranchClosing { .. }
             | RunEvent::JoinClosing { .. }
             | RunEvent::BranchEnded { .. }
-            | RunEvent::RunDescribed { .. } => {}
+            | RunEvent::RunDescribed { .. }
+            | RunEvent::ResultsRecalled { .. } => {}
         }
     }
 

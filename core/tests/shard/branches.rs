@@ -92,6 +92,7 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
             | RunCommand::AnswerPerson { .. }
+            | RunCommand::Recall { .. }
             | RunCommand::ReassignPerson { .. }
             | RunCommand::CancelRun { .. }
             | RunCommand::CancelRunKeeping { .. }

@@ -108,7 +108,7 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
 }
 
 /// SHD-5, at every cut of a journal.
-fn a_checkpoint_and_the_tail_are_the_whole(world: &mut World, journal: &[Vec<u8>]) {
+pub fn a_checkpoint_and_the_tail_are_the_whole(world: &mut World, journal: &[Vec<u8>]) {
     let mut whole = owner();
     fold(&mut whole, journal);
     let expected = whole.checkpoint();

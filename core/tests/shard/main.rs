@@ -15,6 +15,7 @@ mod checkpoints;
 mod compensation;
 mod compensation_ends;
 mod compiling;
+mod continued;
 mod described;
 mod effects;
 mod everything;

@@ -275,6 +275,7 @@ fn word(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted { .. } => "started".into(),
         RunEvent::RunDescribed { .. } => "described".into(),
+        RunEvent::ResultsRecalled { piece, .. } => format!("recalls{piece}"),
         RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
         RunEvent::MemoAsked { node, .. } => format!("{node}:asks"),
         RunEvent::MemoCleared { node } => format!("{node}:flies"),

@@ -251,6 +251,7 @@ impl Audit {
                 | RunEvent::AssetResolved { .. }
                 | RunEvent::RetryArmed { .. }
                 | RunEvent::RunDescribed { .. }
+                | RunEvent::ResultsRecalled { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
                 | RunEvent::SignalReceived { .. }

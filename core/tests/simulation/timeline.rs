@@ -38,6 +38,7 @@ fn of_memo(event: &MemoEvent) -> String {
 fn of_run(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted { workflow, version, .. } => format!("started({workflow}@{version})"),
+        RunEvent::ResultsRecalled { piece, .. } => format!("recalls{piece}"),
         RunEvent::NodeAwaitedAssets { node, .. } => format!("{node}:awaits"),
         RunEvent::MemoAsked { node, .. } => format!("{node}:asks"),
         RunEvent::MemoCleared { node } => format!("{node}:flies"),

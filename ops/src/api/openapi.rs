@@ -89,6 +89,8 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         "/runs/{runId}/tasks/{node}/answers" | "/runs/{runId}/tasks/{node}/reassign" => errors.extend([409, 422]),
         "/runs/{runId}/updates/{updateId}" => errors.extend([409, 422, 429]),
         "/runs/{runId}/nodes/{node}/complete" | "/runs/{runId}/nodes/{node}/timer" => errors.extend([409, 422]),
+        "/runs/{runId}/retry" | "/runs/{runId}/restart" | "/runs/{runId}/fork" => errors.extend([409, 413, 422]),
+        "/runs/{runId}/diff" => errors.extend([409, 413]),
         "/runs/{runId}/pause"
         | "/runs/{runId}/resume"
         | "/runs/{runId}/terminate"

@@ -2,6 +2,7 @@
 
 mod actions;
 mod actors;
+mod again;
 mod as_of;
 mod batches;
 mod branches;

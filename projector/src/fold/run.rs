@@ -58,7 +58,7 @@ impl Changes {
                 // What comes of it stands in the next event.
                 RunEvent::MemoLeft { .. } | RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } => {}
                 // What undoes the node says with what it was given once that happens.
-                RunEvent::CompensationKept { .. } => {}
+                RunEvent::CompensationKept { .. } | RunEvent::ResultsRecalled { .. } => {}
                 // Whoever asks for it reads the event.
                 RunEvent::SignalAnswered { .. } => {}
                 RunEvent::PersonAsked { .. }

@@ -7,6 +7,7 @@ impl RunEvent {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::RunStarted { .. } => "runStarted",
+            Self::ResultsRecalled { .. } => "resultsRecalled",
             Self::RunDescribed { .. } => "runDescribed",
             Self::NodeAwaitedAssets { .. } => "nodeAwaitedAssets",
             Self::AssetResolved { .. } => "assetResolved",

@@ -16,10 +16,12 @@ use rustc_hash::FxHashSet;
 
 use crate::definition::{Definition, Outcome, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
+use crate::expr::ConsumedAsset;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
+use crate::run::recall::{self, Recall};
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
@@ -43,7 +45,9 @@ impl Run {
             assets: Assets::default(),
             description: None,
             waiting: Waiting::default(),
+            recall: Recall::default(),
         };
+        run.timers.extend(recall::due(&run));
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
         run
     }
@@ -171,6 +175,14 @@ impl<'r> Fold<'r> {
         }
     }
 
+    /// Notes what a node has consumed.
+    fn consume(&mut self, place: Place, consumed: ConsumedAsset) {
+        let ConsumedAsset { asset, partition, version, .. } = &consumed;
+        let input = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
+        self.assets.consume(input);
+        self.node_mut(place).consumed.push(consumed);
+    }
+
     /// Changes the current attempt of a node, and with it what waits.
     fn change_current(&mut self, place: Place, change: impl FnOnce(&mut CurrentAttempt)) {
         if let Phase::Current(current) = &self.node(place).phase {
@@ -190,8 +202,9 @@ impl<'r> Fold<'r> {
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
         self.timers = Few::default();
-        self.waiting.dealings_mut().mail.nobody_waits();
+        self.waiting.nobody_waits();
         self.agenda = Agenda::default();
+        self.recall.forget();
         self.branches.forget_agenda();
     }
 }
@@ -212,6 +225,15 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
 fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
+        RunEvent::ResultsRecalled { results, .. } => {
+            let due = recall::due(run);
+            run.recall.learn(results);
+            if !run.awaits_recall()
+                && let Some(due) = due
+            {
+                run.timers.remove(&due);
+            }
+        }
         RunEvent::RunDescribed { description } => run.description.get_or_insert_default().learn(description),
         RunEvent::NodeAwaitedAssets { node, needs } => {
             let place = run.place(node);
@@ -223,13 +245,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 missing.retain(|need| need.asset != *asset);
             }
             if let Some(chosen) = chosen {
-                let input = InputVersion {
-                    asset: chosen.asset.clone(),
-                    partition: chosen.partition.clone(),
-                    version: chosen.version,
-                };
-                run.assets.consume(input);
-                run.node_mut(place).consumed.push(chosen.clone());
+                run.consume(place, chosen.clone());
             }
             run.list_if_ready(place);
         }
@@ -314,13 +330,18 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         }
         RunEvent::NodeSucceeded { node, output, assets, taken, landed, reused, .. } => {
             let place = run.place(node);
+            for consumed in recall::take(run, place, reused.as_deref()) {
+                run.consume(place, consumed);
+            }
             run.enter(place, Phase::Succeeded);
             run.node_mut(place).asked = None;
             run.node_mut(place).output = Some(output.clone());
             if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
                 run.store(place.branch, key, output.clone());
             }
-            for made in assets {
+            // A sandbox publishes nothing.
+            let published = if run.is_sandbox() { &[][..] } else { assets };
+            for made in published {
                 run.assets.produce(place, (made.asset_id.clone(), made.partition_key.clone()));
             }
             if let (Some(digest), None) = (landed, reused) {

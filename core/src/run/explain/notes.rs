@@ -112,6 +112,7 @@ impl Notes {
             RunEvent::AssetRecorded { node, .. } => self.record(run, node),
             RunEvent::RunStarted { .. }
             | RunEvent::RunDescribed { .. }
+            | RunEvent::ResultsRecalled { .. }
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalTaken { .. }

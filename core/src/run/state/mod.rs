@@ -29,6 +29,7 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::few::Few;
+use super::recall::Recall;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -66,6 +67,8 @@ pub struct Run {
     pub(super) description: Option<Box<Description>>,
     /// The attempts that wait for a worker, by queue, in the order they were scheduled; and what was said to it.
     pub(super) waiting: Waiting,
+    /// What it knows of the run that it goes on from.
+    pub(super) recall: Recall,
 }
 
 /// What a run can have due.
@@ -73,6 +76,8 @@ pub struct Run {
 pub(super) enum Timer {
     Node(Due, Place),
     RunTimeout,
+    /// It waits to be told what it goes on from.
+    Recall,
 }
 
 /// What a node can have due; of several at one time, the first comes first.
@@ -135,6 +140,11 @@ impl Run {
     /// Returns which nodes it was started for; none: all.
     pub fn targets(&self) -> &[NodeId] {
         self.origin.targets()
+    }
+
+    /// Returns what it is called, as far as it is called anything.
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
     }
 
     /// Returns the run that it goes on from, if it does.

@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::AssetId;
-use crate::definition::Consumes;
+use crate::definition::{Consumes, OnMiss};
 use crate::expr::{ConsumedAsset, EvaluationError, Scope, Work};
 use crate::run::budget::Later;
 use crate::run::state::Phase;
@@ -16,7 +16,10 @@ impl Step<'_, '_> {
         let needs: Result<Vec<_>, _> = run
             .with_scope(self.place, None, now, |scope| consumes.iter().map(|c| need(c, scope, self.work())).collect());
         match needs {
-            Ok(needs) => {
+            Ok(mut needs) => {
+                if run.is_sandbox() {
+                    needs.iter_mut().for_each(start_nothing);
+                }
                 let event = RunEvent::NodeAwaitedAssets { node: self.address(), needs };
                 if self.find_room(event.weight(), None)? {
                     self.decision.emit(event);
@@ -57,6 +60,13 @@ impl Step<'_, '_> {
             | Phase::Skipped
             | Phase::Cancelled => false,
         }
+    }
+}
+
+/// Has nobody make what is missing.
+fn start_nothing(need: &mut AssetNeed) {
+    if need.on_miss != Some(OnMiss::Ignore) {
+        need.on_miss = Some(OnMiss::Fail);
     }
 }
 

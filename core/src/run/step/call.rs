@@ -26,6 +26,10 @@ impl Kind for Calls<'_> {
                 format!("the run stands in {CALL_DEPTH_MAX} calls within each other, and no call goes deeper");
             return step.fail(RunFailure::new("call_depth", message), None);
         }
+        if step.decision.run().is_sandbox() {
+            let message = "the run is a sandbox, and what it would call is none";
+            return step.fail(RunFailure::new("sandbox", message), None);
+        }
         step.schedule(input, Begins::Child(self.call.version))
     }
 

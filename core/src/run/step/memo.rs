@@ -1,13 +1,12 @@
 //! Whether a node's result was made before: what it asks a memo, and what comes of the answer.
 
-use sha2::Digest as _;
-
 use super::Step;
 use super::begin_as_it_is;
 use super::signature::{check_output, render_with};
-use crate::definition::{Node, Reuse, ReuseKey, ReuseScope, sorted};
+use crate::definition::{Node, Reuse, ReuseKey, ReuseScope};
 use crate::dialogue::{InputVersion, MemoAnswer, Trigger};
 use crate::run::budget::Later;
+use crate::run::recall::{Parts, canonical};
 use crate::run::state::{AwaitedMemo, Phase};
 use crate::run::{RunEvent, RunFailure};
 use crate::{AssetId, Json};
@@ -87,7 +86,7 @@ fn awaited<'s>(step: &'s Step<'_, '_>) -> Option<&'s AwaitedMemo> {
 /// What the node asks for: of its workspace, in its scope, by its key. `None`: the key is `null`.
 fn digest_of(step: &Step<'_, '_>, reuse: &Reuse, input: Option<&Json>) -> Result<Option<String>, RunFailure> {
     let run = step.decision.run();
-    let mut hash = Parts(sha2::Sha256::new());
+    let mut hash = Parts::new();
     hash.part(run.workspace().as_str());
     match reuse.scope {
         ReuseScope::Workspace => hash.part("workspace"),
@@ -113,29 +112,8 @@ fn digest_of(step: &Step<'_, '_>, reuse: &Reuse, input: Option<&Json>) -> Result
             hash.part(definition);
             let input = input.unwrap_or_else(|| run.input());
             step.work().take(input.len_bytes() as u64)?;
-            hash.part(&canonical(input));
-            for consumed in &step.state().consumed {
-                let partition = consumed.partition.as_ref().map_or("", |key| key.as_str());
-                hash.part(&consumed.asset.as_str().to_ascii_lowercase());
-                hash.part(partition);
-                hash.part(&consumed.version.to_string());
-            }
+            hash.made_of(input, &step.state().consumed);
         }
     }
-    Ok(Some(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
-}
-
-/// A value as text that is the same however the keys of its objects are ordered.
-fn canonical(value: &Json) -> String {
-    sorted(value.to_value()).to_string()
-}
-
-/// A digest of texts, each told apart from the next.
-struct Parts(sha2::Sha256);
-
-impl Parts {
-    fn part(&mut self, text: &str) {
-        self.0.update((text.len() as u64).to_be_bytes());
-        self.0.update(text);
-    }
+    Ok(Some(hash.digest()))
 }

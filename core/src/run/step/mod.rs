@@ -12,6 +12,7 @@
 //! | `merge` | what becomes of the outputs of items |
 //! | `turns` | how a loop begins, and goes round |
 //! | `signature` | whether its parameters and its output are what its action says |
+//! | `recalled` | whether a run that this one goes on from had made it |
 //! | `memo` | whether its result was made before |
 //! | `assets` | which versions of assets a node waits for |
 //! | `attempt` | when an attempt exists, whose it is, and what its worker says of it |
@@ -36,6 +37,7 @@ mod outside;
 mod person;
 mod pure;
 mod ready;
+mod recalled;
 mod retry;
 mod route;
 mod signal;
@@ -118,6 +120,9 @@ impl<'d, 'a> Step<'d, 'a> {
             return Ok(());
         }
         losers::withdraw(self)?;
+        if recalled::take(self)? {
+            return Ok(());
+        }
         if node.consumes.is_empty() { begin_with_input(self) } else { self.await_assets() }
     }
 
@@ -207,7 +212,10 @@ fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
         Ok(input) => input,
         Err(error) => return step.fail(error.into_failure(), None),
     };
-    match &node.reuse {
+    if recalled::take_if_same(step, input.as_ref())? {
+        return Ok(());
+    }
+    match node.reuse.as_ref().filter(|_| !step.decision.run().is_sandbox()) {
         Some(reuse) => memo::ask(step, reuse, input),
         None => begin_as_it_is(step, input),
     }

@@ -129,6 +129,7 @@ impl Aggregate for Run {
                 Trigger::Manual {} | Trigger::Call(_) => false,
             },
             RunCommand::GrantAttempts { .. }
+            | RunCommand::Recall { .. }
             | RunCommand::StartAttempt { .. }
             | RunCommand::LoseAttempt { .. }
             | RunCommand::CancelRun { .. }
@@ -147,6 +148,8 @@ impl Aggregate for Run {
             start.input.len_bytes()
         } else if let RunCommand::Signal { payload, .. } = wish {
             payload.len_bytes()
+        } else if let RunCommand::Recall { results, .. } = wish {
+            results.len_bytes()
         } else if let RunCommand::AnswerPerson { value, .. } = wish {
             value.len_bytes()
         } else {
@@ -319,6 +322,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         }),
         RunCommand::ReturnAttempt { .. } => Some(0),
         RunCommand::StartRun(_)
+        | RunCommand::Recall { .. }
         | RunCommand::GrantAttempts { .. }
         | RunCommand::StartAttempt { .. }
         | RunCommand::LoseAttempt { .. }

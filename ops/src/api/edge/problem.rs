@@ -199,6 +199,7 @@ impl From<Rejection> for Problem {
                 return Self::new(Code::NodeNotActive, detail).with("nodeStatus", status.as_str());
             }
             Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
+            Rejection::Run(RunRejection::RecallInvalid { .. }) => Code::RecallInvalid,
             Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
             Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,

@@ -5,6 +5,7 @@
 //! | here | what a run is |
 //! | `start`, `cancel` | how one begins, how it is stopped |
 //! | `operate` | how one is taken in hand: paused, terminated, its nodes ended by hand |
+//! | `again` | how one goes on from another: retried, restarted, forked; and in what two differ |
 //! | `bulk` | how many are, piece by piece |
 //! | `signal` | how something is said to one |
 //! | `update` | how something is said to one that it answers |
@@ -18,6 +19,7 @@
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
+mod again;
 mod bulk;
 mod cancel;
 mod context;
@@ -68,6 +70,10 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/events/stream", get(events::stream)),
         writes("/runs/{runId}/cancel", post(cancel::cancel)),
         Route { patience: bulk::PATIENCE, ..writes("/runs/bulk", post(bulk::bulk)) },
+        writes("/runs/{runId}/retry", post(again::retry)),
+        writes("/runs/{runId}/restart", post(again::restart)),
+        writes("/runs/{runId}/fork", post(again::fork)),
+        reads("/runs/{runId}/diff", get(again::difference::compare)),
         writes("/runs/{runId}/pause", post(operate::pause)),
         writes("/runs/{runId}/resume", post(operate::resume)),
         writes("/runs/{runId}/terminate", post(operate::terminate)),

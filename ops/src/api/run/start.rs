@@ -134,7 +134,7 @@ async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> 
 }
 
 /// Names the run where it may be there; under a key, which id it has is not known before the shard has said so.
-fn refused(error: ClientError, run: RunId, keyed: bool) -> Problem {
+pub(super) fn refused(error: ClientError, run: RunId, keyed: bool) -> Problem {
     let problem = Problem::from(error);
     match problem.code() {
         Code::Indeterminate if !keyed => problem.with("runId", run.to_string()),
@@ -143,7 +143,7 @@ fn refused(error: ClientError, run: RunId, keyed: bool) -> Problem {
 }
 
 /// The same key in the same place always gives the same cause on the same shard, which knows the run that holds it.
-fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
+pub(super) fn derived_run(api: &Api, key: &WorkflowKey, text: &str) -> RunId {
     let cause = [b"key", key.workspace.as_str().as_bytes(), key.workflow.as_str().as_bytes(), text.as_bytes()];
     let hash = CommandId::derived(&cause).as_uuid().as_u128();
     RunId::derived(api.shards.spread((hash >> 64) as u64), now(), &cause)
@@ -176,7 +176,7 @@ fn input(fields: &mut Fields) -> Result<Json, Problem> {
     }
 }
 
-fn version(fields: &mut Fields) -> Result<Option<DefinitionVersion>, Problem> {
+pub(super) fn version(fields: &mut Fields) -> Result<Option<DefinitionVersion>, Problem> {
     let version = fields.field::<u32>("version", "a number from 1 up")?;
     if version == Some(0) {
         return Err(Problem::new(Code::InvalidField, "`version` is not a number from 1 up").with("field", "version"));

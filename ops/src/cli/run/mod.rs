@@ -1,5 +1,6 @@
 //! `run`: starts runs, looks at them, follows and stops them.
 
+mod again;
 mod branches;
 mod bulk;
 mod cancel;
@@ -58,6 +59,14 @@ pub enum RunCommand {
     Complete(operate::CompleteSettings),
     /// Have the end of a sleep, or the next attempt of a node, be due at another time.
     Timer(operate::TimerSettings),
+    /// Start a run that goes on from one that failed or was cancelled: what had succeeded is not done again.
+    Retry(again::RetrySettings),
+    /// Start a run that goes on from one that has ended: this node is done again, and whatever stands behind it.
+    Restart(again::RestartSettings),
+    /// Start a run that goes its own way from a moment of another, with another input or version; or say what it would do.
+    Fork(again::ForkSettings),
+    /// Say in what a run differs from the one that it goes on from, or from another.
+    Diff(again::DiffSettings),
     /// Pause, resume, cancel or terminate all active runs that a filter means.
     Bulk(bulk::BulkSettings),
     /// Stop a run: what runs whatever the end still does.
@@ -83,6 +92,10 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Skip(settings) => operate::skip(settings).await,
         RunCommand::Complete(settings) => operate::complete(settings).await,
         RunCommand::Timer(settings) => operate::timer(settings).await,
+        RunCommand::Retry(settings) => again::retry(settings).await,
+        RunCommand::Restart(settings) => again::restart(settings).await,
+        RunCommand::Fork(settings) => again::fork(settings).await,
+        RunCommand::Diff(settings) => again::diff(settings).await,
         RunCommand::Bulk(settings) => bulk::run(settings).await,
         RunCommand::Update(settings) => update::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
