@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::definition::BuiltIn;
-use crate::dialogue::Asker;
 use crate::expr::ConsumedAsset;
 use crate::{Attempt, JobSlug, Json, LeaseToken, NodeAddress, QueueName, RunId, Slug, Timestamp, WorkspaceId};
 
@@ -24,7 +23,7 @@ pub struct Task {
     pub assets: Vec<ConsumedAsset>,
     /// Under whose key it makes its effects: it was tried there before. Absent: under its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effects_of: Option<Asker>,
+    pub effects_key: Option<String>,
     /// When the attempt times out, by the shard's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -37,10 +36,7 @@ impl Task {
     /// Returns the key under which a handler may make its own effects idempotent: the same for every attempt, and
     /// for those of the run before that this one is a retry of.
     pub fn idempotency_key(&self) -> String {
-        match &self.effects_of {
-            Some(Asker { run, node }) => format!("{run}/{node}"),
-            None => format!("{}/{}", self.run, self.node),
-        }
+        self.effects_key.clone().unwrap_or_else(|| format!("{}/{}", self.run, self.node))
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) mod tests {
             work: Work::Job("work".parse().unwrap()),
             input: Json::of(&"x".repeat(input_bytes)),
             assets: Vec::new(),
-            effects_of: None,
+            effects_key: None,
             deadline: None,
             heartbeat_timeout_ms: None,
         }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashSet;
 
 use super::finally::next_of_the_end;
+use super::recall;
 use super::state::{Around, Phase, Place, Run};
 use super::step::{Readiness, readiness};
 use crate::BranchId;
@@ -195,7 +196,7 @@ impl Run {
         if self.ending.is_some() {
             return next_of_the_end(self);
         }
-        if self.awaits_recall() {
+        if recall::is_awaited(self) {
             return None;
         }
         let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();

@@ -203,6 +203,7 @@ impl RunRecord {
             halts: Halts::restored(self.halts, &definition),
             people: self.people,
             replies: self.replies,
+            recall: Recall::restored(self.recall),
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -215,7 +216,6 @@ impl RunRecord {
             assets,
             description: (!self.description.is_empty()).then(|| Box::new(self.description)),
             waiting: Waiting::of(dealings),
-            recall: Recall::restored(self.recall),
         };
         follow(&mut run, agenda);
         Ok(run)
@@ -300,19 +300,7 @@ impl Run {
     pub(crate) fn record(&self) -> RunRecord {
         // Every field is named, so that a new one does not compile until it is written here or known to follow. What a run was
         // started with is restored from its first event, every field of which has to be here too.
-        let Self {
-            origin,
-            status,
-            revision,
-            branches,
-            agenda,
-            ending,
-            timers: _,
-            assets,
-            description,
-            waiting,
-            recall,
-        } = self;
+        let Self { origin, status, revision, branches, agenda, ending, timers: _, assets, description, waiting } = self;
         let untouched = NodeState::untouched();
         let state = &branches.root().state;
         let nodes = self.places().filter(|(_, state)| **state != untouched);
@@ -327,7 +315,7 @@ impl Run {
             keyed: origin.is_keyed(),
             targets: origin.targets().to_vec(),
             continued: origin.continued().cloned().map(Box::new),
-            recall: recall.record(),
+            recall: waiting.recall().record(),
             description: description.as_deref().cloned().unwrap_or_default(),
             state: state.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
             started_at: origin.started_at(),

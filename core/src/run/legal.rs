@@ -3,6 +3,7 @@
 
 use super::compensation;
 use super::landing;
+use super::recall;
 use super::state::{Around, Phase, Place, Run};
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
@@ -81,7 +82,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
         RunEvent::ResultsRecalled { piece, .. } => {
-            let is_next = run.awaits_recall() && *piece == run.recall.pieces() + 1;
+            let is_next = recall::is_awaited(run) && *piece == run.waiting.recall().pieces() + 1;
             ending.map(|(_, stands)| stands).or((!is_next).then_some("does not wait to be told this"))
         }
         RunEvent::RunEnding { .. }

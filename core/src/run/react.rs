@@ -42,7 +42,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             needs.iter().for_each(|need| to_asset(&need.asset, resolve(run, node, need)));
         }
         RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. }
-            if !assets.is_empty() && !run.is_sandbox() =>
+            if !assets.is_empty() && !recall::is_sandbox(run) =>
         {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
@@ -308,7 +308,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         input: current.input.clone().unwrap_or_else(|| run.input().clone()),
         assets: run.node(place).consumed.clone(),
         deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
-        effects_of: recall::key_of(run, place).cloned(),
+        effects_key: recall::key_of(run, place).map(|by| format!("{}/{}", by.run, by.node)),
         heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
     })
 }

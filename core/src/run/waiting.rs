@@ -5,6 +5,7 @@ use super::few::Few;
 use super::halt::Halts;
 use super::mail::Mail;
 use super::person::People;
+use super::recall::Recall;
 use super::replies::Replies;
 use super::state::Place;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
@@ -29,11 +30,18 @@ pub(super) struct Dealings {
     pub people: People,
     /// What updates were answered with.
     pub replies: Replies,
+    /// What it knows of the run that it goes on from.
+    pub recall: Recall,
 }
 
 /// Those of a run that nobody has dealt with.
-static NONE: Dealings =
-    Dealings { mail: Mail::EMPTY, halts: Halts::NONE, people: People::NONE, replies: Replies::NONE };
+static NONE: Dealings = Dealings {
+    mail: Mail::EMPTY,
+    halts: Halts::NONE,
+    people: People::NONE,
+    replies: Replies::NONE,
+    recall: Recall::NONE,
+};
 
 /// One attempt begins to wait, or does not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +77,11 @@ impl Waiting {
         &self.dealings().replies
     }
 
+    /// Returns what the run knows of the one that it goes on from.
+    pub fn recall(&self) -> &Recall {
+        &self.dealings().recall
+    }
+
     fn dealings(&self) -> &Dealings {
         self.dealings.as_deref().unwrap_or(&NONE)
     }
@@ -81,16 +94,17 @@ impl Waiting {
     pub fn clear(&mut self) {
         let places = std::mem::take(&mut self.places);
         self.moves.extend(places.iter().map(|(queue, ..)| (queue.clone(), Move::Leaves)));
-        self.nobody_waits();
+        self.nobody_asks();
         if let Some(dealings) = &mut self.dealings {
             dealings.halts.lift();
         }
     }
 
-    /// Nobody listens to what is said any more.
-    pub fn nobody_waits(&mut self) {
+    /// Nobody listens to what is said any more, or asks what was made before.
+    pub fn nobody_asks(&mut self) {
         if let Some(dealings) = &mut self.dealings {
             dealings.mail.nobody_waits();
+            dealings.recall.forget();
         }
     }
 

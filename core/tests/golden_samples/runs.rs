@@ -2,11 +2,12 @@
 
 use headwater_core::asset::*;
 use headwater_core::definition::{OnMiss, Require};
-use headwater_core::dialogue::Asker;
+use headwater_core::dialogue::{Asker, InputVersion};
 use headwater_core::expr::ConsumedAsset;
 use headwater_core::run::*;
 use headwater_core::{
-    Attempt, BranchId, CommandId, DefinitionVersion, Json, LeaseToken, RunFailure, RunId, SessionId, Timestamp, Version,
+    Attempt, BranchId, CommandId, DefinitionVersion, Json, LeaseToken, Revision, RunFailure, RunId, SessionId,
+    Timestamp, Version,
 };
 use serde_json::json;
 
@@ -47,6 +48,20 @@ pub fn chosen() -> ConsumedAsset {
         partition: None,
         version: Version::new(3),
         payload: Json::of(&json!({"path": "/srv"})),
+    }
+}
+
+fn recalled() -> Recalled {
+    Recalled {
+        within: vec![(name("each"), 3)],
+        from: Asker { run: run(), node: name("build@17") },
+        result: Some(RecalledResult {
+            output: Json::of(&json!({"ok": true})),
+            given: Some(Json::of(&json!({"dir": "/"}))),
+            consumed: vec![chosen()],
+            assets: vec![InputVersion { asset: name("site.pages"), partition: None, version: Version::new(4) }],
+            made_of: Some("7a".repeat(32)),
+        }),
     }
 }
 
@@ -120,6 +135,26 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
                 continued: None,
             },
         ),
+        (
+            "run-started-from-another",
+            RunEvent::RunStarted {
+                workspace: name("default"),
+                workflow: name("site"),
+                version: DefinitionVersion::new(2),
+                input: Json::empty_object(),
+                trigger: Trigger::Manual {},
+                keyed: false,
+                targets: Vec::new(),
+                continued: Some(Box::new(ContinuedFrom {
+                    run: run(),
+                    revision: Revision::new(41),
+                    how: Continuation::Restart { node: name("pack") },
+                    reason: Some("the disk was full".to_owned()),
+                    pieces: 1,
+                })),
+            },
+        ),
+        ("results-recalled", RunEvent::ResultsRecalled { piece: 1, results: Json::of(&vec![recalled()]) }),
         (
             "run-started-for-a-part",
             RunEvent::RunStarted {

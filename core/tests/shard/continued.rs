@@ -265,3 +265,40 @@ fn what_a_run_was_told_survives_a_checkpoint_and_a_replay() {
     let journal = journal(&world.commits, 3);
     a_checkpoint_and_the_tail_are_the_whole(&mut world, &journal);
 }
+
+#[test]
+fn what_is_told_is_told_in_pieces_and_a_run_that_has_made_too_much_is_not() {
+    let each = |count: u32| {
+        json!({"slug": "w", "steps": [{"id": "each", "forEach": {"items": count, "maxItems": 10_000,
+            "body": {"id": "x", "jobSlug": "work"}}}, {"id": "last", "jobSlug": "work", "dependsOn": ["each"]}]})
+    };
+    let (document, large) = (each(1_200), "x".repeat(8_000));
+    let mut world = World::with(&document);
+    let first = world.start("w", json!({}));
+    let done = work(&mut world, |node| if node == "last" { failed("boom") } else { ok(json!(large)) });
+    assert!(done.len() > 1_200);
+    let pieces =
+        recollect(&world, first, &document, positions(Continuation::Retry {}), u64::MAX >> 8).pieces().unwrap();
+    assert!(pieces.len() > 2 && pieces.iter().all(|piece| piece.len_bytes() <= 4 << 20), "{}", pieces.len());
+    let retry = go_on_from(&mut world, first, &document, positions(Continuation::Retry {}), json!({}));
+    assert_eq!(nodes(&work(&mut world, |_| ok(json!(1)))), ["last"]);
+    assert!(world.timeline(retry).ends_with("SUCCEEDED"));
+    // One that is larger than a piece.
+    let mut world = World::with(&each(1));
+    let first = world.start("w", json!({}));
+    work(&mut world, |_| ok(json!(1)));
+    let mut found = recollect(&world, first, &each(1), positions(Continuation::Retry {}), 1);
+    let output = Json::of(&"x".repeat(5 << 20));
+    for event in world.commits.iter().filter(|c| c.aggregate == AggregateId::Run(first)).flat_map(|c| &c.events).skip(1)
+    {
+        let Event::Run(event) = event else { panic!("{event:?}") };
+        let mut event = event.clone();
+        if let RunEvent::NodeSucceeded { output: made, node, .. } = &mut event
+            && node.node().as_str() == "x"
+        {
+            *made = output.clone();
+        }
+        found.learn(&event, world.now).unwrap();
+    }
+    assert!(found.pieces().unwrap_err() > 5 << 20);
+}

@@ -16,6 +16,7 @@ mod compensation;
 mod compensation_ends;
 mod compiling;
 mod continued;
+mod continued_laws;
 mod described;
 mod effects;
 mod everything;

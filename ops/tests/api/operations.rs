@@ -62,6 +62,9 @@ async fn ask(engine: &Engine, run: &str, node: &str, command: &str) -> Answer {
         "signal" => ("signals".to_owned(), json!({"name": "go"})),
         "skip" => (format!("nodes/{node}/skip"), json!({"reason": "not needed"})),
         "complete" => (format!("nodes/{node}/complete"), json!({"output": {"by": "hand"}})),
+        "restart" => {
+            ("restart".to_owned(), json!({"node": node.split('~').next().unwrap().split('@').next().unwrap()}))
+        }
         "timer" => (format!("nodes/{node}/timer"), json!({"dueAt": "2031-01-01T00:00:00Z"})),
         other => (other.to_owned(), json!({"reason": "by hand"})),
     };
@@ -81,11 +84,11 @@ fn word(answer: &Answer) -> String {
     }
 }
 
-/// The table, as the documentation has it: its columns, and its rows by their first cell.
-fn table() -> (Vec<String>, Vec<(String, Vec<String>)>) {
+/// A table, as the documentation has it: its columns, of which this is the first, and its rows by their first cell.
+fn table(first: &str) -> (Vec<String>, Vec<(String, Vec<String>)>) {
     let docs = include_str!("../../../docs/api.md");
-    let lines =
-        docs.lines().skip_while(|line| !line.starts_with("| the run is |")).take_while(|line| line.starts_with('|'));
+    let begins = |line: &&str| line.starts_with(&format!("| the run is | {first} |"));
+    let lines = docs.lines().skip_while(|line| !begins(line)).take_while(|line| line.starts_with('|'));
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let mut rows = lines.map(cells);
     let columns = rows.next().expect("the table is there").split_off(1);
@@ -94,9 +97,9 @@ fn table() -> (Vec<String>, Vec<(String, Vec<String>)>) {
     (columns, rows)
 }
 
-async fn holds(engine: &Engine, meanwhile: &str) {
-    let (columns, rows) = table();
-    assert!(columns.len() >= 8 && rows.len() >= 8, "{columns:?} {rows:?}");
+async fn holds(engine: &Engine, first: &str, meanwhile: &str) {
+    let (columns, rows) = table(first);
+    assert!(columns.len() >= 3 && rows.len() >= 8, "{columns:?} {rows:?}");
     let cell = async |stands: &str, command: &str, expected: &str| {
         let (run, node) = brought_to(engine, stands).await;
         let first = word(&ask(engine, &run, node, command).await);
@@ -117,9 +120,14 @@ async fn holds(engine: &Engine, meanwhile: &str) {
 async fn whoever_takes_a_run_in_hand_is_answered_as_the_table_says_with_a_database_and_without() {
     let mut engine = Engine::with(|settings| ServeSettings { shards: 2, ..settings }).await;
     engine.apply(documents()).await;
-    holds(&engine, "with the database").await;
+    holds(&engine, "pause", "with the database").await;
+    holds(&engine, "retry", "with the database").await;
+    let (run, node) = brought_to(&engine, "cancelled").await;
     engine.servers.postgres.kill().await.unwrap();
-    holds(&engine, "while the database is away").await;
+    holds(&engine, "pause", "while the database is away").await;
+    for command in ["retry", "restart", "fork"] {
+        assert_eq!(ask(&engine, &run, node, command).await.status, 503, "{command}");
+    }
     engine.servers.postgres.restart().await.unwrap();
     engine.stop().await;
 }

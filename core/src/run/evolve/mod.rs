@@ -4,6 +4,7 @@ mod branches;
 mod due;
 mod halts;
 mod people;
+mod results;
 mod signals;
 
 pub(super) use branches::may_lead_back;
@@ -14,14 +15,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::definition::{Definition, Outcome, RegionIx, TransitionIx};
+use crate::definition::{Definition, RegionIx, TransitionIx};
 use crate::dialogue::InputVersion;
-use crate::expr::ConsumedAsset;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
 use crate::run::landing;
-use crate::run::recall::{self, Recall};
+use crate::run::recall;
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
@@ -45,7 +45,6 @@ impl Run {
             assets: Assets::default(),
             description: None,
             waiting: Waiting::default(),
-            recall: Recall::default(),
         };
         run.timers.extend(recall::due(&run));
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
@@ -175,14 +174,6 @@ impl<'r> Fold<'r> {
         }
     }
 
-    /// Notes what a node has consumed.
-    fn consume(&mut self, place: Place, consumed: ConsumedAsset) {
-        let ConsumedAsset { asset, partition, version, .. } = &consumed;
-        let input = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
-        self.assets.consume(input);
-        self.node_mut(place).consumed.push(consumed);
-    }
-
     /// Changes the current attempt of a node, and with it what waits.
     fn change_current(&mut self, place: Place, change: impl FnOnce(&mut CurrentAttempt)) {
         if let Phase::Current(current) = &self.node(place).phase {
@@ -202,9 +193,8 @@ impl<'r> Fold<'r> {
     /// Lets go of everything that would have happened.
     fn stop(&mut self) {
         self.timers = Few::default();
-        self.waiting.nobody_waits();
+        self.waiting.nobody_asks();
         self.agenda = Agenda::default();
-        self.recall.forget();
         self.branches.forget_agenda();
     }
 }
@@ -225,15 +215,7 @@ pub(crate) fn evolve(run: &mut Run, event: &RunEvent, now: Timestamp) {
 fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
     match event {
         RunEvent::RunStarted { .. } => {}
-        RunEvent::ResultsRecalled { results, .. } => {
-            let due = recall::due(run);
-            run.recall.learn(results);
-            if !run.awaits_recall()
-                && let Some(due) = due
-            {
-                run.timers.remove(&due);
-            }
-        }
+        RunEvent::ResultsRecalled { results, .. } => recall::learn(run, results),
         RunEvent::RunDescribed { description } => run.description.get_or_insert_default().learn(description),
         RunEvent::NodeAwaitedAssets { node, needs } => {
             let place = run.place(node);
@@ -245,7 +227,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 missing.retain(|need| need.asset != *asset);
             }
             if let Some(chosen) = chosen {
-                run.consume(place, chosen.clone());
+                results::consume(run, place, chosen.clone());
             }
             run.list_if_ready(place);
         }
@@ -328,32 +310,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                 *input = current.input;
             }
         }
-        RunEvent::NodeSucceeded { node, output, assets, taken, landed, reused, .. } => {
-            let place = run.place(node);
-            for consumed in recall::take(run, place, reused.as_deref()) {
-                run.consume(place, consumed);
-            }
-            run.enter(place, Phase::Succeeded);
-            run.node_mut(place).asked = None;
-            run.node_mut(place).output = Some(output.clone());
-            if let Some(key) = run.origin.definition().node(place.node).store_as.clone() {
-                run.store(place.branch, key, output.clone());
-            }
-            // A sandbox publishes nothing.
-            let published = if run.is_sandbox() { &[][..] } else { assets };
-            for made in published {
-                run.assets.produce(place, (made.asset_id.clone(), made.partition_key.clone()));
-            }
-            if let (Some(digest), None) = (landed, reused) {
-                landing::begin(run, place, output, digest);
-            }
-            match taken {
-                Some(taken) => run.leave_over(place, taken),
-                None => {
-                    run.leave(place, |definition, transition| definition.transition(transition).on == Outcome::Success)
-                }
-            }
-        }
+        RunEvent::NodeSucceeded { .. } => results::succeed(run, event),
         RunEvent::NodeFailed { node, failure, taken, tolerated } => {
             let place = run.place(node);
             run.enter(place, Phase::Failed);

@@ -48,6 +48,8 @@ struct Known {
 }
 
 impl Recall {
+    pub const NONE: Self = Self(None);
+
     /// Returns how many pieces have come.
     pub fn pieces(&self) -> u32 {
         self.0.as_ref().map_or(0, |known| known.pieces)
@@ -104,21 +106,30 @@ impl Recall {
     }
 }
 
-impl Run {
-    /// Returns whether it still has to be told of the run that it goes on from.
-    pub(super) fn awaits_recall(&self) -> bool {
-        self.origin.continued().is_some_and(|from| self.recall.pieces() < from.pieces)
-    }
+/// Returns whether a run still has to be told of the one that it goes on from.
+pub(super) fn is_awaited(run: &Run) -> bool {
+    run.origin.continued().is_some_and(|from| run.waiting.recall().pieces() < from.pieces)
+}
 
-    /// Returns whether nothing of it is published.
-    pub(super) fn is_sandbox(&self) -> bool {
-        self.origin.continued().is_some_and(|from| from.how == Continuation::Fork { sandbox: true })
+/// Returns whether nothing of a run is published.
+pub(super) fn is_sandbox(run: &Run) -> bool {
+    run.origin.continued().is_some_and(|from| from.how == Continuation::Fork { sandbox: true })
+}
+
+/// Learns the next piece; with the last the run waits no longer.
+pub(super) fn learn(run: &mut Run, results: &Json) {
+    let due = due(run);
+    run.waiting.dealings_mut().recall.learn(results);
+    if !is_awaited(run)
+        && let Some(due) = due
+    {
+        run.timers.remove(&due);
     }
 }
 
 /// Returns when a run that waits to be told gives up.
 pub(super) fn due(run: &Run) -> Option<(Timestamp, Timer)> {
-    run.awaits_recall().then(|| (run.origin.started_at().after(RECALL_WAIT), Timer::Recall))
+    is_awaited(run).then(|| (run.origin.started_at().after(RECALL_WAIT), Timer::Recall))
 }
 
 /// Returns where a node stands. Nothing is known of what undoes.
@@ -142,7 +153,7 @@ pub(super) fn result_for(
     place: Place,
     made_of: Option<&dyn Fn() -> String>,
 ) -> Option<(Asker, RecalledResult)> {
-    let (from, result) = run.recall.at(run, place)?;
+    let (from, result) = run.waiting.recall().at(run, place)?;
     let result = result.as_ref()?;
     let is_same = match (&result.made_of, made_of) {
         (None, None) => true,
@@ -155,16 +166,16 @@ pub(super) fn result_for(
 /// Returns under whose key a node makes its effects, where that is another's.
 pub(super) fn key_of(run: &Run, place: Place) -> Option<&Asker> {
     let is_retry = run.origin.continued().is_some_and(|from| from.how == Continuation::Retry {});
-    run.recall.at(run, place).filter(|(_, result)| is_retry && result.is_none()).map(|(from, _)| from)
+    run.waiting.recall().at(run, place).filter(|(_, result)| is_retry && result.is_none()).map(|(from, _)| from)
 }
 
 /// A node has succeeded: what was known of it is asked for no more. Returns what it had consumed, if it has that result from there.
 pub(super) fn take(run: &mut Run, place: Place, reused: Option<&Asker>) -> Vec<crate::expr::ConsumedAsset> {
-    if run.recall.0.as_ref().is_none_or(|known| known.places.is_empty()) {
+    if run.waiting.recall().0.as_ref().is_none_or(|known| known.places.is_empty()) {
         return Vec::new();
     }
     let Some(path) = path_of(run, place) else { return Vec::new() };
-    let taken = run.recall.0.as_mut().and_then(|known| known.places.remove(&path));
+    let taken = run.waiting.dealings_mut().recall.0.as_mut().and_then(|known| known.places.remove(&path));
     match taken {
         Some((from, Some(result))) if reused == Some(&from) => result.consumed,
         Some(_) | None => Vec::new(),
@@ -178,7 +189,7 @@ pub(super) fn take(run: &mut Run, place: Place, reused: Option<&Asker>) -> Vec<c
 pub(super) fn hear(decision: &mut Decision<'_>, piece: u32, results: Json) -> Result<(), RunRejection> {
     let invalid = |message: String| Err(RunRejection::RecallInvalid { message });
     let run = decision.run();
-    let (next, of) = (run.recall.pieces() + 1, run.origin.continued().map_or(0, |from| from.pieces));
+    let (next, of) = (run.waiting.recall().pieces() + 1, run.origin.continued().map_or(0, |from| from.pieces));
     if piece < next {
         return Ok(());
     }

@@ -9,7 +9,9 @@ use super::{Path, RECALL_PIECE_BYTES_MAX, RECALL_PIECES_MAX, key_of, made_of, pa
 use crate::definition::{Definition, Execution, NodeIx, RegionIx, RegionKind, TransitionIx};
 use crate::dialogue::{Asker, InputVersion};
 use crate::run::state::{Phase, Place, Run};
-use crate::run::{BranchKind, BranchOutcome, Continuation, History, Recalled, RecalledResult, RunEvent, RunStatus};
+use crate::run::{
+    BranchKind, BranchOutcome, Continuation, Description, History, Recalled, RecalledResult, RunEvent, RunStatus,
+};
 use crate::{BranchId, Json, NodeAddress, NodeId, Revision, RunId, Timestamp};
 
 /// What of a run is told to another.
@@ -161,7 +163,7 @@ impl Recollection {
         let consumed = state.consumed.clone();
         Some(RecalledResult {
             output: output.clone(),
-            given: run.definition().undo_of(place.node).and_then(|_| Some(input().clone())),
+            given: run.definition().undo_of(place.node).map(|_| input().clone()),
             made_of: (!by_position).then(|| made_of(input(), &consumed)),
             consumed,
             assets: Vec::new(),
@@ -181,6 +183,11 @@ impl Recollection {
     /// Returns the run as it is by now; `None`: nothing has happened.
     pub fn seen(&self) -> Option<&Run> {
         self.history.run()
+    }
+
+    /// Returns what it is called, as far as it is called anything.
+    pub fn description(&self) -> Description {
+        self.history.run().and_then(|run| run.description.as_deref().cloned()).unwrap_or_default()
     }
 
     /// Returns how much it tells of, and the last revision that it has learned.

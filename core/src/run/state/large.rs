@@ -66,7 +66,7 @@ pub(crate) fn large_bytes(run: &Run) -> usize {
         }
     }
     run.branches.kept().iter().for_each(|kept| sum.add(&kept.input));
-    sum.add_pieces(run.recall.values());
+    sum.add_pieces(run.waiting.recall().values());
     run.waiting.mail().payloads().for_each(|payload| sum.add(payload));
     for id in [BranchId::ROOT].into_iter().chain(run.branches.ids()) {
         let Some(branch) = run.branches.get(id) else { continue };

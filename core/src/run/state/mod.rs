@@ -29,7 +29,6 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::few::Few;
-use super::recall::Recall;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -67,8 +66,6 @@ pub struct Run {
     pub(super) description: Option<Box<Description>>,
     /// The attempts that wait for a worker, by queue, in the order they were scheduled; and what was said to it.
     pub(super) waiting: Waiting,
-    /// What it knows of the run that it goes on from.
-    pub(super) recall: Recall,
 }
 
 /// What a run can have due.
@@ -140,11 +137,6 @@ impl Run {
     /// Returns which nodes it was started for; none: all.
     pub fn targets(&self) -> &[NodeId] {
         self.origin.targets()
-    }
-
-    /// Returns what it is called, as far as it is called anything.
-    pub fn description(&self) -> Option<&Description> {
-        self.description.as_deref()
     }
 
     /// Returns the run that it goes on from, if it does.

@@ -5,6 +5,7 @@ use crate::AssetId;
 use crate::definition::{Consumes, OnMiss};
 use crate::expr::{ConsumedAsset, EvaluationError, Scope, Work};
 use crate::run::budget::Later;
+use crate::run::recall;
 use crate::run::state::Phase;
 use crate::run::{AssetNeed, RunEvent, RunFailure};
 
@@ -17,7 +18,7 @@ impl Step<'_, '_> {
             .with_scope(self.place, None, now, |scope| consumes.iter().map(|c| need(c, scope, self.work())).collect());
         match needs {
             Ok(mut needs) => {
-                if run.is_sandbox() {
+                if recall::is_sandbox(run) {
                     needs.iter_mut().for_each(start_nothing);
                 }
                 let event = RunEvent::NodeAwaitedAssets { node: self.address(), needs };

@@ -11,6 +11,7 @@ use super::{Begins, Step};
 use crate::definition::{Call, CallEnd, OnChildFailure};
 use crate::dialogue::{Answer, CALL_DEPTH_MAX, ChildEnd, InputVersion, Trigger};
 use crate::run::budget::Later;
+use crate::run::recall;
 use crate::run::state::Due;
 use crate::run::{Ending, Run, RunEvent, RunFailure};
 use crate::{AssetId, Attempt, DefinitionVersion, Json, RunId};
@@ -26,7 +27,7 @@ impl Kind for Calls<'_> {
                 format!("the run stands in {CALL_DEPTH_MAX} calls within each other, and no call goes deeper");
             return step.fail(RunFailure::new("call_depth", message), None);
         }
-        if step.decision.run().is_sandbox() {
+        if recall::is_sandbox(step.decision.run()) {
             let message = "the run is a sandbox, and what it would call is none";
             return step.fail(RunFailure::new("sandbox", message), None);
         }

@@ -73,6 +73,7 @@ use super::RunEvent;
 use super::attempt::CurrentAttempt;
 use super::budget::Later;
 use super::decision::Decision;
+use super::recall;
 use super::state::{Due, NodeState, Phase, Place};
 use crate::definition::Node;
 use crate::dialogue::Asker;
@@ -215,7 +216,7 @@ fn begin_with_input(step: &mut Step<'_, '_>) -> Result<(), Later> {
     if recalled::take_if_same(step, input.as_ref())? {
         return Ok(());
     }
-    match node.reuse.as_ref().filter(|_| !step.decision.run().is_sandbox()) {
+    match node.reuse.as_ref().filter(|_| !recall::is_sandbox(step.decision.run())) {
         Some(reuse) => memo::ask(step, reuse, input),
         None => begin_as_it_is(step, input),
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::start::{missing_for, start_hash};
+use super::start::{hash_of, missing_for};
 use super::{Command, Event, Record, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
@@ -218,11 +218,7 @@ impl Aggregate for Run {
         if !status.is_terminal() {
             return None;
         }
-        let ended = EndedRun {
-            status,
-            version: run.version(),
-            start_hash: start_hash(run.workflow(), run.input(), run.targets(), run.continued_from()),
-        };
+        let ended = EndedRun { status, version: run.version(), start_hash: hash_of(run) };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
         let run = shard.shelves.runs.remove(id)?;
         shard.docket.held.let_go(run.workspace(), *id);

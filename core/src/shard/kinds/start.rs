@@ -26,6 +26,11 @@ pub(in crate::shard) fn start_hash(
     stable_hash(&[workflow.as_str(), input.as_str()].into_iter().chain(beside).collect::<Vec<_>>())
 }
 
+/// The same of a run that has started.
+pub(super) fn hash_of(run: &Run) -> u64 {
+    start_hash(run.workflow(), run.input(), run.targets(), run.continued_from())
+}
+
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
 pub(in crate::shard) fn holder_of(shard: &Shard, run: RunId, start: &StartRun) -> RunId {
     if start.keyed { shard.memory.holder_of_key(run).unwrap_or(run) } else { run }
@@ -131,9 +136,7 @@ impl Shard {
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
     pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.shelves.runs.get(&id) {
-            Some(run) => {
-                Some((run.version(), start_hash(run.workflow(), run.input(), run.targets(), run.continued_from())))
-            }
+            Some(run) => Some((run.version(), hash_of(run))),
             None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }

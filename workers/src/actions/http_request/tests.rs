@@ -18,6 +18,7 @@ fn context() -> Context {
         work: Work::BuiltIn(headwater_core::definition::BuiltIn::HttpRequest),
         input: Json::null(),
         assets: Vec::new(),
+        effects_key: None,
         deadline: None,
         heartbeat_timeout_ms: None,
     })

@@ -50,7 +50,7 @@ pub async fn find(
         version: seen.version(),
         input: seen.input().clone(),
         targets: seen.targets().to_vec(),
-        description: seen.description().cloned().unwrap_or_default(),
+        description: recollection.description(),
     };
     Ok(Found { begun, status: seen.status(), recollection })
 }
