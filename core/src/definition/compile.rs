@@ -146,6 +146,7 @@ fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
     is_larger_than_before(drafts, edges)
         || header.named.naming.is_some()
         || header.parallelism.is_some()
+        || header.snapshots.is_some()
         || edges.iter().any(|edge| edge.back.is_some())
         || drafts.iter().any(Draft::has_later_words)
         || uses.any(|used| used.has_later_words)
@@ -228,6 +229,7 @@ fn assemble(
         labels: header.labels,
         naming: header.named.naming,
         parallelism: header.parallelism,
+        snapshots: header.snapshots,
         index: NodeIndex::of(&nodes),
         nodes,
         transitions,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::contract::schema;
 use super::document::{Field, Fields, escaped, sorted};
 use super::template::{Use, template};
-use super::{Naming, ProblemCode, Schema, SchemaRefusal, naming, node, policy};
+use super::{Naming, ProblemCode, Schema, SchemaRefusal, SnapshotPolicy, naming, node, policy, snapshots};
 use crate::expr::Template;
 use crate::{Json, Slug};
 
@@ -29,6 +29,7 @@ pub(super) struct Header {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) named: Named,
     pub(super) parallelism: Option<u32>,
+    pub(super) snapshots: Option<SnapshotPolicy>,
 }
 
 /// What runs are called, and what that names.
@@ -79,7 +80,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
     let mut named = Named::default();
     named.naming = naming::of_runs(fields, &mut named.uses);
     let parallelism = parallelism(fields);
-    Header { slug, name, description, schemas, output, defaults, timeout, labels, named, parallelism }
+    let snapshots = snapshots::read(fields);
+    Header { slug, name, description, schemas, output, defaults, timeout, labels, named, parallelism, snapshots }
 }
 
 /// Reads how many nodes of a run may be under way at once.

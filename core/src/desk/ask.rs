@@ -8,9 +8,9 @@ use super::{Asker, Caller, Desk, FramePlace, Moment, Output, updates};
 use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
-use crate::run::{Run, RunRejection, RunsWanted, live_context};
+use crate::run::{Run, RunDigest, RunRejection, RunsWanted, digest_of, live_context};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
-use crate::{BranchId, DefinitionVersion, RunId, WorkspaceId};
+use crate::{DefinitionVersion, RunId, WorkspaceId};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -60,7 +60,18 @@ impl<R, T> Desk<R, T> {
                 version_of(shard.action(&key), version, content_hash.as_deref())
             }
             ShardRequest::DescribeRun { workspace, run, branch } => {
-                return tell_of_run(self, place, live(shard, &workspace, run, branch), out);
+                let told = live(shard, &workspace, run, |run| {
+                    let (context, bytes) = live_context(run, branch);
+                    ShardReply::Run { context, bytes }
+                });
+                return tell_of_run(self, place, told, out);
+            }
+            ShardRequest::DigestRun { workspace, run } => {
+                let told = live(shard, &workspace, run, |run| {
+                    let RunDigest { revision, digest } = digest_of(run);
+                    ShardReply::Digest { revision, digest }
+                });
+                return tell_of_run(self, place, told, out);
             }
             ShardRequest::ListRuns { workspace, wanted, after, most } => runs(shard, &workspace, &wanted, after, most),
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
@@ -107,14 +118,16 @@ fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply,
     desk.answers.reply(place, told, out);
 }
 
-/// What is seen in a branch of a run, where that is told.
-fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+/// What there is to tell of an active run, where that is told.
+fn live(
+    shard: &Shard,
+    workspace: &WorkspaceId,
+    run: RunId,
+    tell: impl FnOnce(&Run) -> ShardReply,
+) -> ShardReply {
     let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
     match shard.run(run) {
-        Some(run) if run.workspace() == workspace => {
-            let (context, bytes) = live_context(run, branch);
-            ShardReply::Run { context, bytes }
-        }
+        Some(run) if run.workspace() == workspace => tell(run),
         None if shard.is_quarantined(run) => {
             let reason = "its state is not known".to_owned();
             ShardReply::Refused { rejection: Rejection::Quarantined { reason } }

@@ -51,6 +51,7 @@ mod reuse;
 mod reuse_assets;
 mod runs;
 mod signals;
+mod snapshots;
 mod speed;
 mod stored;
 mod succession;
