@@ -119,12 +119,7 @@ fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply,
 }
 
 /// What there is to tell of an active run, where that is told.
-fn live(
-    shard: &Shard,
-    workspace: &WorkspaceId,
-    run: RunId,
-    tell: impl FnOnce(&Run) -> ShardReply,
-) -> ShardReply {
+fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, tell: impl FnOnce(&Run) -> ShardReply) -> ShardReply {
     let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
     match shard.run(run) {
         Some(run) if run.workspace() == workspace => tell(run),

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use super::state::Run;
 use super::History;
+use super::state::Run;
 use crate::Revision;
 
 /// How many bytes of a run are hashed for whoever asks: its shard decides nothing meanwhile.
