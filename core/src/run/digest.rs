@@ -22,19 +22,23 @@ pub struct RunDigest {
 
 /// Returns the digest of an active run. What memos were told in the meantime has no part in it.
 pub fn digest_of(run: &Run) -> RunDigest {
+    digest_within(run, DIGESTED_BYTES_MAX)
+}
+
+fn digest_within(run: &Run, bytes_max: usize) -> RunDigest {
     let mut record = run.record();
     record.forget_landings();
-    let mut hashing = Hashing { hash: Sha256::new(), left: DIGESTED_BYTES_MAX };
+    let mut hashing = Hashing { hash: Sha256::new(), left: bytes_max };
     let written = serde_json::to_writer(&mut hashing, &record);
     let hex = |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     RunDigest { revision: run.revision(), digest: written.ok().map(|()| hex(hashing.hash)) }
 }
 
 impl History {
-    /// Returns the digest of the run as it is by now; `None`: nothing has happened. An active run's shard gives the same of the same
-    /// history.
+    /// Returns the digest of the run as it is by now, however much that is; `None`: nothing has happened. An active run's shard gives
+    /// the same of the same history, or none.
     pub fn digest(&self) -> Option<RunDigest> {
-        self.run().map(digest_of)
+        self.run().map(|run| digest_within(run, usize::MAX))
     }
 }
 

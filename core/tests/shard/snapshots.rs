@@ -176,6 +176,22 @@ proptest! {
             if let Some(live) = world.shard.run(run) {
                 prop_assert_eq!(history.digest(), Some(digest_of(live)));
             }
+            let restored = history.set_down().unwrap();
+            prop_assert_eq!(restored.digest(), history.digest(), "what a checkpoint holds is all there is");
+            if let Some((first, ..)) = commits.get(commits.len() / 2) {
+                // From there on its tail gives what all of it gives.
+                let (mut half, mut whole) = (History::of(run, definition.clone()), None);
+                for (revision, time, events) in &commits {
+                    if revision == first {
+                        whole = Some(half.set_down().unwrap());
+                    }
+                    for event in events {
+                        half.learn(event, *time).unwrap();
+                        whole.iter_mut().for_each(|tail| tail.learn(event, *time).unwrap());
+                    }
+                }
+                prop_assert_eq!(whole.unwrap().digest(), history.digest());
+            }
         }
     }
 }

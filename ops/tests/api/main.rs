@@ -36,3 +36,4 @@ mod signals;
 mod symbols;
 mod updates;
 mod values;
+mod verified;
