@@ -25,9 +25,14 @@ pub(super) struct Header {
     pub(super) schemas: Schemas,
     pub(super) output: Output,
     pub(super) defaults: Json,
-    pub(super) timeout: Option<Duration>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) named: Named,
+    pub(super) course: Course,
+}
+
+/// How its runs go on.
+pub(super) struct Course {
+    pub(super) timeout: Option<Duration>,
     pub(super) parallelism: Option<u32>,
     pub(super) snapshots: Option<SnapshotPolicy>,
 }
@@ -79,9 +84,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
     let labels = labels(fields);
     let mut named = Named::default();
     named.naming = naming::of_runs(fields, &mut named.uses);
-    let parallelism = parallelism(fields);
-    let snapshots = snapshots::read(fields);
-    Header { slug, name, description, schemas, output, defaults, timeout, labels, named, parallelism, snapshots }
+    let course = Course { timeout, parallelism: parallelism(fields), snapshots: snapshots::read(fields) };
+    Header { slug, name, description, schemas, output, defaults, labels, named, course }
 }
 
 /// Reads how many nodes of a run may be under way at once.

@@ -10,7 +10,7 @@ use crate::asset::Asset;
 use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
 use crate::run::{Run, RunDigest, RunRejection, RunsWanted, digest_of, live_context};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
-use crate::{DefinitionVersion, RunId, WorkspaceId};
+use crate::{BranchId, DefinitionVersion, RunId, ShardId, WorkspaceId};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -60,25 +60,15 @@ impl<R, T> Desk<R, T> {
                 version_of(shard.action(&key), version, content_hash.as_deref())
             }
             ShardRequest::DescribeRun { workspace, run, branch } => {
-                let told = live(shard, &workspace, run, |run| {
-                    let (context, bytes) = live_context(run, branch);
-                    ShardReply::Run { context, bytes }
-                });
-                return tell_of_run(self, place, told, out);
+                return tell_of_run(self, place, |shard| seen(shard, &workspace, run, branch), out);
             }
             ShardRequest::DigestRun { workspace, run } => {
-                let told = live(shard, &workspace, run, |run| {
-                    let RunDigest { revision, digest } = digest_of(run);
-                    ShardReply::Digest { revision, digest }
-                });
-                return tell_of_run(self, place, told, out);
+                return tell_of_run(self, place, |shard| digest(shard, &workspace, run), out);
             }
             ShardRequest::ListRuns { workspace, wanted, after, most } => runs(shard, &workspace, &wanted, after, most),
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
-            ShardRequest::NameHeard { of } => {
-                ShardReply::Heard { place: shard.heard(of), incarnation: shard.lanes().incarnation() }
-            }
+            ShardRequest::NameHeard { of } => heard(shard, of),
         };
         self.answers.reply(place, told, out);
     }
@@ -111,11 +101,33 @@ fn name_epoch<R, T>(desk: &mut Desk<R, T>, place: FramePlace, prove: bool, at: M
 }
 
 /// Tells who asks what is seen of a run: when that is durable.
-fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply, out: &mut Vec<Output<R, T>>) {
+fn tell_of_run<R, T>(
+    desk: &mut Desk<R, T>,
+    place: FramePlace,
+    tell: impl FnOnce(&Shard) -> ShardReply,
+    out: &mut Vec<Output<R, T>>,
+) {
+    let told = tell(desk.owner.shard());
     if desk.owner.is_filling() || desk.owner.is_appending() {
         return desk.owner.hold(Caller(Asker::Reader { place, told: Box::new(told) }));
     }
     desk.answers.reply(place, told, out);
+}
+
+/// What is seen in a branch of a run, where that is told.
+fn seen(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+    live(shard, workspace, run, |run| {
+        let (context, bytes) = live_context(run, branch);
+        ShardReply::Run { context, bytes }
+    })
+}
+
+/// By what a run is told from another folding of it.
+fn digest(shard: &Shard, workspace: &WorkspaceId, run: RunId) -> ShardReply {
+    live(shard, workspace, run, |run| {
+        let RunDigest { revision, digest } = digest_of(run);
+        ShardReply::Digest { revision, digest }
+    })
 }
 
 /// What there is to tell of an active run, where that is told.
@@ -145,6 +157,10 @@ fn runs(shard: &Shard, workspace: &WorkspaceId, wanted: &RunsWanted, after: Opti
     }
     runs.sort_unstable();
     ShardReply::Runs { runs, total }
+}
+
+fn heard(shard: &Shard, of: ShardId) -> ShardReply {
+    ShardReply::Heard { place: shard.heard(of), incarnation: shard.lanes().incarnation() }
 }
 
 fn described(shard: &Shard, key: &AssetKey) -> ShardReply {

@@ -12,6 +12,8 @@ use super::{Context, History, NodeStatus, RunEvent};
 use crate::definition::{Definition, NodeIx, SnapshotPolicy};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Sequence, Timestamp};
 
+/// How many bytes a node has in a snapshot, or a branch, at least.
+const ENTRY_BYTES: usize = 32;
 /// How many bytes of a run one snapshot keeps.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 10;
 
@@ -111,6 +113,14 @@ impl Snapshots {
         Ok(is_due)
     }
 
+    /// Returns whether another is certainly taken at the end of a commit up to this one, which ends so, where what is told until then
+    /// can have happened: so this one need not be.
+    pub fn is_followed(&self, end: Revision, time: Timestamp) -> bool {
+        let happens = end.get().saturating_sub(self.revision().get());
+        self.policy.every_events.is_some_and(|events| happens >= u64::from(events))
+            || self.policy.every().is_some_and(|span| self.last.1.after(span) <= time)
+    }
+
     /// Takes the snapshot of the run as it is by now, the end of whose last commit stands at this place of its journal.
     pub fn take(&self, at: Sequence) -> Option<Snapshot> {
         let run = self.history.run()?;
@@ -161,9 +171,10 @@ impl Snapshots {
 }
 
 fn seen(history: &History, run: &Run) -> Result<(Context, Tokens), TooLarge> {
-    let outputs = run.branches.root().nodes().filter_map(|(_, node)| node.output.as_ref());
-    let values = outputs.chain(run.state_of(BranchId::ROOT).values()).chain([run.input()]);
-    let bytes = values.map(Json::len_bytes).sum::<usize>();
+    let touched = run.branches.root().nodes().filter(|(_, node)| node.phase.status() != NodeStatus::Pending);
+    let of_nodes = touched.map(|(_, node)| ENTRY_BYTES + node.output.as_ref().map_or(0, Json::len_bytes));
+    let values = run.state_of(BranchId::ROOT).values().chain([run.input()]).map(Json::len_bytes);
+    let bytes = of_nodes.chain(values).sum::<usize>() + ENTRY_BYTES * run.branches.ids().len();
     let context = if bytes > SNAPSHOT_BYTES_MAX { None } else { history.seen_in(BranchId::ROOT) };
     let context = context.ok_or(TooLarge { bytes: bytes as u64 })?;
     let open = run.branches.ids().into_iter().filter_map(|id| {

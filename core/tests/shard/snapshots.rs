@@ -173,6 +173,18 @@ proptest! {
                 }
             }
             prop_assert_eq!(next.count(), 0);
+            // What is said to be followed by another is.
+            if let Some((last, time, events)) = commits.last() {
+                let end = Revision::new(last.get() - 1 + events.len() as u64);
+                let mut snapshots = Snapshots::of(run, definition.clone()).unwrap();
+                for (first, at, events) in &commits {
+                    let is_taken = snapshots.learn(*first, *at, events).unwrap();
+                    if is_taken && snapshots.is_followed(end, *time) {
+                        let here = snapshots.revision().get();
+                        prop_assert!(taken.iter().any(|(revision, _)| *revision > here), "none behind {}", here);
+                    }
+                }
+            }
             if let Some(live) = world.shard.run(run) {
                 prop_assert_eq!(history.digest(), Some(digest_of(live)));
             }

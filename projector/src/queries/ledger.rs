@@ -107,89 +107,86 @@ fn of_start(start: &RunStart) -> RunColumns {
     ]
 }
 
-impl Reads {
-    /// Returns the row of a run of a workspace and the revision of its last event, both of one moment. `None`: there is none.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn run_row(&self, workspace: &WorkspaceId, run: RunId) -> Result<Option<RunRow>, DatabaseError> {
-        let sql = "SELECT workspace, workflow, version, shard, trigger, started_at, input, input_stored, started_by, targets,
-                          continued_from, status, completed_at, output, output_stored, error, cancelled_by, name, latest_snapshot,
-                          coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
-                                    ORDER BY c.revision DESC LIMIT 1), 0) AS revision
-                   FROM workflow_runs r WHERE run_id = $1 AND workspace = $2";
-        let rows = self.rows(sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let text = |column: &str| row.get::<_, Option<String>>(column);
-        let columns = vec![
-            ("workspace", text("workspace")),
-            ("workflow", text("workflow")),
-            ("version", Some(row.get::<_, i32>("version").to_string())),
-            ("shard", Some(row.get::<_, i16>("shard").to_string())),
-            ("trigger", text("trigger")),
-            ("startedAt", Some(moment(row, "started_at").0.to_string())),
-            ("input", text("input")),
-            ("inputStored", text("input_stored")),
-            ("startedBy", text("started_by")),
-            ("targets", text("targets")),
-            ("continuedFrom", text("continued_from")),
-            ("status", text("status")),
-            ("completedAt", moment_if(row, "completed_at").map(|at| at.0.to_string())),
-            ("output", text("output")),
-            ("outputStored", text("output_stored")),
-            ("error", text("error")),
-            ("cancelledBy", text("cancelled_by")),
-            ("name", text("name")),
-        ];
-        let latest_snapshot = text("latest_snapshot");
-        Ok(Some(RunRow { columns, latest_snapshot, revision: number(row, "revision") }))
-    }
+/// Returns the row of a run of a workspace and the revision of its last event, both of one moment. `None`: there is none.
+///
+/// # Errors
+/// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
+pub async fn run_row(reads: &Reads, workspace: &WorkspaceId, run: RunId) -> Result<Option<RunRow>, DatabaseError> {
+    let sql = "SELECT workspace, workflow, version, shard, trigger, started_at, input, input_stored, started_by, targets,
+                      continued_from, status, completed_at, output, output_stored, error, cancelled_by, name, latest_snapshot,
+                      coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
+                                ORDER BY c.revision DESC LIMIT 1), 0) AS revision
+               FROM workflow_runs r WHERE run_id = $1 AND workspace = $2";
+    let rows = reads.rows(sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let text = |column: &str| row.get::<_, Option<String>>(column);
+    let columns = vec![
+        ("workspace", text("workspace")),
+        ("workflow", text("workflow")),
+        ("version", Some(row.get::<_, i32>("version").to_string())),
+        ("shard", Some(row.get::<_, i16>("shard").to_string())),
+        ("trigger", text("trigger")),
+        ("startedAt", Some(moment(row, "started_at").0.to_string())),
+        ("input", text("input")),
+        ("inputStored", text("input_stored")),
+        ("startedBy", text("started_by")),
+        ("targets", text("targets")),
+        ("continuedFrom", text("continued_from")),
+        ("status", text("status")),
+        ("completedAt", moment_if(row, "completed_at").map(|at| at.0.to_string())),
+        ("output", text("output")),
+        ("outputStored", text("output_stored")),
+        ("error", text("error")),
+        ("cancelledBy", text("cancelled_by")),
+        ("name", text("name")),
+    ];
+    let latest_snapshot = text("latest_snapshot");
+    Ok(Some(RunRow { columns, latest_snapshot, revision: number(row, "revision") }))
+}
 
-    /// Returns the snapshot of a run of a workspace: within, `None` where none is kept. Without: there is no such run.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn run_snapshot(
-        &self,
-        workspace: &WorkspaceId,
-        run: RunId,
-    ) -> Result<Option<Option<Json>>, DatabaseError> {
-        let sql = "SELECT latest_snapshot FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
-        let rows = self.rows(sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
-        Ok(rows.first().map(|row| super::json_if(row, "latest_snapshot")))
-    }
+/// Returns the snapshot of a run of a workspace: within, `None` where none is kept. Without: there is no such run.
+///
+/// # Errors
+/// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
+pub async fn run_snapshot(
+    reads: &Reads,
+    workspace: &WorkspaceId,
+    run: RunId,
+) -> Result<Option<Option<Json>>, DatabaseError> {
+    let sql = "SELECT latest_snapshot FROM workflow_runs WHERE run_id = $1 AND workspace = $2";
+    let rows = reads.rows(sql, &[&run.as_uuid(), &workspace.as_str()]).await?;
+    Ok(rows.first().map(|row| super::json_if(row, "latest_snapshot")))
+}
 
-    /// Returns rows of a run's commits that begin behind a revision, and whose events end at or before another, in order.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
-    pub async fn run_ledger(
-        &self,
-        run: RunId,
-        (after, until): (Revision, Revision),
-        commits_max: u32,
-    ) -> Result<Vec<LedgerRow>, DatabaseError> {
-        let sql =
-            "SELECT revision, event_count, shard, sequence, ordinal, time, command_id, actor, cause, events, stored
-                   FROM commits WHERE run_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision LIMIT $4";
-        let (after, until) = (bigint(after.get()), bigint(until.get()));
-        let rows = self.rows(sql, &[&run.as_uuid(), &after, &until, &i64::from(commits_max.max(1))]).await?;
-        let row = |row: &tokio_postgres::Row| LedgerRow {
-            revision: number(row, "revision"),
-            shard: u16::try_from(row.get::<_, i16>("shard")).ok().and_then(|shard| ShardId::new(shard).ok()),
-            sequence: Sequence::new(number(row, "sequence")),
-            ordinal: row.get("ordinal"),
-            columns: vec![
-                ("revision", Some(row.get::<_, i64>("revision").to_string())),
-                ("eventCount", Some(row.get::<_, i32>("event_count").to_string())),
-                ("time", Some(moment(row, "time").0.to_string())),
-                ("commandId", Some(row.get::<_, uuid::Uuid>("command_id").to_string())),
-                ("actor", row.get("actor")),
-                ("cause", row.get("cause")),
-                ("stored", row.get("stored")),
-            ],
-            events: row.get("events"),
-        };
-        Ok(rows.iter().map(row).collect())
-    }
+/// Returns rows of a run's commits that begin behind a revision, and whose events end at or before another, in order.
+///
+/// # Errors
+/// [`DatabaseError::Unavailable`] or [`DatabaseError::Unfit`].
+pub async fn run_ledger(
+    reads: &Reads,
+    run: RunId,
+    (after, until): (Revision, Revision),
+    commits_max: u32,
+) -> Result<Vec<LedgerRow>, DatabaseError> {
+    let sql = "SELECT revision, event_count, shard, sequence, ordinal, time, command_id, actor, cause, events, stored
+               FROM commits WHERE run_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision LIMIT $4";
+    let (after, until) = (bigint(after.get()), bigint(until.get()));
+    let rows = reads.rows(sql, &[&run.as_uuid(), &after, &until, &i64::from(commits_max.max(1))]).await?;
+    let row = |row: &tokio_postgres::Row| LedgerRow {
+        revision: number(row, "revision"),
+        shard: u16::try_from(row.get::<_, i16>("shard")).ok().and_then(|shard| ShardId::new(shard).ok()),
+        sequence: Sequence::new(number(row, "sequence")),
+        ordinal: row.get("ordinal"),
+        columns: vec![
+            ("revision", Some(row.get::<_, i64>("revision").to_string())),
+            ("eventCount", Some(row.get::<_, i32>("event_count").to_string())),
+            ("time", Some(moment(row, "time").0.to_string())),
+            ("commandId", Some(row.get::<_, uuid::Uuid>("command_id").to_string())),
+            ("actor", row.get("actor")),
+            ("cause", row.get("cause")),
+            ("stored", row.get("stored")),
+        ],
+        events: row.get("events"),
+    };
+    Ok(rows.iter().map(row).collect())
 }

@@ -35,7 +35,7 @@ pub use as_of::{AsOf, View};
 pub use assets::{AssetDetail, AssetPage, AssetSummary, EdgeSummary, RecordedVersion};
 pub use branches::{BranchError, BranchFilter, BranchPage, BranchView, branches};
 pub use inventory::{AssetVersion, DeclaredStep, Inventory, InventoryAsset, VersionInput};
-pub use ledger::{LedgerRow, RunColumns, RunRow, RunRowFold};
+pub use ledger::{LedgerRow, RunColumns, RunRow, RunRowFold, run_ledger, run_row, run_snapshot};
 pub use nodes::{BranchCounts, NodeView};
 pub use projection::{CursorRow, DeadEvent, WriteObstacles};
 pub use replies::reply;

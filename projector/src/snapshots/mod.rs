@@ -18,9 +18,10 @@ use deadpool_postgres::Transaction;
 use headwater_core::definition::{Definition, StoredDocument, compile};
 use headwater_core::run::{Snapshot, Snapshots};
 use headwater_core::shard::AggregateId;
-use headwater_core::{Json, Revision, RunId, ShardId};
+use headwater_core::{Json, Revision, RunId, Sequence, ShardId};
 use headwater_streams::journals::Journals;
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use self::kept::Runs;
@@ -33,8 +34,9 @@ use crate::write::{WriteError, execute};
 
 /// How many runs are known to be folded by nobody, before all are asked for again.
 const UNMARKED_MAX: usize = 100_000;
-/// How many definitions are kept compiled.
+/// How many definitions are kept compiled; one that is not small is kept alone.
 const DEFINITIONS_MAX: usize = 64;
+const SMALL_BYTES: usize = 256 << 10;
 /// How many commits are folded at once.
 const COMMITS: i64 = 16;
 
@@ -134,18 +136,25 @@ impl<J: Journals> Taker<J> {
         }
         let is_unknown = |run: &RunId| !self.runs.has(*run) && !self.unmarked.contains(run);
         let unknown: Vec<RunId> = batch.iter().map(|(run, _)| *run).filter(is_unknown).collect();
-        let mut marked = FxHashMap::default();
         if unknown.is_empty() {
-            return Ok(marked);
+            return Ok(FxHashMap::default());
         }
         let ids: Vec<Uuid> = unknown.iter().map(|run| run.as_uuid()).collect();
-        let statement = transaction.prepare_cached(MARKED).await?;
-        for row in transaction.query(&statement, &[&ids]).await? {
-            let version = (row.get(1), row.get(2), row.get(3), row.get(4));
-            marked.insert(RunId::from_uuid(row.get(0)), version);
-        }
+        let marked = self.versions(transaction, &ids).await?;
         self.unmarked.extend(unknown.into_iter().filter(|run| !marked.contains_key(run)));
         Ok(marked)
+    }
+
+    /// Returns the definition versions of those of these runs that have a policy.
+    async fn versions(
+        &self,
+        transaction: &Transaction<'_>,
+        runs: &[Uuid],
+    ) -> Result<FxHashMap<RunId, Version>, WriteError> {
+        let statement = transaction.prepare_cached(MARKED).await?;
+        let rows = transaction.query(&statement, &[&runs]).await?;
+        let version = |row: &Row| (RunId::from_uuid(row.get(0)), (row.get(1), row.get(2), row.get(3), row.get(4)));
+        Ok(rows.iter().map(version).collect())
     }
 
     /// Folds the commits of one run; `version`: it is not at hand. Returns the last snapshot that is taken.
@@ -157,24 +166,41 @@ impl<J: Journals> Taker<J> {
         rows: &[&CommitRow],
     ) -> Result<Option<Snapshot>, WriteError> {
         let Some(first) = rows.first().map(|row| row.revision) else { return Ok(None) };
-        let (mut folded, mut bytes, mut taken) = match (self.runs.take(run), version) {
-            (Some((folded, bytes)), _) => (folded, bytes, None),
+        let (mut folded, mut bytes) = match (self.runs.take(run), version) {
+            (Some(kept), _) => kept,
             (None, None) => return Ok(None),
             (None, Some(version)) => match self.fold_again(transaction, run, version, first).await? {
-                Some((folded, bytes)) => (folded, bytes, None),
-                None => return self.give_up(run, None),
+                Some(kept) => kept,
+                None => {
+                    self.unmarked.insert(run);
+                    return Ok(None);
+                }
             },
         };
+        let last = rows.last().map(|row| (end_of(row), row.time));
+        let (mut taken, mut left) = (None, None);
         for row in rows {
-            bytes += row.events.len();
             let told = match told::read(&*self.journals, &row.events, row.stored.as_ref()).await? {
-                Ok(events) => Told { revision: row.revision, time: row.time, events },
-                Err(Unclear) => return self.give_up(run, taken),
+                Ok((events, size)) => {
+                    bytes += size;
+                    Told { revision: row.revision, time: row.time, events }.learned_by(&mut folded)
+                }
+                Err(unclear) => Err(unclear),
             };
-            match told.learned_by(&mut folded) {
-                Ok(true) => taken = folded.take(row.sequence),
+            match told {
+                // Another comes in this batch.
+                Ok(true) if last.is_some_and(|(end, time)| folded.is_followed(end, time)) => {
+                    (taken, left) = (None, Some((end_of(row).next(), row.sequence)));
+                }
+                Ok(true) => (taken, left) = (folded.take(row.sequence), None),
                 Ok(false) => {}
-                Err(Unclear) => return self.give_up(run, taken),
+                Err(Unclear) => {
+                    self.unmarked.insert(run);
+                    return match left {
+                        Some((before, at)) => self.catch_up(transaction, run, before, at).await,
+                        None => Ok(taken),
+                    };
+                }
             }
         }
         if !folded.is_over() {
@@ -183,10 +209,17 @@ impl<J: Journals> Taker<J> {
         Ok(taken)
     }
 
-    /// What happens in the run is not folded any more.
-    fn give_up(&mut self, run: RunId, taken: Option<Snapshot>) -> Result<Option<Snapshot>, WriteError> {
-        self.unmarked.insert(run);
-        Ok(taken)
+    /// Takes the snapshot that was left, because another was to come that cannot be: that at the end of what was before a commit.
+    async fn catch_up(
+        &mut self,
+        transaction: &Transaction<'_>,
+        run: RunId,
+        before: Revision,
+        at: Sequence,
+    ) -> Result<Option<Snapshot>, WriteError> {
+        let Some(version) = self.versions(transaction, &[run.as_uuid()]).await?.remove(&run) else { return Ok(None) };
+        let folded = self.fold_again(transaction, run, &version, before).await?;
+        Ok(folded.and_then(|(folded, _)| folded.take(at)))
     }
 
     /// Folds what happened before a commit of a run, and says how many bytes that was; `None`: that cannot be folded.
@@ -198,10 +231,10 @@ impl<J: Journals> Taker<J> {
         before: Revision,
     ) -> Result<Option<(Snapshots, usize)>, WriteError> {
         let definition = self.definition(transaction, version).await?;
-        let Some(mut folded) = definition.and_then(|definition| Snapshots::of(run, definition)) else {
-            return Ok(None);
-        };
-        let (mut bytes, mut after) = (0, 0_i64);
+        let Some(definition) = definition else { return Ok(None) };
+        // A run keeps its definition, and has a state for each node of it.
+        let (mut bytes, mut after) = (definition.source.len_bytes(), 0_i64);
+        let Some(mut folded) = Snapshots::of(run, definition) else { return Ok(None) };
         let before = i64::try_from(before.get()).unwrap_or(i64::MAX);
         let statement = transaction.prepare_cached(BEFORE).await?;
         loop {
@@ -209,13 +242,13 @@ impl<J: Journals> Taker<J> {
             for row in &page {
                 let text: &str = row.get("events");
                 let stored = row.get::<_, Option<String>>("stored").and_then(|text| Json::from_text(text).ok());
-                let Ok(events) = told::read(&*self.journals, text.as_bytes(), stored.as_ref()).await? else {
+                let Ok((events, size)) = told::read(&*self.journals, text.as_bytes(), stored.as_ref()).await? else {
                     return Ok(None);
                 };
                 if Told::of_row(row, events).learned_by(&mut folded).is_err() {
                     return Ok(None);
                 }
-                (bytes, after) = (bytes + text.len(), row.get("revision"));
+                (bytes, after) = (bytes + size, row.get("revision"));
             }
             if page.len() < usize::try_from(COMMITS).unwrap_or_default() {
                 return Ok(Some((folded, bytes)));
@@ -241,12 +274,19 @@ impl<J: Journals> Taker<J> {
         }
         let compiled = tokio::task::spawn_blocking(move || compile(&document?.to_value()).ok()).await;
         let definition = compiled.ok().flatten().map(|(definition, _)| Arc::new(definition));
-        if self.definitions.len() >= DEFINITIONS_MAX {
+        let is_small = definition.as_ref().is_none_or(|definition| definition.source.len_bytes() <= SMALL_BYTES);
+        if self.definitions.len() >= DEFINITIONS_MAX || !is_small {
             self.definitions.clear();
         }
         self.definitions.insert(version.clone(), definition.clone());
         Ok(definition)
     }
+}
+
+/// The revision of the last event of a commit.
+fn end_of(row: &CommitRow) -> Revision {
+    let events = u64::from(row.event_count.unsigned_abs());
+    Revision::new((row.revision.get() + events).saturating_sub(1))
 }
 
 /// The commits of a batch, run by run, each run's in order.

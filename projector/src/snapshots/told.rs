@@ -38,7 +38,7 @@ impl Told {
     }
 }
 
-/// Reads the events of a commit. What stands in the place of a value that is too large for the journal is `{stored: {digest,
+/// Reads the events of a commit, and says how many bytes they have. What stands in the place of a value that is too large for the journal is `{stored: {digest,
 /// sizeBytes}}`; only lists of items are fetched, for how many there are is counted.
 ///
 /// # Errors
@@ -47,8 +47,9 @@ pub(super) async fn read<J: Journals>(
     journals: &J,
     text: &[u8],
     stored: Option<&Json>,
-) -> Result<Result<Vec<RunEvent>, Unclear>, JournalError> {
+) -> Result<Result<(Vec<RunEvent>, usize), Unclear>, JournalError> {
     let Ok(mut events) = serde_json::from_slice::<Vec<Event>>(text) else { return Ok(Err(Unclear)) };
+    let mut bytes = text.len();
     if let Some(stored) = stored {
         let Ok(Stored { workspace, values }) = serde_json::from_str(stored.as_str()) else { return Ok(Err(Unclear)) };
         for field in values {
@@ -60,6 +61,7 @@ pub(super) async fn read<J: Journals>(
                 Some(named(field.value))
             };
             let Some(value) = value else { return Ok(Err(Unclear)) };
+            bytes += value.len_bytes();
             event.put_back(value);
         }
     }
@@ -72,7 +74,8 @@ pub(super) async fn read<J: Journals>(
         | Event::DefinitionAdopted { .. }
         | Event::Released(_) => Err(Unclear),
     };
-    Ok(events.into_iter().map(own).collect())
+    let own: Result<Vec<RunEvent>, Unclear> = events.into_iter().map(own).collect();
+    Ok(own.map(|events| (events, bytes)))
 }
 
 /// What stands in a snapshot for a value that is too large for the journal.

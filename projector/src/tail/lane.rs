@@ -143,8 +143,7 @@ impl<J: Journals> Lane<J> {
         }
         drop(sender);
         let mut gathering = Gathering::new(self.limits, cursors);
-        let taker = Taker::new(Arc::clone(&self.journal), self.shards.clone(), self.snapshots);
-        let mut idle = Some((connection, taker));
+        let mut idle = Some((connection, Taker::new(Arc::clone(&self.journal), self.shards.clone(), self.snapshots)));
         let mut writing: JoinSet<Tried<J>> = JoinSet::new();
         let mut events = 0;
         loop {

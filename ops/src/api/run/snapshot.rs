@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use headwater_core::{Json, RunId};
+use headwater_projector::queries::run_snapshot;
 use serde::Serialize;
 
 use super::not_found;
@@ -23,6 +24,6 @@ struct Kept {
 pub async fn latest(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, Problem> {
     let run: RunId = reading.name("runId")?;
     let workspace = reading.begin(&api).await?;
-    let latest_snapshot = api.reads.run_snapshot(&workspace, run).await?.ok_or_else(|| not_found(run))?;
+    let latest_snapshot = run_snapshot(&api.reads, &workspace, run).await?.ok_or_else(|| not_found(run))?;
     Ok(api.read(Kept { run_id: run, latest_snapshot }))
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use headwater_core::definition::Definition;
-use headwater_core::run::{History, RunDigest, RunEvent, Snapshots};
+use headwater_core::run::{History, RunDigest, RunEvent, Snapshot, Snapshots};
 use headwater_core::shard::Event;
 use headwater_core::{BranchId, Json, Revision, RunId, Sequence, ShardId, StoredValue};
 use headwater_projector::parse::ParsedCommit;
-use headwater_projector::queries::{RunColumns, RunRowFold};
+use headwater_projector::queries::{RunColumns, RunRow, RunRowFold};
 use serde::{Deserialize, Serialize};
 
 use super::difference::{Differences, What};
@@ -30,7 +30,9 @@ pub struct Folding {
     snapshots: Option<Snapshots>,
     row: RunRowFold,
     /// The last snapshot.
-    taken: Option<Json>,
+    taken: Option<Snapshot>,
+    /// Of the last event that will be folded.
+    until: Revision,
     /// After which event the snapshot that is kept says it is.
     kept_after: Option<u64>,
     /// What is folded behind it.
@@ -59,7 +61,7 @@ pub async fn values(api: &Api, commit: &ParsedCommit, all: bool) -> Result<Vec<(
 }
 
 impl Folding {
-    pub fn new(run: RunId, definition: Arc<Definition>, snapshot: Option<&str>, told: &Told) -> Self {
+    pub fn new(run: RunId, definition: Arc<Definition>, row: &RunRow, told: &Told) -> Self {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Kept {
@@ -69,14 +71,14 @@ impl Folding {
             Told::Active(digest) if digest.digest.is_some() => Some(digest.revision),
             Told::Active(_) | Told::Ended(_) | Told::Unknown | Told::Silent(_) => None,
         };
+        let kept = row.latest_snapshot.as_deref().and_then(|text| serde_json::from_str(text).ok());
         Self {
             history: History::of(run, definition.clone()),
             snapshots: Snapshots::of(run, definition),
             row: RunRowFold::default(),
             taken: None,
-            kept_after: snapshot
-                .and_then(|text| serde_json::from_str(text).ok())
-                .map(|Kept { after_revision }| after_revision),
+            until: Revision::new(row.revision),
+            kept_after: kept.map(|Kept { after_revision }| after_revision),
             tail: None,
             live_at,
             live: None,
@@ -106,7 +108,9 @@ impl Folding {
         if let Some(snapshots) = &mut self.snapshots {
             // As the projector: where the history cannot be, it ends here too.
             match snapshots.learn(first, time, &named) {
-                Ok(true) => self.taken = snapshots.take(sequence).map(|snapshot| snapshot.to_json()),
+                // Another comes.
+                Ok(true) if snapshots.is_followed(self.until, time) => self.taken = None,
+                Ok(true) => self.taken = snapshots.take(sequence),
                 Ok(false) => {}
                 Err(reason) => return Err((first, reason)),
             }
@@ -142,7 +146,8 @@ impl Folding {
 
     /// Holds the snapshot that is kept against the last one that the commits give; `None`: there is no policy.
     pub fn compare_snapshot(&self, kept: Option<&str>, differences: &mut Differences) -> Option<bool> {
-        let expected = self.taken.as_ref().map(Json::as_str);
+        let expected = self.taken.as_ref().map(Snapshot::to_json);
+        let expected = expected.as_ref().map(Json::as_str);
         differences.compare(What::Snapshot, self.kept_after, "/latestSnapshot", (kept, expected));
         self.snapshots.as_ref().map(|_| true)
     }

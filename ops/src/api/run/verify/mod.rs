@@ -24,7 +24,7 @@ use headwater_core::run::RunEvent;
 use headwater_core::shard::{Event, WorkflowKey};
 use headwater_core::{Json, Revision, RunId, WorkspaceId};
 use headwater_projector::parse::ParsedCommit;
-use headwater_projector::queries::RunRow;
+use headwater_projector::queries::{RunRow, run_ledger, run_row};
 use headwater_streams::definitions::Definitions;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -79,7 +79,7 @@ pub async fn verify(State(api): State<Arc<Api>>, reading: Reading) -> Result<Res
     let run: RunId = reading.name("runId")?;
     let workspace = reading.begin(&api).await?;
     api.reads.run_end(&workspace, run).await?.ok_or_else(|| not_found(run))?;
-    let _turn = api.turns.look().await;
+    let _turns = api.turns.verification().await;
     let told = live::ask(&api, &workspace, run).await;
     let row = caught_up(&api, &workspace, run, &told).await?;
     let mut differences = Differences::default();
@@ -104,7 +104,7 @@ pub async fn verify(State(api): State<Arc<Api>>, reading: Reading) -> Result<Res
 async fn caught_up(api: &Api, workspace: &WorkspaceId, run: RunId, told: &Told) -> Result<RunRow, Problem> {
     let deadline = Instant::now() + CATCH_UP_MAX;
     loop {
-        let row = api.reads.run_row(workspace, run).await?.ok_or_else(|| not_found(run))?;
+        let row = run_row(&api.reads, workspace, run).await?.ok_or_else(|| not_found(run))?;
         let status = row.columns.iter().find(|(name, _)| *name == "completedAt").and_then(|(_, at)| at.as_ref());
         if told.is_shown_by(row.revision, status.is_some()) || Instant::now() >= deadline {
             return Ok(row);
@@ -125,7 +125,7 @@ async fn fold(
     let mut journal = ledger::Reader::new(&api.shards.journals);
     let (mut after, until) = (0, Revision::new(row.revision));
     while after < row.revision {
-        let page = api.reads.run_ledger(run, (Revision::new(after), until), COMMITS).await?;
+        let page = run_ledger(&api.reads, run, (Revision::new(after), until), COMMITS).await?;
         if page.is_empty() {
             differences.add(What::Events, Some(after + 1), "", None, None);
             return Ok(false);
@@ -140,7 +140,7 @@ async fn fold(
             after = commit.revision.get() - 1 + commit.events.len() as u64;
             if folding.is_none() {
                 let definition = definition_of(api, workspace, run, &commit).await?;
-                *folding = Some(Folding::new(run, definition, row.latest_snapshot.as_deref(), told));
+                *folding = Some(Folding::new(run, definition, row, told));
             }
             let shard = kept.shard.unwrap_or(run.shard());
             let values = folding::values(api, &commit, folding.as_ref().is_some_and(Folding::wants_values)).await?;
