@@ -197,7 +197,7 @@ async fn fill(connection: &mut deadpool_postgres::ClientWrapper) -> Result<(), D
         Ok(()) => {}
         Err(WriteError::Database(error)) => return Err(error),
         Err(WriteError::Refused { source, .. }) => return Err(source.into()),
-        Err(WriteError::CursorMoved) => return Ok(()),
+        Err(WriteError::CursorMoved | WriteError::Journal(_)) => return Ok(()),
     }
     transaction.batch_execute("COMMENT ON TABLE run_terms IS 'filled'").await?;
     Ok(transaction.commit().await?)

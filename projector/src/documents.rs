@@ -43,11 +43,12 @@ fn may_name_some(bytes: &[u8]) -> bool {
 }
 
 fn named(aggregate: &AggregateId, events: &[Event]) -> Vec<StoredDocument> {
-    let AggregateId::Workflow(key) = aggregate else { return Vec::new() };
+    let (AggregateId::Workflow(key) | AggregateId::Definition(key, _)) = aggregate else { return Vec::new() };
     let applied = events.iter().filter_map(|event| match event {
-        Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => StoredDocument::of(document),
+        Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) | Event::DefinitionAdopted { document } => {
+            StoredDocument::of(document)
+        }
         Event::Workflow(WorkflowEvent::VersionSelected { .. } | WorkflowEvent::VersionPinned { .. })
-        | Event::DefinitionAdopted { .. }
         | Event::Run(_)
         | Event::Asset(_)
         | Event::Action(_)
@@ -62,11 +63,22 @@ pub(crate) fn place(shard: ShardId, entry: &Entry, bundle: &mut ParsedBundle, do
     let mut lost = Vec::new();
     bundle.commits.retain_mut(|commit| {
         let missing = commit.events.iter_mut().find_map(|event| {
-            let Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) = event else { return None };
+            let (document, is_needed) = match event {
+                Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => (document, true),
+                // Whether it has a policy is asked of it.
+                Event::DefinitionAdopted { document } => (document, false),
+                Event::Workflow(WorkflowEvent::VersionSelected { .. } | WorkflowEvent::VersionPinned { .. })
+                | Event::Run(_)
+                | Event::Asset(_)
+                | Event::Action(_)
+                | Event::Memo(_)
+                | Event::Released(_) => return None,
+            };
             let stored = StoredDocument::of(document)?;
             match documents.get(&stored.digest) {
                 Some(fetched) => *document = fetched.clone(),
-                None => return Some(stored.digest),
+                None if is_needed => return Some(stored.digest),
+                None => {}
             }
             None
         });

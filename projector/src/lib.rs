@@ -12,6 +12,7 @@
 //! | [`parse`] | what is in a message, and what cannot be read of it |
 //! | [`Documents`] | definitions that the journal names by digest |
 //! | [`fold`] | what commits mean for the tables |
+//! | `snapshots` | what is kept of a run by its definition's policy |
 //! | `terms` | by what runs are found |
 //! | [`tables`] | what a table holds, and how it is written |
 //! | `write` | how a batch gets into the tables exactly once |
@@ -41,6 +42,7 @@ pub mod parse;
 pub mod queries;
 pub mod rebuild;
 pub mod server;
+mod snapshots;
 pub mod tables;
 mod tail;
 mod terms;
@@ -51,5 +53,6 @@ pub use database::{Database, DatabaseError};
 pub use documents::Documents;
 pub use fault::Unfit;
 pub use journal::JournalError;
+pub use snapshots::SnapshotLimits;
 pub use tail::{BatchLimits, Lag, Observer, Progress, Projector, ShardState, WaitError};
 pub use terms::{INPUT_KEYS_MAX, INPUT_VALUE_BYTES_MAX, is_found};

@@ -130,6 +130,7 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -156,6 +157,7 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }

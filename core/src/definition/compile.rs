@@ -145,7 +145,8 @@ fn has_later_words(header: &Header, drafts: &[Draft], edges: &[Edge]) -> bool {
     let mut uses = of_nodes.chain(edges.iter().filter_map(|edge| edge.uses.as_deref())).chain(&header.output.uses);
     is_larger_than_before(drafts, edges)
         || header.named.naming.is_some()
-        || header.parallelism.is_some()
+        || header.course.parallelism.is_some()
+        || header.course.snapshots.is_some()
         || edges.iter().any(|edge| edge.back.is_some())
         || drafts.iter().any(Draft::has_later_words)
         || uses.any(|used| used.has_later_words)
@@ -224,10 +225,11 @@ fn assemble(
         output_schema: header.schemas.output,
         output: header.output.template,
         defaults: header.defaults,
-        timeout: header.timeout,
+        timeout: header.course.timeout,
         labels: header.labels,
         naming: header.named.naming,
-        parallelism: header.parallelism,
+        parallelism: header.course.parallelism,
+        snapshots: header.course.snapshots,
         index: NodeIndex::of(&nodes),
         nodes,
         transitions,

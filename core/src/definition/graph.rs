@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::listed::{self, Listed};
 use super::{
     Action, Automation, Compensation, Declared, Freshness, Naming, Partitioning, Region, RegionIx, RetryPolicy, Reuse,
-    Schema, Signature, Tolerance, Undo,
+    Schema, Signature, SnapshotPolicy, Tolerance, Undo,
 };
 use crate::expr::{Expression, Template};
 use crate::{AssetId, Json, NodeId, QueueName, Slug};
@@ -45,6 +45,8 @@ pub struct Definition {
     pub naming: Option<Naming>,
     /// How many nodes of a run may have an attempt under way at once. Absent: as many as there are.
     pub parallelism: Option<u32>,
+    /// When a snapshot of a run is kept. Absent: never.
+    pub snapshots: Option<SnapshotPolicy>,
     /// In topological order but for ways back, those of a region side by side.
     pub nodes: Vec<Node>,
     pub transitions: Vec<Transition>,

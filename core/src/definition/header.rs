@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::contract::schema;
 use super::document::{Field, Fields, escaped, sorted};
 use super::template::{Use, template};
-use super::{Naming, ProblemCode, Schema, SchemaRefusal, naming, node, policy};
+use super::{Naming, ProblemCode, Schema, SchemaRefusal, SnapshotPolicy, naming, node, policy, snapshots};
 use crate::expr::Template;
 use crate::{Json, Slug};
 
@@ -25,10 +25,16 @@ pub(super) struct Header {
     pub(super) schemas: Schemas,
     pub(super) output: Output,
     pub(super) defaults: Json,
-    pub(super) timeout: Option<Duration>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) named: Named,
+    pub(super) course: Course,
+}
+
+/// How its runs go on.
+pub(super) struct Course {
+    pub(super) timeout: Option<Duration>,
     pub(super) parallelism: Option<u32>,
+    pub(super) snapshots: Option<SnapshotPolicy>,
 }
 
 /// What runs are called, and what that names.
@@ -78,8 +84,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Header {
     let labels = labels(fields);
     let mut named = Named::default();
     named.naming = naming::of_runs(fields, &mut named.uses);
-    let parallelism = parallelism(fields);
-    Header { slug, name, description, schemas, output, defaults, timeout, labels, named, parallelism }
+    let course = Course { timeout, parallelism: parallelism(fields), snapshots: snapshots::read(fields) };
+    Header { slug, name, description, schemas, output, defaults, labels, named, course }
 }
 
 /// Reads how many nodes of a run may be under way at once.

@@ -16,6 +16,7 @@
 //! | `reusable` | which actions several workflows share, and what becomes of a node that uses one |
 //! | `reuse` | whether a node takes a result that was made before |
 //! | `policy` | how often, how long, when it is ready |
+//! | `snapshots` | when what is seen of a run is kept |
 //! | `contract` | which assets it produces and consumes, how fresh, in which partitions, when by themselves |
 //! | `template` | which expressions a value holds, and what they name |
 //! | `edges` | how nodes are joined, in both spellings |
@@ -69,6 +70,7 @@ mod regions;
 mod reusable;
 mod reuse;
 mod schema;
+mod snapshots;
 mod span;
 mod stored;
 mod template;
@@ -106,6 +108,7 @@ pub use reusable::{
 };
 pub use reuse::{Reuse, ReuseKey, ReuseScope};
 pub use schema::{Schema, SchemaBreach, SchemaBreaches, SchemaRefusal};
+pub use snapshots::SnapshotPolicy;
 pub(crate) use span::SPAN_MAX;
 pub use span::{InvalidSpan, parse_span};
 pub use stored::{INLINE_BYTES_MAX, StoredDocument};

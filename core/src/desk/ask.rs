@@ -8,9 +8,9 @@ use super::{Asker, Caller, Desk, FramePlace, Moment, Output, updates};
 use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
-use crate::run::{Run, RunRejection, RunsWanted, live_context};
+use crate::run::{Run, RunDigest, RunRejection, RunsWanted, digest_of, live_context};
 use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
-use crate::{BranchId, DefinitionVersion, RunId, WorkspaceId};
+use crate::{BranchId, DefinitionVersion, RunId, ShardId, WorkspaceId};
 
 impl<R, T> Desk<R, T> {
     pub(super) fn take_commands(
@@ -60,14 +60,15 @@ impl<R, T> Desk<R, T> {
                 version_of(shard.action(&key), version, content_hash.as_deref())
             }
             ShardRequest::DescribeRun { workspace, run, branch } => {
-                return tell_of_run(self, place, live(shard, &workspace, run, branch), out);
+                return tell_of_run(self, place, |shard| seen(shard, &workspace, run, branch), out);
+            }
+            ShardRequest::DigestRun { workspace, run } => {
+                return tell_of_run(self, place, |shard| digest(shard, &workspace, run), out);
             }
             ShardRequest::ListRuns { workspace, wanted, after, most } => runs(shard, &workspace, &wanted, after, most),
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
-            ShardRequest::NameHeard { of } => {
-                ShardReply::Heard { place: shard.heard(of), incarnation: shard.lanes().incarnation() }
-            }
+            ShardRequest::NameHeard { of } => heard(shard, of),
         };
         self.answers.reply(place, told, out);
     }
@@ -100,7 +101,13 @@ fn name_epoch<R, T>(desk: &mut Desk<R, T>, place: FramePlace, prove: bool, at: M
 }
 
 /// Tells who asks what is seen of a run: when that is durable.
-fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply, out: &mut Vec<Output<R, T>>) {
+fn tell_of_run<R, T>(
+    desk: &mut Desk<R, T>,
+    place: FramePlace,
+    tell: impl FnOnce(&Shard) -> ShardReply,
+    out: &mut Vec<Output<R, T>>,
+) {
+    let told = tell(desk.owner.shard());
     if desk.owner.is_filling() || desk.owner.is_appending() {
         return desk.owner.hold(Caller(Asker::Reader { place, told: Box::new(told) }));
     }
@@ -108,13 +115,26 @@ fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply,
 }
 
 /// What is seen in a branch of a run, where that is told.
-fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+fn seen(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+    live(shard, workspace, run, |run| {
+        let (context, bytes) = live_context(run, branch);
+        ShardReply::Run { context, bytes }
+    })
+}
+
+/// By what a run is told from another folding of it.
+fn digest(shard: &Shard, workspace: &WorkspaceId, run: RunId) -> ShardReply {
+    live(shard, workspace, run, |run| {
+        let RunDigest { revision, digest } = digest_of(run);
+        ShardReply::Digest { revision, digest }
+    })
+}
+
+/// What there is to tell of an active run, where that is told.
+fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, tell: impl FnOnce(&Run) -> ShardReply) -> ShardReply {
     let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
     match shard.run(run) {
-        Some(run) if run.workspace() == workspace => {
-            let (context, bytes) = live_context(run, branch);
-            ShardReply::Run { context, bytes }
-        }
+        Some(run) if run.workspace() == workspace => tell(run),
         None if shard.is_quarantined(run) => {
             let reason = "its state is not known".to_owned();
             ShardReply::Refused { rejection: Rejection::Quarantined { reason } }
@@ -137,6 +157,10 @@ fn runs(shard: &Shard, workspace: &WorkspaceId, wanted: &RunsWanted, after: Opti
     }
     runs.sort_unstable();
     ShardReply::Runs { runs, total }
+}
+
+fn heard(shard: &Shard, of: ShardId) -> ShardReply {
+    ShardReply::Heard { place: shard.heard(of), incarnation: shard.lanes().incarnation() }
 }
 
 fn described(shard: &Shard, key: &AssetKey) -> ShardReply {

@@ -21,7 +21,7 @@ use crate::shard::{
 pub use crate::task::{Task, Work};
 use crate::{
     Actor, Attempt, BranchId, CommandId, DefinitionVersion, Epoch, Incarnation, Json, LeaseToken, NodeAddress,
-    QueueName, RunId, SessionId, ShardId, Timestamp, WorkerId, WorkspaceId,
+    QueueName, Revision, RunId, SessionId, ShardId, Timestamp, WorkerId, WorkspaceId,
 };
 
 /// The version of the worker protocol that this release speaks.
@@ -179,6 +179,9 @@ pub enum ShardRequest {
     /// What expressions see in a branch of an active run, as far as it is durable. An owner that has lost the shard unawares says
     /// what it knows.
     DescribeRun { workspace: WorkspaceId, run: RunId, branch: BranchId },
+    /// By what an active run, as far as it is durable, is told from another folding of it. Releases that do not know the question do
+    /// not answer it.
+    DigestRun { workspace: WorkspaceId, run: RunId },
     /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
     ListQuarantine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +227,7 @@ impl ShardRequest {
             | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
             | Self::DescribeRun { .. }
+            | Self::DigestRun { .. }
             | Self::ListRuns { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }
@@ -272,6 +276,12 @@ pub enum ShardReply {
         context: Option<Json>,
         /// About how many bytes it has; 0: the branch is not open.
         bytes: u64,
+    },
+    /// Of a run after an event; `digest` is a SHA-256 in hex, and absent where there is more of the run than is hashed.
+    Digest {
+        revision: Revision,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
     },
     /// The first of those runs, in the order of their ids, and how many there are in all after the one named.
     Runs {

@@ -142,6 +142,11 @@ impl RunRecord {
         (WorkflowKey { workspace: self.workspace.clone(), workflow: self.workflow.clone() }, self.version)
     }
 
+    /// Forgets what memos are still to hear.
+    pub(super) fn forget_landings(&mut self) {
+        self.landings.clear();
+    }
+
     /// Makes the run again, frozen at `definition`.
     ///
     /// # Errors

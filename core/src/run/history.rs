@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::state::Run;
-use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve, memos_told};
+use super::{NodeStatus, RunEvent, RunRecord, RunStatus, check_legal, evolve, memos_told};
 use crate::definition::Definition;
 use crate::{BranchId, Json, NodeId, Revision, RunId, Timestamp};
 
@@ -74,6 +74,19 @@ impl History {
                 Ok(())
             }
         }
+    }
+
+    /// Returns the history as whoever has it that knows of the run what a checkpoint holds, and nothing else.
+    ///
+    /// # Errors
+    /// Why a checkpoint cannot hold it.
+    pub fn set_down(&self) -> Result<Self, String> {
+        let Some(run) = &self.run else { return Ok(Self::of(self.id, self.definition.clone())) };
+        let record = serde_json::to_string(&run.record()).map_err(|error| error.to_string())?;
+        let record: RunRecord = serde_json::from_str(&record).map_err(|error| error.to_string())?;
+        let restored = record.restore(self.definition.clone());
+        let run = restored.map_err(|node| format!("the definition has no node {node}"))?;
+        Ok(Self { id: self.id, definition: self.definition.clone(), run: Some(run) })
     }
 
     /// Returns the run as it is by now; `None`: nothing has happened.

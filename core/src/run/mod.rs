@@ -26,6 +26,8 @@
 //! | `person` | what people are asked, and what they have answered |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
+//! | `snapshot` | what is kept of that by a policy, and when |
+//! | `digest` | by what two foldings of a run are told apart |
 //! | `explain` | why a run stands where it does |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
@@ -45,6 +47,7 @@ mod compensation;
 mod decide;
 mod decision;
 mod describe;
+mod digest;
 mod ending;
 mod event;
 mod evolve;
@@ -66,6 +69,7 @@ mod recorded_branch;
 mod replies;
 mod report;
 mod settle;
+mod snapshot;
 mod standing;
 mod state;
 mod status;
@@ -79,6 +83,7 @@ pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
 pub use decide::{Ground, decide, start};
+pub use digest::{DIGESTED_BYTES_MAX, RunDigest, digest_of};
 pub use event::{AssetNeed, BRANCHES_OPENED_MAX, BranchKind, BranchOutcome, Ending, JoinClosing, RunEvent};
 pub(crate) use evolve::evolve;
 pub use explain::{
@@ -105,6 +110,7 @@ pub use replies::{
     REPLIES_KEPT_BYTES_MAX, REPLIES_KEPT_MAX, REPLY_BYTES_MAX, Reply, UpdateStanding, standing_of_update,
 };
 pub use report::read_assets;
+pub use snapshot::{SNAPSHOT_BYTES_MAX, Snapshot, Snapshots};
 pub use standing::{BranchStanding, NodeStanding, Standing};
 pub use state::Run;
 pub(crate) use state::large_bytes;

@@ -71,3 +71,25 @@ fn what_is_tolerated_is_said_in_one_of_three_ways() {
         assert_eq!(kept, is_later.then_some(given));
     }
 }
+
+#[test]
+fn a_snapshot_policy_says_when_within_bounds() {
+    let with = |policy: Value| json!({"slug": "w", "snapshotPolicy": policy, "steps": [{"id": "a", "action": "noop"}]});
+    for (wrong, found) in [
+        (json!({}), "/snapshotPolicy invalid_value"),
+        (json!({"onJoin": false}), "/snapshotPolicy invalid_value"),
+        (json!(5), "/snapshotPolicy invalid_value"),
+        (json!({"everyEvents": 0}), "/snapshotPolicy/everyEvents invalid_value"),
+        (json!({"everyEvents": 1_000_001}), "/snapshotPolicy/everyEvents invalid_value"),
+        (json!({"everySeconds": 1.5}), "/snapshotPolicy/everySeconds invalid_value"),
+        (json!({"everySeconds": 31_536_001}), "/snapshotPolicy/everySeconds invalid_value"),
+        (json!({"onJoin": "yes"}), "/snapshotPolicy/onJoin invalid_value"),
+        (json!({"onJoin": true, "everyHours": 1}), "/snapshotPolicy/everyHours unknown_field"),
+    ] {
+        assert_eq!(bad(&with(wrong)), [found]);
+    }
+    let (definition, warnings) = compile(&with(json!({"onJoin": true, "everySeconds": 60}))).unwrap();
+    assert!(definition.has_later_words && warnings.is_empty());
+    assert_eq!(definition.source.to_value()["snapshotPolicy"], json!({"onJoin": true, "everySeconds": 60}));
+    assert!(!compile(&with(Value::Null)).unwrap().0.has_later_words);
+}

@@ -2,7 +2,7 @@
 
 use headwater_core::desk::{Input, Output};
 use headwater_core::protocol::{ShardReply, ShardRequest};
-use headwater_core::run::RunRejection;
+use headwater_core::run::{DIGESTED_BYTES_MAX, RunRejection};
 use headwater_core::shard::Rejection;
 use headwater_core::{BranchId, RunId};
 use serde_json::{Value, json};
@@ -63,4 +63,24 @@ fn what_is_not_durable_yet_is_not_told_before_it_is() {
     room.settle();
     assert_eq!(context(&room.told(3))["status"], "running");
     assert!(room.is_known(run));
+}
+
+#[test]
+fn what_a_shard_has_of_a_run_is_told_by_its_hash() {
+    let mut room = Room::new();
+    let run = room.started("one", &json!({"n": 3}));
+    let mut ask = |reply: u64, workspace: &str, run: RunId| {
+        let requests = vec![ShardRequest::DigestRun { workspace: workspace.parse().unwrap(), run }];
+        room.take(Input::Commands { requests, reply });
+        room.told(reply)
+    };
+    let ShardReply::Digest { revision, digest: Some(first) } = ask(1, "acme", run) else { panic!("it is told") };
+    assert!(revision.get() > 0 && first.len() == 64, "{revision} {first}");
+    assert_eq!(ask(2, "acme", run), ShardReply::Digest { revision, digest: Some(first) }, "it is the same again");
+    let unknown = ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) };
+    assert_eq!(ask(3, "other", run), unknown, "of another workspace it is not there");
+    let large = room.started("one", &json!({"n": "x".repeat(DIGESTED_BYTES_MAX)}));
+    let requests = vec![ShardRequest::DigestRun { workspace: "acme".parse().unwrap(), run: large }];
+    room.take(Input::Commands { requests, reply: 4 });
+    let ShardReply::Digest { digest: None, .. } = room.told(4) else { panic!("{:?}", room.told(4)) };
 }

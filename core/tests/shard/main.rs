@@ -53,6 +53,7 @@ mod reuse;
 mod reuse_assets;
 mod runs;
 mod signals;
+mod snapshots;
 mod speed;
 mod stored;
 mod succession;

@@ -176,6 +176,7 @@ impl Cluster {
                 ShardReply::Queue { .. }
                 | ShardReply::Quarantine { .. }
                 | ShardReply::Heard { .. }
+                | ShardReply::Digest { .. }
                 | ShardReply::Ended { .. }
                 | ShardReply::Replied { .. }
                 | ShardReply::Asset { .. }

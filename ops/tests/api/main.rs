@@ -37,3 +37,4 @@ mod signals;
 mod symbols;
 mod updates;
 mod values;
+mod verified;

@@ -10,6 +10,7 @@ mod asset;
 mod branch;
 mod document;
 mod people;
+mod policies;
 mod release;
 mod run;
 mod workflow;
@@ -25,7 +26,7 @@ use headwater_core::{Json, RunId, Sequence, ShardId, Timestamp};
 use crate::parse::{ParsedBundle, ParsedCommit};
 use crate::tables::{
     ActionChanges, ActionRow, AssetChanges, BranchChanges, CommitRow, DeadRow, DefinitionRow, InputRow, PinRow,
-    RunChanges, SelectionRow, SettledNodes, TaskChanges, TraceChanges, VersionRow, WorkflowChanges,
+    PolicyRow, RunChanges, SelectionRow, SettledNodes, TaskChanges, TraceChanges, VersionRow, WorkflowChanges,
 };
 
 pub use document::graph_of;
@@ -48,6 +49,8 @@ pub struct Changes {
     pub selections: Vec<SelectionRow>,
     pub pins: Vec<PinRow>,
     pub definitions: Vec<DefinitionRow>,
+    /// Of the definition versions that a shard has from here on, those with a policy for snapshots.
+    pub policies: Vec<PolicyRow>,
     pub actions: ActionChanges,
     pub action_defs: Vec<ActionRow>,
     /// What was released from quarantine, in order, each with what came after it.
@@ -74,6 +77,16 @@ impl Changes {
         }
     }
 
+    /// Returns whether a definition version with a policy for snapshots has come.
+    pub(crate) fn has_policies(&self) -> bool {
+        !self.policies.is_empty() || self.released.iter().any(|(_, then)| !then.policies.is_empty())
+    }
+
+    /// Returns its commits, also those behind a release, those of each aggregate in order.
+    pub(crate) fn all_commits(&self) -> impl Iterator<Item = &CommitRow> {
+        self.commits.iter().chain(self.released.iter().flat_map(|(_, then)| &then.commits))
+    }
+
     /// Folds one commit in, whole or (as a dead event) not at all.
     fn fold_commit(&mut self, shard: ShardId, sequence: Sequence, commit: ParsedCommit) {
         let ParsedCommit { ordinal, aggregate, revision, command, time, by, cause, mut events, stored, text } = commit;
@@ -81,6 +94,7 @@ impl Changes {
         let head = CommitHead { shard, sequence, time, by: by.as_ref() };
         let event_count = events.len();
         let shown = stored.as_ref().map(Json::of);
+        let policies = policies::of(head, ordinal, &aggregate, &events);
         let released = match release::take(&aggregate, head, revision, &mut events) {
             Ok(released) => released,
             Err(reason) => return self.bury(head, ordinal, &reason, text),
@@ -105,6 +119,7 @@ impl Changes {
             None if self.released.is_empty() => self,
             None => self.released.last_mut().map(|(_, then)| then).expect("it is not empty"),
         };
+        now.policies.extend(policies);
         match facts {
             Facts::Run(run, events) => {
                 let first = event_count - events.len();

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
+use crate::database::DatabaseError;
 use account::Account;
 use binaries::Binaries;
 
@@ -123,6 +124,22 @@ impl PostgresServer {
     /// Returns the folder that holds everything of this server.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Carries out statements, for who looks after it by hand. Returns how many rows the last of them changed.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn execute(&self, sql: &str) -> Result<u64, DatabaseError> {
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await?;
+        let driver = tokio::spawn(connection);
+        let done = client.simple_query(sql).await;
+        driver.abort();
+        let changed = done?.into_iter().rev().find_map(|said| match said {
+            tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(rows),
+            _ => None,
+        });
+        Ok(changed.unwrap_or_default())
     }
 
     /// Ends it in good order: everything is written out.

@@ -17,6 +17,7 @@ pub(crate) mod dead_events;
 pub(crate) mod human_tasks;
 pub(crate) mod nodes;
 pub(crate) mod run_terms;
+pub(crate) mod snapshot_policies;
 pub(crate) mod traces;
 pub(crate) mod transitions;
 mod value;
@@ -37,6 +38,7 @@ pub use commits::CommitRow;
 pub use dead_events::DeadRow;
 pub use human_tasks::{TaskAnswer, TaskChange, TaskChanges};
 pub use nodes::GraphNode;
+pub use snapshot_policies::PolicyRow;
 pub use traces::{SettledNode, SettledNodes, TraceChange, TraceChanges, TraceStatus};
 pub use transitions::GraphTransition;
 pub use value::Value;
@@ -77,7 +79,7 @@ pub enum Kind {
 }
 
 /// Every table.
-pub const ALL: [&Table; 20] = [
+pub const ALL: [&Table; 21] = [
     &cursors::TABLE,
     &dead_events::TABLE,
     &commits::TABLE,
@@ -98,6 +100,7 @@ pub const ALL: [&Table; 20] = [
     &assets::TABLE,
     &asset_versions::TABLE,
     &asset_inputs::TABLE,
+    &snapshot_policies::TABLE,
 ];
 
 impl Kind {

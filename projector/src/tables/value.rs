@@ -21,7 +21,7 @@ impl Value {
     }
 
     /// Returns what the column beside it holds: `{digest, sizeBytes}`.
-    pub(crate) fn stored(&self) -> Option<String> {
+    pub fn stored(&self) -> Option<String> {
         match self {
             Self::Here(_) => None,
             Self::Stored(value) => Some(Json::of(value).as_str().to_owned()),

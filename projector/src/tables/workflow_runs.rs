@@ -35,6 +35,7 @@ pub const TABLE: Table = Table {
         Kind::Jsonb.maybe("attributes"),
         Kind::Text.maybe("targets"),
         Kind::Text.maybe("continued_from"),
+        Kind::Text.maybe("latest_snapshot"),
     ],
 };
 
@@ -144,7 +145,9 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .jsonb_or_null(labels(change).as_ref().map(Json::as_str))
             .jsonb_or_null(attributes(change).as_ref().map(Json::as_str))
             .text_or_null(start.targets.as_ref().map(Json::as_str))
-            .text_or_null(start.continued.as_ref().map(Json::as_str));
+            .text_or_null(start.continued.as_ref().map(Json::as_str))
+            // It follows, where one is taken.
+            .null();
     }
     rows.write(transaction).await
 }

@@ -22,6 +22,7 @@ use crate::database::Database;
 use crate::documents::{self, Documents};
 use crate::fault::Unfit;
 use crate::journal::JournalError;
+use crate::snapshots::{SnapshotLimits, Taker};
 use crate::tables::cursors;
 use crate::write::{WriteError, start_over, write};
 
@@ -31,13 +32,14 @@ pub(super) struct Lane<J> {
     pub(super) journal: Arc<J>,
     pub(super) shards: Vec<ShardId>,
     pub(super) limits: BatchLimits,
+    pub(super) snapshots: SnapshotLimits,
     pub(super) publisher: Publisher,
 }
 
 type Arrival = Result<(ShardId, Vec<Entry>, Documents), JournalError>;
 
-/// A batch that was tried, with the connection it was tried on.
-type Tried = (Object, Batch, Result<(), WriteError>);
+/// A batch that was tried, with the connection it was tried on, and who takes snapshots there.
+type Tried<J> = (Object, Taker<J>, Batch, Result<(), WriteError>);
 
 const FETCH_MESSAGES_MAX: usize = 256;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
@@ -141,15 +143,15 @@ impl<J: Journals> Lane<J> {
         }
         drop(sender);
         let mut gathering = Gathering::new(self.limits, cursors);
-        let mut idle = Some(connection);
-        let mut writing: JoinSet<Tried> = JoinSet::new();
+        let mut idle = Some((connection, Taker::new(Arc::clone(&self.journal), self.shards.clone(), self.snapshots)));
+        let mut writing: JoinSet<Tried<J>> = JoinSet::new();
         let mut events = 0;
         loop {
             let due = gathering.due_at(until.is_some() || self.publisher.is_awaited());
             if due.is_some_and(|due| due <= Instant::now())
-                && let Some(connection) = idle.take()
+                && let Some((connection, taker)) = idle.take()
             {
-                writing.spawn(try_write(connection, gathering.cut()));
+                writing.spawn(try_write(connection, taker, gathering.cut()));
                 continue;
             }
             if until.is_some() && open.is_empty() && gathering.is_empty() && writing.is_empty() {
@@ -157,12 +159,12 @@ impl<J: Journals> Lane<J> {
             }
             tokio::select! {
                 Some(tried) = writing.join_next() => {
-                    let (connection, batch, outcome) = unpanicked(tried);
+                    let (connection, taker, batch, outcome) = unpanicked(tried);
                     outcome?;
                     self.publisher.going_on(&self.shards, Stage::Writing);
                     events += batch.changes().events as u64;
                     self.publisher.cursors(&batch.cursors());
-                    idle = Some(connection);
+                    idle = Some((connection, taker));
                 }
                 // One that ends has said why, or has come to its end.
                 Some(ended) = readers.join_next() => unpanicked(ended),
@@ -251,9 +253,9 @@ fn unpanicked<T>(ended: Result<T, JoinError>) -> T {
     }
 }
 
-async fn try_write(mut connection: Object, batch: Batch) -> Tried {
-    let outcome = write(&mut connection, &batch).await;
-    (connection, batch, outcome)
+async fn try_write<J: Journals>(mut connection: Object, mut taker: Taker<J>, batch: Batch) -> Tried<J> {
+    let outcome = write(&mut connection, &batch, &mut taker).await;
+    (connection, taker, batch, outcome)
 }
 
 /// Reads a journal into the lane, to its end if it has one.

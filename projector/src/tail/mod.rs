@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, DatabaseError};
 use crate::journal::JournalError;
+use crate::snapshots::SnapshotLimits;
 use crate::write::WriteError;
 use lane::Lane;
 
@@ -52,7 +53,7 @@ impl LaneError {
         match self {
             Self::Write(WriteError::Database(error)) => error.unfit().map(|unfit| Stop { unfit, at: Stage::Writing }),
             Self::Database(error) => error.unfit().map(|unfit| Stop { unfit, at: Stage::Opening }),
-            Self::Write(WriteError::CursorMoved | WriteError::Refused { .. })
+            Self::Write(WriteError::CursorMoved | WriteError::Refused { .. } | WriteError::Journal(_))
             | Self::Journal(_)
             | Self::Discontinuity(_)
             | Self::Panicked(_) => None,
@@ -71,6 +72,7 @@ pub struct Projector<J> {
     shards: Vec<ShardId>,
     lanes: usize,
     limits: BatchLimits,
+    snapshots: SnapshotLimits,
     publisher: Publisher,
 }
 
@@ -81,7 +83,8 @@ impl<J: Journals> Projector<J> {
     /// Makes a projector of these shards with one lane. Nothing happens before [`Self::run`].
     pub fn new(database: Database, journal: Arc<J>, shards: Vec<ShardId>) -> Self {
         let publisher = Publisher::new(&shards);
-        Self { database, journal, shards, lanes: 1, limits: BatchLimits::default(), publisher }
+        let (limits, snapshots) = (BatchLimits::default(), SnapshotLimits::default());
+        Self { database, journal, shards, lanes: 1, limits, snapshots, publisher }
     }
 
     /// Deals the shards to so many lanes (at least one), for machines with cores to spare.
@@ -95,6 +98,13 @@ impl<J: Journals> Projector<J> {
     #[must_use]
     pub fn with_limits(mut self, limits: BatchLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Keeps otherwise than by default at hand what snapshots are taken of.
+    #[must_use]
+    pub fn with_snapshot_limits(mut self, limits: SnapshotLimits) -> Self {
+        self.snapshots = limits;
         self
     }
 
@@ -142,6 +152,7 @@ impl<J: Journals> Projector<J> {
                 journal: Arc::clone(&self.journal),
                 shards,
                 limits: self.limits,
+                snapshots: self.snapshots,
                 publisher: self.publisher.clone(),
             };
             lanes.spawn(lane.run(stop.clone()));
@@ -158,6 +169,7 @@ impl<J> Clone for Projector<J> {
             shards: self.shards.clone(),
             lanes: self.lanes,
             limits: self.limits,
+            snapshots: self.snapshots,
             publisher: self.publisher.clone(),
         }
     }
@@ -216,6 +228,7 @@ pub(crate) async fn project_until<J: Journals>(
             publisher: Publisher::new(&shards),
             shards,
             limits: BatchLimits::default(),
+            snapshots: SnapshotLimits::default(),
         };
         if until.is_empty() {
             Ok(0)

@@ -17,14 +17,17 @@ pub(crate) use replace::start_over;
 
 use deadpool_postgres::{Object, Transaction};
 use headwater_streams::complaints::Complaints;
+use headwater_streams::journals::Journals;
 
 use crate::batch::Batch;
 use crate::database::DatabaseError;
 use crate::fault::Fault;
 use crate::fold::Changes;
+use crate::journal::JournalError;
+use crate::snapshots::Taker;
 use crate::tables::{
     action_defs, actions, asset_edges, asset_inputs, asset_versions, assets, branches, commits, cursors, dead_events,
-    human_tasks, nodes, run_terms, traces, transitions, workflow_defs, workflow_pins, workflow_runs,
+    human_tasks, nodes, run_terms, snapshot_policies, traces, transitions, workflow_defs, workflow_pins, workflow_runs,
     workflow_selections, workflows,
 };
 
@@ -43,6 +46,9 @@ pub(crate) enum WriteError {
     /// Indeterminate or Unavailable: the cursors, read again, tell.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// Unavailable: what a snapshot takes of the store of values. The caller tries again.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 impl From<tokio_postgres::Error> for WriteError {
@@ -64,23 +70,34 @@ pub(crate) enum Care {
 }
 
 /// Writes a batch. What the database refuses goes to `dead_events`, commit by commit; everything else proceeds.
-pub(crate) async fn write(connection: &mut Object, batch: &Batch) -> Result<(), WriteError> {
-    match write_whole(connection, batch, Care::Swift).await {
+pub(crate) async fn write<J: Journals>(
+    connection: &mut Object,
+    batch: &Batch,
+    taker: &mut Taker<J>,
+) -> Result<(), WriteError> {
+    match write_whole(connection, batch, Care::Swift, taker).await {
         Err(WriteError::Refused { code, source }) => {
             static REFUSED: Complaints = Complaints::new();
             if let Some(count) = REFUSED.due() {
                 tracing::warn!(code, error = %source, count, "a batch is refused: writing it piece by piece");
             }
-            isolate::write_in_pieces(connection, batch).await
+            taker.forget();
+            isolate::write_in_pieces(connection, batch, taker).await
         }
-        outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Database(_))) => outcome,
+        outcome @ (Ok(()) | Err(WriteError::CursorMoved | WriteError::Database(_) | WriteError::Journal(_))) => outcome,
     }
 }
 
-async fn write_whole(connection: &mut Object, batch: &Batch, care: Care) -> Result<(), WriteError> {
+async fn write_whole<J: Journals>(
+    connection: &mut Object,
+    batch: &Batch,
+    care: Care,
+    taker: &mut Taker<J>,
+) -> Result<(), WriteError> {
     let transaction = begin(connection).await?;
     cursors::advance(&transaction, batch).await?;
     apply(&transaction, batch.changes(), care).await?;
+    taker.follow(&transaction, batch.changes()).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -129,6 +146,7 @@ async fn write_part(transaction: &Transaction<'_>, changes: &Changes, care: Care
     workflows::write(transaction, changes.workflows.rows()).await?;
     workflow_selections::write(transaction, &changes.selections).await?;
     workflow_pins::write(transaction, &changes.pins).await?;
+    snapshot_policies::write(transaction, &changes.policies).await?;
     workflow_defs::write(transaction, &changes.definitions).await?;
     nodes::write(transaction, &changes.definitions).await?;
     transitions::write(transaction, &changes.definitions).await?;

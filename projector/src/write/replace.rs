@@ -43,7 +43,10 @@ fn forgets() -> Vec<String> {
     all.extend(OF_WORKFLOWS.into_iter().map(|(table, column)| of(table, column, WORKFLOWS)));
     all.extend(OF_ACTIONS.into_iter().map(|table| of(table, "slug", ACTIONS)));
     // Last goes what says what belongs to the shard.
-    all.extend(["dead_events", "run_terms", "commits"].map(|table| format!("DELETE FROM {table} WHERE shard = $1")));
+    all.extend(
+        ["dead_events", "run_terms", "snapshot_policies", "commits"]
+            .map(|table| format!("DELETE FROM {table} WHERE shard = $1")),
+    );
     all
 }
 

@@ -263,10 +263,13 @@ impl Teller {
         let event = if entry.2 == 0 || dice.one_in(2) {
             entry.2 += 1;
             let used = ["Directory.Scan", "plain", "elsewhere.made"][entry.2 as usize % 3];
-            let document = json!({"slug": key.workflow, "name": "Flow", "steps": [
+            let mut document = json!({"slug": key.workflow, "name": "Flow", "steps": [
                 {"id": "n0", "jobSlug": "scan", "name": format!("Scan {}", entry.2),
                  "produces": [{"assetId": "directory.insights.report", "schema": {"type": "object"}}]},
                 {"id": "n1", "jobSlug": "report", "ref": "fetch-1@2", "dependsOn": ["n0"], "consumes": [{"assetId": used}]}]});
+            if self.is_of_now && entry.2 % 2 == 1 {
+                document["snapshotPolicy"] = json!({"everyEvents": 3});
+            }
             let version = DefinitionVersion::new(entry.2);
             WorkflowEvent::WorkflowApplied {
                 version,
@@ -310,6 +313,7 @@ fn adopt(dice: &mut Dice, shard: &mut Shard) {
     let key =
         WorkflowKey { workspace: "default".parse().unwrap(), workflow: format!("w-{}", dice.roll()).parse().unwrap() };
     let aggregate = AggregateId::Definition(key, DefinitionVersion::FIRST);
-    let event = Event::DefinitionAdopted { document: Json::empty_object() };
+    let document = Json::of(&json!({"snapshotPolicy": {"onJoin": true}}));
+    let event = Event::DefinitionAdopted { document };
     shard.commit(dice, aggregate, &mut Revision::new(1), vec![event]);
 }

@@ -41,6 +41,7 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }

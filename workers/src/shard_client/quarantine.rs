@@ -36,6 +36,7 @@ impl ShardClient {
                 | ShardReply::Runs { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
+                | ShardReply::Digest { .. }
                 | ShardReply::Driven { .. },
             )
             | None => Ok(None),
@@ -71,6 +72,7 @@ impl ShardClient {
                 | ShardReply::Runs { .. }
                 | ShardReply::Queue { .. }
                 | ShardReply::Heard { .. }
+                | ShardReply::Digest { .. }
                 | ShardReply::Driven { .. },
             )
             | None => Ok(None),

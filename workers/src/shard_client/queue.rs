@@ -45,6 +45,7 @@ impl ShardClient {
                     | ShardReply::Runs { .. }
                     | ShardReply::Quarantine { .. }
                     | ShardReply::Heard { .. }
+                    | ShardReply::Digest { .. }
                     | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
                 }
             });

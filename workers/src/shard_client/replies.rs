@@ -29,6 +29,7 @@ pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<En
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. } => return Ok(None),
         }
     }
@@ -50,6 +51,7 @@ pub(super) fn named_epoch(replies: Vec<ShardReply>) -> Result<Option<(Epoch, Opt
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Asset { .. }
             | ShardReply::Action { .. }
             | ShardReply::Run { .. }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headwater_core::protocol::{ShardReply, ShardRequest};
-use headwater_core::run::RunsWanted;
+use headwater_core::run::{RunDigest, RunsWanted};
 use headwater_core::{BranchId, Json, RunId, ShardId, WorkspaceId};
 
 use super::{ClientError, ShardClient};
@@ -53,6 +53,35 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
+            | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
+        }
+    }
+
+    /// Asks the shard of a run by what it is told from another folding of it, as far as it is durable.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused where the run has ended, or is not the workspace's.
+    pub async fn digest_run(
+        &self,
+        workspace: WorkspaceId,
+        run: RunId,
+        within: Duration,
+    ) -> Result<RunDigest, ClientError> {
+        let shard = run.shard();
+        match self.ask(shard, ShardRequest::DigestRun { workspace, run }, within).await? {
+            ShardReply::Digest { revision, digest } => Ok(RunDigest { revision, digest }),
+            ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
+            ShardReply::Done { .. }
+            | ShardReply::Ended { .. }
+            | ShardReply::Run { .. }
+            | ShardReply::Runs { .. }
+            | ShardReply::Replied { .. }
+            | ShardReply::Asset { .. }
+            | ShardReply::Action { .. }
+            | ShardReply::Queue { .. }
+            | ShardReply::Quarantine { .. }
+            | ShardReply::Heard { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }
@@ -80,6 +109,7 @@ impl ShardClient {
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. } => Err(ClientError::OtherAnswer { shard }),
         }
     }

@@ -44,6 +44,7 @@ fn replied(replies: Vec<ShardReply>) -> Result<Option<(Reply, Position)>, Client
             | ShardReply::Queue { .. }
             | ShardReply::Quarantine { .. }
             | ShardReply::Heard { .. }
+            | ShardReply::Digest { .. }
             | ShardReply::Driven { .. },
         )
         | None => Ok(None),

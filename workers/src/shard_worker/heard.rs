@@ -60,6 +60,7 @@ pub(super) async fn heard_by(broker: &Broker, other: ShardId, of: ShardId) -> Op
         | ShardReply::Run { .. }
         | ShardReply::Runs { .. }
         | ShardReply::Queue { .. }
+        | ShardReply::Digest { .. }
         | ShardReply::Quarantine { .. }
         | ShardReply::Driven { .. }
         | ShardReply::Refused { .. } => None,

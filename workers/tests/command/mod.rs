@@ -22,6 +22,7 @@ pub fn context() -> Context {
         work: Work::BuiltIn(headwater_core::definition::BuiltIn::Process),
         input: Json::null(),
         assets: Vec::new(),
+        effects_key: None,
         deadline: None,
         heartbeat_timeout_ms: None,
     })

@@ -16,6 +16,9 @@ const VALUES_MAX: usize = 8;
 /// How many looks back at a run there are at once, each of which folds its history.
 const LOOKS_MAX: usize = 4;
 
+/// How many of those are verifications, each of which may take minutes.
+const VERIFICATIONS_MAX: usize = 2;
+
 /// How many ask shards at once what is seen of a run, each of which is told 256 KiB at most.
 const LIVE_MAX: usize = 64;
 
@@ -31,6 +34,8 @@ pub struct Turns {
     values: Arc<Semaphore>,
     /// Whoever looks back at a run.
     looks: Semaphore,
+    /// Whoever has a run verified, which is a look, too.
+    verifications: Semaphore,
     /// Whoever asks a shard what is seen of a run.
     live: Semaphore,
 }
@@ -45,6 +50,7 @@ impl Turns {
             walks: Semaphore::new(WALKS_MAX),
             values,
             looks: Semaphore::new(LOOKS_MAX),
+            verifications: Semaphore::new(VERIFICATIONS_MAX),
             live: Semaphore::new(LIVE_MAX),
         }
     }
@@ -76,6 +82,12 @@ impl Turns {
     /// Lets one look back at a run, until the turn is dropped. Waits while as many do as may: nobody else waits for them.
     pub async fn look(&self) -> SemaphorePermit<'_> {
         self.looks.acquire().await.expect("turns are never closed")
+    }
+
+    /// Lets one verify a run, until both turns are dropped. Waits while as many do as may, and leaves others who look back their turns.
+    pub async fn verification(&self) -> (SemaphorePermit<'_>, SemaphorePermit<'_>) {
+        let own = self.verifications.acquire().await.expect("turns are never closed");
+        (own, self.look().await)
     }
 
     /// Lets one ask a shard what is seen of a run, until the turn is dropped. Waits while as many do as may.
@@ -113,6 +125,15 @@ mod tests {
         assert!(turns.look().now_or_never().is_none());
         assert!(turns.walk().now_or_never().is_some());
         looking.pop();
+        assert!(turns.look().now_or_never().is_some());
+    }
+
+    #[test]
+    fn so_many_verify_runs_and_the_others_look_back_meanwhile() {
+        let turns = Turns::new(1);
+        let _verifying: Vec<_> =
+            (0..VERIFICATIONS_MAX).map(|_| turns.verification().now_or_never().expect("it is its turn")).collect();
+        assert!(turns.verification().now_or_never().is_none());
         assert!(turns.look().now_or_never().is_some());
     }
 

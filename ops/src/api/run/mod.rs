@@ -16,6 +16,8 @@
 //! | `live` | what is seen of one now, of which its shard knows |
 //! | `explain` | why one stands where it does |
 //! | `history` | how its events are folded again for that |
+//! | `snapshot` | what is kept of one by its definition's policy |
+//! | `verify` | whether what is kept of one is what happened in it |
 //! | `values` | what of one is too large for the tables |
 //! | `events` | what happened in one: page by page, or as it happens |
 
@@ -31,9 +33,11 @@ mod naming;
 mod operate;
 mod parts;
 mod signal;
+mod snapshot;
 mod start;
 mod update;
 mod values;
+mod verify;
 pub(super) mod wish;
 
 use std::sync::Arc;
@@ -65,6 +69,8 @@ pub fn routes() -> Vec<Route> {
         reads("/runs/{runId}/context", get(context::seen)),
         reads("/runs/{runId}/live", get(live::live)),
         reads("/runs/{runId}/explain", get(explain::explain)),
+        reads("/runs/{runId}/snapshot", get(snapshot::latest)),
+        Route { patience: verify::PATIENCE, ..reads("/runs/{runId}/verify", get(verify::verify)) },
         reads("/runs/{runId}/values/{digest}", get(values::one)),
         reads("/runs/{runId}/events", get(events::page)),
         reads("/runs/{runId}/events/stream", get(events::stream)),

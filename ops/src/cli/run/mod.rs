@@ -15,6 +15,7 @@ mod replay;
 mod signal;
 mod start;
 mod update;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ pub enum RunCommand {
     Export(export::ExportSettings),
     /// Fold an exported run without an engine: says where it stands, and which event cannot be.
     Replay(replay::ReplaySettings),
+    /// Say whether what is kept of a run is what happened in it: exits with 1 when something differs.
+    Verify(verify::VerifySettings),
     /// Follow a run until it ends: exits with 0 when it succeeds, with 1 when it does not.
     Watch(watch::WatchSettings),
     /// Say something to a run: a node that waits for this signal goes on with it, now or when it comes to wait.
@@ -85,6 +88,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Export(settings) => export::run(settings).await,
         RunCommand::Replay(settings) => replay::run(&settings),
+        RunCommand::Verify(settings) => verify::run(settings).await,
         RunCommand::Watch(settings) => watch::run(settings).await,
         RunCommand::Signal(settings) => signal::run(settings).await,
         RunCommand::Pause(settings) => operate::pause(settings).await,
