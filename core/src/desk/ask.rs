@@ -80,7 +80,10 @@ impl<R, T> Desk<R, T> {
         match self.owner.ended_run(run) {
             // It ended in a bundle that is not durable yet; its release answers.
             Some((_, None)) => self.answers.watch(run, place, at.steady, out),
-            Some((status, Some(position))) => self.answers.reply(place, ShardReply::Ended { status, position }, out),
+            Some((status, Some(position))) => {
+                let successor = shard.successor_of(run);
+                self.answers.reply(place, ShardReply::Ended { status, position, successor }, out);
+            }
             // Where its start is refused, whoever waits asks again and is told.
             None if self.parking.holds_up(run) => self.answers.watch(run, place, at.steady, out),
             None => self.owner.hold(Caller(Asker::Watcher(place))),
@@ -108,19 +111,19 @@ fn tell_of_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, told: ShardReply,
 }
 
 /// What is seen in a branch of a run, where that is told.
-fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, branch: BranchId) -> ShardReply {
+fn live(shard: &Shard, workspace: &WorkspaceId, id: RunId, branch: BranchId) -> ShardReply {
     let refused = |rejection| ShardReply::Refused { rejection: Rejection::Run(rejection) };
-    match shard.run(run) {
+    match shard.run(id) {
         Some(run) if run.workspace() == workspace => {
             let (context, bytes) = live_context(run, branch);
             ShardReply::Run { context, bytes }
         }
-        None if shard.is_quarantined(run) => {
+        None if shard.is_quarantined(id) => {
             let reason = "its state is not known".to_owned();
             ShardReply::Refused { rejection: Rejection::Quarantined { reason } }
         }
-        Some(_) | None => match shard.ended_run(run) {
-            Some(ended) => refused(RunRejection::RunClosed { status: ended.status }),
+        Some(_) | None => match shard.ended_run(id) {
+            Some(ended) => refused(RunRejection::RunClosed { status: ended.status, successor: shard.successor_of(id) }),
             None => refused(RunRejection::RunNotFound),
         },
     }

@@ -250,6 +250,9 @@ pub enum ShardReply {
     Ended {
         status: RunStatus,
         position: Position,
+        /// The run that goes on from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<RunId>,
     },
     /// An update was answered, and that is durable at this place or before.
     Replied {

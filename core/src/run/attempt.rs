@@ -43,6 +43,8 @@ pub(super) enum Awaited {
         /// Absent while it is not known which version that is of.
         version: Option<DefinitionVersion>,
     },
+    /// That it is known of which version the run is that this one goes on as.
+    Successor { run: RunId, version: Option<DefinitionVersion> },
     /// The first of these signals.
     Signal(Box<Listening>),
     /// What people answer.
@@ -58,12 +60,14 @@ pub(super) struct Listening {
 }
 
 impl Awaited {
-    /// Returns what an attempt waits for that this event schedules; of a node that `asks` people, for them.
-    pub fn scheduled(event: &RunEvent, asks: bool) -> Self {
+    /// Returns what an attempt waits for that this event schedules; of a node that `asks` people, for them; of one that has the
+    /// run go on as another, that it is known of which version, as far as it is not.
+    pub fn scheduled(event: &RunEvent, asks: bool, goes_on: Option<Option<DefinitionVersion>>) -> Self {
         let RunEvent::AttemptScheduled { wakes_at, handed_to, session, child, signals, .. } = event else {
             return Self::Room;
         };
         match child {
+            Some(run) if goes_on.is_some() => Self::Successor { run: *run, version: goes_on.flatten() },
             Some(run) => Self::Child { run: *run, version: None },
             None if asks => Self::Person(Box::default()),
             None if !signals.is_empty() => Self::Signal(Box::new(Listening { signals: signals.clone(), taken: None })),
@@ -94,6 +98,7 @@ impl CurrentAttempt {
             Awaited::Room
             | Awaited::Worker { .. }
             | Awaited::Child { .. }
+            | Awaited::Successor { .. }
             | Awaited::Signal(_)
             | Awaited::Person(_) => None,
         }
@@ -108,7 +113,12 @@ impl CurrentAttempt {
     pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
         match &self.awaits {
             Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) | Awaited::Person(_) => None,
+            Awaited::Room
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Signal(_)
+            | Awaited::Person(_) => None,
         }
     }
 
@@ -116,8 +126,18 @@ impl CurrentAttempt {
     pub fn child(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
         match self.awaits {
             Awaited::Child { run, version } => Some((run, version)),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Signal(_) | Awaited::Person(_) => None,
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Successor { .. }
+            | Awaited::Signal(_)
+            | Awaited::Person(_) => None,
         }
+    }
+
+    /// Returns the run that this one goes on as, and of which version that is, once it is known.
+    pub fn successor(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
+        if let Awaited::Successor { run, version } = self.awaits { Some((run, version)) } else { None }
     }
 
     /// Returns the signals that it waits for, as long as none of them has come.
@@ -133,9 +153,12 @@ impl CurrentAttempt {
     fn listening(&self) -> Option<&Listening> {
         match &self.awaits {
             Awaited::Signal(listening) => Some(listening),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Person(_) => {
-                None
-            }
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Person(_) => None,
         }
     }
 
@@ -143,15 +166,20 @@ impl CurrentAttempt {
     pub fn asking(&self) -> Option<&Asking> {
         match &self.awaits {
             Awaited::Person(asking) => Some(asking),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) => {
-                None
-            }
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Signal(_) => None,
         }
     }
 
-    /// Returns whether what it waits for of somebody outside has come: it goes on.
+    /// Returns whether what it waits for has come: it goes on.
     pub fn is_told(&self) -> bool {
-        self.taken().is_some() || self.asking().is_some_and(Asking::is_told)
+        self.successor().is_some_and(|(_, version)| version.is_some())
+            || self.taken().is_some()
+            || self.asking().is_some_and(Asking::is_told)
     }
 
     /// Returns whether it waits for a time, a signal or people.
@@ -180,6 +208,9 @@ struct Stored {
     child: Option<RunId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     child_version: Option<DefinitionVersion>,
+    /// That run goes on from this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    succeeds: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     signals: Vec<AwaitedSignal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,11 +233,13 @@ impl From<Stored> for CurrentAttempt {
             started: was,
             child,
             child_version,
+            succeeds,
             signals,
             taken,
             person,
         } = stored;
         let mut awaits = match child {
+            Some(run) if succeeds => Awaited::Successor { run, version: child_version },
             Some(run) => Awaited::Child { run, version: child_version },
             None if person.is_some() => person.map_or(Awaited::Room, Awaited::Person),
             None if !signals.is_empty() => Awaited::Signal(Box::new(Listening { signals, taken })),
@@ -222,11 +255,13 @@ impl From<Stored> for CurrentAttempt {
 impl From<CurrentAttempt> for Stored {
     fn from(current: CurrentAttempt) -> Self {
         let (wakes_at, started) = (current.wakes_at(), current.is_started());
-        let (child, child_version) = current.child().map_or((None, None), |(run, version)| (Some(run), version));
+        let succeeds = current.successor().is_some();
+        let (child, child_version) =
+            current.child().or(current.successor()).map_or((None, None), |(run, version)| (Some(run), version));
         let (mut listening, mut person) = (None, None);
         let (held_by, session) = match current.awaits {
             Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None),
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Successor { .. } => (None, None),
             Awaited::Signal(of) => {
                 listening = Some(*of);
                 (None, None)
@@ -250,6 +285,7 @@ impl From<CurrentAttempt> for Stored {
             started,
             child,
             child_version,
+            succeeds,
             signals,
             taken,
             person,

@@ -15,6 +15,7 @@ use super::person::People;
 use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
 use super::replies::Replies;
 use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
+use super::succession::Chain;
 use super::waiting::{Dealings, Waiting};
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
@@ -70,6 +71,9 @@ pub(crate) struct RunRecord {
     /// What updates were answered with. Since format 3.
     #[serde(default, skip_serializing_if = "Replies::is_empty")]
     replies: Replies,
+    /// The runs before and after it. Since format 3.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    chain: Chain,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -199,6 +203,7 @@ impl RunRecord {
             halts: Halts::restored(self.halts, &definition),
             people: self.people,
             replies: self.replies,
+            chain: self.chain,
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -320,6 +325,7 @@ impl Run {
             halts: waiting.halts().record(self.definition()),
             people: waiting.people().clone(),
             replies: waiting.replies().clone(),
+            chain: waiting.chain().clone(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

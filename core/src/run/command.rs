@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ANSWERS_MAX, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
-use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
+use crate::dialogue::{Answer, Inherited, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
@@ -104,6 +104,14 @@ pub enum RunCommand {
     AnswerCall { node: NodeAddress, attempt: Attempt, answer: Answer },
     /// A memo answers a node that asked it.
     AnswerMemo { node: NodeAddress, digest: String, answer: MemoAnswer },
+    /// It inherits a signal of the run that it goes on from.
+    InheritSignal(Box<Inherited>),
+    /// The run that goes on from it has begun, or does not start.
+    HearSuccessor {
+        successor: RunId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<RunFailure>,
+    },
     /// Whoever called it does not wait for it any more.
     WithdrawRun {
         reason: String,
@@ -124,6 +132,8 @@ impl From<ToRun> for RunCommand {
             }
             ToRun::Answer { node, attempt, answer } => Self::AnswerCall { node, attempt, answer },
             ToRun::Memo { node, digest, answer } => Self::AnswerMemo { node, digest, answer },
+            ToRun::Inherit(inherited) => Self::InheritSignal(inherited),
+            ToRun::Succeeded { successor } => Self::HearSuccessor { successor, refusal: None },
             ToRun::Withdraw { reason, keeps } => Self::WithdrawRun { reason, keeps },
         }
     }
@@ -188,8 +198,13 @@ impl ReportOutcome {
 pub enum RunRejection {
     #[error("there is no such run")]
     RunNotFound,
-    #[error("the run has ended: {status}")]
-    RunClosed { status: super::RunStatus },
+    #[error("the run has ended: {status}{}", goes_on_as(*successor))]
+    RunClosed {
+        status: super::RunStatus,
+        /// The run that goes on from it, as far as that is remembered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<RunId>,
+    },
     #[error("the attempt is no longer current: it was reported, lost, timed out or cancelled")]
     StaleAttempt,
     #[error("the run's input does not fit the workflow: {message}")]
@@ -244,4 +259,8 @@ pub enum RunRejection {
     AnswersExhausted,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
+}
+
+fn goes_on_as(successor: Option<RunId>) -> String {
+    successor.map_or_else(String::new, |run| format!(", and goes on as the run {run}"))
 }

@@ -11,7 +11,8 @@ use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_call, answer_memo, hear, minds_memo, shortened};
+use super::step::{Step, answer_call, answer_memo, hear, inherit_signal, minds_memo, shortened};
+use super::succession;
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -115,7 +116,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         return Err(RunRejection::RunNotFound);
     }
     if run.status.is_terminal() {
-        return refuse_closed(run.status, &command);
+        return refuse_closed(run.status, None, &command);
     }
     // How it ends is certain, and nothing can come between but what is left of that.
     let is_cancel = matches!(command, RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. });
@@ -124,8 +125,10 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let is_signal = matches!(command, RunCommand::Signal { .. });
     let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
     let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel);
+    let is_open = is_open || succession::hears(run, &command);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
-        return refuse_closed(ending.status(), &command);
+        let successor = run.waiting.chain().next().map(|next| next.run);
+        return refuse_closed(ending.status(), successor, &command);
     }
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
@@ -207,6 +210,14 @@ impl<'a> Decision<'a> {
                     Some(_) | None => Ok(()),
                 }
             }
+            RunCommand::InheritSignal(inherited) => {
+                inherit_signal(self, *inherited);
+                Ok(())
+            }
+            RunCommand::HearSuccessor { successor, refusal } => {
+                succession::hear(self, successor, refusal);
+                Ok(())
+            }
             RunCommand::WithdrawRun { reason, keeps } => {
                 self.end(Ending::Cancelled { reason: shortened(reason), keeps });
                 Ok(())
@@ -269,7 +280,11 @@ fn fire_timers(decision: &mut Decision<'_>) {
 }
 
 /// A run that has ended refuses, except what can only be late news.
-fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent>, RunRejection> {
+fn refuse_closed(
+    status: RunStatus,
+    successor: Option<RunId>,
+    command: &RunCommand,
+) -> Result<Vec<RunEvent>, RunRejection> {
     match command {
         RunCommand::StartRun(_)
         | RunCommand::GrantAttempts { .. }
@@ -279,6 +294,8 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::InheritSignal(_)
+        | RunCommand::HearSuccessor { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
         RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
@@ -290,6 +307,6 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
         | RunCommand::CancelRun { .. }
-        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status }),
+        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status, successor }),
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::compensation;
 use super::decision::Decision;
 use super::landing;
+use super::succession::{self, Handover};
 use super::weight::NAMES_BYTES;
 use super::{RunEvent, RunFailure, RunStatus};
 use crate::Json;
@@ -50,7 +51,7 @@ impl Ending {
     /// Returns the end itself.
     pub fn into_event(self) -> RunEvent {
         match self {
-            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
+            Self::Succeeded { output } => RunEvent::RunSucceeded { output, successor: None },
             Self::Failed { failure } => RunEvent::RunFailed { failure },
             Self::Cancelled { reason, keeps: _ } => RunEvent::RunCancelled { reason },
         }
@@ -68,7 +69,7 @@ impl Decision<'_> {
     /// It is certain once: what happens until the end changes nothing of it.
     pub fn end(&mut self, ending: Ending) {
         if self.run().ending.is_some() {
-            return;
+            return succession::withdraw(self, ending);
         }
         // Those that it has called are told whether they undo anything.
         let keeps = matches!(ending, Ending::Cancelled { keeps: true, .. });
@@ -92,6 +93,19 @@ impl Decision<'_> {
             || self.run().is_before_finally()
         {
             return;
+        }
+        match succession::handover(self.run()) {
+            Handover::None => {}
+            Handover::Waits => return,
+            Handover::Calls => {
+                let next = self.run().waiting.chain().next().map(|next| next.run);
+                return next.into_iter().for_each(|successor| self.emit(RunEvent::SuccessorCalled { successor }));
+            }
+            Handover::Cancelled => {
+                let withdrawn = self.run().waiting.chain().next().and_then(|next| next.withdrawn.clone());
+                let reason = withdrawn.map(|withdrawn| withdrawn.reason).unwrap_or_default();
+                return self.emit(RunEvent::RunCancelled { reason });
+            }
         }
         if landing::leave(self).is_err() {
             return;

@@ -4,6 +4,7 @@
 use super::compensation;
 use super::landing;
 use super::state::{Around, Phase, Place, Run};
+use super::succession;
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
 use crate::{Attempt, BranchId, NodeAddress, NodeId, RunId};
@@ -73,10 +74,15 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::ChildWithdrawn { .. }
         | RunEvent::MemoLeft { .. }
         | RunEvent::BranchEnded { .. } => None,
+        RunEvent::SignalInherited { .. } | RunEvent::SuccessorCalled { .. } | RunEvent::SuccessorWithdrawn { .. } => {
+            (!succession::can_learn(run, event)).then_some("does not go on so")
+        }
         RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if leaves_undone(run) => Some("has still to undo"),
         RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
+        RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if succession::can_end(run, event) => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
+        RunEvent::RunSucceeded { .. } if !succession::can_end(run, event) => Some("goes on as another"),
         RunEvent::RunSucceeded { .. } => {
             unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
@@ -108,6 +114,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::ItemsListed { .. }
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
+        | RunEvent::SuccessorChosen { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
         RunEvent::RunPaused { node, .. } => {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, false))
@@ -123,6 +130,7 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         // What was made before is recorded while something runs whatever the end.
         RunEvent::AssetRecorded { .. } => {
             let is_under_way = run.is_at_finally() || compensation::is_under_way(run);
+            let is_under_way = is_under_way || run.waiting.chain().next().is_some();
             ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
         }
     }
@@ -307,10 +315,15 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
             Around(around) => around.is_idle(),
             phase => phase.is_active(),
         },
-        RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } => matches!(phase, Succeeded),
+        RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } | RunEvent::SuccessorChosen { .. } => {
+            matches!(phase, Succeeded)
+        }
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::SignalInherited { .. }
+        | RunEvent::SuccessorCalled { .. }
+        | RunEvent::SuccessorWithdrawn { .. }
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
@@ -326,7 +339,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
 /// Whether a node is at this attempt, which waits for this child, called or not.
 fn awaits(phase: &Phase, attempt: Attempt, child: RunId, called: bool) -> bool {
     phase.current().is_some_and(|current| {
-        let awaited = current.child();
+        let awaited = current.child().or(current.successor());
         current.attempt == attempt
             && awaited.is_some_and(|(run, version)| run == child && (called || version.is_none()))
     })
@@ -348,7 +361,7 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         RunEvent::BranchesOpened { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. }
     );
     let lists = matches!(event, RunEvent::ItemsListed { .. });
-    let is_called = node.action.call().is_some();
+    let is_called = node.action.call().is_some() || node.action.continues().is_some();
     let has_child = !matches!(event, RunEvent::AttemptScheduled { child, .. } if child.is_some() != is_called);
     let listens = node.action.listens().is_some();
     let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
@@ -357,6 +370,8 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         run.waiting.mail().keeps(*signal)
     } else if let RunEvent::SignalAnswered { signal, .. } = event {
         !run.waiting.replies().has(*signal)
+    } else if let RunEvent::SuccessorChosen { .. } = event {
+        node.action.continues().is_some() && succession::can_learn(run, event)
     } else if let RunEvent::PersonAnswered { answer, .. } = event {
         run.waiting.people().what_said(*answer).is_none()
     } else {

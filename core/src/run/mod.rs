@@ -23,6 +23,7 @@
 //! | `mail` | what was said to it, and who waits for what |
 //! | `replies` | what updates were answered with |
 //! | `person` | what people are asked, and what they have answered |
+//! | `succession` | how it goes on as another run |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `explain` | why a run stands where it does |
@@ -68,6 +69,7 @@ mod standing;
 mod state;
 mod status;
 mod step;
+mod succession;
 mod waiting;
 mod wanted;
 mod weight;
@@ -109,7 +111,7 @@ pub(crate) use waiting::Move;
 pub use wanted::RunsWanted;
 
 pub use crate::dialogue::{
-    CalledBy, Continuation, ContinuedFrom, Description, INPUT_BYTES_MAX, Recalled, RecalledResult,
+    CalledBy, Continuation, ContinuedFrom, Description, INPUT_BYTES_MAX, Inherited, Recalled, RecalledResult,
 };
 pub use crate::dialogue::{StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

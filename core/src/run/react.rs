@@ -5,9 +5,11 @@ use super::event::AssetNeed;
 use super::landing;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
+use super::succession::{self, first_of};
 use super::{ProducedAsset, RunEvent};
 use crate::definition::{CallEnd, Execution};
 use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
+use crate::dialogue::{Continuation, ContinuedFrom};
 use crate::dialogue::{MemoCommand, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
@@ -22,6 +24,8 @@ pub enum RunEffect {
     ToMemo { index: u64, digest: String, said: MemoCommand },
     /// Another run hears of it.
     ToRun { run: RunId, said: ToRun },
+    /// The run that goes on from it hears of it; `index` tells apart what one event says.
+    ToSuccessor { index: u64, run: RunId, said: ToRun },
     /// A workflow of the run's workspace is asked which version of it is current.
     AskVersion { index: u64, workflow: Slug, caller: Caller },
     /// Whoever holds an attempt of the node should stop.
@@ -66,7 +70,15 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         }
         RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
-        RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
+        RunEvent::RunStarted { .. } => tell_of_start(run, follows),
+        RunEvent::SuccessorCalled { .. } => call_successor(run, follows),
+        RunEvent::SuccessorWithdrawn { successor, keeps, .. } => {
+            if run.waiting.chain().next().is_some_and(|next| next.called) {
+                withdraw(run, *successor, *keeps, follows);
+            }
+        }
+        // Whoever waits for it, waits for the end of the chain.
+        RunEvent::RunSucceeded { successor: Some(_), .. } => {}
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
             if let Some((producer, child)) = ends_of(run, event) {
                 end_producer(run, producer, &mut to_asset);
@@ -77,6 +89,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::SignalInherited { .. }
+        | RunEvent::SuccessorChosen { .. }
         | RunEvent::CompensationKept { .. }
         | RunEvent::SignalTaken { .. }
         | RunEvent::RunPaused { .. }
@@ -108,7 +122,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
 
 /// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it.
 fn ends_of(run: &Run, event: &RunEvent) -> Option<(ProducerEnd, ChildEnd)> {
-    if let RunEvent::RunSucceeded { output } = event {
+    if let RunEvent::RunSucceeded { output, .. } = event {
         let recorded = run.assets.promised().to_vec();
         return Some((ProducerEnd::Succeeded, ChildEnd::Succeeded { output: output.clone(), recorded }));
     }
@@ -178,11 +192,14 @@ fn forget_waiters(run: &Run, node: &NodeAddress, to_asset: &mut impl FnMut(&Asse
 fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
     let Some(place) = run.find(node) else { return };
     let is_open = run.current(place).is_some_and(|current| {
-        current.attempt == attempt && current.child().is_some_and(|(_, version)| version.is_none())
+        let awaited = current.child().or(current.successor());
+        current.attempt == attempt && awaited.is_some_and(|(_, version)| version.is_none())
     });
-    if let Some(call) = run.definition().node(place.node).action.call().filter(|_| is_open) {
+    let action = &run.definition().node(place.node).action;
+    let successor = action.continues().map(|continues| continues.workflow.as_ref().unwrap_or(run.workflow()));
+    if let Some(workflow) = action.call().map(|call| &call.workflow).or(successor).filter(|_| is_open) {
         let caller = Caller { run: run.id(), node: node.clone(), attempt };
-        follows(RunEffect::AskVersion { index, workflow: call.workflow.clone(), caller });
+        follows(RunEffect::AskVersion { index, workflow: workflow.clone(), caller });
     }
 }
 
@@ -228,9 +245,29 @@ fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: Defin
     })
 }
 
+/// Tells of the start of a run: who called it, or the run that it goes on from.
+fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) {
+    match run.continued_from() {
+        Some(ContinuedFrom { run: before, how: Continuation::Successor { .. }, .. }) => {
+            follows(RunEffect::ToRun { run: *before, said: ToRun::Succeeded { successor: run.id() } });
+        }
+        Some(_) | None => tell_caller(run, ChildEnd::Started {}, follows),
+    }
+}
+
+/// Tells the successor to start, and behind that what it inherits.
+fn call_successor(run: &Run, follows: &mut impl FnMut(RunEffect)) {
+    let Some((successor, start)) = succession::start_of(run) else { return };
+    follows(RunEffect::ToSuccessor { index: 0, run: successor, said: ToRun::Start(start) });
+    for (index, inherited) in (1..).zip(succession::inheritance(run)) {
+        let said = ToRun::Inherit(Box::new(inherited));
+        follows(RunEffect::ToSuccessor { index, run: successor, said });
+    }
+}
+
 /// Tells the node that called the run of what it waits for: the run's start, or its end.
 fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
-    let answered = answer_to_caller(run.id(), run.origin.trigger(), end);
+    let answered = answer_to_caller(first_of(run), run.origin.trigger(), end);
     if let Some((parent, said)) = answered {
         follows(RunEffect::ToRun { run: parent, said });
     }
@@ -260,7 +297,7 @@ pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -
 fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     match run.origin.trigger() {
         Trigger::Materialize { asset, .. } => {
-            to_asset(asset, AssetCommand::EndProducer { run: run.id(), end });
+            to_asset(asset, AssetCommand::EndProducer { run: first_of(run), end });
         }
         Trigger::Manual {} | Trigger::Call(_) => {}
     }
@@ -287,6 +324,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Each(_)
         | Execution::Group(_)
         | Execution::Calls(_)
+        | Execution::Continues(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
         | Execution::Asks(_)
@@ -333,7 +371,7 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
                 }
             }
             // That a child starts is not said again: one that has ended long ago would start once more.
-            Phase::Current(current) if current.child().is_some() && run.goes_on(place) => {
+            Phase::Current(current) if current.child().or(current.successor()).is_some() && run.goes_on(place) => {
                 ask_version(run, &run.address(place), current.attempt, index, follows);
                 index -= 1;
             }

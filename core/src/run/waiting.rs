@@ -7,6 +7,7 @@ use super::mail::Mail;
 use super::person::People;
 use super::replies::Replies;
 use super::state::Place;
+use super::succession::Chain;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
@@ -29,11 +30,18 @@ pub(super) struct Dealings {
     pub people: People,
     /// What updates were answered with.
     pub replies: Replies,
+    /// The runs before and after it.
+    pub chain: Chain,
 }
 
 /// Those of a run that nobody has dealt with.
-static NONE: Dealings =
-    Dealings { mail: Mail::EMPTY, halts: Halts::NONE, people: People::NONE, replies: Replies::NONE };
+static NONE: Dealings = Dealings {
+    mail: Mail::EMPTY,
+    halts: Halts::NONE,
+    people: People::NONE,
+    replies: Replies::NONE,
+    chain: Chain::NONE,
+};
 
 /// One attempt begins to wait, or does not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +75,11 @@ impl Waiting {
     /// Returns what updates were answered with.
     pub fn replies(&self) -> &Replies {
         &self.dealings().replies
+    }
+
+    /// Returns the runs before and after it.
+    pub fn chain(&self) -> &Chain {
+        &self.dealings().chain
     }
 
     fn dealings(&self) -> &Dealings {

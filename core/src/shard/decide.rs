@@ -49,6 +49,7 @@ impl Shard {
                 Hearing::Heard => return Ok(Decided::default()),
             }
         }
+        let submission = self.addressed(submission);
         self.set_aside_what_is_broken(&submission);
         match self.park(&submission) {
             Some(parked) => parked,

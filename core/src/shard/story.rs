@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Record, Release};
 use crate::asset::ProducerEnd;
-use crate::dialogue::{ChildEnd, InputVersion};
+use crate::dialogue::{ChildEnd, Continuation, InputVersion};
 use crate::run::{RunEvent, RunFailure, RunStatus};
 use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
 
@@ -25,6 +25,10 @@ pub(super) struct Story {
     pub recorded: Vec<InputVersion>,
     /// The runs that it has called and waits for.
     pub children: BTreeMap<NodeAddress, RunId>,
+    /// The run that goes on from it, told to start.
+    pub successor: Option<RunId>,
+    /// It has ended, and that one goes on.
+    pub goes_on: bool,
 }
 
 impl Story {
@@ -60,7 +64,15 @@ impl Story {
             RunEvent::AttemptFailed { node, .. } | RunEvent::ChildWithdrawn { node, .. } => {
                 self.children.remove(node);
             }
-            RunEvent::RunSucceeded { output } => {
+            RunEvent::SuccessorCalled { successor } => self.successor = Some(*successor),
+            // Whoever waits for it, waits for the end of the chain.
+            RunEvent::RunSucceeded { successor: Some(_), .. } => {
+                (self.status, self.successor) = (Some(RunStatus::Succeeded), None);
+                self.goes_on = true;
+                self.active.clear();
+                self.children.clear();
+            }
+            RunEvent::RunSucceeded { output, successor: None } => {
                 let recorded = std::mem::take(&mut self.recorded);
                 let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
                 self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
@@ -78,6 +90,9 @@ impl Story {
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
+            | RunEvent::SignalInherited { .. }
+            | RunEvent::SuccessorChosen { .. }
+            | RunEvent::SuccessorWithdrawn { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
@@ -118,6 +133,7 @@ impl Story {
         (self.status, self.ended, self.child_end) = (Some(status), Some(end), Some(child_end));
         self.active.clear();
         self.children.clear();
+        self.successor = None;
     }
 
     /// A run that was released goes on, or has ended, as its record says.
@@ -126,6 +142,17 @@ impl Story {
             (self.status, self.ended, self.child_end) = (None, None, None);
         } else if let Record::Ended { status, .. } = &release.record {
             self.status = Some(*status);
+        }
+    }
+
+    /// Returns as which run those know it that wait for its end: the first of its chain.
+    pub fn known_as(&self, id: RunId) -> RunId {
+        match &self.start {
+            Some(RunEvent::RunStarted { continued: Some(continued), .. }) => match continued.how {
+                Continuation::Successor { first, .. } => first,
+                Continuation::Retry {} | Continuation::Restart { .. } | Continuation::Fork { .. } => id,
+            },
+            Some(_) | None => id,
         }
     }
 

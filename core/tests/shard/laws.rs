@@ -94,8 +94,7 @@ fn for_each(at: usize, how: u8) -> Value {
 fn forward_graphs() -> impl Strategy<Value = Value> {
     let node = (0..7_u8, 0..6_u8, any::<u8>(), 1..3_u32);
     proptest::collection::vec(node, 1..8).prop_map(|nodes| {
-        let mut documents = Vec::new();
-        let mut transitions = Vec::new();
+        let (mut documents, mut transitions, mut goes_on) = (Vec::new(), Vec::new(), false);
         for (at, (action, join, edges, attempts)) in nodes.iter().enumerate() {
             let action = match action {
                 0 => json!("noop"),
@@ -111,6 +110,10 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                     "form": {"type": "integer", "maximum": 120}, "quorum": attempts,
                     "onInvalid": if edges & 0x20 == 0 { "fail" } else { "refuse" }}),
                 2 => json!({"kind": "sleep", "duration": "5s"}),
+                3 if edges & 0x40 != 0 => {
+                    goes_on = true;
+                    json!({"kind": "continue_as", "input": {"n": "${{ input.n / 2 - 1 }}"}})
+                }
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
             };
@@ -171,7 +174,11 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             }
             documents.push(node);
         }
-        let document = json!({"slug": "any", "nodes": documents, "transitions": transitions});
+        let mut document = json!({"slug": "any", "nodes": documents, "transitions": transitions});
+        if goes_on {
+            // Whoever goes on from it does so for a while.
+            document["inputSchema"] = json!({"properties": {"n": {"minimum": 0}}});
+        }
         racing(&document).unwrap_or(document)
     })
 }

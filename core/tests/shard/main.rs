@@ -15,6 +15,8 @@ mod checkpoints;
 mod compensation;
 mod compensation_ends;
 mod compiling;
+mod continued;
+mod continued_ends;
 mod described;
 mod effects;
 mod everything;

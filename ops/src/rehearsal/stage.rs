@@ -187,6 +187,10 @@ impl<'c> Stage<'c> {
     fn settle(&mut self) -> Result<(), Stop> {
         loop {
             let unfinished = self.shard.unfinished().next();
+            // What goes on from it is no part of the case.
+            if self.shard.successor_of(self.story.main()).is_some() {
+                return Ok(());
+            }
             if let Some(sent) = self.sent.pop_front() {
                 self.deliver(sent)?;
             } else if let Some(run) = unfinished {

@@ -10,6 +10,7 @@ mod calls;
 mod commands;
 mod compensation;
 mod contexts;
+mod continued;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]
 mod door;

@@ -1,8 +1,8 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
 use super::{
-    Action, COMPENSATION, Call, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop, queue_of_engine,
-    queue_of_job,
+    Action, COMPENSATION, Call, ContinueAs, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop,
+    queue_of_engine, queue_of_job,
 };
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
@@ -49,6 +49,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -65,6 +66,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -87,11 +89,17 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => None,
         }
+    }
+
+    /// Returns as what the run goes on, where it does.
+    pub fn continues(&self) -> Option<&ContinueAs> {
+        if let Execution::Continues(continues) = &self.execution { Some(continues) } else { None }
     }
 
     /// Returns what it waits for, where it waits for signals.
@@ -105,6 +113,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Asks(_)
             | Execution::Undoes => None,
@@ -122,6 +131,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Undoes => None,
@@ -138,6 +148,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -155,6 +166,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -172,6 +184,7 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -186,6 +199,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(Pause::Until(_))
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -206,6 +220,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -227,7 +242,7 @@ impl Action {
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => true,
-            Execution::Fails { .. } | Execution::Waits(_) => false,
+            Execution::Fails { .. } | Execution::Continues(_) | Execution::Waits(_) => false,
         }
     }
 }

@@ -19,10 +19,10 @@ use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
-use crate::run::landing;
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
+use crate::run::{landing, succession};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -44,6 +44,7 @@ impl Run {
             description: None,
             waiting: Waiting::default(),
         };
+        succession::begin(&mut run);
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
         run
     }
@@ -250,6 +251,10 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } | RunEvent::SignalAnswered { .. } => {
             run.hear(event, now);
         }
+        RunEvent::SuccessorChosen { .. }
+        | RunEvent::SuccessorCalled { .. }
+        | RunEvent::SuccessorWithdrawn { .. }
+        | RunEvent::SignalInherited { .. } => run.hear_of_chain(event, now),
         RunEvent::PersonAsked { .. }
         | RunEvent::PersonAnswered { .. }
         | RunEvent::PersonReassigned { .. }
@@ -258,6 +263,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
             let place = run.place(node);
             let revision = run.revision;
             let asks = run.definition().node(place.node).action.asks().is_some();
+            let goes_on = run.goes_on_as(place);
             run.node_mut(place).attempts = attempt.get();
             if run.definition().node(place.node).retry.duration_max.is_some() {
                 run.node_mut(place).first_scheduled_at.get_or_insert(now);
@@ -270,15 +276,21 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
                     input: input.clone(),
                     scheduled_at: now,
                     revision,
-                    awaits: Awaited::scheduled(event, asks),
+                    awaits: Awaited::scheduled(event, asks, goes_on),
                 })),
             );
+            run.list_if_ready(place);
         }
         RunEvent::ChildCalled { node, child, version, .. } => {
             let place = run.place(node);
+            let (child, version) = (*child, Some(*version));
             run.change_current(place, |current| {
-                current.awaits = Awaited::Child { run: *child, version: Some(*version) };
+                current.awaits = match current.successor() {
+                    Some(_) => Awaited::Successor { run: child, version },
+                    None => Awaited::Child { run: child, version },
+                };
             });
+            run.list_if_ready(place);
         }
         // What comes of it stands in the next event.
         RunEvent::ChildWithdrawn { .. } => {}

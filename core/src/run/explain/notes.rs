@@ -114,6 +114,10 @@ impl Notes {
             | RunEvent::RunDescribed { .. }
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
+            | RunEvent::SignalInherited { .. }
+            | RunEvent::SuccessorChosen { .. }
+            | RunEvent::SuccessorCalled { .. }
+            | RunEvent::SuccessorWithdrawn { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }

@@ -58,6 +58,8 @@ pub enum WaitFor {
         #[serde(skip_serializing_if = "Option::is_none")]
         version: Option<DefinitionVersion>,
     },
+    /// The run that it goes on as: of which version that is, or that it begins.
+    Successor { run: RunId },
     /// The first of these signals.
     Signal { signals: Vec<AwaitedSignal>, attempt: Attempt },
     /// What people answer.
@@ -139,6 +141,12 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
         let until = timeouts.get(&place).copied().or_else(people_until);
         add(place, &|| (since, at(run, notes, place, &state.phase)), until);
     }
+    if let Some(next) = run.waiting.chain().next().filter(|next| next.called)
+        && let Some(place) = run.place_of(&next.node).filter(|place| is_within(*place))
+    {
+        let since = notes.of(place).map_or_else(Timestamp::default, |note| note.since);
+        add(place, &|| (since, WaitFor::Successor { run: next.run }), None);
+    }
     for todo in run.agenda.iter() {
         let Todo::Begin(place) = *todo else { continue };
         if run.branches.get(place.branch).is_none() || !is_within(place) || run.node(place).phase != Phase::Pending {
@@ -210,6 +218,7 @@ fn of_attempt(current: &CurrentAttempt, queue: &QueueName) -> WaitFor {
         }
         Awaited::Time(at) => WaitFor::Time { until: At(*at) },
         Awaited::Child { run, version } => WaitFor::Run { run: *run, version: *version },
+        Awaited::Successor { run, version: _ } => WaitFor::Successor { run: *run },
         Awaited::Person(asking) => match asking.task.as_ref().filter(|_| !asking.is_told()) {
             None => WaitFor::Nothing {},
             Some(task) => WaitFor::Person {
@@ -257,6 +266,7 @@ fn len_bytes(wait: &Wait) -> usize {
             | WaitFor::Report { .. }
             | WaitFor::Time { .. }
             | WaitFor::Run { .. }
+            | WaitFor::Successor { .. }
             | WaitFor::Result {}
             | WaitFor::Items { .. }
             | WaitFor::Turn { .. }

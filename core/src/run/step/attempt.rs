@@ -26,6 +26,8 @@ pub(super) enum Begins {
     Sleep(Duration),
     /// Another run: of this version, or of the one that turns out to be current.
     Child(Option<DefinitionVersion>),
+    /// The run that this one goes on as.
+    Successor,
     /// Nobody's: one of these signals comes.
     Listening(Vec<AwaitedSignal>),
     /// Nobody's: people are asked something of so many bytes.
@@ -38,7 +40,7 @@ impl Begins {
         match self {
             Self::Listening(signals) => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::Asking(bytes) => NAMES_BYTES + bytes,
-            Self::Worker | Self::Sleep(_) | Self::Child(_) => 0,
+            Self::Worker | Self::Sleep(_) | Self::Child(_) | Self::Successor => 0,
         }
     }
 }
@@ -68,6 +70,7 @@ impl Step<'_, '_> {
             Begins::Child(version) => {
                 (None, None, Some((self.decision.child(self.place, attempt), version)), Vec::new())
             }
+            Begins::Successor => (None, None, Some((self.decision.successor(), None)), Vec::new()),
             Begins::Listening(signals) => (None, None, None, signals),
             Begins::Asking(_) => (None, None, None, Vec::new()),
         };

@@ -1,6 +1,6 @@
 //! What there is to say of a kind of node.
 
-use super::{Asks, Calls, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
+use super::{Asks, Calls, Continues, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -34,6 +34,7 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Each(each) => say(&Items { each }),
         Execution::Group(_) => say(&Together),
         Execution::Calls(call) => say(&Calls { call }),
+        Execution::Continues(continues) => say(&Continues { continues }),
         Execution::Waits(pause) => say(&Sleep { pause }),
         Execution::Listens(wait) => say(&Listens { wait }),
         Execution::Undoes => say(&Undoes),

@@ -7,6 +7,7 @@ use super::retry::Again;
 use super::signature::render_beside;
 use super::{Begins, Step};
 use crate::definition::{SIGNAL, SignalWanted, WaitSignal, signal_key_of};
+use crate::dialogue::Inherited;
 use crate::expr::EvaluationError;
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
@@ -188,7 +189,7 @@ pub(in crate::run) fn receive(
     let takers = takers(decision.run(), &said, if broadcast { SIGNAL_TAKERS_MAX + 1 } else { 1 });
     let is_kept = takers.is_empty() && !broadcast;
     let full = RunRejection::SignalsFull { kept: mail.count() };
-    if is_kept && !mail.has_room_for(payload.len_bytes()) {
+    if is_kept && !mail.has_room_for(payload.len_bytes(), decision.run().waiting.chain().coming()) {
         return Err(full);
     }
     let invalid = |message| RunRejection::SignalInvalid { message };
@@ -207,6 +208,19 @@ pub(in crate::run) fn receive(
     decision.emit(event);
     give(decision, takers, signal);
     Ok(())
+}
+
+/// Has a run inherit a signal of the one that it goes on from; whoever has waited longest for it takes it.
+pub(in crate::run) fn inherit(decision: &mut Decision<'_>, inherited: Inherited) {
+    if decision.run().waiting.chain().coming().0 == 0 {
+        return;
+    }
+    let Inherited { signal, name, key, payload } = inherited;
+    let is_new = !decision.run().waiting.mail().has_received(signal);
+    let said = AwaitedSignal { name: name.clone(), key: key.clone() };
+    let takers = if is_new { takers(decision.run(), &said, 1) } else { Vec::new() };
+    decision.emit(RunEvent::SignalInherited { signal, name, key, payload });
+    give(decision, takers, signal);
 }
 
 /// Has nodes that wait for a signal take it.

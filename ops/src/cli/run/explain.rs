@@ -97,6 +97,7 @@ fn wait(wait: &Value) -> String {
         "person" => person(wait),
         "signal" => format!("the signal {}", signals(&wait["signals"])),
         "run" => format!("the run {}, which it calls", text("run")),
+        "successor" => format!("the run {} to begin, which goes on from it", text("run")),
         "assets" => format!("assets: {}", assets(&wait["assets"])),
         "result" => "a result that is being made, or was made before".to_owned(),
         "retry" => {

@@ -127,6 +127,11 @@ fn card(run: &Value) -> String {
     if !call.is_null() {
         properties.push(("called by", format!("{} of {}", show::cell(&call["node"]), show::cell(&call["parent"]))));
     }
+    for (name, of) in [("goes on from", &run["continuedFrom"]["run"]), ("goes on as", &run["continuedAs"])] {
+        if !of.is_null() {
+            properties.push((name, show::cell(of)));
+        }
+    }
     if let Some(error) = run["error"].as_object() {
         let node = error.get("nodeId").and_then(Value::as_str).map(|node| format!("{node}: ")).unwrap_or_default();
         let text = |name: &str| error.get(name).map(show::cell).unwrap_or_default();

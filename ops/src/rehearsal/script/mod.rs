@@ -22,7 +22,7 @@ use std::time::Duration;
 use headwater_core::{AssetId, Json, PartitionKey, Slug, Timestamp};
 use serde_json::Value;
 
-pub use self::expectation::{Elapsed, Expectation, MadeAsset, Path};
+pub use self::expectation::{Continues, Elapsed, Expectation, MadeAsset, Path};
 pub use self::faults::Faults;
 pub use self::mock::{Answer, Mock, Mocks};
 pub use self::person::Answered;
