@@ -135,7 +135,7 @@ fn refused(action: &Action) -> Option<&'static str> {
         Execution::Inside { .. } | Execution::Fails { .. } => {
             Some("has no effect: the node is done inside the decision")
         }
-        Execution::Waits(_) | Execution::Listens(_) | Execution::Asks(_) => {
+        Execution::Callback(_) | Execution::Waits(_) | Execution::Listens(_) | Execution::Asks(_) => {
             Some("has no effect: a node that waits has no result")
         }
         Execution::Continues(_) => Some("has no effect: the run ends with the node, and has no result of it"),

@@ -57,6 +57,7 @@ impl Sender {
             | ShardRequest::DescribeAction { .. }
             | ShardRequest::DescribeQueue { .. }
             | ShardRequest::DescribeRun { .. }
+            | ShardRequest::ListCallbacks { .. }
             | ShardRequest::ListRuns { .. }
             | ShardRequest::ListQuarantine { .. }
             | ShardRequest::Release { .. }

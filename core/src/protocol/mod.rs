@@ -179,6 +179,8 @@ pub enum ShardRequest {
     /// What expressions see in a branch of an active run, as far as it is durable. An owner that has lost the shard unawares says
     /// what it knows.
     DescribeRun { workspace: WorkspaceId, run: RunId, branch: BranchId },
+    /// Which attempts of an active run somebody outside ends, with their tokens, as far as that is durable. Answered as the one before.
+    ListCallbacks { workspace: WorkspaceId, run: RunId },
     /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
     ListQuarantine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +226,7 @@ impl ShardRequest {
             | Self::DescribeAction { .. }
             | Self::DescribeQueue { .. }
             | Self::DescribeRun { .. }
+            | Self::ListCallbacks { .. }
             | Self::ListRuns { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunEvent;
+use super::callback::Calling;
 use super::mail::AwaitedSignal;
 use super::mail::Letter;
 use super::person::Asking;
+use crate::definition::Action;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, SessionId, Timestamp, WorkerId};
 
 /// The one attempt of a node that may report (`RUN-3`).
@@ -47,29 +49,39 @@ pub(super) enum Awaited {
     Successor { run: RunId, version: Option<DefinitionVersion> },
     /// The first of these signals.
     Signal(Box<Listening>),
+    /// Somebody outside, who ends it.
+    Callback(Box<Calling>),
     /// What people answer.
     Person(Box<Asking>),
 }
 
-/// What an attempt waits for that waits for a signal.
-#[derive(Debug, Clone, PartialEq)]
+/// What an attempt waits for that waits for a signal. Checkpoints hold that of a callback as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Listening {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<AwaitedSignal>,
     /// It has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Letter>,
 }
 
 impl Awaited {
-    /// Returns what an attempt waits for that this event schedules; of a node that `asks` people, for them; of one that has the
+    /// Returns what an attempt waits for that this event schedules; of a node whose action asks people, for
+    /// them, or for somebody outside; of one that has the
     /// run go on as another, that it is known of which version, as far as it is not.
-    pub fn scheduled(event: &RunEvent, asks: bool, goes_on: Option<Option<DefinitionVersion>>) -> Self {
+    pub fn scheduled(event: &RunEvent, action: &Action, goes_on: Option<Option<DefinitionVersion>>) -> Self {
         let RunEvent::AttemptScheduled { wakes_at, handed_to, session, child, signals, .. } = event else {
             return Self::Room;
         };
         match child {
             Some(run) if goes_on.is_some() => Self::Successor { run: *run, version: goes_on.flatten() },
             Some(run) => Self::Child { run: *run, version: None },
-            None if asks => Self::Person(Box::default()),
+            None if action.callback().is_some() => {
+                let listening = Listening { signals: signals.clone(), taken: None };
+                Self::Callback(Box::new(Calling { listening, heard_at: None }))
+            }
+            None if action.asks().is_some() => Self::Person(Box::default()),
             None if !signals.is_empty() => Self::Signal(Box::new(Listening { signals: signals.clone(), taken: None })),
             None => Self::of(*wakes_at, handed_to.clone(), *session),
         }
@@ -100,6 +112,7 @@ impl CurrentAttempt {
             | Awaited::Child { .. }
             | Awaited::Successor { .. }
             | Awaited::Signal(_)
+            | Awaited::Callback(_)
             | Awaited::Person(_) => None,
         }
     }
@@ -118,6 +131,7 @@ impl CurrentAttempt {
             | Awaited::Child { .. }
             | Awaited::Successor { .. }
             | Awaited::Signal(_)
+            | Awaited::Callback(_)
             | Awaited::Person(_) => None,
         }
     }
@@ -131,6 +145,7 @@ impl CurrentAttempt {
             | Awaited::Time(_)
             | Awaited::Successor { .. }
             | Awaited::Signal(_)
+            | Awaited::Callback(_)
             | Awaited::Person(_) => None,
         }
     }
@@ -142,7 +157,8 @@ impl CurrentAttempt {
 
     /// Returns the signals that it waits for, as long as none of them has come.
     pub fn listens_for(&self) -> Option<&[AwaitedSignal]> {
-        self.listening().filter(|listening| listening.taken.is_none()).map(|listening| &*listening.signals)
+        let open = |listening: &&Listening| listening.taken.is_none() && !listening.signals.is_empty();
+        self.listening().filter(open).map(|listening| &*listening.signals)
     }
 
     /// Returns the signal that it has taken.
@@ -153,6 +169,7 @@ impl CurrentAttempt {
     fn listening(&self) -> Option<&Listening> {
         match &self.awaits {
             Awaited::Signal(listening) => Some(listening),
+            Awaited::Callback(calling) => Some(&calling.listening),
             Awaited::Room
             | Awaited::Worker { .. }
             | Awaited::Time(_)
@@ -171,8 +188,14 @@ impl CurrentAttempt {
             | Awaited::Time(_)
             | Awaited::Child { .. }
             | Awaited::Successor { .. }
+            | Awaited::Callback(_)
             | Awaited::Signal(_) => None,
         }
+    }
+
+    /// Returns what it waits for that somebody outside ends.
+    pub fn calling(&self) -> Option<&Calling> {
+        if let Awaited::Callback(calling) = &self.awaits { Some(calling) } else { None }
     }
 
     /// Returns whether what it waits for has come: it goes on.
@@ -184,7 +207,8 @@ impl CurrentAttempt {
 
     /// Returns whether it waits for a time, a signal or people.
     pub fn waits_outside(&self) -> bool {
-        self.wakes_at().is_some() || self.listens_for().is_some() || self.asking().is_some()
+        let is_for_others = self.listens_for().is_some() || self.asking().is_some();
+        self.wakes_at().is_some() || is_for_others || self.calling().is_some_and(|_| !self.is_told())
     }
 }
 
@@ -217,6 +241,8 @@ struct Stored {
     taken: Option<Letter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     person: Option<Box<Asking>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback: Option<Box<Calling>>,
 }
 
 impl From<Stored> for CurrentAttempt {
@@ -237,10 +263,12 @@ impl From<Stored> for CurrentAttempt {
             signals,
             taken,
             person,
+            callback,
         } = stored;
         let mut awaits = match child {
             Some(run) if succeeds => Awaited::Successor { run, version: child_version },
             Some(run) => Awaited::Child { run, version: child_version },
+            None if callback.is_some() => callback.map_or(Awaited::Room, Awaited::Callback),
             None if person.is_some() => person.map_or(Awaited::Room, Awaited::Person),
             None if !signals.is_empty() => Awaited::Signal(Box::new(Listening { signals, taken })),
             None => Awaited::of(wakes_at, held_by, session),
@@ -258,7 +286,7 @@ impl From<CurrentAttempt> for Stored {
         let succeeds = current.successor().is_some();
         let (child, child_version) =
             current.child().or(current.successor()).map_or((None, None), |(run, version)| (Some(run), version));
-        let (mut listening, mut person) = (None, None);
+        let (mut listening, mut person, mut callback) = (None, None, None);
         let (held_by, session) = match current.awaits {
             Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
             Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Successor { .. } => (None, None),
@@ -268,6 +296,10 @@ impl From<CurrentAttempt> for Stored {
             }
             Awaited::Person(asking) => {
                 person = Some(asking);
+                (None, None)
+            }
+            Awaited::Callback(calling) => {
+                callback = Some(calling);
                 (None, None)
             }
         };
@@ -289,6 +321,7 @@ impl From<CurrentAttempt> for Stored {
             signals,
             taken,
             person,
+            callback,
         }
     }
 }

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::{Agenda, Todo, has_a_place};
+use super::callback::Callbacks;
 use super::evolve::Fold;
 use super::few::Few;
 use super::halt::{HaltRecord, Halts};
@@ -74,6 +75,9 @@ pub(crate) struct RunRecord {
     /// The runs before and after it. Since format 3.
     #[serde(default, skip_serializing_if = "Chain::is_empty")]
     chain: Chain,
+    /// Which callbacks are over. Since format 3.
+    #[serde(default, skip_serializing_if = "Callbacks::is_empty")]
+    callbacks: Callbacks,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -204,6 +208,7 @@ impl RunRecord {
             people: self.people,
             replies: self.replies,
             chain: self.chain,
+            callbacks: self.callbacks,
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -326,6 +331,7 @@ impl Run {
             people: waiting.people().clone(),
             replies: waiting.replies().clone(),
             chain: waiting.chain().clone(),
+            callbacks: waiting.callbacks().clone(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERS_MAX, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
+use super::{ANSWERS_MAX, CalledBack, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
 use crate::dialogue::{Answer, Inherited, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -66,6 +66,15 @@ pub enum RunCommand {
         answer: CommandId,
         by: Actor,
         value: Json,
+    },
+    /// Somebody outside ends an attempt, or says that it is under way; whoever has its token may. Said again as it was ended, it
+    /// changes nothing.
+    CallBack {
+        node: NodeAddress,
+        attempt: Attempt,
+        /// Of the token.
+        proof: CommandId,
+        said: CalledBack,
     },
     /// Others are asked instead. The same of the workspace.
     ReassignPerson {
@@ -247,6 +256,11 @@ pub enum RunRejection {
     /// Somebody was first, it is too late, or the run went on without it.
     #[error("the task is closed: it was answered, its time is over, or it was withdrawn")]
     TaskClosed,
+    #[error("no attempt waits for this callback, and none has")]
+    CallbackNotFound,
+    /// Somebody was first, it is too late, or the run went on without it.
+    #[error("the callback is closed: it was completed otherwise, its time is over, or it was withdrawn")]
+    CallbackClosed,
     #[error("the task is assigned to other people")]
     NotAssigned,
     #[error("the same name has answered the task before")]

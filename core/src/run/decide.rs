@@ -11,7 +11,7 @@ use super::compensation;
 use super::decision::Decision;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_call, answer_memo, hear, inherit_signal, minds_memo, shortened};
+use super::step::{Step, answer_call, answer_memo, call_back, hear, minds_memo, shortened};
 use super::succession;
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
@@ -181,10 +181,12 @@ impl<'a> Decision<'a> {
                 self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
                 Ok(())
             }
-            said
-            @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
-                Ok(hear(self, said)?)
-            }
+            said @ (RunCommand::Signal { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
+            | RunCommand::InheritSignal(_)
+            | RunCommand::HearSuccessor { .. }) => Ok(hear(self, said)?),
+            RunCommand::CallBack { node, attempt, proof, said } => call_back(self, (node, attempt, proof), said)?,
             RunCommand::Operate { workspace: _, id, operation, reason } => Ok(operate(self, id, operation, reason)?),
             RunCommand::FireTimers {} => {
                 fire_timers(self);
@@ -209,14 +211,6 @@ impl<'a> Decision<'a> {
                     Some(_) | None if is_to_fly => return Err(RunRejection::StaleAttempt),
                     Some(_) | None => Ok(()),
                 }
-            }
-            RunCommand::InheritSignal(inherited) => {
-                inherit_signal(self, *inherited);
-                Ok(())
-            }
-            RunCommand::HearSuccessor { successor, refusal } => {
-                succession::hear(self, successor, refusal);
-                Ok(())
             }
             RunCommand::WithdrawRun { reason, keeps } => {
                 self.end(Ending::Cancelled { reason: shortened(reason), keeps });
@@ -298,6 +292,7 @@ fn refuse_closed(
         | RunCommand::HearSuccessor { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
+        RunCommand::CallBack { .. } => Err(RunRejection::CallbackClosed),
         RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
         RunCommand::ReportAttempt(_)
         | RunCommand::ReturnAttempt { .. }

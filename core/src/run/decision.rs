@@ -112,12 +112,6 @@ impl<'a> Decision<'a> {
         })
     }
 
-    /// Returns the run that this one goes on as: always the same, on its own shard.
-    pub fn successor(&self) -> RunId {
-        let run = self.run.id();
-        RunId::derived(run.shard(), self.now, &[b"successor", run.as_uuid().as_bytes()])
-    }
-
     /// Returns the facts, and how much was done, in units of work.
     pub fn taken(self) -> (Vec<RunEvent>, u64) {
         (self.events, self.turn.spent())

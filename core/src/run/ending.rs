@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::compensation;
 use super::decision::Decision;
 use super::landing;
-use super::succession::{self, Handover};
+use super::succession;
 use super::weight::NAMES_BYTES;
 use super::{RunEvent, RunFailure, RunStatus};
 use crate::Json;
@@ -94,18 +94,8 @@ impl Decision<'_> {
         {
             return;
         }
-        match succession::handover(self.run()) {
-            Handover::None => {}
-            Handover::Waits => return,
-            Handover::Calls => {
-                let next = self.run().waiting.chain().next().map(|next| next.run);
-                return next.into_iter().for_each(|successor| self.emit(RunEvent::SuccessorCalled { successor }));
-            }
-            Handover::Cancelled => {
-                let withdrawn = self.run().waiting.chain().next().and_then(|next| next.withdrawn.clone());
-                let reason = withdrawn.map(|withdrawn| withdrawn.reason).unwrap_or_default();
-                return self.emit(RunEvent::RunCancelled { reason });
-            }
+        if succession::hand_over(self) {
+            return;
         }
         if landing::leave(self).is_err() {
             return;

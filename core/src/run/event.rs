@@ -138,6 +138,17 @@ pub enum RunEvent {
     },
     /// Three quarters of the time are over, and whoever is asked has not answered.
     PersonReminded { node: NodeAddress, attempt: Attempt },
+    /// An attempt waits for somebody outside, who has its token.
+    CallbackAwaited { node: NodeAddress, attempt: Attempt },
+    /// He gives a sign of life. Not every one is taken down.
+    CallbackHeard { node: NodeAddress, attempt: Attempt },
+    /// He has ended it, as the events before say.
+    CallbackAnswered {
+        /// Which only he knew.
+        callback: CommandId,
+        /// A hash of what he said.
+        said: u64,
+    },
     /// Which version is called is settled, and its run is told to start.
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
@@ -327,6 +338,8 @@ impl RunEvent {
             | Self::PersonAnswered { node, .. }
             | Self::PersonReassigned { node, .. }
             | Self::PersonReminded { node, .. }
+            | Self::CallbackAwaited { node, .. }
+            | Self::CallbackHeard { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }
@@ -350,6 +363,7 @@ impl RunEvent {
             | Self::RunDescribed { .. }
             | Self::SignalReceived { .. }
             | Self::SignalInherited { .. }
+            | Self::CallbackAnswered { .. }
             | Self::SuccessorCalled { .. }
             | Self::SuccessorWithdrawn { .. }
             | Self::RunPaused { .. }

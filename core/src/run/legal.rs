@@ -1,6 +1,8 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+mod hearing;
+
 use super::compensation;
 use super::landing;
 use super::state::{Around, Phase, Place, Run};
@@ -73,12 +75,12 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::NodeCancelled { .. }
         | RunEvent::ChildWithdrawn { .. }
         | RunEvent::MemoLeft { .. }
+        | RunEvent::CallbackAnswered { .. }
         | RunEvent::BranchEnded { .. } => None,
         RunEvent::SignalInherited { .. } | RunEvent::SuccessorCalled { .. } | RunEvent::SuccessorWithdrawn { .. } => {
             (!succession::can_learn(run, event)).then_some("does not go on so")
         }
         RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if leaves_undone(run) => Some("has still to undo"),
-        RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
         RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if succession::can_end(run, event) => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
@@ -115,6 +117,8 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::SuccessorChosen { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
         RunEvent::RunPaused { node, .. } => {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, false))
@@ -128,12 +132,13 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.or(run.waiting.mail().has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
-        RunEvent::AssetRecorded { .. } => {
-            let is_under_way = run.is_at_finally() || compensation::is_under_way(run);
-            let is_under_way = is_under_way || run.waiting.chain().next().is_some();
-            ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
-        }
+        RunEvent::AssetRecorded { .. } => ending.filter(|_| !hears_of_records(run)).map(|(_, stands)| stands),
     }
+}
+
+/// Whether what was made before is recorded while the run ends.
+fn hears_of_records(run: &Run) -> bool {
+    run.is_at_finally() || compensation::is_under_way(run) || run.waiting.chain().next().is_some()
 }
 
 /// Whether this was done before, and may have been undone since.
@@ -273,18 +278,14 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AttemptScheduled { .. } => {
             matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Retrying { .. } | Current(_))
         }
-        RunEvent::SignalTaken { attempt, .. } => {
-            phase.current().is_some_and(|current| current.attempt == *attempt && current.listens_for().is_some())
-        }
-        RunEvent::SignalAnswered { attempt, signal, .. } => {
-            let taken =
-                phase.current().filter(|current| current.attempt == *attempt).and_then(|current| current.taken());
-            taken.is_some_and(|letter| letter.update && letter.id == *signal)
-        }
-        RunEvent::PersonAsked { attempt, .. } => asks(phase, *attempt, false),
-        RunEvent::PersonAnswered { attempt, .. }
-        | RunEvent::PersonReassigned { attempt, .. }
-        | RunEvent::PersonReminded { attempt, .. } => asks(phase, *attempt, true),
+        RunEvent::SignalTaken { .. }
+        | RunEvent::SignalAnswered { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
+        | RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. } => hearing::can_hear(phase, event),
         RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
         RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
         RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
@@ -322,6 +323,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         | RunEvent::RunDescribed { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::SignalInherited { .. }
+        | RunEvent::CallbackAnswered { .. }
         | RunEvent::SuccessorCalled { .. }
         | RunEvent::SuccessorWithdrawn { .. }
         | RunEvent::RunPaused { .. }
@@ -345,12 +347,6 @@ fn awaits(phase: &Phase, attempt: Attempt, child: RunId, called: bool) -> bool {
     })
 }
 
-/// Whether a node is at this attempt, which waits for people, asked or to be asked.
-fn asks(phase: &Phase, attempt: Attempt, asked: bool) -> bool {
-    let current = phase.current().filter(|current| current.attempt == attempt && !current.is_told());
-    current.and_then(|current| current.asking()).is_some_and(|asking| asking.task.is_some() == asked)
-}
-
 /// Whether such a node can learn this: children are a call's,
 /// items are a `forEach`'s, and the first node of a loop happens in its turns only.
 fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
@@ -365,7 +361,8 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
     let has_child = !matches!(event, RunEvent::AttemptScheduled { child, .. } if child.is_some() != is_called);
     let listens = node.action.listens().is_some();
     let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
-        signals.is_empty() != listens
+        let has_key = node.action.callback().is_some_and(|callback| callback.key.is_some());
+        signals.is_empty() != (listens || has_key)
     } else if let RunEvent::SignalTaken { signal, .. } = event {
         run.waiting.mail().keeps(*signal)
     } else if let RunEvent::SignalAnswered { signal, .. } = event {

@@ -24,6 +24,7 @@
 //! | `replies` | what updates were answered with |
 //! | `person` | what people are asked, and what they have answered |
 //! | `succession` | how it goes on as another run |
+//! | `callback` | which attempts somebody outside ends, and by what |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `explain` | why a run stands where it does |
@@ -39,6 +40,7 @@ mod agenda;
 mod attempt;
 mod branching;
 mod budget;
+mod callback;
 mod checkpoint;
 mod command;
 mod compensation;
@@ -75,6 +77,11 @@ mod wanted;
 mod weight;
 
 pub use budget::{Budget, DECISION_BYTES_MAX, DECISION_STORED_MAX, RunLimits};
+pub(crate) use callback::listed as callbacks_listed;
+pub use callback::{
+    CALLBACK_SIGNAL, CALLBACKS_KEPT_MAX, CallbackToken, CalledBack, NoCallbackToken, awaited as awaited_callback,
+    read as read_callback,
+};
 pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;

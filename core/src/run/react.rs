@@ -9,7 +9,6 @@ use super::succession::{self, first_of};
 use super::{ProducedAsset, RunEvent};
 use crate::definition::{CallEnd, Execution};
 use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
-use crate::dialogue::{Continuation, ContinuedFrom};
 use crate::dialogue::{MemoCommand, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
 use crate::task::{Task, Work};
@@ -36,8 +35,7 @@ pub enum RunEffect {
 pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnMut(RunEffect)) {
     let mut index = 0;
     let mut to_asset = |asset: &AssetId, said: AssetCommand| {
-        let asset = asset.clone();
-        follows(RunEffect::ToAsset { index, asset, said });
+        follows(RunEffect::ToAsset { index, asset: asset.clone(), said });
         index += 1;
     };
     match event {
@@ -59,26 +57,15 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::CancelTasks { node: node.clone() });
             }
         }
-        RunEvent::NodeFailed { node, .. } => {
-            // One asset was refused; the node waits for its others no longer.
-            if run.find(node).is_none_or(|place| run.node(place).attempts == 0) {
-                forget_waiters(run, node, &mut to_asset);
-            }
-        }
-        RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => {
-            ask_version(run, node, *attempt, 0, follows)
-        }
+        // One asset was refused; the node waits for its others no longer.
+        RunEvent::NodeFailed { node, .. } if has_not_begun(run, node) => forget_waiters(run, node, &mut to_asset),
+        RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => ask_which(run, node, *attempt, 0, follows),
         RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
         RunEvent::RunStarted { .. } => tell_of_start(run, follows),
-        RunEvent::SuccessorCalled { .. } => call_successor(run, follows),
-        RunEvent::SuccessorWithdrawn { successor, keeps, .. } => {
-            if run.waiting.chain().next().is_some_and(|next| next.called) {
-                withdraw(run, *successor, *keeps, follows);
-            }
+        RunEvent::SuccessorCalled { .. } | RunEvent::SuccessorWithdrawn { .. } => {
+            succession::follows(run, event, follows)
         }
-        // Whoever waits for it, waits for the end of the chain.
-        RunEvent::RunSucceeded { successor: Some(_), .. } => {}
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
             if let Some((producer, child)) = ends_of(run, event) {
                 end_producer(run, producer, &mut to_asset);
@@ -90,6 +77,9 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
         | RunEvent::SignalInherited { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
+        | RunEvent::CallbackAnswered { .. }
         | RunEvent::SuccessorChosen { .. }
         | RunEvent::CompensationKept { .. }
         | RunEvent::SignalTaken { .. }
@@ -109,6 +99,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
         | RunEvent::NodeSucceeded { .. }
+        | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::RunEnding { .. }
         | RunEvent::ItemsListed { .. }
@@ -120,9 +111,21 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
     }
 }
 
-/// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it.
+/// Tells of the start of a run: the one that goes on in it, or who called it.
+fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) {
+    if !succession::tell_of_start(run, follows) {
+        tell_caller(run, ChildEnd::Started {}, follows);
+    }
+}
+
+fn has_not_begun(run: &Run, node: &NodeAddress) -> bool {
+    run.find(node).is_none_or(|place| run.node(place).attempts == 0)
+}
+
+/// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it. Where another goes on from it they wait
+/// for the end of that.
 fn ends_of(run: &Run, event: &RunEvent) -> Option<(ProducerEnd, ChildEnd)> {
-    if let RunEvent::RunSucceeded { output, .. } = event {
+    if let RunEvent::RunSucceeded { output, successor: None } = event {
         let recorded = run.assets.promised().to_vec();
         return Some((ProducerEnd::Succeeded, ChildEnd::Succeeded { output: output.clone(), recorded }));
     }
@@ -189,7 +192,7 @@ fn forget_waiters(run: &Run, node: &NodeAddress, to_asset: &mut impl FnMut(&Asse
 }
 
 /// Asks which version an attempt calls, where that is not said and not settled.
-fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
+fn ask_which(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
     let Some(place) = run.find(node) else { return };
     let is_open = run.current(place).is_some_and(|current| {
         let awaited = current.child().or(current.successor());
@@ -204,7 +207,7 @@ fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, foll
 }
 
 /// Has a run cancelled that a node does not wait for any more.
-fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
+pub(super) fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
     let reason = format!("the run {} does not wait for it any more", run.id());
     follows(RunEffect::ToRun { run: child, said: ToRun::Withdraw { reason, keeps } });
 }
@@ -243,26 +246,6 @@ fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: Defin
         keyed: false,
         wishes: None,
     })
-}
-
-/// Tells of the start of a run: who called it, or the run that it goes on from.
-fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) {
-    match run.continued_from() {
-        Some(ContinuedFrom { run: before, how: Continuation::Successor { .. }, .. }) => {
-            follows(RunEffect::ToRun { run: *before, said: ToRun::Succeeded { successor: run.id() } });
-        }
-        Some(_) | None => tell_caller(run, ChildEnd::Started {}, follows),
-    }
-}
-
-/// Tells the successor to start, and behind that what it inherits.
-fn call_successor(run: &Run, follows: &mut impl FnMut(RunEffect)) {
-    let Some((successor, start)) = succession::start_of(run) else { return };
-    follows(RunEffect::ToSuccessor { index: 0, run: successor, said: ToRun::Start(start) });
-    for (index, inherited) in (1..).zip(succession::inheritance(run)) {
-        let said = ToRun::Inherit(Box::new(inherited));
-        follows(RunEffect::ToSuccessor { index, run: successor, said });
-    }
 }
 
 /// Tells the node that called the run of what it waits for: the run's start, or its end.
@@ -324,6 +307,7 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Each(_)
         | Execution::Group(_)
         | Execution::Calls(_)
+        | Execution::Callback(_)
         | Execution::Continues(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
@@ -372,7 +356,7 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
             }
             // That a child starts is not said again: one that has ended long ago would start once more.
             Phase::Current(current) if current.child().or(current.successor()).is_some() && run.goes_on(place) => {
-                ask_version(run, &run.address(place), current.attempt, index, follows);
+                ask_which(run, &run.address(place), current.attempt, index, follows);
                 index -= 1;
             }
             Phase::AwaitingMemo(awaited) if !awaited.cleared && run.goes_on(place) => {

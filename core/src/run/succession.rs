@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::agenda::Next;
 use super::decision::Decision;
 use super::mail::Letter;
+use super::react::withdraw as withdraw_run;
 use super::state::{Place, Run};
-use super::{Ending, RunCommand, RunEvent, RunFailure};
+use super::step::inherit_signal;
+use super::{Ending, RunCommand, RunEffect, RunEvent, RunFailure};
 use crate::definition::SuccessorVersion;
-use crate::dialogue::{Continuation, ContinuedFrom, Inherited, StartRun, StartWishes};
-use crate::{DefinitionVersion, Json, NodeAddress, RunId, Slug};
+use crate::dialogue::{Continuation, ContinuedFrom, Inherited, StartRun, StartWishes, ToRun};
+use crate::{DefinitionVersion, Json, NodeAddress, RunId, Slug, Timestamp};
 
 /// What links a run to the one before and to the one after. Most have neither, and take no memory for it. Checkpoints hold it
 /// as it is.
@@ -38,9 +40,9 @@ pub(super) struct Successor {
     pub workflow: Slug,
     pub version: DefinitionVersion,
     pub input: Json,
-    /// It was told to start.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub called: bool,
+    /// When it was told to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_at: Option<Timestamp>,
     /// Nobody wants it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Withdrawn>,
@@ -109,18 +111,25 @@ pub(super) fn begin(run: &mut Run) {
 }
 
 /// Learns as what the run goes on, and what becomes of that; and what the run before had been told.
-pub(super) fn learn(run: &mut Run, event: &RunEvent, letter: Option<Letter>) {
+pub(super) fn learn(run: &mut Run, event: &RunEvent, now: Timestamp, letter: Option<Letter>) {
     let dealings = run.waiting.dealings_mut();
     match event {
         RunEvent::SuccessorChosen { node, successor, workflow, version, input } => {
             let (node, workflow, input) = (node.clone(), workflow.clone(), input.clone());
-            let next =
-                Successor { node, run: *successor, workflow, version: *version, input, called: false, withdrawn: None };
+            let next = Successor {
+                node,
+                run: *successor,
+                workflow,
+                version: *version,
+                input,
+                called_at: None,
+                withdrawn: None,
+            };
             dealings.chain.0.get_or_insert_default().next = Some(next);
         }
         RunEvent::SuccessorCalled { .. } => {
             if let Some(next) = dealings.chain.next_mut() {
-                next.called = true;
+                next.called_at = Some(now);
             }
         }
         RunEvent::SuccessorWithdrawn { reason, keeps, .. } => {
@@ -138,12 +147,16 @@ pub(super) fn learn(run: &mut Run, event: &RunEvent, letter: Option<Letter>) {
     }
 }
 
-impl Run {
-    /// Whether a node has it go on as another run, and of which version that is, where no question is needed to know it.
-    pub(super) fn goes_on_as(&self, place: Place) -> Option<Option<DefinitionVersion>> {
-        let continues = self.definition().node(place.node).action.continues()?;
-        Some((continues.version == SuccessorVersion::Same).then(|| self.version()))
-    }
+/// Whether a node has a run go on as another, and of which version that is, where no question is needed to know it.
+pub(super) fn goes_on_as(run: &Run, place: Place) -> Option<Option<DefinitionVersion>> {
+    let continues = run.definition().node(place.node).action.continues()?;
+    Some((continues.version == SuccessorVersion::Same).then(|| run.version()))
+}
+
+/// Returns the run that one goes on as: always the same, on its own shard.
+pub(super) fn successor_of(decision: &Decision<'_>) -> RunId {
+    let run = decision.run().id();
+    RunId::derived(run.shard(), decision.now(), &[b"successor", run.as_uuid().as_bytes()])
 }
 
 /// Returns the first run of the chain that a run is of: whoever called that waits for the end of the chain.
@@ -174,7 +187,7 @@ pub(super) fn hears(run: &Run, command: &RunCommand) -> bool {
 }
 
 /// What a run does that goes on as another, once everything else is withdrawn and done.
-pub(super) enum Handover {
+enum Handover {
     /// There is no such other, or not any more: it ends as it would.
     None,
     /// It waits: for what it has still to be told, or for its successor to begin.
@@ -186,17 +199,35 @@ pub(super) enum Handover {
 }
 
 /// Finds what is next where everything else is over.
-pub(super) fn handover(run: &Run) -> Handover {
+fn handover(run: &Run) -> Handover {
     let is_succeeding = run.ending().is_some_and(|ending| matches!(ending, Ending::Succeeded { .. }));
     let Some(next) = run.waiting.chain().next().filter(|_| is_succeeding && run.failure_of_finally().is_none()) else {
         return Handover::None;
     };
     match next {
-        Successor { called: true, .. } => Handover::Waits,
+        Successor { called_at: Some(_), .. } => Handover::Waits,
         Successor { withdrawn: Some(_), .. } => Handover::Cancelled,
         _ if !run.assets.is_all_recorded() || run.waiting.chain().coming() != (0, 0) => Handover::Waits,
         Successor { .. } => Handover::Calls,
     }
+}
+
+/// Does it; says whether the run does not end now as it would.
+pub(super) fn hand_over(decision: &mut Decision<'_>) -> bool {
+    let next = decision.run().waiting.chain().next();
+    let (successor, withdrawn) = next.map_or((None, None), |next| (Some(next.run), next.withdrawn.clone()));
+    match handover(decision.run()) {
+        Handover::None => return false,
+        Handover::Waits => {}
+        Handover::Calls => {
+            successor.into_iter().for_each(|successor| decision.emit(RunEvent::SuccessorCalled { successor }));
+        }
+        Handover::Cancelled => {
+            let reason = withdrawn.map(|withdrawn| withdrawn.reason).unwrap_or_default();
+            decision.emit(RunEvent::RunCancelled { reason });
+        }
+    }
+    true
 }
 
 /// Says what a run does next that is ending, and would withdraw what is left.
@@ -214,10 +245,45 @@ pub(super) fn withdraw(decision: &mut Decision<'_>, ending: Ending) {
     }
 }
 
+/// Hears what the run before and the one after say.
+pub(super) fn hear_of_chain(decision: &mut Decision<'_>, said: RunCommand) {
+    if let RunCommand::InheritSignal(inherited) = said {
+        inherit_signal(decision, *inherited);
+    } else if let RunCommand::HearSuccessor { successor, refusal } = said {
+        hear(decision, successor, refusal);
+    }
+}
+
+/// Says what follows outside from how a run goes on.
+pub(super) fn follows(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEffect)) {
+    if let RunEvent::SuccessorWithdrawn { successor, keeps, .. } = event {
+        if run.waiting.chain().next().is_some_and(|next| next.called_at.is_some()) {
+            withdraw_run(run, *successor, *keeps, follows);
+        }
+    } else if let RunEvent::SuccessorCalled { .. } = event
+        && let Some((successor, start)) = start_of(run)
+    {
+        // Behind its start comes what it inherits.
+        let inherited = inheritance(run).map(|inherited| ToRun::Inherit(Box::new(inherited)));
+        for (index, said) in (0..).zip(std::iter::once(ToRun::Start(start)).chain(inherited)) {
+            follows(RunEffect::ToSuccessor { index, run: successor, said });
+        }
+    }
+}
+
+/// Tells the run that goes on in a new one that this has begun; says whether there is such a run.
+pub(super) fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) -> bool {
+    let Some(ContinuedFrom { run: before, how: Continuation::Successor { .. }, .. }) = run.continued_from() else {
+        return false;
+    };
+    follows(RunEffect::ToRun { run: *before, said: ToRun::Succeeded { successor: run.id() } });
+    true
+}
+
 /// Learns that the successor has begun, or why it does not. What is said of another changes nothing.
-pub(super) fn hear(decision: &mut Decision<'_>, successor: RunId, refusal: Option<RunFailure>) {
+fn hear(decision: &mut Decision<'_>, successor: RunId, refusal: Option<RunFailure>) {
     let next = decision.run().waiting.chain().next();
-    if next.is_none_or(|next| next.run != successor || !next.called) {
+    if next.is_none_or(|next| next.run != successor || !next.called_at.is_some()) {
         return;
     }
     let Some(Ending::Succeeded { output }) = decision.run().ending().cloned() else { return };
@@ -232,11 +298,13 @@ pub(super) fn can_end(run: &Run, event: &RunEvent) -> bool {
     let next = run.waiting.chain().next();
     match event {
         RunEvent::RunSucceeded { successor, .. } => {
-            next.filter(|next| next.called).map(|next| next.run) == *successor
+            next.filter(|next| next.called_at.is_some()).map(|next| next.run) == *successor
                 && (next.is_none() || run.failure_of_finally().is_none())
         }
-        RunEvent::RunFailed { .. } => next.is_some_and(|next| next.called),
-        RunEvent::RunCancelled { .. } => next.is_some_and(|next| !next.called && next.withdrawn.is_some()),
+        RunEvent::RunFailed { .. } => {
+            next.is_some_and(|next| next.called_at.is_some()) || run.failure_of_finally().is_some()
+        }
+        RunEvent::RunCancelled { .. } => next.is_some_and(|next| next.called_at.is_none() && next.withdrawn.is_some()),
         _other => false,
     }
 }
@@ -247,7 +315,7 @@ pub(super) fn can_learn(run: &Run, event: &RunEvent) -> bool {
     match event {
         RunEvent::SuccessorChosen { .. } => run.ending().is_none() && chain.next().is_none(),
         RunEvent::SuccessorCalled { successor } => {
-            let is_it = chain.next().is_some_and(|next| next.run == *successor && !next.called);
+            let is_it = chain.next().is_some_and(|next| next.run == *successor && !next.called_at.is_some());
             is_it && matches!(handover(run), Handover::Calls) && run.branches.active() == 0
         }
         RunEvent::SuccessorWithdrawn { successor, .. } => {
@@ -259,7 +327,7 @@ pub(super) fn can_learn(run: &Run, event: &RunEvent) -> bool {
 }
 
 /// The signals that a run hands over: what nobody has taken. Whoever waits for the reply to an update learns that the run is over.
-pub(super) fn inheritance(run: &Run) -> impl Iterator<Item = Inherited> {
+fn inheritance(run: &Run) -> impl Iterator<Item = Inherited> {
     run.waiting.mail().kept().filter(|letter| !letter.update).map(|letter| Inherited {
         signal: letter.id,
         name: letter.name.clone(),
@@ -269,7 +337,7 @@ pub(super) fn inheritance(run: &Run) -> impl Iterator<Item = Inherited> {
 }
 
 /// How the successor of a run starts.
-pub(super) fn start_of(run: &Run) -> Option<(RunId, StartRun)> {
+fn start_of(run: &Run) -> Option<(RunId, StartRun)> {
     let next = run.waiting.chain().next()?;
     let number = match run.continued_from() {
         Some(ContinuedFrom { how: Continuation::Successor { number, .. }, .. }) => number.saturating_add(1),

@@ -1,6 +1,7 @@
 //! Which attempts of a run wait for a worker, and for which queue; and for what is said to it.
 
 use super::Run;
+use super::callback::Callbacks;
 use super::few::Few;
 use super::halt::Halts;
 use super::mail::Mail;
@@ -32,6 +33,8 @@ pub(super) struct Dealings {
     pub replies: Replies,
     /// The runs before and after it.
     pub chain: Chain,
+    /// Which callbacks are over.
+    pub callbacks: Callbacks,
 }
 
 /// Those of a run that nobody has dealt with.
@@ -41,6 +44,7 @@ static NONE: Dealings = Dealings {
     people: People::NONE,
     replies: Replies::NONE,
     chain: Chain::NONE,
+    callbacks: Callbacks::NONE,
 };
 
 /// One attempt begins to wait, or does not any more.
@@ -80,6 +84,11 @@ impl Waiting {
     /// Returns the runs before and after it.
     pub fn chain(&self) -> &Chain {
         &self.dealings().chain
+    }
+
+    /// Returns which callbacks are over.
+    pub fn callbacks(&self) -> &Callbacks {
+        &self.dealings().callbacks
     }
 
     fn dealings(&self) -> &Dealings {

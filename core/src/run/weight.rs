@@ -61,6 +61,9 @@ macro_rules! storable {
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
             | Self::SignalTaken { .. }
+            | Self::CallbackAwaited { .. }
+            | Self::CallbackHeard { .. }
+            | Self::CallbackAnswered { .. }
             | Self::SuccessorCalled { .. }
             | Self::SuccessorWithdrawn { .. }
             | Self::SignalAnswered { .. }
@@ -149,6 +152,9 @@ impl RunEvent {
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }
             | Self::SignalReceived { .. }
+            | Self::CallbackAwaited { .. }
+            | Self::CallbackHeard { .. }
+            | Self::CallbackAnswered { .. }
             | Self::SignalInherited { .. }
             | Self::SuccessorChosen { .. }
             | Self::SuccessorCalled { .. }

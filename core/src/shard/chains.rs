@@ -38,15 +38,13 @@ fn link_of(run: &Run) -> Option<(RunId, u32)> {
     }
 }
 
-impl Shard {
-    /// Has what a caller says to the first run of a chain, which has ended, go to the one that is active.
-    pub(super) fn addressed(&self, mut submission: Submission) -> Submission {
-        if let Command::Run { run, command: RunCommand::WithdrawRun { .. } } = &mut submission.command
-            && !self.shelves.runs.contains_key(run)
-            && let Some((_, newest)) = self.docket.chains.0.get(run)
-        {
-            *run = *newest;
-        }
-        submission
+/// Has what a caller says to the first run of a chain, which has ended, go to the one that is active.
+pub(super) fn addressed(shard: &Shard, mut submission: Submission) -> Submission {
+    if let Command::Run { run, command: RunCommand::WithdrawRun { .. } } = &mut submission.command
+        && !shard.shelves.runs.contains_key(run)
+        && let Some((_, newest)) = shard.docket.chains.0.get(run)
+    {
+        *run = *newest;
     }
+    submission
 }

@@ -65,32 +65,17 @@ impl Story {
                 self.children.remove(node);
             }
             RunEvent::SuccessorCalled { successor } => self.successor = Some(*successor),
-            // Whoever waits for it, waits for the end of the chain.
-            RunEvent::RunSucceeded { successor: Some(_), .. } => {
-                (self.status, self.successor) = (Some(RunStatus::Succeeded), None);
-                self.goes_on = true;
-                self.active.clear();
-                self.children.clear();
-            }
-            RunEvent::RunSucceeded { output, successor: None } => {
-                let recorded = std::mem::take(&mut self.recorded);
-                let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
-                self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
-            }
-            RunEvent::RunFailed { failure } => {
-                let child_end = ChildEnd::Failed { failure: failure.clone() };
-                self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() }, child_end);
-            }
-            RunEvent::RunCancelled { reason } => {
-                let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
-                let child_end = ChildEnd::Cancelled { reason: reason.clone() };
-                self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
+            RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
+                self.follow_end(event);
             }
             RunEvent::AssetRecorded { asset, partition, version, .. } => self.record(asset, partition, *version),
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalInherited { .. }
+            | RunEvent::CallbackAwaited { .. }
+            | RunEvent::CallbackHeard { .. }
+            | RunEvent::CallbackAnswered { .. }
             | RunEvent::SuccessorChosen { .. }
             | RunEvent::SuccessorWithdrawn { .. }
             | RunEvent::SignalTaken { .. }
@@ -116,6 +101,23 @@ impl Story {
             | RunEvent::JoinClosing { .. }
             | RunEvent::BranchEnded { .. }
             | RunEvent::RunDescribed { .. } => {}
+        }
+    }
+
+    fn follow_end(&mut self, event: &RunEvent) {
+        if let RunEvent::RunSucceeded { output, successor } = event {
+            let recorded = std::mem::take(&mut self.recorded);
+            let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
+            self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
+            // Whoever waits for it, waits for the end of the chain.
+            self.goes_on = successor.is_some();
+        } else if let RunEvent::RunFailed { failure } = event {
+            let child_end = ChildEnd::Failed { failure: failure.clone() };
+            self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() }, child_end);
+        } else if let RunEvent::RunCancelled { reason } = event {
+            let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
+            let child_end = ChildEnd::Cancelled { reason: reason.clone() };
+            self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
         }
     }
 

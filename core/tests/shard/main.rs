@@ -7,6 +7,7 @@ mod bounds;
 mod branch_events;
 mod branches;
 mod by_hand;
+mod callbacks;
 mod calls;
 mod calls_assets;
 mod calls_end;

@@ -187,7 +187,7 @@ impl Audit {
                 {
                     Some(status)
                 }
-                RunEvent::RunTerminated { .. } => Some(status),
+                RunEvent::RunTerminated { .. } | RunEvent::CallbackAnswered { .. } => Some(status),
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -265,12 +265,15 @@ impl Audit {
                 | RunEvent::JoinClosing { .. }
                 | RunEvent::AssetResolved { .. }
                 | RunEvent::SuccessorChosen { .. }
+                | RunEvent::CallbackAwaited { .. }
+                | RunEvent::CallbackHeard { .. }
                 | RunEvent::RetryArmed { .. }
                 | RunEvent::RunDescribed { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
                 | RunEvent::SignalReceived { .. }
                 | RunEvent::SignalInherited { .. }
+                | RunEvent::CallbackAnswered { .. }
                 | RunEvent::SuccessorCalled { .. }
                 | RunEvent::SuccessorWithdrawn { .. }
                 | RunEvent::RunPaused { .. }

@@ -235,6 +235,8 @@ fn onward(retry: &Value) -> Value {
         {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry,
             "produces": [{"assetId": "site.step", "optional": true}]},
         {"id": "slow", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+        {"id": "gate", "action": {"kind": "callback", "key": "${{ input.left }}"}, "timeout": "3s", "heartbeatTimeout": "2s",
+            "allowFailure": true, "retry": {"maxAttempts": 2, "delay": "1s"}},
         {"id": "next", "action": {"kind": "continue_as", "version": "current", "input": input}}],
         "transitions": [{"from": "first", "to": "work"}, {"from": "work", "to": "next", "when": "input.left > 0"},
             {"from": "work", "to": "slow", "when": "input.left <= 0"}]})

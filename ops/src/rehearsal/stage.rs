@@ -332,6 +332,7 @@ impl<'c> Stage<'c> {
         if let Some(commit) = &decided.commit {
             self.story.note(commit).map_err(Stop::Contradiction)?;
             self.foresee_answers(commit);
+            self.foresee_callbacks(commit);
         }
         for effect in decided.effects {
             match effect {

@@ -6,6 +6,7 @@ mod as_of;
 mod batches;
 mod branches;
 mod browsers;
+mod callbacks;
 mod calls;
 mod commands;
 mod compensation;

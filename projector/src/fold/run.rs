@@ -61,6 +61,11 @@ impl Changes {
                 RunEvent::CompensationKept { .. } => {}
                 // Whoever asks for it reads the event.
                 RunEvent::SignalAnswered { .. } => {}
+                RunEvent::CallbackAwaited { node, attempt } => {
+                    self.traces.of(run, &node, attempt.get(), TraceStatus::Waiting);
+                }
+                // What he says stands in other events.
+                RunEvent::CallbackHeard { .. } | RunEvent::CallbackAnswered { .. } => {}
                 RunEvent::PersonAsked { .. }
                 | RunEvent::PersonAnswered { .. }
                 | RunEvent::PersonReassigned { .. }

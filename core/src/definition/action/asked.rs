@@ -1,7 +1,7 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
 use super::{
-    Action, COMPENSATION, Call, ContinueAs, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop,
+    Action, COMPENSATION, Call, Callback, ContinueAs, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop,
     queue_of_engine, queue_of_job,
 };
 use crate::QueueName;
@@ -49,6 +49,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -66,6 +67,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -89,12 +91,18 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => None,
         }
+    }
+
+    /// Returns what ends it from outside, where that does.
+    pub fn callback(&self) -> Option<&Callback> {
+        if let Execution::Callback(callback) = &self.execution { Some(callback) } else { None }
     }
 
     /// Returns as what the run goes on, where it does.
@@ -113,6 +121,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Asks(_)
@@ -131,6 +140,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -148,6 +158,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -166,6 +177,7 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -184,6 +196,7 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -199,6 +212,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(Pause::Until(_))
             | Execution::Listens(_)
@@ -220,6 +234,7 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
@@ -239,6 +254,7 @@ impl Action {
             | Execution::Group(_)
             // What it produces its child has recorded.
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => true,

@@ -6,6 +6,7 @@
 
 mod asked;
 mod call;
+mod callback;
 mod continue_as;
 mod execution;
 mod fail;
@@ -30,6 +31,7 @@ use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
 pub use call::{Call, CallEnd, OnChildFailure};
+pub use callback::{CALLBACK_SILENCE_MIN, Callback};
 pub use continue_as::{ContinueAs, SuccessorVersion};
 pub use execution::{BuiltIn, Execution, Pause};
 pub use human_input::{
@@ -40,7 +42,7 @@ pub(crate) use wait_signal::{SIGNAL, key_of as signal_key_of};
 pub use wait_signal::{SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 12] = [
+static KINDS: [&Kind; 13] = [
     &job::KIND,
     &http_request::KIND,
     &process::KIND,
@@ -50,6 +52,7 @@ static KINDS: [&Kind; 12] = [
     &wait_until::KIND,
     &wait_signal::KIND,
     &human_input::KIND,
+    &callback::KIND,
     &fail::KIND,
     &call::KIND,
     &continue_as::KIND,

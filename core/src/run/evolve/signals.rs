@@ -18,18 +18,6 @@ impl Fold<'_> {
         }
     }
 
-    /// Learns of the runs before and after it, and what it inherits.
-    pub(super) fn hear_of_chain(&mut self, event: &RunEvent, now: Timestamp) {
-        let number = self.waiting.mail().count_received();
-        let letter = if let RunEvent::SignalInherited { signal, name, key, payload } = event {
-            let (id, name, key, payload) = (*signal, name.clone(), key.clone(), payload.clone());
-            Some(Letter { id, name, key, payload, received_at: now, number, broadcast: false, update: false })
-        } else {
-            None
-        };
-        succession::learn(self, event, letter);
-    }
-
     /// Learns what was said, and who took it.
     pub(super) fn hear(&mut self, event: &RunEvent, now: Timestamp) {
         if let RunEvent::SignalReceived { signal, name, key, payload, broadcast, update } = event {
@@ -45,9 +33,23 @@ impl Fold<'_> {
             self.change_current(place, |current| {
                 if let Awaited::Signal(listening) = &mut current.awaits {
                     listening.taken = letter;
+                } else if let Awaited::Callback(calling) = &mut current.awaits {
+                    calling.listening.taken = letter;
                 }
             });
             self.list_if_ready(place);
         }
     }
+}
+
+/// Learns of the runs before and after it, and what it inherits.
+pub(super) fn hear_of_chain(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
+    let number = run.waiting.mail().count_received();
+    let letter = if let RunEvent::SignalInherited { signal, name, key, payload } = event {
+        let (id, name, key, payload) = (*signal, name.clone(), key.clone(), payload.clone());
+        Some(Letter { id, name, key, payload, received_at: now, number, broadcast: false, update: false })
+    } else {
+        None
+    };
+    succession::learn(run, event, now, letter);
 }

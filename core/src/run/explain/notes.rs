@@ -115,6 +115,9 @@ impl Notes {
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
             | RunEvent::SignalInherited { .. }
+            | RunEvent::CallbackAwaited { .. }
+            | RunEvent::CallbackHeard { .. }
+            | RunEvent::CallbackAnswered { .. }
             | RunEvent::SuccessorChosen { .. }
             | RunEvent::SuccessorCalled { .. }
             | RunEvent::SuccessorWithdrawn { .. }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person`, `successor` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input`, `successor` a `continue_as` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person`, `callback`, `successor` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input`, `callback` itself, `successor` a `continue_as` |
 //! | `hand` | what becomes of a node that somebody ends, or puts off, by hand |
 //! | `undo` | what undoes a node is kept, and how all of it is undone |
 //! | `outside` | what somebody outside says |
@@ -23,6 +23,7 @@
 mod assets;
 mod attempt;
 mod call;
+mod callback;
 mod end;
 mod fail;
 mod hand;
@@ -49,6 +50,7 @@ mod undo;
 
 pub(super) use attempt::shortened;
 pub(super) use call::{answer_call, depth_of};
+pub(super) use callback::call_back;
 pub(super) use hand::{
     By, complete as complete_node_by_hand, set_timer as set_timer_by_hand, skip as skip_node_by_hand,
 };

@@ -55,14 +55,19 @@ impl Kind for Listens<'_> {
     }
 
     fn withdraw(&self, step: &mut Step<'_, '_>) {
-        let taken = step.current_in_any_case().and_then(|current| current.taken()).cloned();
-        step.cancel();
-        // It is there again, for whoever waits for it.
-        if let Some(Letter { id, name, key, broadcast: false, .. }) = taken {
-            let said = AwaitedSignal { name, key };
-            let next = takers(step.decision.run(), &said, 1);
-            give(step.decision, next, id);
-        }
+        withdraw(step);
+    }
+}
+
+/// Lets go of a node; a signal that it has taken and not gone on with is given to whoever waits for it.
+pub(super) fn withdraw(step: &mut Step<'_, '_>) {
+    let taken = step.current_in_any_case().and_then(|current| current.taken()).cloned();
+    step.cancel();
+    // It is there again, for whoever waits for it.
+    if let Some(Letter { id, name, key, broadcast: false, .. }) = taken {
+        let said = AwaitedSignal { name, key };
+        let next = takers(step.decision.run(), &said, 1);
+        give(step.decision, next, id);
     }
 }
 
@@ -85,7 +90,7 @@ fn go_on(step: &mut Step<'_, '_>, wait: &WaitSignal) -> Result<(), Later> {
 }
 
 /// Answers the update that has come; returns whether the node goes on.
-fn reply(step: &mut Step<'_, '_>, wait: &WaitSignal, letter: &Letter) -> Result<bool, Later> {
+pub(super) fn reply(step: &mut Step<'_, '_>, wait: &WaitSignal, letter: &Letter) -> Result<bool, Later> {
     let made = match &wait.reply {
         None => Ok(Json::null()),
         Some(template) => {
@@ -156,7 +161,7 @@ fn awaited(step: &Step<'_, '_>, wanted: &SignalWanted) -> Result<AwaitedSignal, 
 }
 
 /// Takes a signal that came before anybody waited for it.
-fn take_what_has_come(step: &mut Step<'_, '_>) {
+pub(super) fn take_what_has_come(step: &mut Step<'_, '_>) {
     let Some(current) = step.current() else { return };
     let Some(wanted) = current.listens_for() else { return };
     let attempt = current.attempt;

@@ -138,6 +138,7 @@ impl Aggregate for Run {
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
             | RunCommand::AnswerPerson { .. }
+            | RunCommand::CallBack { .. }
             | RunCommand::ReassignPerson { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
@@ -149,6 +150,8 @@ impl Aggregate for Run {
             start.input.len_bytes()
         } else if let RunCommand::Signal { payload, .. } = wish {
             payload.len_bytes()
+        } else if let RunCommand::CallBack { said, .. } = wish {
+            said.len_bytes()
         } else if let RunCommand::AnswerPerson { value, .. } = wish {
             value.len_bytes()
         } else {
@@ -344,6 +347,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
         | RunCommand::AnswerPerson { .. }
+        | RunCommand::CallBack { .. }
         | RunCommand::ReassignPerson { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}

@@ -204,6 +204,8 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
             Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
+            Rejection::Run(RunRejection::CallbackNotFound) => Code::CallbackNotFound,
+            Rejection::Run(RunRejection::CallbackClosed) => Code::CallbackClosed,
             Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,
             Rejection::Run(RunRejection::TaskClosed) => Code::TaskClosed,
             Rejection::Run(RunRejection::NotAssigned) => Code::NotAssigned,

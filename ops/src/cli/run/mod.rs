@@ -2,6 +2,7 @@
 
 mod branches;
 mod bulk;
+mod callbacks;
 mod cancel;
 mod events;
 mod explain;
@@ -34,6 +35,8 @@ pub enum RunCommand {
     Get(get::GetSettings),
     /// List the items and turns of a run, in the order in which they began.
     Branches(branches::BranchesSettings),
+    /// List the attempts of a run that somebody outside ends, with the tokens by which he does.
+    Callbacks(callbacks::CallbacksSettings),
     /// Say why a run stands where it does: what it waits for, what decided, what was skipped, what could still fire.
     Explain(explain::ExplainSettings),
     /// Show what happened in a run.
@@ -72,6 +75,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::List(settings) => list::run(settings).await,
         RunCommand::Get(settings) => get::run(settings).await,
         RunCommand::Branches(settings) => branches::run(settings).await,
+        RunCommand::Callbacks(settings) => callbacks::run(settings).await,
         RunCommand::Explain(settings) => explain::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Export(settings) => export::run(settings).await,
