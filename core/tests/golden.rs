@@ -17,6 +17,10 @@ use headwater_core::workflow::WorkflowEvent;
 use headwater_core::{Attempt, DefinitionVersion, Json, Revision, Version};
 use serde_json::json;
 
+#[path = "golden_samples/callbacks.rs"]
+mod callbacks;
+#[path = "golden_samples/chains.rs"]
+mod chains;
 #[path = "golden_samples/hands.rs"]
 mod hands;
 #[path = "golden_samples/people.rs"]
@@ -112,6 +116,8 @@ fn samples() -> Vec<(&'static str, Event)> {
     let selected = WorkflowEvent::VersionSelected { version: DefinitionVersion::FIRST };
     let mut samples: Vec<_> = runs().into_iter().map(|(file, event)| (file, Event::Run(event))).collect();
     samples.extend(hands::hands().into_iter().map(|(file, event)| (file, Event::Run(event))));
+    samples.extend(callbacks::callbacks().into_iter().map(|(file, event)| (file, Event::Run(event))));
+    samples.extend(chains::chains().into_iter().map(|(file, event)| (file, Event::Run(event))));
     samples.extend(people::people().into_iter().map(|(file, event)| (file, Event::Run(event))));
     samples.extend(assets().into_iter().map(|(file, event)| (file, Event::Asset(event))));
     samples.push(("workflow-applied", Event::Workflow(applied)));

@@ -60,6 +60,9 @@ pub enum Code {
     UpdateNotFound,
     UpdateFailed,
     ReplyForgotten,
+    CallbackTokenInvalid,
+    CallbackNotFound,
+    CallbackClosed,
     TaskNotFound,
     TaskClosed,
     NotAssigned,
@@ -111,7 +114,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 85] = [
+pub const TABLE: [Entry; 88] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -168,6 +171,9 @@ pub const TABLE: [Entry; 85] = [
     entry(Code::UpdateNotFound, "update/not_found", 404, "the run has received no such update", "Check the run and the id; send the update."),
     entry(Code::UpdateFailed, "update/failed", 422, "the node that took the update could not answer it", "Correct what the update says or the definition's `reply`; `nodeError` is what the node failed with."),
     entry(Code::ReplyForgotten, "update/reply_forgotten", 410, "the update was answered so long ago that nobody knows any more with what", "Nothing: it was answered, and is not said again."),
+    entry(Code::CallbackTokenInvalid, "callback/token_invalid", 400, "it is not the token of a callback", "Copy the token whole: GET /runs/{runId}/callbacks lists those that are waited for."),
+    entry(Code::CallbackNotFound, "callback/not_found", 404, "no attempt waits for this callback, and none has", "Check the token; GET /runs/{runId}/callbacks lists those that are waited for."),
+    entry(Code::CallbackClosed, "callback/closed", 409, "the callback is closed: it was completed otherwise, its time is over, or it was withdrawn", "Nothing: nobody waits for it any more. A further attempt has a token of its own."),
     entry(Code::TaskNotFound, "task/not_found", 404, "nobody is asked anything there", "Check the run, the node with its branch, and the workspace; GET /tasks lists what is open."),
     entry(Code::TaskClosed, "task/closed", 409, "the task is closed: it was answered, its time is over, or it was withdrawn", "Nothing: nobody waits for it any more."),
     entry(Code::NotAssigned, "task/not_assigned", 403, "the task is assigned to other people", "Let one of its assignees answer, or reassign it."),

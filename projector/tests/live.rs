@@ -104,7 +104,7 @@ impl House {
     }
 
     fn end(&mut self, run: &mut Told) {
-        self.commit(run, RunEvent::RunSucceeded { output: Json::empty_object() });
+        self.commit(run, RunEvent::RunSucceeded { output: Json::empty_object(), successor: None });
     }
 
     /// Appends what was committed, without waiting until it is projected. Returns where it stands.

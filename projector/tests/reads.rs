@@ -132,9 +132,17 @@ fn tell() -> Told {
             1 => {
                 let (node, taken, tolerated) = ("report".parse().unwrap(), Vec::new(), true);
                 let node_failed = RunEvent::NodeFailed { node, failure, taken, tolerated };
-                commit(&mut shard, &mut dice, vec![node_failed, RunEvent::RunSucceeded { output: Json::null() }]);
+                commit(
+                    &mut shard,
+                    &mut dice,
+                    vec![node_failed, RunEvent::RunSucceeded { output: Json::null(), successor: None }],
+                );
             }
-            2..=3 => commit(&mut shard, &mut dice, vec![RunEvent::RunSucceeded { output: Json::of(&json!("done")) }]),
+            2..=3 => commit(
+                &mut shard,
+                &mut dice,
+                vec![RunEvent::RunSucceeded { output: Json::of(&json!("done")), successor: None }],
+            ),
             _ => {}
         }
         runs.push(run);

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 pub use actions::DescribedAction;
 pub use queue::QueueDepth;
-use replies::{Ends, ends, is_passing, named_epoch};
+use replies::{End, Ends, ends, is_passing, named_epoch};
 pub use runs::{ActiveRuns, DescribedRun};
 pub use stalled::STORES_NOTHING_MIN;
 use stalled::Stalls;
@@ -178,8 +178,28 @@ impl ShardClient {
         let ends = self.await_on_shard(run.shard(), &[run], within).await?;
         ends.into_iter()
             .next()
-            .map(|(_, status, position)| (status, position))
+            .map(|end| (end.status, end.position))
             .ok_or_else(|| ClientError::Indeterminate { shard: run.shard() })
+    }
+
+    /// Waits until a run has ended and no other goes on from it, at most `within` for all of them; returns the last of the chain.
+    ///
+    /// # Errors
+    /// As [`Self::await_run`].
+    pub async fn await_chain(
+        &self,
+        mut run: RunId,
+        within: Duration,
+    ) -> Result<(RunId, RunStatus, Position), ClientError> {
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ended = self.await_on_shard(run.shard(), &[run], left).await?.into_iter().next();
+            match ended.ok_or_else(|| ClientError::Indeterminate { shard: run.shard() })? {
+                End { successor: Some(successor), .. } => run = successor,
+                End { status, position, .. } => return Ok((run, status, position)),
+            }
+        }
     }
 
     /// Waits until all of these runs have ended, at most `within`; one frame to each shard.
@@ -193,7 +213,7 @@ impl ShardClient {
         }
         let waits = by_shard.iter().map(|(shard, runs)| self.await_on_shard(*shard, runs, within));
         let ends = futures_util::future::try_join_all(waits).await?;
-        Ok(ends.into_iter().flatten().map(|(run, status, _)| (run, status)).collect())
+        Ok(ends.into_iter().flatten().map(|end| (end.run, end.status)).collect())
     }
 
     /// Returns the epoch that a shard's owner writes, if anybody answers `within`. Costs the shard nothing; an owner

@@ -104,6 +104,8 @@ fn undoing(
         Execution::Fails { .. }
         | Execution::Each(_)
         | Execution::Group(_)
+        | Execution::Callback(_)
+        | Execution::Continues(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
         | Execution::Asks(_)

@@ -132,6 +132,7 @@ fn read(document: &Value, found: &Findings) -> Option<Definition> {
     header.output.uses.iter().for_each(|used| known.check_output(used));
     header.named.uses.iter().for_each(|used| known.check_start(used));
     let plan = plan?;
+    super::continuing::check(&drafts, &ids, &edges, (finally, &bodies), (document, found));
     super::joins::check(&drafts, &ids, &edges, &plan, found);
     if found.has_errors() || drafts.len() != ids.len() {
         return None;

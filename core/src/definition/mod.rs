@@ -44,6 +44,7 @@ mod action;
 mod charge;
 mod compensate;
 mod compile;
+mod continuing;
 mod contract;
 mod difference;
 mod document;
@@ -78,9 +79,9 @@ mod typed;
 mod unfold;
 
 pub use action::{
-    ASSIGNEES_MAX, Action, BuiltIn, Call, CallEnd, DESCRIPTION_BYTES_MAX, Execution, FORM_BYTES_MAX, HumanInput,
-    OnChildFailure, OnInvalid, Pause, SIGNALS_AWAITED_MAX, SignalWanted, TITLE_CHARS_MAX, WaitSignal, form_of,
-    queue_of_engine, queue_of_job,
+    ASSIGNEES_MAX, Action, BuiltIn, CALLBACK_SILENCE_MIN, Call, CallEnd, Callback, ContinueAs, DESCRIPTION_BYTES_MAX,
+    Execution, FORM_BYTES_MAX, HumanInput, OnChildFailure, OnInvalid, Pause, SIGNALS_AWAITED_MAX, SignalWanted,
+    SuccessorVersion, TITLE_CHARS_MAX, WaitSignal, form_of, queue_of_engine, queue_of_job,
 };
 pub(crate) use action::{SIGNAL, assignees_of, description_of, not_due, signal_key_of, title_of};
 pub(crate) use compensate::UNDONE;

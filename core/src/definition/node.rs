@@ -78,8 +78,10 @@ pub(super) fn read<'d>(fields: &mut Fields<'d>) -> (Option<Draft>, Option<Body<'
     });
     let is_group = action.as_ref().is_some_and(|(action, _)| action.is_group());
     // A run that is called tries its own nodes again, as a group does; what did not come in time is not waited for again.
-    let is_made_once =
-        |action: &Action| action.call().is_some() || action.listens().is_some() || action.asks().is_some();
+    let is_made_once = |action: &Action| {
+        let is_elsewhere = action.call().is_some() || action.continues().is_some() || action.callback().is_some();
+        is_elsewhere || action.listens().is_some() || action.asks().is_some()
+    };
     let is_made_once = action.as_ref().is_some_and(|(action, _)| is_made_once(action));
     let retry = policy::retry(fields, &mut uses).unwrap_or_else(|| RetryPolicy::by_default(is_group || is_made_once));
     let allow_failure = policy::tolerance(fields);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::document::Fields;
-use super::{Action, Join, OnNoRoute, ProblemCode, span};
+use super::{Action, CALLBACK_SILENCE_MIN, Join, OnNoRoute, ProblemCode, span};
 
 pub(super) use retry::read as retry;
 pub use retry::{Backoff, Failures, Jitter, Pace, RetryPolicy, RetryRule};
@@ -33,6 +33,13 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
             node.findings().warning(&node.below(name), ProblemCode::InvalidValue, message);
         }
     };
+    let calls_back = action.is_some_and(|action| action.callback().is_some());
+    if calls_back
+        && let (Some(name), Some(silence)) = (places[1], heartbeat_timeout.filter(|span| *span < CALLBACK_SILENCE_MIN))
+    {
+        let message = format!("a callback may be silent for a second at least, and not {silence:?}");
+        node.findings().error(&node.below(name), ProblemCode::InvalidValue, message);
+    }
     if action.is_some_and(|action| action.call().is_some()) {
         warn(places[1], "has no effect: the time of a call is its `timeout`");
     } else if action.is_some_and(|action| action.listens().is_some()) {
@@ -41,7 +48,7 @@ pub(super) fn timeouts(node: &mut Fields<'_>, action: Option<&Action>) -> (Optio
         places.into_iter().for_each(|name| warn(name, "has no effect: the time of people is the action's `due`"));
     } else if action.is_some_and(|action| action.for_each().is_some()) {
         // Refused beside a `forEach`, and said so already.
-    } else if action.is_some_and(|action| !action.has_worker() && !action.is_group()) {
+    } else if !calls_back && action.is_some_and(|action| !action.has_worker() && !action.is_group()) {
         places.into_iter().for_each(|name| warn(name, "has no effect: no worker carries this action out"));
     } else if timeout.zip(heartbeat_timeout).is_some_and(|(timeout, silence)| silence >= timeout) {
         warn(places[1], "has no effect: the node's `timeout` is over by then");

@@ -135,9 +135,10 @@ fn refused(action: &Action) -> Option<&'static str> {
         Execution::Inside { .. } | Execution::Fails { .. } => {
             Some("has no effect: the node is done inside the decision")
         }
-        Execution::Waits(_) | Execution::Listens(_) | Execution::Asks(_) => {
+        Execution::Callback(_) | Execution::Waits(_) | Execution::Listens(_) | Execution::Asks(_) => {
             Some("has no effect: a node that waits has no result")
         }
+        Execution::Continues(_) => Some("has no effect: the run ends with the node, and has no result of it"),
         Execution::Each(_) | Execution::Group(_) | Execution::Undoes => Some("belongs to the nodes within"),
     }
 }

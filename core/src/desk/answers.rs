@@ -136,13 +136,19 @@ impl<R> Answers<R> {
     }
 
     /// Tells those that wait for a run how it ended.
-    pub fn tell_end<T>(&mut self, run: RunId, status: RunStatus, position: Position, out: &mut Vec<Output<R, T>>) {
+    pub fn tell_end<T>(
+        &mut self,
+        run: RunId,
+        (status, successor): (RunStatus, Option<RunId>),
+        position: Position,
+        out: &mut Vec<Output<R, T>>,
+    ) {
         for place in self.watchers.of(run) {
-            self.reply(place, ShardReply::Ended { status, position }, out);
+            self.reply(place, ShardReply::Ended { status, position, successor }, out);
         }
         let (first, last) = (CommandId::from_uuid(uuid::Uuid::nil()), CommandId::from_uuid(uuid::Uuid::max()));
         for place in self.listeners.among((run, first)..=(run, last)) {
-            self.refuse(place, Rejection::Run(RunRejection::RunClosed { status }), out);
+            self.refuse(place, Rejection::Run(RunRejection::RunClosed { status, successor }), out);
         }
     }
 

@@ -8,8 +8,8 @@ use super::{Asker, Caller, Desk, FramePlace, Moment, Output, updates};
 use crate::action::Action;
 use crate::asset::Asset;
 use crate::protocol::{RUNS_LISTED_MAX, ShardReply, ShardRequest};
-use crate::run::{Run, RunDigest, RunRejection, RunsWanted, digest_of, live_context};
-use crate::shard::{AssetKey, QueueKey, Rejection, Shard};
+use crate::run::{Run, RunDigest, RunRejection, RunStatus, RunsWanted, callbacks_listed, digest_of, live_context};
+use crate::shard::{AssetKey, Position, QueueKey, Rejection, Shard};
 use crate::{BranchId, DefinitionVersion, RunId, ShardId, WorkspaceId};
 
 impl<R, T> Desk<R, T> {
@@ -47,7 +47,7 @@ impl<R, T> Desk<R, T> {
         let shard = self.owner.shard();
         let told = match asked {
             ShardRequest::Submit(submission) => return self.submit(Asker::Shard(place), *submission, None, at, out),
-            ShardRequest::AwaitRun { run } => return self.await_run(place, run, at, out),
+            ShardRequest::AwaitRun { run } => return await_run(self, place, run, at, out),
             ShardRequest::AwaitReply { workspace, run, update } => {
                 return updates::await_reply(self, place, (&workspace, run, update), at, out);
             }
@@ -65,6 +65,9 @@ impl<R, T> Desk<R, T> {
             ShardRequest::DigestRun { workspace, run } => {
                 return tell_of_run(self, place, |shard| digest(shard, &workspace, run), out);
             }
+            ShardRequest::ListCallbacks { workspace, run } => {
+                return tell_of_run(self, place, |shard| called_back(shard, &workspace, run), out);
+            }
             ShardRequest::ListRuns { workspace, wanted, after, most } => runs(shard, &workspace, &wanted, after, most),
             ShardRequest::DescribeQueue { workspace, queue } => counted(shard, &(workspace, queue)),
             ShardRequest::ListQuarantine { aggregate } => listed(shard, aggregate.as_ref()),
@@ -72,21 +75,28 @@ impl<R, T> Desk<R, T> {
         };
         self.answers.reply(place, told, out);
     }
+}
 
-    fn await_run(&mut self, place: FramePlace, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
-        let shard = self.owner.shard();
-        if shard.run(run).is_some() || shard.is_quarantined(run) {
-            return self.answers.watch(run, place, at.steady, out);
-        }
-        match self.owner.ended_run(run) {
-            // It ended in a bundle that is not durable yet; its release answers.
-            Some((_, None)) => self.answers.watch(run, place, at.steady, out),
-            Some((status, Some(position))) => self.answers.reply(place, ShardReply::Ended { status, position }, out),
-            // Where its start is refused, whoever waits asks again and is told.
-            None if self.parking.holds_up(run) => self.answers.watch(run, place, at.steady, out),
-            None => self.owner.hold(Caller(Asker::Watcher(place))),
-        }
+/// Tells how a run has ended, now or once it has.
+fn await_run<R, T>(desk: &mut Desk<R, T>, place: FramePlace, run: RunId, at: Moment, out: &mut Vec<Output<R, T>>) {
+    let shard = desk.owner.shard();
+    if shard.run(run).is_some() || shard.is_quarantined(run) {
+        return desk.answers.watch(run, place, at.steady, out);
     }
+    match desk.owner.ended_run(run) {
+        // It ended in a bundle that is not durable yet; its release answers.
+        Some((_, None)) => desk.answers.watch(run, place, at.steady, out),
+        Some((status, Some(position))) => {
+            desk.answers.reply(place, ended(shard, run, (status, position)), out);
+        }
+        // Where its start is refused, whoever waits asks again and is told.
+        None if desk.parking.holds_up(run) => desk.answers.watch(run, place, at.steady, out),
+        None => desk.owner.hold(Caller(Asker::Watcher(place))),
+    }
+}
+
+fn ended(shard: &Shard, run: RunId, (status, position): (RunStatus, Position)) -> ShardReply {
+    ShardReply::Ended { status, position, successor: shard.successor_of(run) }
 }
 
 /// Answers at once, or, to who wants proof that the shard can append, when an append has landed: one a second at most.
@@ -140,10 +150,20 @@ fn live(shard: &Shard, workspace: &WorkspaceId, run: RunId, tell: impl FnOnce(&R
             ShardReply::Refused { rejection: Rejection::Quarantined { reason } }
         }
         Some(_) | None => match shard.ended_run(run) {
-            Some(ended) => refused(RunRejection::RunClosed { status: ended.status }),
+            Some(ended) => {
+                refused(RunRejection::RunClosed { status: ended.status, successor: shard.successor_of(run) })
+            }
             None => refused(RunRejection::RunNotFound),
         },
     }
+}
+
+/// The attempts of a run that somebody outside ends.
+fn called_back(shard: &Shard, workspace: &WorkspaceId, run: RunId) -> ShardReply {
+    live(shard, workspace, run, |run| {
+        let callbacks = callbacks_listed(run);
+        ShardReply::Run { bytes: callbacks.len_bytes() as u64, context: Some(callbacks) }
+    })
 }
 
 /// The first runs that are meant, and how many are.

@@ -58,6 +58,7 @@ impl Sender {
             | ShardRequest::DescribeQueue { .. }
             | ShardRequest::DescribeRun { .. }
             | ShardRequest::DigestRun { .. }
+            | ShardRequest::ListCallbacks { .. }
             | ShardRequest::ListRuns { .. }
             | ShardRequest::ListQuarantine { .. }
             | ShardRequest::Release { .. }

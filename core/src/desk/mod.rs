@@ -201,7 +201,8 @@ impl<R, T> Desk<R, T> {
         }
         updates::replied(self, replied, out);
         for (run, status, position) in ended {
-            self.answers.tell_end(run, status, position, out);
+            let successor = self.owner.shard().successor_of(run);
+            self.answers.tell_end(run, (status, successor), position, out);
         }
     }
 

@@ -34,7 +34,9 @@ pub(super) fn await_reply<R, T>(
             ShardReply::Refused { rejection: Rejection::Quarantined { reason } }
         }
         None => match shard.ended_run(run) {
-            Some(ended) => refused(RunRejection::RunClosed { status: ended.status }),
+            Some(ended) => {
+                refused(RunRejection::RunClosed { status: ended.status, successor: shard.successor_of(run) })
+            }
             None => refused(RunRejection::RunNotFound),
         },
     };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Asker, InputVersion};
 use crate::expr::ConsumedAsset;
-use crate::{Json, NodeId, Revision, RunId};
+use crate::{CommandId, Json, NodeId, Revision, RunId, SignalKey, SignalName};
 
 /// The run that a run goes on from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,40 @@ pub enum Continuation {
         sandbox: bool,
     },
     /// That run ended so that this one goes on.
-    Successor {},
+    Successor {
+        /// The first run of the chain, which whoever waits for its end knows.
+        first: RunId,
+        /// How many runs of the chain were before it.
+        number: u32,
+        /// Versions that whoever called the first waits for, recorded before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recorded: Vec<InputVersion>,
+        /// How many signals it inherits, which follow.
+        #[serde(default, skip_serializing_if = "is_none")]
+        signals: u32,
+        /// How many bytes they have.
+        #[serde(default, skip_serializing_if = "has_none")]
+        signal_bytes: u64,
+    },
+}
+
+/// A signal that a run had received and that nobody had taken: whoever goes on from it has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inherited {
+    pub signal: CommandId,
+    pub name: SignalName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SignalKey>,
+    pub payload: Json,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+fn has_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a node came to in that run, for the node in the same place of this one.

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call::{Answer, CALL_DEPTH_MAX, Caller, ChildEnd};
 pub use consumption::{ResolveConsumption, Waiter};
-pub use continuation::{Continuation, ContinuedFrom, Recalled, RecalledResult};
+pub use continuation::{Continuation, ContinuedFrom, Inherited, Recalled, RecalledResult};
 pub use declaration::{ConsumerDeclaration, Declaration, ProducerDeclaration};
 
 pub use description::{Description, StartWishes};
@@ -70,6 +70,10 @@ pub enum ToRun {
     Memo { node: NodeAddress, digest: String, answer: MemoAnswer },
     /// How a call goes on.
     Answer { node: NodeAddress, attempt: Attempt, answer: Answer },
+    /// It inherits a signal of the run that it goes on from.
+    Inherit(Box<Inherited>),
+    /// The run that goes on from it has begun.
+    Succeeded { successor: RunId },
     /// The attempt that called it is over.
     Withdraw {
         reason: String,

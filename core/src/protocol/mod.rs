@@ -182,6 +182,8 @@ pub enum ShardRequest {
     /// By what an active run, as far as it is durable, is told from another folding of it. Releases that do not know the question do
     /// not answer it.
     DigestRun { workspace: WorkspaceId, run: RunId },
+    /// Which attempts of an active run somebody outside ends, with their tokens, as far as that is durable. Answered as the one before.
+    ListCallbacks { workspace: WorkspaceId, run: RunId },
     /// What is quarantined: one aggregate, or the first of all. Not fenced: for advice.
     ListQuarantine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,6 +230,7 @@ impl ShardRequest {
             | Self::DescribeQueue { .. }
             | Self::DescribeRun { .. }
             | Self::DigestRun { .. }
+            | Self::ListCallbacks { .. }
             | Self::ListRuns { .. }
             | Self::ListQuarantine { .. }
             | Self::Release { .. }
@@ -254,6 +257,9 @@ pub enum ShardReply {
     Ended {
         status: RunStatus,
         position: Position,
+        /// The run that goes on from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<RunId>,
     },
     /// An update was answered, and that is durable at this place or before.
     Replied {

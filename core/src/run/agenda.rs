@@ -352,6 +352,8 @@ fn takes_a_place(run: &Run, place: Place) -> bool {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)

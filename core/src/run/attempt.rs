@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunEvent;
+use super::callback::Calling;
 use super::mail::AwaitedSignal;
 use super::mail::Letter;
 use super::person::Asking;
+use crate::definition::Action;
 use crate::{Attempt, DefinitionVersion, Json, LeaseToken, Revision, RunId, SessionId, Timestamp, WorkerId};
 
 /// The one attempt of a node that may report (`RUN-3`).
@@ -43,29 +45,43 @@ pub(super) enum Awaited {
         /// Absent while it is not known which version that is of.
         version: Option<DefinitionVersion>,
     },
+    /// That it is known of which version the run is that this one goes on as.
+    Successor { run: RunId, version: Option<DefinitionVersion> },
     /// The first of these signals.
     Signal(Box<Listening>),
+    /// Somebody outside, who ends it.
+    Callback(Box<Calling>),
     /// What people answer.
     Person(Box<Asking>),
 }
 
-/// What an attempt waits for that waits for a signal.
-#[derive(Debug, Clone, PartialEq)]
+/// What an attempt waits for that waits for a signal. Checkpoints hold that of a callback as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Listening {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<AwaitedSignal>,
     /// It has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Letter>,
 }
 
 impl Awaited {
-    /// Returns what an attempt waits for that this event schedules; of a node that `asks` people, for them.
-    pub fn scheduled(event: &RunEvent, asks: bool) -> Self {
+    /// Returns what an attempt waits for that this event schedules; of a node whose action asks people, for
+    /// them, or for somebody outside; of one that has the
+    /// run go on as another, that it is known of which version, as far as it is not.
+    pub fn scheduled(event: &RunEvent, action: &Action, goes_on: Option<Option<DefinitionVersion>>) -> Self {
         let RunEvent::AttemptScheduled { wakes_at, handed_to, session, child, signals, .. } = event else {
             return Self::Room;
         };
         match child {
+            Some(run) if goes_on.is_some() => Self::Successor { run: *run, version: goes_on.flatten() },
             Some(run) => Self::Child { run: *run, version: None },
-            None if asks => Self::Person(Box::default()),
+            None if action.callback().is_some() => {
+                let listening = Listening { signals: signals.clone(), taken: None };
+                Self::Callback(Box::new(Calling { listening, heard_at: None }))
+            }
+            None if action.asks().is_some() => Self::Person(Box::default()),
             None if !signals.is_empty() => Self::Signal(Box::new(Listening { signals: signals.clone(), taken: None })),
             None => Self::of(*wakes_at, handed_to.clone(), *session),
         }
@@ -94,7 +110,9 @@ impl CurrentAttempt {
             Awaited::Room
             | Awaited::Worker { .. }
             | Awaited::Child { .. }
+            | Awaited::Successor { .. }
             | Awaited::Signal(_)
+            | Awaited::Callback(_)
             | Awaited::Person(_) => None,
         }
     }
@@ -108,7 +126,13 @@ impl CurrentAttempt {
     pub fn holder(&self) -> Option<(&WorkerId, Option<SessionId>)> {
         match &self.awaits {
             Awaited::Worker { held_by, session, .. } => Some((held_by, *session)),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) | Awaited::Person(_) => None,
+            Awaited::Room
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Signal(_)
+            | Awaited::Callback(_)
+            | Awaited::Person(_) => None,
         }
     }
 
@@ -116,13 +140,25 @@ impl CurrentAttempt {
     pub fn child(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
         match self.awaits {
             Awaited::Child { run, version } => Some((run, version)),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Signal(_) | Awaited::Person(_) => None,
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Successor { .. }
+            | Awaited::Signal(_)
+            | Awaited::Callback(_)
+            | Awaited::Person(_) => None,
         }
+    }
+
+    /// Returns the run that this one goes on as, and of which version that is, once it is known.
+    pub fn successor(&self) -> Option<(RunId, Option<DefinitionVersion>)> {
+        if let Awaited::Successor { run, version } = self.awaits { Some((run, version)) } else { None }
     }
 
     /// Returns the signals that it waits for, as long as none of them has come.
     pub fn listens_for(&self) -> Option<&[AwaitedSignal]> {
-        self.listening().filter(|listening| listening.taken.is_none()).map(|listening| &*listening.signals)
+        let open = |listening: &&Listening| listening.taken.is_none() && !listening.signals.is_empty();
+        self.listening().filter(open).map(|listening| &*listening.signals)
     }
 
     /// Returns the signal that it has taken.
@@ -133,9 +169,13 @@ impl CurrentAttempt {
     fn listening(&self) -> Option<&Listening> {
         match &self.awaits {
             Awaited::Signal(listening) => Some(listening),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Person(_) => {
-                None
-            }
+            Awaited::Callback(calling) => Some(&calling.listening),
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Person(_) => None,
         }
     }
 
@@ -143,20 +183,32 @@ impl CurrentAttempt {
     pub fn asking(&self) -> Option<&Asking> {
         match &self.awaits {
             Awaited::Person(asking) => Some(asking),
-            Awaited::Room | Awaited::Worker { .. } | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Signal(_) => {
-                None
-            }
+            Awaited::Room
+            | Awaited::Worker { .. }
+            | Awaited::Time(_)
+            | Awaited::Child { .. }
+            | Awaited::Successor { .. }
+            | Awaited::Callback(_)
+            | Awaited::Signal(_) => None,
         }
     }
 
-    /// Returns whether what it waits for of somebody outside has come: it goes on.
+    /// Returns what it waits for that somebody outside ends.
+    pub fn calling(&self) -> Option<&Calling> {
+        if let Awaited::Callback(calling) = &self.awaits { Some(calling) } else { None }
+    }
+
+    /// Returns whether what it waits for has come: it goes on.
     pub fn is_told(&self) -> bool {
-        self.taken().is_some() || self.asking().is_some_and(Asking::is_told)
+        self.successor().is_some_and(|(_, version)| version.is_some())
+            || self.taken().is_some()
+            || self.asking().is_some_and(Asking::is_told)
     }
 
     /// Returns whether it waits for a time, a signal or people.
     pub fn waits_outside(&self) -> bool {
-        self.wakes_at().is_some() || self.listens_for().is_some() || self.asking().is_some()
+        let is_for_others = self.listens_for().is_some() || self.asking().is_some();
+        self.wakes_at().is_some() || is_for_others || self.calling().is_some_and(|_| !self.is_told())
     }
 }
 
@@ -180,12 +232,17 @@ struct Stored {
     child: Option<RunId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     child_version: Option<DefinitionVersion>,
+    /// That run goes on from this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    succeeds: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     signals: Vec<AwaitedSignal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     taken: Option<Letter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     person: Option<Box<Asking>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback: Option<Box<Calling>>,
 }
 
 impl From<Stored> for CurrentAttempt {
@@ -202,12 +259,16 @@ impl From<Stored> for CurrentAttempt {
             started: was,
             child,
             child_version,
+            succeeds,
             signals,
             taken,
             person,
+            callback,
         } = stored;
         let mut awaits = match child {
+            Some(run) if succeeds => Awaited::Successor { run, version: child_version },
             Some(run) => Awaited::Child { run, version: child_version },
+            None if callback.is_some() => callback.map_or(Awaited::Room, Awaited::Callback),
             None if person.is_some() => person.map_or(Awaited::Room, Awaited::Person),
             None if !signals.is_empty() => Awaited::Signal(Box::new(Listening { signals, taken })),
             None => Awaited::of(wakes_at, held_by, session),
@@ -222,17 +283,23 @@ impl From<Stored> for CurrentAttempt {
 impl From<CurrentAttempt> for Stored {
     fn from(current: CurrentAttempt) -> Self {
         let (wakes_at, started) = (current.wakes_at(), current.is_started());
-        let (child, child_version) = current.child().map_or((None, None), |(run, version)| (Some(run), version));
-        let (mut listening, mut person) = (None, None);
+        let succeeds = current.successor().is_some();
+        let (child, child_version) =
+            current.child().or(current.successor()).map_or((None, None), |(run, version)| (Some(run), version));
+        let (mut listening, mut person, mut callback) = (None, None, None);
         let (held_by, session) = match current.awaits {
             Awaited::Worker { held_by, session, started: _ } => (Some(held_by), session),
-            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } => (None, None),
+            Awaited::Room | Awaited::Time(_) | Awaited::Child { .. } | Awaited::Successor { .. } => (None, None),
             Awaited::Signal(of) => {
                 listening = Some(*of);
                 (None, None)
             }
             Awaited::Person(asking) => {
                 person = Some(asking);
+                (None, None)
+            }
+            Awaited::Callback(calling) => {
+                callback = Some(calling);
                 (None, None)
             }
         };
@@ -250,9 +317,11 @@ impl From<CurrentAttempt> for Stored {
             started,
             child,
             child_version,
+            succeeds,
             signals,
             taken,
             person,
+            callback,
         }
     }
 }

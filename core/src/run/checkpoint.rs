@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::agenda::{Agenda, Todo, has_a_place};
+use super::callback::Callbacks;
 use super::evolve::Fold;
 use super::few::Few;
 use super::halt::{HaltRecord, Halts};
@@ -16,6 +17,7 @@ use super::recall::{self, Recall};
 use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
 use super::replies::Replies;
 use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
+use super::succession::Chain;
 use super::waiting::{Dealings, Waiting};
 use super::{Ending, RunEvent, RunStatus, Trigger};
 use crate::address::WorkflowKey;
@@ -74,6 +76,12 @@ pub(crate) struct RunRecord {
     /// What updates were answered with. Since format 3.
     #[serde(default, skip_serializing_if = "Replies::is_empty")]
     replies: Replies,
+    /// The runs before and after it. Since format 3.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    chain: Chain,
+    /// Which callbacks are over. Since format 3.
+    #[serde(default, skip_serializing_if = "Callbacks::is_empty")]
+    callbacks: Callbacks,
     /// What has still to begin, in its order. Since format 2, as the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agenda: Vec<TodoRecord>,
@@ -209,6 +217,8 @@ impl RunRecord {
             people: self.people,
             replies: self.replies,
             recall: Recall::restored(self.recall),
+            chain: self.chain,
+            callbacks: self.callbacks,
         };
         let mut run = Run {
             origin: Origin::of(self.id, definition, started, self.started_at),
@@ -337,6 +347,8 @@ impl Run {
             halts: waiting.halts().record(self.definition()),
             people: waiting.people().clone(),
             replies: waiting.replies().clone(),
+            chain: waiting.chain().clone(),
+            callbacks: waiting.callbacks().clone(),
             agenda: agenda.iter().map(|listed| todo(self, *listed)).collect(),
             ending: ending.as_deref().cloned(),
             branches: branches.ids().into_iter().filter_map(|id| branch(self, id)).collect(),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERS_MAX, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
-use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
+use super::{ANSWERS_MAX, CalledBack, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
+use crate::dialogue::{Answer, Inherited, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
 use crate::{
@@ -75,6 +75,15 @@ pub enum RunCommand {
         by: Actor,
         value: Json,
     },
+    /// Somebody outside ends an attempt, or says that it is under way; whoever has its token may. Said again as it was ended, it
+    /// changes nothing.
+    CallBack {
+        node: NodeAddress,
+        attempt: Attempt,
+        /// Of the token.
+        proof: CommandId,
+        said: CalledBack,
+    },
     /// Others are asked instead. The same of the workspace.
     ReassignPerson {
         workspace: WorkspaceId,
@@ -112,6 +121,14 @@ pub enum RunCommand {
     AnswerCall { node: NodeAddress, attempt: Attempt, answer: Answer },
     /// A memo answers a node that asked it.
     AnswerMemo { node: NodeAddress, digest: String, answer: MemoAnswer },
+    /// It inherits a signal of the run that it goes on from.
+    InheritSignal(Box<Inherited>),
+    /// The run that goes on from it has begun, or does not start.
+    HearSuccessor {
+        successor: RunId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<RunFailure>,
+    },
     /// Whoever called it does not wait for it any more.
     WithdrawRun {
         reason: String,
@@ -132,6 +149,8 @@ impl From<ToRun> for RunCommand {
             }
             ToRun::Answer { node, attempt, answer } => Self::AnswerCall { node, attempt, answer },
             ToRun::Memo { node, digest, answer } => Self::AnswerMemo { node, digest, answer },
+            ToRun::Inherit(inherited) => Self::InheritSignal(inherited),
+            ToRun::Succeeded { successor } => Self::HearSuccessor { successor, refusal: None },
             ToRun::Withdraw { reason, keeps } => Self::WithdrawRun { reason, keeps },
         }
     }
@@ -196,8 +215,13 @@ impl ReportOutcome {
 pub enum RunRejection {
     #[error("there is no such run")]
     RunNotFound,
-    #[error("the run has ended: {status}")]
-    RunClosed { status: super::RunStatus },
+    #[error("the run has ended: {status}{}", goes_on_as(*successor))]
+    RunClosed {
+        status: super::RunStatus,
+        /// The run that goes on from it, as far as that is remembered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<RunId>,
+    },
     #[error("the attempt is no longer current: it was reported, lost, timed out or cancelled")]
     StaleAttempt,
     #[error("the run's input does not fit the workflow: {message}")]
@@ -242,6 +266,11 @@ pub enum RunRejection {
     /// Somebody was first, it is too late, or the run went on without it.
     #[error("the task is closed: it was answered, its time is over, or it was withdrawn")]
     TaskClosed,
+    #[error("no attempt waits for this callback, and none has")]
+    CallbackNotFound,
+    /// Somebody was first, it is too late, or the run went on without it.
+    #[error("the callback is closed: it was completed otherwise, its time is over, or it was withdrawn")]
+    CallbackClosed,
     #[error("the task is assigned to other people")]
     NotAssigned,
     #[error("the same name has answered the task before")]
@@ -254,4 +283,8 @@ pub enum RunRejection {
     AnswersExhausted,
     #[error("the workflow has no version {version}")]
     DefinitionNotFound { version: DefinitionVersion },
+}
+
+fn goes_on_as(successor: Option<RunId>) -> String {
+    successor.map_or_else(String::new, |run| format!(", and goes on as the run {run}"))
 }

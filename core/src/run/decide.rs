@@ -12,7 +12,8 @@ use super::decision::Decision;
 use super::operate::operate;
 use super::recall;
 use super::state::{Run, Timer, check_targets};
-use super::step::{Step, answer_call, answer_memo, hear, minds_memo, shortened};
+use super::step::{Step, answer_call, answer_memo, call_back, hear, minds_memo, shortened};
+use super::succession;
 use super::{Ending, RunEvent, RunFailure, RunStatus};
 use crate::credit::Hands;
 use crate::definition::Definition;
@@ -118,7 +119,7 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         return Err(RunRejection::RunNotFound);
     }
     if run.status.is_terminal() {
-        return refuse_closed(run.status, &command);
+        return refuse_closed(run.status, None, &command);
     }
     // How it ends is certain, and nothing can come between but what is left of that.
     let is_cancel = matches!(command, RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. });
@@ -127,8 +128,10 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     let is_signal = matches!(command, RunCommand::Signal { .. });
     let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
     let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel);
+    let is_open = is_open || succession::hears(run, &command);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
-        return refuse_closed(ending.status(), &command);
+        let successor = run.waiting.chain().next().map(|next| next.run);
+        return refuse_closed(ending.status(), successor, &command);
     }
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
@@ -182,10 +185,12 @@ impl<'a> Decision<'a> {
                 self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
                 Ok(())
             }
-            said
-            @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
-                Ok(hear(self, said)?)
-            }
+            said @ (RunCommand::Signal { .. }
+            | RunCommand::AnswerPerson { .. }
+            | RunCommand::ReassignPerson { .. }
+            | RunCommand::InheritSignal(_)
+            | RunCommand::HearSuccessor { .. }) => Ok(hear(self, said)?),
+            RunCommand::CallBack { node, attempt, proof, said } => call_back(self, (node, attempt, proof), said)?,
             RunCommand::Operate { workspace: _, id, operation, reason } => Ok(operate(self, id, operation, reason)?),
             RunCommand::FireTimers {} => {
                 fire_timers(self);
@@ -277,7 +282,11 @@ fn fire_timers(decision: &mut Decision<'_>) {
 }
 
 /// A run that has ended refuses, except what can only be late news.
-fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent>, RunRejection> {
+fn refuse_closed(
+    status: RunStatus,
+    successor: Option<RunId>,
+    command: &RunCommand,
+) -> Result<Vec<RunEvent>, RunRejection> {
     match command {
         RunCommand::StartRun(_)
         | RunCommand::GrantAttempts { .. }
@@ -287,8 +296,11 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::InheritSignal(_)
+        | RunCommand::HearSuccessor { .. }
         | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
         | RunCommand::WithdrawRun { .. } => Ok(Vec::new()),
+        RunCommand::CallBack { .. } => Err(RunRejection::CallbackClosed),
         RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. } => Err(RunRejection::TaskClosed),
         RunCommand::ReportAttempt(_)
         | RunCommand::Recall { .. }
@@ -299,6 +311,6 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
         | RunCommand::CancelRun { .. }
-        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status }),
+        | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status, successor }),
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::compensation;
 use super::decision::Decision;
 use super::landing;
+use super::succession;
 use super::weight::NAMES_BYTES;
 use super::{RunEvent, RunFailure, RunStatus};
 use crate::Json;
@@ -50,7 +51,7 @@ impl Ending {
     /// Returns the end itself.
     pub fn into_event(self) -> RunEvent {
         match self {
-            Self::Succeeded { output } => RunEvent::RunSucceeded { output },
+            Self::Succeeded { output } => RunEvent::RunSucceeded { output, successor: None },
             Self::Failed { failure } => RunEvent::RunFailed { failure },
             Self::Cancelled { reason, keeps: _ } => RunEvent::RunCancelled { reason },
         }
@@ -68,7 +69,7 @@ impl Decision<'_> {
     /// It is certain once: what happens until the end changes nothing of it.
     pub fn end(&mut self, ending: Ending) {
         if self.run().ending.is_some() {
-            return;
+            return succession::withdraw(self, ending);
         }
         // Those that it has called are told whether they undo anything.
         let keeps = matches!(ending, Ending::Cancelled { keeps: true, .. });
@@ -91,6 +92,9 @@ impl Decision<'_> {
             || compensation::to_begin(self.run()).is_some()
             || self.run().is_before_finally()
         {
+            return;
+        }
+        if succession::hand_over(self) {
             return;
         }
         if landing::leave(self).is_err() {

@@ -145,6 +145,17 @@ pub enum RunEvent {
     },
     /// Three quarters of the time are over, and whoever is asked has not answered.
     PersonReminded { node: NodeAddress, attempt: Attempt },
+    /// An attempt waits for somebody outside, who has its token.
+    CallbackAwaited { node: NodeAddress, attempt: Attempt },
+    /// He gives a sign of life. Not every one is taken down.
+    CallbackHeard { node: NodeAddress, attempt: Attempt },
+    /// He has ended it, as the events before say.
+    CallbackAnswered {
+        /// Which only he knew.
+        callback: CommandId,
+        /// A hash of what he said.
+        said: u64,
+    },
     /// Which version is called is settled, and its run is told to start.
     ChildCalled { node: NodeAddress, attempt: Attempt, child: RunId, version: DefinitionVersion },
     /// An attempt is over before the run that it called is, or was refused: that one is cancelled. How the attempt ends stands
@@ -235,6 +246,26 @@ pub enum RunEvent {
     BranchClosing { branch: BranchId, failure: RunFailure },
     /// A `forEach` needs no more of its branches, or none can help it any more: those that are open are withdrawn.
     JoinClosing { node: NodeAddress, join: JoinClosing },
+    /// The run goes on as another one: it is certain that it ends well, which the next event says.
+    SuccessorChosen { node: NodeAddress, successor: RunId, workflow: Slug, version: DefinitionVersion, input: Json },
+    /// Nothing of the run is left to be done, and its successor is told to start. The end follows once that has begun.
+    SuccessorCalled { successor: RunId },
+    /// Nobody wants the successor any more.
+    SuccessorWithdrawn {
+        successor: RunId,
+        reason: String,
+        /// Nothing of what succeeds in it is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
+    /// A signal that the run before had received and nobody had taken: it is kept until a node takes it.
+    SignalInherited {
+        signal: CommandId,
+        name: SignalName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<SignalKey>,
+        payload: Json,
+    },
     /// Everything in a branch has ended.
     BranchEnded { branch: BranchId, outcome: BranchOutcome },
     /// The asset's own shard recorded what the node produced, under this version.
@@ -286,7 +317,12 @@ pub enum RunEvent {
         reason: Option<String>,
     },
     /// Every token ended and every produced asset is recorded.
-    RunSucceeded { output: Json },
+    RunSucceeded {
+        output: Json,
+        /// The run that goes on from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<RunId>,
+    },
     /// A node failed without a way on, the run took too long, or its output broke its schema.
     RunFailed { failure: RunFailure },
     /// Somebody asked for it.
@@ -309,6 +345,8 @@ impl RunEvent {
             | Self::PersonAnswered { node, .. }
             | Self::PersonReassigned { node, .. }
             | Self::PersonReminded { node, .. }
+            | Self::CallbackAwaited { node, .. }
+            | Self::CallbackHeard { node, .. }
             | Self::ChildCalled { node, .. }
             | Self::ChildWithdrawn { node, .. }
             | Self::AttemptGranted { node, .. }
@@ -326,11 +364,16 @@ impl RunEvent {
             | Self::JoinClosing { node, .. }
             | Self::NodeOverruled { node, .. }
             | Self::TimerChanged { node, .. }
+            | Self::SuccessorChosen { node, .. }
             | Self::AssetRecorded { node, .. } => Some(node),
             Self::RunStarted { .. }
             | Self::RunDescribed { .. }
             | Self::ResultsRecalled { .. }
             | Self::SignalReceived { .. }
+            | Self::SignalInherited { .. }
+            | Self::CallbackAnswered { .. }
+            | Self::SuccessorCalled { .. }
+            | Self::SuccessorWithdrawn { .. }
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }

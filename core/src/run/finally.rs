@@ -3,6 +3,7 @@
 use super::agenda::{Next, Todo};
 use super::compensation;
 use super::state::{Phase, Place, Run};
+use super::succession::next_or_wait;
 use crate::failure::RunFailure;
 
 impl Run {
@@ -36,7 +37,7 @@ impl Run {
 /// Says what a run does next whose end is certain.
 pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
     if run.waiting.halts().is_terminated() {
-        return Some(Next::Withdraw);
+        return next_or_wait(run);
     }
     if compensation::is_under_way(run) || run.is_at_finally() {
         return run.next_todo().map(Next::Do);
@@ -45,6 +46,6 @@ pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
     let next = compensation::to_begin(run).or_else(|| run.finally().filter(|_| run.is_before_finally()));
     Some(match next.filter(|_| is_withdrawn) {
         Some(place) => Next::Do(Todo::Begin(place)),
-        None => Next::Withdraw,
+        None => return next_or_wait(run),
     })
 }

@@ -1,10 +1,13 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+mod hearing;
+
 use super::compensation;
 use super::landing;
 use super::recall;
 use super::state::{Around, Phase, Place, Run};
+use super::succession;
 use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
 use crate::definition::RegionKind;
 use crate::{Attempt, BranchId, NodeAddress, NodeId, RunId};
@@ -73,11 +76,16 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         RunEvent::NodeCancelled { .. }
         | RunEvent::ChildWithdrawn { .. }
         | RunEvent::MemoLeft { .. }
+        | RunEvent::CallbackAnswered { .. }
         | RunEvent::BranchEnded { .. } => None,
+        RunEvent::SignalInherited { .. } | RunEvent::SuccessorCalled { .. } | RunEvent::SuccessorWithdrawn { .. } => {
+            (!succession::can_learn(run, event)).then_some("does not go on so")
+        }
         RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if leaves_undone(run) => Some("has still to undo"),
-        RunEvent::RunFailed { .. } if run.failure_of_finally().is_some() => None,
+        RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } if succession::can_end(run, event) => None,
         RunEvent::RunFailed { .. } => unless(RunStatus::Failed),
         RunEvent::RunCancelled { .. } => unless(RunStatus::Cancelled),
+        RunEvent::RunSucceeded { .. } if !succession::can_end(run, event) => Some("goes on as another"),
         RunEvent::RunSucceeded { .. } => {
             unless(RunStatus::Succeeded).or((run.branches.active() > 0).then_some("has active nodes"))
         }
@@ -113,6 +121,9 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::ItemsListed { .. }
         | RunEvent::BranchesOpened { .. }
         | RunEvent::BranchClosing { .. }
+        | RunEvent::SuccessorChosen { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
         RunEvent::RunPaused { node, .. } => {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, false))
@@ -126,11 +137,13 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.or(run.waiting.mail().has_received(*signal).then_some("has received it"))
         }
         // What was made before is recorded while something runs whatever the end.
-        RunEvent::AssetRecorded { .. } => {
-            let is_under_way = run.is_at_finally() || compensation::is_under_way(run);
-            ending.filter(|_| !is_under_way).map(|(_, stands)| stands)
-        }
+        RunEvent::AssetRecorded { .. } => ending.filter(|_| !hears_of_records(run)).map(|(_, stands)| stands),
     }
+}
+
+/// Whether what was made before is recorded while the run ends.
+fn hears_of_records(run: &Run) -> bool {
+    run.is_at_finally() || compensation::is_under_way(run) || run.waiting.chain().next().is_some()
 }
 
 /// Whether this was done before, and may have been undone since.
@@ -270,18 +283,14 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::AttemptScheduled { .. } => {
             matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Retrying { .. } | Current(_))
         }
-        RunEvent::SignalTaken { attempt, .. } => {
-            phase.current().is_some_and(|current| current.attempt == *attempt && current.listens_for().is_some())
-        }
-        RunEvent::SignalAnswered { attempt, signal, .. } => {
-            let taken =
-                phase.current().filter(|current| current.attempt == *attempt).and_then(|current| current.taken());
-            taken.is_some_and(|letter| letter.update && letter.id == *signal)
-        }
-        RunEvent::PersonAsked { attempt, .. } => asks(phase, *attempt, false),
-        RunEvent::PersonAnswered { attempt, .. }
-        | RunEvent::PersonReassigned { attempt, .. }
-        | RunEvent::PersonReminded { attempt, .. } => asks(phase, *attempt, true),
+        RunEvent::SignalTaken { .. }
+        | RunEvent::SignalAnswered { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
+        | RunEvent::PersonAsked { .. }
+        | RunEvent::PersonAnswered { .. }
+        | RunEvent::PersonReassigned { .. }
+        | RunEvent::PersonReminded { .. } => hearing::can_hear(phase, event),
         RunEvent::ChildCalled { attempt, child, .. } => awaits(phase, *attempt, *child, false),
         RunEvent::ChildWithdrawn { attempt, child, .. } => awaits(phase, *attempt, *child, true),
         RunEvent::AttemptGranted { .. } | RunEvent::AttemptReturned { .. } | RunEvent::AttemptStarted { .. } => {
@@ -312,11 +321,17 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
             Around(around) => around.is_idle(),
             phase => phase.is_active(),
         },
-        RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } => matches!(phase, Succeeded),
+        RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } | RunEvent::SuccessorChosen { .. } => {
+            matches!(phase, Succeeded)
+        }
         RunEvent::RunStarted { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::ResultsRecalled { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::SignalInherited { .. }
+        | RunEvent::CallbackAnswered { .. }
+        | RunEvent::SuccessorCalled { .. }
+        | RunEvent::SuccessorWithdrawn { .. }
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
@@ -332,16 +347,10 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
 /// Whether a node is at this attempt, which waits for this child, called or not.
 fn awaits(phase: &Phase, attempt: Attempt, child: RunId, called: bool) -> bool {
     phase.current().is_some_and(|current| {
-        let awaited = current.child();
+        let awaited = current.child().or(current.successor());
         current.attempt == attempt
             && awaited.is_some_and(|(run, version)| run == child && (called || version.is_none()))
     })
-}
-
-/// Whether a node is at this attempt, which waits for people, asked or to be asked.
-fn asks(phase: &Phase, attempt: Attempt, asked: bool) -> bool {
-    let current = phase.current().filter(|current| current.attempt == attempt && !current.is_told());
-    current.and_then(|current| current.asking()).is_some_and(|asking| asking.task.is_some() == asked)
 }
 
 /// Whether such a node can learn this: children are a call's,
@@ -354,15 +363,18 @@ fn is_of_its_kind(run: &Run, place: Place, event: &RunEvent) -> bool {
         RunEvent::BranchesOpened { .. } | RunEvent::NodeSkipped { .. } | RunEvent::NodeCancelled { .. }
     );
     let lists = matches!(event, RunEvent::ItemsListed { .. });
-    let is_called = node.action.call().is_some();
+    let is_called = node.action.call().is_some() || node.action.continues().is_some();
     let has_child = !matches!(event, RunEvent::AttemptScheduled { child, .. } if child.is_some() != is_called);
     let listens = node.action.listens().is_some();
     let has_signals = if let RunEvent::AttemptScheduled { signals, .. } = event {
-        signals.is_empty() != listens
+        let has_key = node.action.callback().is_some_and(|callback| callback.key.is_some());
+        signals.is_empty() != (listens || has_key)
     } else if let RunEvent::SignalTaken { signal, .. } = event {
         run.waiting.mail().keeps(*signal)
     } else if let RunEvent::SignalAnswered { signal, .. } = event {
         !run.waiting.replies().has(*signal)
+    } else if let RunEvent::SuccessorChosen { .. } = event {
+        node.action.continues().is_some() && succession::can_learn(run, event)
     } else if let RunEvent::PersonAnswered { answer, .. } = event {
         run.waiting.people().what_said(*answer).is_none()
     } else {

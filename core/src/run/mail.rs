@@ -139,6 +139,11 @@ impl Mail {
         self.letters().map(|letter| &letter.payload)
     }
 
+    /// Returns what nobody has taken, in the order in which it came.
+    pub fn kept(&self) -> impl Iterator<Item = &Letter> {
+        self.0.iter().flat_map(|bag| &bag.kept)
+    }
+
     fn letters(&self) -> impl Iterator<Item = &Letter> {
         self.0.iter().flat_map(|bag| bag.kept.iter().chain(&bag.broadcast))
     }
@@ -153,11 +158,10 @@ impl Mail {
         self.0.as_ref().map_or(0, |bag| bag.received.len())
     }
 
-    /// Whether one more of so many bytes can be kept.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
-        let Some(bag) = &self.0 else { return true };
-        let kept: usize = bag.kept.iter().map(|letter| letter.payload.len_bytes()).sum();
-        bag.kept.len() < SIGNALS_KEPT_MAX && kept + bytes <= SIGNALS_KEPT_BYTES_MAX
+    /// Whether one more of so many bytes can be kept beside those that are still to come.
+    pub fn has_room_for(&self, bytes: usize, (coming, coming_bytes): (usize, usize)) -> bool {
+        let kept: usize = self.kept().map(|letter| letter.payload.len_bytes()).sum();
+        self.count() + coming < SIGNALS_KEPT_MAX && kept + coming_bytes + bytes <= SIGNALS_KEPT_BYTES_MAX
     }
 
     /// Returns what has come first of these.

@@ -24,6 +24,8 @@
 //! | `mail` | what was said to it, and who waits for what |
 //! | `replies` | what updates were answered with |
 //! | `person` | what people are asked, and what they have answered |
+//! | `succession` | how it goes on as another run |
+//! | `callback` | which attempts somebody outside ends, and by what |
 //! | `landing` | what memos hear of nodes that asked them |
 //! | `history` | what was seen of a run at some moment |
 //! | `snapshot` | what is kept of that by a policy, and when |
@@ -41,6 +43,7 @@ mod agenda;
 mod attempt;
 mod branching;
 mod budget;
+mod callback;
 mod checkpoint;
 mod command;
 mod compensation;
@@ -74,11 +77,17 @@ mod standing;
 mod state;
 mod status;
 mod step;
+mod succession;
 mod waiting;
 mod wanted;
 mod weight;
 
 pub use budget::{Budget, DECISION_BYTES_MAX, DECISION_STORED_MAX, RunLimits};
+pub(crate) use callback::listed as callbacks_listed;
+pub use callback::{
+    CALLBACK_SIGNAL, CALLBACKS_KEPT_MAX, CallbackToken, CalledBack, NoCallbackToken, awaited as awaited_callback,
+    read as read_callback,
+};
 pub(crate) use checkpoint::RunRecord;
 pub use command::{Grant, Report, ReportOutcome, RunCommand, RunRejection};
 pub(crate) use decide::complete_input_within;
@@ -120,7 +129,7 @@ pub(crate) use waiting::Move;
 pub use wanted::RunsWanted;
 
 pub use crate::dialogue::{
-    CalledBy, Continuation, ContinuedFrom, Description, INPUT_BYTES_MAX, Recalled, RecalledResult,
+    CalledBy, Continuation, ContinuedFrom, Description, INPUT_BYTES_MAX, Inherited, Recalled, RecalledResult,
 };
 pub use crate::dialogue::{StartRun, StartWishes, Trigger};
 pub use crate::failure::{DETAILS_BYTES_MAX, RunFailure, check_details};

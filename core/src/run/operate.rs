@@ -99,7 +99,7 @@ fn pause(
 ) -> Result<(), RunRejection> {
     let run = decision.run();
     if let Some(ending) = run.ending() {
-        return Err(RunRejection::RunClosed { status: ending.status() });
+        return Err(RunRejection::RunClosed { status: ending.status(), successor: None });
     }
     if !is_halted(decision, node.as_ref())? {
         decision.emit(RunEvent::RunPaused { operation, node, reason });

@@ -6,6 +6,7 @@ use super::landing;
 use super::recall;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
+use super::succession::{self, first_of};
 use super::{ProducedAsset, RunEvent};
 use crate::definition::{CallEnd, Execution};
 use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
@@ -23,6 +24,8 @@ pub enum RunEffect {
     ToMemo { index: u64, digest: String, said: MemoCommand },
     /// Another run hears of it.
     ToRun { run: RunId, said: ToRun },
+    /// The run that goes on from it hears of it; `index` tells apart what one event says.
+    ToSuccessor { index: u64, run: RunId, said: ToRun },
     /// A workflow of the run's workspace is asked which version of it is current.
     AskVersion { index: u64, workflow: Slug, caller: Caller },
     /// Whoever holds an attempt of the node should stop.
@@ -33,8 +36,7 @@ pub enum RunEffect {
 pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnMut(RunEffect)) {
     let mut index = 0;
     let mut to_asset = |asset: &AssetId, said: AssetCommand| {
-        let asset = asset.clone();
-        follows(RunEffect::ToAsset { index, asset, said });
+        follows(RunEffect::ToAsset { index, asset: asset.clone(), said });
         index += 1;
     };
     match event {
@@ -58,18 +60,15 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 follows(RunEffect::CancelTasks { node: node.clone() });
             }
         }
-        RunEvent::NodeFailed { node, .. } => {
-            // One asset was refused; the node waits for its others no longer.
-            if run.find(node).is_none_or(|place| run.node(place).attempts == 0) {
-                forget_waiters(run, node, &mut to_asset);
-            }
-        }
-        RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => {
-            ask_version(run, node, *attempt, 0, follows)
-        }
+        // One asset was refused; the node waits for its others no longer.
+        RunEvent::NodeFailed { node, .. } if has_not_begun(run, node) => forget_waiters(run, node, &mut to_asset),
+        RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => ask_which(run, node, *attempt, 0, follows),
         RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
-        RunEvent::RunStarted { .. } => tell_caller(run, ChildEnd::Started {}, follows),
+        RunEvent::RunStarted { .. } => tell_of_start(run, follows),
+        RunEvent::SuccessorCalled { .. } | RunEvent::SuccessorWithdrawn { .. } => {
+            succession::follows(run, event, follows)
+        }
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
             if let Some((producer, child)) = ends_of(run, event) {
                 end_producer(run, producer, &mut to_asset);
@@ -80,6 +79,11 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::AssetResolved { .. }
         | RunEvent::MemoCleared { .. }
         | RunEvent::SignalReceived { .. }
+        | RunEvent::SignalInherited { .. }
+        | RunEvent::CallbackAwaited { .. }
+        | RunEvent::CallbackHeard { .. }
+        | RunEvent::CallbackAnswered { .. }
+        | RunEvent::SuccessorChosen { .. }
         | RunEvent::CompensationKept { .. }
         | RunEvent::SignalTaken { .. }
         | RunEvent::RunPaused { .. }
@@ -98,6 +102,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::AttemptFailed { .. }
         | RunEvent::RetryArmed { .. }
         | RunEvent::NodeSucceeded { .. }
+        | RunEvent::NodeFailed { .. }
         | RunEvent::NodeSkipped { .. }
         | RunEvent::RunEnding { .. }
         | RunEvent::ItemsListed { .. }
@@ -110,9 +115,21 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
     }
 }
 
-/// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it.
+/// Tells of the start of a run: the one that goes on in it, or who called it.
+fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) {
+    if !succession::tell_of_start(run, follows) {
+        tell_caller(run, ChildEnd::Started {}, follows);
+    }
+}
+
+fn has_not_begun(run: &Run, node: &NodeAddress) -> bool {
+    run.find(node).is_none_or(|place| run.node(place).attempts == 0)
+}
+
+/// How a run that ends has ended, for whoever waits for an asset of it, and whoever called it. Where another goes on from it they wait
+/// for the end of that.
 fn ends_of(run: &Run, event: &RunEvent) -> Option<(ProducerEnd, ChildEnd)> {
-    if let RunEvent::RunSucceeded { output } = event {
+    if let RunEvent::RunSucceeded { output, successor: None } = event {
         let recorded = run.assets.promised().to_vec();
         return Some((ProducerEnd::Succeeded, ChildEnd::Succeeded { output: output.clone(), recorded }));
     }
@@ -179,19 +196,22 @@ fn forget_waiters(run: &Run, node: &NodeAddress, to_asset: &mut impl FnMut(&Asse
 }
 
 /// Asks which version an attempt calls, where that is not said and not settled.
-fn ask_version(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
+fn ask_which(run: &Run, node: &NodeAddress, attempt: Attempt, index: u64, follows: &mut impl FnMut(RunEffect)) {
     let Some(place) = run.find(node) else { return };
     let is_open = run.current(place).is_some_and(|current| {
-        current.attempt == attempt && current.child().is_some_and(|(_, version)| version.is_none())
+        let awaited = current.child().or(current.successor());
+        current.attempt == attempt && awaited.is_some_and(|(_, version)| version.is_none())
     });
-    if let Some(call) = run.definition().node(place.node).action.call().filter(|_| is_open) {
+    let action = &run.definition().node(place.node).action;
+    let successor = action.continues().map(|continues| continues.workflow.as_ref().unwrap_or(run.workflow()));
+    if let Some(workflow) = action.call().map(|call| &call.workflow).or(successor).filter(|_| is_open) {
         let caller = Caller { run: run.id(), node: node.clone(), attempt };
-        follows(RunEffect::AskVersion { index, workflow: call.workflow.clone(), caller });
+        follows(RunEffect::AskVersion { index, workflow: workflow.clone(), caller });
     }
 }
 
 /// Has a run cancelled that a node does not wait for any more.
-fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
+pub(super) fn withdraw(run: &Run, child: RunId, keeps: bool, follows: &mut impl FnMut(RunEffect)) {
     let reason = format!("the run {} does not wait for it any more", run.id());
     follows(RunEffect::ToRun { run: child, said: ToRun::Withdraw { reason, keeps } });
 }
@@ -234,7 +254,7 @@ fn start_of_child(run: &Run, address: &NodeAddress, child: RunId, version: Defin
 
 /// Tells the node that called the run of what it waits for: the run's start, or its end.
 fn tell_caller(run: &Run, end: ChildEnd, follows: &mut impl FnMut(RunEffect)) {
-    let answered = answer_to_caller(run.id(), run.origin.trigger(), end);
+    let answered = answer_to_caller(first_of(run), run.origin.trigger(), end);
     if let Some((parent, said)) = answered {
         follows(RunEffect::ToRun { run: parent, said });
     }
@@ -264,7 +284,7 @@ pub(crate) fn answer_to_caller(child: RunId, trigger: &Trigger, end: ChildEnd) -
 fn end_producer(run: &Run, end: ProducerEnd, to_asset: &mut impl FnMut(&AssetId, AssetCommand)) {
     match run.origin.trigger() {
         Trigger::Materialize { asset, .. } => {
-            to_asset(asset, AssetCommand::EndProducer { run: run.id(), end });
+            to_asset(asset, AssetCommand::EndProducer { run: first_of(run), end });
         }
         Trigger::Manual {} | Trigger::Call(_) => {}
     }
@@ -291,6 +311,8 @@ fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
         | Execution::Each(_)
         | Execution::Group(_)
         | Execution::Calls(_)
+        | Execution::Callback(_)
+        | Execution::Continues(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
         | Execution::Asks(_)
@@ -338,8 +360,8 @@ pub fn outstanding(run: &Run, follows: &mut impl FnMut(RunEffect)) {
                 }
             }
             // That a child starts is not said again: one that has ended long ago would start once more.
-            Phase::Current(current) if current.child().is_some() && run.goes_on(place) => {
-                ask_version(run, &run.address(place), current.attempt, index, follows);
+            Phase::Current(current) if current.child().or(current.successor()).is_some() && run.goes_on(place) => {
+                ask_which(run, &run.address(place), current.attempt, index, follows);
                 index -= 1;
             }
             Phase::AwaitingMemo(awaited) if !awaited.cleared && run.goes_on(place) => {

@@ -45,7 +45,7 @@ impl Decision<'_> {
         let is_last = self.definition().finally.is_none();
         let is_bad_end_last = is_last && self.run().branches.kept().is_empty();
         let event = match output {
-            Ok(output) if is_last => RunEvent::RunSucceeded { output },
+            Ok(output) if is_last => RunEvent::RunSucceeded { output, successor: None },
             Ok(output) => RunEvent::RunEnding { ending: Ending::Succeeded { output } },
             Err(failure) if !is_bad_end_last => {
                 self.fail(failure);

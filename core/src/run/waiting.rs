@@ -1,6 +1,7 @@
 //! Which attempts of a run wait for a worker, and for which queue; and for what is said to it.
 
 use super::Run;
+use super::callback::Callbacks;
 use super::few::Few;
 use super::halt::Halts;
 use super::mail::Mail;
@@ -8,6 +9,7 @@ use super::person::People;
 use super::recall::Recall;
 use super::replies::Replies;
 use super::state::Place;
+use super::succession::Chain;
 use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
@@ -32,6 +34,10 @@ pub(super) struct Dealings {
     pub replies: Replies,
     /// What it knows of the run that it goes on from.
     pub recall: Recall,
+    /// The runs before and after it.
+    pub chain: Chain,
+    /// Which callbacks are over.
+    pub callbacks: Callbacks,
 }
 
 /// Those of a run that nobody has dealt with.
@@ -41,6 +47,8 @@ static NONE: Dealings = Dealings {
     people: People::NONE,
     replies: Replies::NONE,
     recall: Recall::NONE,
+    chain: Chain::NONE,
+    callbacks: Callbacks::NONE,
 };
 
 /// One attempt begins to wait, or does not any more.
@@ -80,6 +88,16 @@ impl Waiting {
     /// Returns what the run knows of the one that it goes on from.
     pub fn recall(&self) -> &Recall {
         &self.dealings().recall
+    }
+
+    /// Returns the runs before and after it.
+    pub fn chain(&self) -> &Chain {
+        &self.dealings().chain
+    }
+
+    /// Returns which callbacks are over.
+    pub fn callbacks(&self) -> &Callbacks {
+        &self.dealings().callbacks
     }
 
     fn dealings(&self) -> &Dealings {

@@ -35,13 +35,14 @@ macro_rules! storable {
             Self::RunStarted { input, .. }
             | Self::AttemptScheduled { input: Some(input), .. }
             | Self::MemoAsked { input: Some(input), .. } => Some(input),
-            Self::SignalReceived { payload, .. } => Some(payload),
+            Self::SignalReceived { payload, .. } | Self::SignalInherited { payload, .. } => Some(payload),
+            Self::SuccessorChosen { input, .. } => Some(input),
             Self::PersonAnswered { value, .. } => Some(value),
             Self::ItemsListed { items, .. } => Some(items),
             Self::ResultsRecalled { results, .. } => Some(results),
             Self::CompensationKept { input, .. } => Some(input),
             Self::NodeSucceeded { output, .. }
-            | Self::RunSucceeded { output }
+            | Self::RunSucceeded { output, .. }
             | Self::RunEnding { ending: Ending::Succeeded { output } }
             | Self::BranchEnded { outcome: BranchOutcome::Succeeded { output, .. }, .. } => Some(output),
             Self::AttemptScheduled { input: None, .. }
@@ -61,6 +62,11 @@ macro_rules! storable {
             | Self::NodeAwaitedAssets { .. }
             | Self::AssetResolved { .. }
             | Self::SignalTaken { .. }
+            | Self::CallbackAwaited { .. }
+            | Self::CallbackHeard { .. }
+            | Self::CallbackAnswered { .. }
+            | Self::SuccessorCalled { .. }
+            | Self::SuccessorWithdrawn { .. }
             | Self::SignalAnswered { .. }
             | Self::PersonAsked { .. }
             | Self::PersonReassigned { .. }
@@ -133,6 +139,7 @@ impl RunEvent {
             | Self::RunResumed { reason, .. }
             | Self::NodeOverruled { reason, .. }
             | Self::TimerChanged { reason, .. } => reason.as_ref().map_or(0, String::len),
+            Self::SuccessorWithdrawn { reason, .. } => reason.len(),
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::SignalAnswered { reply, .. } => reply.len_bytes(),
             Self::PersonAsked { task, .. } => task.len_bytes(),
@@ -146,6 +153,12 @@ impl RunEvent {
             | Self::MemoCleared { .. }
             | Self::MemoLeft { .. }
             | Self::SignalReceived { .. }
+            | Self::CallbackAwaited { .. }
+            | Self::CallbackHeard { .. }
+            | Self::CallbackAnswered { .. }
+            | Self::SignalInherited { .. }
+            | Self::SuccessorChosen { .. }
+            | Self::SuccessorCalled { .. }
             | Self::SignalTaken { .. }
             | Self::RunSucceeded { .. }
             | Self::RunEnding { ending: Ending::Succeeded { .. } }

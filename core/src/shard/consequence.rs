@@ -1,18 +1,26 @@
 //! What follows for the sender of a command from its answer, to be delivered in the answer's place.
 
 use super::{AssetKey, Command, Granted, Rejection, Submission};
-use crate::CommandId;
 use crate::asset::{AssetCommand, ProducerEnd};
-use crate::dialogue::{Answer, Asker, Caller, MemoAnswer, MemoCommand};
+use crate::dialogue::{Answer, Asker, Caller, Continuation, ContinuedFrom, MemoAnswer, MemoCommand};
 use crate::memo::MemoKey;
 use crate::run::{RunCommand, RunFailure, RunRejection, StartRun, Trigger};
 use crate::workflow::{WorkflowCommand, WorkflowRejection};
+use crate::{CommandId, RunId};
 
 impl Submission {
     /// Returns what follows for its sender when it is refused: a producer that cannot even start has failed, and so has a call;
     /// a memo that told somebody to make a result is told that there is none.
     pub fn refused(&self, rejection: &Rejection) -> Option<Self> {
         let command = match &self.command {
+            Command::Run { run, command: RunCommand::StartRun(start) } if before(start).is_some() => {
+                let failure = RunFailure::new(
+                    "successor_not_started",
+                    format!("the run does not go on as the workflow {}: {rejection}", start.workflow),
+                );
+                let command = RunCommand::HearSuccessor { successor: *run, refusal: Some(failure) };
+                Command::Run { run: before(start)?, command }
+            }
             Command::Run { run, command: RunCommand::StartRun(start) } => match &start.trigger {
                 Trigger::Materialize { asset, .. } => {
                     let key = AssetKey { workspace: start.workspace.clone(), asset: asset.clone() };
@@ -83,6 +91,14 @@ impl Submission {
         };
         let id = CommandId::derived(&[b"granted", self.id.as_uuid().as_bytes()]);
         Some(Self::new(id, command))
+    }
+}
+
+/// Returns the run that waits for one that goes on from it to begin.
+fn before(start: &StartRun) -> Option<RunId> {
+    match start.wishes.as_ref()?.continued.as_ref()? {
+        ContinuedFrom { run, how: Continuation::Successor { .. }, .. } => Some(*run),
+        ContinuedFrom { .. } => None,
     }
 }
 

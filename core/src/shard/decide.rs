@@ -1,5 +1,6 @@
 //! How a command finds its aggregate, and what its commit is.
 
+use super::chains::addressed;
 use super::held::room_for_values;
 use super::lane::Hearing;
 use super::shelf::Told;
@@ -49,7 +50,8 @@ impl Shard {
                 Hearing::Heard => return Ok(Decided::default()),
             }
         }
-        self.set_aside_what_is_broken(&submission);
+        let submission = addressed(self, submission);
+        kinds::set_aside_what_is_broken(self, &submission);
         match self.park(&submission) {
             Some(parked) => parked,
             None => self.decide_now(submission, now, hands),

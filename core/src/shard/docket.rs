@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::chains::Chains;
 use super::held::Held;
 use super::lines::Lines;
 use super::turns::Turns;
@@ -18,6 +19,8 @@ pub(super) struct Docket {
     pub(super) lines: Lines,
     /// The runs that go on by themselves.
     pub(super) turns: Turns,
+    /// Which runs of chains go on.
+    pub(super) chains: Chains,
     /// How much memory the large values of runs take.
     pub(super) held: Held,
 }

@@ -60,6 +60,10 @@ impl Effect {
                 let command = Command::Run { run: other, command: said.into() };
                 Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, 0, command)))
             }
+            RunEffect::ToSuccessor { index, run: other, said } => {
+                let command = Command::Run { run: other, command: said.into() };
+                Self::Submit(Box::new(Submission::following(&AggregateId::Run(run.id()), revision, index, command)))
+            }
             RunEffect::AskVersion { index, workflow, caller } => {
                 let key = WorkflowKey { workspace: run.workspace().clone(), workflow };
                 let command = Command::Workflow { key, command: WorkflowCommand::NameCurrent { caller } };

@@ -35,7 +35,7 @@ use crate::{DefinitionVersion, Json, Revision, RunId, Timestamp};
 
 pub(super) use self::record::{put, record};
 pub(super) use self::run::worker_bytes;
-pub(super) use self::start::{holder_of, start_hash};
+pub(super) use self::start::{holder_of, set_aside_what_is_broken, start_hash};
 
 /// A wish and the aggregate it is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@
 //! | `incarnation` | how a shard begins anew after a hold, and what others send it again |
 //! | `fold` | how history becomes state, and what of it is corrupt |
 //! | `docket` | what a shard has to do without being asked |
+//! | `chains` | which run of a chain goes on now |
 //! | `lines` | which runs wait for workers, and whose turn it is |
 //! | `turns` | which runs have more to do than one decision took, and whose turn it is |
 //! | `memory` | what a shard remembers of what is over |
@@ -33,6 +34,7 @@
 //! | `story` | what is known of a run that cannot be folded |
 
 mod bundle;
+mod chains;
 mod checkpoint;
 mod command;
 mod compiled;

@@ -226,11 +226,13 @@ impl Refolding {
     /// What such an end says to other runs: to the one that called it, and those that it has called.
     fn said_to_runs(&self, id: RunId, trigger: &Trigger, failure: &RunFailure, first: u64) -> Vec<Effect> {
         let ended = self.story.child_end.clone().unwrap_or_else(|| ChildEnd::Failed { failure: failure.clone() });
+        let known = self.story.known_as(id);
         let reason = format!("the run {id} does not wait for it any more");
         let withdraw = |child: &RunId| (*child, ToRun::Withdraw { reason: reason.clone(), keeps: false });
         // Whether it was told of the start already is not known; the first answer counts.
-        let told = [ChildEnd::Started {}, ended].into_iter().filter_map(|end| answer_to_caller(id, trigger, end));
-        let said = told.chain(self.story.children.values().map(withdraw));
+        let told = [ChildEnd::Started {}, ended].into_iter().filter_map(|end| answer_to_caller(known, trigger, end));
+        let told = told.filter(|_| !self.story.goes_on);
+        let said = told.chain(self.story.children.values().chain(&self.story.successor).map(withdraw));
         let submit = |(index, (run, said)): (u64, (RunId, ToRun))| {
             let command = Command::Run { run, command: said.into() };
             Effect::Submit(Box::new(Submission::following(&AggregateId::Run(id), self.last.next(), index, command)))
@@ -259,8 +261,10 @@ impl Refolding {
             to_asset(asset, AssetCommand::ForgetWaiter { waiter: Waiter { run: *id, node: node.clone() } });
         }
         match trigger {
-            Trigger::Materialize { asset, .. } => to_asset(asset, AssetCommand::EndProducer { run: *id, end }),
-            Trigger::Manual {} | Trigger::Call(_) => {}
+            Trigger::Materialize { asset, .. } if !self.story.goes_on => {
+                to_asset(asset, AssetCommand::EndProducer { run: self.story.known_as(*id), end });
+            }
+            Trigger::Materialize { .. } | Trigger::Manual {} | Trigger::Call(_) => {}
         }
         // Of one that has landed the memo takes no notice.
         for (node, digest) in &self.story.asked {

@@ -112,6 +112,11 @@ impl Shard {
         self.definitions.document(key, version)
     }
 
+    /// Returns as what a run goes on that has ended, as long as that is remembered.
+    pub fn successor_of(&self, id: RunId) -> Option<RunId> {
+        self.memory.ended.successor(id)
+    }
+
     /// Returns how a run ended, as long as that is remembered.
     pub fn ended_run(&self, id: RunId) -> Option<EndedRun> {
         self.memory.ended(id)

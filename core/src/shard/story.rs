@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Record, Release};
 use crate::asset::ProducerEnd;
-use crate::dialogue::{ChildEnd, InputVersion};
+use crate::dialogue::{ChildEnd, Continuation, InputVersion};
 use crate::run::{RunEvent, RunFailure, RunStatus};
 use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
 
@@ -25,6 +25,10 @@ pub(super) struct Story {
     pub recorded: Vec<InputVersion>,
     /// The runs that it has called and waits for.
     pub children: BTreeMap<NodeAddress, RunId>,
+    /// The run that goes on from it, told to start.
+    pub successor: Option<RunId>,
+    /// It has ended, and that one goes on.
+    pub goes_on: bool,
 }
 
 impl Story {
@@ -60,24 +64,20 @@ impl Story {
             RunEvent::AttemptFailed { node, .. } | RunEvent::ChildWithdrawn { node, .. } => {
                 self.children.remove(node);
             }
-            RunEvent::RunSucceeded { output } => {
-                let recorded = std::mem::take(&mut self.recorded);
-                let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
-                self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
-            }
-            RunEvent::RunFailed { failure } => {
-                let child_end = ChildEnd::Failed { failure: failure.clone() };
-                self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() }, child_end);
-            }
-            RunEvent::RunCancelled { reason } => {
-                let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
-                let child_end = ChildEnd::Cancelled { reason: reason.clone() };
-                self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
+            RunEvent::SuccessorCalled { successor } => self.successor = Some(*successor),
+            RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
+                self.follow_end(event);
             }
             RunEvent::AssetRecorded { asset, partition, version, .. } => self.record(asset, partition, *version),
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
             | RunEvent::SignalReceived { .. }
+            | RunEvent::SignalInherited { .. }
+            | RunEvent::CallbackAwaited { .. }
+            | RunEvent::CallbackHeard { .. }
+            | RunEvent::CallbackAnswered { .. }
+            | RunEvent::SuccessorChosen { .. }
+            | RunEvent::SuccessorWithdrawn { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
@@ -105,6 +105,23 @@ impl Story {
         }
     }
 
+    fn follow_end(&mut self, event: &RunEvent) {
+        if let RunEvent::RunSucceeded { output, successor } = event {
+            let recorded = std::mem::take(&mut self.recorded);
+            let child_end = ChildEnd::Succeeded { output: output.clone(), recorded };
+            self.end(RunStatus::Succeeded, ProducerEnd::Succeeded, child_end);
+            // Whoever waits for it, waits for the end of the chain.
+            self.goes_on = successor.is_some();
+        } else if let RunEvent::RunFailed { failure } = event {
+            let child_end = ChildEnd::Failed { failure: failure.clone() };
+            self.end(RunStatus::Failed, ProducerEnd::Failed { failure: failure.clone() }, child_end);
+        } else if let RunEvent::RunCancelled { reason } = event {
+            let failure = RunFailure::new("cancelled", format!("the producing run was cancelled: {reason}"));
+            let child_end = ChildEnd::Cancelled { reason: reason.clone() };
+            self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
+        }
+    }
+
     /// Notes a version that its caller was promised.
     fn record(&mut self, asset: &AssetId, partition: &Option<PartitionKey>, version: Version) {
         let is_promised = |start: &RunEvent| matches!(start, RunEvent::RunStarted { trigger, .. } if trigger.promised().contains(asset));
@@ -119,6 +136,7 @@ impl Story {
         (self.status, self.ended, self.child_end) = (Some(status), Some(end), Some(child_end));
         self.active.clear();
         self.children.clear();
+        self.successor = None;
     }
 
     /// A run that was released goes on, or has ended, as its record says.
@@ -127,6 +145,17 @@ impl Story {
             (self.status, self.ended, self.child_end) = (None, None, None);
         } else if let Record::Ended { status, .. } = &release.record {
             self.status = Some(*status);
+        }
+    }
+
+    /// Returns as which run those know it that wait for its end: the first of its chain.
+    pub fn known_as(&self, id: RunId) -> RunId {
+        match &self.start {
+            Some(RunEvent::RunStarted { continued: Some(continued), .. }) => match continued.how {
+                Continuation::Successor { first, .. } => first,
+                Continuation::Retry {} | Continuation::Restart { .. } | Continuation::Fork { .. } => id,
+            },
+            Some(_) | None => id,
         }
     }
 

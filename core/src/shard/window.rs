@@ -133,6 +133,8 @@ pub(super) struct EndedRuns {
     by_id: FxHashMap<RunId, EndedRun>,
     keyed: VecDeque<(Timestamp, RunId)>,
     unkeyed: VecDeque<(Timestamp, RunId)>,
+    /// As what those of them go on that do.
+    successors: FxHashMap<RunId, RunId>,
     /// When the newest run started that was ever forgotten.
     forgotten: Option<Timestamp>,
 }
@@ -174,6 +176,7 @@ impl EndedRuns {
 
     fn forget(&mut self, id: RunId, now: Timestamp, bounds: &Bounds) {
         self.by_id.remove(&id);
+        self.successors.remove(&id);
         // What says that it starts later than that was made by a clock that nobody can go by.
         let kept_for = u64::try_from(bounds.kept_for.as_micros()).unwrap_or(u64::MAX);
         let latest = Timestamp::from_micros(now.as_micros().saturating_sub(kept_for));
@@ -192,7 +195,7 @@ impl EndedRuns {
 
     /// Returns the runs with a key and those without, each the longest ended first: for a checkpoint.
     pub fn entries(&self) -> [Vec<EndedEntry>; 2] {
-        let Self { by_id, keyed, unkeyed, forgotten: _ } = self;
+        let Self { by_id, keyed, unkeyed, successors: _, forgotten: _ } = self;
         [keyed, unkeyed].map(|order| {
             let ended = order.iter().filter_map(|(at, id)| Some((*at, *id, by_id.get(id)?)));
             ended
@@ -201,12 +204,36 @@ impl EndedRuns {
         })
     }
 
-    pub fn restored([keyed, unkeyed]: [Vec<EndedEntry>; 2], forgotten: Option<Timestamp>) -> Self {
+    pub fn restored(
+        [keyed, unkeyed]: [Vec<EndedEntry>; 2],
+        successors: Vec<(RunId, RunId)>,
+        forgotten: Option<Timestamp>,
+    ) -> Self {
         let order = |entries: &[EndedEntry]| entries.iter().map(|(id, at, ..)| (*at, *id)).collect();
         let (keyed_order, unkeyed_order) = (order(&keyed), order(&unkeyed));
         let ended = keyed.into_iter().chain(unkeyed);
         let by_id = ended.map(|(id, _, status, version, start_hash)| (id, EndedRun { status, version, start_hash }));
-        Self { by_id: by_id.collect(), keyed: keyed_order, unkeyed: unkeyed_order, forgotten }
+        let successors = successors.into_iter().collect();
+        Self { by_id: by_id.collect(), keyed: keyed_order, unkeyed: unkeyed_order, successors, forgotten }
+    }
+
+    /// Notes as what a run goes on that is remembered.
+    pub fn goes_on_as(&mut self, id: RunId, successor: RunId) {
+        if self.by_id.contains_key(&id) {
+            self.successors.insert(id, successor);
+        }
+    }
+
+    /// Returns as what a run goes on that has ended, as long as that is remembered.
+    pub fn successor(&self, id: RunId) -> Option<RunId> {
+        self.successors.get(&id).copied()
+    }
+
+    /// Returns all of them, sorted: for a checkpoint.
+    pub fn successors(&self) -> Vec<(RunId, RunId)> {
+        let mut all: Vec<_> = self.successors.iter().map(|(id, successor)| (*id, *successor)).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Returns the runs with a key, the longest ended first.

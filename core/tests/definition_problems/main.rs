@@ -4,6 +4,7 @@ use headwater_core::definition::compile;
 use serde_json::{Value, json};
 
 mod compensation;
+mod continuing;
 mod people;
 mod policies;
 mod regions;

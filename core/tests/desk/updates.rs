@@ -72,7 +72,7 @@ fn who_waits_for_a_reply_hears_it_once_it_is_durable() {
     room.awaits(8, "acme", run, 3);
     let said = room.says(run, 4, "last");
     room.commands(9, vec![said]);
-    let closed = refused(RunRejection::RunClosed { status: RunStatus::Succeeded });
+    let closed = refused(RunRejection::RunClosed { status: RunStatus::Succeeded, successor: None });
     assert_eq!(room.replies(8), Some(vec![closed]), "the run has ended without it");
 }
 

@@ -427,7 +427,7 @@ pub fn runs() -> Vec<(&'static str, RunEvent)> {
         ("branch-failed", ended(BranchOutcome::Failed { failure: failure() })),
         ("branch-cancelled", ended(BranchOutcome::Cancelled {})),
         ("branch-turned", ended(BranchOutcome::Turned { again: true })),
-        ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})) }),
+        ("run-succeeded", RunEvent::RunSucceeded { output: Json::of(&json!({"pack": {"ok": true}})), successor: None }),
         ("run-failed", RunEvent::RunFailed { failure: failure() }),
         ("run-ending-failed", RunEvent::RunEnding { ending: Ending::Failed { failure: failure() } }),
         (

@@ -150,7 +150,7 @@ fn parameters_see_what_a_body_binds_and_hide_none_of_it() {
     let run = world.start("w", json!({}));
     while world.go_on().is_some() {}
     let ended = world.commits.iter().flat_map(|commit| &commit.events).find_map(|event| match event {
-        Event::Run(headwater_core::run::RunEvent::RunSucceeded { output }) => Some(output.as_str().to_owned()),
+        Event::Run(headwater_core::run::RunEvent::RunSucceeded { output, .. }) => Some(output.as_str().to_owned()),
         _ => None,
     });
     assert_eq!(ended.as_deref(), Some("[[2,1],[4,2]]"), "{}", world.timeline(run));

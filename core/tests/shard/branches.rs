@@ -86,6 +86,9 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::RefuseAsset { .. }
             | RunCommand::AcknowledgeAsset { .. }
             | RunCommand::AnswerCall { .. }
+            | RunCommand::CallBack { .. }
+            | RunCommand::InheritSignal(_)
+            | RunCommand::HearSuccessor { .. }
             | RunCommand::AnswerMemo { .. }
             | RunCommand::WithdrawRun { .. }
             | RunCommand::StartRun(_)

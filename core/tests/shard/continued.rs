@@ -99,7 +99,7 @@ fn out(node: &str) -> ReportOutcome {
 fn output(world: &World, run: RunId) -> Value {
     let commits = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
     let last = commits.flat_map(|commit| &commit.events).last().unwrap();
-    let Event::Run(RunEvent::RunSucceeded { output }) = last else { panic!("{last:?}") };
+    let Event::Run(RunEvent::RunSucceeded { output, .. }) = last else { panic!("{last:?}") };
     output.to_value()
 }
 

@@ -1,7 +1,7 @@
 //! Laws: whatever happens, folding is deciding, ends are final, and the same story gives the same facts.
 
 use headwater_core::memo::{MEMOS, Memo, MemoKey};
-use headwater_core::run::{Budget, RunCommand};
+use headwater_core::run::{Budget, CallbackToken, CalledBack, RunCommand, awaited_callback};
 use headwater_core::shard::{Command, Effect, Shard};
 use headwater_core::task::Task;
 use headwater_core::{Json, RunId, Timestamp};
@@ -94,8 +94,7 @@ fn for_each(at: usize, how: u8) -> Value {
 fn forward_graphs() -> impl Strategy<Value = Value> {
     let node = (0..7_u8, 0..6_u8, any::<u8>(), 1..3_u32);
     proptest::collection::vec(node, 1..8).prop_map(|nodes| {
-        let mut documents = Vec::new();
-        let mut transitions = Vec::new();
+        let (mut documents, mut transitions, mut goes_on) = (Vec::new(), Vec::new(), false);
         for (at, (action, join, edges, attempts)) in nodes.iter().enumerate() {
             let action = match action {
                 0 => json!("noop"),
@@ -110,7 +109,12 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
                 2 if edges & 0x04 != 0 => json!({"kind": "human_input", "title": "n is ${{ input.n }}", "due": "9s",
                     "form": {"type": "integer", "maximum": 120}, "quorum": attempts,
                     "onInvalid": if edges & 0x20 == 0 { "fail" } else { "refuse" }}),
+                2 if edges & 0x02 != 0 => json!({"kind": "callback", "key": at % 3}),
                 2 => json!({"kind": "sleep", "duration": "5s"}),
+                3 if edges & 0x40 != 0 => {
+                    goes_on = true;
+                    json!({"kind": "continue_as", "input": {"n": "${{ input.n / 2 - 1 }}"}})
+                }
                 3 => json!({"kind": "fail", "code": "meant", "message": "n is ${{ input.n }}"}),
                 _ => json!({"kind": "job", "jobSlug": "work"}),
             };
@@ -120,8 +124,11 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             } else if node["action"]["kind"] != "fail" {
                 node["retry"] = json!({"maxAttempts": attempts, "backoff": "fixed", "delay": "1s"});
                 node["onNoRoute"] = json!("end");
-                if node["action"]["kind"] == "wait_signal" {
+                if node["action"]["kind"] == "wait_signal" || node["action"]["kind"] == "callback" {
                     node["timeout"] = json!("9s");
+                }
+                if node["action"]["kind"] == "callback" {
+                    node["heartbeatTimeout"] = json!("6s");
                 }
                 if edges & 0x40 != 0 {
                     node["retry"]["maxDuration"] = json!(format!("{attempts}s"));
@@ -171,7 +178,11 @@ fn forward_graphs() -> impl Strategy<Value = Value> {
             }
             documents.push(node);
         }
-        let document = json!({"slug": "any", "nodes": documents, "transitions": transitions});
+        let mut document = json!({"slug": "any", "nodes": documents, "transitions": transitions});
+        if goes_on {
+            // Whoever goes on from it does so for a while.
+            document["inputSchema"] = json!({"properties": {"n": {"minimum": 0}}});
+        }
         racing(&document).unwrap_or(document)
     })
 }
@@ -216,6 +227,25 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
                 }
             }
             (2, _) => runs.push(world.start("any", json!({"n": step}))),
+            (3, _) if which % 5 == 4 => {
+                let run = runs[which % runs.len()];
+                let node = format!("n{}", which % 8).parse().unwrap();
+                let token = world.shard.run(run).and_then(|run| awaited_callback(run, &node));
+                let said = match step % 3 {
+                    0 => CalledBack::Alive {},
+                    1 => CalledBack::Output { output: Json::of(step) },
+                    _ => CalledBack::Error {
+                        code: "chance".into(),
+                        message: String::new(),
+                        permanent: false,
+                        details: None,
+                    },
+                };
+                if let Some(CallbackToken { run, node, attempt, proof }) = token {
+                    let command = RunCommand::CallBack { node, attempt, proof, said: said.clone() };
+                    world.decide(Command::Run { run, command }).unwrap();
+                }
+            }
             (3, _) if which % 3 == 1 => {
                 let by = headwater_core::Actor::Claimed(["ada", "bo"][which % 2].parse().unwrap());
                 let command = RunCommand::AnswerPerson {

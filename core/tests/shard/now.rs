@@ -13,7 +13,9 @@ fn outputs(world: &World) -> Vec<(String, Value, String)> {
         Event::Run(RunEvent::NodeSucceeded { node, output, .. }) => {
             Some((node.to_string(), output.to_value(), time.to_string()))
         }
-        Event::Run(RunEvent::RunSucceeded { output }) => Some(("run".to_owned(), output.to_value(), time.to_string())),
+        Event::Run(RunEvent::RunSucceeded { output, .. }) => {
+            Some(("run".to_owned(), output.to_value(), time.to_string()))
+        }
         _ => None,
     });
     said.collect()

@@ -240,7 +240,7 @@ fn a_run_that_is_terminated_ends_at_once_wherever_it_is() {
     assert_eq!(world.timeline(run), "started a:try1 TERMINATED ENDING(cancelled) a:cancelled CANCELLED");
     is_the_same_from_checkpoints(&world, run);
     let again = operate(&mut world, run, Operation::Terminate {});
-    assert_eq!(again, Err(RunRejection::RunClosed { status: RunStatus::Cancelled }));
+    assert_eq!(again, Err(RunRejection::RunClosed { status: RunStatus::Cancelled, successor: None }));
     // While it runs what runs whatever the end, which it does not go on with.
     let (mut world, run) = run_of(&document);
     let task = world.tasks().remove(0);

@@ -55,7 +55,7 @@ fn what_cannot_be_is_named_and_quarantines() {
     let learned: Vec<Event> = world.commits.iter().flat_map(|commit| commit.events.clone()).collect();
     let node = |name: &str| name.parse().unwrap();
     let (nowhere, cancelled) = (node("nowhere"), |name| RunEvent::NodeCancelled { node: node(name) });
-    let succeeded = RunEvent::RunSucceeded { output: Json::null() };
+    let succeeded = RunEvent::RunSucceeded { output: Json::null(), successor: None };
     let ending = RunEvent::RunEnding { ending: Ending::Cancelled { reason: "enough".into(), keeps: false } };
     let failed = RunEvent::RunFailed { failure: RunFailure::new("boom", "it broke") };
     let mut cases: Vec<(Vec<RunEvent>, String)> = vec![

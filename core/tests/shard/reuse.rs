@@ -38,7 +38,7 @@ fn end(world: &mut World, output: Value) {
 pub fn output(world: &World, run: RunId) -> Option<String> {
     let events = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
     events.flat_map(|commit| &commit.events).find_map(|event| match event {
-        Event::Run(RunEvent::RunSucceeded { output }) => Some(output.as_str().to_owned()),
+        Event::Run(RunEvent::RunSucceeded { output, .. }) => Some(output.as_str().to_owned()),
         _ => None,
     })
 }

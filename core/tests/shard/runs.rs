@@ -157,7 +157,7 @@ fn an_attempt_that_takes_too_long_is_over_and_its_late_report_is_refused() {
     world.fire_timers();
     assert_eq!(world.timeline(run), "started a:try1 a:failed(timeout) a:dead(timeout) FAILED(timeout)");
     let late = world.report(&task, ok(json!(1))).unwrap_err();
-    assert_eq!(late, refused(RunRejection::RunClosed { status: RunStatus::Failed }));
+    assert_eq!(late, refused(RunRejection::RunClosed { status: RunStatus::Failed, successor: None }));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn cancelling_ends_the_run_at_once_and_only_once() {
     let cancel = || Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
     world.decide(cancel()).unwrap();
     assert_eq!(world.timeline(run), "started a:try1 a:cancelled CANCELLED");
-    let closed = refused(RunRejection::RunClosed { status: RunStatus::Cancelled });
+    let closed = refused(RunRejection::RunClosed { status: RunStatus::Cancelled, successor: None });
     assert_eq!(world.decide(cancel()).unwrap_err(), closed);
     assert_eq!(world.report(&task, ok(json!(1))).unwrap_err(), closed);
 }

@@ -263,7 +263,7 @@ fn who_is_of_another_workspace_or_comes_too_late_says_nothing() {
     let refused = world.decide(Command::Run { run, command }).unwrap_err();
     assert_eq!(refused, Rejection::Run(RunRejection::RunNotFound));
     tell(&mut world, run, said(2, "go")).unwrap();
-    let closed = RunRejection::RunClosed { status: RunStatus::Succeeded };
+    let closed = RunRejection::RunClosed { status: RunStatus::Succeeded, successor: None };
     assert_eq!(tell(&mut world, run, said(3, "go")), Err(closed));
 }
 

@@ -25,7 +25,7 @@ fn played(document: &Value, outcome: ReportOutcome) -> (World, RunId) {
 fn output(world: &World, run: RunId) -> String {
     let events = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
     let mut outputs = events.flat_map(|commit| &commit.events).filter_map(|event| match event {
-        Event::Run(RunEvent::RunSucceeded { output }) => Some(output.as_str().to_owned()),
+        Event::Run(RunEvent::RunSucceeded { output, .. }) => Some(output.as_str().to_owned()),
         _ => None,
     });
     outputs.next().expect("the run succeeded")

@@ -159,7 +159,7 @@ fn many_active_nodes_are_withdrawn_in_pieces_before_the_end() {
     assert_eq!(world.shard.run(run).unwrap().status(), RunStatus::Running);
     assert_eq!(world.shard.waiting_for(&"default".parse().unwrap(), &"work".parse().unwrap()), 0);
     assert_eq!(world.shard.next_due(), None);
-    let closed = Rejection::Run(RunRejection::RunClosed { status: RunStatus::Cancelled });
+    let closed = Rejection::Run(RunRejection::RunClosed { status: RunStatus::Cancelled, successor: None });
     assert_eq!(world.report(&tasks[99], ok(json!(1))).unwrap_err(), closed);
     assert_eq!(world.report(&tasks[99], failed("late")).unwrap_err(), closed);
     assert_eq!(world.decide(cancel(run)).unwrap_err(), closed);

@@ -4,6 +4,7 @@
 mod answers;
 mod branches;
 mod calls;
+mod chains;
 mod compare;
 mod compensations;
 mod hands;
@@ -25,6 +26,7 @@ use headwater_core::{
 
 use branches::BranchBooks;
 use calls::CallBooks;
+use chains::ChainBooks;
 use compensations::CompensationBooks;
 use hands::HandBooks;
 use memos::MemoBooks;
@@ -49,6 +51,7 @@ pub struct Audit {
     feed: BTreeMap<Place, Version>,
     acknowledged: BTreeSet<RunId>,
     pub calls: CallBooks,
+    pub chains: ChainBooks,
     pub signals: SignalBooks,
     pub hands: HandBooks,
     pub people: PeopleBooks,
@@ -105,6 +108,7 @@ impl Audit {
             feed: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             calls: CallBooks::default(),
+            chains: ChainBooks::default(),
             signals: SignalBooks::default(),
             hands: HandBooks::default(),
             people: PeopleBooks::default(),
@@ -152,8 +156,9 @@ impl Audit {
         if let RunEvent::RunStarted { .. } = event {
             assert!(self.runs.insert(id, RunBooks::default()).is_none(), "RUN-1: {id} starts twice");
         }
-        self.calls.learn(id, event);
-        self.signals.learn(id, event);
+        self.chains.learn(id, event);
+        self.calls.learn(id, event, &self.chains);
+        self.signals.learn(id, event, &mut self.chains);
         self.hands.learn(id, event);
         self.people.learn(id, event);
         self.memos.run_learns(id, event);
@@ -172,7 +177,17 @@ impl Audit {
                 | RunEvent::BranchEnded { .. } => Some(status),
                 // What runs whatever the end may wait for it.
                 RunEvent::SignalReceived { .. } => Some(status),
-                RunEvent::RunTerminated { .. } => Some(status),
+                // It goes on as another, which it calls when all else is done.
+                RunEvent::AssetRecorded { .. }
+                | RunEvent::SignalInherited { .. }
+                | RunEvent::SuccessorCalled { .. }
+                | RunEvent::SuccessorWithdrawn { .. }
+                | RunEvent::RunCancelled { .. }
+                    if self.chains.has_chosen(id) =>
+                {
+                    Some(status)
+                }
+                RunEvent::RunTerminated { .. } | RunEvent::CallbackAnswered { .. } => Some(status),
                 RunEvent::RunFailed { .. } if status == RunStatus::Succeeded => Some(status),
                 RunEvent::BranchClosing { .. } => Some(status),
                 RunEvent::RunFailed { .. } => Some(RunStatus::Failed),
@@ -249,12 +264,19 @@ impl Audit {
                 | RunEvent::BranchesOpened { .. }
                 | RunEvent::JoinClosing { .. }
                 | RunEvent::AssetResolved { .. }
+                | RunEvent::SuccessorChosen { .. }
+                | RunEvent::CallbackAwaited { .. }
+                | RunEvent::CallbackHeard { .. }
                 | RunEvent::RetryArmed { .. }
                 | RunEvent::RunDescribed { .. }
                 | RunEvent::ResultsRecalled { .. }
                 | RunEvent::AssetRecorded { .. } => {}
                 RunEvent::RunStarted { .. }
                 | RunEvent::SignalReceived { .. }
+                | RunEvent::SignalInherited { .. }
+                | RunEvent::CallbackAnswered { .. }
+                | RunEvent::SuccessorCalled { .. }
+                | RunEvent::SuccessorWithdrawn { .. }
                 | RunEvent::RunPaused { .. }
                 | RunEvent::RunResumed { .. }
                 | RunEvent::RunTerminated { .. }
@@ -371,6 +393,7 @@ impl Audit {
             assert!(self.runs.contains_key(run), "{run} was acknowledged and is lost");
         }
         self.calls.rest();
+        self.chains.rest();
         self.memos.rest();
         assert_eq!(self.waiters, BTreeMap::new(), "every waiter is served, refused or forgotten");
         assert_eq!(self.producers, BTreeMap::new(), "every producer is known to have ended");

@@ -133,10 +133,15 @@ impl Cluster {
         self.run_errand(Errand::Cancel { started }, run.shard(), Wish::Submit(submission));
     }
 
+    fn start_to_be_told(&mut self) -> Option<RunId> {
+        let slug = *self.chance.pick(&["told", "onward"]);
+        self.start(slug)
+    }
+
     /// Says something to a run, perhaps twice, long before or after anybody waits for it.
     fn signal(&mut self) {
         if self.chance.percent(40)
-            && let Some(run) = self.start("told")
+            && let Some(run) = self.start_to_be_told()
         {
             self.clients.told.push(run);
         }

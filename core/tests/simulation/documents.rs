@@ -10,9 +10,9 @@ use crate::chance::Chance;
 /// Slugs whose runs produce assets that others may wait for.
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
-pub const SLUGS: [&str; 24] = [
+pub const SLUGS: [&str; 26] = [
     "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told", "saga",
+    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told", "saga", "onward", "asks",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.
@@ -85,6 +85,9 @@ pub fn document(slug: &str, edition: u64) -> Value {
         "again" => again(&retry),
         "told" => told(&retry),
         "saga" => saga(&retry),
+        "onward" => onward(&retry),
+        "asks" => json!({"timeout": "60s", "steps": [{"id": "sub", "allowFailure": true,
+            "action": {"kind": "workflow_call", "workflow": "onward"}, "retry": {"maxAttempts": 2, "delay": "1s"}}]}),
         "deep" => deep(),
         "away" => {
             json!({"steps": [{"id": "go", "action": {"kind": "workflow_call", "workflow": "chain", "wait": "none"}},
@@ -217,6 +220,26 @@ fn told(retry: &Value) -> Value {
         {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry}],
         "transitions": [{"from": "each", "to": "turn"}, {"from": "turn", "to": "work"},
             {"from": "work", "to": "turn", "maxIterations": 2}]})
+}
+
+/// It goes on as itself three times, each time with what it was told and has not taken.
+fn onward(retry: &Value) -> Value {
+    let ear = |id: &str| {
+        json!({"id": id, "action": {"kind": "wait_signal", "name": "go"}, "timeout": "2s", "allowFailure": true,
+            "retry": {"maxAttempts": 1}})
+    };
+    let input = json!({"n": "${{ input.n }}", "left": "${{ input.left - 1 }}"});
+    json!({"defaults": {"left": 3, "n": 0}, "output": {"left": "${{ input.left }}"},
+        "finally": {"nodes": [{"id": "sweep", "jobSlug": "work", "retry": {"maxAttempts": 2}, "timeout": "9s"}]},
+        "nodes": [ear("first"), ear("beside"),
+        {"id": "work", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry,
+            "produces": [{"assetId": "site.step", "optional": true}]},
+        {"id": "slow", "action": {"kind": "job", "jobSlug": "work"}, "retry": retry},
+        {"id": "gate", "action": {"kind": "callback", "key": "${{ input.left }}"}, "timeout": "3s", "heartbeatTimeout": "2s",
+            "allowFailure": true, "retry": {"maxAttempts": 2, "delay": "1s"}},
+        {"id": "next", "action": {"kind": "continue_as", "version": "current", "input": input}}],
+        "transitions": [{"from": "first", "to": "work"}, {"from": "work", "to": "next", "when": "input.left > 0"},
+            {"from": "work", "to": "slow", "when": "input.left <= 0"}]})
 }
 
 /// Its nodes are undone where it ends badly: jobs, items, tries and turns, by jobs and by a run.

@@ -247,7 +247,7 @@ pub fn outcome(task: &Task) -> ReportOutcome {
 /// Lives through the story without a death, then with one at each of its appends.
 fn dies_everywhere(ideas: u64, judges: u64, passes: u64, rounds: u64, people: People) {
     let (undisturbed, appends) = Cluster::pipeline(ideas, judges, passes, people, None).live_to_the_end();
-    let RunEvent::RunSucceeded { output } = &undisturbed.end else { panic!("it ends {:?}", undisturbed.end) };
+    let RunEvent::RunSucceeded { output, .. } = &undisturbed.end else { panic!("it ends {:?}", undisturbed.end) };
     assert_eq!(output.to_value()["rounds"], rounds, "{output:?}");
     let outcomes = undisturbed.nodes.iter().filter(|(node, _)| node.as_str() == "publish");
     let published: u32 =

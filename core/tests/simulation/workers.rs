@@ -204,7 +204,9 @@ impl Cluster {
         if !self.lives(worker, life) {
             return;
         }
-        let Some(attempt) = self.workers[worker].held.get_mut(&lease) else { return };
+        // It may have been given up, handed over again and begun meanwhile.
+        let waiting = self.workers[worker].held.get_mut(&lease).filter(|attempt| attempt.stage == Stage::Waiting);
+        let Some(attempt) = waiting else { return };
         attempt.stage = Stage::Running;
         let task = attempt.task.clone();
         self.audit.begins(&task);

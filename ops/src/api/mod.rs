@@ -13,6 +13,7 @@
 
 mod action;
 mod asset;
+mod callback;
 mod edge;
 mod hold;
 mod incarnation;

@@ -18,6 +18,7 @@ const PIECES: [(&str, &str); 10] = [
     ("workflow", include_str!("workflow/openapi.yaml")),
     ("run", include_str!("run/openapi.yaml")),
     ("task", include_str!("task/openapi.yaml")),
+    ("callback", include_str!("callback/openapi.yaml")),
     ("asset", include_str!("asset/openapi.yaml")),
     ("queue", include_str!("queue/openapi.yaml")),
     ("quarantine", include_str!("quarantine/openapi.yaml")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::routing::MethodRouter;
 
-use super::{Api, action, asset, hold, operations, projection, quarantine, queue, run, task, workflow};
+use super::{Api, action, asset, callback, hold, operations, projection, quarantine, queue, run, task, workflow};
 
 /// A path, what answers there, and how long that may take until the answer begins.
 pub struct Route {
@@ -38,6 +38,7 @@ pub fn all() -> Vec<Route> {
         action::routes(),
         run::routes(),
         task::routes(),
+        callback::routes(),
         asset::routes(),
         queue::routes(),
         quarantine::routes(),

@@ -171,6 +171,8 @@ fn jobs_of(definition: &Definition) -> impl Iterator<Item = String> + '_ {
         | Execution::Each(_)
         | Execution::Group(_)
         | Execution::Calls(_)
+        | Execution::Callback(_)
+        | Execution::Continues(_)
         | Execution::Waits(_)
         | Execution::Listens(_)
         | Execution::Asks(_)

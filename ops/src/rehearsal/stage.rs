@@ -187,6 +187,10 @@ impl<'c> Stage<'c> {
     fn settle(&mut self) -> Result<(), Stop> {
         loop {
             let unfinished = self.shard.unfinished().next();
+            // What goes on from it is no part of the case.
+            if self.shard.successor_of(self.story.main()).is_some() {
+                return Ok(());
+            }
             if let Some(sent) = self.sent.pop_front() {
                 self.deliver(sent)?;
             } else if let Some(run) = unfinished {
@@ -328,6 +332,7 @@ impl<'c> Stage<'c> {
         if let Some(commit) = &decided.commit {
             self.story.note(commit).map_err(Stop::Contradiction)?;
             self.foresee_answers(commit);
+            self.foresee_callbacks(commit);
         }
         for effect in decided.effects {
             match effect {

@@ -44,6 +44,8 @@ pub struct Ends {
     pub attempts: BTreeMap<NodeAddress, u32>,
     pub output: Option<Json>,
     pub failure: Option<RunFailure>,
+    /// The workflow that it goes on as, and with which input.
+    pub continues_as: Option<(String, Json)>,
 }
 
 /// What happened in a case.
@@ -155,6 +157,11 @@ impl Story {
         None
     }
 
+    /// Returns the run that the case is of.
+    pub fn main(&self) -> RunId {
+        self.main
+    }
+
     /// Returns how the nodes of the run ended.
     pub fn ends(&self) -> &Ends {
         &self.ends
@@ -191,7 +198,9 @@ impl Ends {
             self.failed.insert(node.clone(), failure.code.clone());
         } else if let RunEvent::NodeSkipped { node } = event {
             self.skipped.push(node.clone());
-        } else if let RunEvent::RunSucceeded { output } = event {
+        } else if let RunEvent::SuccessorChosen { workflow, input, .. } = event {
+            self.continues_as = Some((workflow.to_string(), input.clone()));
+        } else if let RunEvent::RunSucceeded { output, .. } = event {
             self.output = Some(output.clone());
         } else if let RunEvent::RunFailed { failure } = event {
             self.failure = Some(failure.clone());

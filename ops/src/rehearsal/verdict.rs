@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headwater_core::NodeAddress;
 use headwater_core::run::{Context, NodeStatus};
+use headwater_core::{Json, NodeAddress};
 use serde_json::{Value, json};
 
 use super::crew::{Fault, Occurrence, Repetition};
-use super::script::{Case, Elapsed, Expectation, MadeAsset, Path};
+use super::script::{Case, Continues, Elapsed, Expectation, MadeAsset, Path};
 use super::stage::{Stage, Stop};
 use super::story::{Ends, Line, Made, Story};
 
@@ -134,9 +134,30 @@ impl Found {
         if let Some(expected) = &expect.end.error {
             self.check("error", expected.as_str().into(), failure.map(|failure| failure.code.as_str()).into());
         }
+        if let Some(expected) = &expect.end.continues_as {
+            self.continues(expected, ends.continues_as.as_ref());
+        }
         if let Some(expected) = &expect.end.output {
             let actual = ends.output.as_ref().map_or(Value::Null, |output| output.to_value());
             self.check("output", expected.to_value(), actual);
+        }
+    }
+
+    fn continues(&mut self, expected: &Continues, actual: Option<&(String, Json)>) {
+        let shown = actual.map_or(json!(false), |(of, with)| json!({"workflow": of, "input": with.to_value()}));
+        let (wanted, fits) = match (expected, actual) {
+            (Continues::Not, actual) => (json!(false), actual.is_none()),
+            (Continues::As { workflow, input }, actual) => {
+                let wanted = json!({"workflow": workflow, "input": input.as_ref().map(Json::to_value)});
+                let is_it = |(of, with): &(String, Json)| {
+                    workflow.as_ref().is_none_or(|workflow| workflow == of)
+                        && input.as_ref().is_none_or(|input| input.to_value() == with.to_value())
+                };
+                (wanted, actual.is_some_and(is_it))
+            }
+        };
+        if !fits {
+            self.add("continuesAs", wanted, shown);
         }
     }
 

@@ -7,10 +7,12 @@ mod as_of;
 mod batches;
 mod branches;
 mod browsers;
+mod callbacks;
 mod calls;
 mod commands;
 mod compensation;
 mod contexts;
+mod continued;
 mod dev;
 #[path = "../../../projector/tests/door.rs"]
 mod door;

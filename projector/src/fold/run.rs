@@ -61,6 +61,11 @@ impl Changes {
                 RunEvent::CompensationKept { .. } | RunEvent::ResultsRecalled { .. } => {}
                 // Whoever asks for it reads the event.
                 RunEvent::SignalAnswered { .. } => {}
+                RunEvent::CallbackAwaited { node, attempt } => {
+                    self.traces.of(run, &node, attempt.get(), TraceStatus::Waiting);
+                }
+                // What he says stands in other events.
+                RunEvent::CallbackHeard { .. } | RunEvent::CallbackAnswered { .. } => {}
                 RunEvent::PersonAsked { .. }
                 | RunEvent::PersonAnswered { .. }
                 | RunEvent::PersonReassigned { .. }
@@ -212,6 +217,10 @@ impl Changes {
                 }
                 // The attempt's row names its child, whose rows say the rest.
                 RunEvent::ChildCalled { .. } | RunEvent::ChildWithdrawn { .. } => {}
+                // Its end names it.
+                RunEvent::SuccessorChosen { .. } | RunEvent::SuccessorCalled { .. } => {}
+                RunEvent::SuccessorWithdrawn { .. } => self.cancelled_by(run, head),
+                RunEvent::SignalInherited { .. } => {}
                 RunEvent::BranchesOpened { node, kind, first, from, count } => {
                     self.open_branches(run, &node, kind, (first, from, count), time);
                 }
@@ -222,8 +231,11 @@ impl Changes {
                 RunEvent::BranchClosing { .. } | RunEvent::JoinClosing { .. } => {}
                 // The version's own row comes from the asset's journal.
                 RunEvent::AssetRecorded { .. } => {}
-                RunEvent::RunSucceeded { output } => {
+                RunEvent::RunSucceeded { output, successor } => {
                     self.end(run, RunStatus::Succeeded, time, Some(value(output)), None);
+                    if let Some(end) = &mut self.runs.of(run).end {
+                        end.successor = successor;
+                    }
                 }
                 RunEvent::RunFailed { failure } => self.end(run, RunStatus::Failed, time, None, Some(failure)),
                 RunEvent::RunCancelled { reason } => {
@@ -252,8 +264,9 @@ impl Changes {
         let error = failure.map(|failure| Json::of(&failure));
         let row = self.runs.of(run);
         // As in a row that is there: what an end that is not the first leaves open stays.
-        let (said, why) = row.end.take().map_or((None, None), |before| (before.output, before.error));
-        row.end = Some(RunEnd { status, completed_at, output: output.or(said), error: error.or(why) });
+        let before = row.end.take().map(|before| (before.output, before.error, before.successor));
+        let (said, why, successor) = before.unwrap_or_default();
+        row.end = Some(RunEnd { status, completed_at, output: output.or(said), error: error.or(why), successor });
     }
 
     /// Closes the attempt a node is at, wherever the row of that attempt is.

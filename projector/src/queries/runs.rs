@@ -34,6 +34,8 @@ pub struct RunSummary {
     pub targets: Option<Json>,
     /// The run that it goes on from: `{run, revision, how}`.
     pub continued_from: Option<Json>,
+    /// The run that goes on from it.
+    pub continued_as: Option<RunId>,
     /// Of its last event.
     pub revision: u64,
 }
@@ -83,7 +85,7 @@ pub struct RecordedEvent {
 
 pub(super) const SUMMARY: &str =
     "run_id, workflow, version, status, trigger, error, started_at, completed_at, started_by, cancelled_by,
-    name, labels::text AS labels, attributes::text AS attributes, targets, continued_from,
+    name, labels::text AS labels, attributes::text AS attributes, targets, continued_from, continued_as,
     coalesce((SELECT c.revision + c.event_count - 1 FROM commits c WHERE c.run_id = r.run_id
               ORDER BY c.revision DESC LIMIT 1), 0) AS revision";
 
@@ -168,6 +170,7 @@ pub(super) fn summary(row: &Row) -> RunSummary {
         attributes: json_if(row, "attributes").unwrap_or_else(Json::empty_object),
         targets: json_if(row, "targets"),
         continued_from: json_if(row, "continued_from"),
+        continued_as: row.get::<_, Option<uuid::Uuid>>("continued_as").map(RunId::from_uuid),
         revision: number(row, "revision"),
     }
 }

@@ -36,6 +36,7 @@ pub const TABLE: Table = Table {
         Kind::Text.maybe("targets"),
         Kind::Text.maybe("continued_from"),
         Kind::Text.maybe("latest_snapshot"),
+        Kind::Uuid.maybe("continued_as"),
     ],
 };
 
@@ -79,6 +80,8 @@ pub struct RunEnd {
     pub output: Option<Value>,
     /// A [`headwater_core::run::RunFailure`].
     pub error: Option<Json>,
+    /// The run that goes on from it.
+    pub successor: Option<RunId>,
 }
 
 /// The changes of a batch, one for each run, in the order of their first.
@@ -147,7 +150,8 @@ pub(crate) async fn write_starts(transaction: &Transaction<'_>, changes: &[RunCh
             .text_or_null(start.targets.as_ref().map(Json::as_str))
             .text_or_null(start.continued.as_ref().map(Json::as_str))
             // It follows, where one is taken.
-            .null();
+            .null()
+            .uuid_or_null(end.and_then(|end| end.successor).map(RunId::as_uuid));
     }
     rows.write(transaction).await
 }
@@ -161,15 +165,17 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
     let sql = "UPDATE workflow_runs r
                SET status = coalesce(u.status, r.status), completed_at = coalesce(u.completed_at, r.completed_at),
                    output = coalesce(u.output, r.output),
-                   output_stored = coalesce(u.output_stored, r.output_stored), error = coalesce(u.error, r.error),
+                   output_stored = coalesce(u.output_stored, r.output_stored),
+                   continued_as = coalesce(u.continued_as, r.continued_as), error = coalesce(u.error, r.error),
                    cancelled_by = coalesce(u.cancelled_by, r.cancelled_by), name = coalesce(u.name, r.name),
                    labels = CASE WHEN u.labels IS NULL THEN r.labels
                        ELSE coalesce(r.labels, '{}') || u.labels::jsonb END,
                    attributes = CASE WHEN u.attributes IS NULL THEN r.attributes
                        ELSE coalesce(r.attributes, '{}') || u.attributes::jsonb END
                FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-                       $8::text[], $9::text[], $10::text[])
-                   AS u (run_id, status, completed_at, output, error, cancelled_by, name, labels, attributes, output_stored)
+                       $8::text[], $9::text[], $10::text[], $11::uuid[])
+                   AS u (run_id, status, completed_at, output, error, cancelled_by, name, labels, attributes, output_stored,
+                       continued_as)
                WHERE r.run_id = u.run_id";
     let runs = column(&ends, |change| change.run.as_uuid());
     let statuses = column(&ends, |change| standing(change).map(RunStatus::as_str));
@@ -183,7 +189,8 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
         [labels, attributes].map(|said| ends.iter().map(|change| said(change)).collect::<Vec<_>>());
     let said_labels: Vec<_> = said_labels.iter().map(|said| text(said.as_ref())).collect();
     let said_attributes: Vec<_> = said_attributes.iter().map(|said| text(said.as_ref())).collect();
-    let parameters: [&(dyn ToSql + Sync); 10] = [
+    let successors = column(&ends, |change| change.end.as_ref()?.successor.map(RunId::as_uuid));
+    let parameters: [&(dyn ToSql + Sync); 11] = [
         &runs,
         &statuses,
         &times,
@@ -194,6 +201,7 @@ pub(crate) async fn write_ends(transaction: &Transaction<'_>, changes: &[RunChan
         &said_labels,
         &said_attributes,
         &outputs_stored,
+        &successors,
     ];
     execute(transaction, sql, &parameters).await
 }

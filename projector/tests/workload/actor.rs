@@ -88,7 +88,7 @@ impl Actor {
             self.advance(dice, now, at, events);
         }
         if self.end.is_none() && self.nodes.iter().all(|(_, state)| is_over(*state)) {
-            events.push(RunEvent::RunSucceeded { output: payload(dice) });
+            events.push(RunEvent::RunSucceeded { output: payload(dice), successor: None });
             self.end = Some(RunStatus::Succeeded);
         }
     }

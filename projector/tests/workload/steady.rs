@@ -79,7 +79,7 @@ pub fn write(load: Load, journal: &MemoryJournals) -> Written {
                 flight.done += 1;
                 let ended = flight.done == load.steps_per_run;
                 let next = if ended {
-                    RunEvent::RunSucceeded { output }
+                    RunEvent::RunSucceeded { output, successor: None }
                 } else {
                     scheduled(&nodes[flight.done as usize], flight.run, output, &worker)
                 };

@@ -11,7 +11,7 @@ const ARCHITECTURE_LINES_MAX: usize = 250;
 const RECORD_LINES_MAX: usize = 45;
 
 /// Released migrations: name, length in bytes, FNV-1a (64 bits) of the bytes. Only ever added to.
-const MIGRATIONS: [(&str, usize, u64); 14] = [
+const MIGRATIONS: [(&str, usize, u64); 15] = [
     ("V1__read_models.sql", 8260, 0xfd18_fb7c_e65a_4d06),
     ("V2__who_asked.sql", 765, 0xd06f_d568_58ce_65a8),
     ("V3__as_of.sql", 2430, 0xce6e_54da_c90c_d5a2),
@@ -26,6 +26,7 @@ const MIGRATIONS: [(&str, usize, u64); 14] = [
     ("V12__human_tasks.sql", 1085, 0xf067_a10f_8b30_4ec1),
     ("V13__continued_runs.sql", 152, 0xbc5d_8eee_6336_e067),
     ("V14__snapshots.sql", 732, 0xbc7d_b978_73ad_2cf5),
+    ("V15__successors.sql", 144, 0x4caf_9e29_2313_d4b2),
 ];
 
 #[test]

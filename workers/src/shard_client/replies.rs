@@ -7,15 +7,25 @@ use headwater_core::{Epoch, RunId};
 
 use super::ClientError;
 
-/// How runs ended, and where that can be read.
-pub(super) type Ends = Vec<(RunId, RunStatus, Position)>;
+/// How runs ended.
+pub(super) type Ends = Vec<End>;
+
+/// How a run ended, where that can be read, and which goes on from it.
+pub(super) struct End {
+    pub run: RunId,
+    pub status: RunStatus,
+    pub position: Position,
+    pub successor: Option<RunId>,
+}
 
 /// Reads the ends of runs; `None` when the question must be asked again.
 pub(super) fn ends(runs: &[RunId], replies: Vec<ShardReply>) -> Result<Option<Ends>, ClientError> {
     let mut ends = Vec::with_capacity(runs.len());
     for (run, reply) in runs.iter().zip(replies) {
         match reply {
-            ShardReply::Ended { status, position } => ends.push((*run, status, position)),
+            ShardReply::Ended { status, position, successor } => {
+                ends.push(End { run: *run, status, position, successor });
+            }
             ShardReply::Refused { rejection } if !is_passing(&rejection) => {
                 return Err(ClientError::Refused(rejection));
             }

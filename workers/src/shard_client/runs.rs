@@ -40,8 +40,30 @@ impl ShardClient {
         branch: BranchId,
         within: Duration,
     ) -> Result<DescribedRun, ClientError> {
-        let shard = run.shard();
-        match self.ask(shard, ShardRequest::DescribeRun { workspace, run, branch }, within).await? {
+        self.described(run.shard(), ShardRequest::DescribeRun { workspace, run, branch }, within).await
+    }
+
+    /// Asks the shard of a run which of its attempts somebody outside ends, as far as that is durable.
+    ///
+    /// # Errors
+    /// As [`Self::describe_run`].
+    pub async fn list_callbacks(
+        &self,
+        workspace: WorkspaceId,
+        run: RunId,
+        within: Duration,
+    ) -> Result<Json, ClientError> {
+        let listed = self.described(run.shard(), ShardRequest::ListCallbacks { workspace, run }, within).await?;
+        Ok(listed.context.unwrap_or_default())
+    }
+
+    async fn described(
+        &self,
+        shard: ShardId,
+        request: ShardRequest,
+        within: Duration,
+    ) -> Result<DescribedRun, ClientError> {
+        match self.ask(shard, request, within).await? {
             ShardReply::Run { context, bytes } => Ok(DescribedRun { context, bytes }),
             ShardReply::Refused { rejection } => Err(ClientError::Refused(rejection)),
             ShardReply::Done { .. }

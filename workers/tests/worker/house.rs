@@ -242,6 +242,7 @@ pub fn task(job: &str, n: u32) -> Task {
         work: Work::Job(job),
         input: Json::of(&n),
         assets: Vec::new(),
+        effects_key: None,
         deadline: None,
         heartbeat_timeout_ms: None,
     }

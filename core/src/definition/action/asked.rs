@@ -1,8 +1,8 @@
 //! What is asked of an action: how it is carried out, and what it can come to.
 
 use super::{
-    Action, COMPENSATION, Call, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop, queue_of_engine,
-    queue_of_job,
+    Action, COMPENSATION, Call, Callback, ContinueAs, EACH, Execution, GROUP, HumanInput, Pause, WaitSignal, noop,
+    queue_of_engine, queue_of_job,
 };
 use crate::QueueName;
 use crate::definition::{ForEach, Group};
@@ -49,6 +49,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -65,6 +67,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -87,11 +91,23 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Each(_)
             | Execution::Group(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => None,
         }
+    }
+
+    /// Returns what ends it from outside, where that does.
+    pub fn callback(&self) -> Option<&Callback> {
+        if let Execution::Callback(callback) = &self.execution { Some(callback) } else { None }
+    }
+
+    /// Returns as what the run goes on, where it does.
+    pub fn continues(&self) -> Option<&ContinueAs> {
+        if let Execution::Continues(continues) = &self.execution { Some(continues) } else { None }
     }
 
     /// Returns what it waits for, where it waits for signals.
@@ -105,6 +121,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Asks(_)
             | Execution::Undoes => None,
@@ -122,6 +140,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Undoes => None,
@@ -138,6 +158,8 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -155,6 +177,8 @@ impl Action {
             | Execution::Inside { .. }
             | Execution::Fails { .. }
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -172,6 +196,8 @@ impl Action {
             | Execution::Fails { .. }
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -186,6 +212,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(Pause::Until(_))
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -206,6 +234,8 @@ impl Action {
             | Execution::Each(_)
             | Execution::Group(_)
             | Execution::Calls(_)
+            | Execution::Callback(_)
+            | Execution::Continues(_)
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
@@ -224,10 +254,11 @@ impl Action {
             | Execution::Group(_)
             // What it produces its child has recorded.
             | Execution::Calls(_)
+            | Execution::Callback(_)
             | Execution::Listens(_)
             | Execution::Asks(_)
             | Execution::Undoes => true,
-            Execution::Fails { .. } | Execution::Waits(_) => false,
+            Execution::Fails { .. } | Execution::Continues(_) | Execution::Waits(_) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How an action is carried out, which is all that a run has to know of it.
 
-use super::{Call, HumanInput, WaitSignal};
+use super::{Call, Callback, ContinueAs, HumanInput, WaitSignal};
 use crate::JobSlug;
 use crate::definition::{ForEach, Group};
 use crate::expr::Template;
@@ -23,6 +23,10 @@ pub enum Execution {
     Group(Box<Group>),
     /// Another run, whose end is waited for.
     Calls(Box<Call>),
+    /// Nobody; somebody outside ends the attempt.
+    Callback(Box<Callback>),
+    /// Nobody: the run ends, and another goes on from it.
+    Continues(Box<ContinueAs>),
     /// Nobody; time passes.
     Waits(Pause),
     /// Nobody; somebody outside says something to the run.

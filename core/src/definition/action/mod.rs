@@ -6,6 +6,8 @@
 
 mod asked;
 mod call;
+mod callback;
+mod continue_as;
 mod execution;
 mod fail;
 mod http_request;
@@ -29,6 +31,8 @@ use crate::expr::Template;
 use crate::{JobSlug, QueueName};
 
 pub use call::{Call, CallEnd, OnChildFailure};
+pub use callback::{CALLBACK_SILENCE_MIN, Callback};
+pub use continue_as::{ContinueAs, SuccessorVersion};
 pub use execution::{BuiltIn, Execution, Pause};
 pub use human_input::{
     ASSIGNEES_MAX, DESCRIPTION_BYTES_MAX, FORM_BYTES_MAX, HumanInput, OnInvalid, TITLE_CHARS_MAX, form_of,
@@ -38,7 +42,7 @@ pub(crate) use wait_signal::{SIGNAL, key_of as signal_key_of};
 pub use wait_signal::{SIGNALS_AWAITED_MAX, SignalWanted, WaitSignal};
 
 /// The kinds of action this release executes, in the order in which they are listed to people.
-static KINDS: [&Kind; 11] = [
+static KINDS: [&Kind; 13] = [
     &job::KIND,
     &http_request::KIND,
     &process::KIND,
@@ -48,8 +52,10 @@ static KINDS: [&Kind; 11] = [
     &wait_until::KIND,
     &wait_signal::KIND,
     &human_input::KIND,
+    &callback::KIND,
     &fail::KIND,
     &call::KIND,
+    &continue_as::KIND,
 ];
 
 /// What a node with `forEach` is called; it is no word of documents.

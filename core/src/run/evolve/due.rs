@@ -15,6 +15,9 @@ pub(super) fn due_in(node: &Node, phase: &Phase) -> Option<(Timestamp, Due)> {
     match phase {
         Phase::Current(current) => match current.wakes_at() {
             Some(at) => Some((at, Due::Time)),
+            None if current.calling().is_some() => {
+                current.calling().and_then(|calling| calling.due(node, current.scheduled_at))
+            }
             None if current.asking().is_some() => current.asking().and_then(|asking| asking.due(current.scheduled_at)),
             None => node.timeout.map(|span| (current.scheduled_at.after(span), Due::Timeout)),
         },

@@ -1,6 +1,8 @@
 //! What an event means for the state. Total: history is not argued with, and nothing here can refuse.
 
+mod attempts;
 mod branches;
+mod callbacks;
 mod due;
 mod halts;
 mod people;
@@ -20,11 +22,11 @@ use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
-use crate::run::landing;
 use crate::run::recall;
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
+use crate::run::{landing, succession};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -47,6 +49,7 @@ impl Run {
             waiting: Waiting::default(),
         };
         run.timers.extend(recall::due(&run));
+        succession::begin(&mut run);
         starts.into_iter().for_each(|start| run.list(Todo::Begin(Place::root(start))));
         run
     }
@@ -107,6 +110,7 @@ impl<'r> Fold<'r> {
         branch.active += u32::from(is_active);
         branch.active -= u32::from(was_active);
         let before = std::mem::replace(&mut self.node_mut(place).phase, phase);
+        callbacks::close(self, place, &before);
         if is_active {
             self.agenda.rest();
             self.await_next(place);
@@ -118,7 +122,8 @@ impl<'r> Fold<'r> {
     pub(super) fn await_next(&mut self, place: Place) {
         let is_halted = self.is_halted(place);
         // Who is late is late, and people are reminded.
-        let asks = self.node(place).phase.current().is_some_and(|current| current.asking().is_some());
+        let is_others = |current: &CurrentAttempt| current.asking().is_some() || current.calling().is_some();
+        let asks = self.node(place).phase.current().is_some_and(is_others);
         let is_put_off = |due: Due| is_halted && due != Due::Timeout && !asks;
         let Run { origin, branches, timers, waiting, .. } = &mut **self;
         let (node, phase) = (origin.definition().node(place.node), &branches.of(place).node(place.node).phase);
@@ -248,36 +253,18 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::SignalReceived { .. } | RunEvent::SignalTaken { .. } | RunEvent::SignalAnswered { .. } => {
             run.hear(event, now);
         }
+        RunEvent::CallbackAwaited { .. } | RunEvent::CallbackHeard { .. } | RunEvent::CallbackAnswered { .. } => {
+            callbacks::hear(run, event, now);
+        }
+        RunEvent::SuccessorChosen { .. }
+        | RunEvent::SuccessorCalled { .. }
+        | RunEvent::SuccessorWithdrawn { .. }
+        | RunEvent::SignalInherited { .. } => signals::hear_of_chain(run, event, now),
         RunEvent::PersonAsked { .. }
         | RunEvent::PersonAnswered { .. }
         | RunEvent::PersonReassigned { .. }
         | RunEvent::PersonReminded { .. } => run.hear_of_people(event, now),
-        RunEvent::AttemptScheduled { node, attempt, lease, input, .. } => {
-            let place = run.place(node);
-            let revision = run.revision;
-            let asks = run.definition().node(place.node).action.asks().is_some();
-            run.node_mut(place).attempts = attempt.get();
-            if run.definition().node(place.node).retry.duration_max.is_some() {
-                run.node_mut(place).first_scheduled_at.get_or_insert(now);
-            }
-            run.enter(
-                place,
-                Phase::Current(Box::new(CurrentAttempt {
-                    attempt: *attempt,
-                    lease: *lease,
-                    input: input.clone(),
-                    scheduled_at: now,
-                    revision,
-                    awaits: Awaited::scheduled(event, asks),
-                })),
-            );
-        }
-        RunEvent::ChildCalled { node, child, version, .. } => {
-            let place = run.place(node);
-            run.change_current(place, |current| {
-                current.awaits = Awaited::Child { run: *child, version: Some(*version) };
-            });
-        }
+        RunEvent::AttemptScheduled { .. } | RunEvent::ChildCalled { .. } => attempts::attempt(run, event, now),
         // What comes of it stands in the next event.
         RunEvent::ChildWithdrawn { .. } => {}
         RunEvent::AttemptGranted { node, lease, worker, session, .. } => {

@@ -6,6 +6,7 @@ use crate::run::RunEvent;
 use crate::run::attempt::Awaited;
 use crate::run::mail::Letter;
 use crate::run::state::{Phase, Place};
+use crate::run::succession;
 
 impl Fold<'_> {
     /// Has a node let go of what it was at; a signal that it has taken and not gone on with is there again.
@@ -32,9 +33,23 @@ impl Fold<'_> {
             self.change_current(place, |current| {
                 if let Awaited::Signal(listening) = &mut current.awaits {
                     listening.taken = letter;
+                } else if let Awaited::Callback(calling) = &mut current.awaits {
+                    calling.listening.taken = letter;
                 }
             });
             self.list_if_ready(place);
         }
     }
+}
+
+/// Learns of the runs before and after it, and what it inherits.
+pub(super) fn hear_of_chain(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
+    let number = run.waiting.mail().count_received();
+    let letter = if let RunEvent::SignalInherited { signal, name, key, payload } = event {
+        let (id, name, key, payload) = (*signal, name.clone(), key.clone(), payload.clone());
+        Some(Letter { id, name, key, payload, received_at: now, number, broadcast: false, update: false })
+    } else {
+        None
+    };
+    succession::learn(run, event, now, letter);
 }

@@ -115,6 +115,13 @@ impl Notes {
             | RunEvent::ResultsRecalled { .. }
             | RunEvent::AssetResolved { .. }
             | RunEvent::SignalReceived { .. }
+            | RunEvent::SignalInherited { .. }
+            | RunEvent::CallbackAwaited { .. }
+            | RunEvent::CallbackHeard { .. }
+            | RunEvent::CallbackAnswered { .. }
+            | RunEvent::SuccessorChosen { .. }
+            | RunEvent::SuccessorCalled { .. }
+            | RunEvent::SuccessorWithdrawn { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }

@@ -11,7 +11,7 @@ use crate::run::agenda::Todo;
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::state::{Around, Due, Phase, Place, Run, Timer};
 use crate::run::{AssetNeed, AwaitedSignal};
-use crate::{Actor, ActorName, WorkerId};
+use crate::{Actor, ActorName, SignalKey, WorkerId};
 use crate::{AssetId, Attempt, BranchId, DefinitionVersion, NodeAddress, PartitionKey, QueueName, RunId, Timestamp};
 
 /// About how many bytes the name of somebody has.
@@ -58,8 +58,20 @@ pub enum WaitFor {
         #[serde(skip_serializing_if = "Option::is_none")]
         version: Option<DefinitionVersion>,
     },
+    /// The run that it goes on as: of which version that is, or that it begins.
+    Successor { run: RunId },
     /// The first of these signals.
     Signal { signals: Vec<AwaitedSignal>, attempt: Attempt },
+    /// Somebody outside, who ends the attempt: `GET /runs/{runId}/callbacks` has the token by which he does.
+    Callback {
+        attempt: Attempt,
+        /// Under which it can be ended too.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<SignalKey>,
+        /// When he gave a sign of life last.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        heard_at: Option<At>,
+    },
     /// What people answer.
     Person {
         title: String,
@@ -139,6 +151,12 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
         let until = timeouts.get(&place).copied().or_else(people_until);
         add(place, &|| (since, at(run, notes, place, &state.phase)), until);
     }
+    if let Some(next) = run.waiting.chain().next()
+        && let (Some(since), Some(place)) = (next.called_at, run.place_of(&next.node))
+        && is_within(place)
+    {
+        add(place, &|| (since, WaitFor::Successor { run: next.run }), None);
+    }
     for todo in run.agenda.iter() {
         let Todo::Begin(place) = *todo else { continue };
         if run.branches.get(place.branch).is_none() || !is_within(place) || run.node(place).phase != Phase::Pending {
@@ -210,6 +228,13 @@ fn of_attempt(current: &CurrentAttempt, queue: &QueueName) -> WaitFor {
         }
         Awaited::Time(at) => WaitFor::Time { until: At(*at) },
         Awaited::Child { run, version } => WaitFor::Run { run: *run, version: *version },
+        Awaited::Callback(calling) if calling.listening.taken.is_some() => WaitFor::Nothing {},
+        Awaited::Callback(calling) => WaitFor::Callback {
+            attempt,
+            key: calling.listening.signals.first().and_then(|signal| signal.key.clone()),
+            heard_at: calling.heard_at.map(At),
+        },
+        Awaited::Successor { run, version: _ } => WaitFor::Successor { run: *run },
         Awaited::Person(asking) => match asking.task.as_ref().filter(|_| !asking.is_told()) {
             None => WaitFor::Nothing {},
             Some(task) => WaitFor::Person {
@@ -257,6 +282,8 @@ fn len_bytes(wait: &Wait) -> usize {
             | WaitFor::Report { .. }
             | WaitFor::Time { .. }
             | WaitFor::Run { .. }
+            | WaitFor::Successor { .. }
+            | WaitFor::Callback { .. }
             | WaitFor::Result {}
             | WaitFor::Items { .. }
             | WaitFor::Turn { .. }

@@ -53,7 +53,7 @@ impl Recollection {
                 let from = definition.find(node).ok_or_else(|| node.clone())?;
                 behind(&definition, from)
             }
-            Continuation::Retry {} | Continuation::Fork { .. } | Continuation::Successor {} => FxHashSet::default(),
+            Continuation::Retry {} | Continuation::Fork { .. } | Continuation::Successor { .. } => FxHashSet::default(),
         };
         Ok(Self {
             run,
@@ -134,7 +134,7 @@ impl Recollection {
         let by_position = match &self.wanted.how {
             Continuation::Retry {} | Continuation::Restart { .. } => true,
             Continuation::Fork { .. } => self.wanted.is_same,
-            Continuation::Successor {} => return None,
+            Continuation::Successor { .. } => return None,
         };
         let by_hand = self.overruled.get(&place);
         let given = match &state.phase {
@@ -145,7 +145,7 @@ impl Recollection {
         let input = || given.as_ref().unwrap_or_else(|| run.input());
         // What is made inside a decision is made again at no cost, and what waits is told nothing that could be compared.
         let is_comparable = match &node.action.execution {
-            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Calls(_) => {
+            Execution::Fleet { .. } | Execution::Engine(_) | Execution::Calls(_) | Execution::Callback(_) => {
                 is_reused || by_hand.is_some() || matches!(state.phase, Phase::Current(_))
             }
             Execution::Inside { .. }
@@ -155,6 +155,7 @@ impl Recollection {
             | Execution::Waits(_)
             | Execution::Listens(_)
             | Execution::Undoes
+            | Execution::Continues(_)
             | Execution::Asks(_) => false,
         };
         if self.wanted.except.contains(&node.id) || (!by_position && !is_comparable) {
@@ -208,7 +209,7 @@ impl Recollection {
                 .filter(|(path, _)| !made.contains_key(path))
                 .map(|((within, _), from)| told(within, from, None))
                 .collect(),
-            Continuation::Restart { .. } | Continuation::Fork { .. } | Continuation::Successor {} => Vec::new(),
+            Continuation::Restart { .. } | Continuation::Fork { .. } | Continuation::Successor { .. } => Vec::new(),
         };
         let made = made.into_iter().map(|((within, _), (from, result))| told(within, from, Some(result)));
         let (mut pieces, mut piece, mut bytes) = (Vec::new(), String::new(), 0);

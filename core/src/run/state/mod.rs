@@ -159,10 +159,11 @@ impl Run {
             .map(|(place, _)| self.address(place))
     }
 
-    /// Returns whether a node of it waits for the end of a run that it called.
+    /// Returns whether a node of it waits for the end of a run that it called, or it for the start of its successor.
     pub fn awaits_child(&self, child: RunId) -> bool {
         let awaits = |current: &CurrentAttempt| current.child().is_some_and(|(awaited, _)| awaited == child);
-        self.places().any(|(_, state)| state.phase.current().is_some_and(awaits))
+        let is_next = self.waiting.chain().next().is_some_and(|next| next.run == child);
+        is_next || self.places().any(|(_, state)| state.phase.current().is_some_and(awaits))
     }
 
     /// Returns when something of it is due next.

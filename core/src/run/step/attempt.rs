@@ -7,13 +7,14 @@ use super::call::call_child;
 use super::end::too_large;
 use super::retry::Again;
 use crate::run::budget::Later;
+use crate::run::succession::successor_of;
 use crate::run::weight::{NAMES_BYTES, Weight};
 use crate::run::{AwaitedSignal, Grant, Report, ReportOutcome, RunEvent, RunFailure, produce};
 use crate::{Attempt, DefinitionVersion, Json, Timestamp, WorkerId};
 
 /// How many bytes of a worker's or a caller's words are kept.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-const CODE_CHARS_MAX: usize = 200;
+pub(super) const CODE_CHARS_MAX: usize = 200;
 
 /// Who ran an attempt, and since when.
 pub(super) type Seen = (WorkerId, Timestamp);
@@ -26,6 +27,10 @@ pub(super) enum Begins {
     Sleep(Duration),
     /// Another run: of this version, or of the one that turns out to be current.
     Child(Option<DefinitionVersion>),
+    /// Nobody's: somebody outside ends it, also with one of these signals.
+    Callback(Vec<AwaitedSignal>),
+    /// The run that this one goes on as.
+    Successor,
     /// Nobody's: one of these signals comes.
     Listening(Vec<AwaitedSignal>),
     /// Nobody's: people are asked something of so many bytes.
@@ -37,8 +42,9 @@ impl Begins {
     fn len_bytes(&self) -> usize {
         match self {
             Self::Listening(signals) => signals.iter().map(AwaitedSignal::len_bytes).sum(),
+            Self::Callback(signals) => NAMES_BYTES + signals.iter().map(AwaitedSignal::len_bytes).sum::<usize>(),
             Self::Asking(bytes) => NAMES_BYTES + bytes,
-            Self::Worker | Self::Sleep(_) | Self::Child(_) => 0,
+            Self::Worker | Self::Sleep(_) | Self::Child(_) | Self::Successor => 0,
         }
     }
 }
@@ -68,7 +74,8 @@ impl Step<'_, '_> {
             Begins::Child(version) => {
                 (None, None, Some((self.decision.child(self.place, attempt), version)), Vec::new())
             }
-            Begins::Listening(signals) => (None, None, None, signals),
+            Begins::Successor => (None, None, Some((successor_of(self.decision), None)), Vec::new()),
+            Begins::Callback(signals) | Begins::Listening(signals) => (None, None, None, signals),
             Begins::Asking(_) => (None, None, None, Vec::new()),
         };
         let (child, version) = child.unzip();

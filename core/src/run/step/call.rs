@@ -65,6 +65,9 @@ pub(in crate::run) fn depth_of(run: &Run) -> u32 {
 /// Learns how its call goes on. What is said of an attempt that is over, or of another child than its own, changes nothing.
 pub(in crate::run) fn answer_call(step: &mut Step<'_, '_>, attempt: Attempt, answer: Answer) -> Result<(), Later> {
     let Some(current) = step.current().filter(|current| current.attempt == attempt) else { return Ok(()) };
+    if let Some((successor, None)) = current.successor() {
+        return answer_successor(step, attempt, successor, answer);
+    }
     let (Some((child, called)), Some(call)) = (current.child(), step.node().action.call()) else { return Ok(()) };
     match answer {
         Answer::Current { version } => {
@@ -79,6 +82,21 @@ pub(in crate::run) fn answer_call(step: &mut Step<'_, '_>, attempt: Attempt, ans
         }
         Answer::Ended { child: ended, .. } if ended != child => Ok(()),
         Answer::Ended { child, end } => end_call(step, call, attempt, child, end),
+    }
+}
+
+/// Learns of which version the run is that this one goes on as, or that there is none.
+fn answer_successor(step: &mut Step<'_, '_>, attempt: Attempt, successor: RunId, answer: Answer) -> Result<(), Later> {
+    match answer {
+        Answer::Current { version } => {
+            call_child(step, attempt, successor, version);
+            Ok(())
+        }
+        Answer::Refused { failure, permanent } => {
+            let again = if permanent { Again::Never } else { Again::AsTold };
+            step.fail_attempt(failure, again, None)
+        }
+        Answer::Ended { .. } => Ok(()),
     }
 }
 

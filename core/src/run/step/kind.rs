@@ -1,6 +1,7 @@
 //! What there is to say of a kind of node.
 
-use super::{Asks, Calls, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
+use super::callback::Calls as CallsBack;
+use super::{Asks, Calls, Continues, Fail, Items, Job, Listens, Pure, Sleep, Step, Together, Undoes};
 use crate::Json;
 use crate::definition::Execution;
 use crate::run::budget::Later;
@@ -34,6 +35,8 @@ pub(super) fn with<T>(execution: &Execution, say: impl FnOnce(&dyn Kind) -> T) -
         Execution::Each(each) => say(&Items { each }),
         Execution::Group(_) => say(&Together),
         Execution::Calls(call) => say(&Calls { call }),
+        Execution::Callback(callback) => say(&CallsBack { callback }),
+        Execution::Continues(continues) => say(&Continues { continues }),
         Execution::Waits(pause) => say(&Sleep { pause }),
         Execution::Listens(wait) => say(&Listens { wait }),
         Execution::Undoes => say(&Undoes),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ready` | when a node becomes ready |
 //! | `kind` | which kinds of node there are, and what each has to say |
-//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input` |
+//! | `job`, `pure`, `sleep`, `fail`, `items`, `together`, `call`, `signal`, `person`, `callback`, `successor` | a kind: how it begins, wakes, is withdrawn; `items` is a `forEach`, `together` a `group`, `signal` a `wait_signal`, `person` a `human_input`, `callback` itself, `successor` a `continue_as` |
 //! | `hand` | what becomes of a node that somebody ends, or puts off, by hand |
 //! | `undo` | what undoes a node is kept, and how all of it is undone |
 //! | `outside` | what somebody outside says |
@@ -24,6 +24,7 @@
 mod assets;
 mod attempt;
 mod call;
+mod callback;
 mod end;
 mod fail;
 mod hand;
@@ -43,6 +44,7 @@ mod route;
 mod signal;
 mod signature;
 mod sleep;
+mod successor;
 mod together;
 mod tolerate;
 mod turns;
@@ -50,12 +52,14 @@ mod undo;
 
 pub(super) use attempt::shortened;
 pub(super) use call::{answer_call, depth_of};
+pub(super) use callback::call_back;
 pub(super) use hand::{
     By, complete as complete_node_by_hand, set_timer as set_timer_by_hand, skip as skip_node_by_hand,
 };
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
 pub(super) use outside::hear;
 pub(super) use ready::{Readiness, readiness};
+pub(super) use signal::inherit as inherit_signal;
 
 use attempt::{Begins, Seen};
 use call::Calls;
@@ -66,6 +70,7 @@ use person::Asks;
 use pure::Pure;
 use signal::Listens;
 use sleep::Sleep;
+use successor::Continues;
 use together::Together;
 use undo::Undoes;
 
@@ -111,7 +116,7 @@ impl<'d, 'a> Step<'d, 'a> {
         if self.stands_for_a_loop() {
             return self.enter_loop();
         }
-        if memo::is_asked(self) || signal::is_told(self) {
+        if memo::is_asked(self) || signal::is_told(self) || successor::is_told(self) {
             return begin_as_it_is(self, self.input());
         }
         if self.state().phase != Phase::Pending {

@@ -7,6 +7,7 @@ use super::retry::Again;
 use super::signature::render_beside;
 use super::{Begins, Step};
 use crate::definition::{SIGNAL, SignalWanted, WaitSignal, signal_key_of};
+use crate::dialogue::Inherited;
 use crate::expr::EvaluationError;
 use crate::run::budget::Later;
 use crate::run::decision::Decision;
@@ -54,14 +55,19 @@ impl Kind for Listens<'_> {
     }
 
     fn withdraw(&self, step: &mut Step<'_, '_>) {
-        let taken = step.current_in_any_case().and_then(|current| current.taken()).cloned();
-        step.cancel();
-        // It is there again, for whoever waits for it.
-        if let Some(Letter { id, name, key, broadcast: false, .. }) = taken {
-            let said = AwaitedSignal { name, key };
-            let next = takers(step.decision.run(), &said, 1);
-            give(step.decision, next, id);
-        }
+        withdraw(step);
+    }
+}
+
+/// Lets go of a node; a signal that it has taken and not gone on with is given to whoever waits for it.
+pub(super) fn withdraw(step: &mut Step<'_, '_>) {
+    let taken = step.current_in_any_case().and_then(|current| current.taken()).cloned();
+    step.cancel();
+    // It is there again, for whoever waits for it.
+    if let Some(Letter { id, name, key, broadcast: false, .. }) = taken {
+        let said = AwaitedSignal { name, key };
+        let next = takers(step.decision.run(), &said, 1);
+        give(step.decision, next, id);
     }
 }
 
@@ -84,7 +90,7 @@ fn go_on(step: &mut Step<'_, '_>, wait: &WaitSignal) -> Result<(), Later> {
 }
 
 /// Answers the update that has come; returns whether the node goes on.
-fn reply(step: &mut Step<'_, '_>, wait: &WaitSignal, letter: &Letter) -> Result<bool, Later> {
+pub(super) fn reply(step: &mut Step<'_, '_>, wait: &WaitSignal, letter: &Letter) -> Result<bool, Later> {
     let made = match &wait.reply {
         None => Ok(Json::null()),
         Some(template) => {
@@ -155,7 +161,7 @@ fn awaited(step: &Step<'_, '_>, wanted: &SignalWanted) -> Result<AwaitedSignal, 
 }
 
 /// Takes a signal that came before anybody waited for it.
-fn take_what_has_come(step: &mut Step<'_, '_>) {
+pub(super) fn take_what_has_come(step: &mut Step<'_, '_>) {
     let Some(current) = step.current() else { return };
     let Some(wanted) = current.listens_for() else { return };
     let attempt = current.attempt;
@@ -188,7 +194,7 @@ pub(in crate::run) fn receive(
     let takers = takers(decision.run(), &said, if broadcast { SIGNAL_TAKERS_MAX + 1 } else { 1 });
     let is_kept = takers.is_empty() && !broadcast;
     let full = RunRejection::SignalsFull { kept: mail.count() };
-    if is_kept && !mail.has_room_for(payload.len_bytes()) {
+    if is_kept && !mail.has_room_for(payload.len_bytes(), decision.run().waiting.chain().coming()) {
         return Err(full);
     }
     let invalid = |message| RunRejection::SignalInvalid { message };
@@ -207,6 +213,19 @@ pub(in crate::run) fn receive(
     decision.emit(event);
     give(decision, takers, signal);
     Ok(())
+}
+
+/// Has a run inherit a signal of the one that it goes on from; whoever has waited longest for it takes it.
+pub(in crate::run) fn inherit(decision: &mut Decision<'_>, inherited: Inherited) {
+    if decision.run().waiting.chain().coming().0 == 0 {
+        return;
+    }
+    let Inherited { signal, name, key, payload } = inherited;
+    let is_new = !decision.run().waiting.mail().has_received(signal);
+    let said = AwaitedSignal { name: name.clone(), key: key.clone() };
+    let takers = if is_new { takers(decision.run(), &said, 1) } else { Vec::new() };
+    decision.emit(RunEvent::SignalInherited { signal, name, key, payload });
+    give(decision, takers, signal);
 }
 
 /// Has nodes that wait for a signal take it.

@@ -227,6 +227,10 @@ fn write_state(shard: &Shard, sections: &mut Sections) {
     sections.write(Kind::Heard, heard.iter());
     sections.write(Kind::Forgotten, ended.newest_forgotten().iter());
     // Releases that know no incarnations read no such section, and leave the checkpoint alone.
+    let successors = ended.successors();
+    if !successors.is_empty() {
+        sections.write(Kind::Successors, successors.iter());
+    }
     if !incarnation.is_first() || !toward.is_empty() {
         sections.write(Kind::Toward, toward.iter());
     }
@@ -238,7 +242,8 @@ fn restored(mut shard: Shard, state: Contents) -> Result<(Shard, Vec<Inherited>)
         shard.definitions.adopt(key, version, document);
     }
     kinds::restore(&mut shard, state.records)?;
-    let ended = EndedRuns::restored([state.ended_keyed, state.ended_unkeyed], state.forgotten.into_iter().max());
+    let ended = [state.ended_keyed, state.ended_unkeyed];
+    let ended = EndedRuns::restored(ended, state.successors, state.forgotten.into_iter().max());
     let active = shard.shelves.runs.values().filter(|run| run.is_keyed()).map(Run::id);
     let holders = active.chain(ended.keyed()).chain(state.keys_held);
     shard.memory = Memory {

@@ -50,6 +50,7 @@ pub(in crate::shard) enum Kind {
     Forgotten,
     /// For which incarnations of other shards what is sent them is meant. Only where somebody began anew.
     Toward,
+    Successors,
 }
 
 impl Kind {
@@ -72,7 +73,8 @@ impl Kind {
             | Self::Parked
             | Self::Heard
             | Self::Forgotten
-            | Self::Toward => 1..=1,
+            | Self::Toward
+            | Self::Successors => 1..=1,
         }
     }
 }
@@ -104,6 +106,7 @@ pub(super) struct Contents {
     pub heard: Vec<(ShardId, EffectPlace)>,
     pub forgotten: Vec<Timestamp>,
     pub toward: Vec<(ShardId, Incarnation)>,
+    pub successors: Vec<(RunId, RunId)>,
 }
 
 type Values<'b> = Deserializer<SliceRead<'b>>;
@@ -146,6 +149,7 @@ pub(super) fn read(values: &mut Values<'_>, head: &Head, contents: &mut Contents
         (Kind::Parked, 1) => contents.parked = records(values, count)?,
         (Kind::Heard, 1) => contents.heard = records(values, count)?,
         (Kind::Forgotten, 1) => contents.forgotten = records(values, count)?,
+        (Kind::Successors, 1) => contents.successors = records(values, count)?,
         (Kind::Toward, 1) => contents.toward = records(values, count)?,
         (kind, format) => return Err(CheckpointError::Older { kind: format!("{kind:?}"), format }),
     }

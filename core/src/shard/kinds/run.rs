@@ -121,6 +121,8 @@ impl Aggregate for Run {
             | RunCommand::RefuseAsset { .. }
             | RunCommand::AcknowledgeAsset { .. }
             | RunCommand::AnswerCall { .. }
+            | RunCommand::InheritSignal(_)
+            | RunCommand::HearSuccessor { .. }
             | RunCommand::AnswerMemo { .. }
             | RunCommand::WithdrawRun { .. } => true,
             RunCommand::StartRun(start) => match start.trigger {
@@ -137,6 +139,7 @@ impl Aggregate for Run {
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
             | RunCommand::AnswerPerson { .. }
+            | RunCommand::CallBack { .. }
             | RunCommand::ReassignPerson { .. }
             | RunCommand::FireTimers {}
             | RunCommand::Continue {} => false,
@@ -150,6 +153,8 @@ impl Aggregate for Run {
             payload.len_bytes()
         } else if let RunCommand::Recall { results, .. } = wish {
             results.len_bytes()
+        } else if let RunCommand::CallBack { said, .. } = wish {
+            said.len_bytes()
         } else if let RunCommand::AnswerPerson { value, .. } = wish {
             value.len_bytes()
         } else {
@@ -174,10 +179,12 @@ impl Aggregate for Run {
                 | RunCommand::RefuseAsset { .. }
                 | RunCommand::AcknowledgeAsset { .. }
                 | RunCommand::AnswerCall { .. }
+                | RunCommand::InheritSignal(_)
+                | RunCommand::HearSuccessor { .. }
                 | RunCommand::AnswerMemo { answer: MemoAnswer::Hit { .. }, .. }
                 | RunCommand::WithdrawRun { .. },
             ) => Ok(Decided::default()),
-            (Some(ended), _) => Err(Rejection::Run(RunRejection::RunClosed { status: ended.status })),
+            (Some(ended), _) => Err(Rejection::Run(closed(shard, *id, ended))),
             (None, _) => Err(Rejection::Run(RunRejection::RunNotFound)),
         }
     }
@@ -211,8 +218,11 @@ impl Aggregate for Run {
         shard.docket.follow(run);
         run::memos_told(run);
         let is_keyed = run.is_keyed();
-        if commit.revision == Revision::FIRST && is_keyed {
-            shard.memory.hold_key(*id);
+        if commit.revision == Revision::FIRST {
+            shard.docket.chains.begin(run);
+            if is_keyed {
+                shard.memory.hold_key(*id);
+            }
         }
         let status = run.status();
         if !status.is_terminal() {
@@ -220,7 +230,11 @@ impl Aggregate for Run {
         }
         let ended = EndedRun { status, version: run.version(), start_hash: hash_of(run) };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
+        if let Some(Event::Run(RunEvent::RunSucceeded { successor: Some(successor), .. })) = commit.events.last() {
+            shard.memory.ended.goes_on_as(*id, *successor);
+        }
         let run = shard.shelves.runs.remove(id)?;
+        shard.docket.chains.end(&run);
         shard.docket.held.let_go(run.workspace(), *id);
         Some((*id, status))
     }
@@ -228,6 +242,7 @@ impl Aggregate for Run {
     fn shelved(&mut self, shard: &mut Shard) {
         hold_values_of(shard, self);
         shard.docket.follow(self);
+        shard.docket.chains.begin(self);
         if self.is_keyed() {
             shard.memory.hold_key(self.id());
         }
@@ -245,7 +260,7 @@ impl Aggregate for Run {
             Command::Asset { key, command: AssetCommand::RecordAsset(record) } => {
                 run.is_some_and(|run| run.awaits_record(&record.node, &key.asset, &record.partition))
             }
-            Command::Run { run: child, command: RunCommand::StartRun(_) } => {
+            Command::Run { run: child, command: RunCommand::StartRun(_) | RunCommand::InheritSignal(_) } => {
                 run.is_some_and(|run| run.awaits_child(*child))
             }
             Command::Asset { command: AssetCommand::ResolveConsumption(_), .. }
@@ -264,6 +279,11 @@ impl Aggregate for Run {
             run::outstanding(run, &mut |effect| owed.push(Effect::of_run(run, run.revision(), effect)));
         }
     }
+}
+
+/// How what is asked of a run is refused that has ended.
+fn closed(shard: &Shard, id: RunId, ended: EndedRun) -> RunRejection {
+    RunRejection::RunClosed { status: ended.status, successor: shard.successor_of(id) }
 }
 
 /// Puts back a run that has ended.
@@ -327,6 +347,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
         | RunCommand::AnswerPerson { .. }
+        | RunCommand::CallBack { .. }
         | RunCommand::ReassignPerson { .. }
         | RunCommand::FireTimers {}
         | RunCommand::Continue {}
@@ -334,6 +355,8 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::RefuseAsset { .. }
         | RunCommand::AcknowledgeAsset { .. }
         | RunCommand::AnswerCall { .. }
+        | RunCommand::InheritSignal(_)
+        | RunCommand::HearSuccessor { .. }
         | RunCommand::AnswerMemo { .. }
         | RunCommand::WithdrawRun { .. } => None,
     }

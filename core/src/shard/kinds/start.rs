@@ -140,27 +140,27 @@ impl Shard {
             None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }
+}
 
-    /// Quarantines the definition version that a new run needs where it does not compile any more: nobody has needed it since
-    /// this release runs.
-    pub(in crate::shard) fn set_aside_what_is_broken(&mut self, submission: &Submission) {
-        let Command::Run { run, command: run::RunCommand::StartRun(start) } = &submission.command else { return };
-        let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
-        if self.definitions.has_graph(&key, start.version) {
-            return;
-        }
-        let holder = holder_of(self, *run, start);
-        let is_known = self.started_as(holder).is_some() || self.memory.granted(submission.id).is_some();
-        if is_known || self.is_quarantined(holder) {
-            return;
-        }
-        match self.definitions.graph(&key, start.version) {
-            Ok(_) | Err(Unusable::NotAdopted) => {}
-            Err(broken @ Unusable::Broken(_)) => {
-                let aggregate = AggregateId::Definition(key, start.version);
-                let reason = broken.to_string();
-                self.set_aside(&aggregate, Quarantine { reason, at: None, last: Revision::FIRST, since: None });
-            }
+/// Quarantines the definition version that a new run needs where it does not compile any more: nobody has needed it since
+/// this release runs.
+pub(in crate::shard) fn set_aside_what_is_broken(shard: &mut Shard, submission: &Submission) {
+    let Command::Run { run, command: run::RunCommand::StartRun(start) } = &submission.command else { return };
+    let key = WorkflowKey { workspace: start.workspace.clone(), workflow: start.workflow.clone() };
+    if shard.definitions.has_graph(&key, start.version) {
+        return;
+    }
+    let holder = holder_of(shard, *run, start);
+    let is_known = shard.started_as(holder).is_some() || shard.memory.granted(submission.id).is_some();
+    if is_known || shard.is_quarantined(holder) {
+        return;
+    }
+    match shard.definitions.graph(&key, start.version) {
+        Ok(_) | Err(Unusable::NotAdopted) => {}
+        Err(broken @ Unusable::Broken(_)) => {
+            let aggregate = AggregateId::Definition(key, start.version);
+            let reason = broken.to_string();
+            shard.set_aside(&aggregate, Quarantine { reason, at: None, last: Revision::FIRST, since: None });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chains::ChainBooks;
 use headwater_core::run::{RunEvent, RunStatus, Trigger};
 use headwater_core::{Attempt, NodeAddress, RunId};
 
@@ -17,8 +18,10 @@ pub struct CallBooks {
 }
 
 impl CallBooks {
-    pub fn learn(&mut self, id: RunId, event: &RunEvent) {
+    pub fn learn(&mut self, id: RunId, event: &RunEvent, chains: &ChainBooks) {
         match event {
+            // Whose run goes on as another is called by nobody.
+            RunEvent::RunStarted { continued: Some(_), .. } => {}
             RunEvent::RunStarted { trigger: Trigger::Call(by), .. } => {
                 let caller = (by.parent, by.node.clone(), by.attempt);
                 assert_eq!(self.callers.get(&id), Some(&caller), "{id} is the child of the attempt that called it");
@@ -26,6 +29,7 @@ impl CallBooks {
                 assert!((1..=16).contains(&by.depth), "{id} stands in {} calls", by.depth);
                 self.begun.insert(id);
             }
+            RunEvent::AttemptScheduled { node, .. } | RunEvent::ChildCalled { node, .. } if goes_on(node) => {}
             RunEvent::AttemptScheduled { node, attempt, child: Some(child), .. } => {
                 let before = self.callers.insert(*child, (id, node.clone(), *attempt));
                 assert_eq!(before, None, "{child} has one parent attempt");
@@ -47,7 +51,7 @@ impl CallBooks {
                 assert!(self.begun.contains(&child), "{node} of {id} goes on after {child}, which never began");
                 let is_detached = output.as_str().contains("runId");
                 assert!(
-                    is_detached || self.ended.contains_key(&child),
+                    is_detached || self.ended.contains_key(&chains.last_of(child)),
                     "{node} of {id} goes on before {child} has ended"
                 );
                 self.ends_heard += 1;
@@ -58,7 +62,7 @@ impl CallBooks {
                 assert!(!is_unknown, "{node} of {id} was told of a version that is not found");
                 // What was withdrawn is not open any more.
                 let Some(child) = self.open.remove(&(id, node.clone())) else { return };
-                let end = self.ended.get(&child);
+                let end = self.ended.get(&chains.last_of(child));
                 assert!(
                     matches!(end, Some(RunStatus::Failed | RunStatus::Cancelled)),
                     "{child} of {id} ended with {end:?}"
@@ -84,4 +88,9 @@ impl CallBooks {
     pub fn rest(&self) {
         assert_eq!(self.open, BTreeMap::new(), "every call is answered or withdrawn");
     }
+}
+
+/// Whether a node has the run go on as another.
+fn goes_on(node: &NodeAddress) -> bool {
+    node.node().as_str() == "next"
 }

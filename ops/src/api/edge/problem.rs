@@ -184,8 +184,9 @@ impl From<Rejection> for Problem {
         let detail = rejection.to_string();
         let code = match rejection {
             Rejection::Run(RunRejection::RunNotFound) => Code::RunNotFound,
-            Rejection::Run(RunRejection::RunClosed { status }) => {
-                return Self::new(Code::RunClosed, detail).with("runStatus", status.as_str());
+            Rejection::Run(RunRejection::RunClosed { status, successor }) => {
+                let closed = Self::new(Code::RunClosed, detail).with("runStatus", status.as_str());
+                return successor.into_iter().fold(closed, |closed, run| closed.with("continuedAs", run.to_string()));
             }
             Rejection::Run(RunRejection::StaleAttempt) => Code::RunClosed,
             Rejection::Run(RunRejection::InputInvalid { .. }) => Code::InputInvalid,
@@ -204,6 +205,8 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
             Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
+            Rejection::Run(RunRejection::CallbackNotFound) => Code::CallbackNotFound,
+            Rejection::Run(RunRejection::CallbackClosed) => Code::CallbackClosed,
             Rejection::Run(RunRejection::TaskNotFound) => Code::TaskNotFound,
             Rejection::Run(RunRejection::TaskClosed) => Code::TaskClosed,
             Rejection::Run(RunRejection::NotAssigned) => Code::NotAssigned,

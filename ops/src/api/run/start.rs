@@ -37,6 +37,9 @@ struct Started {
     readable: bool,
     /// An idempotency key started it before.
     replayed: bool,
+    /// The last run of the chain that it began, whose end was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_run_id: Option<RunId>,
 }
 
 /// `POST /workflows/{slug}/runs`
@@ -82,13 +85,14 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let (position, granted) = submitted.map_err(|error| refused(error, run, idempotency_key.is_some()))?;
     // The same start came before: its run goes on under the id it has.
     let (run, replayed) = if let Some(Granted::Run { run }) = granted { (run, true) } else { (run, false) };
-    let (status, position) = match wait {
+    let (last, status, position) = match wait {
         Some(wait) => await_end(&api, run, position, wait).await?,
-        None => (RunStatus::Running, position),
+        None => (run, RunStatus::Running, position),
     };
     let code = if status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let (token, readable) = seen(&api, &key, version, status, position, readable_within).await;
-    let started = Started { run_id: run, status, version, token: token.to_string(), readable, replayed };
+    let last_run_id = Some(last).filter(|last| *last != run);
+    let started = Started { run_id: run, status, version, token: token.to_string(), readable, replayed, last_run_id };
     let mut response = answer::written(code, &token, started);
     if let Ok(location) = HeaderValue::try_from(format!("/runs/{run}")) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -120,15 +124,23 @@ async fn seen(
     }
 }
 
-async fn await_end(api: &Api, run: RunId, started: Position, wait: Duration) -> Result<(RunStatus, Position), Problem> {
+/// Waits for the end of a run, or of the last that goes on from it.
+async fn await_end(
+    api: &Api,
+    run: RunId,
+    started: Position,
+    wait: Duration,
+) -> Result<(RunId, RunStatus, Position), Problem> {
     let end = tokio::select! {
         // It goes on without us.
-        () = api.stopping.cancelled() => return Ok((RunStatus::Running, started)),
-        end = api.shards.client.await_run(run, wait) => end,
+        () = api.stopping.cancelled() => return Ok((run, RunStatus::Running, started)),
+        end = api.shards.client.await_chain(run, wait) => end,
     };
     match end {
         Ok(end) => Ok(end),
-        Err(ClientError::Indeterminate { .. } | ClientError::Unavailable { .. }) => Ok((RunStatus::Running, started)),
+        Err(ClientError::Indeterminate { .. } | ClientError::Unavailable { .. }) => {
+            Ok((run, RunStatus::Running, started))
+        }
         Err(error) => Err(refused(error, run, false)),
     }
 }

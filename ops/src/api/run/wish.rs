@@ -24,8 +24,12 @@ pub async fn submit(api: &Api, workspace: &WorkspaceId, run: RunId, submission: 
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => {
             Err(long_ended(api, workspace, run).await)
         }
-        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status }))) => {
-            Err(ended(api, workspace, run, status).await)
+        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status, successor }))) => {
+            let problem = ended(api, workspace, run, status).await;
+            // Only whoever may know of the run learns which goes on from it.
+            let is_told = problem.code() == Code::RunClosed;
+            let successor = successor.filter(|_| is_told).into_iter();
+            Err(successor.fold(problem, |problem, run| problem.with("continuedAs", run.to_string())))
         }
         submitted => Ok(Token::of([submitted?.0])),
     }
@@ -34,7 +38,10 @@ pub async fn submit(api: &Api, workspace: &WorkspaceId, run: RunId, submission: 
 /// Says why nothing can be asked of a run that its shard does not have: it may have ended so long ago that it was forgotten.
 async fn long_ended(api: &Api, workspace: &WorkspaceId, run: RunId) -> Problem {
     match api.reads.run(workspace, run).await {
-        Ok(Some(found)) => closed(&found.summary.status),
+        Ok(Some(found)) => {
+            let (closed, successor) = (closed(&found.summary.status), found.summary.continued_as);
+            successor.into_iter().fold(closed, |closed, run| closed.with("continuedAs", run.to_string()))
+        }
         Ok(None) | Err(_) => not_found(run),
     }
 }

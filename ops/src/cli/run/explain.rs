@@ -95,8 +95,14 @@ fn wait(wait: &Value) -> String {
         }
         "time" => format!("the time {}", text("until")),
         "person" => person(wait),
+        "callback" => {
+            let key =
+                wait["key"].as_str().map(|key| format!(", or what is called back under {key}")).unwrap_or_default();
+            format!("somebody outside who has the token of attempt {}{key}", wait["attempt"])
+        }
         "signal" => format!("the signal {}", signals(&wait["signals"])),
         "run" => format!("the run {}, which it calls", text("run")),
+        "successor" => format!("the run {} to begin, which goes on from it", text("run")),
         "assets" => format!("assets: {}", assets(&wait["assets"])),
         "result" => "a result that is being made, or was made before".to_owned(),
         "retry" => {

@@ -3,6 +3,7 @@
 mod again;
 mod branches;
 mod bulk;
+mod callbacks;
 mod cancel;
 mod events;
 mod explain;
@@ -36,6 +37,8 @@ pub enum RunCommand {
     Get(get::GetSettings),
     /// List the items and turns of a run, in the order in which they began.
     Branches(branches::BranchesSettings),
+    /// List the attempts of a run that somebody outside ends, with the tokens by which he does.
+    Callbacks(callbacks::CallbacksSettings),
     /// Say why a run stands where it does: what it waits for, what decided, what was skipped, what could still fire.
     Explain(explain::ExplainSettings),
     /// Show what happened in a run.
@@ -84,6 +87,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::List(settings) => list::run(settings).await,
         RunCommand::Get(settings) => get::run(settings).await,
         RunCommand::Branches(settings) => branches::run(settings).await,
+        RunCommand::Callbacks(settings) => callbacks::run(settings).await,
         RunCommand::Explain(settings) => explain::run(settings).await,
         RunCommand::Events(settings) => events::run(settings).await,
         RunCommand::Export(settings) => export::run(settings).await,
@@ -143,6 +147,11 @@ fn card(run: &Value) -> String {
     let call = &run["trigger"]["call"];
     if !call.is_null() {
         properties.push(("called by", format!("{} of {}", show::cell(&call["node"]), show::cell(&call["parent"]))));
+    }
+    for (name, of) in [("goes on from", &run["continuedFrom"]["run"]), ("goes on as", &run["continuedAs"])] {
+        if !of.is_null() {
+            properties.push((name, show::cell(of)));
+        }
     }
     if let Some(error) = run["error"].as_object() {
         let node = error.get("nodeId").and_then(Value::as_str).map(|node| format!("{node}: ")).unwrap_or_default();

@@ -33,6 +33,20 @@ pub struct RunEnd {
     pub output: Option<Json>,
     /// The code that it fails with.
     pub error: Option<String>,
+    pub continues_as: Option<Continues>,
+}
+
+/// As what it is to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Continues {
+    /// It is not.
+    Not,
+    As {
+        /// Absent: whichever workflow.
+        workflow: Option<String>,
+        /// Absent: whatever it is.
+        input: Option<Json>,
+    },
 }
 
 /// Which nodes succeed.
@@ -64,8 +78,19 @@ const STATUSES: [&str; 7] = ["queued", "running", "waiting", "paused", "succeede
 
 impl Expectation {
     pub(super) fn read(at: &At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known =
-            ["status", "output", "error", "path", "skipped", "failed", "attempts", "state", "assets", "elapsed"];
+        let known = [
+            "status",
+            "output",
+            "error",
+            "continuesAs",
+            "path",
+            "skipped",
+            "failed",
+            "attempts",
+            "state",
+            "assets",
+            "elapsed",
+        ];
         let fields = at.fields(&known, problems)?;
         let status = fields.get("status").and_then(|status| {
             let text = status.text(problems)?;
@@ -75,7 +100,8 @@ impl Expectation {
             Some(text.to_owned())
         });
         let error = fields.get("error").and_then(|code| code.text(problems)).map(str::to_owned);
-        let end = RunEnd { status, output: fields.get("output").map(|output| output.json()), error };
+        let continues_as = fields.get("continuesAs").and_then(|continues| continues_of(&continues, problems));
+        let end = RunEnd { status, output: fields.get("output").map(|output| output.json()), error, continues_as };
         let path = fields.get("path").and_then(|path| path_of(&path, problems));
         let skipped = fields.get("skipped").map(|skipped| texts(&skipped, problems));
         let failed = fields.get("failed").map(|failed| {
@@ -97,6 +123,15 @@ impl Expectation {
         let elapsed = fields.get("elapsed").map(|elapsed| elapsed_of(&elapsed, problems)).unwrap_or_default();
         Some(Self { end, path, skipped, failed, attempts, state, assets, elapsed })
     }
+}
+
+fn continues_of(at: &At<'_>, problems: &mut Problems) -> Option<Continues> {
+    if *at.value == serde_json::Value::Bool(false) {
+        return Some(Continues::Not);
+    }
+    let fields = at.fields(&["workflow", "input"], problems)?;
+    let workflow = fields.get("workflow").and_then(|workflow| workflow.text(problems)).map(str::to_owned);
+    Some(Continues::As { workflow, input: fields.get("input").map(|input| input.json()) })
 }
 
 fn texts(at: &At<'_>, problems: &mut Problems) -> Vec<String> {

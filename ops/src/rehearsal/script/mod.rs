@@ -6,10 +6,12 @@
 //! | `mock` | what handlers are to answer |
 //! | `signal` | what is said to the run |
 //! | `person` | what people answer |
+//! | `callback` | what is called back |
 //! | `faults` | what is to go wrong |
 //! | `expectation` | what is to come of it |
 //! | `reading` | how values are read, and what is wrong with them where |
 
+mod callback;
 mod expectation;
 mod faults;
 mod mock;
@@ -22,7 +24,8 @@ use std::time::Duration;
 use headwater_core::{AssetId, Json, PartitionKey, Slug, Timestamp};
 use serde_json::Value;
 
-pub use self::expectation::{Elapsed, Expectation, MadeAsset, Path};
+pub use self::callback::CallsBack;
+pub use self::expectation::{Continues, Elapsed, Expectation, MadeAsset, Path};
 pub use self::faults::Faults;
 pub use self::mock::{Answer, Mock, Mocks};
 pub use self::person::Answered;
@@ -63,6 +66,7 @@ pub struct Case {
     pub signals: Vec<Said>,
     /// What people answer who are asked.
     pub answers: Vec<Answered>,
+    pub callbacks: Vec<CallsBack>,
     pub faults: Option<Faults>,
     pub limits: Limits,
     pub expect: Expectation,
@@ -138,8 +142,20 @@ fn read(at: &At<'_>, problems: &mut Problems) -> Option<Script> {
 }
 
 fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
-    let known =
-        ["name", "workflow", "start", "input", "mocks", "assets", "signals", "answers", "faults", "limits", "expect"];
+    let known = [
+        "name",
+        "workflow",
+        "start",
+        "input",
+        "mocks",
+        "assets",
+        "signals",
+        "answers",
+        "callbacks",
+        "faults",
+        "limits",
+        "expect",
+    ];
     let fields = at.fields(&known, problems)?;
     let name = fields.need("name", problems).and_then(|name| name.text(problems)).map(str::to_owned);
     let workflow = fields.get("workflow").and_then(|slug| slug.parsed(problems));
@@ -152,6 +168,8 @@ fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
     let signals = signals.iter().filter_map(|signal| Said::read(signal, problems)).collect();
     let answers = fields.get("answers").map(|answers| answers.items(problems)).unwrap_or_default();
     let answers = answers.iter().filter_map(|answer| Answered::read(answer, problems)).collect();
+    let callbacks = fields.get("callbacks").map(|callbacks| callbacks.items(problems)).unwrap_or_default();
+    let callbacks = callbacks.iter().filter_map(|said| CallsBack::read(said, problems)).collect();
     let faults = fields.get("faults").and_then(|faults| Faults::read(&faults, problems));
     let limits = fields.get("limits").map(|limits| limited(&limits, problems)).unwrap_or_default();
     let expect = fields.need("expect", problems).and_then(|expect| Expectation::read(&expect, problems));
@@ -164,6 +182,7 @@ fn case(at: &At<'_>, problems: &mut Problems) -> Option<Case> {
         assets,
         signals,
         answers,
+        callbacks,
         faults,
         limits,
         expect: expect?,

@@ -1,6 +1,6 @@
 //! What people outside say to the runs of a case, and when.
 
-use headwater_core::run::{RunCommand, RunEvent};
+use headwater_core::run::{RunCommand, RunEvent, awaited_callback};
 use headwater_core::shard::{AggregateId, Command, Commit, Event, Submission};
 use headwater_core::{Actor, RunId};
 
@@ -16,6 +16,8 @@ pub(super) fn late_word(command: &Command) -> Option<(RunId, String)> {
         format!("the signal {name}")
     } else if let RunCommand::AnswerPerson { node, by: Actor::Claimed(by), .. } = command {
         format!("the answer of {by} at {node}")
+    } else if let RunCommand::CallBack { node, attempt, .. } = command {
+        format!("what is called back of attempt {attempt} of {node}")
     } else {
         return None;
     };
@@ -32,6 +34,23 @@ impl Stage<'_> {
             for _ in 0..times {
                 let submission = Submission::new(self.id(), Command::Run { run, command: command.clone() });
                 self.coming.insert((self.now.after(after), self.ids), submission);
+            }
+        }
+    }
+
+    /// Foresees what is called back to attempts that wait for it now.
+    pub(super) fn foresee_callbacks(&mut self, commit: &Commit) {
+        let AggregateId::Run(run) = commit.aggregate else { return };
+        for event in &commit.events {
+            let Event::Run(RunEvent::CallbackAwaited { node, attempt }) = event else { continue };
+            let Some(token) = self.shard.run(run).and_then(|run| awaited_callback(run, node)) else { continue };
+            for called in self.case.callbacks.iter().filter(|called| called.is_of(node, *attempt)) {
+                let (node, proof, said) = (node.clone(), token.proof, called.said.clone());
+                let command = RunCommand::CallBack { node, attempt: *attempt, proof, said };
+                for _ in 0..called.times {
+                    let submission = Submission::new(self.id(), Command::Run { run, command: command.clone() });
+                    self.coming.insert((self.now.after(called.after), self.ids), submission);
+                }
             }
         }
     }

@@ -179,7 +179,7 @@ impl Next {
             Continuation::Retry {}
             | Continuation::Restart { .. }
             | Continuation::Fork { .. }
-            | Continuation::Successor {} => {}
+            | Continuation::Successor { .. } => {}
         }
         let key = WorkflowKey { workspace: workspace.clone(), workflow: begun.workflow.clone() };
         let version = wish.version.unwrap_or(begun.version);

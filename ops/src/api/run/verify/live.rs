@@ -56,7 +56,7 @@ pub async fn ask(api: &Api, workspace: &WorkspaceId, run: RunId) -> Told {
     let _turn = api.turns.live().await;
     match api.shards.client.digest_run(workspace.clone(), run, WAIT).await {
         Ok(digest) => Told::Active(digest),
-        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status }))) => Told::Ended(status),
+        Err(ClientError::Refused(Rejection::Run(RunRejection::RunClosed { status, .. }))) => Told::Ended(status),
         Err(ClientError::Refused(Rejection::Run(RunRejection::RunNotFound))) => Told::Unknown,
         Err(other) => Told::Silent(other.to_string()),
     }
