@@ -11,8 +11,8 @@ use crate::chance::Chance;
 pub const PRODUCERS: [&str; 3] = ["make", "use", "pure"];
 
 pub const SLUGS: [&str; 26] = [
-    "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient", "easy", "both",
-    "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told", "saga", "onward", "asks",
+    "onward", "asks", "chain", "fan", "quorum", "mended", "asleep", "hasty", "make", "pure", "use", "fresh", "patient",
+    "easy", "both", "swarm", "crowd", "each", "rounds", "ideas", "calls", "deep", "away", "again", "told", "saga",
 ];
 
 /// The document of a workflow; `edition` makes another content, and so another version.

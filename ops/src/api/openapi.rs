@@ -13,7 +13,7 @@ use super::{Api, Problem};
 use crate::codes::TABLE;
 
 /// The pieces of the resources; what they share stands beside this file.
-const PIECES: [(&str, &str); 10] = [
+const PIECES: [(&str, &str); 11] = [
     ("action", include_str!("action/openapi.yaml")),
     ("workflow", include_str!("workflow/openapi.yaml")),
     ("run", include_str!("run/openapi.yaml")),

@@ -1,5 +1,6 @@
 //! Attempts that somebody outside ends, of a real engine.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
@@ -31,7 +32,9 @@ async fn whoever_has_the_token_ends_an_attempt_and_says_so_as_often_as_he_likes(
     let path = first["path"].as_str().unwrap();
     engine.post(&format!("{path}/heartbeat"), json!({})).await.data(200);
     assert!(waiting(&engine, &run).await["silentFrom"].is_string());
-    let explained = engine.get(&format!("/runs/{run}/explain")).await.data(200).clone();
+    let explain = format!("/runs/{run}/explain");
+    engine.until("it can be read", async || engine.get(&explain).await.status == 200).await;
+    let explained = engine.get(&explain).await.data(200).clone();
     assert_eq!(explained["waitsFor"]["first"][0]["for"], "callback", "{explained}");
     // What the node's schema does not allow is a failed attempt, and the next has a token of its own.
     engine.post(path, json!({"output": {"no": 1}})).await.data(200);
@@ -80,7 +83,8 @@ async fn what_is_no_token_of_this_attempt_ends_nothing() {
     let nowhere = format!("{}{}", "f".repeat(32), &token[32..]);
     engine.post(&format!("/callbacks/{nowhere}"), done()).await.problem("callback/not_found");
     // The tokens of a run are told to its own workspace only.
-    engine.get(&format!("/runs/{run}/callbacks?workspace=other")).await.problem("run/not_found");
+    let other = engine.request(Method::GET, &format!("/runs/{run}/callbacks")).header("headwater-workspace", "other");
+    engine.send(other).await.problem("run/not_found");
     // And so is what goes by its key.
     let early = json!({"name": "callback", "key": "8", "payload": {"error": {"code": "refused", "permanent": true}}});
     engine.post(&format!("/runs/{run}/signals"), early).await.data(202);

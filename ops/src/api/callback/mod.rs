@@ -67,8 +67,9 @@ async fn list(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Pro
     }
     let _turn = api.turns.live().await;
     let listed = api.shards.client.list_callbacks(workspace, run, LIST_WAIT).await?;
-    let listed = serde_json::from_str::<All>(listed.as_str());
-    let mut all = listed.map_err(|error| Problem::internal("the list of callbacks is malformed", &error))?;
+    // What the shards of this release say this release reads.
+    let told = |_| Problem::new(Code::Internal, "the list of callbacks is malformed");
+    let mut all = serde_json::from_str::<All>(listed.as_str()).map_err(told)?;
     all.run_id = Some(run);
     for one in &mut all.callbacks {
         one.path = format!("/callbacks/{}", one.token);
@@ -92,11 +93,13 @@ async fn complete(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -> 
     let within = readable::asked(&mut asked, false)?;
     let Caller { workspace: _, actor } = asked.finish_to_change()?;
     let mut fields = body.fields()?;
-    let said: serde_json::Map<_, _> = ["output", "error"]
-        .into_iter()
-        .filter(|name| fields.has(name))
-        .map(|name| (name.to_owned(), fields.take(name).map(|value| value.to_value()).unwrap_or_default()))
-        .collect();
+    let mut said = serde_json::Map::new();
+    for name in ["output", "error"] {
+        if fields.has(name) {
+            let value = fields.take(name).map_or(serde_json::Value::Null, |value| value.to_value());
+            said.insert(name.to_owned(), value);
+        }
+    }
     let room = fields.finish()?;
     let said = read_callback(&Json::of(&said)).map_err(|why| Problem::new(Code::InvalidField, why))?;
     // Said again it is the same, also when the run has ended by then, as long as its shard remembers.
@@ -119,8 +122,7 @@ async fn heartbeat(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
 }
 
 fn token_of(asked: &Asked) -> Result<CallbackToken, Problem> {
-    let text: String = asked.name("token")?;
-    text.parse().map_err(|error: headwater_core::run::NoCallbackToken| {
+    asked.segment("token").parse().map_err(|error: headwater_core::run::NoCallbackToken| {
         Problem::new(Code::CallbackTokenInvalid, error.to_string())
     })
 }

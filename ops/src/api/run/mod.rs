@@ -151,6 +151,6 @@ async fn one(State(api): State<Arc<Api>>, reading: Reading) -> Result<Response, 
 }
 
 /// Says that there is no such run.
-fn not_found(run: RunId) -> Problem {
+pub(super) fn not_found(run: RunId) -> Problem {
     Problem::new(Code::RunNotFound, format!("there is no run {run} in this workspace"))
 }
