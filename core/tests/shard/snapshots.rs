@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headwater_core::definition::{Definition, SnapshotPolicy, compile};
-use headwater_core::run::{History, RunEvent, SNAPSHOT_BYTES_MAX, Snapshots, digest_of};
+use headwater_core::run::{DIGESTED_BYTES_MAX, History, RunEvent, SNAPSHOT_BYTES_MAX, Snapshots, digest_of};
 use headwater_core::shard::{AggregateId, Event};
 use headwater_core::{BranchId, Json, Revision, RunId, Sequence, Timestamp};
 use proptest::prelude::*;
@@ -121,6 +121,23 @@ fn what_is_more_than_is_kept_says_how_much_it_is() {
     let (_, large) = taken(run, &compiled(&document), &told(&world, run)).remove(0);
     assert!(large["tooLarge"]["bytes"].as_u64().unwrap() > SNAPSHOT_BYTES_MAX as u64, "{large}");
     assert_eq!((&large["context"], &large["tokens"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn so_much_of_a_run_is_hashed_by_its_shard_and_all_of_its_history() {
+    let document = chain(&["a", "b"]);
+    let mut world = World::with(&document);
+    let half = "x".repeat(DIGESTED_BYTES_MAX / 2);
+    let run = world.start("chain", json!({"n": half}));
+    let task = world.tasks().remove(0);
+    world.report(&task, ok(json!(half))).unwrap();
+    let mut history = History::of(run, compiled(&document));
+    for (_, time, events) in told(&world, run) {
+        events.iter().for_each(|event| history.learn(event, time).unwrap());
+    }
+    let of_shard = digest_of(world.shard.run(run).unwrap());
+    assert_eq!((of_shard.digest, of_shard.revision), (None, history.digest().unwrap().revision));
+    assert!(history.digest().unwrap().digest.is_some());
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn told(verified: &Value) -> String {
     if rows.is_empty() {
         return card;
     }
-    let table = show::table(&["what", "revision", "path", "is", "should be"], rows.into_iter());
+    let table = show::table(&["what", "revision", "path", "is", "should be"], rows);
     match verified["leftOut"].as_u64() {
         Some(more) if more > 0 => format!("{card}\n\n{table}\n\nand {more} more"),
         Some(_) | None => format!("{card}\n\n{table}"),
