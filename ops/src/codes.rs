@@ -49,6 +49,7 @@ pub enum Code {
     NodeNotActive,
     OutputInvalid,
     TimerInvalid,
+    MigrationInvalid,
     OperationsExhausted,
     SignalInvalid,
     SignalsFull,
@@ -107,7 +108,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 81] = [
+pub const TABLE: [Entry; 82] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -153,6 +154,7 @@ pub const TABLE: [Entry; 81] = [
     entry(Code::NodeNotActive, "run/node_not_active", 409, "the node cannot be taken in hand where it stands", "Wait until it has begun; of a node with branches, take those in hand that stand in them."),
     entry(Code::OutputInvalid, "run/output_invalid", 422, "the node cannot have made that", "Give an output, and the assets, that the definition lets the node make."),
     entry(Code::TimerInvalid, "run/timer_invalid", 422, "the timer cannot be set so", "Name a node that sleeps or waits for its next attempt, and a time within ten years."),
+    entry(Code::MigrationInvalid, "run/migration_invalid", 409, "the run does not fit the version as it stands", "Change the map or the version as `obstacles` say, or wait until what is in the way has ended; nothing happened."),
     entry(Code::OperationsExhausted, "run/operations_exhausted", 409, "the run was taken in hand as often as a run ever is", "Cancel or terminate it, and start a new run."),
     entry(Code::SignalInvalid, "run/signal_invalid", 422, "the run takes no such signal", "Send less: a payload has at most 256 KiB and 64 levels."),
     entry(Code::SignalsFull, "run/signals_full", 429, "the run keeps as many signals as it can that nobody has taken", "Try again once a node of the run has taken some; nothing happened."),

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERS_MAX, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
+use super::{
+    ANSWERS_MAX, Migration, MigrationProblem, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX,
+};
 use crate::dialogue::{Answer, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -90,6 +92,8 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// It goes over to another version. A run of another workspace is not there for him.
+    MigrateRun(Migration),
     /// Something of the run is due.
     FireTimers {},
     /// It goes on with what its last decision left.
@@ -212,6 +216,9 @@ pub enum RunRejection {
     SignalsFull { kept: usize },
     #[error("the run has received as many signals as a run ever does: {SIGNALS_MAX}")]
     SignalsExhausted,
+    /// All that is in the way, at most [`super::MIGRATION_PROBLEMS_MAX`].
+    #[error("the run does not fit the version: {first}", first = problems.first().map_or("", |problem| &problem.message))]
+    MigrationInvalid { problems: Vec<MigrationProblem> },
     #[error("the run has no node {node} now: the definition has none of that name, or its branch is not open")]
     NodeNotFound { node: String },
     /// It has ended, has not begun, or is made of others.

@@ -9,6 +9,7 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::compensation;
 use super::decision::Decision;
+use super::migration;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
 use super::step::{Step, answer_call, answer_memo, hear, minds_memo, shortened};
@@ -108,6 +109,8 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         | RunCommand::ReassignPerson { workspace, .. } = &command
         {
             Some(workspace)
+        } else if let RunCommand::MigrateRun(migration) = &command {
+            Some(&migration.workspace)
         } else {
             None
         };
@@ -123,9 +126,13 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     // Nothing that undoes takes a signal.
     let is_signal = matches!(command, RunCommand::Signal { .. });
     let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
-    let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel);
+    let is_migration = matches!(command, RunCommand::MigrateRun(_));
+    let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel && !is_migration);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         return refuse_closed(ending.status(), &command);
+    }
+    if let RunCommand::MigrateRun(migration) = command {
+        return migration::decide(run, migration, ground);
     }
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
@@ -151,8 +158,9 @@ impl<'a> Decision<'a> {
         let step = match command {
             // It has a turn of its own, with all there is.
             RunCommand::Continue {} => return Ok(Ok(())),
-            // The shard answers a repeated start from what it knows; here it changes nothing.
-            RunCommand::StartRun(_) => Ok(()),
+            // The shard answers a repeated start from what it knows; here it changes nothing. What goes over to another version
+            // has decided that before.
+            RunCommand::StartRun(_) | RunCommand::MigrateRun(_) => Ok(()),
             RunCommand::ReportAttempt(report) => {
                 self.at_attempt(&report.node, report.attempt, report.lease)?.report(report)
             }
@@ -212,6 +220,7 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
+                let node = self.run().address_now(&node).unwrap_or(node);
                 if self.run().awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
                 }
@@ -289,6 +298,7 @@ fn refuse_closed(status: RunStatus, command: &RunCommand) -> Result<Vec<RunEvent
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
+        | RunCommand::MigrateRun(_)
         | RunCommand::CancelRun { .. }
         | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status }),
     }

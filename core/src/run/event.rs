@@ -3,6 +3,8 @@
 mod parts;
 mod word;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use super::ending::Ending;
@@ -278,6 +280,20 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// From now on it is a run of another version of its workflow, which its shard has adopted.
+    RunMigrated {
+        /// Each is done once.
+        operation: CommandId,
+        version: DefinitionVersion,
+        /// What nodes are called from now on that were called otherwise; `null`: they are gone.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        map: BTreeMap<NodeId, Option<NodeId>>,
+        /// Positions in that version of the transitions that count as taken, of nodes that have ended; in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Every token ended and every produced asset is recorded.
     RunSucceeded { output: Json },
     /// A node failed without a way on, the run took too long, or its output broke its schema.
@@ -326,6 +342,7 @@ impl RunEvent {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunMigrated { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }
             | Self::RunEnding { .. }

@@ -52,6 +52,12 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl HaltRecord {
+    /// The same where nodes are called otherwise; what is gone is halted no more.
+    pub fn renamed(mut self, name: impl Fn(&NodeId) -> Option<NodeId>) -> Self {
+        self.nodes = self.nodes.iter().filter_map(name).collect();
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -8,13 +8,15 @@ use serde::Serialize;
 use super::state::Run;
 use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve, memos_told};
 use crate::definition::Definition;
-use crate::{BranchId, Json, NodeId, Revision, RunId, Timestamp};
+use crate::{BranchId, DefinitionVersion, Json, NodeId, Revision, RunId, Timestamp};
 
 /// A run that is folded again from its events.
 #[derive(Debug)]
 pub struct History {
     id: RunId,
     definition: Arc<Definition>,
+    /// Another version, that the run may have gone over to next.
+    brought: Option<(DefinitionVersion, Arc<Definition>)>,
     run: Option<Run>,
 }
 
@@ -52,7 +54,12 @@ pub struct SeenNode {
 impl History {
     /// Returns the history of a run of which nothing is known yet.
     pub fn of(id: RunId, definition: Arc<Definition>) -> Self {
-        Self { id, definition, run: None }
+        Self { id, definition, brought: None, run: None }
+    }
+
+    /// Brings the definition of a version that the run goes over to, before it learns that; in place of what was brought before.
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.brought = Some((version, definition));
     }
 
     /// Learns what happened next, and when.
@@ -67,6 +74,9 @@ impl History {
             }
             (None, _) => Err(format!("a run begins with its start, and not with {}", event.word())),
             (Some(run), _) => {
+                if let (RunEvent::RunMigrated { .. }, Some((version, definition))) = (event, self.brought.take()) {
+                    run.bring(version, definition);
+                }
                 check_legal(run, event).map_err(|illegal| illegal.to_string())?;
                 evolve(run, event, time);
                 // Nobody is told of what has long happened.

@@ -11,6 +11,7 @@
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
 //! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
+//! | `migration` | how it goes over to another version of its workflow |
 //! | `wanted` | which active runs somebody means |
 //! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
 //! | `attempt` | what an attempt waits for |
@@ -55,6 +56,7 @@ mod history;
 mod landing;
 mod legal;
 mod mail;
+mod migration;
 mod operate;
 mod output;
 mod person;
@@ -91,6 +93,7 @@ pub(crate) use legal::check as check_legal;
 pub use mail::{
     AwaitedSignal, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
 };
+pub use migration::{MIGRATION_PROBLEMS_MAX, Migration, MigrationProblem, Renamed};
 pub use operate::Operation;
 pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;

@@ -52,6 +52,8 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 forget_waiters(run, node, &mut to_asset);
             }
             if works {
+                // Whoever holds it may have been given it under a name that it had before.
+                run.addresses_before(node).for_each(|node| follows(RunEffect::CancelTasks { node }));
                 follows(RunEffect::CancelTasks { node: node.clone() });
             }
         }
@@ -82,6 +84,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunMigrated { .. }
         | RunEvent::TimerChanged { .. }
         | RunEvent::SignalAnswered { .. }
         | RunEvent::PersonAsked { .. }

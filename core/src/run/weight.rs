@@ -3,7 +3,7 @@
 use super::event::{BranchOutcome, Ending, JoinClosing, RunEvent};
 use super::mail::AwaitedSignal;
 use super::produce::ProducedAsset;
-use crate::{Json, STORED_FROM};
+use crate::{Json, NodeId, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
 pub(super) const NAMES_BYTES: usize = 384;
@@ -75,6 +75,7 @@ macro_rules! storable {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunMigrated { .. }
             | Self::NodeOverruled { .. }
             | Self::TimerChanged { .. }
             | Self::NodeSkipped { .. }
@@ -132,6 +133,11 @@ impl RunEvent {
             | Self::RunResumed { reason, .. }
             | Self::NodeOverruled { reason, .. }
             | Self::TimerChanged { reason, .. } => reason.as_ref().map_or(0, String::len),
+            Self::RunMigrated { map, taken, reason, .. } => {
+                let name = |node: &NodeId| 8 + node.as_str().len();
+                let names = map.iter().map(|(node, now)| name(node) + now.as_ref().map_or(4, name));
+                names.sum::<usize>() + 7 * taken.len() + reason.as_ref().map_or(0, String::len)
+            }
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::SignalAnswered { reply, .. } => reply.len_bytes(),
             Self::PersonAsked { task, .. } => task.len_bytes(),

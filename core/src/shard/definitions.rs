@@ -158,7 +158,7 @@ impl Definitions {
             Event::Run(RunEvent::RunStarted { trigger, targets, continued, .. }) => {
                 matches!(trigger, Trigger::Call(_)) || !targets.is_empty() || continued.is_some()
             }
-            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
+            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. } | RunEvent::RunMigrated { .. }),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }

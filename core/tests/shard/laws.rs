@@ -194,14 +194,25 @@ pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
 
 /// Plays it where decisions take no more than that; what they leave is done before anything else happens.
 pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
+    play_meanwhile(budget, std::slice::from_ref(document), story, |_, _, _| {})
+}
+
+/// The same with several versions, of which runs start with the last; `meanwhile` does something before each step.
+pub fn play_meanwhile(
+    budget: Budget,
+    versions: &[Value],
+    story: &[u8],
+    mut meanwhile: impl FnMut(&mut World, &[RunId], usize),
+) -> (World, Vec<RunId>) {
     let mut world = World::bounded(budget);
-    world.apply(document);
+    versions.iter().for_each(|version| _ = world.apply(version));
     let mut runs = vec![world.start("any", json!({"n": 3}))];
     exchange(&mut world);
     runs.push(world.start("any", json!({"n": 0})));
     let mut tasks = Vec::new();
-    for step in story {
+    for (number, step) in story.iter().enumerate() {
         exchange(&mut world);
+        meanwhile(&mut world, &runs, number);
         // In an order that does not depend on how decisions of several runs fall between each other.
         let mut new = world.tasks();
         new.sort_by(|a, b| (a.run, &a.node, a.attempt).cmp(&(b.run, &b.node, b.attempt)));
@@ -279,7 +290,28 @@ pub fn exchange(world: &mut World) {
     }
 }
 
-fn fold(world: &World, size: usize) -> Shard {
+/// Leaves runs to themselves until all have ended, or none goes on.
+pub fn to_the_end(world: &mut World, runs: &[RunId]) {
+    resume_all(world, runs);
+    for _ in 0..200 {
+        for task in world.tasks() {
+            let _may_be_stale = world.report(&task, ok(json!(1)));
+        }
+        // Tasks that the story left lying are there again, as after a take-over.
+        world.name_again();
+        let outstanding = world.shard.outstanding();
+        world.effects.extend(outstanding);
+        exchange(world);
+        world.pass(10);
+        world.fire_timers();
+        exchange(world);
+        if world.shard.active_runs() == 0 {
+            break;
+        }
+    }
+}
+
+pub fn fold(world: &World, size: usize) -> Shard {
     let mut shard = empty();
     for bundle in world.bundles(size) {
         // Through the wire form: what is not written is not folded.
@@ -322,23 +354,7 @@ proptest! {
     #[test]
     fn every_run_ends_and_ends_once(document in graphs(), story in proptest::collection::vec(any::<u8>(), 0..40)) {
         let (mut world, runs) = play(&document, &story);
-        resume_all(&mut world, &runs);
-        for _ in 0..200 {
-            for task in world.tasks() {
-                let _may_be_stale = world.report(&task, ok(json!(1)));
-            }
-            // Tasks that the story left lying are there again, as after a take-over.
-            world.name_again();
-            let outstanding = world.shard.outstanding();
-            world.effects.extend(outstanding);
-            exchange(&mut world);
-            world.pass(10);
-            world.fire_timers();
-            exchange(&mut world);
-            if world.shard.active_runs() == 0 {
-                break;
-            }
-        }
+        to_the_end(&mut world, &runs);
         prop_assert_eq!(world.shard.active_runs(), 0);
         for run in runs {
             let timeline = world.timeline(run);

@@ -31,6 +31,8 @@ mod incarnations;
 mod lanes;
 mod laws;
 mod loops;
+mod migration_laws;
+mod migrations;
 mod now;
 mod operations;
 mod outcomes;

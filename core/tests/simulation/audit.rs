@@ -257,6 +257,7 @@ impl Audit {
                 | RunEvent::RunPaused { .. }
                 | RunEvent::RunResumed { .. }
                 | RunEvent::RunTerminated { .. }
+                | RunEvent::RunMigrated { .. }
                 | RunEvent::BranchClosing { .. }
                 | RunEvent::BranchEnded { .. }
                 | RunEvent::RunEnding { .. }

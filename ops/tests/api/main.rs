@@ -23,6 +23,7 @@ mod large;
 mod large_definitions;
 mod lives;
 mod marks;
+mod migrations;
 mod named_runs;
 mod neighbours;
 mod operations;

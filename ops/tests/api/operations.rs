@@ -57,10 +57,21 @@ async fn brought_to(engine: &Engine, stands: &str) -> (String, &'static str) {
     (run, node)
 }
 
+/// Applies them twice: what starts is of version 2, and says the same as version 1.
+async fn apply(engine: &Engine) {
+    let mut others = documents();
+    for document in others.as_array_mut().unwrap() {
+        document["description"] = json!("as it was before");
+    }
+    engine.apply(others).await;
+    engine.apply(documents()).await;
+}
+
 async fn ask(engine: &Engine, run: &str, node: &str, command: &str) -> Answer {
     let (path, body) = match command {
         "signal" => ("signals".to_owned(), json!({"name": "go"})),
         "skip" => (format!("nodes/{node}/skip"), json!({"reason": "not needed"})),
+        "migrate" => ("migrate".to_owned(), json!({"version": 1, "reason": "by hand"})),
         "complete" => (format!("nodes/{node}/complete"), json!({"output": {"by": "hand"}})),
         "timer" => (format!("nodes/{node}/timer"), json!({"dueAt": "2031-01-01T00:00:00Z"})),
         other => (other.to_owned(), json!({"reason": "by hand"})),
@@ -116,7 +127,7 @@ async fn holds(engine: &Engine, meanwhile: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_takes_a_run_in_hand_is_answered_as_the_table_says_with_a_database_and_without() {
     let mut engine = Engine::with(|settings| ServeSettings { shards: 2, ..settings }).await;
-    engine.apply(documents()).await;
+    apply(&engine).await;
     holds(&engine, "with the database").await;
     engine.servers.postgres.kill().await.unwrap();
     holds(&engine, "while the database is away").await;

@@ -170,6 +170,8 @@ impl Changes {
                 RunEvent::RunPaused { node: Some(_), .. }
                 | RunEvent::RunResumed { node: Some(_), .. }
                 | RunEvent::RunTerminated { .. } => {}
+                // It parts the batch.
+                RunEvent::RunMigrated { .. } => {}
                 RunEvent::NodeOverruled { node, reason } => {
                     let reason = reason.unwrap_or_else(|| "somebody ended the node by hand".to_owned());
                     overruled.push((node, RunFailure::new("by_hand", reason)));

@@ -19,10 +19,10 @@ use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
-use crate::run::landing;
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
+use crate::run::{landing, migration};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -76,7 +76,7 @@ impl<'r> Fold<'r> {
         self.find(id).expect("events name nodes of the definition the run is frozen at")
     }
 
-    pub(super) fn node_mut(&mut self, place: Place) -> &mut NodeState {
+    pub(in crate::run) fn node_mut(&mut self, place: Place) -> &mut NodeState {
         self.branches.of_mut(place).node_mut(place.node)
     }
 
@@ -363,6 +363,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         | RunEvent::RunTerminated { .. }
         | RunEvent::NodeOverruled { .. }
         | RunEvent::TimerChanged { .. } => run.take_in_hand(event, now),
+        RunEvent::RunMigrated { .. } => migration::pass(run, event),
         RunEvent::AssetRecorded { node, asset, partition, version } => {
             let version = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
             // Its branch may have ended.

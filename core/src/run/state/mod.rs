@@ -179,9 +179,20 @@ impl Run {
         Some((current.attempt, current.lease))
     }
 
-    /// Finds what an address names.
+    /// Brings another version of its workflow, for it to go over to.
+    pub(crate) fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.origin.bring(version, definition);
+    }
+
+    /// Takes back what was brought.
+    pub(crate) fn bring_nothing(&mut self) {
+        self.origin.bring_nothing();
+    }
+
+    /// Finds what an address names, also one that was given out in a version before.
     pub(super) fn find(&self, at: &NodeAddress) -> Option<Place> {
-        self.branches.find(self.origin.definition(), at)
+        let named = |at: &NodeAddress| self.branches.find(self.origin.definition(), at);
+        named(at).or_else(|| named(&self.address_now(at)?))
     }
 
     /// Returns the address of a place.
@@ -210,6 +221,8 @@ impl Run {
 
     /// Returns what an address names, whether or not its branch is open.
     pub(super) fn place_of(&self, at: &NodeAddress) -> Option<Place> {
-        self.definition().find(at.node()).map(|node| Place { branch: at.branch(), node })
+        let named =
+            |at: &NodeAddress| self.definition().find(at.node()).map(|node| Place { branch: at.branch(), node });
+        named(at).or_else(|| named(&self.address_now(at)?))
     }
 }

@@ -200,6 +200,10 @@ impl From<Rejection> for Problem {
             }
             Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
             Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
+            Rejection::Run(RunRejection::MigrationInvalid { problems }) => {
+                let problems = serde_json::to_value(problems).unwrap_or_default();
+                return Self::new(Code::MigrationInvalid, detail).with("obstacles", problems);
+            }
             Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
             Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,

@@ -25,6 +25,7 @@ mod events;
 mod explain;
 mod history;
 mod live;
+mod migrate;
 mod naming;
 mod operate;
 mod parts;
@@ -71,6 +72,7 @@ pub fn routes() -> Vec<Route> {
         writes("/runs/{runId}/pause", post(operate::pause)),
         writes("/runs/{runId}/resume", post(operate::resume)),
         writes("/runs/{runId}/terminate", post(operate::terminate)),
+        writes("/runs/{runId}/migrate", post(migrate::migrate)),
         writes("/runs/{runId}/nodes/{node}/skip", post(operate::skip)),
         writes("/runs/{runId}/nodes/{node}/complete", post(operate::complete)),
         writes("/runs/{runId}/nodes/{node}/timer", post(operate::timer)),

@@ -9,6 +9,7 @@ mod export;
 mod get;
 pub(super) mod given;
 mod list;
+mod migrate;
 mod operate;
 mod replay;
 mod signal;
@@ -58,6 +59,8 @@ pub enum RunCommand {
     Complete(operate::CompleteSettings),
     /// Have the end of a sleep, or the next attempt of a node, be due at another time.
     Timer(operate::TimerSettings),
+    /// Have a live run go over to another version of its workflow.
+    Migrate(migrate::MigrateSettings),
     /// Pause, resume, cancel or terminate all active runs that a filter means.
     Bulk(bulk::BulkSettings),
     /// Stop a run: what runs whatever the end still does.
@@ -83,6 +86,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Skip(settings) => operate::skip(settings).await,
         RunCommand::Complete(settings) => operate::complete(settings).await,
         RunCommand::Timer(settings) => operate::timer(settings).await,
+        RunCommand::Migrate(settings) => migrate::run(settings).await,
         RunCommand::Bulk(settings) => bulk::run(settings).await,
         RunCommand::Update(settings) => update::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,
