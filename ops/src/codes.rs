@@ -30,6 +30,7 @@ pub enum Code {
     MethodNotAllowed,
     DefinitionInvalid,
     WorkflowNotFound,
+    WorkflowPaused,
     VersionNotFound,
     ActionNotFound,
     AssetNotFound,
@@ -108,7 +109,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 82] = [
+pub const TABLE: [Entry; 83] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -135,6 +136,7 @@ pub const TABLE: [Entry; 82] = [
     entry(Code::MethodNotAllowed, "route/method_not_allowed", 405, "the path does not take this method", "Use a method that the Allow header lists."),
     entry(Code::DefinitionInvalid, "definition/invalid", 422, "a definition has problems", "Correct everything that `problems` lists with severity error; nothing was applied."),
     entry(Code::WorkflowNotFound, "workflow/not_found", 404, "there is no such workflow", "Apply it first; right after an apply, pass its token as minSeq."),
+    entry(Code::WorkflowPaused, "workflow/paused", 409, "the workflow is paused", "Resume it, or wait until somebody does; nothing was started."),
     entry(Code::VersionNotFound, "workflow/version_not_found", 404, "the workflow has no such version", "GET /workflows/{slug}/versions lists those there are."),
     entry(Code::ActionNotFound, "action/not_found", 404, "there is no such action, or version of it", "GET /actions/{slug}/versions lists those there are; right after an apply, pass its token as minSeq."),
     entry(Code::AssetNotFound, "asset/not_found", 404, "there is no such asset", "An asset exists from the moment a workflow that declares it is applied; right after that, pass its token as minSeq."),

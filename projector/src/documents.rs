@@ -46,7 +46,12 @@ fn named(aggregate: &AggregateId, events: &[Event]) -> Vec<StoredDocument> {
     let AggregateId::Workflow(key) = aggregate else { return Vec::new() };
     let applied = events.iter().filter_map(|event| match event {
         Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => StoredDocument::of(document),
-        Event::Workflow(WorkflowEvent::VersionSelected { .. } | WorkflowEvent::VersionPinned { .. })
+        Event::Workflow(
+            WorkflowEvent::VersionSelected { .. }
+            | WorkflowEvent::VersionPinned { .. }
+            | WorkflowEvent::StartsPaused { .. }
+            | WorkflowEvent::StartsResumed { .. },
+        )
         | Event::DefinitionAdopted { .. }
         | Event::Run(_)
         | Event::Asset(_)

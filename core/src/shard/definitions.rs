@@ -152,7 +152,13 @@ impl Definitions {
                 let is_stored = StoredDocument::of(document).is_some();
                 is_stored || self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
-            Event::Workflow(WorkflowEvent::VersionPinned { .. }) | Event::Action(_) | Event::Memo(_) => true,
+            Event::Workflow(
+                WorkflowEvent::VersionPinned { .. }
+                | WorkflowEvent::StartsPaused { .. }
+                | WorkflowEvent::StartsResumed { .. },
+            )
+            | Event::Action(_)
+            | Event::Memo(_) => true,
             Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
             Event::Run(RunEvent::RunStarted { trigger, targets, continued, .. }) => {

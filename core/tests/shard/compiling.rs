@@ -315,6 +315,8 @@ fn versions_that_are_applied_while_others_are_compiled_keep_their_order() {
             Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => ("new", version.get()),
             Event::Workflow(WorkflowEvent::VersionSelected { version }) => ("again", version.get()),
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) => ("pinned", 0),
+            Event::Workflow(WorkflowEvent::StartsPaused { .. }) => ("paused", 0),
+            Event::Workflow(WorkflowEvent::StartsResumed { .. }) => ("resumed", 0),
             other => panic!("{other:?}"),
         })
         .collect();

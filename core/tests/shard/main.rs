@@ -39,6 +39,7 @@ mod outcomes;
 mod owner;
 mod panics;
 mod parts;
+mod paused_workflows;
 mod people;
 mod pins;
 mod poison;

@@ -15,6 +15,8 @@ pub fn word(event: &Event) -> String {
         Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => format!("applied({version})"),
         Event::Workflow(WorkflowEvent::VersionSelected { version }) => format!("selected({version})"),
         Event::Workflow(WorkflowEvent::VersionPinned { version }) => format!("pinned({version:?})"),
+        Event::Workflow(WorkflowEvent::StartsPaused { .. }) => "paused".to_owned(),
+        Event::Workflow(WorkflowEvent::StartsResumed { .. }) => "resumed".to_owned(),
         Event::Action(ActionEvent::ActionApplied { version, .. }) => format!("action({version})"),
         Event::Action(ActionEvent::ActionSelected { version }) => format!("action-again({version})"),
         Event::Memo(event) => of_memo(event),

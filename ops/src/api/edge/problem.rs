@@ -230,6 +230,7 @@ impl From<Rejection> for Problem {
                 | ActionRejection::TooManyVersions { .. },
             ) => Code::DefinitionInvalid,
             Rejection::Workflow(WorkflowRejection::WorkflowNotFound) => Code::WorkflowNotFound,
+            Rejection::Workflow(WorkflowRejection::WorkflowPaused) => Code::WorkflowPaused,
             Rejection::Workflow(WorkflowRejection::VersionNotFound { .. }) => Code::VersionNotFound,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::Run(RunRejection::StartUnclear) => Code::StartUnclear,

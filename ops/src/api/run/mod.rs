@@ -53,6 +53,8 @@ use crate::codes::Code;
 pub use events::FOLLOWERS_MAX;
 pub(super) use start::idempotency_key;
 
+pub(in crate::api) use operate::reason;
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
     vec![
