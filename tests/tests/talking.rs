@@ -17,8 +17,8 @@ use headwater_workers::shard_client::ClientError;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-/// How many runs are talked to; `HEADWATER_TEST_RUNS` says otherwise (1,000 is the full size: ten signals to each).
-const RUNS: usize = 200;
+/// How many runs are talked to, with ten signals to each; `HEADWATER_TEST_RUNS` says otherwise.
+const RUNS: usize = 1_000;
 /// How many signals each takes, one after the other, before it is asked and told goodbye.
 const SAID: u64 = 8;
 /// How many runs are talked to at once.

@@ -88,6 +88,8 @@ pub(super) enum Next {
     Finish,
     /// The run ends before everything was done: what is active is withdrawn.
     Withdraw,
+    /// It was cancelled with a grace, and nobody works on anything of it any more.
+    Stop,
 }
 
 /// Equality of what is listed, however it is looked up.
@@ -192,7 +194,7 @@ impl Run {
         if self.status.is_terminal() {
             return None;
         }
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.is_stopping() {
             return next_of_the_end(self);
         }
         let is_done = || self.branches.root().active == 0 && self.assets.is_all_recorded();

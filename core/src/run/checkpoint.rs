@@ -264,6 +264,7 @@ fn follow(run: &mut Run, agenda: Vec<Todo>) {
     // What ends has nothing due and waits for nobody, but for what runs whatever the end.
     if run.ending.is_none() {
         Fold::of(run).time_run(true);
+        Fold::of(run).time_stop();
     }
     let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
     let active: Vec<_> = active.map(|(place, _)| place).collect();

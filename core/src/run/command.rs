@@ -34,12 +34,17 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workspace: Option<WorkspaceId>,
         reason: String,
+        /// How long what workers hold may still report, in milliseconds, at most [`super::GRACE_MAX`].
+        #[serde(default, skip_serializing_if = "is_none")]
+        grace_ms: u64,
     },
     /// The same, and what has succeeded stays as it is: nothing of it is undone.
     CancelRunKeeping {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workspace: Option<WorkspaceId>,
         reason: String,
+        #[serde(default, skip_serializing_if = "is_none")]
+        grace_ms: u64,
     },
     /// Somebody outside says something to it. What was said before under the same id changes nothing, and other words under it are refused. A run of another workspace is
     /// not there for him.
@@ -115,6 +120,10 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
+}
+
+fn is_none(span: &u64) -> bool {
+    *span == 0
 }
 
 impl From<ToRun> for RunCommand {

@@ -9,6 +9,7 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::compensation;
 use super::decision::Decision;
+use super::grace;
 use super::migration;
 use super::operate::operate;
 use super::state::{Run, Timer, check_targets};
@@ -178,13 +179,9 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
-            RunCommand::CancelRun { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason), keeps: false });
-                Ok(())
-            }
-            RunCommand::CancelRunKeeping { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
-                Ok(())
+            RunCommand::CancelRun { reason, grace_ms, .. } => grace::cancel(self, shortened(reason), false, grace_ms),
+            RunCommand::CancelRunKeeping { reason, grace_ms, .. } => {
+                grace::cancel(self, shortened(reason), true, grace_ms)
             }
             said
             @ (RunCommand::Signal { .. } | RunCommand::AnswerPerson { .. } | RunCommand::ReassignPerson { .. }) => {
@@ -220,7 +217,7 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
-                let node = self.run().address_now(&node).unwrap_or(node);
+                let node = migration::address_now(self.run(), &node).unwrap_or(node);
                 if self.run().awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
                 }
@@ -261,6 +258,7 @@ fn fire_timers(decision: &mut Decision<'_>) {
         }
         let step = match timer {
             Timer::Node(due, place) => Step::at(decision, place).wake(due),
+            Timer::Stop => grace::stop(decision),
             Timer::RunTimeout => {
                 decision.fail(RunFailure::new("run_timeout", "the run took too long"));
                 Ok(())

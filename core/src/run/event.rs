@@ -263,6 +263,15 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Somebody has cancelled it, with a grace: nothing begins any more, and what workers hold may still report until then. The end
+    /// follows, at the latest then.
+    RunStopping {
+        until: Timestamp,
+        reason: String,
+        /// Nothing of what has succeeded is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// Somebody ends a node by hand; how, stands in the next event. Whoever holds its attempt is heard no more.
     NodeOverruled {
         node: NodeAddress,
@@ -342,6 +351,7 @@ impl RunEvent {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
             | Self::RunMigrated { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }

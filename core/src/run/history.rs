@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::migration::bring;
 use super::state::Run;
 use super::{NodeStatus, RunEvent, RunStatus, check_legal, evolve, memos_told};
 use crate::definition::Definition;
@@ -75,7 +76,7 @@ impl History {
             (None, _) => Err(format!("a run begins with its start, and not with {}", event.word())),
             (Some(run), _) => {
                 if let (RunEvent::RunMigrated { .. }, Some((version, definition))) = (event, self.brought.take()) {
-                    run.bring(version, definition);
+                    bring(run, version, definition);
                 }
                 check_legal(run, event).map_err(|illegal| illegal.to_string())?;
                 evolve(run, event, time);

@@ -117,8 +117,9 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, true))
         }
         RunEvent::RunTerminated { .. } => run.waiting.halts().is_terminated().then_some("is terminated"),
+        RunEvent::RunStopping { .. } => ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping")),
         RunEvent::RunMigrated { .. } => {
-            let is_at_the_end = ending.map(|(_, stands)| stands);
+            let is_at_the_end = ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping"));
             is_at_the_end.or_else(|| migrated(run, event).is_none().then_some("does not fit the version"))
         }
         RunEvent::SignalReceived { signal, .. } => {
@@ -320,6 +321,7 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunStopping { .. }
         | RunEvent::RunMigrated { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::BranchEnded { .. }

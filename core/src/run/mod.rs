@@ -10,6 +10,7 @@
 //! | `branching` | how branches end: well, badly, or withdrawn |
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
+//! | `grace` | how it ends that is cancelled with a grace |
 //! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
 //! | `migration` | how it goes over to another version of its workflow |
 //! | `wanted` | which active runs somebody means |
@@ -51,6 +52,7 @@ mod evolve;
 mod explain;
 mod few;
 mod finally;
+mod grace;
 mod halt;
 mod history;
 mod landing;
@@ -85,7 +87,8 @@ pub use explain::{
     Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
     Skipped, Verdict, Wait, WaitFor, WantedAsset, Way, WayIn, Why,
 };
-pub use halt::OPERATIONS_MAX;
+
+pub use halt::{GRACE_MAX, OPERATIONS_MAX};
 pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
@@ -94,6 +97,7 @@ pub use mail::{
     AwaitedSignal, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
 };
 pub use migration::{MIGRATION_PROBLEMS_MAX, Migration, MigrationProblem, Renamed};
+pub(crate) use migration::{bring, bring_nothing, started_as};
 pub use operate::Operation;
 pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;

@@ -3,6 +3,7 @@
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::landing;
+use super::migration::addresses_before;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
 use super::{ProducedAsset, RunEvent};
@@ -26,6 +27,12 @@ pub enum RunEffect {
     AskVersion { index: u64, workflow: Slug, caller: Caller },
     /// Whoever holds an attempt of the node should stop.
     CancelTasks { node: NodeAddress },
+}
+
+/// Tells whoever holds an attempt of a node, which he may have been given under a name that it had before.
+fn cancel_tasks(run: &Run, node: &NodeAddress, follows: &mut impl FnMut(RunEffect)) {
+    let before = addresses_before(run, node);
+    before.chain([node.clone()]).for_each(|node| follows(RunEffect::CancelTasks { node }));
 }
 
 /// Says what follows from one event. `run` is the state after the whole decision.
@@ -52,11 +59,11 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 forget_waiters(run, node, &mut to_asset);
             }
             if works {
-                // Whoever holds it may have been given it under a name that it had before.
-                run.addresses_before(node).for_each(|node| follows(RunEffect::CancelTasks { node }));
-                follows(RunEffect::CancelTasks { node: node.clone() });
+                cancel_tasks(run, node, follows);
             }
         }
+        // Whoever works on something of it is asked to come to an end.
+        RunEvent::RunStopping { .. } => run.held().for_each(|held| cancel_tasks(run, &held.node, follows)),
         RunEvent::NodeFailed { node, .. } => {
             // One asset was refused; the node waits for its others no longer.
             if run.find(node).is_none_or(|place| run.node(place).attempts == 0) {

@@ -75,6 +75,7 @@ macro_rules! storable {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
             | Self::RunMigrated { .. }
             | Self::NodeOverruled { .. }
             | Self::TimerChanged { .. }
@@ -170,6 +171,7 @@ impl RunEvent {
             | Self::AssetRecorded { .. } => 0,
             Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
             | Self::RunFailed { .. }
             | Self::RunCancelled { .. } => return Weight::default(),
         };

@@ -164,7 +164,10 @@ impl Definitions {
             Event::Run(RunEvent::RunStarted { trigger, targets, continued, .. }) => {
                 matches!(trigger, Trigger::Call(_)) || !targets.is_empty() || continued.is_some()
             }
-            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. } | RunEvent::RunMigrated { .. }),
+            Event::Run(event) => matches!(
+                event,
+                RunEvent::RunDescribed { .. } | RunEvent::RunMigrated { .. } | RunEvent::RunStopping { .. }
+            ),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }

@@ -77,10 +77,7 @@ impl Story {
                 let child_end = ChildEnd::Cancelled { reason: reason.clone() };
                 self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
             }
-            RunEvent::RunMigrated { version, map, .. } => {
-                self.version = Some(*version);
-                self.rename(map);
-            }
+            RunEvent::RunMigrated { version, map, .. } => self.go_over(*version, map),
             RunEvent::AssetRecorded { asset, partition, version, .. } => self.record(asset, partition, *version),
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
@@ -89,6 +86,7 @@ impl Story {
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::RunTerminated { .. }
+            | RunEvent::RunStopping { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
             | RunEvent::CompensationKept { .. }
@@ -112,7 +110,8 @@ impl Story {
     }
 
     /// What is under way is called otherwise from now on; what it has asked others for it keeps asking under the old name.
-    fn rename(&mut self, map: &Renamed) {
+    fn go_over(&mut self, version: DefinitionVersion, map: &Renamed) {
+        self.version = Some(version);
         let name = |node: NodeAddress| match map.get(node.node()) {
             Some(Some(now)) => NodeAddress::new(now.clone(), node.branch()),
             Some(None) | None => node,

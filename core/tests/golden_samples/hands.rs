@@ -36,6 +36,14 @@ pub fn hands() -> Vec<(&'static str, RunEvent)> {
                 reason: Some("better".to_owned()),
             },
         ),
+        (
+            "run-stopping",
+            RunEvent::RunStopping {
+                until: Timestamp::from_micros(1_750_000_030_000_000),
+                reason: "enough".to_owned(),
+                keeps: true,
+            },
+        ),
         ("run-terminated", RunEvent::RunTerminated { reason: Some("now".to_owned()) }),
         ("node-overruled", RunEvent::NodeOverruled { node: name("build"), reason: Some("done by phone".to_owned()) }),
         (

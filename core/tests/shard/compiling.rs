@@ -174,7 +174,10 @@ fn start(number: u128, workflow: &str) -> Command {
 }
 
 fn cancel(number: u128) -> Command {
-    Command::Run { run: run(number), command: RunCommand::CancelRun { workspace: None, reason: String::new() } }
+    Command::Run {
+        run: run(number),
+        command: RunCommand::CancelRun { workspace: None, reason: String::new(), grace_ms: 0 },
+    }
 }
 
 fn named(slug: &str) -> Value {

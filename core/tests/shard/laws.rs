@@ -253,7 +253,11 @@ pub fn play_meanwhile(
             }
             (3, _) => {
                 let run = runs[which % runs.len()];
-                let command = RunCommand::CancelRun { workspace: None, reason: "chance".into() };
+                let command = RunCommand::CancelRun {
+                    workspace: None,
+                    reason: "chance".into(),
+                    grace_ms: [0, 4_000][which / 3 % 2],
+                };
                 let _may_be_over = world.decide(Command::Run { run, command });
             }
             (7, _) if which % 2 == 0 => {

@@ -24,6 +24,7 @@ mod first_use;
 mod for_each;
 mod for_each_outputs;
 mod golden_checkpoint;
+mod grace;
 mod groups;
 mod hands;
 mod history;

@@ -84,7 +84,10 @@ fn what_a_worker_holds_that_is_called_otherwise_can_fail_be_lost_and_be_cancelle
         let command = match how {
             "failed" => world.report_of(&task, failed("boom")),
             "lost" => Command::Run { run, command: RunCommand::LoseAttempt { node, attempt, lease } },
-            _ => Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() } },
+            _ => Command::Run {
+                run,
+                command: RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 },
+            },
         };
         world.effects.clear();
         world.decide(command).unwrap();
@@ -241,7 +244,7 @@ fn a_run_that_ends_or_has_branches_open_or_is_somebody_elses_does_not_go_over() 
     assert_eq!(decide(&mut world, run, foreign), Err(RunRejection::RunNotFound));
     let unknown = wish(&mut world, DefinitionVersion::new(9), Renamed::new());
     assert!(matches!(decide(&mut world, run, unknown), Err(RunRejection::DefinitionNotFound { .. })));
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     world.decide(Command::Run { run, command: cancel }).unwrap();
     world.settle();
     let late = wish(&mut world, SECOND, Renamed::new());

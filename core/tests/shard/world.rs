@@ -291,6 +291,7 @@ fn word(event: &RunEvent) -> String {
         RunEvent::RunPaused { node, .. } => node.as_ref().map_or("PAUSED".into(), |node| format!("{node}:paused")),
         RunEvent::RunResumed { node, .. } => node.as_ref().map_or("RESUMED".into(), |node| format!("{node}:resumed")),
         RunEvent::RunTerminated { .. } => "TERMINATED".into(),
+        RunEvent::RunStopping { .. } => "STOPPING".into(),
         RunEvent::RunMigrated { version, .. } => format!("MIGRATED:{version}"),
         RunEvent::NodeOverruled { node, .. } => format!("{node}:overruled"),
         RunEvent::TimerChanged { node, .. } => format!("{node}:due"),

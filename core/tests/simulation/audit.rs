@@ -257,6 +257,7 @@ impl Audit {
                 | RunEvent::RunPaused { .. }
                 | RunEvent::RunResumed { .. }
                 | RunEvent::RunTerminated { .. }
+                | RunEvent::RunStopping { .. }
                 | RunEvent::RunMigrated { .. }
                 | RunEvent::BranchClosing { .. }
                 | RunEvent::BranchEnded { .. }

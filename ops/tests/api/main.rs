@@ -18,6 +18,7 @@ mod engine;
 mod explain;
 mod exports;
 mod followers;
+mod grace;
 mod holds;
 mod large;
 mod large_definitions;

@@ -170,6 +170,8 @@ impl Changes {
                 RunEvent::RunPaused { node: Some(_), .. }
                 | RunEvent::RunResumed { node: Some(_), .. }
                 | RunEvent::RunTerminated { .. } => {}
+                // It ends later, perhaps in a commit that nobody asked for.
+                RunEvent::RunStopping { .. } => self.cancelled_by(run, head),
                 // It parts the batch.
                 RunEvent::RunMigrated { .. } => {}
                 RunEvent::NodeOverruled { node, reason } => {

@@ -19,6 +19,7 @@ impl RunEvent {
             Self::RunPaused { .. } => "runPaused",
             Self::RunResumed { .. } => "runResumed",
             Self::RunTerminated { .. } => "runTerminated",
+            Self::RunStopping { .. } => "runStopping",
             Self::RunMigrated { .. } => "runMigrated",
             Self::NodeOverruled { .. } => "nodeOverruled",
             Self::TimerChanged { .. } => "timerChanged",

@@ -361,6 +361,7 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunStopping { .. }
         | RunEvent::NodeOverruled { .. }
         | RunEvent::TimerChanged { .. } => run.take_in_hand(event, now),
         RunEvent::RunMigrated { .. } => migration::pass(run, event),

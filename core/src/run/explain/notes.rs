@@ -118,6 +118,7 @@ impl Notes {
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::RunTerminated { .. }
+            | RunEvent::RunStopping { .. }
             | RunEvent::RunMigrated { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }

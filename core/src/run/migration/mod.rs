@@ -24,13 +24,14 @@ use super::evolve::evolve;
 use super::halt::OPERATIONS_MAX;
 use super::state::Run;
 use super::step::shortened;
-use super::{Ground, RunEvent, RunRejection};
+use super::{Ground, RunEvent, RunRejection, RunStatus};
 use crate::definition::{Definition, NodeIx};
 use crate::{CommandId, DefinitionVersion, NodeId, WorkspaceId};
 
 pub(super) use passage::{migrated, pass};
 pub use plan::{MIGRATION_PROBLEMS_MAX, MigrationProblem};
-pub(super) use trail::Trail;
+pub(crate) use trail::started_as;
+pub(super) use trail::{Trail, address_now, addresses_before};
 
 /// What nodes are called in the other version: those that are called otherwise, and those that are gone. All others keep
 /// their names.
@@ -58,12 +59,22 @@ fn renamed<'n>(map: &'n Renamed, node: &'n NodeId) -> Option<&'n NodeId> {
     map.get(node).map_or(Some(node), Option::as_ref)
 }
 
+/// Brings a run another version of its workflow, for it to go over to.
+pub(crate) fn bring(run: &mut Run, version: DefinitionVersion, definition: Arc<Definition>) {
+    run.origin.bring(version, definition);
+}
+
+/// Takes back what was brought.
+pub(crate) fn bring_nothing(run: &mut Run) {
+    run.origin.bring_nothing();
+}
+
 /// Finds the counterpart of a node.
 fn counterpart(map: &Renamed, definition: &Definition, node: &NodeId) -> Option<NodeIx> {
     renamed(map, node).and_then(|now| definition.find(now))
 }
 
-/// Decides whether a run goes over. Whoever keeps it has brought the definition ([`Run::bring`]).
+/// Decides whether a run goes over. Whoever keeps it has brought the definition ([`bring`]).
 ///
 /// # Errors
 /// The fact in the way; the run is as it was.
@@ -78,6 +89,9 @@ pub(super) fn decide(run: &mut Run, wish: Migration, ground: &mut Ground<'_>) ->
     }
     if version == run.version() {
         return Ok(Vec::new());
+    }
+    if run.is_stopping() {
+        return Err(RunRejection::RunClosed { status: RunStatus::Cancelled });
     }
     let definition: Arc<Definition> =
         run.origin.brought(version).cloned().ok_or(RunRejection::DefinitionNotFound { version })?;

@@ -58,6 +58,12 @@ pub(super) fn of(
 ) -> Result<RunEvent, Vec<MigrationProblem>> {
     let RunEvent::RunMigrated { map, taken, .. } = &mut event else { return Ok(event) };
     let mut problems = Problems::default();
+    // Each node of both is looked at a few times, and so is each transition.
+    let size = run.definition().nodes.len() + definition.nodes.len() + definition.transitions.len();
+    if work.take(4 * size as u64).is_err() {
+        problems.say("too_large", None, "the graphs are more than one decision may look at");
+        return Err(problems.0);
+    }
     check_names(run, definition, map, &mut problems);
     check_run(run, definition, map, work, &mut problems);
     check_nodes(run, definition, map, &mut problems);

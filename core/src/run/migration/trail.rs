@@ -40,25 +40,23 @@ impl Trail {
     }
 }
 
-impl Run {
-    /// Returns the definition version and the targets that it was started with; whoever starts it again means these.
-    pub fn started_as(&self) -> (DefinitionVersion, &[NodeId]) {
-        match self.origin.trail() {
-            Some(trail) => (trail.started, &trail.targets),
-            None => (self.version(), self.targets()),
-        }
+/// Returns the definition version and the targets that a run was started with; whoever starts it again means these.
+pub(crate) fn started_as(run: &Run) -> (DefinitionVersion, &[NodeId]) {
+    match run.origin.trail() {
+        Some(trail) => (trail.started, &trail.targets),
+        None => (run.version(), run.targets()),
     }
+}
 
-    /// Returns what an address is now that was given out before a node was called otherwise. An id never names two nodes.
-    pub(in crate::run) fn address_now(&self, at: &NodeAddress) -> Option<NodeAddress> {
-        let now = self.origin.trail()?.names.get(at.node())?.clone()?;
-        Some(NodeAddress::new(now, at.branch()))
-    }
+/// Returns what an address is now that was given out before a node was called otherwise. An id never names two nodes.
+pub(in crate::run) fn address_now(run: &Run, at: &NodeAddress) -> Option<NodeAddress> {
+    let now = run.origin.trail()?.names.get(at.node())?.clone()?;
+    Some(NodeAddress::new(now, at.branch()))
+}
 
-    /// Returns the addresses that a node was given out under before.
-    pub(in crate::run) fn addresses_before(&self, at: &NodeAddress) -> impl Iterator<Item = NodeAddress> {
-        let names = self.origin.trail().into_iter().flat_map(|trail| &trail.names);
-        let before = names.filter(|(_, now)| now.as_ref() == Some(at.node()));
-        before.map(|(before, _)| NodeAddress::new(before.clone(), at.branch()))
-    }
+/// Returns the addresses that a node was given out under before.
+pub(in crate::run) fn addresses_before(run: &Run, at: &NodeAddress) -> impl Iterator<Item = NodeAddress> {
+    let names = run.origin.trail().into_iter().flat_map(|trail| &trail.names);
+    let before = names.filter(|(_, now)| now.as_ref() == Some(at.node()));
+    before.map(|(before, _)| NodeAddress::new(before.clone(), at.branch()))
 }

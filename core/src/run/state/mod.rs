@@ -29,6 +29,7 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::few::Few;
+use super::migration::address_now;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -73,6 +74,8 @@ pub struct Run {
 pub(super) enum Timer {
     Node(Due, Place),
     RunTimeout,
+    /// The grace is over.
+    Stop,
 }
 
 /// What a node can have due; of several at one time, the first comes first.
@@ -179,20 +182,10 @@ impl Run {
         Some((current.attempt, current.lease))
     }
 
-    /// Brings another version of its workflow, for it to go over to.
-    pub(crate) fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
-        self.origin.bring(version, definition);
-    }
-
-    /// Takes back what was brought.
-    pub(crate) fn bring_nothing(&mut self) {
-        self.origin.bring_nothing();
-    }
-
     /// Finds what an address names, also one that was given out in a version before.
     pub(super) fn find(&self, at: &NodeAddress) -> Option<Place> {
         let named = |at: &NodeAddress| self.branches.find(self.origin.definition(), at);
-        named(at).or_else(|| named(&self.address_now(at)?))
+        named(at).or_else(|| named(&address_now(self, at)?))
     }
 
     /// Returns the address of a place.
@@ -221,8 +214,8 @@ impl Run {
 
     /// Returns what an address names, whether or not its branch is open.
     pub(super) fn place_of(&self, at: &NodeAddress) -> Option<Place> {
-        let named =
-            |at: &NodeAddress| self.definition().find(at.node()).map(|node| Place { branch: at.branch(), node });
-        named(at).or_else(|| named(&self.address_now(at)?))
+        let definition = self.definition();
+        let found = definition.find(at.node()).or_else(|| definition.find(address_now(self, at)?.node()));
+        found.map(|node| Place { branch: at.branch(), node })
     }
 }

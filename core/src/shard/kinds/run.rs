@@ -85,7 +85,7 @@ impl Aggregate for Run {
         let mut its = run::Ground { now, hands, is_contended, shard_for: &shard_for, budget, spent: 0 };
         let decided = run::decide(self, wish, &mut its);
         *ground.spent += its.spent;
-        self.bring_nothing();
+        run::bring_nothing(self);
         let events = decided.map_err(Rejection::Run)?;
         let tasks = handed_tasks(self, &events, ground.hands);
         Ok(Verdict { events, granted: None, tasks })

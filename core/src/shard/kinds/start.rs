@@ -28,7 +28,7 @@ pub(in crate::shard) fn start_hash(
 
 /// Returns what tells the start of a run from others: also where the run has gone over to another version since.
 pub(in crate::shard) fn identity_of(run: &Run) -> (DefinitionVersion, u64) {
-    let (version, targets) = run.started_as();
+    let (version, targets) = run::started_as(run);
     (version, start_hash(run.workflow(), run.input(), targets, run.continued_from()))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn missing_for_migration(
 pub(super) fn bring(run: &mut Run, version: DefinitionVersion, definitions: &mut Definitions) -> Result<(), Rejection> {
     let key = WorkflowKey { workspace: run.workspace().clone(), workflow: run.workflow().clone() };
     match definitions.graph(&key, version) {
-        Ok(definition) => run.bring(version, definition),
+        Ok(definition) => run::bring(run, version, definition),
         Err(Unusable::NotAdopted) => {}
         Err(broken @ Unusable::Broken(_)) => return Err(Rejection::Quarantined { reason: broken.to_string() }),
     }

@@ -18,7 +18,11 @@ impl Audit {
             Command::Run { run, command: RunCommand::StartRun(_) } => {
                 assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
             }
-            Command::Run { run, command: RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. } } => {
+            // With a grace it is later.
+            Command::Run {
+                run,
+                command: RunCommand::CancelRun { grace_ms: 0, .. } | RunCommand::CancelRunKeeping { grace_ms: 0, .. },
+            } => {
                 let books = &self.runs[run];
                 assert_eq!(books.end.or(books.ending), Some(RunStatus::Cancelled), "{run} is said to be cancelled");
             }
