@@ -32,6 +32,7 @@ mod incarnations;
 mod lanes;
 mod laws;
 mod loops;
+mod many_answers;
 mod migration_laws;
 mod migrations;
 mod now;
