@@ -32,6 +32,7 @@ use runs::{at, failure, name, run, runs, waiter};
 
 fn assets() -> Vec<(&'static str, AssetEvent)> {
     let declaration = Declaration {
+        paused: false,
         workflow: name("site"),
         version: DefinitionVersion::new(2),
         producers: vec![ProducerDeclaration {
@@ -125,6 +126,9 @@ fn samples() -> Vec<(&'static str, Event)> {
     let pinned = |version| Event::Workflow(WorkflowEvent::VersionPinned { version });
     samples.push(("version-pinned", pinned(Some(DefinitionVersion::FIRST))));
     samples.push(("version-unpinned", pinned(None)));
+    let reason = Some("the vault is shut".to_owned());
+    samples.push(("starts-paused", Event::Workflow(WorkflowEvent::StartsPaused { reason })));
+    samples.push(("starts-resumed", Event::Workflow(WorkflowEvent::StartsResumed { reason: None })));
     let version = DefinitionVersion::new(3);
     let content_hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned();
     let action = Json::of(&json!({"kind": "action", "slug": "fetch", "jobSlug": "fetch", "input": "${{ params }}"}));

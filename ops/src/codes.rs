@@ -30,6 +30,7 @@ pub enum Code {
     MethodNotAllowed,
     DefinitionInvalid,
     WorkflowNotFound,
+    WorkflowPaused,
     VersionNotFound,
     ActionNotFound,
     AssetNotFound,
@@ -49,6 +50,7 @@ pub enum Code {
     NodeNotActive,
     OutputInvalid,
     TimerInvalid,
+    MigrationInvalid,
     OperationsExhausted,
     RunActive,
     RunNotFailed,
@@ -114,7 +116,7 @@ const fn entry(code: Code, text: &'static str, status: u16, title: &'static str,
 
 /// Every code, in the order of [`Code`].
 #[rustfmt::skip]
-pub const TABLE: [Entry; 88] = [
+pub const TABLE: [Entry; 90] = [
     entry(Code::NotUtf8, "request/not_utf8", 400, "the body is not UTF-8", "Send the body as UTF-8."),
     entry(Code::Incomplete, "request/incomplete", 400, "the body broke off", "Send the request again."),
     entry(Code::TooLarge, "request/too_large", 413, "the request is too large", "Send at most 1 MiB, or 17 MiB of definitions; put large values into a store of yours and send their address."),
@@ -141,6 +143,7 @@ pub const TABLE: [Entry; 88] = [
     entry(Code::MethodNotAllowed, "route/method_not_allowed", 405, "the path does not take this method", "Use a method that the Allow header lists."),
     entry(Code::DefinitionInvalid, "definition/invalid", 422, "a definition has problems", "Correct everything that `problems` lists with severity error; nothing was applied."),
     entry(Code::WorkflowNotFound, "workflow/not_found", 404, "there is no such workflow", "Apply it first; right after an apply, pass its token as minSeq."),
+    entry(Code::WorkflowPaused, "workflow/paused", 409, "the workflow is paused", "Resume it, or wait until somebody does; nothing was started."),
     entry(Code::VersionNotFound, "workflow/version_not_found", 404, "the workflow has no such version", "GET /workflows/{slug}/versions lists those there are."),
     entry(Code::ActionNotFound, "action/not_found", 404, "there is no such action, or version of it", "GET /actions/{slug}/versions lists those there are; right after an apply, pass its token as minSeq."),
     entry(Code::AssetNotFound, "asset/not_found", 404, "there is no such asset", "An asset exists from the moment a workflow that declares it is applied; right after that, pass its token as minSeq."),
@@ -160,6 +163,7 @@ pub const TABLE: [Entry; 88] = [
     entry(Code::NodeNotActive, "run/node_not_active", 409, "the node cannot be taken in hand where it stands", "Wait until it has begun; of a node with branches, take those in hand that stand in them."),
     entry(Code::OutputInvalid, "run/output_invalid", 422, "the node cannot have made that", "Give an output, and the assets, that the definition lets the node make."),
     entry(Code::TimerInvalid, "run/timer_invalid", 422, "the timer cannot be set so", "Name a node that sleeps or waits for its next attempt, and a time within ten years."),
+    entry(Code::MigrationInvalid, "run/migration_invalid", 409, "the run does not fit the version as it stands", "Change the map or the version as `obstacles` say, or wait until what is in the way has ended; nothing happened."),
     entry(Code::OperationsExhausted, "run/operations_exhausted", 409, "the run was taken in hand as often as a run ever is", "Cancel or terminate it, and start a new run."),
     entry(Code::RunActive, "run/active", 409, "the run has not ended", "Wait for its end, or cancel it; a fork goes on from a run at any time."),
     entry(Code::RunNotFailed, "run/not_failed", 409, "the run has not failed, and there is nothing to be done again", "Restart it from a node, or fork it."),

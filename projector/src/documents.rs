@@ -48,7 +48,12 @@ fn named(aggregate: &AggregateId, events: &[Event]) -> Vec<StoredDocument> {
         Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) | Event::DefinitionAdopted { document } => {
             StoredDocument::of(document)
         }
-        Event::Workflow(WorkflowEvent::VersionSelected { .. } | WorkflowEvent::VersionPinned { .. })
+        Event::Workflow(
+            WorkflowEvent::VersionSelected { .. }
+            | WorkflowEvent::VersionPinned { .. }
+            | WorkflowEvent::StartsPaused { .. }
+            | WorkflowEvent::StartsResumed { .. },
+        )
         | Event::Run(_)
         | Event::Asset(_)
         | Event::Action(_)
@@ -67,7 +72,12 @@ pub(crate) fn place(shard: ShardId, entry: &Entry, bundle: &mut ParsedBundle, do
                 Event::Workflow(WorkflowEvent::WorkflowApplied { document, .. }) => (document, true),
                 // Whether it has a policy is asked of it.
                 Event::DefinitionAdopted { document } => (document, false),
-                Event::Workflow(WorkflowEvent::VersionSelected { .. } | WorkflowEvent::VersionPinned { .. })
+                Event::Workflow(
+                    WorkflowEvent::VersionSelected { .. }
+                    | WorkflowEvent::VersionPinned { .. }
+                    | WorkflowEvent::StartsPaused { .. }
+                    | WorkflowEvent::StartsResumed { .. },
+                )
                 | Event::Run(_)
                 | Event::Asset(_)
                 | Event::Action(_)

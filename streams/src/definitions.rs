@@ -7,6 +7,7 @@ use bytes::Bytes;
 use headwater_core::definition::StoredDocument;
 use headwater_core::shard::WorkflowKey;
 use headwater_core::{DefinitionVersion, Json, WorkspaceId};
+use serde::Deserialize;
 
 use crate::acked::PublishFailure;
 use crate::bucket::{Bucket, BucketWatch, Expected, Slot};
@@ -42,6 +43,31 @@ pub struct StoredDefinition {
     pub document: Json,
 }
 
+/// What starts where no version is named, and whether anything does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pointer {
+    pub version: DefinitionVersion,
+    /// Nothing starts the workflow.
+    pub paused: bool,
+}
+
+/// How that is written: `2`, or `{"paused": 2}`, which releases that know no pauses do not take for a version.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Pointed {
+    Version(DefinitionVersion),
+    Paused { paused: DefinitionVersion },
+}
+
+impl Pointer {
+    fn to_bytes(self) -> Bytes {
+        match self.paused {
+            true => format!("{{\"paused\":{}}}", self.version).into(),
+            false => self.version.to_string().into(),
+        }
+    }
+}
+
 /// The table of definitions. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Definitions {
@@ -68,8 +94,21 @@ impl Definitions {
         version: DefinitionVersion,
         document: &Json,
     ) -> Result<(), DefinitionError> {
-        self.store(key, version, document).await?;
-        Ok(self.point_to(key, version).await?)
+        self.publish_as(key, Pointer { version, paused: false }, document).await
+    }
+
+    /// The same of a workflow that may be paused.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish`].
+    pub async fn publish_as(
+        &self,
+        key: &WorkflowKey,
+        pointer: Pointer,
+        document: &Json,
+    ) -> Result<(), DefinitionError> {
+        self.store(key, pointer.version, document).await?;
+        Ok(self.point_to(key, pointer).await?)
     }
 
     /// Stores a version; another one stays current.
@@ -97,8 +136,8 @@ impl Definitions {
     }
 
     /// Points to a version. One writer calls this in the order of its own decisions: the workflow's shard.
-    async fn point_to(&self, key: &WorkflowKey, version: DefinitionVersion) -> Result<(), ExchangeError> {
-        let put = self.bucket.put(&current_key(key), version.to_string().into(), Expected::Anything).await;
+    async fn point_to(&self, key: &WorkflowKey, pointer: Pointer) -> Result<(), ExchangeError> {
+        let put = self.bucket.put(&current_key(key), pointer.to_bytes(), Expected::Anything).await;
         put.map(drop).map_err(|failure| failure.exchange("point to the current definition"))
     }
 
@@ -152,6 +191,14 @@ impl Definitions {
     /// # Errors
     /// See [`ExchangeError`].
     pub async fn current_version(&self, key: &WorkflowKey) -> Result<Option<DefinitionVersion>, ExchangeError> {
+        Ok(self.pointer(key).await?.map(|pointer| pointer.version))
+    }
+
+    /// Returns the number of the current version, and whether the workflow is paused.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    pub async fn pointer(&self, key: &WorkflowKey) -> Result<Option<Pointer>, ExchangeError> {
         let slot = self.bucket.get(&current_key(key)).await?;
         Ok(slot.as_ref().map(pointer).transpose()?.flatten())
     }
@@ -219,7 +266,7 @@ fn pointed(slot: &Slot) -> Option<(WorkflowKey, DefinitionVersion)> {
     let mut parts = slot.key.split('.');
     let (workspace, workflow, CURRENT) = (parts.next()?, parts.next()?, parts.next()?) else { return None };
     let key = WorkflowKey { workspace: workspace.parse().ok()?, workflow: workflow.parse().ok()? };
-    Some((key, pointer(slot).ok()??))
+    Some((key, pointer(slot).ok()??.version))
 }
 
 fn version_key(key: &WorkflowKey, version: DefinitionVersion) -> String {
@@ -234,10 +281,13 @@ fn document_of(bytes: &Bytes) -> Result<Json, ExchangeError> {
     serde_json::from_slice(bytes).map_err(|error| ExchangeError::malformed("read a definition", error))
 }
 
-fn pointer(slot: &Slot) -> Result<Option<DefinitionVersion>, ExchangeError> {
+fn pointer(slot: &Slot) -> Result<Option<Pointer>, ExchangeError> {
     let Some(value) = &slot.value else { return Ok(None) };
-    let version = serde_json::from_slice(value);
-    version.map(Some).map_err(|error| ExchangeError::malformed("read the current version", error))
+    let pointer = serde_json::from_slice::<Pointed>(value).map(|pointed| match pointed {
+        Pointed::Version(version) => Pointer { version, paused: false },
+        Pointed::Paused { paused: version } => Pointer { version, paused: true },
+    });
+    pointer.map(Some).map_err(|error| ExchangeError::malformed("read the current version", error))
 }
 
 fn definition(slot: &Slot) -> Option<StoredDefinition> {

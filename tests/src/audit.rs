@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headwater_core::run::RunEvent;
+use headwater_core::run::{Reply, RunEvent};
 use headwater_core::shard::{AggregateId, Bundle, Event, Owner, Shard, ShardMap};
-use headwater_core::{NodeAddress, RunId, Sequence, ShardId};
+use headwater_core::{CommandId, NodeAddress, RunId, Sequence, ShardId};
 use headwater_streams::Broker;
 use headwater_streams::journals::{JetStreamJournals, Journals as _, Stretch, StretchError};
 
@@ -20,6 +20,12 @@ pub struct Audit {
     pub ends: BTreeMap<RunId, Vec<&'static str>>,
     /// Failures of attempts by code.
     pub failures: BTreeMap<String, usize>,
+    /// How often each signal was received.
+    pub received: BTreeMap<(RunId, CommandId), usize>,
+    /// How often each was taken.
+    pub taken: BTreeMap<(RunId, CommandId), usize>,
+    /// What updates were answered with.
+    pub answered: BTreeMap<(RunId, CommandId), Vec<Reply>>,
     pub epochs: BTreeSet<(ShardId, u64)>,
     pub commits: usize,
 }
@@ -87,6 +93,15 @@ impl Audit {
                     }
                     Event::Run(RunEvent::AttemptFailed { failure, .. }) => {
                         *self.failures.entry(failure.code.clone()).or_default() += 1;
+                    }
+                    Event::Run(RunEvent::SignalReceived { signal, .. }) => {
+                        *self.received.entry((run, *signal)).or_default() += 1;
+                    }
+                    Event::Run(RunEvent::SignalTaken { signal, .. }) => {
+                        *self.taken.entry((run, *signal)).or_default() += 1;
+                    }
+                    Event::Run(RunEvent::SignalAnswered { signal, reply, .. }) => {
+                        self.answered.entry((run, *signal)).or_default().push(Reply::clone(reply));
                     }
                     Event::Run(RunEvent::RunSucceeded { .. }) => self.ends.entry(run).or_default().push("succeeded"),
                     Event::Run(RunEvent::RunFailed { .. }) => self.ends.entry(run).or_default().push("failed"),

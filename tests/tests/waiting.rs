@@ -58,8 +58,10 @@ async fn what_waits_when_its_run_ends_is_never_begun() {
     // Nobody is there yet.
     let ended = load.start_many(50, 50).await;
     for run in &ended {
-        let command =
-            Command::Run { run: *run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
+        let command = Command::Run {
+            run: *run,
+            command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 },
+        };
         let submission = Submission::new(CommandId::from_uuid(uuid::Uuid::new_v4()), command);
         load.client.submit(run.shard(), submission, headwater_tests::PATIENCE).await.unwrap();
     }

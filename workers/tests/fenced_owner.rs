@@ -167,7 +167,8 @@ async fn fold(broker: &Broker) -> Owner<()> {
 }
 
 fn cancel(run: RunId) -> Submission {
-    let command = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
+    let command =
+        Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 } };
     Submission::new(fresh_id(), command)
 }
 
@@ -202,7 +203,7 @@ async fn an_owner_that_does_not_know_of_an_attempt_takes_it_from_nobody() {
     let (_, Task { run, node, attempt, lease, .. }) = house.start_behind_its_back().await;
     let held = Held { run, node, attempt, lease, progress: None };
     let reply = house.ask(WorkRequest::Heartbeat { held: vec![held] }).await;
-    assert_eq!(reply, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() });
+    assert_eq!(reply, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() });
 
     let (_, Task { run, node, attempt, lease, .. }) = house.start_behind_its_back().await;
     let outcome = ReportOutcome::Succeeded { output: Json::of(&1), assets: Vec::new() };

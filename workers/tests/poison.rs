@@ -45,6 +45,7 @@ fn declare(number: u128, name: &str) -> Submission {
         required: Vec::new(),
     };
     let declaration = Declaration {
+        paused: false,
         workflow: "maker".parse().unwrap(),
         version: DefinitionVersion::FIRST,
         producers: vec![producer],

@@ -30,12 +30,16 @@ pub(super) fn choose<'a>(
 /// Plans the run that makes a version for the consumer.
 ///
 /// # Errors
-/// `asset_no_producer`, or `producer_input_missing` naming the required values nobody gave.
+/// `asset_no_producer`, `workflow_paused`, or `producer_input_missing` naming the required values nobody gave.
 pub(super) fn start(asset: &Asset, need: &ResolveConsumption, ground: &Ground<'_>) -> Result<Start, RunFailure> {
     let Some((declaration, producer)) = choose(asset, &need.partition) else {
         let message = format!("no workflow produces the asset {}", asset.key.asset);
         return Err(RunFailure::new("asset_no_producer", message));
     };
+    if declaration.paused {
+        let message = format!("the workflow {} is paused, which produces {}", declaration.workflow, asset.key.asset);
+        return Err(RunFailure::new("workflow_paused", message));
+    }
     let input = input_for(asset, need, declaration, producer);
     let missing: Vec<_> =
         producer.required.iter().filter(|key| !input.contains_key(*key)).map(String::as_str).collect();

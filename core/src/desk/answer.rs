@@ -50,8 +50,8 @@ impl<R, T> Desk<R, T> {
                 let reply = self.answers.refused_work(rejection);
                 self.reply_work(place, reply, out);
             }
-            Asker::Heartbeat { place, cancelled, unclear } => {
-                self.reply_work(place, WorkReply::Alive { cancelled, unclear }, out);
+            Asker::Heartbeat { place, cancelled, unclear, stopping } => {
+                self.reply_work(place, WorkReply::Alive { cancelled, unclear, stopping }, out);
             }
             Asker::Watcher(place) => self.answers.refuse(place, Rejection::Run(RunRejection::RunNotFound), out),
             Asker::Reader { place, told } => self.answers.reply(place, *told, out),

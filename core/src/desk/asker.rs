@@ -30,6 +30,7 @@ pub(super) enum Asker<T> {
         place: FramePlace,
         cancelled: Vec<LeaseToken>,
         unclear: Vec<LeaseToken>,
+        stopping: Vec<LeaseToken>,
     },
     /// A worker that speaks of what is not of its workspace.
     Stranger {

@@ -134,7 +134,7 @@ pub(super) mod tests {
     fn an_answer_that_is_too_large_returns_every_task_it_carried() {
         let replies = vec![
             WorkReply::Accepted { next: vec![task(1, 3_000), task(2, 3_000)] },
-            WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() },
+            WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() },
             WorkReply::Accepted { next: vec![task(3, 3_000)] },
         ];
         let read = |bytes: &[u8]| serde_json::from_slice::<WorkAnswer>(bytes).unwrap().replies;
@@ -145,7 +145,11 @@ pub(super) mod tests {
         let nothing = || WorkReply::Accepted { next: Vec::new() };
         assert_eq!(
             read(&bytes),
-            [nothing(), WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() }, nothing()]
+            [
+                nothing(),
+                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() },
+                nothing()
+            ]
         );
     }
 }

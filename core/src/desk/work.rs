@@ -66,11 +66,11 @@ impl<R, T> Desk<R, T> {
                 let rejection = Rejection::Run(RunRejection::RunNotFound);
                 self.owner.hold(Caller(Asker::Stranger { place, rejection }));
             }
-            Heard::Alive { cancelled, unclear } if cancelled.is_empty() => {
-                self.reply_work(place, WorkReply::Alive { cancelled, unclear }, out);
+            Heard::Alive { cancelled, unclear, stopping } if cancelled.is_empty() && stopping.is_empty() => {
+                self.reply_work(place, WorkReply::Alive { cancelled, unclear, stopping }, out);
             }
-            Heard::Alive { cancelled, unclear } => {
-                self.owner.hold(Caller(Asker::Heartbeat { place, cancelled, unclear }));
+            Heard::Alive { cancelled, unclear, stopping } => {
+                self.owner.hold(Caller(Asker::Heartbeat { place, cancelled, unclear, stopping }));
             }
         }
     }

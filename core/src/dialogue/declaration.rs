@@ -16,6 +16,9 @@ pub struct Declaration {
     pub producers: Vec<ProducerDeclaration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<ConsumerDeclaration>,
+    /// Nothing starts the workflow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// A node that produces the asset.

@@ -145,6 +145,10 @@ pub enum WorkReply {
         /// begin nothing.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unclear: Vec<LeaseToken>,
+        /// The runs of these were cancelled with a grace: what has begun is asked to come to an end, and its outcome is taken;
+        /// what has not is given back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stopping: Vec<LeaseToken>,
     },
     /// No; never ask again with the same request.
     Refused { rejection: Rejection },

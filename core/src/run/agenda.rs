@@ -89,6 +89,8 @@ pub(super) enum Next {
     Finish,
     /// The run ends before everything was done: what is active is withdrawn.
     Withdraw,
+    /// It was cancelled with a grace, and nobody works on anything of it any more.
+    Stop,
 }
 
 /// Equality of what is listed, however it is looked up.
@@ -193,7 +195,7 @@ impl Run {
         if self.status.is_terminal() {
             return None;
         }
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.is_stopping() {
             return next_of_the_end(self);
         }
         if recall::is_awaited(self) {

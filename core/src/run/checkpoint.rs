@@ -12,6 +12,7 @@ use super::evolve::Fold;
 use super::few::Few;
 use super::halt::{HaltRecord, Halts};
 use super::mail::{Mail, MailRecord};
+use super::migration::Trail;
 use super::person::People;
 use super::recall::{self, Recall};
 use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
@@ -99,6 +100,9 @@ pub(crate) struct RunRecord {
     /// What has succeeded and can be undone, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     kept: Vec<(NodeAddress, Json)>,
+    /// What is left of the versions that it was at before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trail: Option<Box<Trail>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -153,6 +157,35 @@ impl RunRecord {
     /// Forgets what memos are still to hear.
     pub(super) fn forget_landings(&mut self) {
         self.landings.clear();
+    }
+
+    /// The same in another version, where nodes are called otherwise, or are gone (`None`); nothing is listed there but what is
+    /// returned beside it. Branches are not open in it.
+    pub(super) fn renamed(
+        mut self,
+        version: DefinitionVersion,
+        name: impl Fn(&NodeAddress) -> Option<NodeAddress>,
+        trail: Trail,
+    ) -> (Self, Vec<NodeAddress>) {
+        let named = |node: &NodeId| Some(name(&NodeAddress::new(node.clone(), BranchId::ROOT))?.node().clone());
+        (self.version, self.trail) = (version, Some(Box::new(trail)));
+        self.targets = self.targets.iter().filter_map(named).collect();
+        self.targets.sort_unstable();
+        let nodes = self.nodes.into_iter().filter_map(|(node, state)| {
+            let caught = state.caught.as_ref().and_then(named);
+            // That follows from where the others stand.
+            Some((name(&node)?, NodeState { caught, failed: 0, ..state }))
+        });
+        self.nodes = nodes.collect();
+        let unrecorded = self.unrecorded.into_iter();
+        self.unrecorded = unrecorded.filter_map(|(node, asset, key)| Some((name(&node)?, asset, key))).collect();
+        let landings = self.landings.into_iter();
+        self.landings = landings.filter_map(|of| Some(LandingRecord { node: name(&of.node)?, ..of })).collect();
+        self.kept = self.kept.into_iter().filter_map(|(node, input)| Some((name(&node)?, input))).collect();
+        self.halts = self.halts.renamed(named);
+        let begin = |todo| if let TodoRecord::Begin(node) = todo { name(&node) } else { None };
+        let listed = std::mem::take(&mut self.agenda).into_iter().filter_map(begin).collect();
+        (self, listed)
     }
 
     /// Makes the run again, frozen at `definition`.
@@ -220,8 +253,12 @@ impl RunRecord {
             chain: self.chain,
             callbacks: self.callbacks,
         };
+        let mut origin = Origin::of(self.id, definition, started, self.started_at);
+        if let Some(trail) = self.trail {
+            origin.come_along(*trail);
+        }
         let mut run = Run {
-            origin: Origin::of(self.id, definition, started, self.started_at),
+            origin,
             status: self.status,
             revision: self.revision,
             branches,
@@ -253,6 +290,7 @@ fn follow(run: &mut Run, agenda: Vec<Todo>) {
         Fold::of(run).time_run(true);
         let due = recall::due(run);
         run.timers.extend(due);
+        Fold::of(run).time_stop();
     }
     let active = run.places().filter(|(place, state)| state.phase.is_active() && run.goes_on(*place));
     let active: Vec<_> = active.map(|(place, _)| place).collect();
@@ -355,6 +393,7 @@ impl Run {
             next_branch: branches.next().get(),
             turns: branches.turns(),
             kept: branches.kept().iter().map(|kept| (self.address(kept.place), kept.input.clone())).collect(),
+            trail: origin.trail().cloned().map(Box::new),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ANSWERS_MAX, CalledBack, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset, SIGNALS_MAX};
+use super::{
+    ANSWERS_MAX, CalledBack, Migration, MigrationProblem, NodeStatus, OPERATIONS_MAX, Operation, ProducedAsset,
+    SIGNALS_MAX,
+};
 use crate::dialogue::{Answer, Inherited, MemoAnswer, StartRun, ToRun};
 use crate::expr::ConsumedAsset;
 use crate::failure::RunFailure;
@@ -40,12 +43,17 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workspace: Option<WorkspaceId>,
         reason: String,
+        /// How long what workers hold may still report, in milliseconds, at most [`super::GRACE_MAX`].
+        #[serde(default, skip_serializing_if = "is_none")]
+        grace_ms: u64,
     },
     /// The same, and what has succeeded stays as it is: nothing of it is undone.
     CancelRunKeeping {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workspace: Option<WorkspaceId>,
         reason: String,
+        #[serde(default, skip_serializing_if = "is_none")]
+        grace_ms: u64,
     },
     /// Somebody outside says something to it. What was said before under the same id changes nothing, and other words under it are refused. A run of another workspace is
     /// not there for him.
@@ -107,6 +115,8 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// It goes over to another version. A run of another workspace is not there for him.
+    MigrateRun(Migration),
     /// Something of the run is due.
     FireTimers {},
     /// It goes on with what its last decision left.
@@ -136,6 +146,10 @@ pub enum RunCommand {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
+}
+
+fn is_none(span: &u64) -> bool {
+    *span == 0
 }
 
 impl From<ToRun> for RunCommand {
@@ -246,6 +260,9 @@ pub enum RunRejection {
     SignalsFull { kept: usize },
     #[error("the run has received as many signals as a run ever does: {SIGNALS_MAX}")]
     SignalsExhausted,
+    /// All that is in the way, at most [`super::MIGRATION_PROBLEMS_MAX`].
+    #[error("the run does not fit the version: {first}", first = problems.first().map_or("", |problem| &problem.message))]
+    MigrationInvalid { problems: Vec<MigrationProblem> },
     #[error("the run has no node {node} now: the definition has none of that name, or its branch is not open")]
     NodeNotFound { node: String },
     /// It has ended, has not begun, or is made of others.

@@ -9,6 +9,8 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::compensation;
 use super::decision::Decision;
+use super::grace;
+use super::migration;
 use super::operate::operate;
 use super::recall;
 use super::state::{Run, Timer, check_targets};
@@ -112,6 +114,8 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
         | RunCommand::ReassignPerson { workspace, .. } = &command
         {
             Some(workspace)
+        } else if let RunCommand::MigrateRun(migration) = &command {
+            Some(&migration.workspace)
         } else {
             None
         };
@@ -127,11 +131,15 @@ pub fn decide(run: &mut Run, command: RunCommand, ground: &mut Ground<'_>) -> Re
     // Nothing that undoes takes a signal.
     let is_signal = matches!(command, RunCommand::Signal { .. });
     let is_under_way = run.is_at_finally() || (compensation::is_under_way(run) && !is_signal);
-    let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel);
+    let is_migration = matches!(command, RunCommand::MigrateRun(_));
+    let is_open = command == RunCommand::Continue {} || is_last || (is_under_way && !is_cancel && !is_migration);
     let is_open = is_open || succession::hears(run, &command);
     if let Some(ending) = run.ending.as_ref().filter(|_| !is_open) {
         let successor = run.waiting.chain().next().map(|next| next.run);
         return refuse_closed(ending.status(), successor, &command);
+    }
+    if let RunCommand::MigrateRun(migration) = command {
+        return migration::decide(run, migration, ground);
     }
     let definition = Arc::clone(run.origin.definition());
     let turn = Turn::of(ground.budget);
@@ -157,8 +165,9 @@ impl<'a> Decision<'a> {
         let step = match command {
             // It has a turn of its own, with all there is.
             RunCommand::Continue {} => return Ok(Ok(())),
-            // The shard answers a repeated start from what it knows; here it changes nothing.
-            RunCommand::StartRun(_) => Ok(()),
+            // The shard answers a repeated start from what it knows; here it changes nothing. What goes over to another version
+            // has decided that before.
+            RunCommand::StartRun(_) | RunCommand::MigrateRun(_) => Ok(()),
             RunCommand::Recall { workspace: _, piece, results } => Ok(recall::hear(self, piece, results)?),
             RunCommand::ReportAttempt(report) => {
                 self.at_attempt(&report.node, report.attempt, report.lease)?.report(report)
@@ -177,13 +186,9 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::LoseAttempt { node, attempt, lease } => self.at_attempt(&node, attempt, lease)?.lose(),
-            RunCommand::CancelRun { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason), keeps: false });
-                Ok(())
-            }
-            RunCommand::CancelRunKeeping { workspace: _, reason } => {
-                self.end(Ending::Cancelled { reason: shortened(reason), keeps: true });
-                Ok(())
+            RunCommand::CancelRun { reason, grace_ms, .. } => grace::cancel(self, shortened(reason), false, grace_ms),
+            RunCommand::CancelRunKeeping { reason, grace_ms, .. } => {
+                grace::cancel(self, shortened(reason), true, grace_ms)
             }
             said @ (RunCommand::Signal { .. }
             | RunCommand::AnswerPerson { .. }
@@ -221,6 +226,7 @@ impl<'a> Decision<'a> {
                 Ok(())
             }
             RunCommand::AcknowledgeAsset { node, asset, partition, version } => {
+                let node = migration::address_now(self.run(), &node).unwrap_or(node);
                 if self.run().awaits_record(&node, &asset, &partition) {
                     self.emit(RunEvent::AssetRecorded { node, asset, partition, version });
                 }
@@ -265,6 +271,7 @@ fn fire_timers(decision: &mut Decision<'_>) {
                 decision.fail(recall::overdue());
                 Ok(())
             }
+            Timer::Stop => grace::stop(decision),
             Timer::RunTimeout => {
                 decision.fail(RunFailure::new("run_timeout", "the run took too long"));
                 Ok(())
@@ -310,6 +317,7 @@ fn refuse_closed(
         | RunCommand::AnswerMemo { answer: MemoAnswer::Fly {}, .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
+        | RunCommand::MigrateRun(_)
         | RunCommand::CancelRun { .. }
         | RunCommand::CancelRunKeeping { .. } => Err(RunRejection::RunClosed { status, successor }),
     }

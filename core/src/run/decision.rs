@@ -106,7 +106,10 @@ impl<'a> Decision<'a> {
     pub fn child(&self, place: Place, attempt: Attempt) -> RunId {
         place.with_bytes(|place| {
             let (run, attempt) = (self.run.id().as_uuid(), attempt.get().to_be_bytes());
+            // In another version another node may stand in this place.
+            let over = self.run.origin.trail().map(|trail| trail.at.get().to_be_bytes());
             let cause: [&[u8]; 4] = [b"call", run.as_bytes(), place, &attempt];
+            let cause: Vec<&[u8]> = cause.into_iter().chain(over.as_ref().map(|at| &at[..])).collect();
             let spread = LeaseToken::derived(&cause).bits();
             RunId::derived((self.shard_for)(spread), self.now, &cause)
         })

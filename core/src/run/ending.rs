@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compensation;
 use super::decision::Decision;
+use super::grace;
 use super::landing;
 use super::succession;
 use super::weight::NAMES_BYTES;
@@ -71,6 +72,7 @@ impl Decision<'_> {
         if self.run().ending.is_some() {
             return succession::withdraw(self, ending);
         }
+        let ending = grace::within(self.run(), ending);
         // Those that it has called are told whether they undo anything.
         let keeps = matches!(ending, Ending::Cancelled { keeps: true, .. });
         if keeps || self.definition().finally.is_some() || !self.run().branches.kept().is_empty() {

@@ -3,6 +3,8 @@
 mod parts;
 mod word;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use super::ending::Ending;
@@ -299,6 +301,15 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Somebody has cancelled it, with a grace: nothing begins any more, and what workers hold may still report until then. The end
+    /// follows, at the latest then.
+    RunStopping {
+        until: Timestamp,
+        reason: String,
+        /// Nothing of what has succeeded is undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// Somebody ends a node by hand; how, stands in the next event. Whoever holds its attempt is heard no more.
     NodeOverruled {
         node: NodeAddress,
@@ -313,6 +324,20 @@ pub enum RunEvent {
         /// That sleeps, or that is to be made.
         attempt: Attempt,
         due_at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// From now on it is a run of another version of its workflow, which its shard has adopted.
+    RunMigrated {
+        /// Each is done once.
+        operation: CommandId,
+        version: DefinitionVersion,
+        /// What nodes are called from now on that were called otherwise; `null`: they are gone.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        map: BTreeMap<NodeId, Option<NodeId>>,
+        /// Positions in that version of the transitions that count as taken, of nodes that have ended; in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<u32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -377,6 +402,8 @@ impl RunEvent {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
+            | Self::RunMigrated { .. }
             | Self::BranchClosing { .. }
             | Self::BranchEnded { .. }
             | Self::RunEnding { .. }

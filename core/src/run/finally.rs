@@ -36,6 +36,9 @@ impl Run {
 
 /// Says what a run does next whose end is certain.
 pub(super) fn next_of_the_end(run: &Run) -> Option<Next> {
+    if run.is_stopping() {
+        return run.held().next().is_none().then_some(Next::Stop);
+    }
     if run.waiting.halts().is_terminated() {
         return next_or_wait(run);
     }

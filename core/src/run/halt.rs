@@ -9,6 +9,20 @@ use super::state::{Place, Run};
 use crate::definition::{Definition, NodeIx};
 use crate::{CommandId, NodeId, Timestamp};
 
+/// How long a grace is at most.
+pub const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a run ends that was cancelled with a grace, and when at the latest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Stopping {
+    pub until: Timestamp,
+    pub reason: String,
+    /// Nothing of what has succeeded is undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps: bool,
+}
+
 /// How often a run is taken in hand in ways that can be undone: as often as it remembers.
 pub const OPERATIONS_MAX: usize = 10_000;
 
@@ -26,6 +40,8 @@ struct Halt {
     nodes: BTreeSet<NodeIx>,
     /// It ends at once: nothing is done any more before its end.
     terminated: bool,
+    /// It comes to an end: nothing of it begins, and what workers hold may report.
+    stopping: Option<Stopping>,
     /// What was done that could be undone since, for what comes twice.
     done: BTreeSet<CommandId>,
 }
@@ -43,6 +59,8 @@ pub(super) struct HaltRecord {
     nodes: Vec<NodeId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     terminated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopping: Option<Stopping>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     done: Vec<CommandId>,
 }
@@ -52,6 +70,12 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl HaltRecord {
+    /// The same where nodes are called otherwise; what is gone is halted no more.
+    pub fn renamed(mut self, name: impl Fn(&NodeId) -> Option<NodeId>) -> Self {
+        self.nodes = self.nodes.iter().filter_map(name).collect();
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -62,22 +86,23 @@ impl Halts {
 
     /// Makes it again; a node that the definition does not have is not halted.
     pub fn restored(record: HaltRecord, definition: &Definition) -> Self {
-        let HaltRecord { since, before_us, nodes, terminated, done } = record;
+        let HaltRecord { since, before_us, nodes, terminated, stopping, done } = record;
         let nodes = nodes.iter().filter_map(|node| definition.find(node)).collect();
         let (before, done) = (Duration::from_micros(before_us), done.into_iter().collect());
-        let mut halts = Self(Some(Box::new(Halt { since, before, nodes, terminated, done })));
+        let mut halts = Self(Some(Box::new(Halt { since, before, nodes, terminated, stopping, done })));
         halts.rest();
         halts
     }
 
     pub fn record(&self, definition: &Definition) -> HaltRecord {
         let Some(halt) = &self.0 else { return HaltRecord::default() };
-        let Halt { since, before, nodes, terminated, done } = &**halt;
+        let Halt { since, before, nodes, terminated, stopping, done } = &**halt;
         HaltRecord {
             since: *since,
             before_us: u64::try_from(before.as_micros()).unwrap_or(u64::MAX),
             nodes: nodes.iter().map(|node| definition.node(*node).id.clone()).collect(),
             terminated: *terminated,
+            stopping: stopping.clone(),
             done: done.iter().copied().collect(),
         }
     }
@@ -144,9 +169,19 @@ impl Halts {
     /// The run ends: nothing holds it up any more.
     pub fn lift(&mut self) {
         if let Some(halt) = &mut self.0 {
-            (halt.since, halt.nodes) = (None, BTreeSet::new());
+            (halt.since, halt.nodes, halt.stopping) = (None, BTreeSet::new(), None);
             self.rest();
         }
+    }
+
+    /// Returns how the run ends, where it was cancelled with a grace that is not over.
+    pub fn stopping(&self) -> Option<&Stopping> {
+        self.0.as_ref()?.stopping.as_ref()
+    }
+
+    /// It comes to an end.
+    pub fn stop(&mut self, stopping: Stopping) {
+        self.0.get_or_insert_default().stopping = Some(stopping);
     }
 
     pub fn terminate(&mut self) {
@@ -170,8 +205,13 @@ impl Run {
         self.waiting.halts().nodes().map(|node| &self.definition().node(node).id)
     }
 
+    /// Returns whether it was cancelled with a grace that is not over: what workers hold is to come to an end.
+    pub fn is_stopping(&self) -> bool {
+        self.waiting.halts().stopping().is_some()
+    }
+
     /// Returns whether nothing of a node begins now.
     pub(super) fn is_halted(&self, place: Place) -> bool {
-        self.paused_since().is_some() || self.waiting.halts().holds(place.node)
+        self.paused_since().is_some() || self.is_stopping() || self.waiting.halts().holds(place.node)
     }
 }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::migration::bring;
 use super::state::Run;
 use super::{NodeStatus, RunEvent, RunRecord, RunStatus, check_legal, evolve, memos_told};
 use crate::definition::Definition;
-use crate::{BranchId, Json, NodeId, Revision, RunId, Timestamp};
+use crate::{BranchId, DefinitionVersion, Json, NodeId, Revision, RunId, Timestamp};
 
 /// A run that is folded again from its events.
 #[derive(Debug)]
 pub struct History {
     id: RunId,
     definition: Arc<Definition>,
+    /// Another version, that the run may have gone over to next.
+    brought: Option<(DefinitionVersion, Arc<Definition>)>,
     run: Option<Run>,
 }
 
@@ -52,7 +55,12 @@ pub struct SeenNode {
 impl History {
     /// Returns the history of a run of which nothing is known yet.
     pub fn of(id: RunId, definition: Arc<Definition>) -> Self {
-        Self { id, definition, run: None }
+        Self { id, definition, brought: None, run: None }
+    }
+
+    /// Brings the definition of a version that the run goes over to, before it learns that; in place of what was brought before.
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.brought = Some((version, definition));
     }
 
     /// Learns what happened next, and when.
@@ -67,6 +75,9 @@ impl History {
             }
             (None, _) => Err(format!("a run begins with its start, and not with {}", event.word())),
             (Some(run), _) => {
+                if let (RunEvent::RunMigrated { .. }, Some((version, definition))) = (event, self.brought.take()) {
+                    bring(run, version, definition);
+                }
                 check_legal(run, event).map_err(|illegal| illegal.to_string())?;
                 evolve(run, event, time);
                 // Nobody is told of what has long happened.
@@ -84,9 +95,11 @@ impl History {
         let Some(run) = &self.run else { return Ok(Self::of(self.id, self.definition.clone())) };
         let record = serde_json::to_string(&run.record()).map_err(|error| error.to_string())?;
         let record: RunRecord = serde_json::from_str(&record).map_err(|error| error.to_string())?;
-        let restored = record.restore(self.definition.clone());
+        // That of the version that it has gone over to, if it has.
+        let definition = run.definition().clone();
+        let restored = record.restore(definition.clone());
         let run = restored.map_err(|node| format!("the definition has no node {node}"))?;
-        Ok(Self { id: self.id, definition: self.definition.clone(), run: Some(run) })
+        Ok(Self { id: self.id, definition, brought: None, run: Some(run) })
     }
 
     /// Returns the run as it is by now; `None`: nothing has happened.

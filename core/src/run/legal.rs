@@ -5,6 +5,7 @@ mod hearing;
 
 use super::compensation;
 use super::landing;
+use super::migration::migrated;
 use super::recall;
 use super::state::{Around, Phase, Place, Run};
 use super::succession;
@@ -132,6 +133,11 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
             ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, true))
         }
         RunEvent::RunTerminated { .. } => run.waiting.halts().is_terminated().then_some("is terminated"),
+        RunEvent::RunStopping { .. } => ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping")),
+        RunEvent::RunMigrated { .. } => {
+            let is_at_the_end = ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping"));
+            is_at_the_end.or_else(|| migrated(run, event).is_none().then_some("does not fit the version"))
+        }
         RunEvent::SignalReceived { signal, .. } => {
             let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
             ending.or(run.waiting.mail().has_received(*signal).then_some("has received it"))
@@ -151,6 +157,7 @@ fn was_done(run: &Run, event: &RunEvent) -> bool {
     let (RunEvent::RunPaused { operation, .. }
     | RunEvent::RunResumed { operation, .. }
     | RunEvent::TimerChanged { operation, .. }
+    | RunEvent::RunMigrated { operation, .. }
     | RunEvent::PersonReassigned { operation, .. }) = event
     else {
         return false;
@@ -335,6 +342,8 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunStopping { .. }
+        | RunEvent::RunMigrated { .. }
         | RunEvent::BranchClosing { .. }
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunEnding { .. }

@@ -11,7 +11,9 @@
 //! | `ending` | how a run ends before everything was done |
 //! | `budget` | how much one decision may do, and what is left for the next |
 //! | `recall` | what a run knows of one that it goes on from, and what is told of a run to those that do |
+//! | `grace` | how it ends that is cancelled with a grace |
 //! | `operate`, `halt` | how somebody takes a run in hand, and what of it is halted |
+//! | `migration` | how it goes over to another version of its workflow |
 //! | `wanted` | which active runs somebody means |
 //! | `weight` | how much room a fact takes, and which of its values may stand beside the journal |
 //! | `attempt` | what an attempt waits for |
@@ -57,11 +59,13 @@ mod evolve;
 mod explain;
 mod few;
 mod finally;
+mod grace;
 mod halt;
 mod history;
 mod landing;
 mod legal;
 mod mail;
+mod migration;
 mod operate;
 mod output;
 mod person;
@@ -99,7 +103,8 @@ pub use explain::{
     Account, At, Decided, EXPLANATION_BYTES_MAX, End, ExplainedBranch, Explanation, Listed, OpenWay, Said, SkipReason,
     Skipped, Verdict, Wait, WaitFor, WantedAsset, Way, WayIn, Why,
 };
-pub use halt::OPERATIONS_MAX;
+
+pub use halt::{GRACE_MAX, OPERATIONS_MAX};
 pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
@@ -107,6 +112,8 @@ pub(crate) use legal::check as check_legal;
 pub use mail::{
     AwaitedSignal, SIGNAL_BYTES_MAX, SIGNAL_TAKERS_MAX, SIGNALS_KEPT_BYTES_MAX, SIGNALS_KEPT_MAX, SIGNALS_MAX,
 };
+pub use migration::{MIGRATION_PROBLEMS_MAX, Migration, MigrationProblem, Renamed};
+pub(crate) use migration::{bring, bring_nothing, started_as};
 pub use operate::Operation;
 pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;

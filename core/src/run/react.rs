@@ -3,6 +3,7 @@
 use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::landing;
+use super::migration::addresses_before;
 use super::recall;
 use super::state::{Phase, Place, Run};
 use super::step::depth_of;
@@ -32,6 +33,12 @@ pub enum RunEffect {
     CancelTasks { node: NodeAddress },
 }
 
+/// Tells whoever holds an attempt of a node, which he may have been given under a name that it had before.
+fn cancel_tasks(run: &Run, node: &NodeAddress, follows: &mut impl FnMut(RunEffect)) {
+    let before = addresses_before(run, node);
+    before.chain([node.clone()]).for_each(|node| follows(RunEffect::CancelTasks { node }));
+}
+
 /// Says what follows from one event. `run` is the state after the whole decision.
 pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnMut(RunEffect)) {
     let mut index = 0;
@@ -57,11 +64,13 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
                 forget_waiters(run, node, &mut to_asset);
             }
             if works {
-                follows(RunEffect::CancelTasks { node: node.clone() });
+                cancel_tasks(run, node, follows);
             }
         }
         // One asset was refused; the node waits for its others no longer.
         RunEvent::NodeFailed { node, .. } if has_not_begun(run, node) => forget_waiters(run, node, &mut to_asset),
+        // Whoever works on something of it is asked to come to an end.
+        RunEvent::RunStopping { .. } => run.held().for_each(|held| cancel_tasks(run, &held.node, follows)),
         RunEvent::AttemptScheduled { node, attempt, child: Some(_), .. } => ask_which(run, node, *attempt, 0, follows),
         RunEvent::ChildCalled { node, child, version, .. } => call(run, node, (*child, *version), follows),
         RunEvent::ChildWithdrawn { child, keeps, .. } => withdraw(run, *child, *keeps, follows),
@@ -89,6 +98,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunMigrated { .. }
         | RunEvent::TimerChanged { .. }
         | RunEvent::SignalAnswered { .. }
         | RunEvent::PersonAsked { .. }

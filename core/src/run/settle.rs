@@ -3,6 +3,7 @@
 use super::agenda::{Next, Todo};
 use super::budget::Later;
 use super::decision::Decision;
+use super::grace;
 use super::output::{output_of, too_large};
 use super::step::{Step, depth_of};
 use super::{Ending, RunEvent};
@@ -17,6 +18,7 @@ impl Decision<'_> {
             let done = match next {
                 Next::Do(todo) => self.work_off(todo),
                 Next::Finish => self.finish(),
+                Next::Stop => grace::stop(self),
                 Next::Withdraw => {
                     let Some(ending) = self.run().ending().cloned() else { return };
                     self.withdraw(ending);

@@ -126,6 +126,13 @@ impl Waiting {
         }
     }
 
+    /// Stands in the place of what waited before: all of that leaves.
+    pub fn leave_behind(&mut self, mut before: Self) {
+        before.clear();
+        let joins = std::mem::replace(&mut self.moves, before.moves);
+        self.moves.extend(joins);
+    }
+
     pub fn join(&mut self, queue: &QueueName, since: Revision, place: Place) {
         if self.places.insert((queue.clone(), since, place)) {
             self.moves.push((queue.clone(), Move::Joins));

@@ -3,7 +3,7 @@
 use super::event::{BranchOutcome, Ending, JoinClosing, RunEvent};
 use super::mail::AwaitedSignal;
 use super::produce::ProducedAsset;
-use crate::{Json, STORED_FROM};
+use crate::{Json, NodeId, STORED_FROM};
 
 /// About how many bytes the names in an event have, its own among them.
 pub(super) const NAMES_BYTES: usize = 384;
@@ -82,6 +82,8 @@ macro_rules! storable {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
+            | Self::RunMigrated { .. }
             | Self::NodeOverruled { .. }
             | Self::TimerChanged { .. }
             | Self::NodeSkipped { .. }
@@ -140,6 +142,11 @@ impl RunEvent {
             | Self::NodeOverruled { reason, .. }
             | Self::TimerChanged { reason, .. } => reason.as_ref().map_or(0, String::len),
             Self::SuccessorWithdrawn { reason, .. } => reason.len(),
+            Self::RunMigrated { map, taken, reason, .. } => {
+                let name = |node: &NodeId| 8 + node.as_str().len();
+                let names = map.iter().map(|(node, now)| name(node) + now.as_ref().map_or(4, name));
+                names.sum::<usize>() + 7 * taken.len() + reason.as_ref().map_or(0, String::len)
+            }
             Self::AttemptScheduled { signals, .. } => signals.iter().map(AwaitedSignal::len_bytes).sum(),
             Self::SignalAnswered { reply, .. } => reply.len_bytes(),
             Self::PersonAsked { task, .. } => task.len_bytes(),
@@ -179,6 +186,7 @@ impl RunEvent {
             | Self::AssetRecorded { .. } => 0,
             Self::RunEnding { ending: Ending::Failed { .. } | Ending::Cancelled { .. } }
             | Self::RunTerminated { .. }
+            | Self::RunStopping { .. }
             | Self::RunFailed { .. }
             | Self::RunCancelled { .. } => return Weight::default(),
         };

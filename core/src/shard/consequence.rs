@@ -36,7 +36,9 @@ impl Submission {
             },
             Command::Workflow { key, command: WorkflowCommand::NameCurrent { caller } } => {
                 let is_unknown = *rejection == Rejection::Workflow(WorkflowRejection::WorkflowNotFound);
-                let code = if is_unknown { "call_unknown_workflow" } else { "call_refused" };
+                let is_paused = *rejection == Rejection::Workflow(WorkflowRejection::WorkflowPaused);
+                let code = if is_paused { "workflow_paused" } else { "call_refused" };
+                let code = if is_unknown { "call_unknown_workflow" } else { code };
                 let failure =
                     RunFailure::new(code, format!("the workflow {} cannot be called: {rejection}", key.workflow));
                 answered(caller, Answer::Refused { failure, permanent: false })

@@ -152,13 +152,22 @@ impl Definitions {
                 let is_stored = StoredDocument::of(document).is_some();
                 is_stored || self.compiled(document).is_ok_and(|graph| graph.has_later_words)
             }
-            Event::Workflow(WorkflowEvent::VersionPinned { .. }) | Event::Action(_) | Event::Memo(_) => true,
+            Event::Workflow(
+                WorkflowEvent::VersionPinned { .. }
+                | WorkflowEvent::StartsPaused { .. }
+                | WorkflowEvent::StartsResumed { .. },
+            )
+            | Event::Action(_)
+            | Event::Memo(_) => true,
             Event::Released(release) => release.record.has_later_words(),
             // Whoever is called need not have words of its own.
             Event::Run(RunEvent::RunStarted { trigger, targets, continued, .. }) => {
                 matches!(trigger, Trigger::Call(_)) || !targets.is_empty() || continued.is_some()
             }
-            Event::Run(event) => matches!(event, RunEvent::RunDescribed { .. }),
+            Event::Run(event) => matches!(
+                event,
+                RunEvent::RunDescribed { .. } | RunEvent::RunMigrated { .. } | RunEvent::RunStopping { .. }
+            ),
             Event::Workflow(WorkflowEvent::VersionSelected { .. }) | Event::Asset(_) => false,
         })
     }

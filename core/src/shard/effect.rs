@@ -35,6 +35,9 @@ pub enum Effect {
         /// Whether starts without a version take it from now on. Absent: they do.
         #[serde(default = "starts", skip_serializing_if = "Clone::clone")]
         starts: bool,
+        /// Nothing starts the workflow.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
     },
 }
 
@@ -110,6 +113,7 @@ impl Effect {
             version: news.version,
             document: news.document.clone(),
             starts: news.starts,
+            paused: news.paused,
         }
     }
 

@@ -142,6 +142,11 @@ impl Refolding {
             let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
             self.adopt(&key, *version)?;
         }
+        for event in &commit.events {
+            if let (Event::Run(RunEvent::RunMigrated { version, .. }), Some(key)) = (event, self.workflow_of_run()) {
+                self.adopt(&key, *version)?;
+            }
+        }
         if commit.events.is_empty() {
             return Err("a commit without events".to_owned());
         }
@@ -192,10 +197,14 @@ impl Refolding {
         Ok(())
     }
 
-    /// Adopts the definition that the run was started with.
+    fn workflow_of_run(&self) -> Option<WorkflowKey> {
+        let Some(RunEvent::RunStarted { workspace, workflow, .. }) = &self.story.start else { return None };
+        Some(WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() })
+    }
+
+    /// Adopts the definition that the run was at when its record was made.
     fn adopt_any(&mut self) -> Result<(), String> {
-        let Some(RunEvent::RunStarted { workspace, workflow, version, .. }) = &self.story.start else { return Ok(()) };
-        let (key, version) = (WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() }, *version);
+        let (Some(key), Some(version)) = (self.workflow_of_run(), self.story.version) else { return Ok(()) };
         self.adopt(&key, version)
     }
 

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Record, Release};
 use crate::asset::ProducerEnd;
 use crate::dialogue::{ChildEnd, Continuation, InputVersion};
-use crate::run::{RunEvent, RunFailure, RunStatus};
-use crate::{AssetId, NodeAddress, PartitionKey, RunId, Version};
+use crate::run::{Renamed, RunEvent, RunFailure, RunStatus};
+use crate::{AssetId, DefinitionVersion, NodeAddress, PartitionKey, RunId, Version};
 
 /// What is needed of a run that is ended without being folded.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     pub start: Option<RunEvent>,
+    /// Which version it is at.
+    pub version: Option<DefinitionVersion>,
     pub needs: BTreeSet<(NodeAddress, AssetId)>,
     /// What its nodes have asked memos for.
     pub asked: BTreeSet<(NodeAddress, String)>,
@@ -34,7 +36,8 @@ pub(super) struct Story {
 impl Story {
     pub fn follow(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::RunStarted { .. } => {
+            RunEvent::RunStarted { version, .. } => {
+                self.version = Some(*version);
                 self.start.get_or_insert_with(|| event.clone());
             }
             RunEvent::NodeAwaitedAssets { node, needs } => {
@@ -68,6 +71,7 @@ impl Story {
             RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
                 self.follow_end(event);
             }
+            RunEvent::RunMigrated { version, map, .. } => self.go_over(*version, map),
             RunEvent::AssetRecorded { asset, partition, version, .. } => self.record(asset, partition, *version),
             RunEvent::AssetResolved { .. }
             | RunEvent::MemoCleared { .. }
@@ -82,6 +86,7 @@ impl Story {
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::RunTerminated { .. }
+            | RunEvent::RunStopping { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
             | RunEvent::CompensationKept { .. }
@@ -120,6 +125,18 @@ impl Story {
             let child_end = ChildEnd::Cancelled { reason: reason.clone() };
             self.end(RunStatus::Cancelled, ProducerEnd::Failed { failure }, child_end);
         }
+    }
+
+    /// What is under way is called otherwise from now on; what it has asked others for it keeps asking under the old name.
+    fn go_over(&mut self, version: DefinitionVersion, map: &Renamed) {
+        self.version = Some(version);
+        let name = |node: NodeAddress| match map.get(node.node()) {
+            Some(Some(now)) => NodeAddress::new(now.clone(), node.branch()),
+            Some(None) | None => node,
+        };
+        self.active = std::mem::take(&mut self.active).into_iter().map(name).collect();
+        let children = std::mem::take(&mut self.children).into_iter();
+        self.children = children.map(|(node, child)| (name(node), child)).collect();
     }
 
     /// Notes a version that its caller was promised.

@@ -11,6 +11,10 @@ use crate::{DefinitionVersion, Json, Slug};
 pub enum WorkflowCommand {
     ApplyWorkflow(ApplyWorkflow),
     PinVersion(PinVersion),
+    /// Nothing starts it any more.
+    PauseStarts(PauseStarts),
+    /// It is started again.
+    ResumeStarts(PauseStarts),
     /// A node that calls it wants to know which version is current. Nothing changes; the answer is for the caller.
     NameCurrent {
         caller: Caller,
@@ -34,6 +38,14 @@ pub struct PinVersion {
     pub version: Option<DefinitionVersion>,
 }
 
+/// Why starts are paused, or resumed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PauseStarts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The fact in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -46,6 +58,8 @@ pub enum WorkflowRejection {
     ContentMismatch,
     #[error("there is no such workflow")]
     WorkflowNotFound,
+    #[error("the workflow is paused: nothing starts it before it is resumed")]
+    WorkflowPaused,
     #[error("there is no version {version}")]
     VersionNotFound { version: DefinitionVersion },
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplyWorkflow, PinVersion, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use super::{ApplyWorkflow, PauseStarts, PinVersion, WorkflowCommand, WorkflowEvent, WorkflowRejection};
 use crate::address::WorkflowKey;
 use crate::definition::Definition;
 use crate::{DefinitionVersion, Json, Revision};
@@ -26,12 +26,16 @@ pub struct Workflow {
     pub(super) before: Option<DefinitionVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pinned: Option<DefinitionVersion>,
+    /// Nothing starts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused: bool,
 }
 
 impl Workflow {
     /// Makes a workflow nothing is known of yet.
     pub fn unknown(key: WorkflowKey) -> Self {
-        Self { key, revision: Revision::new(0), versions: Vec::new(), current: None, before: None, pinned: None }
+        let (revision, versions) = (Revision::new(0), Vec::new());
+        Self { key, revision, versions, current: None, before: None, pinned: None, paused: false }
     }
 
     /// Returns which workflow it is.
@@ -47,6 +51,11 @@ impl Workflow {
     /// Returns the version that it is pinned to.
     pub fn pinned(&self) -> Option<DefinitionVersion> {
         self.pinned
+    }
+
+    /// Returns whether nothing starts it before it is resumed.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Returns the version that starts where none is named, and that speaks to assets: the pinned one, else the current one.
@@ -96,6 +105,8 @@ pub fn decide(
     let event = match command {
         WorkflowCommand::ApplyWorkflow(wish) => applied(workflow, wish, graph)?,
         WorkflowCommand::PinVersion(wish) => pinned(workflow, wish)?,
+        WorkflowCommand::PauseStarts(wish) => paused(workflow, wish, true)?,
+        WorkflowCommand::ResumeStarts(wish) => paused(workflow, wish, false)?,
         // It is answered from what is known, and changes nothing.
         WorkflowCommand::NameCurrent { .. } => None,
     };
@@ -114,6 +125,31 @@ fn pinned(workflow: &Workflow, wish: PinVersion) -> Result<Option<WorkflowEvent>
         return Err(WorkflowRejection::VersionNotFound { version });
     }
     Ok((workflow.pinned != version).then_some(WorkflowEvent::VersionPinned { version }))
+}
+
+/// How long the reason is, in bytes.
+const REASON_BYTES_MAX: usize = 4_000;
+
+fn paused(
+    workflow: &Workflow,
+    PauseStarts { reason }: PauseStarts,
+    pauses: bool,
+) -> Result<Option<WorkflowEvent>, WorkflowRejection> {
+    if workflow.current.is_none() {
+        return Err(WorkflowRejection::WorkflowNotFound);
+    }
+    if workflow.paused == pauses {
+        return Ok(None);
+    }
+    let shortened = |mut reason: String| {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        reason.replace('\0', "")
+    };
+    let reason = reason.map(shortened).filter(|reason| !reason.is_empty());
+    Ok(Some(match pauses {
+        true => WorkflowEvent::StartsPaused { reason },
+        false => WorkflowEvent::StartsResumed { reason },
+    }))
 }
 
 fn applied(
@@ -164,5 +200,7 @@ pub(crate) fn evolve(workflow: &mut Workflow, event: &WorkflowEvent) {
         }
         WorkflowEvent::VersionSelected { version } => workflow.current = Some(*version),
         WorkflowEvent::VersionPinned { version } => workflow.pinned = *version,
+        WorkflowEvent::StartsPaused { .. } => workflow.paused = true,
+        WorkflowEvent::StartsResumed { .. } => workflow.paused = false,
     }
 }

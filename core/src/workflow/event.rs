@@ -14,4 +14,14 @@ pub enum WorkflowEvent {
     VersionSelected { version: DefinitionVersion },
     /// Whatever is current, starts without a version take this one; `None`: they take the current one again.
     VersionPinned { version: Option<DefinitionVersion> },
+    /// Nothing starts it from now on.
+    StartsPaused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// It is started again.
+    StartsResumed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }

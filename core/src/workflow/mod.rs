@@ -1,11 +1,12 @@
-//! The Workflow: the versions of one slug in one workspace, which of them is current, and which one starts.
+//! The Workflow: the versions of one slug in one workspace, which of them is current, which one starts, and whether
+//! any does.
 
 mod command;
 mod decide;
 mod event;
 mod react;
 
-pub use command::{ApplyWorkflow, PinVersion, WorkflowCommand, WorkflowRejection};
+pub use command::{ApplyWorkflow, PauseStarts, PinVersion, WorkflowCommand, WorkflowRejection};
 pub(crate) use decide::evolve;
 pub use decide::{Workflow, decide};
 pub use event::WorkflowEvent;

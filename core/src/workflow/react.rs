@@ -19,6 +19,8 @@ pub struct News {
     pub document: Json,
     /// Whether it starts where none is named: another one may be pinned.
     pub starts: bool,
+    /// Whether nothing starts it.
+    pub paused: bool,
     /// The version that started before.
     before: Option<(DefinitionVersion, Json)>,
 }
@@ -28,12 +30,15 @@ pub fn news(workflow: &Workflow, event: &WorkflowEvent, revision: Revision) -> O
     let started = workflow.started()?;
     let version = match event {
         WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version } => *version,
-        WorkflowEvent::VersionPinned { .. } => started,
+        WorkflowEvent::VersionPinned { .. }
+        | WorkflowEvent::StartsPaused { .. }
+        | WorkflowEvent::StartsResumed { .. } => started,
     };
     let starts = version == started;
     let document = workflow.document(version)?.clone();
     let before = workflow.before.and_then(|version| Some((version, workflow.document(version)?.clone())));
-    Some(News { key: workflow.key.clone(), revision, version, document, starts, before })
+    let paused = workflow.paused;
+    Some(News { key: workflow.key.clone(), revision, version, document, starts, paused, before })
 }
 
 impl News {
@@ -58,7 +63,11 @@ impl News {
                 version: self.version,
                 producers: Vec::new(),
                 consumers: Vec::new(),
+                paused: false,
             });
+        }
+        if self.paused {
+            declarations.values_mut().for_each(|declaration| declaration.paused = true);
         }
         declarations
     }
@@ -73,6 +82,7 @@ pub fn declarations(definition: &Definition, version: DefinitionVersion) -> BTre
             version,
             producers: Vec::new(),
             consumers: Vec::new(),
+            paused: false,
         }));
     };
     for node in &definition.nodes {

@@ -200,7 +200,7 @@ fn what_is_said_of_no_current_attempt_does_not_let_its_lease_go() {
         let (_, answer) = room.answers.iter().find(|(reply, _)| *reply == 1).expect("it is answered");
         let answer: WorkAnswer = serde_json::from_slice(answer).unwrap();
         match (&said, &answer.replies[..]) {
-            (WorkRequest::Heartbeat { .. }, [WorkReply::Alive { cancelled, unclear }]) => {
+            (WorkRequest::Heartbeat { .. }, [WorkReply::Alive { cancelled, unclear, .. }]) => {
                 assert_eq!((&cancelled[..], &unclear[..]), (&[elsewhere.lease][..], &[][..]), "{said:?}");
             }
             (_, [WorkReply::Refused { .. }]) => {}

@@ -98,7 +98,7 @@ fn every_refusal_is_counted_once() {
     assert_eq!(room.desk.refusals(), 3);
     let (run, _) = room.start_of("quick", &json!({}));
     let id = room.id();
-    let command = RunCommand::CancelRun { workspace: None, reason: "why not".to_owned() };
+    let command = RunCommand::CancelRun { workspace: None, reason: "why not".to_owned(), grace_ms: 0 };
     room.commands(4, vec![Submission::new(id, Command::Run { run, command })]);
     assert_eq!(room.desk.refusals(), 4);
 }

@@ -47,7 +47,7 @@ fn what_is_wished_of_a_run_whose_start_waits_is_decided_after_it() {
     room.finds = false;
     let (run, start) = room.start_of("slow", &json!({}));
     room.commands(1, vec![start]);
-    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     let cancel = Submission::new(room.id(), Command::Run { run, command });
     room.commands(2, vec![cancel]);
     room.settle();

@@ -81,7 +81,7 @@ fn a_holder_may_be_silent_for_the_lease_time_and_not_for_longer() {
     let (mut room, task) = with_one_task(1);
     assert_eq!(room.fell_silent(TTL), 0);
     let alive = room.said_to("acme", SESSION, heartbeat(&task));
-    assert_eq!(alive, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() });
+    assert_eq!(alive, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() });
     assert_eq!(room.fell_silent(2 * TTL), 0, "it has spoken meanwhile");
     assert_eq!(room.fell_silent(2 * TTL + MOMENT), 1);
     assert_eq!(room.fell_silent(3 * TTL + MOMENT), 0, "once");
@@ -235,7 +235,7 @@ fn a_run_of_another_workspace_is_not_there() {
         let refused = WorkReply::Refused { rejection: Rejection::Run(RunRejection::RunNotFound) };
         assert_eq!(room.said_to("other", other, said.clone()), refused, "{said:?}");
     }
-    let cancelled = WorkReply::Alive { cancelled: vec![lease], unclear: Vec::new() };
+    let cancelled = WorkReply::Alive { cancelled: vec![lease], unclear: Vec::new(), stopping: Vec::new() };
     assert_eq!(room.said_to("other", other, heartbeat(&task)), cancelled);
     assert_eq!(room.fell_silent(TTL + MOMENT), 1, "nothing of that was its holder's word");
 }

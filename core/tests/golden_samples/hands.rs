@@ -1,7 +1,7 @@
 //! What was ever written of runs that somebody took in hand.
 
 use headwater_core::run::RunEvent;
-use headwater_core::{Attempt, CommandId, Timestamp};
+use headwater_core::{Attempt, CommandId, DefinitionVersion, Timestamp};
 
 use crate::runs::name;
 
@@ -24,6 +24,24 @@ pub fn hands() -> Vec<(&'static str, RunEvent)> {
                 operation: operation(),
                 node: Some(name("report")),
                 reason: Some("it is back".to_owned()),
+            },
+        ),
+        (
+            "run-migrated",
+            RunEvent::RunMigrated {
+                operation: operation(),
+                version: DefinitionVersion::new(2),
+                map: [("a".parse().unwrap(), Some("b".parse().unwrap())), ("c".parse().unwrap(), None)].into(),
+                taken: vec![0, 3],
+                reason: Some("better".to_owned()),
+            },
+        ),
+        (
+            "run-stopping",
+            RunEvent::RunStopping {
+                until: Timestamp::from_micros(1_750_000_030_000_000),
+                reason: "enough".to_owned(),
+                keeps: true,
             },
         ),
         ("run-terminated", RunEvent::RunTerminated { reason: Some("now".to_owned()) }),

@@ -131,7 +131,7 @@ fn how_long_other_runs_wait_meanwhile() {
             (turns, longest, total) = (turns + 1, longest.max(took), total + took);
         }
         let reason = "enough".to_owned();
-        let cancel = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason } };
+        let cancel = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason, grace_ms: 0 } };
         let cancelled = decide(&mut owner, cancel);
         worst = worst.max(longest).max(cancelled);
         println!(

@@ -195,7 +195,7 @@ fn a_cancelled_waiter_is_forgotten() {
     world.apply(&consumer(json!({"assetId": "site.report", "onMiss": "wait"})));
     let run = world.start("use", json!({}));
     world.deliver_submissions();
-    let command = headwater_core::run::RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let command = headwater_core::run::RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(headwater_core::shard::Command::Run { run, command }).unwrap();
     world.deliver_submissions();
     produce(&mut world, "late");

@@ -124,7 +124,10 @@ fn what_waits_goes_with_the_end_of_its_run() {
     let task = world.tasks().remove(0);
     assert_eq!(world.shard.waiting_for(&task.workspace, &task.queue), 1);
     world
-        .decide(Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } })
+        .decide(Command::Run {
+            run,
+            command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 },
+        })
         .unwrap();
     assert_eq!(world.shard.waiting_for(&task.workspace, &task.queue), 0);
     assert!(world.decide(grant(run, 1, 1)).unwrap().tasks.is_empty(), "nobody gets it any more");

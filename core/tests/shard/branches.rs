@@ -94,6 +94,7 @@ fn a_command_about_another_branch_is_about_no_node_of_the_run() {
             | RunCommand::StartRun(_)
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
+            | RunCommand::MigrateRun(_)
             | RunCommand::AnswerPerson { .. }
             | RunCommand::Recall { .. }
             | RunCommand::ReassignPerson { .. }

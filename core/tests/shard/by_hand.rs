@@ -98,7 +98,7 @@ fn what_undoes_a_node_that_was_completed_by_hand_gets_what_its_attempt_was_given
     let (mut world, run) = run_of(&json!({"slug": "w", "steps": [first, job("b", &["a"])]}));
     assert_eq!(operate(&mut world, run, complete("a", &json!("booked by phone"))), Ok(true));
     world.settle();
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run, command: cancel }).unwrap();
     world.settle();
     let undo = world.tasks().pop().unwrap().input.to_value();

@@ -12,7 +12,7 @@ use crate::calls::{called, caller, child, deliver, next_submission, runs_of, sta
 use crate::world::{World, empty, failed, ok};
 
 fn cancel(world: &mut World, run: RunId) {
-    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     world.decide(Command::Run { run, command }).unwrap();
 }
 

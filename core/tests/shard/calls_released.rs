@@ -81,7 +81,7 @@ fn a_quarantined_child_is_cancelled_when_it_is_released_and_nobody_waits_any_mor
     let aggregate = AggregateId::Run(child);
     let mut owner = house.take_over(&[house.place(&aggregate, 1)]);
     house.append(&mut owner);
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     let cancel = Submission::new(house.fresh(), Command::Run { run: parent, command: cancel });
     owner.submit(0, cancel, house.world.now, &mut Hands::default());
     let effects = house.append(&mut owner).1.effects;

@@ -93,8 +93,10 @@ fn go_on(owner: &mut Owner<u32>, world: &mut World, inherited: &[(Sequence, Vec<
     // Ids that were granted are answered again, also for another wish.
     for commit in &world.commits {
         if let headwater_core::shard::AggregateId::Run(run) = commit.aggregate {
-            let command =
-                Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "again".into() } };
+            let command = Command::Run {
+                run,
+                command: RunCommand::CancelRun { workspace: None, reason: "again".into(), grace_ms: 0 },
+            };
             wishes.push(Submission::new(commit.command, command.clone()));
             wishes.push(Submission::new(id(wishes.len() as u128), command));
         }

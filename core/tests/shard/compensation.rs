@@ -35,7 +35,7 @@ fn plain() -> Value {
 }
 
 pub fn cancel(run: RunId) -> Command {
-    Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } }
+    Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 } }
 }
 
 fn next(world: &mut World) -> Task {
@@ -82,7 +82,7 @@ fn nothing_is_undone_where_the_run_succeeds_or_is_told_to_keep_it() {
     assert!(world.timeline(run).ends_with("last:ok SUCCEEDED"), "{}", world.timeline(run));
     let run = world.start("saga", json!({}));
     play(&mut world, &[("a", one())]);
-    let keeping = RunCommand::CancelRunKeeping { workspace: None, reason: "enough".into() };
+    let keeping = RunCommand::CancelRunKeeping { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run, command: keeping }).unwrap();
     world.settle();
     assert!(world.timeline(run).ends_with("ENDING(cancelled) b:cancelled CANCELLED"), "{}", world.timeline(run));

@@ -174,7 +174,10 @@ fn start(number: u128, workflow: &str) -> Command {
 }
 
 fn cancel(number: u128) -> Command {
-    Command::Run { run: run(number), command: RunCommand::CancelRun { workspace: None, reason: String::new() } }
+    Command::Run {
+        run: run(number),
+        command: RunCommand::CancelRun { workspace: None, reason: String::new(), grace_ms: 0 },
+    }
 }
 
 fn named(slug: &str) -> Value {
@@ -315,6 +318,8 @@ fn versions_that_are_applied_while_others_are_compiled_keep_their_order() {
             Event::Workflow(WorkflowEvent::WorkflowApplied { version, .. }) => ("new", version.get()),
             Event::Workflow(WorkflowEvent::VersionSelected { version }) => ("again", version.get()),
             Event::Workflow(WorkflowEvent::VersionPinned { .. }) => ("pinned", 0),
+            Event::Workflow(WorkflowEvent::StartsPaused { .. }) => ("paused", 0),
+            Event::Workflow(WorkflowEvent::StartsResumed { .. }) => ("resumed", 0),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -18,13 +18,14 @@ use crate::world::{World, failed, ok, shard_zero};
 /// Folds what happened in a run up to a revision.
 pub fn recollect(world: &World, run: RunId, document: &Value, wanted: Recollected, until: u64) -> Recollection {
     let definition = Arc::new(compile(document).unwrap().0);
-    let mut found = Recollection::of(run, definition, wanted).unwrap();
+    let mut found = Recollection::of(run, definition, wanted);
     let commits = world.commits.iter().filter(|commit| commit.aggregate == AggregateId::Run(run));
     let events = commits.flat_map(|commit| commit.events.iter().map(|event| (event, commit.time)));
     for (event, time) in events.take(usize::try_from(until).unwrap()) {
         let Event::Run(event) = event else { panic!("{event:?}") };
         found.learn(event, time).unwrap();
     }
+    found.settle().unwrap();
     found
 }
 
@@ -166,10 +167,14 @@ fn a_restart_does_a_node_again_and_what_stands_behind_it() {
         assert!(worked.iter().all(|(_, key)| key.starts_with(&again.to_string())), "{worked:?}");
         assert_eq!(output(&world, again), json!({"a": "made by a", "b": "made by b"}));
     }
+    let mut world = World::with(&pipeline());
+    let run = world.start("w", json!({"n": 1}));
     let definition = Arc::new(compile(&pipeline()).unwrap().0);
-    let unknown = positions(Continuation::Restart { node: "none".parse().unwrap() });
-    let run = RunId::new(shard_zero(), headwater_core::Timestamp::from_micros(1), 1);
-    assert_eq!(Recollection::of(run, definition, unknown).unwrap_err().as_str(), "none");
+    let mut found =
+        Recollection::of(run, definition, positions(Continuation::Restart { node: "none".parse().unwrap() }));
+    let Event::Run(event) = &world.commits.last().unwrap().events[0] else { panic!("a run has started") };
+    found.learn(event, world.now).unwrap();
+    assert_eq!(found.settle().unwrap_err().as_str(), "none");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_caller_that_is_cancelled_lets_go_of_the_chain_at_whichever_moment() {
                 break;
             }
         }
-        let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+        let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
         let _ended = world.decide(Command::Run { run, command: cancel });
         deliver(&mut world);
         world.settle();
@@ -121,7 +121,7 @@ fn a_cancelled_run_starts_no_successor_and_one_that_was_called_is_cancelled() {
     let mut world = World::with(&document);
     let first = world.start("down", json!({"n": 1}));
     let cancel = |world: &mut World, run: RunId| {
-        let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+        let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
         world.decide(Command::Run { run, command }).map(drop)
     };
     cancel(&mut world, first).unwrap();

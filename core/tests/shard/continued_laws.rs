@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::checkpoints::{a_checkpoint_and_the_tail_are_the_whole, journal};
 use crate::continued::{go_on_from, positions, recollect};
-use crate::hands::resume_all;
-use crate::laws::{bring_to_their_ends, exchange, graphs, play};
+use crate::laws::{exchange, graphs, play, to_the_end};
 use crate::world::World;
 
 /// What is told of a run: where something stood, who has made it or tried to, and whether it was made.
@@ -47,8 +46,7 @@ proptest! {
         exchange(&mut world);
         let journal = journal(&world.commits, size);
         a_checkpoint_and_the_tail_are_the_whole(&mut world, &journal);
-        resume_all(&mut world, &runs);
-        bring_to_their_ends(&mut world);
+        to_the_end(&mut world, &runs);
         prop_assert!(world.shard.run(retry).is_none(), "{}", world.timeline(retry));
         // What had been made is made by nobody again, and what had been tried goes under the key that it had.
         let after = told(&world, retry, &document);
@@ -63,14 +61,14 @@ proptest! {
     #[test]
     fn a_fork_of_the_same_does_nothing_again(document in graphs()) {
         let (mut world, runs) = play(&document, &[]);
-        bring_to_their_ends(&mut world);
+        to_the_end(&mut world, &[]);
         let first = runs[0];
         let timeline = world.timeline(first);
         let is_whole = timeline.ends_with("SUCCEEDED") && !timeline.contains("failed") && !timeline.contains("dead");
         prop_assume!(is_whole && !timeline.contains("cancelled"));
         let fork = go_on_from(
             &mut world, first, &document, positions(Continuation::Fork { sandbox: false }), json!({"n": 3}));
-        bring_to_their_ends(&mut world);
+        to_the_end(&mut world, &[]);
         let again = world.timeline(fork);
         prop_assert!(again.ends_with("SUCCEEDED"), "{timeline}\n{again}");
         // What runs whatever the end runs at each.

@@ -36,7 +36,10 @@ fn a_question_is_asked_again_until_it_is_answered_or_its_run_is_over() {
     assert!(matches!(before.as_slice(), [Effect::Submit(_)]), "one question: {before:?}");
     assert_eq!(world.shard.still_outstanding(before.clone()), before);
     world
-        .decide(Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() } })
+        .decide(Command::Run {
+            run,
+            command: RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 },
+        })
         .unwrap();
     assert_eq!(world.shard.still_outstanding(before), [], "nobody would let it be forgotten");
 }
@@ -79,7 +82,7 @@ fn a_commit_says_who_asked_and_what_it_follows_from() {
     assert_eq!((&of_asset.by, of_asset.cause), (&None, Some(Cause { shard, sequence, index })));
 
     let anna = Actor::Claimed("anna@example.org".parse().unwrap());
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     let id = CommandId::from_uuid(uuid::Uuid::from_u128(77));
     let asked = Submission::of(Some(anna.clone()), id, Command::Run { run, command: cancel });
     world.decide_as(asked, &mut Hands::default()).unwrap();

@@ -131,7 +131,7 @@ pub fn world() -> World {
     world.report(&make, with_asset("site.day", Some("monday"))).unwrap();
     world.deliver_submissions();
     let cancelled = world.start("long", json!({"n": 1}));
-    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run: cancelled, command: enough }).unwrap();
     world.tasks();
     // In every phase: handed over, seen to run, asleep, retrying, stored, skipped.
@@ -184,7 +184,7 @@ pub fn world() -> World {
     let busy = world.start("busy", json!({}));
     world.settle();
     world.start("wide", json!({}));
-    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let enough = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run: busy, command: enough }).unwrap();
     assert_eq!(world.shard.unfinished().len(), 2);
     // Broken: a run that holds a key, and an asset.

@@ -147,7 +147,7 @@ fn a_retry_says_when_and_after_what_and_a_sleep_until_when() {
         {"assetId": "site.day", "partitionKey": "mon", "require": "exists", "onMiss": "wait"}]});
     assert_eq!(asset["assets"], wanted);
     // When the run is cancelled, nothing of it waits, and what never began says so.
-    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     world.decide(Command::Run { run, command }).unwrap();
     world.settle();
     let ended = explained(&world, run, &document);

@@ -37,7 +37,7 @@ fn sweep(world: &mut World, outcome: headwater_core::run::ReportOutcome) {
 }
 
 fn cancel(world: &mut World, run: RunId) {
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run, command: cancel }).unwrap();
     world.settle();
 }
@@ -128,7 +128,7 @@ fn nothing_else_happens_meanwhile_and_it_has_a_time_of_its_own() {
         cancel(&mut world, run);
         assert!(world.report(&main, ok(json!(1))).is_err());
         let sweep = world.tasks().remove(0);
-        let again = RunCommand::CancelRun { workspace: None, reason: "again".into() };
+        let again = RunCommand::CancelRun { workspace: None, reason: "again".into(), grace_ms: 0 };
         assert!(world.decide(Command::Run { run, command: again }).is_err(), "{}", world.timeline(run));
         world.pass(seconds);
         world.fire_timers();

@@ -306,7 +306,7 @@ fn how_much_memory_hundreds_of_large_definitions_take() {
             let run = if keeps { RunId::new(shard_zero(), now(), (number as u128 + 10_000) << 12) } else { run };
             let mut commands = vec![command];
             if !keeps {
-                commands.push(RunCommand::CancelRun { workspace: None, reason: String::new() });
+                commands.push(RunCommand::CancelRun { workspace: None, reason: String::new(), grace_ms: 0 });
             }
             for command in commands {
                 let id = CommandId::from_uuid(uuid::Uuid::new_v4());

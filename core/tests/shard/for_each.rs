@@ -261,7 +261,7 @@ fn a_run_that_is_cancelled_withdraws_its_branches() {
     use headwater_core::run::RunCommand;
     use headwater_core::shard::Command;
     let (mut world, run) = started(json!({}), json!([1, 2]));
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run, command: cancel }).unwrap();
     let end = "one@2:cancelled @2:cancelled one@1:cancelled @1:cancelled all:cancelled CANCELLED";
     assert!(world.timeline(run).ends_with(end), "{}", world.timeline(run));

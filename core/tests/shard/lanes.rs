@@ -40,6 +40,7 @@ pub fn declare(number: u64, place: EffectPlace, after: Option<EffectPlace>) -> S
         auto_materialize: None,
     };
     let declaration = Declaration {
+        paused: false,
         workflow: "w".parse().unwrap(),
         version: DefinitionVersion::FIRST,
         producers: Vec::new(),

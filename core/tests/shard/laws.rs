@@ -205,14 +205,25 @@ pub fn play(document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
 
 /// Plays it where decisions take no more than that; what they leave is done before anything else happens.
 pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Vec<RunId>) {
+    play_meanwhile(budget, std::slice::from_ref(document), story, |_, _, _| {})
+}
+
+/// The same with several versions, of which runs start with the last; `meanwhile` does something before each step.
+pub fn play_meanwhile(
+    budget: Budget,
+    versions: &[Value],
+    story: &[u8],
+    mut meanwhile: impl FnMut(&mut World, &[RunId], usize),
+) -> (World, Vec<RunId>) {
     let mut world = World::bounded(budget);
-    world.apply(document);
+    versions.iter().for_each(|version| _ = world.apply(version));
     let mut runs = vec![world.start("any", json!({"n": 3}))];
     exchange(&mut world);
     runs.push(world.start("any", json!({"n": 0})));
     let mut tasks = Vec::new();
-    for step in story {
+    for (number, step) in story.iter().enumerate() {
         exchange(&mut world);
+        meanwhile(&mut world, &runs, number);
         // In an order that does not depend on how decisions of several runs fall between each other.
         let mut new = world.tasks();
         new.sort_by(|a, b| (a.run, &a.node, a.attempt).cmp(&(b.run, &b.node, b.attempt)));
@@ -272,7 +283,11 @@ pub fn play_within(budget: Budget, document: &Value, story: &[u8]) -> (World, Ve
             }
             (3, _) => {
                 let run = runs[which % runs.len()];
-                let command = RunCommand::CancelRun { workspace: None, reason: "chance".into() };
+                let command = RunCommand::CancelRun {
+                    workspace: None,
+                    reason: "chance".into(),
+                    grace_ms: [0, 4_000][which / 3 % 2],
+                };
                 let _may_be_over = world.decide(Command::Run { run, command });
             }
             (7, _) if which % 2 == 0 => {
@@ -309,8 +324,9 @@ pub fn exchange(world: &mut World) {
     }
 }
 
-/// Lets all runs go on that nobody has paused, and everything they ask for succeed.
-pub fn bring_to_their_ends(world: &mut World) {
+/// Leaves runs to themselves until all have ended, or none goes on.
+pub fn to_the_end(world: &mut World, runs: &[RunId]) {
+    resume_all(world, runs);
     for _ in 0..200 {
         for task in world.tasks() {
             let _may_be_stale = world.report(&task, ok(json!(1)));
@@ -324,12 +340,12 @@ pub fn bring_to_their_ends(world: &mut World) {
         world.fire_timers();
         exchange(world);
         if world.shard.active_runs() == 0 {
-            return;
+            break;
         }
     }
 }
 
-fn fold(world: &World, size: usize) -> Shard {
+pub fn fold(world: &World, size: usize) -> Shard {
     let mut shard = empty();
     for bundle in world.bundles(size) {
         // Through the wire form: what is not written is not folded.
@@ -372,8 +388,7 @@ proptest! {
     #[test]
     fn every_run_ends_and_ends_once(document in graphs(), story in proptest::collection::vec(any::<u8>(), 0..40)) {
         let (mut world, runs) = play(&document, &story);
-        resume_all(&mut world, &runs);
-        bring_to_their_ends(&mut world);
+        to_the_end(&mut world, &runs);
         prop_assert_eq!(world.shard.active_runs(), 0);
         for run in runs {
             let timeline = world.timeline(run);

@@ -217,7 +217,7 @@ fn a_paused_run_that_is_cancelled_ends_and_runs_what_runs_whatever_the_end() {
     let (mut world, run) = run_of(&json!({"slug": "w", "steps": [job("a", &[])], "finally": sweep}));
     operate(&mut world, run, pause(None)).unwrap();
     operate(&mut world, run, pause(Some("sweep"))).unwrap();
-    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
     world.decide(Command::Run { run, command: cancel }).unwrap();
     world.settle();
     assert_eq!(status(&world, run), RunStatus::Running, "it is on its way to its end");
@@ -262,7 +262,7 @@ fn a_run_that_is_terminated_undoes_nothing_more_and_what_undoes_can_be_taken_in_
         let task = world.tasks().remove(0);
         world.report(&task, ok(json!(1))).unwrap();
         world.settle();
-        let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+        let cancel = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
         world.decide(Command::Run { run, command: cancel }).unwrap();
         world.settle();
         let undo = world.tasks().pop().unwrap();

@@ -86,7 +86,7 @@ fn nothing_is_asked_anew_whose_run_is_over_with_the_same_bundle() {
         owner.ask_anew(0, asked.clone());
         if is_cancelled {
             let run = owner.shard().active().next().unwrap().id();
-            let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+            let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
             owner.submit(2, Submission::new(id(2), Command::Run { run, command }), now(), &mut Hands::default());
         }
         owner.next_append(bundle_id(3)).unwrap();

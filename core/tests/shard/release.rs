@@ -63,7 +63,8 @@ fn a_run_that_is_folded_anew_goes_on_with_what_was_reported_meanwhile() {
     let (bundle, answer) = house.submit(&mut owner, report);
     assert_eq!((answer, bundle.aside), (Ok(()), None), "it is parked once");
     // Who asks from outside is told, and asks again.
-    let cancel = Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: String::new() } };
+    let cancel =
+        Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: String::new(), grace_ms: 0 } };
     let cancel = Submission::new(house.fresh(), cancel);
     let (_, answer) = house.submit(&mut owner, cancel);
     assert_eq!(answer, Err(Rejection::Quarantined { reason: "it panics".to_owned() }));

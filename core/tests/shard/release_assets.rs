@@ -70,7 +70,7 @@ fn a_producer_that_is_ended_has_failed_and_its_waiters_hear_of_it() {
     }
     assert_eq!(owner.shard().ended_run(user).unwrap().status, RunStatus::Failed);
     // What comes late for it is late news.
-    let cancel = RunCommand::CancelRun { workspace: None, reason: String::new() };
+    let cancel = RunCommand::CancelRun { workspace: None, reason: String::new(), grace_ms: 0 };
     let cancel = Submission::new(house.fresh(), Command::Run { run: maker, command: cancel });
     assert!(matches!(house.submit(&mut owner, cancel).1, Err(Rejection::Run(_))));
 }

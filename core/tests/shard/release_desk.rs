@@ -126,7 +126,7 @@ fn workers_keep_what_they_hold_and_what_they_report_is_decided_after_the_release
     let (run, aggregate) = (task.run, AggregateId::Run(task.run));
     let held = Held { run, node: task.node.clone(), attempt: task.attempt, lease: task.lease, progress: None };
     let alive = office.work(WorkRequest::Heartbeat { held: vec![held] });
-    assert_eq!(alive, WorkReply::Alive { cancelled: Vec::new(), unclear: vec![task.lease] });
+    assert_eq!(alive, WorkReply::Alive { cancelled: Vec::new(), unclear: vec![task.lease], stopping: Vec::new() });
     let headwater_core::shard::Command::Run { command, .. } = world.report_of(&task, ok(json!(1))) else { panic!() };
     let headwater_core::run::RunCommand::ReportAttempt(report) = command else { panic!() };
     for number in 1_000..1_257 {

@@ -91,7 +91,7 @@ fn whoever_is_cancelled_is_forgotten_and_holds_up_nobody() {
     for cancelled in [0, 1] {
         let mut world = World::with(&job(json!({"key": 1})));
         let runs: Vec<_> = (0..3).map(|n| start(&mut world, json!(n))).collect();
-        let command = RunCommand::CancelRun { workspace: None, reason: "enough".into() };
+        let command = RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 };
         world.decide(Command::Run { run: runs[cancelled], command }).unwrap();
         exchange(&mut world);
         end(&mut world, json!(7));
@@ -343,7 +343,7 @@ fn whoever_is_told_to_make_a_result_and_is_gone_lets_the_next_one_make_it() {
             world
                 .decide(Command::Run {
                     run: gone,
-                    command: RunCommand::CancelRun { workspace: None, reason: "x".into() },
+                    command: RunCommand::CancelRun { workspace: None, reason: "x".into(), grace_ms: 0 },
                 })
                 .unwrap();
         } else {

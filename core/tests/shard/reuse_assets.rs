@@ -55,7 +55,7 @@ fn folds(world: &World) {
 }
 
 fn cancel(world: &mut World, run: RunId) {
-    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned() };
+    let command = RunCommand::CancelRun { workspace: None, reason: "enough".to_owned(), grace_ms: 0 };
     world.decide(Command::Run { run, command }).unwrap();
 }
 

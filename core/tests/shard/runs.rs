@@ -192,7 +192,10 @@ fn cancelling_ends_the_run_at_once_and_only_once() {
     let mut world = World::with(&chain(&["a", "b"]));
     let run = world.start("chain", json!({}));
     let task = world.tasks().remove(0);
-    let cancel = || Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } };
+    let cancel = || Command::Run {
+        run,
+        command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 },
+    };
     world.decide(cancel()).unwrap();
     assert_eq!(world.timeline(run), "started a:try1 a:cancelled CANCELLED");
     let closed = refused(RunRejection::RunClosed { status: RunStatus::Cancelled, successor: None });
@@ -206,7 +209,7 @@ fn a_run_of_another_workspace_cannot_be_cancelled_and_is_not_there_for_the_asker
     let run = world.start("chain", json!({}));
     let cancel = |workspace: &str| {
         let workspace = Some(workspace.parse().unwrap());
-        Command::Run { run, command: RunCommand::CancelRun { workspace, reason: "enough".into() } }
+        Command::Run { run, command: RunCommand::CancelRun { workspace, reason: "enough".into(), grace_ms: 0 } }
     };
     assert_eq!(world.decide(cancel("elsewhere")).unwrap_err(), refused(RunRejection::RunNotFound));
     assert_eq!(world.timeline(run), "started a:try1");

@@ -40,7 +40,7 @@ fn largest_commit(world: &World) -> usize {
 }
 
 fn cancel(run: RunId) -> Command {
-    Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into() } }
+    Command::Run { run, command: RunCommand::CancelRun { workspace: None, reason: "enough".into(), grace_ms: 0 } }
 }
 
 #[test]

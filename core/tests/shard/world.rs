@@ -166,7 +166,7 @@ impl World {
         let waiting = scheduled.filter_map(|(run, node, attempt)| {
             let task = task_of(self.shard.run(run)?, node)?;
             let waits = self.shard.run(run)?.waiting_for(&task.queue, usize::MAX);
-            waits.contains(&(node.clone(), attempt)).then_some(task)
+            waits.contains(&(task.node.clone(), attempt)).then_some(task)
         });
         let waiting: Vec<_> = waiting.collect();
         waiting.into_iter().filter(|task| self.named.insert(task.lease)).collect()
@@ -292,6 +292,8 @@ fn word(event: &RunEvent) -> String {
         RunEvent::RunPaused { node, .. } => node.as_ref().map_or("PAUSED".into(), |node| format!("{node}:paused")),
         RunEvent::RunResumed { node, .. } => node.as_ref().map_or("RESUMED".into(), |node| format!("{node}:resumed")),
         RunEvent::RunTerminated { .. } => "TERMINATED".into(),
+        RunEvent::RunStopping { .. } => "STOPPING".into(),
+        RunEvent::RunMigrated { version, .. } => format!("MIGRATED:{version}"),
         RunEvent::NodeOverruled { node, .. } => format!("{node}:overruled"),
         RunEvent::TimerChanged { node, .. } => format!("{node}:due"),
         RunEvent::SignalAnswered { node, .. } => format!("{node}:replies"),

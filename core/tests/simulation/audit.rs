@@ -280,6 +280,8 @@ impl Audit {
                 | RunEvent::RunPaused { .. }
                 | RunEvent::RunResumed { .. }
                 | RunEvent::RunTerminated { .. }
+                | RunEvent::RunStopping { .. }
+                | RunEvent::RunMigrated { .. }
                 | RunEvent::BranchClosing { .. }
                 | RunEvent::BranchEnded { .. }
                 | RunEvent::RunEnding { .. }

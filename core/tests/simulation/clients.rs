@@ -122,10 +122,11 @@ impl Cluster {
         }
         let run = *self.chance.pick(&self.clients.runs);
         let (workspace, reason) = (None, "enough".to_owned());
+        let grace_ms = if self.chance.percent(30) { 5_000 } else { 0 };
         let command = if self.chance.percent(20) {
-            RunCommand::CancelRunKeeping { workspace, reason }
+            RunCommand::CancelRunKeeping { workspace, reason, grace_ms }
         } else {
-            RunCommand::CancelRun { workspace, reason }
+            RunCommand::CancelRun { workspace, reason, grace_ms }
         };
         let command = Command::Run { run, command };
         let submission = Submission::new(self.command_id(), command);
@@ -278,7 +279,14 @@ impl Cluster {
             (
                 Errand::Signal { .. },
                 ShardReply::Done { .. }
-                | ShardReply::Refused { rejection: Rejection::Run(RunRejection::RunClosed { .. }) },
+                | ShardReply::Refused {
+                    rejection:
+                        Rejection::Run(
+                            RunRejection::RunClosed { .. }
+                            | RunRejection::MigrationInvalid { .. }
+                            | RunRejection::DefinitionNotFound { .. },
+                        ),
+                },
             )
             | (
                 Errand::Signal { started: false },

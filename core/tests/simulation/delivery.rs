@@ -116,7 +116,7 @@ impl Cluster {
                     self.next_notice(seat);
                 }
             }
-            Effect::PublishDefinition { workspace, workflow, version, document, starts: _ } => {
+            Effect::PublishDefinition { workspace, workflow, version, document, starts: _, paused: _ } => {
                 let key = WorkflowKey { workspace, workflow };
                 let delay = if self.mishap(30) { self.chance.below(3 * SECOND) } else { self.latency() };
                 self.at(delay, Happening::DefinitionArrives { seat, key, version, document, ticket });

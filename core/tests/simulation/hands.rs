@@ -1,8 +1,8 @@
 //! Operators: they pause runs, let them go on, and end some at once.
 
-use headwater_core::RunId;
-use headwater_core::run::{Operation, RunCommand};
+use headwater_core::run::{Migration, Operation, Renamed, RunCommand};
 use headwater_core::shard::{Command, Submission};
+use headwater_core::{DefinitionVersion, RunId};
 
 use crate::clients::Errand;
 use crate::cluster::{Cluster, Wish};
@@ -14,11 +14,25 @@ impl Cluster {
         let Some(run) = self.some_new_run() else { return };
         let operation = match self.chance.below(10) {
             0..=5 => Operation::Pause { node: None },
-            6..=8 => Operation::Resume { node: None },
+            6 | 7 => Operation::Resume { node: None },
+            8 => return self.migrate(run),
             _ => Operation::Terminate {},
         };
         for _ in 0..if self.mishap(25) { 2 } else { 1 } {
             self.operate(run, operation.clone());
+        }
+    }
+
+    /// Has a run go over to another edition of its workflow, perhaps twice; it may not be there, or the run not fit it.
+    fn migrate(&mut self, run: RunId) {
+        let version = DefinitionVersion::new(1 + self.chance.below(3) as u32);
+        let (id, map) = (self.command_id(), Renamed::new());
+        let wish = Migration { workspace: workspace(), id, version, map, reason: None, dry_run: false };
+        let started = self.audit.is_acknowledged(run);
+        for _ in 0..if self.mishap(25) { 2 } else { 1 } {
+            let command = Command::Run { run, command: RunCommand::MigrateRun(wish.clone()) };
+            let submission = Submission::new(self.command_id(), command);
+            self.run_errand(Errand::Signal { started }, run.shard(), Wish::Submit(submission));
         }
     }
 

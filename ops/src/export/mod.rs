@@ -18,7 +18,8 @@ pub use self::replay::{Flawed, Replay, Standing};
 /// How the file is written.
 pub const FORMAT: &str = "headwater-run/1";
 
-/// One line of the file, in this order: the run, its definition, its events, what was seen of it, and the end.
+/// One line of the file, in this order: the run, its definition, its events, what was seen of it, and the end. Before the event
+/// with which the run goes over to another version stands the definition of that.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Said {

@@ -4,7 +4,7 @@
 use std::io::BufRead;
 use std::sync::Arc;
 
-use headwater_core::definition::compile;
+use headwater_core::definition::{Definition, compile};
 use headwater_core::run::{Context, History, RunEvent};
 use headwater_core::shard::Event;
 use headwater_core::{BranchId, Json, Revision, RunId, StoredValue, Timestamp};
@@ -34,6 +34,8 @@ pub struct Replay {
     chain: Chain,
     run: Option<RunId>,
     history: Option<History>,
+    /// The definition of the version that the run goes over to next.
+    next: Option<Arc<Definition>>,
     revision: u64,
     time: Timestamp,
     /// How many commits there were: those of one place and command share a time and a position.
@@ -105,9 +107,6 @@ impl Replay {
 
     fn begin(&mut self, content_hash: &str, document: &Json) -> Result<(), Flawed> {
         let run = self.run.ok_or_else(|| self.line("the file does not begin with its run"))?;
-        if self.history.is_some() {
-            return Err(self.line("a second definition"));
-        }
         let (definition, _) = compile(&document.to_value()).map_err(|problems| {
             let first = problems.0.first().map(|problem| problem.message.clone()).unwrap_or_default();
             self.line(format!("the definition does not compile: {first}"))
@@ -116,7 +115,10 @@ impl Replay {
             let hash = &definition.content_hash;
             return Err(self.line(format!("the definition is not the one that was run: {hash} is not {content_hash}")));
         }
-        self.history = Some(History::of(run, Arc::new(definition)));
+        match self.history {
+            Some(_) => self.next = Some(Arc::new(definition)),
+            None => self.history = Some(History::of(run, Arc::new(definition))),
+        }
         Ok(())
     }
 
@@ -132,6 +134,14 @@ impl Replay {
         }
         let event = event(&recorded).map_err(cannot)?;
         let history = self.history.as_mut().ok_or_else(|| cannot("its definition is not there".to_owned()))?;
+        match (&event, self.next.take()) {
+            (RunEvent::RunMigrated { version, .. }, Some(next)) => history.bring(*version, next),
+            (RunEvent::RunMigrated { .. }, None) => {
+                return Err(cannot("the definition that it goes over to is not there".to_owned()));
+            }
+            (_other, None) => {}
+            (_other, Some(_)) => return Err(cannot("a definition stands before it that it does not need".to_owned())),
+        }
         history.learn(&event, time).map_err(cannot)?;
         self.bundles += u64::from(recorded.position != self.position);
         (self.revision, self.time, self.position) = (revision, time, recorded.position);

@@ -69,6 +69,12 @@ async fn workflows_hold_copies_of_the_actions_they_name() {
     engine.get("/actions/greet/versions/3").await.problem("action/not_found");
     engine.get("/actions/nothing").await.problem("action/not_found");
 
+    // What undoes a node names none, also not one that is there.
+    let undo = json!({"action": {"ref": "greet"}, "with": {"name": "you"}});
+    let undone = json!({"slug": "c", "steps": [{"id": "a", "jobSlug": "x", "compensate": undo}]});
+    let problem = engine.post("/workflows", undone).await.problem("definition/invalid")["problems"][0].clone();
+    assert!(problem["path"].as_str().unwrap().starts_with("/steps/0/compensate"), "{problem}");
+
     // What is shown can be applied; what says that it is what it is not cannot.
     let shown = engine.get("/workflows/a").await.data(200)["document"].clone();
     assert_eq!(engine.post("/workflows", shown.clone()).await.data(200)["workflows"][0]["version"], 2);

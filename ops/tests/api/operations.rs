@@ -14,6 +14,8 @@ fn documents() -> Value {
         {"slug": "queued", "steps": [job, other]},
         {"slug": "asleep", "steps": [{"id": "work", "action": {"kind": "sleep", "duration": "1h"}}, other]},
         {"slug": "listening", "steps": [{"id": "work", "action": {"kind": "wait_signal", "name": "go"}}, other]},
+        {"slug": "asking", "steps": [{"id": "work", "action": {"kind": "human_input", "title": "Well?",
+            "form": {"type": "boolean"}, "assignees": ["ada"]}}, other]},
         {"slug": "within", "steps": [{"id": "work", "forEach": {"items": 1, "body": {"id": "one", "jobSlug": "nobody"}}}]},
         {"slug": "last", "steps": [{"id": "first", "action": {"kind": "sleep", "duration": "1h"}}],
             "finally": {"steps": [job, other]}},
@@ -29,6 +31,7 @@ async fn brought_to(engine: &Engine, stands: &str) -> (String, &'static str) {
         "waiting for a worker" | "paused" => "queued",
         "asleep" => "asleep",
         "waiting for a signal" => "listening",
+        "waiting for people" => "asking",
         "at the items of a `forEach`" => "within",
         "at its `finally`" => "last",
         "undoing what it has done" => "undoes",
@@ -57,10 +60,23 @@ async fn brought_to(engine: &Engine, stands: &str) -> (String, &'static str) {
     (run, node)
 }
 
+/// Applies them twice: what starts is of version 2, and says the same as version 1.
+async fn apply(engine: &Engine) {
+    let mut others = documents();
+    for document in others.as_array_mut().unwrap() {
+        document["description"] = json!("as it was before");
+    }
+    engine.apply(others).await;
+    engine.apply(documents()).await;
+}
+
 async fn ask(engine: &Engine, run: &str, node: &str, command: &str) -> Answer {
     let (path, body) = match command {
         "signal" => ("signals".to_owned(), json!({"name": "go"})),
+        "update" => ("updates?wait=100ms".to_owned(), json!({"name": "go"})),
+        "answer" => (format!("tasks/{node}/answers"), json!({"value": true, "by": "ada"})),
         "skip" => (format!("nodes/{node}/skip"), json!({"reason": "not needed"})),
+        "migrate" => ("migrate".to_owned(), json!({"version": 1, "reason": "by hand"})),
         "complete" => (format!("nodes/{node}/complete"), json!({"output": {"by": "hand"}})),
         "restart" => {
             ("restart".to_owned(), json!({"node": node.split('~').next().unwrap().split('@').next().unwrap()}))
@@ -119,7 +135,7 @@ async fn holds(engine: &Engine, first: &str, meanwhile: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_takes_a_run_in_hand_is_answered_as_the_table_says_with_a_database_and_without() {
     let mut engine = Engine::with(|settings| ServeSettings { shards: 2, ..settings }).await;
-    engine.apply(documents()).await;
+    apply(&engine).await;
     holds(&engine, "pause", "with the database").await;
     holds(&engine, "retry", "with the database").await;
     let (run, node) = brought_to(&engine, "cancelled").await;
@@ -180,6 +196,33 @@ async fn what_is_done_by_hand_is_seen_in_the_tables_and_who_did_it_in_the_events
         .await
         .problem("request/invalid_field");
     engine.post(&format!("/runs/{run}/pause"), json!({"why": "x"})).await.problem("request/unknown_field");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_starts_a_paused_workflow_and_what_runs_goes_on() {
+    let mut engine = Engine::start().await;
+    engine.apply(documents()).await;
+    let (run, _) = brought_to(&engine, "asleep").await;
+    engine.servers.postgres.kill().await.unwrap();
+    let body = json!({"reason": "the vault is shut"});
+    for _ in 0..2 {
+        let paused = engine.post("/workflows/asleep/pause", body.clone()).await.data(200).clone();
+        assert_eq!((&paused["paused"], &paused["version"]), (&json!(true), &json!(1)));
+        engine.post("/workflows/asleep/runs", json!({})).await.problem("workflow/paused");
+        engine.post("/workflows/asleep/runs", json!({"version": 1})).await.problem("workflow/paused");
+    }
+    engine.post("/workflows/queued/runs", json!({})).await.data(202);
+    engine.post(&format!("/runs/{run}/signals"), json!({"name": "go"})).await.data(202);
+    engine.post("/workflows/nothing/pause", json!({})).await.problem("workflow/not_found");
+    let other = engine.request(reqwest::Method::POST, "/workflows/asleep/pause").header("headwater-workspace", "other");
+    engine.send(other.json(&json!({}))).await.problem("workflow/not_found");
+    engine.servers.postgres.restart().await.unwrap();
+    engine.until("it can be read", async || engine.get("/workflows/asleep").await.status.is_success()).await;
+    assert_eq!(engine.get("/workflows/asleep").await.data(200)["paused"], true);
+    engine.post("/workflows/asleep/resume", json!({})).await.data(200);
+    engine.post("/workflows/asleep/runs", json!({})).await.data(202);
+    assert_eq!(engine.get("/workflows/asleep").await.data(200)["paused"], false);
     engine.stop().await;
 }
 

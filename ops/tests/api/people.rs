@@ -111,3 +111,39 @@ async fn what_people_are_asked_is_listed_answered_and_closed() {
     assert_eq!(tasks(&engine, "", cancelled["token"].as_str().unwrap()).await.len(), 0);
     tokio::time::timeout(Duration::from_secs(60), engine.stop()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_answer_and_are_asked_too_late_while_the_database_is_away() {
+    let mut engine = Engine::start().await;
+    let ask = |id: &str| {
+        json!({"id": id, "action": {"kind": "human_input", "title": "Well?", "form": {"type": "boolean"},
+        "assignees": ["ada"]}})
+    };
+    let wait = json!({"id": "told", "action": {"kind": "wait_signal", "name": "tell", "reply": {"heard": "${{ signal.payload }}"}}});
+    engine.apply(json!({"slug": "gate", "steps": [ask("gate"), ask("other"), wait]})).await;
+    let (run, _) = start(&engine).await;
+    engine.servers.postgres.kill().await.unwrap();
+    let say = async |node: &str, by: &str| {
+        engine.post(&format!("/runs/{run}/tasks/{node}/answers"), json!({"value": true, "by": by})).await
+    };
+    let assign = async |node: &str, to: &str| {
+        let body = json!({"assignees": [to], "reason": "away"});
+        engine.post(&format!("/runs/{run}/tasks/{node}/reassign"), body).await
+    };
+    say("gate", "bo").await.problem("task/not_assigned");
+    assign("gate", "bo").await.data(200);
+    say("gate", "ada").await.problem("task/not_assigned");
+    say("gate", "bo").await.data(200);
+    assign("gate", "cy").await.problem("task/closed");
+    say("gate", "cy").await.problem("task/closed");
+    let told =
+        engine.post(&format!("/runs/{run}/updates"), json!({"name": "tell", "payload": 7})).await.data(200).clone();
+    assert_eq!(told["reply"], json!({"heard": 7}));
+    say("other", "ada").await.data(200);
+    engine.servers.postgres.restart().await.unwrap();
+    let ended = async || engine.get(&format!("/runs/{run}")).await.body["data"]["status"] == "succeeded";
+    engine.until("it has ended, and can be read", ended).await;
+    let body = json!({"assignees": ["cy"], "reason": "away"});
+    engine.post(&format!("/runs/{run}/tasks/other/reassign"), body).await.problem("task/closed");
+    engine.stop().await;
+}

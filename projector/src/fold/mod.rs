@@ -9,6 +9,7 @@ mod action;
 mod asset;
 mod branch;
 mod document;
+mod migration;
 mod people;
 mod policies;
 mod release;
@@ -30,7 +31,8 @@ use crate::tables::{
 };
 
 pub use document::graph_of;
-pub use release::ReleasedRow;
+pub use migration::MigratedRow;
+pub use release::{Parting, ReleasedRow};
 
 /// What a batch changes, table by table, in journal order.
 #[derive(Debug, Default)]
@@ -53,9 +55,9 @@ pub struct Changes {
     pub policies: Vec<PolicyRow>,
     pub actions: ActionChanges,
     pub action_defs: Vec<ActionRow>,
-    /// What was released from quarantine, in order, each with what came after it.
-    pub released: Vec<(ReleasedRow, Changes)>,
-    /// How many events are in `commits`, also in those of `released`.
+    /// What speaks of rows of any earlier batch, in order, each with what came after it.
+    pub parts: Vec<(Parting, Changes)>,
+    /// How many events are in `commits`, also in those of `parts`.
     pub events: usize,
 }
 
@@ -79,12 +81,12 @@ impl Changes {
 
     /// Returns whether a definition version with a policy for snapshots has come.
     pub(crate) fn has_policies(&self) -> bool {
-        !self.policies.is_empty() || self.released.iter().any(|(_, then)| !then.policies.is_empty())
+        !self.policies.is_empty() || self.parts.iter().any(|(_, then)| !then.policies.is_empty())
     }
 
     /// Returns its commits, also those behind a release, those of each aggregate in order.
     pub(crate) fn all_commits(&self) -> impl Iterator<Item = &CommitRow> {
-        self.commits.iter().chain(self.released.iter().flat_map(|(_, then)| &then.commits))
+        self.commits.iter().chain(self.parts.iter().flat_map(|(_, then)| &then.commits))
     }
 
     /// Folds one commit in, whole or (as a dead event) not at all.
@@ -114,10 +116,12 @@ impl Changes {
             return self.bury(head, ordinal, "a branch that ends as a node which has not ended before it", text);
         }
         self.events += event_count;
-        let now = match released {
-            Some(row) => self.part(row),
-            None if self.released.is_empty() => self,
-            None => self.released.last_mut().map(|(_, then)| then).expect("it is not empty"),
+        let migrated = migration::of(&facts);
+        let now = match (released, migrated) {
+            (Some(row), _) => self.part(Parting::Released(Box::new(row))),
+            (None, Some(row)) => self.part(Parting::Migrated(row)),
+            (None, None) if self.parts.is_empty() => self,
+            (None, None) => self.parts.last_mut().map(|(_, then)| then).expect("it is not empty"),
         };
         now.policies.extend(policies);
         match facts {

@@ -8,7 +8,7 @@ use headwater_core::shard::{AggregateId, Event, ReleaseBy, Shown};
 use headwater_core::{Json, Revision};
 
 use super::asset::known;
-use super::{Changes, CommitHead};
+use super::{Changes, CommitHead, MigratedRow};
 use crate::tables::Known;
 
 /// An aggregate that was released.
@@ -64,16 +64,26 @@ pub(super) fn take(
     Ok(Some(ReleasedRow { aggregate: aggregate.clone(), revision, known: known(head), shown, ended_by }))
 }
 
+/// What a batch is parted by.
+#[derive(Debug)]
+pub enum Parting {
+    Released(Box<ReleasedRow>),
+    /// A run goes over to another version.
+    Migrated(MigratedRow),
+}
+
 impl Changes {
-    /// Begins the part behind a release.
-    pub(super) fn part(&mut self, row: ReleasedRow) -> &mut Changes {
+    /// Begins the part behind what speaks of rows of earlier batches.
+    pub(super) fn part(&mut self, parting: Parting) -> &mut Changes {
         let mut then = Changes::default();
         // The row is there, whatever was read before.
-        if let (AggregateId::Asset(key), Shown::Asset(_)) = (&row.aggregate, &row.shown) {
+        if let Parting::Released(row) = &parting
+            && let (AggregateId::Asset(key), Shown::Asset(_)) = (&row.aggregate, &row.shown)
+        {
             then.assets.of(key, row.known);
         }
-        let at = self.released.len();
-        self.released.push((row, then));
-        &mut self.released[at].1
+        let at = self.parts.len();
+        self.parts.push((parting, then));
+        &mut self.parts[at].1
     }
 }

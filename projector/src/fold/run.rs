@@ -175,6 +175,10 @@ impl Changes {
                 RunEvent::RunPaused { node: Some(_), .. }
                 | RunEvent::RunResumed { node: Some(_), .. }
                 | RunEvent::RunTerminated { .. } => {}
+                // It ends later, perhaps in a commit that nobody asked for.
+                RunEvent::RunStopping { .. } => self.cancelled_by(run, head),
+                // It parts the batch.
+                RunEvent::RunMigrated { .. } => {}
                 RunEvent::NodeOverruled { node, reason } => {
                     let reason = reason.unwrap_or_else(|| "somebody ended the node by hand".to_owned());
                     overruled.push((node, RunFailure::new("by_hand", reason)));

@@ -35,6 +35,8 @@ impl Changes {
                 }
                 WorkflowEvent::VersionSelected { version } => selected = Some(version),
                 WorkflowEvent::VersionPinned { version } => pinned = Some(version),
+                // Whether anything starts it says who starts it.
+                WorkflowEvent::StartsPaused { .. } | WorkflowEvent::StartsResumed { .. } => {}
             }
         }
         self.pins.extend(pinned.map(|version| PinRow {

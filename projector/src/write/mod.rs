@@ -10,6 +10,7 @@
 mod arrays;
 mod copy;
 mod isolate;
+mod migration;
 mod release;
 mod replace;
 
@@ -22,7 +23,7 @@ use headwater_streams::journals::Journals;
 use crate::batch::Batch;
 use crate::database::DatabaseError;
 use crate::fault::Fault;
-use crate::fold::Changes;
+use crate::fold::{Changes, Parting};
 use crate::journal::JournalError;
 use crate::snapshots::Taker;
 use crate::tables::{
@@ -111,10 +112,15 @@ async fn begin(connection: &mut Object) -> Result<Transaction<'_>, WriteError> {
 /// Writes rows inside a transaction or savepoint.
 async fn apply(transaction: &Transaction<'_>, changes: &Changes, care: Care) -> Result<(), WriteError> {
     write_part(transaction, changes, care).await?;
-    for (row, then) in &changes.released {
-        release::write(transaction, row).await?;
-        if let headwater_core::shard::AggregateId::Run(run) = &row.aggregate {
-            human_tasks::follow_release(transaction, *run).await?;
+    for (parting, then) in &changes.parts {
+        match parting {
+            Parting::Released(row) => {
+                release::write(transaction, row).await?;
+                if let headwater_core::shard::AggregateId::Run(run) = &row.aggregate {
+                    human_tasks::follow_release(transaction, *run).await?;
+                }
+            }
+            Parting::Migrated(row) => migration::write(transaction, row).await?,
         }
         write_part(transaction, then, care).await?;
     }

@@ -266,7 +266,7 @@ fn a_release_is_kept_with_the_events_and_the_end_behind_it_is_projected() {
     let failed = run(json!({"runFailed": {"failure": {"code": "quarantined", "message": "ended"}}}));
     let changes = fold_run(&[(1, json!([started(), scheduled("a", 1)])), (7, json!([release, failed]))]);
     assert_eq!((changes.commits.len(), changes.dead.len()), (1, 0), "{:?}", changes.dead);
-    let [(_, then)] = &changes.released[..] else { panic!("one release") };
+    let [(_, then)] = &changes.parts[..] else { panic!("one release") };
     assert_eq!(then.commits.len(), 1);
     let row = then.runs.rows().first().unwrap();
     assert!(format!("{row:?}").contains("quarantined"), "{row:?}");

@@ -124,7 +124,7 @@ fn every_event_that_was_ever_written_is_projected() {
         let before = outcome.is_object().then(|| super::succeeded("score@7", 1));
         let events: Vec<Value> = before.into_iter().chain([event.clone()]).collect();
         let changes = fold(&[bundle(&[(aggregate, 1, json!(events))])]);
-        let behind = changes.released.iter().map(|(_, then)| then.commits.len()).sum::<usize>();
+        let behind = changes.parts.iter().map(|(_, then)| then.commits.len()).sum::<usize>();
         let written = (changes.commits.len() + behind, changes.dead.len());
         assert_eq!(written, if is_record { (1, 0) } else { (0, 1) }, "{:?}", changes.dead);
         count += 1;

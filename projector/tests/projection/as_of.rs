@@ -96,6 +96,7 @@ fn fold(commits: &[(ShardId, Sequence, ParsedCommit)], cut: &Cut) -> Truth {
                         WorkflowEvent::WorkflowApplied { version, .. } | WorkflowEvent::VersionSelected { version } => {
                             (workflow.current, workflow.updated) = (version.get(), commit.time);
                         }
+                        WorkflowEvent::StartsPaused { .. } | WorkflowEvent::StartsResumed { .. } => {}
                         WorkflowEvent::VersionPinned { version } => {
                             workflow.pinned = version.map(DefinitionVersion::get)
                         }

@@ -76,7 +76,7 @@ impl Lives {
                 }
                 3 if dice.one_in(6) && !runs.is_empty() => {
                     let run = runs[dice.below(runs.len() as u64) as usize];
-                    let command = RunCommand::CancelRun { workspace: None, reason: "chance".into() };
+                    let command = RunCommand::CancelRun { workspace: None, reason: "chance".into(), grace_ms: 0 };
                     let _may_be_over = world.decide(Command::Run { run, command });
                 }
                 _ if tasks.is_empty() => {}
@@ -177,7 +177,7 @@ fn value(event: &Event) -> Option<&Json> {
         Event::Run(RunEvent::RunStarted { input, .. }) => Some(input),
         Event::Run(RunEvent::AttemptScheduled { input, .. }) => input.as_ref(),
         Event::Run(RunEvent::ItemsListed { items, .. }) => Some(items),
-        Event::Run(RunEvent::NodeSucceeded { output, .. } | RunEvent::RunSucceeded { output }) => Some(output),
+        Event::Run(RunEvent::NodeSucceeded { output, .. } | RunEvent::RunSucceeded { output, .. }) => Some(output),
         _ => None,
     }
 }

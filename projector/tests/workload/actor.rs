@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use headwater_core::run::{BranchKind, BranchOutcome, Description, RunEvent, RunFailure, RunStatus};
-use headwater_core::{Attempt, BranchId, Json, LeaseToken, NodeAddress, Revision, RunId, SessionId, Timestamp};
+use headwater_core::{
+    Attempt, BranchId, CommandId, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId, SessionId,
+    Timestamp,
+};
 use serde_json::json;
 
 use super::Dice;
@@ -78,6 +81,9 @@ impl Actor {
     /// Lets some node take its next step.
     pub fn step(&mut self, dice: &mut Dice, now: Timestamp, events: &mut Vec<RunEvent>) {
         let is_over = |state: State| matches!(state, State::Over(..) | State::Round);
+        if self.end.is_none() && self.has_branches && events.is_empty() && dice.one_in(20) {
+            self.go_over(dice, events);
+        }
         if self.end.is_none() && dice.one_in(3) {
             events.push(RunEvent::RunDescribed { description: described(dice) });
         }
@@ -91,6 +97,22 @@ impl Actor {
             events.push(RunEvent::RunSucceeded { output: payload(dice), successor: None });
             self.end = Some(RunStatus::Succeeded);
         }
+    }
+
+    /// Goes over to another version, where a node is called otherwise.
+    fn go_over(&mut self, dice: &mut Dice, events: &mut Vec<RunEvent>) {
+        let before = self.nodes[dice.below(self.nodes.len() as u64) as usize].0.node().clone();
+        let now: NodeId = format!("{before}-{}", self.revision.get()).parse().unwrap();
+        for (node, _) in self.nodes.iter_mut().filter(|(node, _)| *node.node() == before) {
+            *node = NodeAddress::new(now.clone(), node.branch());
+        }
+        events.push(RunEvent::RunMigrated {
+            operation: CommandId::from_uuid(uuid::Uuid::from_u128(dice.wide())),
+            version: DefinitionVersion::new(1 + dice.below(3) as u32),
+            map: [(before, Some(now))].into(),
+            taken: Vec::new(),
+            reason: None,
+        });
     }
 
     pub fn cancel(&mut self, events: &mut Vec<RunEvent>) {

@@ -214,6 +214,7 @@ impl Teller {
         for _ in 0..1 + dice.below(3) {
             events.push(match dice.below(4) {
                 0 => AssetEvent::AssetDeclared(Declaration {
+                    paused: false,
                     workflow: "flow-0".parse().unwrap(),
                     version: DefinitionVersion::FIRST,
                     producers: Vec::new(),

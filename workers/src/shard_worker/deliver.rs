@@ -12,7 +12,7 @@ use headwater_core::{DefinitionVersion, Incarnation, Json, Sequence, ShardId};
 use headwater_streams::backoff::Backoff;
 use headwater_streams::cancel::{self, CancelNotice};
 use headwater_streams::complaints::Complaints;
-use headwater_streams::definitions::Definitions;
+use headwater_streams::definitions::{Definitions, Pointer};
 use headwater_streams::feed::FeedPublisher;
 use headwater_streams::{Broker, Disposition};
 use tokio::sync::mpsc;
@@ -107,8 +107,9 @@ impl Deliverer {
         let gone = "the ways stay open as long as the deliverer";
         match (effect, ticket) {
             (Effect::PublishAsset(notice), Some(ticket)) => self.notices.send((notice, ticket)).expect(gone),
-            (Effect::PublishDefinition { workspace, workflow, version, document, starts }, Some(ticket)) => {
+            (Effect::PublishDefinition { workspace, workflow, version, document, starts, paused }, Some(ticket)) => {
                 let key = WorkflowKey { workspace, workflow };
+                let starts = starts.then_some(Pointer { version, paused });
                 self.definitions.send(((key, version, document, starts), ticket)).expect(gone);
             }
             (Effect::CancelTasks { workspace, run, node }, _) => {
@@ -182,15 +183,15 @@ async fn publish_notices(mut feed: FeedPublisher, mut published: mpsc::Unbounded
     }
 }
 
-/// A version, and whether it starts where none is named.
-type Publication = (WorkflowKey, DefinitionVersion, Json, bool);
+/// A version, and what starts where none is named, if that is new.
+type Publication = (WorkflowKey, DefinitionVersion, Json, Option<Pointer>);
 
 async fn publish_definitions(definitions: Definitions, mut made_known: mpsc::UnboundedReceiver<(Publication, Ticket)>) {
     while let Some(((key, version, document, starts), ticket)) = made_known.recv().await {
         let mut backoff = DELIVERY;
         let publish = async || match starts {
-            true => definitions.publish(&key, version, &document).await,
-            false => definitions.store(&key, version, &document).await,
+            Some(pointer) => definitions.publish_as(&key, pointer, &document).await,
+            None => definitions.store(&key, version, &document).await,
         };
         while let Err(error) = publish().await {
             if matches!(error.disposition(), Disposition::Rejection | Disposition::Conflict) {

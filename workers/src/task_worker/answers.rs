@@ -73,10 +73,12 @@ impl TaskWorker {
                     self.done_with(report.lease);
                 }
             }
-            (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled, unclear }) => {
+            (WorkRequest::Heartbeat { held }, WorkReply::Alive { cancelled, unclear, stopping }) => {
                 for Held { lease, .. } in held {
                     if cancelled.contains(&lease) {
                         self.cancel(lease);
+                    } else if stopping.contains(&lease) {
+                        self.come_to_an_end(lease);
                     } else if !unclear.contains(&lease) {
                         self.go_on(lease);
                     }
@@ -94,6 +96,17 @@ impl TaskWorker {
                 tracing::warn!(?request, ?reply, "an answer to another question");
                 self.abandon(request);
             }
+        }
+    }
+
+    /// The run was cancelled with a grace: the handler is told, and what it makes of it is reported; what has not begun is given
+    /// back.
+    fn come_to_an_end(&mut self, lease: LeaseToken) {
+        let Some(attempt) = self.attempts.get_mut(lease).filter(|attempt| !attempt.reported) else { return };
+        match attempt.stage {
+            Stage::Running(_) => attempt.context.cancel(),
+            Stage::Waiting | Stage::Asking => self.give_back(lease),
+            Stage::Ended => {}
         }
     }
 

@@ -137,7 +137,7 @@ impl House {
                         WorkRequest::Heartbeat { .. } => {
                             self.answer(
                                 (frame, place),
-                                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() },
+                                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() },
                             )
                             .await;
                         }

@@ -44,7 +44,7 @@ async fn a_long_attempt_is_said_to_run_kept_alive_and_stopped_when_the_shard_say
                 beats += 1;
                 assert_eq!(held.len(), 1);
                 progress = progress.or(held[0].progress.clone());
-                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() }
+                WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() }
             }
             other => panic!("{other:?}"),
         };
@@ -57,7 +57,9 @@ async fn a_long_attempt_is_said_to_run_kept_alive_and_stopped_when_the_shard_say
     let notice = CancelNotice { run: task("patient", 3).run, node: "n".parse().unwrap() };
     cancel::announce(&house.broker, &"acme".parse().unwrap(), &notice).await.unwrap();
     let (held, place) = house.request(held).await;
-    house.answer(place, WorkReply::Alive { cancelled: vec![held[0].lease], unclear: Vec::new() }).await;
+    house
+        .answer(place, WorkReply::Alive { cancelled: vec![held[0].lease], unclear: Vec::new(), stopping: Vec::new() })
+        .await;
     running.ask_to_stop();
     running.stopped().await;
     assert!(house.open.iter().all(|(.., request)| !matches!(request, WorkRequest::Report { .. })));
@@ -106,7 +108,7 @@ async fn a_worker_that_stops_finishes_what_it_can_and_says_what_it_could_not() {
     let mut running = Running::start(worker.stop_grace(Duration::from_millis(200)));
     house.hand(vec![task("patient", 1), task("patient", 2)]).await;
     let (_, place) = house.request(held).await;
-    house.answer(place, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() }).await;
+    house.answer(place, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() }).await;
     running.ask_to_stop();
     let (report, _, place) = house.report().await;
     assert_eq!((code(&report), report.lease.bits()), ("worker_stopped", 1));

@@ -32,7 +32,9 @@ async fn speed() {
                         steps += 1;
                         WorkReply::Accepted { next: vec![task("double", lease)] }
                     }
-                    WorkRequest::Heartbeat { .. } => WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() },
+                    WorkRequest::Heartbeat { .. } => {
+                        WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() }
+                    }
                     other => panic!("{other:?}"),
                 })
                 .collect();

@@ -143,7 +143,7 @@ async fn a_task_that_is_handed_over_again_is_begun_once_and_spoken_of() {
     house.hand_to(session, vec![task("wait", 1)]).await;
     let (held, place) = house.request(held).await;
     assert_eq!(held.iter().map(|held| held.lease.bits()).collect::<Vec<_>>(), [1]);
-    house.answer(place, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new() }).await;
+    house.answer(place, WorkReply::Alive { cancelled: Vec::new(), unclear: Vec::new(), stopping: Vec::new() }).await;
     // An old message that comes late is not listened to.
     house.hand_late(session, vec![task("wait", 9)]).await;
     let (held, _) = house.request(self::held).await;
@@ -175,7 +175,7 @@ async fn a_task_that_had_to_wait_is_asked_for_before_it_is_begun() {
     house.accept(place, Vec::new()).await;
     let (asked, place) = house.request(held).await;
     let lease = asked.iter().map(|held| held.lease).find(|lease| lease.bits() == 2).expect("the next one is asked for");
-    house.answer(place, WorkReply::Alive { cancelled: vec![lease], unclear: Vec::new() }).await;
+    house.answer(place, WorkReply::Alive { cancelled: vec![lease], unclear: Vec::new(), stopping: Vec::new() }).await;
     let (report, _, place) = house.report().await;
     assert_eq!((output(&report), report.lease.bits()), ("6", 3), "what is not wanted any more is not begun");
     house.accept(place, Vec::new()).await;

@@ -21,8 +21,8 @@ pub(in crate::desk) enum Heard {
     Wish(Submission),
     /// It speaks of what is not of its workspace.
     Stranger,
-    /// It holds on. These are not its own any more, and of those it cannot be said.
-    Alive { cancelled: Vec<LeaseToken>, unclear: Vec<LeaseToken> },
+    /// It holds on. These are not its own any more, of those it cannot be said, and others are to come to an end.
+    Alive { cancelled: Vec<LeaseToken>, unclear: Vec<LeaseToken>, stopping: Vec<LeaseToken> },
 }
 
 impl Workers {
@@ -69,7 +69,7 @@ impl Workers {
                 of(run, id, RunCommand::StartAttempt { node, attempt, lease, worker, started_at })
             }
             WorkRequest::Heartbeat { held } => {
-                let (mut cancelled, mut unclear) = (Vec::new(), Vec::new());
+                let (mut cancelled, mut unclear, mut stopping) = (Vec::new(), Vec::new(), Vec::new());
                 for Held { run, node, attempt, lease, progress: _ } in held {
                     if shard.is_quarantined(run) {
                         unclear.push(lease);
@@ -77,9 +77,11 @@ impl Workers {
                         || !self.still_holds(shard, run, &node, attempt, lease, at)
                     {
                         cancelled.push(lease);
+                    } else if shard.run(run).is_some_and(Run::is_stopping) {
+                        stopping.push(lease);
                     }
                 }
-                Heard::Alive { cancelled, unclear }
+                Heard::Alive { cancelled, unclear, stopping }
             }
         }
     }

@@ -20,6 +20,8 @@ impl RunEvent {
             Self::RunPaused { .. } => "runPaused",
             Self::RunResumed { .. } => "runResumed",
             Self::RunTerminated { .. } => "runTerminated",
+            Self::RunStopping { .. } => "runStopping",
+            Self::RunMigrated { .. } => "runMigrated",
             Self::NodeOverruled { .. } => "nodeOverruled",
             Self::TimerChanged { .. } => "timerChanged",
             Self::SignalAnswered { .. } => "signalAnswered",

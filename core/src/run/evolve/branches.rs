@@ -14,7 +14,7 @@ use crate::{BranchId, Json, NodeAddress, NodeId, Timestamp};
 
 impl Fold<'_> {
     /// Decides one transition. One that leads out of a loop waits for the end of its turn.
-    pub(super) fn deliver(&mut self, branch: BranchId, transition: TransitionIx, is_taken: bool) {
+    pub(in crate::run) fn deliver(&mut self, branch: BranchId, transition: TransitionIx, is_taken: bool) {
         if let Some(target) = self.target(branch, transition) {
             let has_later_words = self.definition().has_later_words;
             let caught = if is_taken && has_later_words { self.caught_over(branch, transition) } else { None };

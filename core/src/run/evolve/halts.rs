@@ -5,6 +5,7 @@ use crate::Timestamp;
 use crate::definition::NodeIx;
 use crate::run::agenda::list_again;
 use crate::run::attempt::Awaited;
+use crate::run::halt::Stopping;
 use crate::run::state::{Phase, Place, Timer};
 use crate::run::{RunEvent, RunStatus};
 
@@ -19,6 +20,10 @@ impl Fold<'_> {
             self.waiting.dealings_mut().halts.note(*operation);
             let node = node.as_ref().and_then(|node| self.definition().find(node));
             self.rearrange(node, |run| run.waiting.dealings_mut().halts.resume(node, now));
+        } else if let RunEvent::RunStopping { until, reason, keeps } = event {
+            let stopping = Stopping { until: *until, reason: reason.clone(), keeps: *keeps };
+            self.rearrange(None, |run| run.waiting.dealings_mut().halts.stop(stopping));
+            self.time_stop();
         } else if let RunEvent::RunTerminated { .. } = event {
             self.waiting.dealings_mut().halts.terminate();
         } else if let RunEvent::NodeOverruled { node, .. } = event {
@@ -59,6 +64,13 @@ impl Fold<'_> {
             list_again(self, node);
         }
         self.status = if self.paused_since().is_some() { RunStatus::Paused } else { RunStatus::Running };
+    }
+
+    /// Has it end at the latest when its grace is over.
+    pub(in crate::run) fn time_stop(&mut self) {
+        if let Some(until) = self.waiting.halts().stopping().map(|stopping| stopping.until) {
+            self.timers.insert((until, Timer::Stop));
+        }
     }
 
     /// Has the time that the whole run may take run, or stand still.

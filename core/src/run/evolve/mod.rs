@@ -22,11 +22,10 @@ use crate::dialogue::InputVersion;
 use crate::run::agenda::{self, Agenda, Todo};
 use crate::run::attempt::{Awaited, CurrentAttempt};
 use crate::run::few::Few;
-use crate::run::recall;
 use crate::run::state::{Assets, AwaitedMemo, Branches, Due, NodeState, Origin, Phase, Place, Run, Timer};
 use crate::run::waiting::Waiting;
 use crate::run::{RunEvent, RunStatus};
-use crate::run::{landing, succession};
+use crate::run::{landing, migration, recall, succession};
 use crate::{BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
 
 impl Run {
@@ -82,7 +81,7 @@ impl<'r> Fold<'r> {
         self.find(id).expect("events name nodes of the definition the run is frozen at")
     }
 
-    pub(super) fn node_mut(&mut self, place: Place) -> &mut NodeState {
+    pub(in crate::run) fn node_mut(&mut self, place: Place) -> &mut NodeState {
         self.branches.of_mut(place).node_mut(place.node)
     }
 
@@ -326,8 +325,10 @@ fn learn(run: &mut Fold<'_>, event: &RunEvent, now: Timestamp) {
         RunEvent::RunPaused { .. }
         | RunEvent::RunResumed { .. }
         | RunEvent::RunTerminated { .. }
+        | RunEvent::RunStopping { .. }
         | RunEvent::NodeOverruled { .. }
         | RunEvent::TimerChanged { .. } => run.take_in_hand(event, now),
+        RunEvent::RunMigrated { .. } => migration::pass(run, event),
         RunEvent::AssetRecorded { node, asset, partition, version } => {
             let version = InputVersion { asset: asset.clone(), partition: partition.clone(), version: *version };
             // Its branch may have ended.

@@ -26,7 +26,7 @@ use super::state::{NodeState, Phase, Place, Run, Timer};
 use super::{BranchKind, BranchOutcome, Ending, RunEvent, RunStatus, check_legal};
 use crate::definition::{Definition, NodeIx, RegionKind};
 use crate::failure::RunFailure;
-use crate::{BranchId, NodeAddress, Revision, RunId, Timestamp};
+use crate::{BranchId, DefinitionVersion, NodeAddress, Revision, RunId, Timestamp};
 
 pub use listed::{EXPLANATION_BYTES_MAX, Listed};
 pub use skips::{SkipReason, Skipped};
@@ -153,11 +153,19 @@ impl Account {
         Self { history, notes: Notes::default(), branch, entries_max, ended: None, end: None }
     }
 
+    /// See [`History::bring`].
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.history.bring(version, definition);
+    }
+
     /// Learns what happened next, and when.
     ///
     /// # Errors
     /// Why that cannot have happened.
     pub fn learn(&mut self, event: &RunEvent, time: Timestamp) -> Result<(), String> {
+        if let RunEvent::RunMigrated { .. } = event {
+            return self.learn_version(event, time);
+        }
         // What cannot be is not noted either, whatever it says of how much there is.
         self.history.run().map_or(Ok(()), |run| check_legal(run, event)).map_err(|illegal| illegal.to_string())?;
         if let RunEvent::BranchEnded { branch, outcome } = event
@@ -173,6 +181,15 @@ impl Account {
         self.history.learn(event, time)?;
         if let Some(end) = end_of(event) {
             self.end = Some(end);
+        }
+        Ok(())
+    }
+
+    fn learn_version(&mut self, event: &RunEvent, time: Timestamp) -> Result<(), String> {
+        let before = self.history.run().map(|run| Arc::clone(run.definition()));
+        self.history.learn(event, time)?;
+        if let (Some(before), Some(run)) = (before, self.history.run()) {
+            self.notes.follow(&before, run, event);
         }
         Ok(())
     }

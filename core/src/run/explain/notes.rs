@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::Why;
-use crate::definition::{NodeIx, Outcome, TransitionIx};
+use crate::definition::{Definition, NodeIx, Outcome, TransitionIx};
 use crate::run::evolve::may_lead_back;
 use crate::run::state::{Place, Run};
 use crate::run::{BranchKind, BranchOutcome, RunEvent};
@@ -126,6 +126,8 @@ impl Notes {
             | RunEvent::RunPaused { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::RunTerminated { .. }
+            | RunEvent::RunStopping { .. }
+            | RunEvent::RunMigrated { .. }
             | RunEvent::NodeOverruled { .. }
             | RunEvent::TimerChanged { .. }
             | RunEvent::CompensationKept { .. }
@@ -146,6 +148,30 @@ impl Notes {
             | RunEvent::RunFailed { .. }
             | RunEvent::RunCancelled { .. } => {}
         }
+    }
+
+    /// Follows the run to another version; `before` is the one that it was at. What was left is left over what counts as taken.
+    pub fn follow(&mut self, before: &Definition, run: &Run, event: &RunEvent) {
+        let RunEvent::RunMigrated { map, taken, .. } = event else { return };
+        let definition = run.definition();
+        let place = |node: NodeIx| {
+            let named = &before.node(node).id;
+            map.get(named).map_or(Some(named), Option::as_ref).and_then(|now| definition.find(now))
+        };
+        for branch in self.branches.values_mut() {
+            let nodes = std::mem::take(&mut branch.nodes).into_iter().filter_map(|(node, mut note)| {
+                let now = place(node)?;
+                if let Some(left) = &mut note.left {
+                    let leaving = definition.node(now).leaving().map(|way| way.0);
+                    left.taken = Some(leaving.filter(|way| taken.binary_search(way).is_ok()).collect());
+                    left.exhausted.clear();
+                }
+                Some((now, note))
+            });
+            branch.nodes = nodes.collect();
+        }
+        let produced = std::mem::take(&mut self.produced).into_iter();
+        self.produced = produced.filter_map(|(at, of)| Some((at.beside(place(at.node)?), of))).collect();
     }
 
     fn with(&mut self, run: &Run, node: &NodeAddress, change: impl FnOnce(&mut Note)) {

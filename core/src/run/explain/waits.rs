@@ -180,7 +180,7 @@ pub(super) fn of(run: &Run, notes: &Notes, branch: BranchId, mut room: Room) -> 
 fn timeouts(run: &Run) -> FxHashMap<Place, Timestamp> {
     let of_node = |(at, timer): &(Timestamp, Timer)| match timer {
         Timer::Node(Due::Timeout, place) => Some((*place, *at)),
-        Timer::Node(Due::Retry | Due::Time, _) | Timer::RunTimeout | Timer::Recall => None,
+        Timer::Node(Due::Retry | Due::Time, _) | Timer::RunTimeout | Timer::Recall | Timer::Stop => None,
     };
     run.timers.iter().filter_map(of_node).collect()
 }

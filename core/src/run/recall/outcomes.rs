@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::path_of;
 use crate::definition::Definition;
 use crate::run::{History, NodeStatus, ProducedAsset, RunEvent, RunStatus};
-use crate::{Json, NodeAddress, RunId, Timestamp};
+use crate::{DefinitionVersion, Json, NodeAddress, RunId, Timestamp};
 
 /// What one node came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,11 @@ impl Outcomes {
     /// Returns those of a run of which nothing is known yet.
     pub fn of(run: RunId, definition: Arc<Definition>) -> Self {
         Self { history: History::of(run, definition), began: BTreeMap::new(), found: BTreeMap::new() }
+    }
+
+    /// Brings the definition of a version that the run goes over to, before it learns that.
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.history.bring(version, definition);
     }
 
     /// Learns what happened next, and when.

@@ -12,7 +12,7 @@ use crate::run::state::{Phase, Place, Run};
 use crate::run::{
     BranchKind, BranchOutcome, Continuation, Description, History, Recalled, RecalledResult, RunEvent, RunStatus,
 };
-use crate::{BranchId, Json, NodeAddress, NodeId, Revision, RunId, Timestamp};
+use crate::{BranchId, DefinitionVersion, Json, NodeAddress, NodeId, Revision, RunId, Timestamp};
 
 /// What of a run is told to another.
 #[derive(Debug, Clone)]
@@ -30,8 +30,6 @@ pub struct Recollection {
     run: RunId,
     history: History,
     wanted: Recollected,
-    /// What is done again, whatever had come of it, with what stands around it.
-    again: FxHashSet<NodeIx>,
     made: BTreeMap<Path, (Asker, RecalledResult)>,
     tried: BTreeMap<Path, Asker>,
     /// What those were given that somebody has ended by hand.
@@ -44,28 +42,22 @@ pub struct Recollection {
 
 impl Recollection {
     /// Returns that of a run of which nothing is known yet.
-    ///
-    /// # Errors
-    /// The node that is to be done again, if the definition has none of that name.
-    pub fn of(run: RunId, definition: Arc<Definition>, wanted: Recollected) -> Result<Self, NodeId> {
-        let again = match &wanted.how {
-            Continuation::Restart { node } => {
-                let from = definition.find(node).ok_or_else(|| node.clone())?;
-                behind(&definition, from)
-            }
-            Continuation::Retry {} | Continuation::Fork { .. } | Continuation::Successor { .. } => FxHashSet::default(),
-        };
-        Ok(Self {
+    pub fn of(run: RunId, definition: Arc<Definition>, wanted: Recollected) -> Self {
+        Self {
             run,
             history: History::of(run, definition),
             wanted,
-            again,
             made: BTreeMap::new(),
             tried: BTreeMap::new(),
             overruled: FxHashMap::default(),
             paths: FxHashMap::default(),
             undoing: FxHashMap::default(),
-        })
+        }
+    }
+
+    /// Brings the definition of a version that the run goes over to, before it learns that.
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.history.bring(version, definition);
     }
 
     /// Learns what happened next, and when.
@@ -75,6 +67,9 @@ impl Recollection {
     pub fn learn(&mut self, event: &RunEvent, time: Timestamp) -> Result<(), String> {
         let found = self.history.run().and_then(|run| self.look(run, event));
         self.history.learn(event, time)?;
+        if let RunEvent::RunMigrated { map, .. } = event {
+            self.rename(map);
+        }
         match found {
             Some(Found::Tried(path, from)) => _ = self.tried.insert(path, from),
             Some(Found::Made(path, node, from, result)) => {
@@ -128,7 +123,7 @@ impl Recollection {
     fn result(&self, run: &Run, place: Place, output: &Json, is_reused: bool) -> Option<RecalledResult> {
         let state = run.node(place);
         let node = run.definition().node(place.node);
-        if matches!(state.phase, Phase::Around(_)) || self.is_done_again(run, place) {
+        if matches!(state.phase, Phase::Around(_)) {
             return None;
         }
         let by_position = match &self.wanted.how {
@@ -171,9 +166,36 @@ impl Recollection {
         })
     }
 
-    fn is_done_again(&self, run: &Run, place: Place) -> bool {
-        let mut around = run.branches.around(place.branch).filter_map(|(_, branch)| branch.parent);
-        self.again.contains(&place.node) || around.any(|parent| self.again.contains(&parent.node))
+    /// Has what was made be where the nodes are that it is called after now, or nowhere, where they are gone.
+    fn rename(&mut self, map: &BTreeMap<NodeId, Option<NodeId>>) {
+        let named = |node: NodeId| map.get(&node).cloned().unwrap_or(Some(node));
+        let moved = |(within, own): Path| -> Option<Path> {
+            let within = within.into_iter().map(|(node, index)| Some((named(node)?, index)));
+            Some((within.collect::<Option<Vec<_>>>()?, named(own)?))
+        };
+        let take = std::mem::take(&mut self.made).into_iter();
+        self.made = take.filter_map(|(path, made)| Some((moved(path)?, made))).collect();
+        let take = std::mem::take(&mut self.tried).into_iter();
+        self.tried = take.filter_map(|(path, by)| Some((moved(path)?, by))).collect();
+        let take = std::mem::take(&mut self.paths).into_iter();
+        let address = |at: NodeAddress| Some(NodeAddress::new(named(at.node().clone())?, at.branch()));
+        self.paths = take.filter_map(|(at, path)| Some((address(at)?, moved(path)?))).collect();
+        self.overruled.clear();
+    }
+
+    /// Forgets what is done again, once all has been learned.
+    ///
+    /// # Errors
+    /// The node from which on it is, if the run's definition has none of that name.
+    pub fn settle(&mut self) -> Result<(), NodeId> {
+        let (Continuation::Restart { node }, Some(run)) = (&self.wanted.how, self.history.run()) else { return Ok(()) };
+        let definition = run.definition();
+        let behind = behind(definition, definition.find(node).ok_or_else(|| node.clone())?);
+        let again: FxHashSet<NodeId> = behind.into_iter().map(|node| definition.node(node).id.clone()).collect();
+        self.made.retain(|(within, own), _| {
+            !again.contains(own) && !within.iter().any(|(around, _)| again.contains(around))
+        });
+        Ok(())
     }
 
     /// Returns where the run stands; `None`: nothing has happened.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use super::agenda::Agenda;
 use super::attempt::CurrentAttempt;
 use super::few::Few;
+use super::migration::address_now;
 use super::status::{NodeStatus, RunStatus};
 use super::waiting::Waiting;
 use super::{Description, Ending};
@@ -75,6 +76,8 @@ pub(super) enum Timer {
     RunTimeout,
     /// It waits to be told what it goes on from.
     Recall,
+    /// The grace is over.
+    Stop,
 }
 
 /// What a node can have due; of several at one time, the first comes first.
@@ -182,9 +185,10 @@ impl Run {
         Some((current.attempt, current.lease))
     }
 
-    /// Finds what an address names.
+    /// Finds what an address names, also one that was given out in a version before.
     pub(super) fn find(&self, at: &NodeAddress) -> Option<Place> {
-        self.branches.find(self.origin.definition(), at)
+        let named = |at: &NodeAddress| self.branches.find(self.origin.definition(), at);
+        named(at).or_else(|| named(&address_now(self, at)?))
     }
 
     /// Returns the address of a place.
@@ -213,6 +217,8 @@ impl Run {
 
     /// Returns what an address names, whether or not its branch is open.
     pub(super) fn place_of(&self, at: &NodeAddress) -> Option<Place> {
-        self.definition().find(at.node()).map(|node| Place { branch: at.branch(), node })
+        let definition = self.definition();
+        let found = definition.find(at.node()).or_else(|| definition.find(address_now(self, at)?.node()));
+        found.map(|node| Place { branch: at.branch(), node })
     }
 }

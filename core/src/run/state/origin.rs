@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::super::migration::Trail;
 use super::super::{RunEvent, RunStatus, Trigger};
 use super::{Part, Place};
 use crate::definition::{Definition, NodeIx};
 use crate::dialogue::ContinuedFrom;
 use crate::{BranchId, DefinitionVersion, Json, NodeId, RunId, Slug, Timestamp, WorkspaceId};
 
-/// What a run was started with. Nothing of it ever changes.
+/// What a run was started with. Nothing of it changes but with the version that it is at.
 #[derive(Debug, Clone)]
 pub(in crate::run) struct Origin {
     id: RunId,
@@ -35,6 +36,10 @@ struct Beside {
     part: Option<Part>,
     /// Another run, that it goes on from.
     continued: Option<Box<ContinuedFrom>>,
+    /// What is left of the versions that it was at before.
+    trail: Option<Trail>,
+    /// Another version, that it may go over to.
+    brought: Option<(DefinitionVersion, Arc<Definition>)>,
 }
 
 impl Origin {
@@ -51,7 +56,8 @@ impl Origin {
         let workflow = if workflow == definition.slug { definition.slug.clone() } else { workflow };
         let part = Part::of(&definition, &targets);
         let is_plain = targets.is_empty() && continued.is_none();
-        let beside = (!is_plain).then(|| Box::new(Beside { targets, part, continued }));
+        let beside = || Box::new(Beside { targets, part, continued, trail: None, brought: None });
+        let beside = (!is_plain).then(beside);
         let facts = OnceLock::new();
         Self { id, workspace, workflow, version, definition, input, trigger, keyed, beside, started_at, facts }
     }
@@ -92,6 +98,41 @@ impl Origin {
     /// Which nodes were asked for; none: all.
     pub fn targets(&self) -> &[NodeId] {
         self.beside.as_ref().map_or(&[], |beside| &beside.targets)
+    }
+
+    /// Notes that it was at other versions before.
+    pub fn come_along(&mut self, trail: Trail) {
+        self.beside_mut().trail = Some(trail);
+    }
+
+    /// What is left of those.
+    pub fn trail(&self) -> Option<&Trail> {
+        self.beside.as_ref()?.trail.as_ref()
+    }
+
+    /// Returns another version that was brought, if it is this one.
+    pub fn brought(&self, version: DefinitionVersion) -> Option<&Arc<Definition>> {
+        let brought = self.beside.as_ref()?.brought.as_ref();
+        brought.filter(|(of, _)| *of == version).map(|(_, definition)| definition)
+    }
+
+    /// Brings another version, in place of what was brought before.
+    pub fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        self.beside_mut().brought = Some((version, definition));
+    }
+
+    /// Takes back what was brought.
+    pub fn bring_nothing(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.brought = None;
+        }
+    }
+
+    fn beside_mut(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_with(|| {
+            let targets = Vec::new();
+            Box::new(Beside { targets, part: None, continued: None, trail: None, brought: None })
+        })
     }
 
     /// Which run it goes on from, if it does.
@@ -158,6 +199,7 @@ impl PartialEq for Origin {
             && *keyed == other.keyed
             && self.targets() == other.targets()
             && self.continued() == other.continued()
+            && self.trail() == other.trail()
             && *started_at == other.started_at
     }
 }

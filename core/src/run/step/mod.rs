@@ -59,6 +59,7 @@ pub(super) use hand::{
 pub(super) use memo::{answer as answer_memo, is_minded as minds_memo};
 pub(super) use outside::hear;
 pub(super) use ready::{Readiness, readiness};
+pub(super) use route::{Exit, Failed};
 pub(super) use signal::inherit as inherit_signal;
 
 use attempt::{Begins, Seen};

@@ -58,7 +58,7 @@ fn is_unconditional(tiers: &[Vec<TransitionIx>], definition: &Definition) -> boo
 }
 
 /// How a node is left that has ended well.
-pub(super) struct Exit {
+pub(in crate::run) struct Exit {
     /// Absent: over all transitions that leave on success.
     pub taken: Option<Vec<u32>>,
     /// Why the run ends with it all the same.
@@ -99,7 +99,7 @@ impl Exit {
 }
 
 /// How a node ends badly.
-pub(super) struct Failed {
+pub(in crate::run) struct Failed {
     /// Why.
     pub failure: RunFailure,
     /// Over which transitions the run goes on.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::start::{hash_of, missing_for};
+use super::start::{bring, identity_of, missing_for, missing_for_migration};
 use super::{Command, Event, Record, Shelves};
 use crate::address::WorkflowKey;
 use crate::asset::AssetCommand;
@@ -74,6 +74,9 @@ impl Aggregate for Run {
     }
 
     fn decide(&mut self, wish: RunCommand, ground: &mut Ground<'_>) -> Result<Verdict<RunEvent>, Rejection> {
+        if let RunCommand::MigrateRun(migration) = &wish {
+            bring(self, migration.version, ground.definitions)?;
+        }
         let lines = ground.lines;
         let is_contended = |workspace: &WorkspaceId, queue: &QueueName| lines.waiting(workspace, queue) > 0;
         let Ground { now, budget, map, .. } = *ground;
@@ -82,6 +85,7 @@ impl Aggregate for Run {
         let mut its = run::Ground { now, hands, is_contended, shard_for: &shard_for, budget, spent: 0 };
         let decided = run::decide(self, wish, &mut its);
         *ground.spent += its.spent;
+        run::bring_nothing(self);
         let events = decided.map_err(Rejection::Run)?;
         let tasks = handed_tasks(self, &events, ground.hands);
         Ok(Verdict { events, granted: None, tasks })
@@ -138,6 +142,7 @@ impl Aggregate for Run {
             | RunCommand::CancelRunKeeping { .. }
             | RunCommand::Signal { .. }
             | RunCommand::Operate { .. }
+            | RunCommand::MigrateRun(_)
             | RunCommand::AnswerPerson { .. }
             | RunCommand::CallBack { .. }
             | RunCommand::ReassignPerson { .. }
@@ -163,6 +168,9 @@ impl Aggregate for Run {
     }
 
     fn missing(shard: &Shard, id: CommandId, run: &RunId, wish: &RunCommand) -> Option<Missing> {
+        if let RunCommand::MigrateRun(migration) = wish {
+            return missing_for_migration(shard, id, *run, migration);
+        }
         let RunCommand::StartRun(start) = wish else { return None };
         missing_for(shard, id, *run, start)
     }
@@ -212,6 +220,15 @@ impl Aggregate for Run {
         Ok((Self::started(*id, definition, first, commit.time), 1))
     }
 
+    fn prepare(&mut self, commit: &Commit, definitions: &mut Definitions) -> Result<(), String> {
+        for event in &commit.events {
+            if let Event::Run(RunEvent::RunMigrated { version, .. }) = event {
+                bring(self, *version, definitions).map_err(|rejection| rejection.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     fn book(shard: &mut Shard, id: &RunId, commit: &Commit) -> Option<(RunId, RunStatus)> {
         hold_values(shard, *id, commit);
         let run = shard.shelves.runs.get_mut(id)?;
@@ -228,7 +245,8 @@ impl Aggregate for Run {
         if !status.is_terminal() {
             return None;
         }
-        let ended = EndedRun { status, version: run.version(), start_hash: hash_of(run) };
+        let (version, start_hash) = identity_of(run);
+        let ended = EndedRun { status, version, start_hash };
         shard.memory.remember_ended(*id, ended, is_keyed, commit.time, &shard.bounds);
         if let Some(Event::Run(RunEvent::RunSucceeded { successor: Some(successor), .. })) = commit.events.last() {
             shard.memory.ended.goes_on_as(*id, *successor);
@@ -346,6 +364,7 @@ pub(in crate::shard) fn worker_bytes(command: &Command) -> Option<usize> {
         | RunCommand::CancelRunKeeping { .. }
         | RunCommand::Signal { .. }
         | RunCommand::Operate { .. }
+        | RunCommand::MigrateRun(_)
         | RunCommand::AnswerPerson { .. }
         | RunCommand::CallBack { .. }
         | RunCommand::ReassignPerson { .. }

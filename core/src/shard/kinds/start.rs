@@ -5,10 +5,10 @@ use crate::address::stable_hash;
 use crate::credit::Hands;
 use crate::dialogue::ContinuedFrom;
 use crate::expr::Work;
-use crate::run::{self, Run, RunRejection, StartRun, Trigger};
+use crate::run::{self, Migration, Run, RunRejection, StartRun, Trigger};
 use crate::shard::command::Asked;
 use crate::shard::compiled::{Awaited, Missing};
-use crate::shard::definitions::Unusable;
+use crate::shard::definitions::{Definitions, Unusable};
 use crate::shard::quarantine::Quarantine;
 use crate::shard::{AggregateId, Command, Decided, Granted, Origin, Rejection, Shard, Submission, WorkflowKey, shelf};
 use crate::{CommandId, DefinitionVersion, Json, NodeId, QueueName, Revision, RunId, Slug, Timestamp, WorkspaceId};
@@ -26,9 +26,10 @@ pub(in crate::shard) fn start_hash(
     stable_hash(&[workflow.as_str(), input.as_str()].into_iter().chain(beside).collect::<Vec<_>>())
 }
 
-/// The same of a run that has started.
-pub(super) fn hash_of(run: &Run) -> u64 {
-    start_hash(run.workflow(), run.input(), run.targets(), run.continued_from())
+/// Returns what tells the start of a run from others: also where the run has gone over to another version since.
+pub(in crate::shard) fn identity_of(run: &Run) -> (DefinitionVersion, u64) {
+    let (version, targets) = run::started_as(run);
+    (version, start_hash(run.workflow(), run.input(), targets, run.continued_from()))
 }
 
 /// Returns the run that holds the key of a start already: it may have been started at another time, under another id.
@@ -99,6 +100,39 @@ pub(super) fn missing_for(shard: &Shard, id: CommandId, run: RunId, start: &Star
     }
 }
 
+/// Returns what of the definition of another version a run waits for that is to go over to it.
+pub(super) fn missing_for_migration(
+    shard: &Shard,
+    id: CommandId,
+    run: RunId,
+    Migration { workspace, version, .. }: &Migration,
+) -> Option<Missing> {
+    let run = shard.shelves.runs.get(&run).filter(|run| run.workspace() == workspace)?;
+    let key = WorkflowKey { workspace: workspace.clone(), workflow: run.workflow().clone() };
+    if shard.memory.granted(id).is_some() || shard.definitions.has_graph(&key, *version) {
+        return None;
+    }
+    match shard.definitions.document(&key, *version) {
+        Some(document) => Some(Missing::Graphs(Awaited::Version(key, *version), vec![document.clone()])),
+        None if shard.is_definition_quarantined(&key, *version) => None,
+        None => Some(Missing::Document(key, *version)),
+    }
+}
+
+/// Brings a run the definition of another version; where there is none, it has none.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) fn bring(run: &mut Run, version: DefinitionVersion, definitions: &mut Definitions) -> Result<(), Rejection> {
+    let key = WorkflowKey { workspace: run.workspace().clone(), workflow: run.workflow().clone() };
+    match definitions.graph(&key, version) {
+        Ok(definition) => run::bring(run, version, definition),
+        Err(Unusable::NotAdopted) => {}
+        Err(broken @ Unusable::Broken(_)) => return Err(Rejection::Quarantined { reason: broken.to_string() }),
+    }
+    Ok(())
+}
+
 /// Refuses a start that may have come before: its run is not known, and runs as young as it have been forgotten. What
 /// comes on a lane is known to be new, and what an older release sends of its own accord is answered as ever.
 fn refuse_unclear(shard: &Shard, run: RunId, start: &StartRun, from: Option<Origin>) -> Result<(), Rejection> {
@@ -136,7 +170,7 @@ impl Shard {
     /// Returns what a run that is known was started as: its definition version, and the hash of workflow and input.
     pub(in crate::shard) fn started_as(&self, id: RunId) -> Option<(DefinitionVersion, u64)> {
         match self.shelves.runs.get(&id) {
-            Some(run) => Some((run.version(), hash_of(run))),
+            Some(run) => Some(identity_of(run)),
             None => self.memory.ended(id).map(|ended| (ended.version, ended.start_hash)),
         }
     }

@@ -68,6 +68,9 @@ impl Aggregate for Workflow {
     fn decide(&mut self, wish: WorkflowCommand, ground: &mut Ground<'_>) -> Result<Verdict<WorkflowEvent>, Rejection> {
         if let WorkflowCommand::NameCurrent { .. } = wish {
             let version = self.started().ok_or(Rejection::Workflow(WorkflowRejection::WorkflowNotFound))?;
+            if self.is_paused() {
+                return Err(Rejection::Workflow(WorkflowRejection::WorkflowPaused));
+            }
             let granted = Some(Granted::Workflow { version, created: false, pinned: self.pinned() });
             return Ok(Verdict { events: Vec::new(), granted, tasks: HandedTasks::new() });
         }
@@ -110,7 +113,10 @@ impl Aggregate for Workflow {
     fn bytes_asked(wish: &WorkflowCommand) -> usize {
         match wish {
             WorkflowCommand::ApplyWorkflow(wish) => wish.document.len_bytes(),
-            WorkflowCommand::PinVersion(_) | WorkflowCommand::NameCurrent { .. } => 0,
+            WorkflowCommand::PinVersion(_)
+            | WorkflowCommand::PauseStarts(_)
+            | WorkflowCommand::ResumeStarts(_)
+            | WorkflowCommand::NameCurrent { .. } => 0,
         }
     }
 
@@ -127,7 +133,10 @@ impl Aggregate for Workflow {
             WorkflowCommand::PinVersion(PinVersion { version }) => {
                 workflow.and_then(|workflow| workflow.document((*version).or(workflow.current())?))
             }
-            WorkflowCommand::NameCurrent { .. } => None,
+            // Its assets are told.
+            WorkflowCommand::PauseStarts(_)
+            | WorkflowCommand::ResumeStarts(_)
+            | WorkflowCommand::NameCurrent { .. } => None,
         };
         // What only the version before declares is withdrawn.
         let before = workflow.and_then(Self::started_document);

@@ -108,6 +108,14 @@ pub(super) trait Aggregate: Sized {
         Self::unknown(key).map(|unknown| (unknown, 0)).ok_or_else(|| "it never began".to_owned())
     }
 
+    /// Makes what its events need ready, before a commit is folded.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    fn prepare(&mut self, _commit: &Commit, _definitions: &mut Definitions) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Keeps books of its own after a commit; returns the run that has ended with it.
     fn book(_shard: &mut Shard, _key: &Self::Key, _commit: &Commit) -> Option<(RunId, RunStatus)> {
         None
@@ -249,6 +257,7 @@ pub(super) fn fold<A: Aggregate>(
     if taken == 0 {
         contiguous(known.revision(), commit)?;
     }
+    known.prepare(commit, definitions)?;
     for event in &commit.events[taken..] {
         let event = A::event(event).ok_or_else(|| format!("it holds an event of {}", event.called()))?;
         known.evolve(event, commit.time)?;

@@ -18,7 +18,11 @@ impl Audit {
             Command::Run { run, command: RunCommand::StartRun(_) } => {
                 assert!(self.runs.contains_key(run), "{run} is said to have started, and the journal does not say so");
             }
-            Command::Run { run, command: RunCommand::CancelRun { .. } | RunCommand::CancelRunKeeping { .. } } => {
+            // With a grace it is later.
+            Command::Run {
+                run,
+                command: RunCommand::CancelRun { grace_ms: 0, .. } | RunCommand::CancelRunKeeping { grace_ms: 0, .. },
+            } => {
                 let books = &self.runs[run];
                 let is_cancelled = books.end.or(books.ending) == Some(RunStatus::Cancelled);
                 // One that goes on as another lets go of that.

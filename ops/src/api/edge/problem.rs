@@ -202,6 +202,10 @@ impl From<Rejection> for Problem {
             Rejection::Run(RunRejection::OutputInvalid { .. }) => Code::OutputInvalid,
             Rejection::Run(RunRejection::RecallInvalid { .. }) => Code::RecallInvalid,
             Rejection::Run(RunRejection::TimerInvalid { .. }) => Code::TimerInvalid,
+            Rejection::Run(RunRejection::MigrationInvalid { problems }) => {
+                let problems = serde_json::to_value(problems).unwrap_or_default();
+                return Self::new(Code::MigrationInvalid, detail).with("obstacles", problems);
+            }
             Rejection::Run(RunRejection::OperationsExhausted) => Code::OperationsExhausted,
             Rejection::Run(RunRejection::UpdateNotFound) => Code::UpdateNotFound,
             Rejection::Run(RunRejection::ReplyForgotten) => Code::ReplyForgotten,
@@ -230,6 +234,7 @@ impl From<Rejection> for Problem {
                 | ActionRejection::TooManyVersions { .. },
             ) => Code::DefinitionInvalid,
             Rejection::Workflow(WorkflowRejection::WorkflowNotFound) => Code::WorkflowNotFound,
+            Rejection::Workflow(WorkflowRejection::WorkflowPaused) => Code::WorkflowPaused,
             Rejection::Workflow(WorkflowRejection::VersionNotFound { .. }) => Code::VersionNotFound,
             Rejection::Overloaded => Code::Overloaded,
             Rejection::Run(RunRejection::StartUnclear) => Code::StartUnclear,

@@ -129,7 +129,9 @@ fn operation<'w>(
         let (workspace, reason) = (workspace.clone(), reason.clone());
         match operation.clone() {
             Some(operation) => RunCommand::Operate { workspace, id: fresh_command(), operation, reason },
-            None => RunCommand::CancelRun { workspace: Some(workspace), reason: reason.unwrap_or_default() },
+            None => {
+                RunCommand::CancelRun { workspace: Some(workspace), reason: reason.unwrap_or_default(), grace_ms: 0 }
+            }
         }
     })
 }

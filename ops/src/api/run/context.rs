@@ -8,7 +8,7 @@ use axum::response::Response;
 use headwater_core::definition::Definition;
 use headwater_core::run::{Context, History, RunEvent};
 use headwater_core::shard::Event;
-use headwater_core::{Attempt, BranchId, Json, NodeAddress, Revision, RunId, Timestamp};
+use headwater_core::{Attempt, BranchId, DefinitionVersion, Json, NodeAddress, Revision, RunId, Timestamp};
 use headwater_projector::queries::Moment;
 use serde::Serialize;
 
@@ -139,6 +139,12 @@ impl Look {
 impl Refold for Look {
     fn begin(&mut self, definition: Arc<Definition>) {
         self.history = Some(History::of(self.run, definition));
+    }
+
+    fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        if let Some(history) = &mut self.history {
+            history.bring(version, definition);
+        }
     }
 
     fn reaches(&self, at: Revision) -> bool {

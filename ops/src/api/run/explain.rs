@@ -7,7 +7,7 @@ use axum::response::Response;
 use headwater_core::definition::Definition;
 use headwater_core::run::{Account, Explanation, RunEvent};
 use headwater_core::shard::Event;
-use headwater_core::{BranchId, Revision, RunId, Timestamp};
+use headwater_core::{BranchId, DefinitionVersion, Revision, RunId, Timestamp};
 use headwater_projector::queries::{LONG_PAGE_MAX, Moment};
 use serde::Serialize;
 
@@ -61,6 +61,12 @@ struct Telling {
 impl Refold for Telling {
     fn begin(&mut self, definition: Arc<Definition>) {
         self.account = Some(Account::of(self.run, definition, self.branch, self.limit));
+    }
+
+    fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        if let Some(account) = &mut self.account {
+            account.bring(version, definition);
+        }
     }
 
     fn learn(&mut self, _revision: Revision, event: &RunEvent, time: Timestamp) -> Result<(), String> {

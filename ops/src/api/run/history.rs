@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_core::definition::{Definition, compile};
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{Event, WorkflowKey};
-use headwater_core::{Revision, RunId, Timestamp, WorkspaceId};
+use headwater_core::{DefinitionVersion, Revision, RunId, Timestamp, WorkspaceId};
 use headwater_projector::queries::RecordedEvent;
 use headwater_streams::definitions::Definitions;
 
@@ -23,6 +23,9 @@ const STORED_BYTES_MAX: u64 = 32 << 20;
 pub(super) trait Refold: Send + Sync + 'static {
     /// The definition of the run was found; its start follows.
     fn begin(&mut self, definition: Arc<Definition>);
+
+    /// The definition of the version that the run goes over to next was found.
+    fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>);
 
     /// Learns what happened next.
     ///
@@ -50,21 +53,34 @@ pub(super) async fn fold<F: Refold>(
     run: RunId,
     mut folded: F,
 ) -> Result<F, Problem> {
-    let (mut after, mut stored_bytes) = (Revision::new(0), 0);
+    let (mut after, mut stored_bytes, mut workflow) = (Revision::new(0), 0, None);
     loop {
         let page = api.reads.run_events(workspace, run, Some(after), COMMITS).await?;
         let Some(first) = page.first() else { return Ok(folded) };
         if after == Revision::new(0) {
-            folded.begin(definition_of(api, workspace, run, first).await?);
+            let (key, version) = started_as(workspace, run, first)?;
+            folded.begin(definition_of(api, run, &key, version).await?);
+            workflow = Some(key);
         }
         let mut events = Vec::with_capacity(page.len());
         for recorded in page.into_iter().filter(|recorded| folded.reaches(Revision::new(recorded.revision))) {
-            events.push(filled(api, workspace, run, &folded, recorded, &mut stored_bytes).await?);
+            let filled = filled(api, workspace, run, &folded, recorded, &mut stored_bytes).await?;
+            let next = match (&filled.1, &workflow) {
+                (RunEvent::RunMigrated { version, .. }, Some(key)) => {
+                    Some((*version, definition_of(api, run, key, *version).await?))
+                }
+                _other => None,
+            };
+            events.push((filled, next));
         }
-        let Some(&(last, ..)) = events.last() else { return Ok(folded) };
+        let Some(&((last, ..), _)) = events.last() else { return Ok(folded) };
         let refolded = tokio::task::spawn_blocking(move || {
-            let learned =
-                events.into_iter().try_for_each(|(revision, event, time)| folded.learn(revision, &event, time));
+            let learned = events.into_iter().try_for_each(|((revision, event, time), next)| {
+                if let Some((version, definition)) = next {
+                    folded.bring(version, definition);
+                }
+                folded.learn(revision, &event, time)
+            });
             learned.map(|()| folded)
         });
         let refolded = refolded.await.map_err(|_| Problem::new(Code::Internal, "the history could not be folded"))?;
@@ -79,25 +95,36 @@ pub(super) async fn fold<F: Refold>(
     }
 }
 
-/// Finds the definition of a run by its first event.
-async fn definition_of(
-    api: &Api,
+/// Says by the first event of a run of which workflow and version it was started.
+fn started_as(
     workspace: &WorkspaceId,
     run: RunId,
     first: &RecordedEvent,
-) -> Result<Arc<Definition>, Problem> {
-    let unclear = |what: &str| Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"));
+) -> Result<(WorkflowKey, DefinitionVersion), Problem> {
     let Ok(Event::Run(RunEvent::RunStarted { workflow, version, .. })) = serde_json::from_str(first.event.as_str())
     else {
-        return Err(unclear("its history does not begin with its start"));
+        return Err(unclear(run, "its history does not begin with its start"));
     };
-    let key = WorkflowKey { workspace: workspace.clone(), workflow };
-    let document = Definitions::new(&api.broker).get(&key, version).await?;
-    let document = document.ok_or_else(|| unclear("its definition is not there"))?;
+    Ok((WorkflowKey { workspace: workspace.clone(), workflow }, version))
+}
+
+/// Reads the definition of a version that a run is, or was, at.
+async fn definition_of(
+    api: &Api,
+    run: RunId,
+    key: &WorkflowKey,
+    version: DefinitionVersion,
+) -> Result<Arc<Definition>, Problem> {
+    let document = Definitions::new(&api.broker).get(key, version).await?;
+    let document = document.ok_or_else(|| unclear(run, "its definition is not there"))?;
     let compiled = tokio::task::spawn_blocking(move || compile(&document.to_value())).await;
-    let compiled = compiled.map_err(|_| unclear("its definition could not be compiled"))?;
-    let (definition, _) = compiled.map_err(|_| unclear("its definition does not compile any more"))?;
+    let compiled = compiled.map_err(|_| unclear(run, "its definition could not be compiled"))?;
+    let (definition, _) = compiled.map_err(|_| unclear(run, "its definition does not compile any more"))?;
     Ok(Arc::new(definition))
+}
+
+fn unclear(run: RunId, what: &str) -> Problem {
+    Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"))
 }
 
 /// Reads an event, its large value among it.

@@ -29,6 +29,7 @@ mod events;
 mod explain;
 mod history;
 mod live;
+mod migrate;
 mod naming;
 mod operate;
 mod parts;
@@ -58,6 +59,8 @@ use crate::codes::Code;
 pub use events::FOLLOWERS_MAX;
 pub(super) use start::idempotency_key;
 
+pub(in crate::api) use operate::reason;
+
 /// Its routes.
 pub fn routes() -> Vec<Route> {
     vec![
@@ -83,6 +86,7 @@ pub fn routes() -> Vec<Route> {
         writes("/runs/{runId}/pause", post(operate::pause)),
         writes("/runs/{runId}/resume", post(operate::resume)),
         writes("/runs/{runId}/terminate", post(operate::terminate)),
+        writes("/runs/{runId}/migrate", post(migrate::migrate)),
         writes("/runs/{runId}/nodes/{node}/skip", post(operate::skip)),
         writes("/runs/{runId}/nodes/{node}/complete", post(operate::complete)),
         writes("/runs/{runId}/nodes/{node}/timer", post(operate::timer)),

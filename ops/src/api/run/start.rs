@@ -55,13 +55,13 @@ pub async fn start(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) ->
     let wishes = naming::wishes(&mut fields)?;
     let room = fields.finish()?;
     let key = WorkflowKey { workspace, workflow };
-    let version = match version {
-        Some(version) => version,
-        None => {
-            let current = api.workflows.current_version(&key).await?;
-            current.ok_or_else(|| workflow::not_found(&key.workflow))?
-        }
-    };
+    let current = api.workflows.current(&key).await?;
+    if current.is_some_and(|current| current.paused) {
+        let detail = format!("the workflow `{}` is paused: nothing starts it before it is resumed", key.workflow);
+        return Err(Problem::new(Code::WorkflowPaused, detail));
+    }
+    let current = current.map(|current| current.version);
+    let version = version.or(current).ok_or_else(|| workflow::not_found(&key.workflow))?;
     let run = match &idempotency_key {
         Some(text) => derived_run(&api, &key, text),
         None => {

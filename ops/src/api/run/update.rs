@@ -55,6 +55,7 @@ pub async fn update(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     let about: Option<SignalKey> = named(&mut fields, "key")?;
     let payload = fields.take("payload").map_or_else(Json::null, |payload| Json::of(&payload.to_value()));
     let room = fields.finish()?;
+    let is_new = key.is_none();
     // Said again under the same key, it is the same update, and is answered as it was.
     let update = key.map_or_else(fresh_command, |key| {
         let run = run.as_uuid();
@@ -75,9 +76,12 @@ pub async fn update(State(api): State<Arc<Api>>, mut asked: Asked, body: Body) -
     match submitted {
         Ok(_) => reply(&api, &workspace, run, update, wait).await,
         // It may be what ended the run.
-        Err(problem) if problem.code() == Code::RunClosed => {
-            of_ended(&api, &workspace, run, update).await?.ok_or(problem)
-        }
+        Err(problem) if problem.code() == Code::RunClosed => match of_ended(&api, &workspace, run, update).await {
+            Ok(answered) => answered.ok_or(problem),
+            // Nobody has said it before.
+            Err(unread) if is_new && unread.code() != Code::RunNotFound => Err(problem),
+            Err(unread) => Err(unread),
+        },
         Err(problem) => Err(problem),
     }
 }

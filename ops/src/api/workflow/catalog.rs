@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use headwater_core::DefinitionVersion;
 use headwater_core::shard::WorkflowKey;
 use headwater_streams::ExchangeError;
-use headwater_streams::definitions::Definitions;
+use headwater_streams::definitions::{Definitions, Pointer};
 use tokio_util::sync::CancellationToken;
 
 /// The current versions this process knows. Clones share them.
@@ -22,7 +21,7 @@ pub struct Catalog(Arc<RwLock<Known>>);
 struct Known {
     /// Counts the news, so that an answer that was on its way meanwhile is not kept.
     generation: u64,
-    current: HashMap<WorkflowKey, DefinitionVersion>,
+    current: HashMap<WorkflowKey, Pointer>,
     /// The table is being followed: otherwise nothing is kept.
     watched: bool,
 }
@@ -33,7 +32,7 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Catalog {
-    /// Returns the current version of a workflow. `None`: there is no such workflow.
+    /// Returns the current version of a workflow, and whether it is paused. `None`: there is no such workflow.
     ///
     /// # Errors
     /// See [`ExchangeError`]; only where the version is not known here yet.
@@ -41,19 +40,19 @@ impl Catalog {
         &self,
         definitions: &Definitions,
         key: &WorkflowKey,
-    ) -> Result<Option<DefinitionVersion>, ExchangeError> {
+    ) -> Result<Option<Pointer>, ExchangeError> {
         let generation = {
             let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(version) = known.current.get(key) {
-                return Ok(Some(*version));
+            if let Some(pointer) = known.current.get(key) {
+                return Ok(Some(*pointer));
             }
             known.generation
         };
-        let found = definitions.current_version(key).await?;
-        if let Some(version) = found {
+        let found = definitions.pointer(key).await?;
+        if let Some(pointer) = found {
             let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
             if known.watched && known.generation == generation {
-                known.current.insert(key.clone(), version);
+                known.current.insert(key.clone(), pointer);
             }
         }
         Ok(found)

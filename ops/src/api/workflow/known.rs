@@ -1,9 +1,8 @@
 //! The definitions there are, and what of them this process has learnt.
 
-use headwater_core::DefinitionVersion;
 use headwater_core::shard::WorkflowKey;
 use headwater_streams::ExchangeError;
-use headwater_streams::definitions::Definitions;
+use headwater_streams::definitions::{Definitions, Pointer};
 
 use super::super::readable::AssetShards;
 use super::catalog::Catalog;
@@ -20,11 +19,11 @@ impl Workflows {
         Self { definitions, catalog: Catalog::default(), asset_shards: AssetShards::default() }
     }
 
-    /// Returns the current version of a workflow. `None`: there is no such workflow.
+    /// Returns the current version of a workflow, and whether it is paused. `None`: there is no such workflow.
     ///
     /// # Errors
     /// See [`ExchangeError`]; only where the version is not known here yet.
-    pub async fn current_version(&self, key: &WorkflowKey) -> Result<Option<DefinitionVersion>, ExchangeError> {
+    pub async fn current(&self, key: &WorkflowKey) -> Result<Option<Pointer>, ExchangeError> {
         self.catalog.current(&self.definitions, key).await
     }
 }

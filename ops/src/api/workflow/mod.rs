@@ -10,6 +10,7 @@
 //! | `catalog` | which version a start without one means |
 //! | `diff` | what lies between two versions |
 //! | `pin` | how a workflow is held at a version |
+//! | `pause` | how starts of it are paused |
 
 mod actions;
 mod apply;
@@ -18,6 +19,7 @@ pub mod catalog;
 mod diff;
 pub mod known;
 mod neighbours;
+mod pause;
 mod pin;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
+use headwater_core::shard::WorkflowKey;
 use headwater_core::{DefinitionVersion, Slug};
 use headwater_projector::queries::{DefinitionSummary, View, WorkflowSummary};
 use headwater_streams::backoff::Backoff;
@@ -57,6 +60,8 @@ pub fn routes() -> Vec<Route> {
         writes("/workflows/validate", post(apply::validate)),
         reads("/workflows/{slug}", get(current)),
         writes("/workflows/{slug}/pin", post(pin::pin)),
+        writes("/workflows/{slug}/pause", post(pause::pause)),
+        writes("/workflows/{slug}/resume", post(pause::resume)),
         reads("/workflows/{slug}/versions", get(versions)),
         reads("/workflows/{slug}/versions/{version}", get(version)),
         reads("/workflows/{slug}/versions/{version}/diff/{other}", get(diff::diff)),
@@ -75,6 +80,15 @@ struct WorkflowPage {
 struct VersionPage {
     versions: Vec<DefinitionSummary>,
     next: Option<String>,
+}
+
+/// A workflow as it is now.
+#[derive(Serialize)]
+struct Current<F> {
+    #[serde(flatten)]
+    found: F,
+    /// Nothing starts it.
+    paused: bool,
 }
 
 /// `GET /workflows`
@@ -112,6 +126,11 @@ async fn definition(
     let slug: Slug = reading.name("slug")?;
     let view = reading.begin(api).await?;
     match api.reads.definition(&view, &slug, version).await? {
+        Some(found) if version.is_none() && view.as_of.is_none() => {
+            let key = WorkflowKey { workspace: view.workspace.clone(), workflow: slug };
+            let paused = api.workflows.current(&key).await?.is_some_and(|current| current.paused);
+            Ok(api.read(Current { found, paused }))
+        }
         Some(found) => Ok(api.read(found)),
         None => Err(missing(api, &view, &slug, version).await?),
     }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use headwater_core::{Json, RunId, StoredValue};
+use headwater_core::run::RunEvent;
+use headwater_core::shard::Event;
+use headwater_core::{DefinitionVersion, Json, RunId, StoredValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -43,7 +45,6 @@ struct Page {
 #[derive(Deserialize)]
 struct Detail {
     workflow: String,
-    version: u64,
 }
 
 #[derive(Deserialize)]
@@ -100,11 +101,8 @@ async fn write(client: &Client, run: RunId, to: &mut impl Write) -> Result<u64, 
         let line = chain.line(Json::of(&said).as_str());
         to.write_all(line.as_bytes()).map_err(|error| Failure::of(&error))
     };
-    let Detail { workflow, version } = get(client, &format!("/runs/{run}"), &[]).await?;
-    let definition = format!("/workflows/{workflow}/versions/{version}");
-    let Version { content_hash, document } = get(client, &definition, &[]).await?;
+    let Detail { workflow } = get(client, &format!("/runs/{run}"), &[]).await?;
     put(Said::Run { format: FORMAT.to_owned(), run })?;
-    put(Said::Definition { content_hash, document })?;
     let (mut after, mut events) = ("0".to_owned(), 0);
     loop {
         let query = [("after", after), ("limit", COMMITS.to_string())];
@@ -114,6 +112,11 @@ async fn write(client: &Client, run: RunId, to: &mut impl Write) -> Result<u64, 
                 recorded.value = Some(value(client, run, stored).await?);
             }
             events = recorded.revision;
+            if let Some(version) = goes_over_to(&recorded.event) {
+                let definition = format!("/workflows/{workflow}/versions/{version}");
+                let Version { content_hash, document } = get(client, &definition, &[]).await?;
+                put(Said::Definition { content_hash, document })?;
+            }
             put(Said::Event(Box::new(recorded)))?;
         }
         match page.next {
@@ -129,6 +132,15 @@ async fn write(client: &Client, run: RunId, to: &mut impl Write) -> Result<u64, 
     put(Said::End { events })?;
     to.flush().map_err(|error| Failure::of(&error))?;
     Ok(events)
+}
+
+/// Returns the version that a run is at from this event on: with its start, or where it goes over to another.
+fn goes_over_to(event: &Json) -> Option<DefinitionVersion> {
+    let event: Event = serde_json::from_str(event.as_str()).ok()?;
+    if let Event::Run(RunEvent::RunStarted { version, .. } | RunEvent::RunMigrated { version, .. }) = event {
+        return Some(version);
+    }
+    None
 }
 
 async fn get<T: DeserializeOwned>(client: &Client, path: &str, query: &[(&str, String)]) -> Result<T, Failure> {

@@ -11,6 +11,7 @@ mod export;
 mod get;
 pub(super) mod given;
 mod list;
+mod migrate;
 mod operate;
 mod replay;
 mod signal;
@@ -73,6 +74,8 @@ pub enum RunCommand {
     Fork(again::ForkSettings),
     /// Say in what a run differs from the one that it goes on from, or from another.
     Diff(again::DiffSettings),
+    /// Have a live run go over to another version of its workflow.
+    Migrate(migrate::MigrateSettings),
     /// Pause, resume, cancel or terminate all active runs that a filter means.
     Bulk(bulk::BulkSettings),
     /// Stop a run: what runs whatever the end still does.
@@ -104,6 +107,7 @@ pub async fn run(command: RunCommand) -> Result<ExitCode, Failure> {
         RunCommand::Restart(settings) => again::restart(settings).await,
         RunCommand::Fork(settings) => again::fork(settings).await,
         RunCommand::Diff(settings) => again::diff(settings).await,
+        RunCommand::Migrate(settings) => migrate::run(settings).await,
         RunCommand::Bulk(settings) => bulk::run(settings).await,
         RunCommand::Update(settings) => update::run(settings).await,
         RunCommand::Cancel(settings) => cancel::run(settings).await,

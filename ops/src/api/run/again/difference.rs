@@ -8,7 +8,9 @@ use axum::response::Response;
 use headwater_core::definition::Definition;
 use headwater_core::run::{NodeStatus, Outcome, Outcomes, RunEvent, RunStatus};
 use headwater_core::shard::Event;
-use headwater_core::{AssetId, Json, NodeAddress, PartitionKey, Revision, RunId, Timestamp, WorkspaceId};
+use headwater_core::{
+    AssetId, DefinitionVersion, Json, NodeAddress, PartitionKey, Revision, RunId, Timestamp, WorkspaceId,
+};
 use serde::Serialize;
 
 use super::not_found;
@@ -188,6 +190,12 @@ struct Look {
 impl Refold for Look {
     fn begin(&mut self, definition: Arc<Definition>) {
         self.outcomes = Some(Outcomes::of(self.run, definition));
+    }
+
+    fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.bring(version, definition);
+        }
     }
 
     fn reaches(&self, _: Revision) -> bool {

@@ -40,9 +40,9 @@ pub async fn find(
 ) -> Result<Found, Problem> {
     let look = Look { run, until, wanted: Some(Box::new(wanted)), revision: Revision::new(0), found: None };
     let look = fold(api, workspace, run, look).await?;
-    let recollection = look
-        .found
-        .ok_or_else(|| not_found(run))?
+    let mut recollection = look.found.ok_or_else(|| not_found(run))?;
+    recollection
+        .settle()
         .map_err(|node| Problem::new(Code::NodeNotFound, format!("the definition of the run has no node {node}")))?;
     let seen = recollection.seen().ok_or_else(|| not_found(run))?;
     let begun = Begun {
@@ -62,8 +62,7 @@ struct Look {
     until: Option<Revision>,
     wanted: Option<Wanted>,
     revision: Revision,
-    /// Or the node that the definition does not have.
-    found: Option<Result<Recollection, NodeId>>,
+    found: Option<Recollection>,
 }
 
 impl Refold for Look {
@@ -72,12 +71,18 @@ impl Refold for Look {
         self.found = wanted.map(|wanted| Recollection::of(self.run, definition, wanted));
     }
 
+    fn bring(&mut self, version: DefinitionVersion, definition: Arc<Definition>) {
+        if let Some(found) = &mut self.found {
+            found.bring(version, definition);
+        }
+    }
+
     fn reaches(&self, at: Revision) -> bool {
-        self.until.is_none_or(|until| at <= until) && !matches!(self.found, Some(Err(_)))
+        self.until.is_none_or(|until| at <= until)
     }
 
     fn is_done(&self) -> bool {
-        self.until.is_some_and(|until| self.revision >= until) || matches!(self.found, Some(Err(_)))
+        self.until.is_some_and(|until| self.revision >= until)
     }
 
     fn needs_value(&self, _event: &Event) -> bool {
@@ -86,10 +91,7 @@ impl Refold for Look {
 
     fn learn(&mut self, revision: Revision, event: &RunEvent, time: Timestamp) -> Result<(), String> {
         self.revision = revision;
-        match &mut self.found {
-            Some(Ok(found)) => found.learn(event, time),
-            Some(Err(_)) => Ok(()),
-            None => Err("its start is not known".to_owned()),
-        }
+        let found = self.found.as_mut().ok_or_else(|| "its start is not known".to_owned())?;
+        found.learn(event, time)
     }
 }
