@@ -1,8 +1,8 @@
 //! What the tables keep of a run, as they keep it: for who holds it against the journal. For what users see of it see `runs`.
 
-use headwater_core::run::RunStatus;
-use headwater_core::shard::Cause;
-use headwater_core::{Json, Revision, RunId, Sequence, ShardId, WorkspaceId};
+use headwater_core::run::{RunEvent, RunStatus};
+use headwater_core::shard::{Cause, Event};
+use headwater_core::{DefinitionVersion, Json, Revision, RunId, Sequence, ShardId, WorkspaceId};
 
 use super::{Reads, moment, moment_if, number};
 use crate::columns::bigint;
@@ -41,6 +41,8 @@ pub struct LedgerRow {
 #[derive(Debug, Default)]
 pub struct RunRowFold {
     runs: RunChanges,
+    /// The version that it has gone over to.
+    version: Option<DefinitionVersion>,
 }
 
 impl LedgerRow {
@@ -61,7 +63,12 @@ impl LedgerRow {
 
 impl RunRowFold {
     /// Folds the next commit of the run.
-    pub fn fold(&mut self, shard: ShardId, sequence: Sequence, commit: ParsedCommit) {
+    pub fn fold(&mut self, shard: ShardId, sequence: Sequence, mut commit: ParsedCommit) {
+        if let Some(Event::Run(RunEvent::RunMigrated { version, .. })) = commit.events.first() {
+            self.version = Some(*version);
+            // What follows changes the same row.
+            commit.events.remove(0);
+        }
         let mut changes = Changes { runs: std::mem::take(&mut self.runs), ..Changes::default() };
         let incarnation = sequence.incarnation();
         let bundle = ParsedBundle { previous: None, incarnation, needs: 0, commits: vec![commit], dead: Vec::new() };
@@ -77,6 +84,14 @@ impl RunRowFold {
         let text = |json: &Json| json.as_str().to_owned();
         let output = end.and_then(|end| end.output.as_ref());
         let mut columns = of_start(start);
+        if let Some(version) = self.version {
+            let gone_over = |(name, text): &mut (&'static str, Option<String>)| {
+                if *name == "version" {
+                    *text = Some(version.to_string());
+                }
+            };
+            columns.iter_mut().for_each(gone_over);
+        }
         columns.extend([
             ("status", Some(status.as_str().to_owned())),
             ("completedAt", end.map(|end| end.completed_at.to_string())),

@@ -40,11 +40,12 @@ const SMALL_BYTES: usize = 256 << 10;
 /// How many commits are folded at once.
 const COMMITS: i64 = 16;
 
-/// The runs of these whose definition had a policy when they started.
-const MARKED: &str = "SELECT r.run_id, r.shard, r.workspace, r.workflow, r.version
+/// The runs of these whose definition had a policy when they started, whatever version they have gone over to since.
+const MARKED: &str = "SELECT r.run_id, r.shard, r.workspace, r.workflow, p.version
     FROM workflow_runs r
-    JOIN snapshot_policies p ON p.shard = r.shard AND p.workspace = r.workspace AND p.workflow = r.workflow AND p.version = r.version
-    JOIN commits c ON c.run_id = r.run_id AND c.revision = 1 AND c.shard = p.shard
+    JOIN commits c ON c.run_id = r.run_id AND c.revision = 1
+    JOIN snapshot_policies p ON p.shard = r.shard AND p.workspace = r.workspace AND p.workflow = r.workflow
+        AND p.version = (c.events::json #>> '{0,run,runStarted,version}')::integer AND c.shard = p.shard
     WHERE r.run_id = ANY($1) AND (p.sequence, p.ordinal) < (c.sequence, c.ordinal)";
 const POLICIES: &str = "SELECT EXISTS (SELECT FROM snapshot_policies WHERE shard = ANY($1))";
 const DOCUMENT: &str = "SELECT document FROM snapshot_policies

@@ -109,7 +109,7 @@ fn started_as(
 }
 
 /// Reads the definition of a version that a run is, or was, at.
-async fn definition_of(
+pub(super) async fn definition_of(
     api: &Api,
     run: RunId,
     key: &WorkflowKey,
@@ -123,7 +123,7 @@ async fn definition_of(
     Ok(Arc::new(definition))
 }
 
-fn unclear(run: RunId, what: &str) -> Problem {
+pub(super) fn unclear(run: RunId, what: &str) -> Problem {
     Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headwater_core::definition::Definition;
 use headwater_core::run::{History, RunDigest, RunEvent, Snapshot, Snapshots};
 use headwater_core::shard::Event;
-use headwater_core::{BranchId, Json, Revision, RunId, Sequence, ShardId, StoredValue};
+use headwater_core::{BranchId, DefinitionVersion, Json, Revision, RunId, Sequence, ShardId, StoredValue};
 use headwater_projector::parse::ParsedCommit;
 use headwater_projector::queries::{RunColumns, RunRow, RunRowFold};
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,15 @@ use crate::api::{Api, Problem};
 /// How many bytes of large values are fetched for one run.
 const STORED_BYTES_MAX: u64 = 32 << 20;
 
-/// A commit with where it stands and the large values that were fetched for it, by event.
-pub type Filed = (ShardId, Sequence, ParsedCommit, Vec<(usize, Json)>);
+/// A commit with where it stands, the large values that were fetched for it, by event, and the definition of the version that the
+/// run goes over to with it.
+pub struct Filed {
+    pub shard: ShardId,
+    pub sequence: Sequence,
+    pub commit: ParsedCommit,
+    pub values: Vec<(usize, Json)>,
+    pub next: Option<(DefinitionVersion, Arc<Definition>)>,
+}
 
 /// A run that is folded.
 #[derive(Debug)]
@@ -31,8 +38,8 @@ pub struct Folding {
     row: RunRowFold,
     /// The last snapshot.
     taken: Option<Snapshot>,
-    /// Of the last event that will be folded.
-    until: Revision,
+    /// It has gone over to another version.
+    is_parted: bool,
     /// After which event the snapshot that is kept says it is.
     kept_after: Option<u64>,
     /// What is folded behind it.
@@ -77,7 +84,7 @@ impl Folding {
             snapshots: Snapshots::of(run, definition),
             row: RunRowFold::default(),
             taken: None,
-            until: Revision::new(row.revision),
+            is_parted: false,
             kept_after: kept.map(|Kept { after_revision }| after_revision),
             tail: None,
             live_at,
@@ -102,14 +109,21 @@ impl Folding {
     ///
     /// # Errors
     /// Where it begins, and why that cannot have happened.
-    pub fn learn(&mut self, (shard, sequence, commit, fetched): Filed) -> Result<(), (Revision, String)> {
+    pub fn learn(&mut self, filed: Filed) -> Result<(), (Revision, String)> {
+        let Filed { shard, sequence, commit, values: fetched, next } = filed;
         let (first, time) = (commit.revision, commit.time);
         let (named, whole) = both(&commit, fetched, &mut self.stored_bytes).map_err(|reason| (first, reason))?;
-        if let Some(snapshots) = &mut self.snapshots {
+        if let Some((version, definition)) = next {
+            // None is taken of it any more.
+            self.is_parted = true;
+            self.history.bring(version, definition.clone());
+            if let Some(Ok(tail)) = &mut self.tail {
+                tail.bring(version, definition);
+            }
+        }
+        if let Some(snapshots) = self.snapshots.as_mut().filter(|_| !self.is_parted) {
             // As the projector: where the history cannot be, it ends here too.
             match snapshots.learn(first, time, &named) {
-                // Another comes.
-                Ok(true) if snapshots.is_followed(self.until, time) => self.taken = None,
                 Ok(true) => self.taken = snapshots.take(sequence),
                 Ok(false) => {}
                 Err(reason) => return Err((first, reason)),

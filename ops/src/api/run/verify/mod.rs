@@ -19,19 +19,18 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use headwater_core::definition::{Definition, compile};
 use headwater_core::run::RunEvent;
 use headwater_core::shard::{Event, WorkflowKey};
-use headwater_core::{Json, Revision, RunId, WorkspaceId};
+use headwater_core::{DefinitionVersion, Revision, RunId, WorkspaceId};
 use headwater_projector::parse::ParsedCommit;
 use headwater_projector::queries::{RunRow, run_ledger, run_row};
-use headwater_streams::definitions::Definitions;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use self::difference::{Difference, Differences, What};
 use self::folding::{Filed, Folding};
 use self::live::{Compared, Told};
+use super::history::{definition_of, unclear};
 use super::not_found;
 use crate::api::reading::Reading;
 use crate::api::{Api, Problem};
@@ -124,6 +123,7 @@ async fn fold(
 ) -> Result<bool, Problem> {
     let mut journal = ledger::Reader::new(&api.shards.journals);
     let (mut after, until) = (0, Revision::new(row.revision));
+    let mut workflow = None;
     while after < row.revision {
         let page = run_ledger(&api.reads, run, (Revision::new(after), until), COMMITS).await?;
         if page.is_empty() {
@@ -139,14 +139,22 @@ async fn fold(
             let Some(commit) = journal.commit(run, &kept, differences).await? else { return Ok(false) };
             after = commit.revision.get() - 1 + commit.events.len() as u64;
             if folding.is_none() {
-                let definition = definition_of(api, workspace, run, &commit).await?;
+                let (key, version) = workflow.insert(started_as(workspace, run, &commit)?);
+                let definition = definition_of(api, run, key, *version).await?;
                 *folding = Some(Folding::new(run, definition, row, told));
             }
             let shard = kept.shard.unwrap_or(run.shard());
             let values = folding::values(api, &commit, folding.as_ref().is_some_and(Folding::wants_values)).await?;
             // Large values are not held for several commits.
             let is_large = !values.is_empty();
-            commits.push((shard, kept.sequence, commit, values));
+            let next = match commit.events.first() {
+                Some(Event::Run(RunEvent::RunMigrated { version, .. })) => {
+                    let (key, _) = workflow.as_ref().ok_or_else(|| not_found(run))?;
+                    Some((*version, definition_of(api, run, key, *version).await?))
+                }
+                Some(_) | None => None,
+            };
+            commits.push(Filed { shard, sequence: kept.sequence, commit, values, next });
             if is_large {
                 learn(run, folding, std::mem::take(&mut commits)).await?;
             }
@@ -171,22 +179,14 @@ async fn learn(run: RunId, folding: &mut Option<Folding>, commits: Vec<Filed>) -
     })
 }
 
-/// Finds the definition of a run by its first commit.
-async fn definition_of(
-    api: &Api,
+/// Says by the first commit of a run of which workflow and version it was started.
+fn started_as(
     workspace: &WorkspaceId,
     run: RunId,
     first: &ParsedCommit,
-) -> Result<Arc<Definition>, Problem> {
-    let unclear = |what: &str| Problem::new(Code::HistoryUnclear, format!("the run {run} cannot be folded: {what}"));
+) -> Result<(WorkflowKey, DefinitionVersion), Problem> {
     let Some(Event::Run(RunEvent::RunStarted { workflow, version, .. })) = first.events.first() else {
-        return Err(unclear("its history does not begin with its start"));
+        return Err(unclear(run, "its history does not begin with its start"));
     };
-    let key = WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() };
-    let document: Option<Json> = Definitions::new(&api.broker).get(&key, *version).await?;
-    let document = document.ok_or_else(|| unclear("its definition is not there"))?;
-    let compiled = tokio::task::spawn_blocking(move || compile(&document.to_value())).await;
-    let compiled = compiled.map_err(|_| unclear("its definition could not be compiled"))?;
-    let (definition, _) = compiled.map_err(|_| unclear("its definition does not compile any more"))?;
-    Ok(Arc::new(definition))
+    Ok((WorkflowKey { workspace: workspace.clone(), workflow: workflow.clone() }, *version))
 }
