@@ -76,7 +76,7 @@ fn play_half(half: u64) {
     let mut seeds = Chance::new(BASE);
     let (mut happened, mut bundles, mut runs, mut stories) = (0, 0, 0, 0);
     let (mut calls, mut values, mut reused, mut offered, mut taken) = (0, 0, 0, 0, 0);
-    let (mut undone, mut pauses) = (0, 0);
+    let (mut undone, mut pauses, mut went_on, mut inherited) = (0, 0, 0, 0);
     for number in 0..number("HEADWATER_SEEDS").unwrap_or(SEEDS) {
         let seed = seeds.bits();
         if number % 2 == half {
@@ -90,12 +90,14 @@ fn play_half(half: u64) {
             offered += cluster.audit.memos.offered;
             taken += cluster.audit.signals.taken;
             pauses += cluster.audit.hands.pauses;
+            went_on += cluster.audit.chains.went_on.len();
+            inherited += cluster.audit.chains.inherited;
             undone += cluster.audit.undone();
             stories += 1;
         }
     }
     println!(
-        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions, {taken} signals taken, {undone} undone, {pauses} pauses"
+        "{stories} stories: {happened} happenings, {bundles} bundles, {runs} runs, {calls} calls, {values} values, {reused} reused with {offered} versions, {taken} signals taken, {undone} undone, {pauses} pauses, {went_on} runs went on as others with {inherited} signals"
     );
 }
 
