@@ -237,7 +237,7 @@ fn everything_that_is_in_the_way_is_said_at_once_and_nothing_happens() {
 #[test]
 fn a_run_that_ends_or_has_branches_open_or_is_somebody_elses_does_not_go_over() {
     let each = json!({"id": "each", "forEach": {"items": "${{ [1, 2] }}", "body": {"id": "item", "jobSlug": "work"}}});
-    let (mut world, run) = run_of(&workflow(&[each.clone()]));
+    let (mut world, run) = run_of(&workflow(std::slice::from_ref(&each)));
     assert_eq!(problems(migrate(&mut world, run, &workflow(&[each, job("b", &[])]), &[])), ["branches_open -"]);
     let mut foreign = wish(&mut world, SECOND, Renamed::new());
     foreign.workspace = "other".parse().unwrap();
