@@ -278,7 +278,7 @@ pub(super) fn tell_of_start(run: &Run, follows: &mut impl FnMut(RunEffect)) -> b
 /// Learns that the successor has begun, or why it does not. What is said of another changes nothing.
 fn hear(decision: &mut Decision<'_>, successor: RunId, refusal: Option<RunFailure>) {
     let next = decision.run().waiting.chain().next();
-    if next.is_none_or(|next| next.run != successor || !next.called_at.is_some()) {
+    if next.is_none_or(|next| next.run != successor || next.called_at.is_none()) {
         return;
     }
     let Some(Ending::Succeeded { output }) = decision.run().ending().cloned() else { return };
@@ -310,7 +310,7 @@ pub(super) fn can_learn(run: &Run, event: &RunEvent) -> bool {
     match event {
         RunEvent::SuccessorChosen { .. } => run.ending().is_none() && chain.next().is_none(),
         RunEvent::SuccessorCalled { successor } => {
-            let is_it = chain.next().is_some_and(|next| next.run == *successor && !next.called_at.is_some());
+            let is_it = chain.next().is_some_and(|next| next.run == *successor && next.called_at.is_none());
             is_it && matches!(handover(run), Handover::Calls) && run.branches.active() == 0
         }
         RunEvent::SuccessorWithdrawn { successor, .. } => {

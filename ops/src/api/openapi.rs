@@ -97,6 +97,8 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         | "/runs/{runId}/terminate"
         | "/runs/{runId}/nodes/{node}/skip"
         | "/runs/{runId}/cancel"
+        | "/callbacks/{token}"
+        | "/callbacks/{token}/heartbeat"
         | "/quarantine/{aggregate}/release"
         | "/holds/{shard}/release" => {
             errors.extend([409]);
@@ -104,6 +106,7 @@ fn errors(method: &str, path: &str) -> BTreeSet<u16> {
         // A history that cannot be folded, or whose values are too large.
         "/runs/{runId}/context" | "/runs/{runId}/explain" => errors.extend([409, 413]),
         "/runs/{runId}/live" => errors.extend([409, 413, 429]),
+        "/runs/{runId}/callbacks" => errors.extend([409, 429]),
         "/runs/{runId}/events/stream" => drop(errors.insert(429)),
         _ => {}
     }

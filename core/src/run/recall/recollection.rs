@@ -123,7 +123,8 @@ impl Recollection {
     fn result(&self, run: &Run, place: Place, output: &Json, is_reused: bool) -> Option<RecalledResult> {
         let state = run.node(place);
         let node = run.definition().node(place.node);
-        if matches!(state.phase, Phase::Around(_)) {
+        // What has branches is told piece by piece, and as what a run goes on it says itself.
+        if matches!(state.phase, Phase::Around(_)) || matches!(node.action.execution, Execution::Continues(_)) {
             return None;
         }
         let by_position = match &self.wanted.how {
