@@ -1,7 +1,6 @@
-//! How the engine's processes give commands to shards: framed per shard, in order, until answered.
-//!
-//! One frame per shard is in flight; what comes meanwhile fills the next. A command is sent again under its own id
-//! until its shard answers or its deadline passes, so an answer is as good as the first one would have been.
+//! How the engine's processes give commands to shards: framed per shard, in order, until answered. One frame per shard is in
+//! flight; what comes meanwhile fills the next. A command is sent again under its own id until its shard answers or its deadline
+//! passes, so an answer is as good as the first one would have been.
 
 mod actions;
 mod quarantine;

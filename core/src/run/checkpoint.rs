@@ -15,7 +15,7 @@ use super::mail::{Mail, MailRecord};
 use super::migration::Trail;
 use super::person::People;
 use super::recall::{self, Recall};
-use super::recorded_branch::{BranchRecord, open, record as branch, restore_states};
+use super::recorded_branch::{BranchRecord, open, record as branch, restore_kept, restore_states};
 use super::replies::Replies;
 use super::state::{Assets, Branches, Landing, NodeState, Origin, Phase, Place, Run};
 use super::succession::Chain;
@@ -313,19 +313,6 @@ fn restored(
         assets.land(place(node)?, Landing { digest, output, assets: recorded });
     }
     Ok(assets)
-}
-
-/// Keeps again what can be undone, in its order; the branches that it was done in may have ended.
-fn restore_kept(
-    branches: &mut Branches,
-    definition: &Definition,
-    kept: Vec<(NodeAddress, Json)>,
-) -> Result<(), NodeAddress> {
-    for (node, input) in kept {
-        let place = definition.find(node.node()).map(|ix| Place { branch: node.branch(), node: ix });
-        branches.kept_mut().keep(place.ok_or(node)?, input);
-    }
-    Ok(())
 }
 
 /// Lets an entry of the state share its text with the output it was stored from, as it did when it was folded: that of one of

@@ -9,6 +9,7 @@ use super::budget::{Budget, Later, Turn};
 use super::command::{RunCommand, RunRejection};
 use super::compensation;
 use super::decision::Decision;
+use super::describe;
 use super::grace;
 use super::migration;
 use super::operate::operate;
@@ -68,7 +69,7 @@ pub fn start(
     let mut run = Run::started(id, Arc::clone(definition), &event, ground.now);
     let mut decision = Decision::begun_with(event, &mut run, definition, ground, turn);
     decision.turn.narrow();
-    decision.describe_start(wishes.as_deref());
+    describe::describe_start(&mut decision, wishes.as_deref());
     decision.settle();
     let (events, spent) = decision.taken();
     ground.spent = spent;

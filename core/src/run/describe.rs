@@ -10,23 +10,21 @@ use crate::dialogue::{StartWishes, invalid, text_of};
 use crate::expr::{Scope, Template, Work};
 use crate::{Json, Timestamp};
 
-impl Decision<'_> {
-    /// Says what a run is called that has just begun. What its definition makes of its input is made now, or the run fails.
-    pub fn describe_start(&mut self, wishes: Option<&StartWishes>) {
-        let made = of_start(self.run(), self.now(), self.turn.work());
-        match made {
-            Ok(mut description) => {
-                if let Some(wishes) = wishes {
-                    description.learn(&wishes.description);
-                }
-                match description.check() {
-                    Ok(()) if description.is_empty() => {}
-                    Ok(()) => self.emit(RunEvent::RunDescribed { description }),
-                    Err(why) => self.fail(invalid(&why)),
-                }
+/// Says what a run is called that has just begun. What its definition makes of its input is made now, or the run fails.
+pub(super) fn describe_start(decision: &mut Decision<'_>, wishes: Option<&StartWishes>) {
+    let made = of_start(decision.run(), decision.now(), decision.turn.work());
+    match made {
+        Ok(mut description) => {
+            if let Some(wishes) = wishes {
+                description.learn(&wishes.description);
             }
-            Err(failure) => self.fail(failure),
+            match description.check() {
+                Ok(()) if description.is_empty() => {}
+                Ok(()) => decision.emit(RunEvent::RunDescribed { description }),
+                Err(why) => decision.fail(invalid(&why)),
+            }
         }
+        Err(failure) => decision.fail(failure),
     }
 }
 

@@ -1,17 +1,19 @@
 //! What can happen to a run and its nodes, as a table of where they stand and what they learn. Every fold asks it before it
 //! changes anything: what cannot be has not been decided by any release, and the run is quarantined.
 
+mod branches;
 mod hearing;
+
+use branches::of_branch;
 
 use super::compensation;
 use super::landing;
 use super::migration::migrated;
 use super::recall;
-use super::state::{Around, Phase, Place, Run};
+use super::state::{Phase, Place, Run};
 use super::succession;
-use super::{BranchKind, BranchOutcome, RunEvent, RunStatus};
-use crate::definition::RegionKind;
-use crate::{Attempt, BranchId, NodeAddress, NodeId, RunId};
+use super::{RunEvent, RunStatus};
+use crate::{Attempt, NodeAddress, NodeId, RunId};
 
 /// Says what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,18 +128,11 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
         | RunEvent::CallbackAwaited { .. }
         | RunEvent::CallbackHeard { .. }
         | RunEvent::JoinClosing { .. } => ending.map(|(_, stands)| stands),
-        RunEvent::RunPaused { node, .. } => {
-            ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, false))
-        }
-        RunEvent::RunResumed { node, .. } => {
-            ending.map(|(_, stands)| stands).or_else(|| unless_halted(run, node, true))
-        }
-        RunEvent::RunTerminated { .. } => run.waiting.halts().is_terminated().then_some("is terminated"),
-        RunEvent::RunStopping { .. } => ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping")),
-        RunEvent::RunMigrated { .. } => {
-            let is_at_the_end = ending.map(|(_, stands)| stands).or(run.is_stopping().then_some("is stopping"));
-            is_at_the_end.or_else(|| migrated(run, event).is_none().then_some("does not fit the version"))
-        }
+        RunEvent::RunPaused { .. }
+        | RunEvent::RunResumed { .. }
+        | RunEvent::RunTerminated { .. }
+        | RunEvent::RunStopping { .. }
+        | RunEvent::RunMigrated { .. } => taken_in_hand(run, event, ending.map(|(_, stands)| stands)),
         RunEvent::SignalReceived { signal, .. } => {
             let ending = ending.filter(|_| !run.is_at_finally()).map(|(_, stands)| stands);
             ending.or(run.waiting.mail().has_received(*signal).then_some("has received it"))
@@ -150,6 +145,23 @@ fn out_of_course(run: &Run, event: &RunEvent) -> Option<&'static str> {
 /// Whether what was made before is recorded while the run ends.
 fn hears_of_records(run: &Run) -> bool {
     run.is_at_finally() || compensation::is_under_way(run) || run.waiting.chain().next().is_some()
+}
+
+/// The same of what somebody does to it by hand; `ending`: that it is certain how it ends.
+fn taken_in_hand(run: &Run, event: &RunEvent, ending: Option<&'static str>) -> Option<&'static str> {
+    let stopping = || run.is_stopping().then_some("is stopping");
+    if let RunEvent::RunPaused { node, .. } = event {
+        ending.or_else(|| unless_halted(run, node, false))
+    } else if let RunEvent::RunResumed { node, .. } = event {
+        ending.or_else(|| unless_halted(run, node, true))
+    } else if let RunEvent::RunMigrated { .. } = event {
+        let unfit = || migrated(run, event).is_none().then_some("does not fit the version");
+        ending.or_else(stopping).or_else(unfit)
+    } else if let RunEvent::RunStopping { .. } = event {
+        ending.or_else(stopping)
+    } else {
+        run.waiting.halts().is_terminated().then_some("is terminated")
+    }
 }
 
 /// Whether this was done before, and may have been undone since.
@@ -203,72 +215,6 @@ fn undoes_nothing(run: &Run, event: &RunEvent) -> Option<&'static str> {
     }
 }
 
-/// Asks whether the branches of a run can learn this.
-fn of_branch(run: &Run, event: &RunEvent) -> Result<(), Illegal> {
-    let is_open = |branch: &BranchId| *branch != BranchId::ROOT && run.branches.get(*branch).is_some();
-    let (branch, can) = if let RunEvent::BranchClosing { branch, .. } = event {
-        (branch, is_open(branch) && !run.branches.is_closing(*branch))
-    } else if let RunEvent::BranchEnded { branch, outcome } = event {
-        (branch, is_open(branch) && can_end(run, *branch, outcome))
-    } else if let RunEvent::BranchesOpened { node, kind, first, from, count } = event {
-        let are_next = *first == run.branches.next() && first.get().checked_add(*count).is_some();
-        (first, are_next && can_open(run, node, *kind, *from, *count))
-    } else {
-        return Ok(());
-    };
-    if can { Ok(()) } else { Err(Illegal::Branch { branch: branch.get(), event: event.word() }) }
-}
-
-/// Whether a branch can end so: nothing is active in it, and turns end as turns do.
-fn can_end(run: &Run, id: BranchId, outcome: &BranchOutcome) -> bool {
-    let Some(branch) = run.branches.get(id) else { return false };
-    let is_turn = matches!(run.definition().region(branch.region).kind, RegionKind::Loop { .. });
-    let fits = match outcome {
-        BranchOutcome::Turned { again } => is_turn && *again == branch.ways().back,
-        BranchOutcome::Succeeded { .. } | BranchOutcome::Failed { .. } => !is_turn,
-        BranchOutcome::SucceededAs { node, .. } => {
-            !is_turn && run.branches.made_in(run.definition(), id, node).is_some()
-        }
-        BranchOutcome::Cancelled {} => true,
-    };
-    fits && branch.active == 0
-}
-
-/// Whether a node can open branches: a `forEach` those for its next items, the first node of a loop its next turn.
-fn can_open(run: &Run, node: &NodeAddress, kind: BranchKind, from: u32, count: u32) -> bool {
-    let Some(place) = run.find(node) else { return false };
-    if run.kind_of_branches(place) != kind {
-        return false;
-    }
-    let is_loop = run.definition().node(place.node).region != run.branches.of(place).region;
-    match &run.node(place).phase {
-        Phase::Pending | Phase::AwaitingAssets { .. } | Phase::Retrying { .. } => {
-            let is_try = !is_loop && run.definition().node(place.node).action.is_group();
-            let is_turn = is_loop && run.node(place).phase == Phase::Pending && from == 0;
-            count == 1 && (is_turn || (is_try && from == run.node(place).attempts))
-        }
-        Phase::Around(around) => match &**around {
-            Around::Each(each) => {
-                let left = each.items.len() as u64 - u64::from(each.opened).min(each.items.len() as u64);
-                !is_loop && from == each.opened && count > 0 && u64::from(count) <= left && each.closing.is_none()
-            }
-            Around::Loop(turns) => is_loop && turns.open.is_none() && from == turns.before && count == 1,
-            // The last first, one after the other.
-            Around::Undo(undoing) => {
-                let left = run.branches.kept().len() as u64;
-                undoing.open.is_none() && count == 1 && u64::from(from) + 1 == left
-            }
-            Around::Group(_) => false,
-        },
-        Phase::AwaitingMemo(_)
-        | Phase::Current(_)
-        | Phase::Succeeded
-        | Phase::Failed
-        | Phase::Skipped
-        | Phase::Cancelled => false,
-    }
-}
-
 /// The table.
 fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
     use super::state::Around as Opened;
@@ -315,19 +261,9 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         RunEvent::JoinClosing { .. } => {
             matches!(phase, Around(around) if matches!(&**around, Opened::Each(each) if each.closing.is_none()))
         }
-        // Pure nodes end as they begin, and what has branches when none is left.
-        RunEvent::NodeSucceeded { .. } => match phase {
-            Around(around) => around.is_idle(),
-            phase => matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Current(_)),
-        },
-        RunEvent::NodeFailed { .. } => match phase {
-            Around(around) => around.is_idle(),
-            phase => matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Current(_) | Retrying { .. }),
-        },
-        RunEvent::NodeCancelled { .. } => match phase {
-            Around(around) => around.is_idle(),
-            phase => phase.is_active(),
-        },
+        RunEvent::NodeSucceeded { .. } | RunEvent::NodeFailed { .. } | RunEvent::NodeCancelled { .. } => {
+            can_end_with(phase, event)
+        }
         RunEvent::AssetRecorded { .. } | RunEvent::CompensationKept { .. } | RunEvent::SuccessorChosen { .. } => {
             matches!(phase, Succeeded)
         }
@@ -350,6 +286,21 @@ fn can_learn(phase: &Phase, event: &RunEvent) -> bool {
         | RunEvent::RunSucceeded { .. }
         | RunEvent::RunFailed { .. }
         | RunEvent::RunCancelled { .. } => true,
+    }
+}
+
+/// Whether a node can end so: pure nodes do as they begin, and what has branches when none is left.
+fn can_end_with(phase: &Phase, event: &RunEvent) -> bool {
+    use Phase::{AwaitingAssets, AwaitingMemo, Current, Pending, Retrying};
+    if let Phase::Around(around) = phase {
+        return around.is_idle();
+    }
+    let is_cancelled = matches!(event, RunEvent::NodeCancelled { .. });
+    let is_failed = matches!(event, RunEvent::NodeFailed { .. });
+    match phase {
+        phase if is_cancelled => phase.is_active(),
+        Retrying { .. } => is_failed,
+        phase => matches!(phase, Pending | AwaitingAssets { .. } | AwaitingMemo(_) | Current(_)),
     }
 }
 

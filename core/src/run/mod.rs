@@ -35,6 +35,7 @@
 //! | `explain` | why a run stands where it does |
 //! | `evolve` | what an event means for the state |
 //! | `legal` | what can happen to a run where it stands, and what cannot be |
+//! | `handed` | what a worker gets of an attempt |
 //! | `react` | what follows from an event outside |
 //! | `waiting` | which attempts wait for a worker, and who holds the others |
 //! | `status` | where runs and nodes stand, in the words users see |
@@ -61,6 +62,7 @@ mod few;
 mod finally;
 mod grace;
 mod halt;
+mod handed;
 mod history;
 mod landing;
 mod legal;
@@ -105,6 +107,7 @@ pub use explain::{
 };
 
 pub use halt::{GRACE_MAX, OPERATIONS_MAX};
+pub use handed::task_of;
 pub(crate) use history::live_context;
 pub use history::{Context, History, LIVE_BYTES_MAX, SeenNode};
 pub(crate) use landing::told as memos_told;
@@ -118,7 +121,7 @@ pub use operate::Operation;
 pub use person::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX, PersonTask};
 pub use produce::ProducedAsset;
 pub(crate) use react::answer_to_caller;
-pub use react::{RunEffect, outstanding, react, task_of};
+pub use react::{RunEffect, outstanding, react};
 pub use recall::{
     Outcome, Outcomes, RECALL_PIECE_BYTES_MAX, RECALL_PIECES_MAX, RECALL_WAIT, Recollected, Recollection,
 };
@@ -132,7 +135,7 @@ pub use state::Run;
 pub(crate) use state::large_bytes;
 pub use status::{NodeStatus, RunStatus};
 pub use waiting::HeldAttempt;
-pub(crate) use waiting::Move;
+pub(crate) use waiting::{Move, awaits_child, held_since};
 pub use wanted::RunsWanted;
 
 pub use crate::dialogue::{

@@ -1,19 +1,17 @@
 //! What follows from an event outside the run.
 
-use super::attempt::CurrentAttempt;
 use super::event::AssetNeed;
 use super::landing;
 use super::migration::addresses_before;
 use super::recall;
-use super::state::{Phase, Place, Run};
+use super::state::{Phase, Run};
 use super::step::depth_of;
 use super::succession::{self, first_of};
 use super::{ProducedAsset, RunEvent};
-use crate::definition::{CallEnd, Execution};
+use crate::definition::CallEnd;
 use crate::dialogue::{Answer, AssetCommand, CalledBy, Caller, ChildEnd, ProducerEnd, RecordAsset, ResolveConsumption};
 use crate::dialogue::{MemoCommand, StartRun, ToRun, Trigger, Waiter};
 use crate::failure::RunFailure;
-use crate::task::{Task, Work};
 use crate::{AssetId, Attempt, DefinitionVersion, NodeAddress, RunId, Slug, Timestamp};
 
 /// What follows from an event outside the run.
@@ -50,9 +48,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         RunEvent::NodeAwaitedAssets { node, needs } => {
             needs.iter().for_each(|need| to_asset(&need.asset, resolve(run, node, need)));
         }
-        RunEvent::NodeSucceeded { node, attempt, assets, started_at: _, .. }
-            if !assets.is_empty() && !recall::is_sandbox(run) =>
-        {
+        RunEvent::NodeSucceeded { node, attempt, assets, .. } if publishes(run, assets) => {
             record_assets(run, node, *attempt, assets, now, &mut to_asset);
         }
         RunEvent::NodeSucceeded { landed: Some(_), .. } | RunEvent::MemoAsked { .. } | RunEvent::MemoLeft { .. } => {
@@ -79,10 +75,7 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
             succession::follows(run, event, follows)
         }
         RunEvent::RunSucceeded { .. } | RunEvent::RunFailed { .. } | RunEvent::RunCancelled { .. } => {
-            if let Some((producer, child)) = ends_of(run, event) {
-                end_producer(run, producer, &mut to_asset);
-                tell_caller(run, child, follows);
-            }
+            tell_of_end(run, event, follows);
         }
         RunEvent::AssetRecorded { node, asset, .. } => tell_of_record(run, node, asset, follows),
         RunEvent::AssetResolved { .. }
@@ -122,6 +115,21 @@ pub fn react(run: &Run, event: &RunEvent, now: Timestamp, follows: &mut impl FnM
         | RunEvent::BranchEnded { .. }
         | RunEvent::RunDescribed { .. }
         | RunEvent::ResultsRecalled { .. } => {}
+    }
+}
+
+/// Whether assets that a node has made are recorded: a sandbox publishes nothing.
+fn publishes(run: &Run, assets: &[ProducedAsset]) -> bool {
+    !assets.is_empty() && !recall::is_sandbox(run)
+}
+
+/// Tells of the end of a run whoever waits for it.
+fn tell_of_end(run: &Run, event: &RunEvent, follows: &mut impl FnMut(RunEffect)) {
+    if let Some((producer, child)) = ends_of(run, event) {
+        end_producer(run, producer, &mut |asset: &AssetId, said: AssetCommand| {
+            follows(RunEffect::ToAsset { index: 0, asset: asset.clone(), said });
+        });
+        tell_caller(run, child, follows);
     }
 }
 
@@ -308,47 +316,6 @@ fn resolve(run: &Run, node: &NodeAddress, need: &AssetNeed) -> AssetCommand {
         on_miss: need.on_miss,
         producer_input: need.producer_input.clone(),
     })
-}
-
-/// The task of a node's current attempt; `None` for attempts that no worker executes.
-fn task(run: &Run, place: Place, current: &CurrentAttempt) -> Option<Task> {
-    let node = run.definition().node(place.node);
-    let work = match &node.action.execution {
-        Execution::Fleet { job } => Work::Job(job.clone()),
-        Execution::Engine(action) => Work::BuiltIn(*action),
-        Execution::Inside { .. }
-        | Execution::Fails { .. }
-        | Execution::Each(_)
-        | Execution::Group(_)
-        | Execution::Calls(_)
-        | Execution::Callback(_)
-        | Execution::Continues(_)
-        | Execution::Waits(_)
-        | Execution::Listens(_)
-        | Execution::Asks(_)
-        | Execution::Undoes => return None,
-    };
-    Some(Task {
-        workspace: run.workspace().clone(),
-        workflow: run.workflow().clone(),
-        run: run.id(),
-        node: run.address(place),
-        attempt: current.attempt,
-        lease: current.lease,
-        queue: node.queue.clone(),
-        work,
-        input: current.input.clone().unwrap_or_else(|| run.input().clone()),
-        assets: run.node(place).consumed.clone(),
-        deadline: node.timeout.map(|span| current.scheduled_at.after(span)),
-        effects_key: recall::key_of(run, place).map(|by| format!("{}/{}", by.run, by.node)),
-        heartbeat_timeout_ms: node.heartbeat_timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-    })
-}
-
-/// Returns the task of a node's current attempt, to hand it over.
-pub fn task_of(run: &Run, node: &NodeAddress) -> Option<Task> {
-    let place = run.find(node)?;
-    task(run, place, run.current(place)?)
 }
 
 /// Says everything an active run still waits for from outside, for an owner that has just taken over.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Around, Branch, Branches, Run};
+use super::state::{Around, Branch, Branches, Place, Run};
 use super::{BranchKind, RunFailure};
 use crate::definition::Definition;
 use crate::{BranchId, Json, NodeAddress};
@@ -92,4 +92,17 @@ pub(super) fn record(run: &Run, id: BranchId) -> Option<BranchRecord> {
         again: branch.ways().back,
         closing: closing.map(|failure| Closing { failure: failure.map(|failure| *failure) }),
     })
+}
+
+/// Keeps again what can be undone, in its order; the branches that it was done in may have ended.
+pub(super) fn restore_kept(
+    branches: &mut Branches,
+    definition: &Definition,
+    kept: Vec<(NodeAddress, Json)>,
+) -> Result<(), NodeAddress> {
+    for (node, input) in kept {
+        let place = definition.find(node.node()).map(|ix| Place { branch: node.branch(), node: ix });
+        branches.kept_mut().keep(place.ok_or(node)?, input);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Which attempts of a run wait for a worker, and for which queue; and for what is said to it.
 
 use super::Run;
+use super::attempt::CurrentAttempt;
 use super::callback::Callbacks;
 use super::few::Few;
 use super::halt::Halts;
@@ -10,7 +11,7 @@ use super::recall::Recall;
 use super::replies::Replies;
 use super::state::Place;
 use super::succession::Chain;
-use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, SessionId, WorkerId};
+use crate::{Attempt, LeaseToken, NodeAddress, QueueName, Revision, RunId, SessionId, WorkerId};
 
 /// What waits, by queue, in the order it was scheduled; and what has changed since the shard last looked.
 #[derive(Debug, Clone, Default)]
@@ -207,4 +208,24 @@ impl Run {
             })
         })
     }
+}
+
+/// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
+pub(crate) fn held_since(
+    run: &Run,
+    session: SessionId,
+    first: Revision,
+    last: Revision,
+) -> impl Iterator<Item = NodeAddress> + '_ {
+    let held = move |current: &CurrentAttempt| {
+        current.holder().is_some_and(|(_, of)| of == Some(session)) && (first..=last).contains(&current.revision)
+    };
+    run.places().filter(move |(_, state)| state.phase.current().is_some_and(held)).map(|(place, _)| run.address(place))
+}
+
+/// Returns whether a node of it waits for the end of a run that it called, or it for the start of its successor.
+pub(crate) fn awaits_child(run: &Run, child: RunId) -> bool {
+    let awaits = |current: &CurrentAttempt| current.child().is_some_and(|(awaited, _)| awaited == child);
+    let is_next = run.waiting.chain().next().is_some_and(|next| next.run == child);
+    is_next || run.places().any(|(_, state)| state.phase.current().is_some_and(awaits))
 }

@@ -34,7 +34,7 @@ async fn half_done(engine: &Engine) -> String {
     run
 }
 
-async fn node<'a>(engine: &Engine, run: &str, node: &str) -> Value {
+async fn node(engine: &Engine, run: &str, node: &str) -> Value {
     let seen = engine.get(&format!("/runs/{run}")).await.data(200).clone();
     let nodes = seen["nodes"].as_array().unwrap();
     nodes.iter().find(|found| found["nodeId"] == node).unwrap_or_else(|| panic!("{node} of {seen}")).clone()

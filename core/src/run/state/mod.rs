@@ -35,7 +35,7 @@ use super::waiting::Waiting;
 use super::{Description, Ending};
 use crate::definition::Definition;
 use crate::dialogue::ContinuedFrom;
-use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId, SessionId};
+use crate::{Attempt, DefinitionVersion, Json, LeaseToken, NodeAddress, NodeId, Revision, RunId};
 use crate::{Slug, Timestamp, WorkspaceId};
 
 pub(super) use around::{Around, Each, EachNext, Try, Turns, Undoing};
@@ -150,23 +150,6 @@ impl Run {
     /// Returns the definition it is frozen at.
     pub fn definition(&self) -> &Arc<Definition> {
         self.origin.definition()
-    }
-
-    /// Returns the nodes whose current attempt was handed to a session as it was scheduled, in these revisions.
-    pub fn held_since(&self, session: SessionId, first: Revision, last: Revision) -> impl Iterator<Item = NodeAddress> {
-        let held = move |current: &CurrentAttempt| {
-            current.holder().is_some_and(|(_, of)| of == Some(session)) && (first..=last).contains(&current.revision)
-        };
-        self.places()
-            .filter(move |(_, state)| state.phase.current().is_some_and(held))
-            .map(|(place, _)| self.address(place))
-    }
-
-    /// Returns whether a node of it waits for the end of a run that it called, or it for the start of its successor.
-    pub fn awaits_child(&self, child: RunId) -> bool {
-        let awaits = |current: &CurrentAttempt| current.child().is_some_and(|(awaited, _)| awaited == child);
-        let is_next = self.waiting.chain().next().is_some_and(|next| next.run == child);
-        is_next || self.places().any(|(_, state)| state.phase.current().is_some_and(awaits))
     }
 
     /// Returns when something of it is due next.

@@ -200,7 +200,7 @@ impl Aggregate for Run {
     fn answer_again(run: Option<&Self>, wish: &RunCommand, Told { session, first, last }: Told) -> Decided {
         let RunCommand::ReportAttempt(_) = wish else { return Decided::default() };
         let held = session.zip(run).into_iter().flat_map(|(session, run)| {
-            let held = run.held_since(session, first, last);
+            let held = run::held_since(run, session, first, last);
             held.filter_map(move |node| Some((session, run::task_of(run, &node)?)))
         });
         Decided { tasks: held.collect(), ..Decided::default() }
@@ -279,7 +279,7 @@ impl Aggregate for Run {
                 run.is_some_and(|run| run.awaits_record(&record.node, &key.asset, &record.partition))
             }
             Command::Run { run: child, command: RunCommand::StartRun(_) | RunCommand::InheritSignal(_) } => {
-                run.is_some_and(|run| run.awaits_child(*child))
+                run.is_some_and(|run| run::awaits_child(run, *child))
             }
             Command::Asset { command: AssetCommand::ResolveConsumption(_), .. }
             | Command::Workflow { command: WorkflowCommand::NameCurrent { .. }, .. }
