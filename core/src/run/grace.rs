@@ -15,7 +15,9 @@ pub(super) fn cancel(decision: &mut Decision<'_>, reason: String, keeps: bool, g
     if !grace.is_zero() && decision.run().is_stopping() {
         return Ok(());
     }
-    if grace.is_zero() || decision.run().held().next().is_none() {
+    // Of one that is to go on as another nobody works on anything any more but at its end.
+    let is_ending = decision.run().ending().is_some();
+    if grace.is_zero() || is_ending || decision.run().held().next().is_none() {
         decision.end(Ending::Cancelled { reason, keeps });
         return Ok(());
     }

@@ -34,10 +34,14 @@ fn facts(world: &World) -> BTreeMap<String, Vec<String>> {
     facts
 }
 
-/// Which of several runs asks a memo first depends on where decisions are cut, and who makes what with it.
-fn without_reuse(mut document: Value) -> Value {
+/// Which of several runs asks a memo first depends on where decisions are cut, and who makes what with it; and so does when a run
+/// inherits the signals of the one before.
+fn within_one_run(mut document: Value) -> Value {
     for node in document["nodes"].as_array_mut().unwrap() {
         node.as_object_mut().unwrap().remove("reuse");
+        if node["action"]["kind"] == "continue_as" {
+            node["action"] = "noop".into();
+        }
     }
     document
 }
@@ -48,7 +52,7 @@ proptest! {
     /// Where decisions are cut changes nothing of what happens, and not its order.
     #[test]
     fn a_run_does_the_same_in_many_turns_as_in_one(
-        document in graphs().prop_map(without_reuse),
+        document in graphs().prop_map(within_one_run),
         story in proptest::collection::vec(any::<u8>(), 0..40),
         bytes in 2_000..6_000_usize,
     ) {

@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser as _};
 use super::{Arguments, config};
 
 /// One of them suits any flag.
-const SAMPLES: [&str; 9] =
-    ["3", "700", "127.0.0.1:7", "7", "name", "nats://name", "http://name:7", "key=value", "postgres://name"];
+const SAMPLES: [&str; 10] =
+    ["3", "700", "127.0.0.1:7", "7", "name", "nats://name", "http://name:7", "key=value", "postgres://name", "30s"];
 
 /// Every command that can be typed, with the words that lead to it.
 fn commands() -> Vec<(Vec<String>, Command)> {
