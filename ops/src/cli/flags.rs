@@ -53,6 +53,7 @@ fn beside(words: &[String], arg: &Arg) -> Vec<String> {
     };
     let needed = match words.last().map(String::as_str) {
         Some("pin") if !["version", "none"].contains(&arg.get_id().as_str()) => &["--none"][..],
+        Some("migrate") if arg.get_id() != "version" => &["--version", "2"][..],
         Some("reassign") if arg.get_id() != "to" => &["--to", "beside"][..],
         Some("rebuild") if arg.get_id() != "postgres_url" => &["--postgres-url", "postgres://beside"],
         Some("release") if words[1] == "hold" && arg.get_id() != "reason" => &["--reason", "beside"][..],

@@ -40,12 +40,13 @@ const SMALL_BYTES: usize = 256 << 10;
 /// How many commits are folded at once.
 const COMMITS: i64 = 16;
 
-/// The runs of these whose definition had a policy when they started, whatever version they have gone over to since.
+/// The runs of these whose definition had a policy when they started, whatever version they have gone over to since. Of the names before the
+/// version none can hold its name; whatever stands behind it the database need not be able to read.
 const MARKED: &str = "SELECT r.run_id, r.shard, r.workspace, r.workflow, p.version
     FROM workflow_runs r
     JOIN commits c ON c.run_id = r.run_id AND c.revision = 1
     JOIN snapshot_policies p ON p.shard = r.shard AND p.workspace = r.workspace AND p.workflow = r.workflow
-        AND p.version = (c.events::json #>> '{0,run,runStarted,version}')::integer AND c.shard = p.shard
+        AND p.version = substring(c.events FROM '\"version\":([0-9]{1,10})')::bigint AND c.shard = p.shard
     WHERE r.run_id = ANY($1) AND (p.sequence, p.ordinal) < (c.sequence, c.ordinal)";
 const POLICIES: &str = "SELECT EXISTS (SELECT FROM snapshot_policies WHERE shard = ANY($1))";
 const DOCUMENT: &str = "SELECT document FROM snapshot_policies
