@@ -61,7 +61,7 @@ impl House {
             // The columns and tables that came later are left: what this release put there is not projected again.
             format!(
                 "DELETE FROM {schema}.refinery_schema_history WHERE name IN ('human_tasks', 'as_of', 'tolerated', 'pinned', 'calls', 'actions', 'stored_values',
-                    'what_runs_are_called', 'how_runs_are_found', 'continued_runs', 'snapshots')"
+                    'what_runs_are_called', 'how_runs_are_found', 'continued_runs', 'snapshots', 'successors')"
             ),
         ] {
             self.rows(&before).await;
