@@ -53,7 +53,8 @@ fn migrate(world: &mut World, run: RunId, map: &Renamed, number: u128) -> bool {
             assert!(!problems.is_empty());
             false
         }
-        Err(Rejection::Run(RunRejection::RunClosed { .. })) => false,
+        // It has ended, perhaps so long ago that it was forgotten.
+        Err(Rejection::Run(RunRejection::RunClosed { .. } | RunRejection::RunNotFound)) => false,
         Err(other) => panic!("{other:?}"),
     }
 }
