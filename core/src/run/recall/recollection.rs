@@ -268,7 +268,7 @@ enum Found {
 }
 
 fn listed(members: &str) -> Json {
-    Json::from_text(format!("[{members}]")).expect("a list of JSON is JSON")
+    Json::joined(format!("[{members}]")).expect("a list of what this engine has written is JSON")
 }
 
 /// Returns a node and all that stand behind it, wherever: in its region, and behind what is around it.
