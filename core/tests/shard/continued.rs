@@ -307,3 +307,28 @@ fn what_is_told_is_told_in_pieces_and_a_run_that_has_made_too_much_is_not() {
     }
     assert!(found.pieces().unwrap_err() > 5 << 20);
 }
+
+#[test]
+fn a_sandbox_calls_nobody_publishes_nothing_and_has_nobody_make_what_is_missing() {
+    let document = json!({"slug": "w", "steps": [
+        {"id": "made", "action": {"kind": "transform", "output": 1}, "produces": [{"assetId": "raw"}]},
+        {"id": "needs", "action": "noop", "consumes": [{"assetId": "other"}]},
+        {"id": "calls", "action": {"kind": "workflow_call", "workflow": "w"}, "dependsOn": ["made"]}]});
+    let sandbox = |sandbox| ContinuedFrom {
+        run: RunId::new(shard_zero(), headwater_core::Timestamp::from_micros(1), 1),
+        revision: Revision::new(1),
+        how: Continuation::Fork { sandbox },
+        reason: None,
+        pieces: 0,
+    };
+    for is_sandbox in [true, false] {
+        let mut world = World::with(&document);
+        let run = begin(&mut world, &document, json!({}), sandbox(is_sandbox));
+        let timeline = world.timeline(run);
+        assert_eq!(timeline.contains("calls:dead(sandbox)"), is_sandbox, "{timeline}");
+        let said = format!("{:?}", world.effects);
+        assert_eq!(said.contains("RecordAsset"), !is_sandbox, "{said}");
+        let told = serde_json::to_string(&world.commits).unwrap();
+        assert_eq!(told.contains(r#""onMiss":"fail""#), is_sandbox, "{told}");
+    }
+}
